@@ -1,0 +1,58 @@
+package approval
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+
+	"github.com/gowebpki/jcs"
+)
+
+// DigestFormat names the canonical text below and its version; it also separates this digest from all others.
+const DigestFormat = "remediation.preview.v1"
+
+// Subject is what a digest binds: what was reviewed is what runs.
+type Subject struct {
+	// Format is always DigestFormat.
+	Format string `json:"format"`
+	// Playbook is the action type.
+	Playbook string `json:"playbook"`
+	// Target names the thing that is changed.
+	Target string `json:"target"`
+	// Inputs are the playbook's own inputs that are set.
+	Inputs json.RawMessage `json:"inputs"`
+	// Triggers as configured.
+	Triggers map[string]string `json:"triggers"`
+	// Commands are what will be executed.
+	Commands []string `json:"commands"`
+	// Facts are the live facts whose change must stop the apply.
+	Facts json.RawMessage `json:"facts"`
+}
+
+// Canonical returns the canonical JSON (RFC 8785) of s.
+func (s Subject) Canonical() ([]byte, error) {
+	s.Format = DigestFormat
+	if s.Triggers == nil {
+		s.Triggers = map[string]string{}
+	}
+	text, err := json.Marshal(s)
+	if err != nil {
+		return nil, fmt.Errorf("encode the reviewed subject: %w", err)
+	}
+	canonical, err := jcs.Transform(text)
+	if err != nil {
+		return nil, fmt.Errorf("canonical JSON of the reviewed subject: %w", err)
+	}
+	return canonical, nil
+}
+
+// Digest returns "sha256:" and the hexadecimal SHA-256 of the canonical JSON of s.
+func (s Subject) Digest() (string, error) {
+	canonical, err := s.Canonical()
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(canonical)
+	return "sha256:" + hex.EncodeToString(sum[:]), nil
+}

@@ -1,0 +1,279 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/journal"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+)
+
+// Execution is what came of Apply.
+type Execution struct {
+	// Record is the execution's record; its ID is zero where nothing has run.
+	Record journal.Record
+	// Review is the preview on which it ran. Its digest is empty for an execution that was adopted.
+	Review Review
+	// Adopted tells that an earlier process had begun it.
+	Adopted bool
+}
+
+// Apply executes the request, or adopts an execution of it that an earlier process left open. reviewed is what plan showed, or
+// nil where plan could not tell. observe is called with the record as soon as something may have run.
+//
+// An error with a zero Record.ID means that nothing has run. With a record it means that the execution failed, was cancelled,
+// or ended in a way that can't be known.
+func (e *Engine) Apply(ctx context.Context, req Request, reviewed *Reviewed, observe func(Execution)) (Execution, error) {
+	action, err := e.Bind(req)
+	if err != nil {
+		return Execution{}, err
+	}
+	target, err := action.Target(ctx)
+	if err != nil {
+		return Execution{}, err
+	}
+	store, err := e.Journal(ctx)
+	if err != nil {
+		return Execution{}, err
+	}
+	release, err := e.targets.acquire(ctx, target)
+	if err != nil {
+		return Execution{}, err
+	}
+	defer release()
+	r := run{engine: e, store: store, action: action, req: req, reviewed: reviewed, observe: observe}
+	return r.apply(ctx, target)
+}
+
+// run is one call of Apply.
+type run struct {
+	engine   *Engine
+	store    journal.Store
+	action   playbook.Action
+	req      Request
+	reviewed *Reviewed
+	observe  func(Execution)
+}
+
+func (r *run) apply(ctx context.Context, target string) (Execution, error) {
+	about, err := subject(r.req, target)
+	if err != nil {
+		return Execution{}, err
+	}
+	for {
+		adopted, err := r.clear(ctx, about)
+		if err != nil || adopted.Record.ID != 0 {
+			return adopted, err
+		}
+		review, err := r.engine.look(ctx, r.req, r.action)
+		if err != nil {
+			return Execution{}, err
+		}
+		if err := r.admit(review); err != nil {
+			return Execution{}, err
+		}
+		intent := r.engine.intent(r.req, review)
+		intent.Deadline = r.engine.cfg.Clock.Now().Add(review.Deadline)
+		rec, err := r.store.Begin(ctx, about, journal.KindIntent, intent)
+		var busy *journal.BusyError
+		if errors.As(err, &busy) {
+			continue // somebody was faster: wait for them, then look again at what they left
+		}
+		if err != nil {
+			return Execution{}, err
+		}
+		return r.execute(ctx, Execution{Record: rec, Review: review})
+	}
+}
+
+// admit refuses what was not reviewed or not approved. Nothing has run yet.
+func (r *run) admit(now Review) error {
+	if r.reviewed != nil && r.reviewed.Digest != now.Digest {
+		return movedProblem(*r.reviewed, now)
+	}
+	if r.req.ExpectedDigest != "" && r.req.ExpectedDigest != now.Digest {
+		return digestProblem(r.req.ExpectedDigest, now.Digest)
+	}
+	if !now.Decision.Granted {
+		return approvalProblem(now)
+	}
+	return nil
+}
+
+func approvalProblem(review Review) error {
+	d := review.Decision
+	why := fmt.Sprintf("This execution of %s can't go ahead: %s.", review.ActionType, d.Missing)
+	for _, reason := range review.ApprovalReasons {
+		why += "\n  - it needs an approval because " + reason
+	}
+	return &problem.Problem{
+		What: fmt.Sprintf("%s needs an approval", review.ActionType),
+		Why:  why,
+		Next: fmt.Sprintf("Nothing has run. Have the preview (%s) reviewed and set approved_by to who approved it. Approvals are accepted from: %s.",
+			review.Digest, d.Who),
+		Path: []string{"approved_by"}, Err: ErrNotApproved,
+	}
+}
+
+// execute sends the work and sees it through. The intent is in the journal.
+func (r *run) execute(ctx context.Context, x Execution) (Execution, error) {
+	r.observe(x)
+	ctx, cancel := r.withDeadline(ctx, x.Record.Intent.Deadline)
+	defer cancel()
+	job := r.engine.job(x.Record, x.Review.Preview, r.store)
+	work, err := r.action.Dispatch(ctx, job)
+	if err != nil {
+		status := journal.StatusFailed
+		if errors.Is(err, playbook.ErrUncertain) {
+			status = journal.StatusUnknown
+		} else if interrupted(ctx, err) {
+			status = journal.StatusCancelled
+		}
+		return r.conclude(ctx, x, status, playbook.Outcome{}, err)
+	}
+	rec, err := r.store.Append(context.WithoutCancel(ctx), x.Record.ID, journal.KindDispatch, journal.Dispatch{RemoteID: work.RemoteID()})
+	if err != nil {
+		// The work is on its way and its name is not durable: stop it rather than let it run unseen.
+		cancel()
+		outcome, _ := work.Wait(ctx)
+		return r.conclude(ctx, x, journal.StatusCancelled, outcome, fmt.Errorf("journal the dispatch: %w", err))
+	}
+	x.Record = rec
+	r.observe(x)
+	return r.finish(ctx, x, work)
+}
+
+// finish waits for dispatched work and records what came of it.
+func (r *run) finish(ctx context.Context, x Execution, work playbook.Work) (Execution, error) {
+	outcome, err := work.Wait(ctx)
+	switch {
+	case err == nil:
+		return r.conclude(ctx, x, journal.StatusSuccess, outcome, nil)
+	case errors.Is(err, playbook.ErrUncertain):
+		return r.conclude(ctx, x, journal.StatusUnknown, outcome, err)
+	case interrupted(ctx, err):
+		return r.conclude(ctx, x, journal.StatusCancelled, outcome, err)
+	default:
+		return r.conclude(ctx, x, journal.StatusFailed, outcome, err)
+	}
+}
+
+// conclude journals the outcome. cause is nil for a success.
+func (r *run) conclude(ctx context.Context, x Execution, status journal.Status, outcome playbook.Outcome, cause error) (Execution, error) {
+	now := r.engine.cfg.Clock.Now()
+	result := journal.Result{
+		Message: outcome.Message, StartedAt: x.Record.CreatedAt, FinishedAt: now,
+		ActualDuration: now.Sub(x.Record.CreatedAt).Seconds(), LogsURL: outcome.LogsURL, Details: outcome.Details,
+	}
+	if cause != nil {
+		p := problem.Of(cause, fmt.Sprintf("%s failed", x.Record.Subject.Playbook))
+		if result.Message = p.What; p.Why != "" {
+			result.Message += ": " + p.Why
+		}
+	}
+	end := journal.Outcome{Status: status, Result: result}
+	var err error
+	if outcome.Undo != nil && status == journal.StatusSuccess {
+		var params json.RawMessage
+		if params, err = json.Marshal(outcome.Undo.Params); err == nil {
+			end.Rollback = &journal.Action{Type: outcome.Undo.ActionType, Params: params}
+		}
+	}
+	// The outcome is recorded even when the apply was interrupted.
+	rec, appendErr := r.store.Append(context.WithoutCancel(ctx), x.Record.ID, journal.KindOutcome, end)
+	if err = errors.Join(err, appendErr); err != nil {
+		x.Record.Status, x.Record.Result, x.Record.Rollback = status, &result, end.Rollback
+		err = &problem.Problem{
+			What: "The outcome could not be written to the journal", Err: err,
+			Why:  fmt.Sprintf("Execution %d ended as %q (%s), but: %s", x.Record.ID, status, result.Message, err),
+			Next: "Make the journal writable again. The next apply finds the open execution and records its outcome without running it again.",
+		}
+		return x, errors.Join(failure(ctx, x, cause), err)
+	}
+	x.Record = rec
+	return x, failure(ctx, x, cause)
+}
+
+// failure is the error that the reader of a failed apply sees.
+func failure(ctx context.Context, x Execution, cause error) error {
+	if cause == nil {
+		return nil
+	}
+	p := *problem.Of(cause, "")
+	what := p.What
+	p.What = fmt.Sprintf("%s %s (execution %d)", x.Record.Subject.Playbook, verb(x.Record.Status), x.Record.ID)
+	if what != "" {
+		p.Why = what + ". " + p.Why
+	}
+	switch {
+	case errors.Is(context.Cause(ctx), ErrDeadline):
+		p.Next = "It was stopped. Escalate to the team that owns the system: an execution that takes this long is a sign of a larger problem. " +
+			"If it is expected to, raise timeouts. " + p.Next
+		p.Err = errors.Join(ErrDeadline, cause)
+	case x.Record.Status == journal.StatusUnknown:
+		p.Next += " Find out what happened on the target; then change triggers to run it again. It is not run again by itself."
+		p.Err = errors.Join(ErrOutcome, cause)
+	case x.Record.Status == journal.StatusFailed:
+		p.Next += " The next apply tries again."
+	}
+	if x.Record.Result != nil && x.Record.Result.LogsURL != "" {
+		p.Next += "\n\nLogs: " + x.Record.Result.LogsURL
+	}
+	return &p
+}
+
+func verb(s journal.Status) string {
+	switch s {
+	case journal.StatusCancelled:
+		return "was cancelled"
+	case journal.StatusUnknown:
+		return "may or may not have run"
+	default:
+		return "failed"
+	}
+}
+
+// interrupted tells whether err is the end of ctx.
+func interrupted(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && (errors.Is(err, context.Cause(ctx)) || errors.Is(err, ctx.Err()))
+}
+
+// withDeadline ends ctx at the deadline, by the injected clock.
+func (r *run) withDeadline(ctx context.Context, deadline time.Time) (context.Context, context.CancelFunc) {
+	if deadline.IsZero() {
+		return context.WithCancel(ctx)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	left := deadline.Sub(r.engine.cfg.Clock.Now())
+	go func() {
+		if r.engine.cfg.Clock.Sleep(ctx, left) == nil {
+			cancel(ErrDeadline)
+		}
+	}()
+	return ctx, func() { cancel(context.Canceled) }
+}
+
+// sameRun tells whether rec is an execution of just this request: the same inputs and the same triggers.
+func (r *run) sameRun(rec journal.Record, about journal.Subject) bool {
+	return rec.Subject.Request == about.Request && maps.Equal(rec.Intent.Triggers, r.req.Triggers)
+}
+
+// newest returns the newest execution of just this request, if any.
+func (r *run) newest(ctx context.Context, about journal.Subject) (journal.Record, bool, error) {
+	found, err := r.store.Find(ctx, journal.Filter{Request: about.Request, Limit: r.engine.cfg.HistoryLimit})
+	if err != nil {
+		return journal.Record{}, false, err
+	}
+	for _, rec := range slices.Backward(found) {
+		if r.sameRun(rec, about) {
+			return rec, true, nil
+		}
+	}
+	return journal.Record{}, false, nil
+}

@@ -1,0 +1,142 @@
+// Package engine alone knows the order of an execution: preview, approve, journal, dispatch, wait, record, and what is done
+// after a death in the middle. Playbooks say what each step is; fronts (Terraform resources) only call Plan, Apply and Undo.
+//
+// The order is chosen so that whatever dies, the next apply can tell what happened: the intent is durable before anything is
+// sent, the name of the remote work before anything waits, and a dispatch that may have happened is never sent again.
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/approval"
+	"github.com/applylens/terraform-provider-remediation/internal/clock"
+	"github.com/applylens/terraform-provider-remediation/internal/journal"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	"github.com/applylens/terraform-provider-remediation/internal/proc"
+)
+
+// Config is what an Engine works with. All fields are required but Terraform.
+type Config struct {
+	Catalogue playbook.Catalogue
+	// Journal opens the store. It is called when the journal is first needed, and again after it failed.
+	Journal func(ctx context.Context) (journal.Store, error)
+	Policy  approval.Policy
+	Clock   clock.Clock
+	// HistoryLimit is how many executions of a request are read back from the journal.
+	HistoryLimit int
+	// Dir is where executions keep their folders.
+	Dir string
+	// Self is this process; Terraform is the one that started it.
+	Self      proc.Identity
+	Terraform proc.Terraform
+}
+
+// Engine runs playbooks. It is safe for use by several goroutines.
+type Engine struct {
+	cfg     Config
+	targets keyedLock
+
+	mu    sync.Mutex
+	store journal.Store
+}
+
+// New returns an Engine. It does no I/O.
+func New(cfg Config) *Engine { return &Engine{cfg: cfg} }
+
+// Request asks for one playbook with its inputs.
+type Request struct {
+	// ActionType names the playbook.
+	ActionType string
+	// Params are the playbook's own inputs that are set, as a JSON object.
+	Params   json.RawMessage
+	Triggers map[string]string
+	Incident string
+	Given    approval.Given
+	// Timeout bounds the execution. Zero: twice the estimate.
+	Timeout time.Duration
+	// ExpectedDigest pins the reviewed preview, or is empty.
+	ExpectedDigest string
+}
+
+// Reviewed is what was shown at plan.
+type Reviewed struct {
+	Digest   string
+	Target   string
+	Commands []string
+	Facts    map[string]any
+}
+
+// Journal opens the journal on first use.
+func (e *Engine) Journal(ctx context.Context) (journal.Store, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.store == nil {
+		store, err := e.cfg.Journal(ctx)
+		if err != nil {
+			return nil, err
+		}
+		e.store = store
+	}
+	return e.store, nil
+}
+
+// Catalogue returns the playbooks.
+func (e *Engine) Catalogue() playbook.Catalogue { return e.cfg.Catalogue }
+
+// Bind checks the request's inputs and returns its action, without any I/O.
+func (e *Engine) Bind(req Request) (playbook.Action, error) {
+	p, ok := e.cfg.Catalogue[req.ActionType]
+	if !ok {
+		return nil, fmt.Errorf("unknown playbook %q", req.ActionType)
+	}
+	return p.Bind(req.Params)
+}
+
+// job describes the execution in rec to its action.
+func (e *Engine) job(rec journal.Record, preview playbook.Preview, store journal.Store) playbook.Job {
+	return playbook.Job{
+		ID:       rec.ID,
+		Dir:      filepath.Join(e.cfg.Dir, "executions", strconv.FormatInt(rec.ID, 10)),
+		Preview:  preview,
+		RemoteID: rec.RemoteID,
+		Progress: rec.Progress,
+		Checkpoint: func(ctx context.Context, progress any) error {
+			if _, err := store.Append(ctx, rec.ID, journal.KindProgress, progress); err != nil {
+				return fmt.Errorf("journal the progress: %w", err)
+			}
+			return context.Cause(ctx)
+		},
+	}
+}
+
+// keyedLock is one lock a key.
+type keyedLock struct {
+	mu   sync.Mutex
+	held map[string]chan struct{}
+}
+
+// acquire waits for the key's lock or the end of ctx, and returns what releases it.
+func (l *keyedLock) acquire(ctx context.Context, key string) (func(), error) {
+	l.mu.Lock()
+	if l.held == nil {
+		l.held = map[string]chan struct{}{}
+	}
+	lock, ok := l.held[key]
+	if !ok {
+		lock = make(chan struct{}, 1)
+		l.held[key] = lock
+	}
+	l.mu.Unlock()
+	select {
+	case lock <- struct{}{}:
+		return func() { <-lock }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}

@@ -1,0 +1,154 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/journal"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/proc"
+)
+
+// busyPoll is how often a waiting apply looks whether the target is free.
+const busyPoll = time.Second
+
+// busyPatience is how long an apply without a timeout of its own waits for a busy target.
+const busyPatience = 10 * time.Minute
+
+// clear sees to it that no execution is open on the target. It waits for those of living processes and settles those of dead
+// ones. When one of these was of just this request, it is the outcome of this apply: nothing is run twice. When such a one
+// ended in a way that can't be known, the apply is refused until its triggers change.
+func (r *run) clear(ctx context.Context, about journal.Subject) (Execution, error) {
+	if err := r.refuseUnknown(ctx, about); err != nil {
+		return Execution{}, err
+	}
+	patience := r.req.Timeout
+	if patience == 0 {
+		patience = busyPatience
+	}
+	giveUp := r.engine.cfg.Clock.Now().Add(patience)
+	for {
+		open, err := r.store.Find(ctx, journal.Filter{Target: about.Target, Open: true, Limit: 1})
+		if err != nil || len(open) == 0 {
+			return Execution{}, err
+		}
+		rec := open[0]
+		if r.abandoned(rec) {
+			x, err := r.settle(ctx, rec)
+			mine := r.sameRun(rec, about)
+			switch {
+			case mine && !errors.Is(err, playbook.ErrNeverBegan):
+				return x, err
+			case x.Record.Open():
+				return Execution{}, err // it could not be settled, so the target is not free
+			}
+			continue
+		}
+		if !r.engine.cfg.Clock.Now().Before(giveUp) {
+			return Execution{}, busyProblem(rec)
+		}
+		if err := r.engine.cfg.Clock.Sleep(ctx, busyPoll); err != nil {
+			return Execution{}, err
+		}
+	}
+}
+
+func busyProblem(rec journal.Record) error {
+	busy := &journal.BusyError{Record: rec}
+	return &problem.Problem{
+		What: fmt.Sprintf("Another execution holds %s", rec.Subject.Target),
+		Why:  busy.Error() + ".",
+		Next: fmt.Sprintf("Nothing has run. Wait for it to end and apply again. If that process is gone for good, its hold ends at %s.",
+			rec.Intent.Deadline.Format(time.RFC3339)),
+		Err: errors.Join(ErrBusy, busy),
+	}
+}
+
+// abandoned tells whether the process that ran rec is gone. A process of another host is taken to live until the execution's
+// deadline, at which it would have stopped by itself. This process holds the lock of the target, so what it left open is
+// abandoned too.
+func (r *run) abandoned(rec journal.Record) bool {
+	holder := rec.Intent.Holder
+	if holder == r.engine.cfg.Self {
+		return true
+	}
+	switch holder.Liveness() {
+	case proc.Alive:
+		return false
+	case proc.Dead:
+		return true
+	default:
+		return r.engine.cfg.Clock.Now().After(rec.Intent.Deadline)
+	}
+}
+
+// settle brings an execution whose process died to its outcome: it adopts its work where that can be found, and records that
+// it can't be known otherwise. It never sends anything again.
+func (r *run) settle(ctx context.Context, rec journal.Record) (Execution, error) {
+	x := Execution{Record: rec, Adopted: true}
+	action, err := r.engine.Bind(Request{ActionType: rec.Subject.Playbook, Params: rec.Intent.Params})
+	if err != nil {
+		return x, fmt.Errorf("settle execution %d: %w", rec.ID, err)
+	}
+	past := *r
+	past.action, past.observe = action, func(Execution) {}
+	work, err := action.Adopt(ctx, r.engine.job(rec, storedPreview(rec), r.store))
+	switch {
+	case errors.Is(err, playbook.ErrNeverBegan):
+		x, concluded := past.conclude(ctx, x, journal.StatusCancelled, playbook.Outcome{}, err)
+		return x, errors.Join(concluded, playbook.ErrNeverBegan)
+	case interrupted(ctx, err):
+		return x, err
+	case err != nil:
+		return past.conclude(ctx, x, journal.StatusUnknown, playbook.Outcome{}, err)
+	}
+	ctx, cancel := r.withDeadline(ctx, rec.Intent.Deadline)
+	defer cancel()
+	return past.finish(ctx, x, work)
+}
+
+func storedPreview(rec journal.Record) playbook.Preview {
+	var was shown
+	if err := json.Unmarshal(rec.Intent.Preview, &was); err != nil {
+		return playbook.Preview{}
+	}
+	was.Preview.Facts = was.Facts
+	return was.Preview
+}
+
+// refuseUnknown refuses to run a request again whose last execution may have run. New triggers make it another one.
+func (r *run) refuseUnknown(ctx context.Context, about journal.Subject) error {
+	last, ok, err := r.newest(ctx, about)
+	if err != nil || !ok || last.Status != journal.StatusUnknown {
+		return err
+	}
+	why := fmt.Sprintf("Execution %d of %s, begun %s, may or may not have run.", last.ID, last.Subject.Playbook, last.CreatedAt.Format(time.RFC3339))
+	if last.Result != nil {
+		why += " " + last.Result.Message
+	}
+	return &problem.Problem{
+		What: fmt.Sprintf("It is not known what came of execution %d", last.ID), Why: why,
+		Next: "Nothing has run now. Find out what happened on the target; then change triggers to run it again.",
+		Path: []string{"triggers"}, Err: ErrOutcome,
+	}
+}
+
+// Undo executes the action that takes rec back. It needs an approval of its own where its playbook asks for one.
+func (e *Engine) Undo(ctx context.Context, rec journal.Record, req Request) (Execution, error) {
+	if rec.Rollback == nil {
+		return Execution{}, &problem.Problem{
+			What: fmt.Sprintf("Execution %d can't be undone", rec.ID),
+			Why:  fmt.Sprintf("%s left no action that takes it back.", rec.Subject.Playbook),
+			Next: `Set on_destroy = "keep", or undo it by hand.`, Path: []string{"on_destroy"},
+		}
+	}
+	req.ActionType, req.Params, req.Incident = rec.Rollback.Type, rec.Rollback.Params, rec.Subject.Incident
+	// Taking back one execution is another request than taking back the next one.
+	req.Triggers = map[string]string{"undo_of_execution": fmt.Sprint(rec.ID)}
+	req.ExpectedDigest = ""
+	return e.Apply(ctx, req, nil, func(Execution) {})
+}

@@ -1,0 +1,229 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gowebpki/jcs"
+
+	"github.com/applylens/terraform-provider-remediation/internal/approval"
+	"github.com/applylens/terraform-provider-remediation/internal/journal"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+)
+
+// escalateAfter is how many executions of one incident may fail in a row before the advice is to escalate.
+const escalateAfter = 3
+
+// deadlineFactor times the estimate is the deadline where none is given.
+const deadlineFactor = 2
+
+// Review is a preview with all that a reviewer needs to decide on it.
+type Review struct {
+	playbook.Preview
+	ActionType string
+	Target     string
+	// Request identifies what is asked for; see journal.Subject.
+	Request  string
+	Digest   string
+	Decision approval.Decision
+	// Deadline bounds the execution, from its start.
+	Deadline time.Duration
+	// History holds the newest executions of the same request, oldest first; Executions is how many there are in all.
+	History    []journal.Record
+	Executions int
+	// Warnings are for the reader of the plan: what is volatile or needs attention.
+	Warnings []string
+
+	facts json.RawMessage
+}
+
+// look makes the preview of the live target. It changes nothing.
+func (e *Engine) look(ctx context.Context, req Request, action playbook.Action) (Review, error) {
+	target, err := action.Target(ctx)
+	if err != nil {
+		return Review{}, err
+	}
+	preview, err := action.Preview(ctx)
+	if err != nil {
+		return Review{ActionType: req.ActionType, Target: target}, err
+	}
+	facts, err := json.Marshal(preview.Facts)
+	if err != nil {
+		return Review{}, fmt.Errorf("encode the facts of the preview: %w", err)
+	}
+	digest, err := approval.Subject{
+		Playbook: req.ActionType, Target: target, Inputs: req.Params,
+		Triggers: req.Triggers, Commands: preview.Commands, Facts: facts,
+	}.Digest()
+	if err != nil {
+		return Review{}, err
+	}
+	deadline := req.Timeout
+	if deadline == 0 {
+		deadline = deadlineFactor * preview.Duration
+	}
+	return Review{
+		Preview: preview, ActionType: req.ActionType, Target: target, Digest: digest, Deadline: deadline,
+		Decision: e.cfg.Policy.Decide(preview.ApprovalReasons, req.Given),
+		Warnings: preview.Notes, facts: facts,
+	}, nil
+}
+
+// subject says what the request is about. The same playbook, target, incident and inputs are the same request; triggers are
+// not part of it, so that the history of a request outlives them.
+func subject(req Request, target string) (journal.Subject, error) {
+	inputs, err := jcs.Transform(req.Params)
+	if err != nil {
+		return journal.Subject{}, fmt.Errorf("canonical JSON of the inputs: %w", err)
+	}
+	sum := sha256.New()
+	for _, part := range []string{"remediation.request.v1", req.ActionType, target, req.Incident, string(inputs)} {
+		fmt.Fprintf(sum, "%d:%s\n", len(part), part)
+	}
+	return journal.Subject{
+		Playbook: req.ActionType, Target: target, Incident: req.Incident,
+		Request: hex.EncodeToString(sum.Sum(nil)),
+	}, nil
+}
+
+// Plan is the dry run: it looks at the live target, journals what it saw and decides on the approval. It changes nothing on
+// the target. A journal that can't be used is a warning here; apply refuses then.
+func (e *Engine) Plan(ctx context.Context, req Request) (Review, error) {
+	action, err := e.Bind(req)
+	if err != nil {
+		return Review{}, err
+	}
+	review, lookErr := e.look(ctx, req, action)
+	if lookErr != nil && (review.Target == "" || ctx.Err() != nil) {
+		return Review{}, lookErr
+	}
+	moved, err := e.remember(ctx, req, &review, lookErr)
+	switch {
+	case lookErr != nil:
+		return Review{}, lookErr
+	case err != nil:
+		p := problem.Of(err, "The journal can't be used")
+		review.Warnings = append(review.Warnings, fmt.Sprintf("%s. %s Apply will refuse to run anything until it can be written.", p.What, p.Detail()))
+	case moved != nil:
+		return Review{}, moved
+	}
+	if req.ExpectedDigest != "" && req.ExpectedDigest != review.Digest {
+		return Review{}, digestProblem(req.ExpectedDigest, review.Digest)
+	}
+	if review.Decision.RefusedAtPlan {
+		return Review{}, approvalProblem(review)
+	}
+	return review, nil
+}
+
+// remember journals the dry run, unless the newest record of the request is the same dry run, and completes the review with
+// what the journal knows. When this plan is one within an apply and the target has moved since the plan that was reviewed,
+// that is returned as a problem.
+func (e *Engine) remember(ctx context.Context, req Request, review *Review, lookErr error) (moved, err error) {
+	store, err := e.Journal(ctx)
+	if err != nil {
+		return nil, err
+	}
+	about, err := subject(req, review.Target)
+	if err != nil {
+		return nil, err
+	}
+	review.Request = about.Request
+	past := journal.Filter{Request: about.Request, Limit: e.cfg.HistoryLimit}
+	if review.History, err = store.Find(ctx, past); err != nil {
+		return nil, err
+	}
+	if review.Executions, err = store.Count(ctx, past); err != nil {
+		return nil, err
+	}
+	last, err := store.Find(ctx, journal.Filter{Request: about.Request, DryRuns: true, Limit: 1})
+	if err != nil {
+		return nil, err
+	}
+	intent := e.intent(req, *review)
+	if lookErr != nil {
+		intent.Problem = lookErr.Error()
+	} else if len(last) > 0 {
+		moved = e.movedWithinApply(last[0], *review, intent)
+	}
+	if moved == nil && !sameDryRun(last, intent) {
+		if _, err := store.Begin(ctx, about, journal.KindDryRun, intent); err != nil {
+			return nil, err
+		}
+	}
+	if warning := e.escalation(ctx, store, req.Incident); warning != "" {
+		review.Warnings = append(review.Warnings, warning)
+	}
+	return moved, nil
+}
+
+func sameDryRun(last []journal.Record, intent journal.Intent) bool {
+	return len(last) == 1 && last[0].Intent.Digest == intent.Digest && last[0].Intent.Problem == intent.Problem &&
+		last[0].Intent.Session == intent.Session && last[0].Intent.ApprovedBy == intent.ApprovedBy
+}
+
+func (e *Engine) intent(req Request, review Review) journal.Intent {
+	return journal.Intent{
+		Params: req.Params, Triggers: req.Triggers, Preview: review.encoded(), Digest: review.Digest,
+		ApprovedBy: req.Given.By, Holder: e.cfg.Self, Session: e.cfg.Terraform.Session,
+	}
+}
+
+// shown is the preview as the journal keeps it: for comparison with a later one, and for import.
+type shown struct {
+	playbook.Preview
+	Facts json.RawMessage `json:"facts"`
+}
+
+func (r Review) encoded() json.RawMessage {
+	if r.Digest == "" {
+		return nil
+	}
+	text, err := json.Marshal(shown{Preview: r.Preview, Facts: r.facts})
+	if err != nil {
+		return nil // every field has been encoded once before
+	}
+	return text
+}
+
+// escalation advises to escalate when the incident's newest executions all failed.
+func (e *Engine) escalation(ctx context.Context, store journal.Store, incident string) string {
+	if incident == "" {
+		return ""
+	}
+	newest, err := store.Find(ctx, journal.Filter{Incident: incident, Limit: escalateAfter})
+	if err != nil || len(newest) < escalateAfter {
+		return ""
+	}
+	for _, r := range newest {
+		if r.Status != journal.StatusFailed {
+			return ""
+		}
+	}
+	return fmt.Sprintf("The last %d executions for incident %s failed. Escalate to the team that owns the system instead of trying on.",
+		escalateAfter, incident)
+}
+
+// Problems that fronts and tests tell apart.
+var (
+	ErrNotApproved   = errors.New("not approved")
+	ErrTargetChanged = errors.New("the target changed since it was reviewed")
+	ErrOutcome       = errors.New("the outcome of an earlier execution is not known")
+	ErrBusy          = errors.New("the target is busy")
+	ErrDeadline      = errors.New("the execution passed its deadline")
+)
+
+func digestProblem(expected, now string) error {
+	return &problem.Problem{
+		What: "The preview is not the one that expected_digest pins",
+		Why:  fmt.Sprintf("expected_digest is %s, but what would run now has the digest %s.", expected, now),
+		Next: "Nothing has run. Review the new preview, then set expected_digest to its digest or remove it.",
+		Path: []string{"expected_digest"}, Err: ErrTargetChanged,
+	}
+}

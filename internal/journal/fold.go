@@ -1,0 +1,56 @@
+package journal
+
+import (
+	"encoding/json"
+	"fmt"
+)
+
+// Fold builds a record from the entries of one execution, in order. The first one must be an intent or a dry run.
+func Fold(entries []Entry) (Record, error) {
+	if len(entries) == 0 {
+		return Record{}, ErrNotFound
+	}
+	var r Record
+	for _, e := range entries {
+		if err := r.add(e); err != nil {
+			return Record{}, fmt.Errorf("%w: entry %d: %w", ErrDamaged, e.Seq, err)
+		}
+	}
+	return r, nil
+}
+
+func (r *Record) add(e Entry) error {
+	if (r.ID == 0) != (e.Kind == KindIntent || e.Kind == KindDryRun) {
+		return fmt.Errorf("%s out of order", e.Kind)
+	}
+	switch e.Kind {
+	case KindIntent, KindDryRun:
+		r.ID, r.Subject, r.CreatedAt = e.Seq, e.Subject, e.At
+		if err := json.Unmarshal(e.Body, &r.Intent); err != nil {
+			return err
+		}
+		r.Status = StatusPending
+		if r.DryRun = e.Kind == KindDryRun; r.DryRun {
+			r.Status = StatusDryRunOK
+			if r.Intent.Problem != "" {
+				r.Status = StatusDryRunBad
+			}
+		}
+		return nil
+	case KindDispatch:
+		var d Dispatch
+		err := json.Unmarshal(e.Body, &d)
+		r.Status, r.RemoteID = StatusRunning, d.RemoteID
+		return err
+	case KindProgress:
+		r.Progress = e.Body
+		return nil
+	case KindOutcome:
+		var o Outcome
+		err := json.Unmarshal(e.Body, &o)
+		r.Status, r.Result, r.Rollback = o.Status, &o.Result, o.Rollback
+		return err
+	default:
+		return fmt.Errorf("unknown kind %q", e.Kind)
+	}
+}

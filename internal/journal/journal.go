@@ -1,0 +1,184 @@
+// Package journal is the provider's memory: every dry run and every step of every execution, appended and never changed.
+// A state file can be lost or stale; what the journal holds has been durable before the next step began.
+//
+// An execution is a series of entries: an intent, then a dispatch with the name of the remote work, then any number of
+// progress entries, then one outcome. Its identifier is the sequence number of its intent. A dry run is a single entry.
+package journal
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/proc"
+)
+
+// Status is how far an execution has come.
+type Status string
+
+// Statuses of executions, and of dry runs, as they stand in the history.
+const (
+	StatusPending   Status = "pending"   // intent journaled, nothing sent
+	StatusRunning   Status = "running"   // sent; the outcome is not known yet
+	StatusSuccess   Status = "success"   //
+	StatusFailed    Status = "failed"    //
+	StatusCancelled Status = "cancelled" // interrupted, or stopped at its deadline
+	StatusSkipped   Status = "skipped"   // run_if was false; never journaled
+	StatusUnknown   Status = "unknown"   // the process that ran it died and the outcome can't be found out
+	StatusDryRunOK  Status = "dry_run_success"
+	StatusDryRunBad Status = "dry_run_failed"
+)
+
+// Kind is the kind of an entry.
+type Kind string
+
+// Kinds of entries.
+const (
+	KindDryRun   Kind = "dry_run"
+	KindIntent   Kind = "intent"
+	KindDispatch Kind = "dispatch"
+	KindProgress Kind = "progress"
+	KindOutcome  Kind = "outcome"
+)
+
+// Subject says what a dry run or an execution is about. Every entry carries it, so that any of its fields finds them.
+type Subject struct {
+	// Playbook is the action type, such as "rerun_dbt".
+	Playbook string `json:"playbook"`
+	// Target names the thing that is changed, such as "dbt:shop/prod". One execution at a time is open per target.
+	Target string `json:"target"`
+	// Request identifies what was asked for: the same playbook, target, incident and inputs have the same request.
+	Request string `json:"request"`
+	// Incident is the incident's identifier, or empty.
+	Incident string `json:"incident,omitempty"`
+}
+
+// Intent is the body of the first entry: what is about to run (or, for a dry run, what would).
+type Intent struct {
+	Params     json.RawMessage   `json:"params"`
+	Triggers   map[string]string `json:"triggers,omitempty"`
+	Preview    json.RawMessage   `json:"preview,omitempty"`
+	Digest     string            `json:"digest,omitempty"`
+	ApprovedBy string            `json:"approved_by,omitempty"`
+	Holder     proc.Identity     `json:"holder"`
+	// Session names the Terraform run that made the entry, where the system lets it be told.
+	Session string `json:"session,omitempty"`
+	// Deadline is when the holder stops the execution by itself. Zero in a dry run.
+	Deadline time.Time `json:"deadline,omitzero"`
+	// Problem is why a dry run failed. Empty otherwise.
+	Problem string `json:"problem,omitempty"`
+}
+
+// Dispatch is the body of the second entry: the work has been sent and has a name.
+type Dispatch struct {
+	RemoteID string `json:"remote_id"`
+}
+
+// Action is a playbook with its parameters, such as the one that undoes an execution.
+type Action struct {
+	Type   string          `json:"action_type"`
+	Params json.RawMessage `json:"params"`
+}
+
+// Result is what came of an execution.
+type Result struct {
+	Message    string    `json:"message"`
+	StartedAt  time.Time `json:"started_at,omitzero"`
+	FinishedAt time.Time `json:"finished_at,omitzero"`
+	// ActualDuration is in seconds.
+	ActualDuration float64           `json:"actual_duration"`
+	LogsURL        string            `json:"logs_url,omitempty"`
+	Details        map[string]string `json:"details,omitempty"`
+}
+
+// Outcome is the body of the last entry.
+type Outcome struct {
+	Status   Status  `json:"status"`
+	Result   Result  `json:"result"`
+	Rollback *Action `json:"rollback,omitempty"`
+}
+
+// Entry is one line of the journal.
+type Entry struct {
+	Seq       int64           `json:"seq"`
+	Execution int64           `json:"execution"`
+	Kind      Kind            `json:"kind"`
+	At        time.Time       `json:"at"`
+	Subject   Subject         `json:"subject"`
+	Body      json.RawMessage `json:"body"`
+	// Prev and Hash chain the entries; see Seal.
+	Prev string `json:"prev"`
+	Hash string `json:"hash"`
+}
+
+// Record is a dry run or an execution, folded from its entries.
+type Record struct {
+	ID        int64
+	DryRun    bool
+	Subject   Subject
+	Intent    Intent
+	Status    Status
+	CreatedAt time.Time
+	RemoteID  string
+	// Progress is the newest progress entry's body, or nil.
+	Progress json.RawMessage
+	Result   *Result
+	Rollback *Action
+}
+
+// Open tells whether the execution's outcome is still to come.
+func (r Record) Open() bool { return r.Status == StatusPending || r.Status == StatusRunning }
+
+// Filter selects records. Empty fields match everything.
+type Filter struct {
+	Playbook, Target, Request, Incident string
+	// Since and Until bound CreatedAt: from Since on, before Until.
+	Since, Until time.Time
+	// Open keeps executions whose outcome is missing.
+	Open bool
+	// DryRuns keeps dry runs instead of executions; All keeps both.
+	DryRuns, All bool
+	// Limit keeps the newest so many. Zero keeps all.
+	Limit int
+}
+
+// Store keeps the journal. Implementations are safe for use by several goroutines and by several processes at once; what
+// a method has returned without an error is durable.
+type Store interface {
+	// Begin appends the first entry of an execution, or a dry run, and returns its record. While another execution of the same
+	// target is open an intent is refused with a *BusyError, atomically; a dry run never is.
+	Begin(ctx context.Context, subject Subject, kind Kind, intent Intent) (Record, error)
+	// Append adds an entry to an open execution: body is a Dispatch, any JSON value as progress, or an Outcome, which closes it.
+	// ErrClosed is returned where the outcome is there already, ErrNotFound where there is no such execution.
+	Append(ctx context.Context, execution int64, kind Kind, body any) (Record, error)
+	// Get returns one record, or ErrNotFound.
+	Get(ctx context.Context, id int64) (Record, error)
+	// Find returns the matching records, oldest first.
+	Find(ctx context.Context, filter Filter) ([]Record, error)
+	// Count returns how many records match, whatever the filter's limit.
+	Count(ctx context.Context, filter Filter) (int, error)
+	// Entries calls visit with each entry from sequence number from on, in order, until it returns an error.
+	Entries(ctx context.Context, from int64, visit func(Entry) error) error
+	// Close releases what the store holds open.
+	Close() error
+}
+
+// Errors of a Store. ErrForeign and ErrDamaged are about the place where the journal should be; nothing has been written there.
+var (
+	ErrNotFound = errors.New("not in the journal")
+	ErrClosed   = errors.New("the execution's outcome is recorded already")
+	ErrForeign  = errors.New("not a journal of this provider")
+	ErrDamaged  = errors.New("the journal is damaged")
+	ErrNewer    = errors.New("the journal was written by a newer version of the provider")
+)
+
+// BusyError says that another execution of the target is open.
+type BusyError struct{ Record Record }
+
+// Error implements error.
+func (e *BusyError) Error() string {
+	return fmt.Sprintf("%s is held by execution %d (%s), begun %s by %s", e.Record.Subject.Target, e.Record.ID,
+		e.Record.Subject.Playbook, e.Record.CreatedAt.Format(time.RFC3339), e.Record.Intent.Holder)
+}

@@ -1,0 +1,59 @@
+// Package problem is how every layer below Terraform reports a failure to people: what went wrong, why, and what to do
+// next. It knows no Terraform; package tfkit turns a Problem into a diagnostic.
+package problem
+
+import (
+	"errors"
+	"strings"
+)
+
+// Problem is an error that a person can act on.
+type Problem struct {
+	// What names the failed operation in one line without a final stop, such as "No dbt model matches the selection".
+	What string
+	// Why explains the cause, with the evidence that was seen.
+	Why string
+	// Next says what the reader should do.
+	Next string
+	// Path is the attribute at fault from the root of its resource or provider block, such as ["dbt", "executable"]. Empty where
+	// no single attribute is at fault.
+	Path []string
+	// Err is the cause or a sentinel for errors.Is, or nil.
+	Err error
+}
+
+// Error returns all parts in one line.
+func (p *Problem) Error() string {
+	parts := []string{p.What}
+	if p.Why != "" {
+		parts = append(parts, p.Why)
+	}
+	if p.Next != "" {
+		parts = append(parts, p.Next)
+	}
+	return strings.Join(parts, ": ")
+}
+
+// Unwrap returns the cause.
+func (p *Problem) Unwrap() error { return p.Err }
+
+// Detail joins the cause and the next step as two paragraphs.
+func (p *Problem) Detail() string {
+	switch {
+	case p.Why == "":
+		return p.Next
+	case p.Next == "":
+		return p.Why
+	default:
+		return p.Why + "\n\n" + p.Next
+	}
+}
+
+// Of finds the Problem in err's chain, or makes one whose What is the given summary.
+func Of(err error, summary string) *Problem {
+	var p *Problem
+	if errors.As(err, &p) {
+		return p
+	}
+	return &Problem{What: summary, Why: err.Error(), Err: err}
+}
