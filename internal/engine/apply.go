@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
@@ -22,6 +21,8 @@ type Execution struct {
 	Review Review
 	// Adopted tells that an earlier process had begun it.
 	Adopted bool
+	// Earlier are the executions of the same request before this one, oldest first.
+	Earlier []journal.Record
 }
 
 // Apply executes the request, or adopts an execution of it that an earlier process left open. reviewed is what plan showed, or
@@ -59,6 +60,8 @@ type run struct {
 	req      Request
 	reviewed *Reviewed
 	observe  func(Execution)
+	// earlier are the request's executions that were there when the apply began.
+	earlier []journal.Record
 }
 
 func (r *run) apply(ctx context.Context, target string) (Execution, error) {
@@ -67,6 +70,9 @@ func (r *run) apply(ctx context.Context, target string) (Execution, error) {
 		return Execution{}, err
 	}
 	for {
+		if r.earlier, err = r.store.Find(ctx, journal.Filter{Request: about.Request, Limit: r.engine.cfg.HistoryLimit}); err != nil {
+			return Execution{}, err
+		}
 		adopted, err := r.clear(ctx, about)
 		if err != nil || adopted.Record.ID != 0 {
 			return adopted, err
@@ -88,7 +94,7 @@ func (r *run) apply(ctx context.Context, target string) (Execution, error) {
 		if err != nil {
 			return Execution{}, err
 		}
-		return r.execute(ctx, Execution{Record: rec, Review: review})
+		return r.execute(ctx, Execution{Record: rec, Review: review, Earlier: r.earlier})
 	}
 }
 
@@ -207,6 +213,7 @@ func failure(ctx context.Context, x Execution, cause error) error {
 	}
 	p := *problem.Of(cause, "")
 	what := p.What
+	p.Err = cause
 	p.What = fmt.Sprintf("%s %s (execution %d)", x.Record.Subject.Playbook, verb(x.Record.Status), x.Record.ID)
 	if what != "" {
 		p.Why = what + ". " + p.Why
@@ -262,18 +269,4 @@ func (r *run) withDeadline(ctx context.Context, deadline time.Time) (context.Con
 // sameRun tells whether rec is an execution of just this request: the same inputs and the same triggers.
 func (r *run) sameRun(rec journal.Record, about journal.Subject) bool {
 	return rec.Subject.Request == about.Request && maps.Equal(rec.Intent.Triggers, r.req.Triggers)
-}
-
-// newest returns the newest execution of just this request, if any.
-func (r *run) newest(ctx context.Context, about journal.Subject) (journal.Record, bool, error) {
-	found, err := r.store.Find(ctx, journal.Filter{Request: about.Request, Limit: r.engine.cfg.HistoryLimit})
-	if err != nil {
-		return journal.Record{}, false, err
-	}
-	for _, rec := range slices.Backward(found) {
-		if r.sameRun(rec, about) {
-			return rec, true, nil
-		}
-	}
-	return journal.Record{}, false, nil
 }

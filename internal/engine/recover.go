@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"time"
 
+	"github.com/applylens/terraform-provider-remediation/internal/approval"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
@@ -23,7 +26,7 @@ const busyPatience = 10 * time.Minute
 // ones. When one of these was of just this request, it is the outcome of this apply: nothing is run twice. When such a one
 // ended in a way that can't be known, the apply is refused until its triggers change.
 func (r *run) clear(ctx context.Context, about journal.Subject) (Execution, error) {
-	if err := r.refuseUnknown(ctx, about); err != nil {
+	if err := r.refuseUnknown(about); err != nil {
 		return Execution{}, err
 	}
 	patience := r.req.Timeout
@@ -89,7 +92,7 @@ func (r *run) abandoned(rec journal.Record) bool {
 // settle brings an execution whose process died to its outcome: it adopts its work where that can be found, and records that
 // it can't be known otherwise. It never sends anything again.
 func (r *run) settle(ctx context.Context, rec journal.Record) (Execution, error) {
-	x := Execution{Record: rec, Adopted: true}
+	x := Execution{Record: rec, Adopted: true, Earlier: r.before(rec.ID)}
 	action, err := r.engine.Bind(Request{ActionType: rec.Subject.Playbook, Params: rec.Intent.Params})
 	if err != nil {
 		return x, fmt.Errorf("settle execution %d: %w", rec.ID, err)
@@ -111,6 +114,11 @@ func (r *run) settle(ctx context.Context, rec journal.Record) (Execution, error)
 	return past.finish(ctx, x, work)
 }
 
+// before are the request's earlier executions.
+func (r *run) before(id int64) []journal.Record {
+	return slices.DeleteFunc(slices.Clone(r.earlier), func(rec journal.Record) bool { return rec.ID >= id })
+}
+
 func storedPreview(rec journal.Record) playbook.Preview {
 	var was shown
 	if err := json.Unmarshal(rec.Intent.Preview, &was); err != nil {
@@ -121,11 +129,12 @@ func storedPreview(rec journal.Record) playbook.Preview {
 }
 
 // refuseUnknown refuses to run a request again whose last execution may have run. New triggers make it another one.
-func (r *run) refuseUnknown(ctx context.Context, about journal.Subject) error {
-	last, ok, err := r.newest(ctx, about)
-	if err != nil || !ok || last.Status != journal.StatusUnknown {
-		return err
+func (r *run) refuseUnknown(about journal.Subject) error {
+	same := slices.DeleteFunc(slices.Clone(r.earlier), func(rec journal.Record) bool { return !r.sameRun(rec, about) })
+	if len(same) == 0 || same[len(same)-1].Status != journal.StatusUnknown {
+		return nil
 	}
+	last := same[len(same)-1]
 	why := fmt.Sprintf("Execution %d of %s, begun %s, may or may not have run.", last.ID, last.Subject.Playbook, last.CreatedAt.Format(time.RFC3339))
 	if last.Result != nil {
 		why += " " + last.Result.Message
@@ -137,18 +146,21 @@ func (r *run) refuseUnknown(ctx context.Context, about journal.Subject) error {
 	}
 }
 
-// Undo executes the action that takes rec back. It needs an approval of its own where its playbook asks for one.
-func (e *Engine) Undo(ctx context.Context, rec journal.Record, req Request) (Execution, error) {
-	if rec.Rollback == nil {
-		return Execution{}, &problem.Problem{
-			What: fmt.Sprintf("Execution %d can't be undone", rec.ID),
-			Why:  fmt.Sprintf("%s left no action that takes it back.", rec.Subject.Playbook),
-			Next: `Set on_destroy = "keep", or undo it by hand.`, Path: []string{"on_destroy"},
-		}
+// UndoRequest asks for the action that takes an execution back. It needs an approval of its own where its playbook asks for
+// one.
+func UndoRequest(execution int64, action journal.Action) Request {
+	return Request{
+		ActionType: action.Type, Params: action.Params,
+		// Taking back one execution is another request than taking back the next one.
+		Triggers: map[string]string{"undo_of_execution": strconv.FormatInt(execution, 10)},
 	}
-	req.ActionType, req.Params, req.Incident = rec.Rollback.Type, rec.Rollback.Params, rec.Subject.Incident
-	// Taking back one execution is another request than taking back the next one.
-	req.Triggers = map[string]string{"undo_of_execution": fmt.Sprint(rec.ID)}
-	req.ExpectedDigest = ""
-	return e.Apply(ctx, req, nil, func(Execution) {})
+}
+
+// Recall is the review on which rec ran, as far as the journal keeps it.
+func Recall(rec journal.Record) Review {
+	return Review{
+		Preview: storedPreview(rec), ActionType: rec.Subject.Playbook, Target: rec.Subject.Target, Request: rec.Subject.Request,
+		Digest: rec.Intent.Digest, Deadline: rec.Intent.Deadline.Sub(rec.CreatedAt),
+		Decision: approval.Decision{Needed: rec.Intent.ApprovedBy != "", Granted: true, By: rec.Intent.ApprovedBy},
+	}
 }

@@ -1,0 +1,186 @@
+// Package acctest runs the provider as its users do: a real Terraform starts the built binary. Tests fail, and never skip,
+// where something they need is missing.
+package acctest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// commandTimeout bounds one Terraform command.
+const commandTimeout = 3 * time.Minute
+
+// Root is the project's folder.
+func Root(t testing.TB) string {
+	t.Helper()
+	_, file, _, ok := runtime.Caller(0)
+	if !ok {
+		t.Fatal("the project's folder can't be found")
+	}
+	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
+}
+
+// TerraformPath is the Terraform (or OpenTofu) to test with: TF_ACC_TERRAFORM_PATH, else the one on the PATH.
+func TerraformPath(t testing.TB) string {
+	t.Helper()
+	if path := os.Getenv("TF_ACC_TERRAFORM_PATH"); path != "" {
+		return path
+	}
+	path, err := exec.LookPath("terraform")
+	if err != nil {
+		t.Fatal("terraform is not on the PATH: install it, set TF_ACC_TERRAFORM_PATH, or run make setup")
+	}
+	return path
+}
+
+// built is the provider's binary, made once a test process.
+var built = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "remediation-provider-")
+	if err != nil {
+		return "", err
+	}
+	_, file, _, _ := runtime.Caller(0)
+	cmd := exec.CommandContext(context.Background(), "go", "build", "-o", filepath.Join(dir, "terraform-provider-remediation"), ".")
+	cmd.Dir = filepath.Dir(filepath.Dir(filepath.Dir(file)))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the provider: %w\n%s", err, out)
+	}
+	return dir, nil
+})
+
+// Workspace is a Terraform working directory.
+type Workspace struct {
+	Dir       string
+	t         testing.TB
+	terraform string
+	env       []string
+}
+
+// NewWorkspace makes an empty working directory whose Terraform uses the built provider. env is added to the environment.
+func NewWorkspace(t testing.TB, env ...string) *Workspace {
+	t.Helper()
+	provider, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &Workspace{Dir: t.TempDir(), t: t, terraform: TerraformPath(t)}
+	rc := filepath.Join(t.TempDir(), "terraformrc")
+	w.writeFile(rc, fmt.Sprintf("provider_installation {\n  dev_overrides {\n    \"applylens/remediation\" = %q\n  }\n  direct {}\n}\n", provider))
+	w.env = append([]string{
+		"TF_CLI_CONFIG_FILE=" + rc, "TF_IN_AUTOMATION=1", "TF_INPUT=0", "CHECKPOINT_DISABLE=1",
+		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "TMPDIR=" + os.TempDir(),
+	}, env...)
+	return w
+}
+
+// Write puts a file into the working directory.
+func (w *Workspace) Write(name, text string) {
+	w.t.Helper()
+	w.writeFile(filepath.Join(w.Dir, name), text)
+}
+
+func (w *Workspace) writeFile(path, text string) {
+	w.t.Helper()
+	const private = 0o600
+	if err := os.WriteFile(path, []byte(text), private); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// Run runs one Terraform command and returns what it printed, without what it always says of development overrides, and its
+// exit code.
+func (w *Workspace) Run(args ...string) (string, int) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), commandTimeout)
+	defer cancel()
+	cmd := w.Command(ctx, args...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		w.t.Fatalf("terraform %v: %v", args, err)
+	}
+	return withoutOverrides(out.String()), cmd.ProcessState.ExitCode()
+}
+
+// Command is a Terraform command that is not started yet.
+func (w *Workspace) Command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, w.terraform, args...) //nolint:gosec // the test's own command
+	cmd.Dir, cmd.Env = w.Dir, w.env
+	return cmd
+}
+
+// Must runs a command that has to succeed.
+func (w *Workspace) Must(args ...string) string {
+	w.t.Helper()
+	out, code := w.Run(args...)
+	if code != 0 {
+		w.t.Fatalf("terraform %v: exit code %d\n%s", args, code, out)
+	}
+	return out
+}
+
+// MustFail runs a command that has to fail.
+func (w *Workspace) MustFail(args ...string) string {
+	w.t.Helper()
+	out, code := w.Run(args...)
+	if code == 0 {
+		w.t.Fatalf("terraform %v succeeded\n%s", args, out)
+	}
+	return out
+}
+
+// Attributes returns a resource's values in state.
+func (w *Workspace) Attributes(address string) map[string]any {
+	w.t.Helper()
+	var shown struct {
+		Values struct {
+			RootModule struct {
+				Resources []struct {
+					Address string         `json:"address"`
+					Values  map[string]any `json:"values"`
+				} `json:"resources"`
+			} `json:"root_module"`
+		} `json:"values"`
+	}
+	if err := json.Unmarshal([]byte(w.Must("show", "-json")), &shown); err != nil {
+		w.t.Fatal(err)
+	}
+	for _, r := range shown.Values.RootModule.Resources {
+		if r.Address == address {
+			return r.Values
+		}
+	}
+	return nil
+}
+
+// withoutOverrides cuts the warning that Terraform prints at each command when a provider is overridden.
+func withoutOverrides(text string) string {
+	lines := strings.Split(text, "\n")
+	kept := lines[:0]
+	inside := false
+	for i, line := range lines {
+		if strings.HasPrefix(line, "╷") && i+1 < len(lines) && strings.Contains(lines[i+1], "development overrides are in effect") {
+			inside = true
+		}
+		if !inside {
+			kept = append(kept, line)
+		}
+		if strings.HasPrefix(line, "╵") {
+			inside = false
+		}
+	}
+	return strings.TrimLeft(strings.Join(kept, "\n"), "\n")
+}

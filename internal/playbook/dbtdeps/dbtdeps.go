@@ -1,0 +1,147 @@
+// Package dbtdeps is the playbook refresh_dbt_dependencies: it installs the packages of a dbt project anew and compiles it. A
+// compilation that fails puts the old packages back.
+package dbtdeps
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
+)
+
+// ActionType is the playbook's name in the history.
+const ActionType = "refresh_dbt_dependencies"
+
+// Estimates, from the playbooks' specification.
+const (
+	estimate = 2 * time.Minute
+	costUSD  = 0.01
+)
+
+// DBT is what the playbook needs of dbt.
+type DBT interface {
+	// Name names the project and target.
+	Name(ctx context.Context) (string, error)
+	// DepsCommands are the command lines in order: install, then compile.
+	DepsCommands(upgrade bool) [][]string
+	// PreviewDeps works out on a copy what would be installed. The project is untouched.
+	PreviewDeps(ctx context.Context, upgrade bool) (dbt.DepsChange, error)
+	// SavePackages copies what is installed, and the lock file, into dir.
+	SavePackages(ctx context.Context, dir string) error
+	// RestorePackages puts back what SavePackages copied, byte for byte.
+	RestorePackages(ctx context.Context, dir string) error
+	// Start starts a command line with its artifacts in dir.
+	Start(ctx context.Context, argv []string, dir string) (*dbt.Run, error)
+	// Attach finds what Start started in a process that died.
+	Attach(ctx context.Context, dir, id string) (*dbt.Run, error)
+}
+
+type book struct{ dbt DBT }
+
+// New returns the playbook.
+func New(cli DBT) playbook.Playbook { return book{dbt: cli} }
+
+// Entry is the playbook's page in the catalogue.
+func Entry() playbook.Entry {
+	return playbook.Entry{
+		ActionType: ActionType,
+		Summary:    "installs the packages of a dbt project anew, then compiles it; a failed compilation puts the old packages back",
+		Use:        []string{"outdated packages", "a dependency conflict", "a macro that is not found"},
+		Approval:   "never needed",
+		Duration:   fmt.Sprintf("%.0f s", estimate.Seconds()),
+		Cost:       fmt.Sprintf("USD %.2f", costUSD),
+		Undo:       "not needed, idempotent",
+	}
+}
+
+// Entry implements playbook.Playbook.
+func (b book) Entry() playbook.Entry { return Entry() }
+
+// params are the playbook's inputs.
+type params struct {
+	// Upgrade ignores the lock file and takes the newest versions that the project allows.
+	Upgrade bool `json:"upgrade"`
+	// TaskID is a reference of the caller's, kept in the history.
+	TaskID string `json:"task_id"`
+}
+
+// Check checks inputs without any I/O.
+func Check(raw json.RawMessage) error { return playbook.Decode(raw, &params{}) }
+
+// Bind implements playbook.Playbook.
+func (b book) Bind(raw json.RawMessage) (playbook.Action, error) {
+	var p params
+	if err := playbook.Decode(raw, &p); err != nil {
+		return nil, err
+	}
+	return action{book: b, params: p}, nil
+}
+
+type action struct {
+	book
+	params params
+}
+
+// Facts are what must still hold at apply.
+type Facts struct {
+	// Packages are those that would change.
+	Packages []Package `json:"packages"`
+	// LockChanges tells whether package-lock.yml would change.
+	LockChanges bool `json:"package_lock_changes"`
+}
+
+// Package is a package whose version would change.
+type Package struct {
+	Name string `json:"name"`
+	// Current is the installed version; empty where it is not installed. Planned is empty where it would be removed.
+	Current string `json:"current"`
+	Planned string `json:"planned"`
+}
+
+// Target implements playbook.Action.
+func (a action) Target(ctx context.Context) (string, error) { return a.dbt.Name(ctx) }
+
+// Preview implements playbook.Action.
+func (a action) Preview(ctx context.Context) (playbook.Preview, error) {
+	change, err := a.dbt.PreviewDeps(ctx, a.params.Upgrade)
+	if err != nil {
+		return playbook.Preview{}, err
+	}
+	facts := Facts{LockChanges: change.LockChanges, Packages: []Package{}}
+	p := playbook.Preview{
+		Summary: "Will install the packages of the dbt project anew and compile it", Duration: estimate, CostUSD: costUSD,
+		Risk: playbook.RiskLow, Affected: []string{"dbt"}, Undo: Entry().Undo,
+	}
+	p.Changes = []string{p.Summary}
+	for _, c := range change.Packages {
+		if c.From == c.To {
+			continue
+		}
+		facts.Packages = append(facts.Packages, Package{Name: c.Name, Current: c.From, Planned: c.To})
+		p.Changes = append(p.Changes, fmt.Sprintf("Package %s: %s becomes %s", c.Name, orNone(c.From), orNone(c.To)))
+	}
+	if len(facts.Packages) == 0 {
+		p.Changes = append(p.Changes, "No package changes its version")
+	}
+	if change.LockChanges {
+		p.Changes = append(p.Changes, "package-lock.yml is rewritten")
+	} else {
+		p.Changes = append(p.Changes, "package-lock.yml stays as it is")
+	}
+	p.Changes = append(p.Changes, "If the project does not compile with them, the old packages are put back")
+	for _, argv := range a.dbt.DepsCommands(a.params.Upgrade) {
+		p.Commands = append(p.Commands, dbt.Line(argv))
+	}
+	p.Facts = facts
+	return p, nil
+}
+
+func orNone(version string) string {
+	if version == "" {
+		return "none"
+	}
+	return version
+}

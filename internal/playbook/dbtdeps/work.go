@@ -1,0 +1,121 @@
+package dbtdeps
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
+)
+
+// stages are the folders of an execution in which its commands keep their artifacts, in the order of DepsCommands.
+var stages = []string{"deps", "compile"}
+
+// progress is journaled before each stage but the first.
+type progress struct {
+	Stage int `json:"stage"`
+}
+
+// Dispatch implements playbook.Action. The packages are saved before the first command starts.
+func (a action) Dispatch(ctx context.Context, job playbook.Job) (playbook.Work, error) {
+	if err := a.dbt.SavePackages(ctx, saved(job)); err != nil {
+		return nil, err
+	}
+	w := &work{action: a, job: job}
+	return w, w.start(ctx)
+}
+
+// Adopt implements playbook.Action.
+func (a action) Adopt(ctx context.Context, job playbook.Job) (playbook.Work, error) {
+	var p progress
+	if job.Progress != nil {
+		if err := json.Unmarshal(job.Progress, &p); err != nil {
+			return nil, fmt.Errorf("progress of execution %d: %w", job.ID, err)
+		}
+	}
+	w := &work{action: a, job: job, stage: p.Stage}
+	id := job.RemoteID
+	if w.stage > 0 {
+		id = "" // the journal names the first command only; the folder knows its own
+	}
+	var err error
+	w.run, err = a.dbt.Attach(ctx, w.dir(), id)
+	switch {
+	case errors.Is(err, dbt.ErrNeverStarted) && w.stage == 0:
+		return nil, playbook.NeverBegan(err, dbt.ErrNeverStarted)
+	case err != nil:
+		// A command that can't be found out about has left packages that can't be told either: putting the old ones back makes
+		// the outcome known.
+		w.lost = err
+	}
+	return w, nil
+}
+
+func saved(job playbook.Job) string { return filepath.Join(job.Dir, "packages") }
+
+type work struct {
+	action
+	job   playbook.Job
+	stage int
+	run   *dbt.Run
+	// first is the name of the first command's process.
+	first string
+	// lost is why an adopted command could not be found.
+	lost error
+}
+
+func (w *work) dir() string { return filepath.Join(w.job.Dir, stages[w.stage]) }
+
+func (w *work) start(ctx context.Context) error {
+	var err error
+	w.run, err = w.dbt.Start(ctx, w.dbt.DepsCommands(w.params.Upgrade)[w.stage], w.dir())
+	if err == nil && w.stage == 0 {
+		w.first = w.run.ID()
+	}
+	return err
+}
+
+// RemoteID implements playbook.Work.
+func (w *work) RemoteID() string { return w.first }
+
+// Wait implements playbook.Work.
+func (w *work) Wait(ctx context.Context) (playbook.Outcome, error) {
+	out, err := w.wait(ctx)
+	if err == nil {
+		out.Message = "Packages are installed and the project compiles"
+		return out, nil
+	}
+	// Also after an interrupt: whatever was installed halfway goes.
+	if restoreErr := w.dbt.RestorePackages(context.WithoutCancel(ctx), saved(w.job)); restoreErr != nil {
+		return out, errors.Join(playbook.ErrUncertain, err, restoreErr)
+	}
+	out.Details = map[string]string{"packages": "put back as they were"}
+	p := *problem.Of(err, "dbt failed")
+	p.Next += " The old packages are back as they were."
+	p.Err = err
+	return out, &p
+}
+
+func (w *work) wait(ctx context.Context) (playbook.Outcome, error) {
+	if w.lost != nil {
+		return playbook.Outcome{}, w.lost
+	}
+	for {
+		result, err := w.run.Wait(ctx)
+		out := playbook.Outcome{LogsURL: playbook.FileURL(result.LogPath)}
+		if err != nil || w.stage == len(stages)-1 {
+			return out, err
+		}
+		if err := w.job.Checkpoint(ctx, progress{Stage: w.stage + 1}); err != nil {
+			return out, err
+		}
+		w.stage++
+		if err := w.start(ctx); err != nil {
+			return out, err
+		}
+	}
+}

@@ -1,0 +1,189 @@
+// Package dbtrun is the playbook rerun_dbt: it builds dbt models again.
+package dbtrun
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
+)
+
+// ActionType is the playbook's name in the history.
+const ActionType = "rerun_dbt"
+
+// DBT is what the playbook needs of dbt.
+type DBT interface {
+	// Name names the project and target that runs change.
+	Name(ctx context.Context) (string, error)
+	// RunCommand is the command line that runs a selection, argument by argument.
+	RunCommand(s dbt.Selection) []string
+	// List names what a selection would run, and what is downstream of it. It changes nothing.
+	List(ctx context.Context, s dbt.Selection) (dbt.Listing, error)
+	// Start starts a command line with its artifacts in dir.
+	Start(ctx context.Context, argv []string, dir string) (*dbt.Run, error)
+	// Attach finds what Start started in a process that died.
+	Attach(ctx context.Context, dir, id string) (*dbt.Run, error)
+}
+
+type book struct {
+	dbt       DBT
+	estimates playbook.Estimates
+}
+
+// New returns the playbook.
+func New(cli DBT, estimates playbook.Estimates) playbook.Playbook {
+	return book{dbt: cli, estimates: estimates}
+}
+
+// Entry is the playbook's page in the catalogue.
+func Entry() playbook.Entry {
+	e := playbook.DefaultEstimates()
+	return playbook.Entry{
+		ActionType: ActionType,
+		Summary:    "builds dbt models again, optionally with what is upstream of them or as a full refresh",
+		Use:        []string{"stale data", "a transient dbt failure", "quality that dropped after a missed run"},
+		Approval:   "needed for a full refresh",
+		Duration:   fmt.Sprintf("%.0f s a model", e.DBTSecondsPerModel),
+		Cost:       fmt.Sprintf("USD %.2f a model", e.DBTCostPerModelUSD),
+		Undo:       "none",
+	}
+}
+
+// Entry implements playbook.Playbook.
+func (b book) Entry() playbook.Entry { return Entry() }
+
+// Bind implements playbook.Playbook.
+func (b book) Bind(raw json.RawMessage) (playbook.Action, error) {
+	selection, err := parse(raw)
+	if err != nil {
+		return nil, err
+	}
+	return action{book: b, selection: selection}, nil
+}
+
+type action struct {
+	book
+	selection dbt.Selection
+}
+
+// Target implements playbook.Action.
+func (a action) Target(ctx context.Context) (string, error) { return a.dbt.Name(ctx) }
+
+// Preview implements playbook.Action.
+func (a action) Preview(ctx context.Context) (playbook.Preview, error) {
+	listing, err := a.dbt.List(ctx, a.selection)
+	if err != nil {
+		return playbook.Preview{}, err
+	}
+	facts := factsOf(listing)
+	full := a.fullRefresh(listing)
+	count := len(listing.Selected)
+	p := playbook.Preview{
+		Summary:         fmt.Sprintf("Will re-run %s: %s", models(count), strings.Join(facts.SelectedModels, ", ")),
+		Commands:        []string{dbt.Line(a.dbt.RunCommand(a.selection))},
+		Duration:        playbook.Seconds(float64(count) * a.estimates.DBTSecondsPerModel),
+		CostUSD:         playbook.Cents(float64(count) * a.estimates.DBTCostPerModelUSD),
+		Risk:            playbook.RiskLow,
+		Affected:        append([]string{"dbt"}, facts.SelectedModels...),
+		ApprovalReasons: full,
+		Undo:            Entry().Undo,
+		Facts:           facts,
+	}
+	p.Changes = append([]string{p.Summary}, a.changes(full, facts)...)
+	if len(full) > 0 {
+		p.Risk = playbook.RiskHigh
+	}
+	return p, nil
+}
+
+// fullRefresh gives the reasons for which the run rebuilds tables from scratch: none for an incremental run.
+func (a action) fullRefresh(listing dbt.Listing) []string {
+	if a.selection.FullRefresh {
+		return []string{fmt.Sprintf("full_refresh rebuilds %s from scratch", models(len(listing.Selected)))}
+	}
+	var reasons []string
+	for _, m := range listing.Selected {
+		if m.FullRefresh {
+			reasons = append(reasons, fmt.Sprintf("%s is configured for a full refresh in the dbt project", m.Name))
+		}
+	}
+	return reasons
+}
+
+func (a action) changes(full []string, facts Facts) []string {
+	var out []string
+	switch {
+	case a.selection.FullRefresh:
+		out = append(out, "Full refresh: tables are dropped and rebuilt from all their sources")
+	case len(full) > 0:
+		out = append(out, "Incremental, but for models that the project configures for a full refresh")
+	default:
+		out = append(out, "Incremental only: no full refresh")
+	}
+	if a.selection.Upstream {
+		out = append(out, "Includes everything upstream of the selected models")
+	}
+	return append(out, facts.radius())
+}
+
+// Dispatch implements playbook.Action.
+func (a action) Dispatch(ctx context.Context, job playbook.Job) (playbook.Work, error) {
+	run, err := a.dbt.Start(ctx, a.dbt.RunCommand(a.selection), job.Dir)
+	if err != nil {
+		return nil, err
+	}
+	return work{run: run}, nil
+}
+
+// Adopt implements playbook.Action.
+func (a action) Adopt(ctx context.Context, job playbook.Job) (playbook.Work, error) {
+	run, err := a.dbt.Attach(ctx, job.Dir, job.RemoteID)
+	if err != nil {
+		return nil, playbook.NeverBegan(err, dbt.ErrNeverStarted)
+	}
+	return work{run: run}, nil
+}
+
+type work struct{ run *dbt.Run }
+
+// RemoteID implements playbook.Work.
+func (w work) RemoteID() string { return w.run.ID() }
+
+// Wait implements playbook.Work.
+func (w work) Wait(ctx context.Context) (playbook.Outcome, error) {
+	result, err := w.run.Wait(ctx)
+	return outcome(result), err
+}
+
+// outcome says what became of each model.
+func outcome(result dbt.Result) playbook.Outcome {
+	details := map[string]string{}
+	counts := map[string]int{}
+	for _, n := range result.Nodes {
+		counts[n.Status]++
+		details["model."+n.Name] = fmt.Sprintf("%s in %.1f s", n.Status, n.Seconds)
+		if n.Message != "" && n.Status != "success" {
+			details["model."+n.Name] += ": " + n.Message
+		}
+	}
+	details["models"] = strconv.Itoa(len(result.Nodes))
+	for status, n := range counts {
+		details["models_"+strings.ReplaceAll(status, " ", "_")] = strconv.Itoa(n)
+	}
+	return playbook.Outcome{
+		Message: fmt.Sprintf("Ran %s", models(len(result.Nodes))),
+		LogsURL: playbook.FileURL(result.LogPath),
+		Details: details,
+	}
+}
+
+func models(n int) string {
+	if n == 1 {
+		return "1 dbt model"
+	}
+	return fmt.Sprintf("%d dbt models", n)
+}

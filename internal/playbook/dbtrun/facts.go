@@ -1,0 +1,61 @@
+package dbtrun
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
+)
+
+// shownNames is how many names of what is downstream a preview lists; beyond it there is only a number.
+const shownNames = 20
+
+// Facts are what must still hold at apply.
+type Facts struct {
+	// DBTVersion is the version that listed the models.
+	DBTVersion string `json:"dbt_version"`
+	// SelectedModels are what will run, by name.
+	SelectedModels []string `json:"selected_models"`
+	// DownstreamModels are models that read the selected ones, directly or not: the first shownNames of DownstreamModelCount.
+	DownstreamModels     []string `json:"downstream_models"`
+	DownstreamModelCount int      `json:"downstream_model_count"`
+	// Exposures are dashboards and the like that read any of these: the first shownNames of ExposureCount.
+	Exposures     []string `json:"exposures"`
+	ExposureCount int      `json:"exposure_count"`
+}
+
+func factsOf(l dbt.Listing) Facts {
+	f := Facts{
+		DBTVersion: l.DBTVersion, SelectedModels: make([]string, len(l.Selected)),
+		DownstreamModelCount: len(l.DownstreamModels), ExposureCount: len(l.Exposures),
+		DownstreamModels: l.DownstreamModels[:min(len(l.DownstreamModels), shownNames)],
+		Exposures:        l.Exposures[:min(len(l.Exposures), shownNames)],
+	}
+	for i, m := range l.Selected {
+		f.SelectedModels[i] = m.Name
+	}
+	return f
+}
+
+// radius says in a sentence who reads what changes.
+func (f Facts) radius() string {
+	if f.DownstreamModelCount+f.ExposureCount == 0 {
+		return "Nothing in the project is downstream of them"
+	}
+	return fmt.Sprintf("Downstream: %s; %s", listed("model", f.DownstreamModelCount, f.DownstreamModels),
+		listed("exposure", f.ExposureCount, f.Exposures))
+}
+
+func listed(noun string, count int, names []string) string {
+	if count != 1 {
+		noun += "s"
+	}
+	if count == 0 {
+		return "no " + noun
+	}
+	text := fmt.Sprintf("%d %s (%s", count, noun, strings.Join(names, ", "))
+	if more := count - len(names); more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text + ")"
+}

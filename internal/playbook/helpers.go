@@ -1,0 +1,29 @@
+package playbook
+
+import (
+	"errors"
+	"math"
+	"net/url"
+)
+
+// NeverBegan marks err with ErrNeverBegan where it is the target's own way of saying so.
+func NeverBegan(err, said error) error {
+	if errors.Is(err, said) {
+		return errors.Join(ErrNeverBegan, err)
+	}
+	return err
+}
+
+// FileURL is the URL of a file on this machine, or empty for no file.
+func FileURL(path string) string {
+	if path == "" {
+		return ""
+	}
+	return (&url.URL{Scheme: "file", Path: path}).String()
+}
+
+// Cents rounds an amount to what is shown, so that 3 times 0.05 is 0.15.
+func Cents(usd float64) float64 {
+	const cents = 100
+	return math.Round(usd*cents) / cents
+}

@@ -1,0 +1,84 @@
+// Package provider is the provider block: its schema, its defaults and environment variables, and the wiring of what stands
+// below. It registers and decides nothing.
+package provider
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/provider"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/resources/dbtdeps"
+	"github.com/applylens/terraform-provider-remediation/internal/resources/dbtrun"
+	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
+)
+
+type remediation struct{ version string }
+
+// New returns the provider's constructor.
+func New(version string) func() provider.Provider {
+	return func() provider.Provider { return &remediation{version: version} }
+}
+
+// Metadata implements provider.Provider.
+func (p *remediation) Metadata(_ context.Context, _ provider.MetadataRequest, resp *provider.MetadataResponse) {
+	resp.TypeName, resp.Version = "remediation", p.version
+}
+
+// Schema implements provider.Provider.
+func (p *remediation) Schema(_ context.Context, _ provider.SchemaRequest, resp *provider.SchemaResponse) {
+	resp.Schema = blockSchema()
+}
+
+// Resources implements provider.Provider.
+func (p *remediation) Resources(context.Context) []func() resource.Resource {
+	return []func() resource.Resource{dbtrun.New(), dbtdeps.New()}
+}
+
+// DataSources implements provider.Provider.
+func (p *remediation) DataSources(context.Context) []func() datasource.DataSource {
+	return nil
+}
+
+// Configure implements provider.Provider.
+func (p *remediation) Configure(ctx context.Context, req provider.ConfigureRequest, resp *provider.ConfigureResponse) {
+	runtime := &tfkit.Runtime{}
+	resp.ResourceData, resp.DataSourceData = runtime, runtime
+	if !req.Config.Raw.IsFullyKnown() {
+		return // previews are unknown until the configuration is
+	}
+	var b block
+	resp.Diagnostics.Append(req.Config.Get(ctx, &b)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	settings, err := b.settings(ctx)
+	if err != nil {
+		report(&resp.Diagnostics, err)
+		return
+	}
+	runtime.Engine, runtime.HistoryLimit = wire(settings), settings.historyLimit
+}
+
+func report(diags *diag.Diagnostics, err error) {
+	p := problem.Of(err, "Invalid provider configuration")
+	if len(p.Path) == 0 {
+		diags.AddError(p.What, p.Detail())
+		return
+	}
+	at := path.Root(p.Path[0])
+	for _, name := range p.Path[1:] {
+		at = at.AtName(name)
+	}
+	diags.AddAttributeError(at, p.What, p.Detail())
+}
+
+func problemAt(where, what, why, next string) error {
+	return &problem.Problem{What: what, Why: why, Next: next, Path: strings.Split(where, "."), Err: fmt.Errorf("%s", where)}
+}

@@ -1,0 +1,122 @@
+package provider
+
+import (
+	"github.com/hashicorp/terraform-plugin-framework-validators/float64validator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/applylens/terraform-provider-remediation/internal/approval"
+)
+
+// maxHistory bounds history_limit: state is read and written as a whole, so a long one makes every plan slow.
+const maxHistory = 500
+
+// block is the provider block.
+type block struct {
+	DBT          *dbtBlock       `tfsdk:"dbt"`
+	Journal      *journalBlock   `tfsdk:"journal"`
+	Approval     *approvalBlock  `tfsdk:"approval"`
+	Estimates    *estimatesBlock `tfsdk:"estimates"`
+	HistoryLimit types.Int64     `tfsdk:"history_limit"`
+}
+
+type dbtBlock struct {
+	Executable  types.String      `tfsdk:"executable"`
+	ProjectDir  types.String      `tfsdk:"project_dir"`
+	ProfilesDir types.String      `tfsdk:"profiles_dir"`
+	Target      types.String      `tfsdk:"target"`
+	Environment map[string]string `tfsdk:"environment"`
+}
+
+type journalBlock struct {
+	Path types.String `tfsdk:"path"`
+}
+
+type approvalBlock struct {
+	Approvers []string     `tfsdk:"approvers"`
+	Enforce   types.String `tfsdk:"enforce"`
+}
+
+type estimatesBlock struct {
+	DBTSecondsPerModel types.Float64 `tfsdk:"dbt_seconds_per_model"`
+	DBTCostPerModelUSD types.Float64 `tfsdk:"dbt_cost_per_model_usd"`
+}
+
+func optionalString(description string) schema.StringAttribute {
+	return schema.StringAttribute{
+		Optional: true, MarkdownDescription: description, Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
+	}
+}
+
+func blockSchema() schema.Schema {
+	return schema.Schema{
+		MarkdownDescription: "Runs incident playbooks as resources: `terraform plan` is the dry run, `terraform apply` executes with the " +
+			"approval that the plan asked for, and history is kept in state and in a journal.",
+		Attributes: map[string]schema.Attribute{
+			"dbt": schema.SingleNestedAttribute{
+				Optional: true, MarkdownDescription: "dbt on this machine.",
+				Attributes: map[string]schema.Attribute{
+					"executable":  optionalString("dbt's executable, a path or a name on `PATH`. Default `dbt`. Environment: `REMEDIATION_DBT_EXECUTABLE`."),
+					"project_dir": optionalString("Folder with `dbt_project.yml`. Default: the working directory. Environment: `DBT_PROJECT_DIR`."),
+					"profiles_dir": optionalString("Folder with `profiles.yml`. Default: `project_dir` where it has one, else `~/.dbt`, as dbt itself. " +
+						"Environment: `DBT_PROFILES_DIR`."),
+					"target": optionalString("Target of the profile. Default: the profile's own. Environment: `DBT_TARGET`."),
+					"environment": schema.MapAttribute{
+						Optional: true, Sensitive: true, ElementType: types.StringType,
+						MarkdownDescription: "Environment variables for dbt, beside a few of the system and those that begin with `DBT_ENV_`. " +
+							"Nothing else of this process's environment reaches dbt. Values are masked in logs, errors and records.",
+					},
+				},
+			},
+			"journal": schema.SingleNestedAttribute{
+				Optional: true, MarkdownDescription: "Where dry runs and executions are recorded.",
+				Attributes: map[string]schema.Attribute{
+					"path": optionalString("SQLite file. Default `.remediation/journal.db`. The folders of executions, with logs and artifacts, lie " +
+						"beside it. Environment: `REMEDIATION_JOURNAL_PATH`."),
+				},
+			},
+			"approval": schema.SingleNestedAttribute{
+				Optional: true, MarkdownDescription: "Who may approve. Without it anybody may, and `approved_by` is enough.",
+				Attributes: map[string]schema.Attribute{
+					"approvers": schema.ListAttribute{
+						Optional: true, ElementType: types.StringType,
+						MarkdownDescription: "Patterns such as `*@example.com` that `approved_by` must match; `*` stands for any characters but `/`, case is ignored.",
+						Validators:          []validator.List{listvalidator.SizeAtLeast(1), listvalidator.UniqueValues()},
+					},
+					"enforce": schema.StringAttribute{
+						Optional:            true,
+						MarkdownDescription: "`apply` (default): plan warns about a missing approval, apply refuses. `plan`: plan refuses already.",
+						Validators:          []validator.String{stringvalidator.OneOf(string(approval.EnforceApply), string(approval.EnforcePlan))},
+					},
+				},
+			},
+			"estimates": schema.SingleNestedAttribute{
+				Optional: true, MarkdownDescription: "Figures that replace those of the catalogue.",
+				Attributes: map[string]schema.Attribute{
+					"dbt_seconds_per_model": schema.Float64Attribute{
+						Optional: true, MarkdownDescription: "Seconds that a dbt model takes. Default 300.",
+						Validators: []validator.Float64{float64validator.Between(minSeconds, maxSeconds)},
+					},
+					"dbt_cost_per_model_usd": schema.Float64Attribute{
+						Optional: true, MarkdownDescription: "US dollars that a dbt model costs. Default 0.05.",
+						Validators: []validator.Float64{float64validator.AtLeast(0)},
+					},
+				},
+			},
+			"history_limit": schema.Int64Attribute{
+				Optional: true, MarkdownDescription: "How many executions a resource keeps in state, the newest ones. Default 50. The journal keeps all.",
+				Validators: []validator.Int64{int64validator.Between(1, maxHistory)},
+			},
+		},
+	}
+}
+
+// Bounds of an estimate of one model, in seconds: a run has to have a deadline.
+const (
+	minSeconds = 1
+	maxSeconds = 86_400
+)

@@ -1,0 +1,121 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/applylens/terraform-provider-remediation/internal/approval"
+	"github.com/applylens/terraform-provider-remediation/internal/journal/sqlite"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
+)
+
+// Defaults of the provider block.
+const (
+	defaultJournal = ".remediation/journal.db"
+	defaultHistory = 50
+)
+
+// settings is the provider block with defaults and environment variables filled in.
+type settings struct {
+	dbt          dbt.Config
+	journalPath  string
+	policy       approval.Policy
+	estimates    playbook.Estimates
+	historyLimit int
+}
+
+// dir is where executions and caches live.
+func (s settings) dir() string { return filepath.Dir(s.journalPath) }
+
+func (b block) settings(_ context.Context) (settings, error) {
+	s := settings{historyLimit: defaultHistory, estimates: playbook.DefaultEstimates()}
+	if !b.HistoryLimit.IsNull() {
+		s.historyLimit = int(b.HistoryLimit.ValueInt64())
+	}
+	var err error
+	if s.journalPath, err = b.journalPath(); err != nil {
+		return settings{}, err
+	}
+	if s.policy, err = b.policy(); err != nil {
+		return settings{}, err
+	}
+	s.dbt = b.dbtConfig(s.dir())
+	if e := b.Estimates; e != nil {
+		override(&s.estimates.DBTSecondsPerModel, e.DBTSecondsPerModel)
+		override(&s.estimates.DBTCostPerModelUSD, e.DBTCostPerModelUSD)
+	}
+	return s, nil
+}
+
+func override(into *float64, v types.Float64) {
+	if !v.IsNull() {
+		*into = v.ValueFloat64()
+	}
+}
+
+// first returns the configured value, else that of the environment variable, else the default.
+func first(configured types.String, variable, fallback string) string {
+	if v := configured.ValueString(); v != "" {
+		return v
+	}
+	if v := os.Getenv(variable); v != "" {
+		return v
+	}
+	return fallback
+}
+
+func (b block) journalPath() (string, error) {
+	var configured types.String
+	if b.Journal != nil {
+		configured = b.Journal.Path
+	}
+	path, err := filepath.Abs(first(configured, "REMEDIATION_JOURNAL_PATH", defaultJournal))
+	if err != nil {
+		return "", problemAt("journal.path", "The journal's path can't be made absolute", err.Error(), "Set an absolute path.")
+	}
+	if err := sqlite.Check(path); err != nil {
+		var p *problem.Problem
+		if errors.As(err, &p) {
+			at := *p
+			at.Path = []string{"journal", "path"}
+			return "", &at
+		}
+		return "", problemAt("journal.path", "The journal can't be used", err.Error(), "Set journal.path to a file in a folder that can be written.")
+	}
+	return path, nil
+}
+
+func (b block) policy() (approval.Policy, error) {
+	if b.Approval == nil {
+		return approval.Policy{}, nil
+	}
+	for i, pattern := range b.Approval.Approvers {
+		if err := approval.CheckPattern(pattern); err != nil {
+			return approval.Policy{}, problemAt("approval.approvers", "Invalid approver pattern", "Pattern "+strconv.Itoa(i+1)+": "+err.Error()+".",
+				"Write patterns such as *@example.com.")
+		}
+	}
+	return approval.Policy{Approvers: b.Approval.Approvers, Enforce: approval.Enforce(b.Approval.Enforce.ValueString())}, nil
+}
+
+func (b block) dbtConfig(dir string) dbt.Config {
+	var d dbtBlock
+	if b.DBT != nil {
+		d = *b.DBT
+	}
+	return dbt.Config{
+		Executable:  first(d.Executable, "REMEDIATION_DBT_EXECUTABLE", "dbt"),
+		ProjectDir:  first(d.ProjectDir, "DBT_PROJECT_DIR", "."),
+		ProfilesDir: first(d.ProfilesDir, "DBT_PROFILES_DIR", ""),
+		Target:      first(d.Target, "DBT_TARGET", ""),
+		Environment: d.Environment,
+		WorkDir:     filepath.Join(dir, "dbt"),
+	}
+}

@@ -1,0 +1,32 @@
+package provider
+
+import (
+	"context"
+
+	"github.com/applylens/terraform-provider-remediation/internal/clock"
+	"github.com/applylens/terraform-provider-remediation/internal/engine"
+	"github.com/applylens/terraform-provider-remediation/internal/journal"
+	"github.com/applylens/terraform-provider-remediation/internal/journal/sqlite"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook/dbtdeps"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook/dbtrun"
+	"github.com/applylens/terraform-provider-remediation/internal/proc"
+	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
+)
+
+// wire builds the engine with every playbook and its target. It does no I/O on any of them.
+func wire(s settings) *engine.Engine {
+	clk := clock.System{}
+	cli := dbt.New(s.dbt, clk)
+	return engine.New(engine.Config{
+		Catalogue: playbook.NewCatalogue(
+			dbtrun.New(cli, s.estimates),
+			dbtdeps.New(cli),
+		),
+		Journal: func(ctx context.Context) (journal.Store, error) {
+			return sqlite.Open(ctx, s.journalPath, clk)
+		},
+		Policy: s.policy, Clock: clk, Dir: s.dir(), HistoryLimit: s.historyLimit,
+		Self: proc.Self(), Terraform: proc.Parent(),
+	})
+}

@@ -1,0 +1,212 @@
+package tfkit
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/tfsdk"
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
+
+	"github.com/applylens/terraform-provider-remediation/internal/approval"
+	"github.com/applylens/terraform-provider-remediation/internal/engine"
+	"github.com/applylens/terraform-provider-remediation/internal/journal"
+)
+
+// Create implements resource.Resource: the first execution.
+func (r *Resource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
+	none := tftypes.NewValue(req.Plan.Raw.Type(), nil)
+	r.apply(ctx, applying{operation: "create", planned: req.Plan.Raw, prior: none, state: &resp.State, diags: &resp.Diagnostics})
+}
+
+// Update implements resource.Resource: an execution in place, or a change of what runs nothing.
+func (r *Resource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
+	r.apply(ctx, applying{operation: "update", planned: req.Plan.Raw, prior: req.State.Raw, state: &resp.State, diags: &resp.Diagnostics})
+}
+
+// applying is one call of Create or Update.
+type applying struct {
+	operation      string
+	planned, prior tftypes.Value
+	state          *tfsdk.State
+	diags          *diag.Diagnostics
+}
+
+func (r *Resource) apply(ctx context.Context, a applying) {
+	if err := r.tryApply(ctx, a); err != nil {
+		addError(a.diags, err, "Unable to execute "+r.front.Entry.ActionType, r.has)
+	}
+}
+
+func (r *Resource) tryApply(ctx context.Context, a applying) error {
+	plan, err := openDocument(a.planned)
+	if err != nil {
+		return err
+	}
+	prior, err := openDocument(a.prior)
+	if err != nil {
+		return err
+	}
+	if !r.changed(plan, prior, a.prior.IsNull()) {
+		plan.keep(prior, computed...)
+		a.state.Raw = plan.raw()
+		return nil
+	}
+	if plan.runIf() == no {
+		err := skip(plan, prior)
+		a.state.Raw = plan.raw()
+		return err
+	}
+	if r.runtime == nil || r.runtime.Engine == nil {
+		return fmt.Errorf("the provider's configuration is not known, so nothing was run")
+	}
+	req, known, err := r.request(plan, a.operation)
+	if err == nil && !known {
+		err = fmt.Errorf("an input is still unknown at apply, so nothing was run")
+	}
+	if err != nil {
+		return err
+	}
+	reviewed, err := r.reviewed(plan)
+	if err != nil {
+		return err
+	}
+	var saveErr error
+	save := func(x engine.Execution) { saveErr = r.save(a, plan, prior, x) }
+	execution, err := r.runtime.Engine.Apply(ctx, req, reviewed, save)
+	if execution.Record.ID != 0 {
+		save(execution)
+	}
+	if err == nil {
+		err = saveErr
+	}
+	return err
+}
+
+// save puts an execution into the state, as far as it has come. A failed create is kept too: Terraform taints it, and the next
+// apply runs it again. A failed update keeps the prior inputs, so that the difference which asks for another run stays.
+func (r *Resource) save(a applying, plan, prior document, x engine.Execution) error {
+	d := plan.clone()
+	if !a.prior.IsNull() && x.Record.Status != journal.StatusSuccess {
+		d = prior.clone()
+	} else if err := r.completePreview(d, x); err != nil {
+		return err
+	}
+	if err := d.setRecord(x.Record); err != nil {
+		return err
+	}
+	elements, executions, err := r.pastAtApply(a, plan, prior, x)
+	if err != nil {
+		return err
+	}
+	now, err := d.entries([]journal.Record{x.Record})
+	if err != nil {
+		return err
+	}
+	d.setHistory(append(elements, now...), r.runtime.HistoryLimit)
+	if err := d.set(attrExecutions, executions+1); err != nil {
+		return err
+	}
+	a.state.Raw = d.raw()
+	return nil
+}
+
+// completePreview fills in the preview where plan could not make it.
+func (r *Resource) completePreview(d document, x engine.Execution) error {
+	review := x.Review
+	if x.Adopted {
+		review = engine.Recall(x.Record)
+	}
+	if !d.known(attrPreview) {
+		var err error
+		if d.values[attrPreview], err = previewValue(d.typ.AttributeTypes[attrPreview], review); err != nil {
+			return err
+		}
+	}
+	if d.known(attrDryRun) {
+		return nil
+	}
+	return d.set(attrDryRun, review.Text(1+len(x.Earlier), nil))
+}
+
+// pastAtApply is the history before this execution: what was planned as known, else the prior state's, else the journal's.
+func (r *Resource) pastAtApply(a applying, plan, prior document, x engine.Execution) ([]tftypes.Value, int, error) {
+	if plan.values[attrHistory].IsKnown() {
+		elements, err := plan.elements()
+		if err != nil || len(elements) == 0 {
+			return nil, 0, err
+		}
+		var executions int
+		err = plan.get(attrExecutions, &executions)
+		return elements[:len(elements)-1], executions - 1, err
+	}
+	if !a.prior.IsNull() {
+		elements, err := prior.elements()
+		if err != nil {
+			return nil, 0, err
+		}
+		var executions int
+		err = prior.get(attrExecutions, &executions)
+		return elements, executions, err
+	}
+	elements, err := plan.entries(x.Earlier)
+	return elements, len(x.Earlier), err
+}
+
+// Delete implements resource.Resource: it forgets, or undoes.
+func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
+	prior, err := openDocument(req.State.Raw)
+	if err != nil {
+		addError(&resp.Diagnostics, err, "Unable to read the state", r.has)
+		return
+	}
+	if prior.text(attrOnDestroy) != onDestroyRollback || prior.null(attrRollback) {
+		return
+	}
+	if r.runtime == nil || r.runtime.Engine == nil {
+		resp.Diagnostics.AddError("Unable to undo "+r.front.Entry.ActionType, "The provider's configuration is not known.")
+		return
+	}
+	undo, err := r.undo(prior)
+	if err == nil {
+		_, err = r.runtime.Engine.Apply(ctx, undo, nil, func(engine.Execution) {})
+	}
+	if err != nil {
+		addError(&resp.Diagnostics, err, "Unable to undo "+r.front.Entry.ActionType, r.has)
+	}
+}
+
+// undo is the request that takes the newest execution in prior back.
+func (r *Resource) undo(prior document) (engine.Request, error) {
+	var action struct {
+		Type   string `json:"action_type"`
+		Params string `json:"params"`
+	}
+	if err := prior.get(attrRollback, &action); err != nil {
+		return engine.Request{}, err
+	}
+	execution, err := strconv.ParseInt(prior.text(attrID), 10, 64)
+	if err != nil {
+		return engine.Request{}, fmt.Errorf("the state's id is no execution: %w", err)
+	}
+	timeout, err := prior.timeout("delete")
+	if err != nil {
+		return engine.Request{}, err
+	}
+	req := engine.UndoRequest(execution, journal.Action{Type: action.Type, Params: json.RawMessage(action.Params)})
+	req.Incident, req.Timeout = prior.text(attrIncident), timeout
+	req.Given = approval.Given{By: prior.text(attrApprovedBy)}
+	return req, nil
+}
+
+func parseStamp(s string) time.Time {
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return time.Time{}
+	}
+	return t
+}

@@ -1,0 +1,51 @@
+package tfkit
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+)
+
+// addError turns err into one diagnostic: what went wrong as its summary, why and what to do next as its text, at the
+// attribute at fault where the schema, whose attributes has tells, knows it.
+func addError(diags *diag.Diagnostics, err error, summary string, has func(name string) bool) {
+	for _, err := range split(err) {
+		p := problem.Of(err, summary)
+		detail := p.Detail()
+		if len(p.Path) == 0 {
+			diags.AddError(p.What, detail)
+			continue
+		}
+		if !has(p.Path[0]) {
+			diags.AddError(p.What, detail+"\n\nProvider setting: "+strings.Join(p.Path, "."))
+			continue
+		}
+		diags.AddAttributeError(attributePath(p.Path), p.What, detail)
+	}
+}
+
+// split takes joined errors apart, so that each becomes a diagnostic of its own.
+func split(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })             //nolint:errorlint // only the outermost join is taken apart
+	if _, isProblem := err.(*problem.Problem); ok && !isProblem { //nolint:errorlint // as above
+		return joined.Unwrap()
+	}
+	return []error{err}
+}
+
+// attributePath addresses an attribute and, in lists, its elements. Keys below that are named by the text.
+func attributePath(names []string) path.Path {
+	p := path.Root(names[0])
+	for _, name := range names[1:] {
+		i, err := strconv.Atoi(name)
+		if err != nil {
+			break
+		}
+		p = p.AtListIndex(i)
+	}
+	return p
+}

@@ -1,0 +1,99 @@
+package tfkit
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
+)
+
+// document is a resource's configuration, plan or state by attribute, as Terraform sees it: each value may be unknown.
+type document struct {
+	typ    tftypes.Object
+	values map[string]tftypes.Value
+}
+
+// openDocument returns the attributes of raw, all null where raw is null.
+func openDocument(raw tftypes.Value) (document, error) {
+	typ, ok := raw.Type().(tftypes.Object)
+	if !ok {
+		return document{}, fmt.Errorf("expected an object, got %s", raw.Type())
+	}
+	d := document{typ: typ, values: make(map[string]tftypes.Value, len(typ.AttributeTypes))}
+	if raw.IsNull() {
+		for name, t := range typ.AttributeTypes {
+			d.values[name] = tftypes.NewValue(t, nil)
+		}
+		return d, nil
+	}
+	if err := raw.As(&d.values); err != nil {
+		return document{}, fmt.Errorf("read the resource's values: %w", err)
+	}
+	return d, nil
+}
+
+func (d document) clone() document { return document{typ: d.typ, values: maps.Clone(d.values)} }
+
+func (d document) raw() tftypes.Value { return tftypes.NewValue(d.typ, d.values) }
+
+func (d document) known(name string) bool { return d.values[name].IsFullyKnown() }
+
+func (d document) null(name string) bool { return d.values[name].IsNull() }
+
+func (d document) same(other document, name string) bool {
+	return d.values[name].IsFullyKnown() && other.values[name].IsFullyKnown() && d.values[name].Equal(other.values[name])
+}
+
+// get decodes a known attribute into a Go value by its JSON; null leaves into as it is.
+func (d document) get(name string, into any) error {
+	v, err := goValue(d.values[name])
+	if err != nil || v == nil {
+		return err
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, into); err != nil {
+		return fmt.Errorf("attribute %s: %w", name, err)
+	}
+	return nil
+}
+
+// text returns a known string attribute, or "".
+func (d document) text(name string) string {
+	var s string
+	if v := d.values[name]; v.IsKnown() && !v.IsNull() && v.As(&s) != nil {
+		return ""
+	}
+	return s
+}
+
+// set replaces an attribute by a Go value, by its JSON.
+func (d document) set(name string, v any) error {
+	t, ok := d.typ.AttributeTypes[name]
+	if !ok {
+		return fmt.Errorf("no attribute %s", name)
+	}
+	value, err := tfValue(t, v)
+	if err != nil {
+		return fmt.Errorf("attribute %s: %w", name, err)
+	}
+	d.values[name] = value
+	return nil
+}
+
+// forget makes attributes unknown.
+func (d document) forget(names ...string) {
+	for _, name := range names {
+		d.values[name] = tftypes.NewValue(d.typ.AttributeTypes[name], tftypes.UnknownValue)
+	}
+}
+
+// keep takes attributes over from another document.
+func (d document) keep(from document, names ...string) {
+	for _, name := range names {
+		d.values[name] = from.values[name]
+	}
+}

@@ -1,0 +1,228 @@
+package tfkit
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
+
+	"github.com/applylens/terraform-provider-remediation/internal/engine"
+	"github.com/applylens/terraform-provider-remediation/internal/journal"
+)
+
+// dryRunSkipped is the text of a resource whose run_if is false.
+const dryRunSkipped = "Skipped: run_if is false, so nothing runs.\n"
+
+// ModifyPlan implements resource.ResourceWithModifyPlan: the dry run.
+func (r *Resource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+	if req.Plan.Raw.IsNull() {
+		r.planDestroy(ctx, req, resp)
+		return
+	}
+	prior, err := openDocument(req.State.Raw)
+	if err != nil {
+		addError(&resp.Diagnostics, err, "Unable to read the state", r.has)
+		return
+	}
+	plan, err := openDocument(req.Plan.Raw)
+	if err != nil {
+		addError(&resp.Diagnostics, err, "Unable to read the plan", r.has)
+		return
+	}
+	p := planning{resource: r, resp: resp, prior: prior, plan: plan.clone(), create: req.State.Raw.IsNull()}
+	if err := p.run(ctx); err != nil {
+		addError(&resp.Diagnostics, err, "Unable to preview "+r.front.Entry.ActionType, r.has)
+		return
+	}
+	resp.Plan.Raw = p.plan.raw()
+}
+
+// planning is one call of ModifyPlan that is no destroy.
+type planning struct {
+	resource    *Resource
+	resp        *resource.ModifyPlanResponse
+	prior, plan document
+	create      bool
+}
+
+func (p *planning) run(ctx context.Context) error {
+	r := p.resource
+	if !r.changed(p.plan, p.prior, p.create) {
+		p.plan.keep(p.prior, computed...)
+		return nil
+	}
+	req, known, err := r.request(p.plan, p.operation())
+	if err != nil {
+		return err
+	}
+	switch wish := p.plan.runIf(); {
+	case wish == no:
+		return p.skip()
+	case !known || r.runtime == nil || r.runtime.Engine == nil:
+		p.plan.forget(computed...)
+		return nil
+	default:
+		return p.preview(ctx, req, wish)
+	}
+}
+
+func (p *planning) operation() string {
+	if p.create {
+		return "create"
+	}
+	return "update"
+}
+
+// skip plans an execution that run_if holds back.
+func (p *planning) skip() error { return skip(p.plan, p.prior) }
+
+// skip records in d that run_if held the playbook back. What ran before stays in the history.
+func skip(d, prior document) error {
+	d.keep(prior, attrHistory, attrExecutions, attrPreview)
+	for name, v := range map[string]any{attrID: "", attrStatus: statusSkipped, attrResult: nil, attrRollback: nil, attrDryRun: dryRunSkipped} {
+		if err := d.set(name, v); err != nil {
+			return err
+		}
+	}
+	if prior.null(attrHistory) {
+		d.setHistory(nil, 0)
+		return d.set(attrExecutions, 0)
+	}
+	return nil
+}
+
+// preview fills in what is known of the execution to come.
+func (p *planning) preview(ctx context.Context, req engine.Request, wish wanted) error {
+	review, err := p.resource.runtime.Engine.Plan(ctx, req)
+	if err != nil {
+		return err
+	}
+	p.warn(review)
+	if p.plan.values[attrPreview], err = previewValue(p.plan.typ.AttributeTypes[attrPreview], review); err != nil {
+		return err
+	}
+	past, err := p.past(review)
+	if err != nil {
+		return err
+	}
+	p.plan.forget(attrID, attrStatus, attrResult, attrRollback)
+	if err := p.plan.set(attrDryRun, review.Text(past.executions+1, past.last)); err != nil {
+		return err
+	}
+	if !p.plan.known(attrApprovedBy) || !p.plan.known(attrTimeouts) {
+		p.plan.forget(attrDryRun) // its text tells of both
+	}
+	if wish == maybe {
+		p.plan.forget(attrHistory, attrExecutions)
+		return nil
+	}
+	next, err := p.plan.coming(req)
+	if err != nil {
+		return err
+	}
+	p.plan.setHistory(append(past.elements, next), p.resource.runtime.HistoryLimit)
+	return p.plan.set(attrExecutions, past.executions+1)
+}
+
+// past is what is known of earlier executions.
+type past struct {
+	elements   []tftypes.Value
+	executions int
+	last       *journal.Record
+}
+
+// past comes from the state. A create has none: its history is that of the same request in the journal, which is how the
+// history of a failed create, which Terraform replaces, comes back. An execution that is still open is left out, for it becomes
+// the outcome of the apply.
+func (p *planning) past(review engine.Review) (past, error) {
+	var was past
+	var err error
+	if !p.create {
+		if was.elements, err = p.prior.elements(); err != nil {
+			return past{}, err
+		}
+		if err := p.prior.get(attrExecutions, &was.executions); err != nil {
+			return past{}, err
+		}
+		was.last = lastOf(p.prior)
+		return was, nil
+	}
+	settled := make([]journal.Record, 0, len(review.History))
+	was.executions = review.Executions
+	for _, rec := range review.History {
+		if rec.Open() {
+			was.executions--
+			continue
+		}
+		settled = append(settled, rec)
+	}
+	if len(settled) > 0 {
+		was.last = &settled[len(settled)-1]
+	}
+	was.elements, err = p.plan.entries(settled)
+	return was, err
+}
+
+// lastOf reads the newest execution back from the state, as far as the preview's text needs it.
+func lastOf(prior document) *journal.Record {
+	var history []entry
+	if err := prior.get(attrHistory, &history); err != nil || len(history) == 0 {
+		return nil
+	}
+	e := history[len(history)-1]
+	rec := &journal.Record{ID: e.ID, Status: journal.Status(e.Status), CreatedAt: parseStamp(e.CreatedAt)}
+	if e.Result != nil {
+		rec.Result = &journal.Result{FinishedAt: parseStamp(e.Result.FinishedAt)}
+	}
+	return rec
+}
+
+// warn tells the reader of the plan what an attribute can't: what is volatile, and what apply will refuse. Each summary names
+// its subject, since Terraform folds warnings with the same summary into one.
+func (p *planning) warn(review engine.Review) {
+	subject := fmt.Sprintf("%s on %s", review.ActionType, review.Target)
+	for _, w := range review.Warnings {
+		p.resp.Diagnostics.AddWarning(subject, w)
+	}
+	for _, rec := range review.History {
+		if rec.Open() {
+			p.resp.Diagnostics.AddWarning(fmt.Sprintf("Execution %d of %s is still open", rec.ID, subject), fmt.Sprintf(
+				"It was begun %s by %s. If that process is gone, apply adopts what it began and runs nothing a second time.",
+				stamp(rec.CreatedAt), rec.Intent.Holder))
+		}
+	}
+	if d := review.Decision; !d.Granted && p.plan.known(attrApprovedBy) {
+		p.resp.Diagnostics.AddAttributeWarning(path.Root(attrApprovedBy), "Approval needed: "+review.Summary, fmt.Sprintf(
+			"Apply will refuse: %s.%s\n\nHave the preview (%s) reviewed, then set approved_by. Approvals are accepted from: %s.",
+			d.Missing, reasons(review.ApprovalReasons), review.Digest, d.Who))
+	}
+}
+
+func reasons(list []string) string {
+	out := ""
+	for _, reason := range list {
+		out += "\n  - it needs an approval because " + reason
+	}
+	return out
+}
+
+// planDestroy says what destroying does beyond forgetting.
+func (r *Resource) planDestroy(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+	prior, err := openDocument(req.State.Raw)
+	if err != nil || prior.text(attrOnDestroy) != onDestroyRollback || prior.null(attrRollback) || r.runtime == nil || r.runtime.Engine == nil {
+		return
+	}
+	undo, err := r.undo(prior)
+	if err != nil {
+		addError(&resp.Diagnostics, err, "Unable to preview the undo", r.has)
+		return
+	}
+	review, err := r.runtime.Engine.Plan(ctx, undo)
+	if err != nil {
+		addError(&resp.Diagnostics, err, "Unable to preview the undo", r.has)
+		return
+	}
+	resp.Diagnostics.AddWarning("Destroy undoes execution "+prior.text(attrID), review.Text(1, nil))
+}

@@ -1,0 +1,96 @@
+package tfkit
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+)
+
+// Resource is the resource of any playbook.
+type Resource struct {
+	front   Front
+	runtime *Runtime
+}
+
+var (
+	_ resource.ResourceWithConfigure      = &Resource{}
+	_ resource.ResourceWithValidateConfig = &Resource{}
+	_ resource.ResourceWithModifyPlan     = &Resource{}
+	_ resource.ResourceWithImportState    = &Resource{}
+)
+
+// NewResource returns the constructor that the provider registers.
+func NewResource(front Front) func() resource.Resource {
+	return func() resource.Resource { return &Resource{front: front} }
+}
+
+// Metadata implements resource.Resource.
+func (r *Resource) Metadata(_ context.Context, req resource.MetadataRequest, resp *resource.MetadataResponse) {
+	resp.TypeName = req.ProviderTypeName + "_" + r.front.Name
+}
+
+// Schema implements resource.Resource.
+func (r *Resource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
+	attributes := maps.Clone(r.front.Inputs)
+	maps.Copy(attributes, commonInputs(ctx))
+	maps.Copy(attributes, computedAttributes(r.front))
+	resp.Schema = schema.Schema{Attributes: attributes, MarkdownDescription: r.description()}
+}
+
+func (r *Resource) description() string {
+	e := r.front.Entry
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n\nPlaybook `%s`: %s\n\n", r.front.Description, e.ActionType, e.Summary)
+	fmt.Fprintf(&b, "- Use it for: %s.\n- Estimate: %s; %s.\n- Approval: %s.\n- Undo: %s.\n",
+		strings.Join(e.Use, "; "), e.Duration, e.Cost, e.Approval, e.Undo)
+	return b.String()
+}
+
+// Configure implements resource.ResourceWithConfigure.
+func (r *Resource) Configure(_ context.Context, req resource.ConfigureRequest, resp *resource.ConfigureResponse) {
+	if req.ProviderData == nil {
+		return // Terraform validates before it configures the provider
+	}
+	runtime, ok := req.ProviderData.(*Runtime)
+	if !ok {
+		resp.Diagnostics.AddError("Unexpected provider data", fmt.Sprintf("Got %T. This is a bug in the provider.", req.ProviderData))
+		return
+	}
+	r.runtime = runtime
+}
+
+// ValidateConfig implements resource.ResourceWithValidateConfig.
+func (r *Resource) ValidateConfig(_ context.Context, req resource.ValidateConfigRequest, resp *resource.ValidateConfigResponse) {
+	config, err := openDocument(req.Config.Raw)
+	if err != nil {
+		addError(&resp.Diagnostics, err, "Unable to read the configuration", r.has)
+		return
+	}
+	if config.text(attrOnDestroy) == onDestroyRollback && !r.front.Entry.CanUndo {
+		resp.Diagnostics.AddAttributeError(path.Root(attrOnDestroy), r.front.Entry.ActionType+" can't be undone",
+			fmt.Sprintf("on_destroy = \"rollback\" needs an action that takes the execution back. For this playbook: %s.\n\n"+
+				"Use \"keep\", which only forgets the resource.", r.front.Entry.Undo))
+	}
+	if params, known, err := r.params(config); err != nil {
+		addError(&resp.Diagnostics, err, "Unable to read the inputs", r.has)
+	} else if known {
+		if err := r.front.Check(params); err != nil {
+			addError(&resp.Diagnostics, err, "Invalid inputs", r.has)
+		}
+	}
+}
+
+// Read implements resource.Resource. What was executed stays executed: nothing that it left behind can take it out of state.
+func (r *Resource) Read(context.Context, resource.ReadRequest, *resource.ReadResponse) {}
+
+// has tells whether the resource has an attribute of that name.
+func (r *Resource) has(name string) bool {
+	_, own := r.front.Inputs[name]
+	return own || slices.Contains(commonNames, name)
+}
