@@ -1,0 +1,225 @@
+package engine_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/approval"
+	"github.com/applylens/terraform-provider-remediation/internal/clock"
+	"github.com/applylens/terraform-provider-remediation/internal/engine"
+	"github.com/applylens/terraform-provider-remediation/internal/journal"
+	"github.com/applylens/terraform-provider-remediation/internal/journal/sqlite"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	"github.com/applylens/terraform-provider-remediation/internal/proc"
+)
+
+// book is a playbook that records what was asked of it and does what a test tells it to.
+type book struct {
+	mu      sync.Mutex
+	calls   []string
+	facts   map[string]any
+	reasons []string
+	undo    *playbook.Undo
+
+	previewErr  error
+	dispatchErr error
+	// wait is what dispatched or adopted work does.
+	wait func(ctx context.Context, job playbook.Job) (playbook.Outcome, error)
+	// adopt is what becomes of an execution whose process died.
+	adopt error
+}
+
+type params struct {
+	Name string `json:"name"`
+}
+
+func (b *book) note(format string, args ...any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.calls = append(b.calls, fmt.Sprintf(format, args...))
+}
+
+func (b *book) count(call string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := 0
+	for _, c := range b.calls {
+		if c == call {
+			n++
+		}
+	}
+	return n
+}
+
+func (b *book) Entry() playbook.Entry { return playbook.Entry{ActionType: "fake"} }
+
+func (b *book) Bind(raw json.RawMessage) (playbook.Action, error) {
+	var p params
+	if err := playbook.Decode(raw, &p); err != nil {
+		return nil, err
+	}
+	return action{b, p}, nil
+}
+
+type action struct {
+	*book
+	params params
+}
+
+func (a action) Target(context.Context) (string, error) { return "fake:" + a.params.Name, nil }
+
+func (a action) Preview(context.Context) (playbook.Preview, error) {
+	a.note("preview")
+	return playbook.Preview{
+		Summary: "Will fake " + a.params.Name, Commands: []string{"fake " + a.params.Name}, Changes: []string{"Will fake " + a.params.Name},
+		Duration: time.Minute, Risk: playbook.RiskLow, Facts: a.facts, ApprovalReasons: a.reasons, Undo: "none",
+	}, a.previewErr
+}
+
+func (a action) Dispatch(_ context.Context, job playbook.Job) (playbook.Work, error) {
+	a.note("dispatch")
+	if a.dispatchErr != nil {
+		return nil, a.dispatchErr
+	}
+	return work{a, job}, nil
+}
+
+func (a action) Adopt(_ context.Context, job playbook.Job) (playbook.Work, error) {
+	a.note("adopt")
+	return work{a, job}, a.adopt
+}
+
+type work struct {
+	action
+	job playbook.Job
+}
+
+func (w work) RemoteID() string { return fmt.Sprintf("remote-%d", w.job.ID) }
+
+func (w work) Wait(ctx context.Context) (playbook.Outcome, error) {
+	w.note("wait")
+	if w.wait != nil {
+		return w.wait(ctx, w.job)
+	}
+	return playbook.Outcome{Message: "done", LogsURL: "file:///logs", Undo: w.undo}, nil
+}
+
+// hands is a clock whose deadlines never come by themselves, and whose short waits pass at once.
+type hands struct {
+	mu  sync.Mutex
+	now time.Time
+	// ring ends the long waits.
+	ring chan struct{}
+}
+
+func newHands() *hands {
+	return &hands{now: time.Date(2026, 3, 1, 3, 0, 0, 0, time.UTC), ring: make(chan struct{})}
+}
+
+func (h *hands) Now() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.now = h.now.Add(time.Millisecond)
+	return h.now
+}
+
+func (h *hands) Sleep(ctx context.Context, d time.Duration) error {
+	if d > time.Second {
+		select {
+		case <-h.ring:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	h.mu.Lock()
+	h.now = h.now.Add(d)
+	h.mu.Unlock()
+	return ctx.Err()
+}
+
+// bench is an engine on a real journal with a fake playbook.
+type bench struct {
+	*engine.Engine
+	book  *book
+	store journal.Store
+	clock *hands
+	cfg   engine.Config
+}
+
+func newBench(t *testing.T, change ...func(*engine.Config)) *bench {
+	t.Helper()
+	b := &bench{book: &book{facts: map[string]any{"things": []string{"a", "b"}}}, clock: newHands()}
+	path := filepath.Join(t.TempDir(), "journal.db")
+	store, err := sqlite.Open(t.Context(), path, b.clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	b.store = store
+	b.cfg = engine.Config{
+		Catalogue: playbook.NewCatalogue(b.book), Policy: approval.Policy{}, Clock: b.clock, Dir: t.TempDir(), HistoryLimit: 50,
+		Self:    proc.Self(),
+		Journal: func(context.Context) (journal.Store, error) { return b.store, nil },
+	}
+	for _, c := range change {
+		c(&b.cfg)
+	}
+	b.Engine = engine.New(b.cfg)
+	return b
+}
+
+func request(name string) engine.Request {
+	text, err := json.Marshal(params{Name: name})
+	if err != nil {
+		panic(err)
+	}
+	return engine.Request{ActionType: "fake", Params: text, Incident: "INC-1", Triggers: map[string]string{"run": "1"}}
+}
+
+func (b *bench) apply(t *testing.T, req engine.Request) (engine.Execution, error) {
+	t.Helper()
+	return b.Apply(t.Context(), req, nil, func(engine.Execution) {})
+}
+
+// leave journals an execution as a process that died would have left it.
+func (b *bench) leave(t *testing.T, req engine.Request, holder proc.Identity, dispatched bool) journal.Record {
+	t.Helper()
+	// A first plan tells the request's key.
+	review, err := b.Plan(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	subject := journal.Subject{Playbook: "fake", Target: review.Target, Request: review.Request, Incident: req.Incident}
+	rec, err := b.store.Begin(t.Context(), subject, journal.KindIntent, journal.Intent{
+		Params: req.Params, Triggers: req.Triggers, Holder: holder, Digest: review.Digest, Deadline: b.clock.Now().Add(2 * time.Minute),
+	})
+	if err == nil && dispatched {
+		rec, err = b.store.Append(t.Context(), rec.ID, journal.KindDispatch, journal.Dispatch{RemoteID: "remote-of-the-dead"})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rec
+}
+
+// dead is a process of this host that is gone: a start time that no process with this PID has.
+func dead() proc.Identity {
+	p := proc.Self()
+	p.Started++
+	return p
+}
+
+// other is a living process of this host that is not this one.
+func other() proc.Identity { return proc.Identify(1) }
+
+var (
+	_       clock.Clock = &hands{}
+	errBoom             = errors.New("boom")
+)

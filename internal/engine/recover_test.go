@@ -1,0 +1,121 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/engine"
+	"github.com/applylens/terraform-provider-remediation/internal/journal"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	"github.com/applylens/terraform-provider-remediation/internal/proc"
+)
+
+func TestExecutionOfADeadProcess(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		adopt      error
+		dispatched bool
+		triggers   string // of the apply that finds it
+		dispatches int
+		adopted    bool
+		left       journal.Status // of the record that was left
+		want       error
+	}{
+		"still running or finished: adopted":    {dispatched: true, triggers: "1", adopted: true, left: journal.StatusSuccess},
+		"died before the name was journaled":    {triggers: "1", adopted: true, left: journal.StatusSuccess},
+		"nothing was sent: runs now":            {adopt: playbook.ErrNeverBegan, triggers: "1", dispatches: 1, left: journal.StatusCancelled},
+		"can't be known: refused":               {adopt: errBoom, dispatched: true, triggers: "1", left: journal.StatusUnknown, adopted: true, want: engine.ErrOutcome},
+		"of another request: settled, then run": {dispatched: true, triggers: "2", dispatches: 1, left: journal.StatusSuccess},
+		"of another request, can't be known":    {adopt: errBoom, dispatched: true, triggers: "2", dispatches: 1, left: journal.StatusUnknown},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			left := b.leave(t, request("a"), dead(), tt.dispatched)
+			b.book.adopt = tt.adopt
+			req := request("a")
+			req.Triggers = map[string]string{"run": tt.triggers}
+			x, err := b.apply(t, req)
+			if !errors.Is(err, tt.want) || x.Adopted != tt.adopted || b.book.count("dispatch") != tt.dispatches {
+				t.Errorf("adopted %v, %d dispatches, error %v", x.Adopted, b.book.count("dispatch"), err)
+			}
+			if rec, err := b.store.Get(t.Context(), left.ID); err != nil || rec.Status != tt.left {
+				t.Errorf("left record is %q, want %q (%v)", rec.Status, tt.left, err)
+			}
+		})
+	}
+}
+
+func TestUnknownOutcomeAsksForNewTriggersEachTime(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.leave(t, request("a"), dead(), true)
+	b.book.adopt = errBoom
+	for range 2 {
+		if _, err := b.apply(t, request("a")); !errors.Is(err, engine.ErrOutcome) || !strings.Contains(err.Error(), "triggers") {
+			t.Fatalf("got %v", err)
+		}
+	}
+	if n := b.book.count("dispatch"); n != 0 {
+		t.Errorf("%d dispatches", n)
+	}
+}
+
+func TestLivingHolderIsWaitedForThenNamed(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	left := b.leave(t, request("a"), other(), true)
+	_, err := b.apply(t, request("a"))
+	if !errors.Is(err, engine.ErrBusy) || !strings.Contains(err.Error(), "process 1 on") || !strings.Contains(err.Error(), "execution 2") {
+		t.Fatalf("got %v", err)
+	}
+	if b.book.count("adopt")+b.book.count("dispatch") != 0 {
+		t.Error("the work of a living process was touched")
+	}
+	outcome := journal.Outcome{Status: journal.StatusSuccess, Result: journal.Result{FinishedAt: b.clock.Now()}}
+	if _, err := b.store.Append(t.Context(), left.ID, journal.KindOutcome, outcome); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.apply(t, request("a")); err != nil {
+		t.Errorf("after the holder ended: %v", err)
+	}
+}
+
+func TestHolderOnAnotherHostKeepsItsHoldUntilItsDeadline(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.leave(t, request("a"), proc.Identity{Host: "elsewhere", PID: 7, Started: 1, Boot: "x"}, true)
+	req := request("a")
+	req.Timeout = 10 * time.Second
+	if _, err := b.apply(t, req); !errors.Is(err, engine.ErrBusy) {
+		t.Fatalf("before the deadline: %v", err)
+	}
+	b.clock.mu.Lock()
+	b.clock.now = b.clock.now.Add(time.Hour)
+	b.clock.mu.Unlock()
+	if x, err := b.apply(t, req); err != nil || !x.Adopted {
+		t.Errorf("after the deadline: adopted %v, error %v", x.Adopted, err)
+	}
+}
+
+func TestAdoptionGivesTheActionWhatTheJournalHolds(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	left := b.leave(t, request("a"), dead(), true)
+	if _, err := b.store.Append(t.Context(), left.ID, journal.KindProgress, map[string]int{"step": 2}); err != nil {
+		t.Fatal(err)
+	}
+	b.book.wait = func(_ context.Context, job playbook.Job) (playbook.Outcome, error) {
+		if job.ID != left.ID || job.RemoteID != "remote-of-the-dead" || string(job.Progress) != `{"step":2}` {
+			t.Errorf("job %+v", job)
+		}
+		return playbook.Outcome{}, nil
+	}
+	if _, err := b.apply(t, request("a")); err != nil {
+		t.Fatal(err)
+	}
+}
