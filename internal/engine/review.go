@@ -152,7 +152,7 @@ func (e *Engine) remember(ctx context.Context, req Request, review *Review, look
 	} else if len(last) > 0 {
 		moved = e.movedWithinApply(last[0], *review, intent)
 	}
-	if moved == nil && !sameDryRun(last, intent) {
+	if moved == nil && !e.sameDryRun(last, intent) {
 		if _, err := store.Begin(ctx, about, journal.KindDryRun, intent); err != nil {
 			return nil, err
 		}
@@ -163,9 +163,11 @@ func (e *Engine) remember(ctx context.Context, req Request, review *Review, look
 	return moved, nil
 }
 
-func sameDryRun(last []journal.Record, intent journal.Intent) bool {
+// sameDryRun tells whether the newest dry run says it all. Another Terraform run that may yet apply is recorded anew, so that its
+// own plan is what its apply is compared with.
+func (e *Engine) sameDryRun(last []journal.Record, intent journal.Intent) bool {
 	return len(last) == 1 && last[0].Intent.Digest == intent.Digest && last[0].Intent.Problem == intent.Problem &&
-		last[0].Intent.Session == intent.Session && last[0].Intent.ApprovedBy == intent.ApprovedBy
+		last[0].Intent.ApprovedBy == intent.ApprovedBy && (e.cfg.Terraform.SavedPlan || last[0].Intent.Session == intent.Session)
 }
 
 func (e *Engine) intent(req Request, review Review) journal.Intent {

@@ -15,7 +15,7 @@ const labelWidth = 10
 // so that it differs from the block of any other execution: a plan hides what did not change.
 func (r Review) Text(number int, last *journal.Record) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Execution %d of %s on %s; %s\n%s\n\n", number, r.ActionType, r.Target, r.since(last), r.Summary)
+	fmt.Fprintf(&b, "Execution %d of %s on %s; %s\n\n", number, r.ActionType, r.Target, r.since(last))
 	label := "Command"
 	if len(r.Commands) > 1 {
 		label = "Commands"
@@ -64,7 +64,7 @@ func because(reasons []string) []string {
 // since tells what came of the last execution.
 func (r Review) since(last *journal.Record) string {
 	if last == nil {
-		return "the first one"
+		return "there was none before"
 	}
 	at := last.CreatedAt
 	if last.Result != nil {

@@ -30,7 +30,7 @@ type DBT interface {
 	// PreviewDeps works out on a copy what would be installed. The project is untouched.
 	PreviewDeps(ctx context.Context, upgrade bool) (dbt.DepsChange, error)
 	// SavePackages copies what is installed, and the lock file, into dir.
-	SavePackages(ctx context.Context, dir string) error
+	SavePackages(ctx context.Context, dir string) (restore func(context.Context) error, err error)
 	// RestorePackages puts back what SavePackages copied, byte for byte.
 	RestorePackages(ctx context.Context, dir string) error
 	// Start starts a command line with its artifacts in dir.
@@ -91,6 +91,8 @@ type Facts struct {
 	Packages []Package `json:"packages"`
 	// LockChanges tells whether package-lock.yml would change.
 	LockChanges bool `json:"package_lock_changes"`
+	// DBTVersion is the version that resolved the packages.
+	DBTVersion string `json:"dbt_version"`
 }
 
 // Package is a package whose version would change.
@@ -110,18 +112,18 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, error) {
 	if err != nil {
 		return playbook.Preview{}, err
 	}
-	facts := Facts{LockChanges: change.LockChanges, Packages: []Package{}}
+	facts := Facts{LockChanges: change.LockChanges, DBTVersion: change.DBTVersion, Packages: []Package{}}
 	p := playbook.Preview{
 		Summary: "Will install the packages of the dbt project anew and compile it", Duration: estimate, CostUSD: costUSD,
 		Risk: playbook.RiskLow, Affected: []string{"dbt"}, Undo: Entry().Undo,
 	}
 	p.Changes = []string{p.Summary}
 	for _, c := range change.Packages {
-		if c.From == c.To {
+		if c.Now == c.Then {
 			continue
 		}
-		facts.Packages = append(facts.Packages, Package{Name: c.Name, Current: c.From, Planned: c.To})
-		p.Changes = append(p.Changes, fmt.Sprintf("Package %s: %s becomes %s", c.Name, orNone(c.From), orNone(c.To)))
+		facts.Packages = append(facts.Packages, Package{Name: c.Name, Current: c.Now, Planned: c.Then})
+		p.Changes = append(p.Changes, fmt.Sprintf("Package %s: %s becomes %s", c.Name, orNone(c.Now), orNone(c.Then)))
 	}
 	if len(facts.Packages) == 0 {
 		p.Changes = append(p.Changes, "No package changes its version")

@@ -81,14 +81,14 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, error) {
 	}
 	facts := factsOf(listing)
 	full := a.fullRefresh(listing)
-	count := len(listing.Selected)
+	count := len(listing.Models)
 	p := playbook.Preview{
 		Summary:         fmt.Sprintf("Will re-run %s: %s", models(count), strings.Join(facts.SelectedModels, ", ")),
 		Commands:        []string{dbt.Line(a.dbt.RunCommand(a.selection))},
 		Duration:        playbook.Seconds(float64(count) * a.estimates.DBTSecondsPerModel),
 		CostUSD:         playbook.Cents(float64(count) * a.estimates.DBTCostPerModelUSD),
 		Risk:            playbook.RiskLow,
-		Affected:        append([]string{"dbt"}, facts.SelectedModels...),
+		Affected:        append([]string{"dbt"}, facts.Exposures...),
 		ApprovalReasons: full,
 		Undo:            Entry().Undo,
 		Facts:           facts,
@@ -103,11 +103,11 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, error) {
 // fullRefresh gives the reasons for which the run rebuilds tables from scratch: none for an incremental run.
 func (a action) fullRefresh(listing dbt.Listing) []string {
 	if a.selection.FullRefresh {
-		return []string{fmt.Sprintf("full_refresh rebuilds %s from scratch", models(len(listing.Selected)))}
+		return []string{fmt.Sprintf("full_refresh rebuilds %s from scratch", models(len(listing.Models)))}
 	}
 	var reasons []string
-	for _, m := range listing.Selected {
-		if m.FullRefresh {
+	for _, m := range listing.Models {
+		if m.FullRefresh != nil && *m.FullRefresh {
 			reasons = append(reasons, fmt.Sprintf("%s is configured for a full refresh in the dbt project", m.Name))
 		}
 	}

@@ -26,15 +26,20 @@ type Facts struct {
 
 func factsOf(l dbt.Listing) Facts {
 	f := Facts{
-		DBTVersion: l.DBTVersion, SelectedModels: make([]string, len(l.Selected)),
+		DBTVersion: l.DBTVersion, SelectedModels: make([]string, len(l.Models)),
 		DownstreamModelCount: len(l.DownstreamModels), ExposureCount: len(l.Exposures),
-		DownstreamModels: l.DownstreamModels[:min(len(l.DownstreamModels), shownNames)],
-		Exposures:        l.Exposures[:min(len(l.Exposures), shownNames)],
+		DownstreamModels: first(l.DownstreamModels),
+		Exposures:        first(l.Exposures),
 	}
-	for i, m := range l.Selected {
+	for i, m := range l.Models {
 		f.SelectedModels[i] = m.Name
 	}
 	return f
+}
+
+// first returns the names to be shown, never nil: a fact that is an empty list must stay one.
+func first(names []string) []string {
+	return append([]string{}, names[:min(len(names), shownNames)]...)
 }
 
 // radius says in a sentence who reads what changes.

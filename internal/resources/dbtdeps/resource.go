@@ -35,6 +35,7 @@ func New() func() resource.Resource {
 				}},
 			},
 			"package_lock_changes": schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether `package-lock.yml` would change."},
+			"dbt_version":          tfkit.Text("Version of dbt that resolved the packages."),
 		},
 	})
 }
