@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Make what the tests need: the pinned tools, dbt, Terraform. A second call does nothing.
+. "$(dirname "$0")/env.sh"
+
+"$root/tools/tool.sh" golangci-lint tfplugindocs testsum
+"$root/tools/dbt.sh" >/dev/null
+terraform=$("$root/tools/terraform.sh")
+command -v "${CC:-gcc}" >/dev/null || fail "a C compiler is needed by Go's race detector (Debian: apt-get install gcc libc6-dev)"
+say "Go: $(go env GOVERSION). dbt: $("$bin/dbt" --version | sed -n 's/.*installed: *//p'). Terraform: $("$terraform" version | head -n 1) at $terraform"

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Run the tests with the race detector, against real Terraform and dbt. Arguments go to go test; without any, all of the
+# project. A skipped test is a failure. The last line counts: "123 passed, 0 failed, 0 skipped".
+. "$(dirname "$0")/env.sh"
+cd "$root"
+
+# Of one package. Acceptance tests start Terraform and dbt many times, at seconds each.
+timeout=25m
+
+tools/tool.sh testsum
+TF_ACC_TERRAFORM_PATH=$(tools/terraform.sh)
+export TF_ACC_TERRAFORM_PATH TF_ACC=1
+say "tests, with $("$TF_ACC_TERRAFORM_PATH" version | head -n 1) and dbt at $(tools/dbt.sh)"
+go -C tools test ./...
+go test -race -timeout "$timeout" -json "${@:-./...}" | testsum

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Build the pinned tools that are named, each once, into .build/bin:
+#   tools/tool.sh golangci-lint tfplugindocs govulncheck hc-install goreleaser
+. "$(dirname "$0")/env.sh"
+
+# source_of NAME: the module folder that pins the tool, and its package.
+source_of() {
+  case $1 in
+    golangci-lint) echo tools github.com/golangci/golangci-lint/v2/cmd/golangci-lint ;;
+    tfplugindocs) echo tools github.com/hashicorp/terraform-plugin-docs/cmd/tfplugindocs ;;
+    hc-install) echo tools github.com/hashicorp/hc-install/cmd/hc-install ;;
+    govulncheck) echo tools golang.org/x/vuln/cmd/govulncheck ;;
+    goreleaser) echo tools/release github.com/goreleaser/goreleaser/v2 ;;
+    testsum) echo tools ./testsum ;;
+    *) fail "no tool is called $1" ;;
+  esac
+}
+
+for name in "$@"; do
+  pinned=$(source_of "$name")
+  read -r module package <<<"$pinned"
+  # The stamp holds what the binary was made from; our own programs are cheap and made anew each time.
+  stamp=$bin/.$name.stamp
+  made_from="$(go env GOVERSION) $(cksum <"$root/$module/go.sum")"
+  if [ "$name" != testsum ] && [ -x "$bin/$name" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$made_from" ]; then
+    continue
+  fi
+  [ "$name" = testsum ] || say "building $name (once)"
+  go -C "$root/$module" build -trimpath -o "$bin/$name" "$package"
+  printf '%s\n' "$made_from" >"$stamp"
+done
