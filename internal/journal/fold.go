@@ -5,7 +5,8 @@ import (
 	"fmt"
 )
 
-// Fold builds a record from the entries of one execution, in order. The first one must be an intent or a dry run.
+// Fold builds a record from the entries of one execution, in order; progress entries but the newest may be left out. It
+// returns ErrNotFound where there are no entries, and ErrDamaged where they can't have been appended so.
 func Fold(entries []Entry) (Record, error) {
 	if len(entries) == 0 {
 		return Record{}, ErrNotFound
@@ -20,8 +21,11 @@ func Fold(entries []Entry) (Record, error) {
 }
 
 func (r *Record) add(e Entry) error {
-	if (r.ID == 0) != (e.Kind == KindIntent || e.Kind == KindDryRun) {
-		return fmt.Errorf("%s out of order", e.Kind)
+	if r.ID != 0 && e.Execution != r.ID {
+		return fmt.Errorf("it is of execution %d, among those of %d: %w", e.Execution, r.ID, ErrOrder)
+	}
+	if err := r.Accepts(e.Kind); err != nil {
+		return err
 	}
 	switch e.Kind {
 	case KindIntent, KindDryRun:

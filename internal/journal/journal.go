@@ -151,7 +151,8 @@ type Store interface {
 	// target is open an intent is refused with a *BusyError, atomically; a dry run never is.
 	Begin(ctx context.Context, subject Subject, kind Kind, intent Intent) (Record, error)
 	// Append adds an entry to an open execution: body is a Dispatch, any JSON value as progress, or an Outcome, which closes it.
-	// ErrClosed is returned where the outcome is there already, ErrNotFound where there is no such execution.
+	// ErrClosed is returned where the outcome is there already, ErrNotFound where there is no such execution (a dry run is none),
+	// ErrOrder and ErrBody where the entry can't come next or its body is unfit; see Record.Accepts and Encode.
 	Append(ctx context.Context, execution int64, kind Kind, body any) (Record, error)
 	// Get returns one record, or ErrNotFound.
 	Get(ctx context.Context, id int64) (Record, error)
@@ -165,13 +166,16 @@ type Store interface {
 	Close() error
 }
 
-// Errors of a Store. ErrForeign and ErrDamaged are about the place where the journal should be; nothing has been written there.
+// Errors of a Store. ErrForeign, ErrDamaged and ErrNewer are about what was found where the journal should be, ErrUnavailable
+// about a place that can't be read or written, for now or for good. Nothing has been written there.
 var (
 	ErrNotFound = errors.New("not in the journal")
 	ErrClosed   = errors.New("the execution's outcome is recorded already")
 	ErrForeign  = errors.New("not a journal of this provider")
 	ErrDamaged  = errors.New("the journal is damaged")
 	ErrNewer    = errors.New("the journal was written by a newer version of the provider")
+	// ErrUnavailable covers a full disk, missing permissions, a folder that can't be made, another process in the way for too long.
+	ErrUnavailable = errors.New("the journal cannot be read or written")
 )
 
 // BusyError says that another execution of the target is open.

@@ -57,10 +57,12 @@ func (p *planning) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	switch wish := p.plan.runIf(); {
+	wish := p.plan.runIf()
+	ready := known && r.runtime != nil && r.runtime.Engine != nil
+	switch {
 	case wish == no:
-		return p.skip()
-	case !known || r.runtime == nil || r.runtime.Engine == nil:
+		return p.skip(ctx, req, ready)
+	case !ready:
 		p.plan.forget(computed...)
 		return nil
 	default:
@@ -75,13 +77,31 @@ func (p *planning) operation() string {
 	return "update"
 }
 
-// skip plans an execution that run_if holds back.
-func (p *planning) skip() error { return skip(p.plan, p.prior) }
+// skip plans an execution that run_if holds back. Its preview is made all the same: where run_if was unknown at plan, the plan
+// has shown it, and Terraform wants to see it again. A target that can't be looked at is no obstacle to not running anything.
+func (p *planning) skip(ctx context.Context, req engine.Request, ready bool) error {
+	p.plan.forget(attrPreview, attrDryRun)
+	if ready {
+		if review, err := p.resource.runtime.Engine.Plan(ctx, req); err == nil {
+			if _, err := p.describe(review); err != nil {
+				return err
+			}
+		}
+	}
+	return skip(p.plan, p.prior)
+}
 
 // skip records in d that run_if held the playbook back. What ran before stays in the history.
 func skip(d, prior document) error {
-	d.keep(prior, attrHistory, attrExecutions, attrPreview)
-	for name, v := range map[string]any{attrID: "", attrStatus: statusSkipped, attrResult: nil, attrRollback: nil, attrDryRun: dryRunSkipped} {
+	d.keep(prior, attrHistory, attrExecutions)
+	values := map[string]any{attrID: "", attrStatus: statusSkipped, attrResult: nil, attrRollback: nil}
+	if !d.known(attrPreview) {
+		values[attrPreview] = nil
+	}
+	if !d.known(attrDryRun) {
+		values[attrDryRun] = dryRunSkipped
+	}
+	for name, v := range values {
 		if err := d.set(name, v); err != nil {
 			return err
 		}
@@ -100,20 +120,11 @@ func (p *planning) preview(ctx context.Context, req engine.Request, wish wanted)
 		return err
 	}
 	p.warn(review)
-	if p.plan.values[attrPreview], err = previewValue(p.plan.typ.AttributeTypes[attrPreview], review); err != nil {
-		return err
-	}
-	past, err := p.past(review)
+	past, err := p.describe(review)
 	if err != nil {
 		return err
 	}
 	p.plan.forget(attrID, attrStatus, attrResult, attrRollback)
-	if err := p.plan.set(attrDryRun, review.Text(past.executions+1, past.last)); err != nil {
-		return err
-	}
-	if !p.plan.known(attrApprovedBy) || !p.plan.known(attrTimeouts) {
-		p.plan.forget(attrDryRun) // its text tells of both
-	}
 	if wish == maybe {
 		p.plan.forget(attrHistory, attrExecutions)
 		return nil
@@ -124,6 +135,22 @@ func (p *planning) preview(ctx context.Context, req engine.Request, wish wanted)
 	}
 	p.plan.setHistory(append(past.elements, next), p.resource.runtime.HistoryLimit)
 	return p.plan.set(attrExecutions, past.executions+1)
+}
+
+// describe puts the review into the plan, as values and as text, and returns what it stands after.
+func (p *planning) describe(review engine.Review) (past, error) {
+	was, err := p.past(review)
+	if err != nil {
+		return past{}, err
+	}
+	if p.plan.values[attrPreview], err = previewValue(p.plan.typ.AttributeTypes[attrPreview], review); err != nil {
+		return past{}, err
+	}
+	if !p.plan.known(attrApprovedBy) || !p.plan.known(attrTimeouts) {
+		p.plan.forget(attrDryRun) // its text tells of both
+		return was, nil
+	}
+	return was, p.plan.set(attrDryRun, review.Text(was.executions+1, was.last))
 }
 
 // past is what is known of earlier executions.
