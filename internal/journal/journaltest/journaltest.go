@@ -1,0 +1,177 @@
+// Package journaltest is the contract of journal.Store as tests. Every implementation runs them.
+package journaltest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/applylens/terraform-provider-remediation/internal/journal"
+	"github.com/applylens/terraform-provider-remediation/internal/proc"
+)
+
+// Run tests a store within one handle. Each call of open returns an empty store, whose clock advances; the caller closes it when the
+// test ends.
+func Run(t *testing.T, open func(t *testing.T) journal.Store) {
+	t.Helper()
+	for name, test := range map[string]func(*testing.T, journal.Store){
+		"begin returns the record":                  beginReturnsRecord,
+		"a dry run is one entry":                    dryRunIsOneEntry,
+		"one open execution per target":             oneOpenPerTarget,
+		"begin refuses other kinds":                 beginRefuses,
+		"an execution goes through its steps":       lifecycle,
+		"an outcome may follow the intent":          outcomeFollowsIntent,
+		"append refuses and writes nothing":         appendRefuses,
+		"append refuses after the outcome":          appendRefusesClosed,
+		"bodies are stored as hashed":               bodiesStoredAsHashed,
+		"subjects of any text":                      subjectsOfAnyText,
+		"get knows first entries only":              getKnowsFirstEntries,
+		"find filters":                              findFilters,
+		"find bounds times":                         findBoundsTimes,
+		"find in an empty journal":                  findInEmpty,
+		"entries come in order":                     entriesInOrder,
+		"a visitor stops entries and may use store": visitorStops,
+		"an ended context stops everything":         endedContext,
+		"goroutines lose nothing":                   goroutinesLoseNothing,
+		"goroutines share targets":                  goroutinesShareTargets,
+		"nothing works after close":                 closedStore,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, open(t))
+		})
+	}
+}
+
+// Opener opens the store of one place. It may be called several times, also at once; the caller of RunShared closes what is open
+// still when the test ends.
+type Opener func() (journal.Store, error)
+
+// RunShared tests several handles on one store, as separate processes have them. Each call of place names a new, empty place.
+func RunShared(t *testing.T, place func(t *testing.T) Opener) {
+	t.Helper()
+	for name, test := range map[string]func(*testing.T, Opener){
+		"what was returned is kept":    keptOverReopen,
+		"handles see each other":       handlesSeeEachOther,
+		"handles open a place at once": handlesOpenAtOnce,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, place(t))
+		})
+	}
+}
+
+// Intent is an intent with every field set.
+func Intent() journal.Intent {
+	return journal.Intent{
+		Params:     json.RawMessage(`{"models":["inbox_emails"],"threads":4,"share":0.25,"big":9007199254740993}`),
+		Triggers:   map[string]string{"incident": "INC-7"},
+		Preview:    json.RawMessage(`{"command":"dbt run --select inbox_emails"}`),
+		Digest:     "sha256:00",
+		ApprovedBy: "ann@example.com",
+		Holder:     proc.Identity{Host: "host", PID: 7, Started: 42, Boot: "boot"},
+		Session:    "session",
+		Deadline:   time.Date(2030, 1, 2, 3, 4, 5, 678_000_000, time.UTC),
+	}
+}
+
+// Subject is a subject with every field set; n tells its target and request from others'.
+func Subject(n int) journal.Subject {
+	return journal.Subject{
+		Playbook: "rerun_dbt", Target: fmt.Sprintf("dbt:shop/%d", n), Request: fmt.Sprintf("request-%d", n), Incident: "INC-7",
+	}
+}
+
+// Verify reads the whole journal and fails the test unless its numbers rise and its chain holds. It returns the entries.
+func Verify(t *testing.T, s journal.Store) []journal.Entry {
+	t.Helper()
+	var all []journal.Entry
+	var seq int64
+	prev := ""
+	err := s.Entries(t.Context(), 0, func(e journal.Entry) error {
+		sealed, err := journal.Seal(e, prev)
+		if err != nil {
+			return err
+		}
+		if e.Seq <= seq {
+			return fmt.Errorf("entry %d after %d", e.Seq, seq)
+		}
+		if diff := cmp.Diff(sealed, e); diff != "" {
+			return fmt.Errorf("the chain is broken at %d (-sealed again +stored):\n%s", e.Seq, diff)
+		}
+		seq, prev, all = e.Seq, e.Hash, append(all, e)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func outcome(status journal.Status) journal.Outcome {
+	return journal.Outcome{
+		Status: status,
+		Result: journal.Result{
+			Message: "2 models", StartedAt: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), FinishedAt: time.Date(2026, 1, 2, 3, 4, 6, 7, time.UTC),
+			ActualDuration: 1.25, LogsURL: "file:///log", Details: map[string]string{"inbox_emails": "success"},
+		},
+		Rollback: &journal.Action{Type: "rerun_dbt", Params: json.RawMessage(`{"a":1}`)},
+	}
+}
+
+func begin(t *testing.T, s journal.Store, subject journal.Subject, kind journal.Kind) journal.Record {
+	t.Helper()
+	r, err := s.Begin(t.Context(), subject, kind, Intent())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func add(t *testing.T, s journal.Store, id int64, kind journal.Kind, body any) journal.Record {
+	t.Helper()
+	r, err := s.Append(t.Context(), id, kind, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// stored fails the test unless Get returns the record, which it returns.
+func stored(t *testing.T, s journal.Store, want journal.Record) journal.Record {
+	t.Helper()
+	got, err := s.Get(t.Context(), want.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, want, got)
+	return want
+}
+
+func same(t *testing.T, want, got any) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatalf("(-want +got):\n%s", diff)
+	}
+}
+
+// each runs work(0) to work(n-1) at once and returns their errors.
+func each(ctx context.Context, n int, work func(ctx context.Context, i int) error) []error {
+	errs := make([]error, n)
+	done := make(chan struct{})
+	for i := range n {
+		go func() {
+			defer func() { done <- struct{}{} }()
+			errs[i] = work(ctx, i)
+		}()
+	}
+	for range n {
+		<-done
+	}
+	return errs
+}

@@ -1,0 +1,193 @@
+package journaltest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/applylens/terraform-provider-remediation/internal/journal"
+)
+
+const (
+	// workers is how many goroutines or handles write at once in the tests.
+	workers = 8
+	// rounds is how many executions each of them makes.
+	rounds = 6
+	// entriesPerRound is an intent, a dispatch, a progress entry and an outcome.
+	entriesPerRound = 4
+)
+
+// Work makes executions of the subject one after the other, each with all its steps, and waits while the target is taken. It
+// serves tests of several processes too.
+func Work(ctx context.Context, s journal.Store, subject journal.Subject, executions int) error {
+	for done := 0; done < executions; {
+		r, err := s.Begin(ctx, subject, journal.KindIntent, Intent())
+		var busy *journal.BusyError
+		if errors.As(err, &busy) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		_, dispatched := s.Append(ctx, r.ID, journal.KindDispatch, journal.Dispatch{RemoteID: fmt.Sprint("task-", r.ID)})
+		_, progressed := s.Append(ctx, r.ID, journal.KindProgress, done)
+		_, ended := s.Append(ctx, r.ID, journal.KindOutcome, outcome(journal.StatusSuccess))
+		if err := errors.Join(dispatched, progressed, ended); err != nil {
+			return err
+		}
+		done++
+	}
+	return nil
+}
+
+// Complete fails the test unless the journal holds just so many executions with all their steps, no two of one target at once.
+func Complete(t *testing.T, s journal.Store, executions int) {
+	t.Helper()
+	entries := Verify(t, s)
+	if len(entries) != executions*entriesPerRound {
+		t.Errorf("%d entries of %d executions", len(entries), executions)
+	}
+	holder := map[string]int64{}
+	for _, e := range entries {
+		if e.Kind != journal.KindIntent && holder[e.Subject.Target] != e.Execution {
+			t.Errorf("entry %d of %d while %d holds %s", e.Seq, e.Execution, holder[e.Subject.Target], e.Subject.Target)
+		}
+		switch e.Kind {
+		case journal.KindIntent:
+			if held, ok := holder[e.Subject.Target]; ok {
+				t.Errorf("execution %d begun while %d holds %s", e.Execution, held, e.Subject.Target)
+			}
+			holder[e.Subject.Target] = e.Execution
+		case journal.KindOutcome:
+			delete(holder, e.Subject.Target)
+		}
+	}
+	records, err := s.Find(t.Context(), journal.Filter{})
+	if err != nil || len(records) != executions {
+		t.Fatalf("%d records, %v", len(records), err)
+	}
+	for _, r := range records {
+		if r.Status != journal.StatusSuccess || r.RemoteID != fmt.Sprint("task-", r.ID) || r.Progress == nil {
+			t.Errorf("got %+v", r)
+		}
+	}
+}
+
+func goroutinesLoseNothing(t *testing.T, s journal.Store) {
+	errs := each(t.Context(), workers, func(ctx context.Context, i int) error { return Work(ctx, s, Subject(i), rounds) })
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	Complete(t, s, workers*rounds)
+}
+
+func goroutinesShareTargets(t *testing.T, s journal.Store) {
+	oneWins(t, func(int) journal.Store { return s })
+	r, err := s.Find(t.Context(), journal.Filter{Open: true})
+	if err != nil || len(r) != 1 {
+		t.Fatalf("%d open, %v", len(r), err)
+	}
+}
+
+// oneWins begins an execution of the same target from every worker at once: one gets it, the others learn who that is.
+func oneWins(t *testing.T, store func(i int) journal.Store) {
+	t.Helper()
+	records := make([]journal.Record, workers)
+	errs := each(t.Context(), workers, func(ctx context.Context, i int) (err error) {
+		records[i], err = store(i).Begin(ctx, Subject(0), journal.KindIntent, Intent())
+		return err
+	})
+	var winner int64
+	for i, err := range errs {
+		if err != nil {
+			continue
+		}
+		if winner != 0 {
+			t.Errorf("%d and %d were both begun", winner, records[i].ID)
+		}
+		winner = records[i].ID
+	}
+	for i, err := range errs {
+		var busy *journal.BusyError
+		if err != nil && (!errors.As(err, &busy) || busy.Record.ID != winner) {
+			t.Errorf("worker %d: %v", i, err)
+		}
+	}
+	if winner == 0 {
+		t.Error("nothing was begun")
+	}
+}
+
+func openAt(t *testing.T, open Opener) journal.Store {
+	t.Helper()
+	s, err := open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func keptOverReopen(t *testing.T, open Opener) {
+	s := openAt(t, open)
+	all := populate(t, s)
+	entries := Verify(t, s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = openAt(t, open)
+	same(t, entries, Verify(t, s))
+	matches(t, s, all, journal.Filter{All: true})
+	matches(t, s, all, journal.Filter{Open: true})
+	// Who holds a target is kept as well, and the numbers go on.
+	taken := expected(all, journal.Filter{Open: true})[0]
+	_, err := s.Begin(t.Context(), taken.Subject, journal.KindIntent, Intent())
+	var busy *journal.BusyError
+	if !errors.As(err, &busy) {
+		t.Fatalf("got %v", err)
+	}
+	same(t, taken, busy.Record)
+	add(t, s, taken.ID, journal.KindOutcome, outcome(journal.StatusUnknown))
+	if r := begin(t, s, taken.Subject, journal.KindIntent); r.ID <= entries[len(entries)-1].Seq {
+		t.Errorf("new record %d", r.ID)
+	}
+	if now := Verify(t, s); len(now) != len(entries)+2 {
+		t.Errorf("%d entries", len(now))
+	}
+}
+
+func handlesSeeEachOther(t *testing.T, open Opener) {
+	a, b := openAt(t, open), openAt(t, open)
+	r := stored(t, b, begin(t, a, Subject(1), journal.KindIntent))
+	if _, err := b.Begin(t.Context(), Subject(1), journal.KindIntent, Intent()); err == nil {
+		t.Error("begun twice")
+	}
+	stored(t, a, add(t, b, r.ID, journal.KindDispatch, journal.Dispatch{RemoteID: "task"}))
+	stored(t, b, add(t, a, r.ID, journal.KindOutcome, outcome(journal.StatusSuccess)))
+	if _, err := b.Append(t.Context(), r.ID, journal.KindProgress, 1); !errors.Is(err, journal.ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+	// What one handle holds open must not end with the other.
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	begin(t, b, Subject(1), journal.KindIntent)
+	if all := Verify(t, b); len(all) != 4 {
+		t.Errorf("%d entries", len(all))
+	}
+}
+
+func handlesOpenAtOnce(t *testing.T, open Opener) {
+	stores := make([]journal.Store, workers)
+	errs := each(t.Context(), workers, func(ctx context.Context, i int) (err error) {
+		if stores[i], err = open(); err != nil {
+			return err
+		}
+		return Work(ctx, stores[i], Subject(i%2+1), rounds)
+	})
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	Complete(t, stores[0], workers*rounds)
+	oneWins(t, func(i int) journal.Store { return stores[i] })
+}

@@ -1,0 +1,176 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	// The driver registers itself as "sqlite".
+	_ "modernc.org/sqlite"
+
+	"github.com/applylens/terraform-provider-remediation/internal/clock"
+	"github.com/applylens/terraform-provider-remediation/internal/journal"
+)
+
+const (
+	// busyTimeout is how long a writer waits for others. Each holds the lock for one short transaction, of some milliseconds.
+	busyTimeout = 15 * time.Second
+	// busyStep is the pause between two attempts at what SQLite does not wait for by itself.
+	busyStep = 20 * time.Millisecond
+	// readers is how many connections serve reads at once; writers queue for a single one.
+	readers = 4
+	// folderMode and the file's mode (see create) keep the journal from other users: it names people and systems.
+	folderMode = 0o700
+)
+
+// Open opens the journal at path and makes it, with its folder, where there is none. It fails with a *problem.Problem that
+// wraps journal.ErrForeign, ErrDamaged, ErrNewer or ErrUnavailable; what was found is then as it was. The clock dates entries.
+func Open(ctx context.Context, path string, clk clock.Clock) (*Store, error) {
+	return open(ctx, path, clk, busyTimeout)
+}
+
+func open(ctx context.Context, path string, clk clock.Clock, busy time.Duration) (*Store, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, unusable(path, err)
+	}
+	s := &Store{path: abs, clock: clk}
+	if err := s.connect(ctx, busy); err != nil {
+		return nil, s.explain(ctx, errors.Join(err, s.Close()))
+	}
+	return s, nil
+}
+
+// connect looks before it touches: what is there is read without the means to change it, then opened for writing.
+func (s *Store) connect(ctx context.Context, busy time.Duration) error {
+	if err := lookAt(ctx, s.path, busy); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(s.path), folderMode); err != nil {
+		return unusable(s.path, err)
+	}
+	if err := create(ctx, s.path, busy); err != nil {
+		return err
+	}
+	var err error
+	if s.write, err = connections(s.path, 1, busy, "mode=rw", "_txlock=immediate"); err != nil {
+		return err
+	}
+	if err := s.enterWAL(ctx, s.clock.Now().Add(busy)); err != nil {
+		return err
+	}
+	if err := s.migrate(ctx, migrations); err != nil {
+		return err
+	}
+	if err := s.prepare(ctx); err != nil {
+		return err
+	}
+	s.read, err = connections(s.path, readers, busy, "mode=rw", "_query_only=1")
+	return err
+}
+
+// connections returns a pool on path. The address is a URI so that no character of the path is taken for an option.
+func connections(path string, count int, busy time.Duration, options ...string) (*sql.DB, error) {
+	slashed := filepath.ToSlash(path)
+	if !strings.HasPrefix(slashed, "/") {
+		slashed = "/" + slashed // a drive letter
+	}
+	options = append(options, "_busy_timeout="+strconv.FormatInt(busy.Milliseconds(), 10),
+		"_synchronous=FULL", "_defensive=1", "_dqs=0", "_error_rc=1")
+	address := url.URL{Scheme: "file", Path: slashed, RawQuery: strings.Join(options, "&")}
+	db, err := sql.Open("sqlite", address.String())
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(count)
+	db.SetMaxIdleConns(count)
+	return db, nil
+}
+
+// create makes an empty file of mode 0600 where there is none. SQLite does it, with the mode of a file made for the purpose: had
+// the provider opened the journal itself, closing it would drop the locks that SQLite holds on it elsewhere in this process
+// (https://www.sqlite.org/howtocorrupt.html, section 2.2).
+func create(ctx context.Context, path string, busy time.Duration) (err error) {
+	if exists(path) {
+		return nil
+	}
+	model, err := os.CreateTemp(filepath.Dir(path), ".mode-*")
+	if err != nil {
+		return unusable(path, err)
+	}
+	defer func() { err = errors.Join(err, os.Remove(model.Name())) }()
+	if err := model.Close(); err != nil {
+		return unusable(path, err)
+	}
+	// In a URI of SQLite's a plus sign is itself.
+	mode := "modeof=" + strings.ReplaceAll(url.QueryEscape(model.Name()), "+", "%20")
+	db, err := connections(path, 1, busy, "mode=rwc", mode)
+	if err != nil {
+		return err
+	}
+	return errors.Join(db.PingContext(ctx), db.Close())
+}
+
+// enterWAL makes sure of write-ahead logging, which the file remembers. Processes that make a journal at the same moment can be
+// told at once that it is locked, so it is tried until then.
+func (s *Store) enterWAL(ctx context.Context, until time.Time) error {
+	for {
+		var mode string
+		err := s.write.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode)
+		switch {
+		case err == nil && mode == "wal":
+			return nil
+		case err == nil:
+			return unusable(s.path, fmt.Errorf("the file system does not support write-ahead logging (mode %s)", mode))
+		case !isBusy(err) || s.clock.Now().After(until):
+			return err
+		}
+		if err := s.clock.Sleep(ctx, busyStep); err != nil {
+			return err
+		}
+	}
+}
+
+// migrate takes those of the steps that the file has not seen yet, all or none. A file that needs none is not locked for it. What
+// was found is judged again under the lock, since another process may have been there in between.
+func (s *Store) migrate(ctx context.Context, steps []string) error {
+	if f, err := find(ctx, s.write); err != nil || f.version == len(steps) {
+		return err
+	}
+	return s.update(ctx, func(ctx context.Context, tx transaction) error {
+		f, err := find(ctx, tx)
+		if err == nil {
+			err = f.judge(s.path, len(steps))
+		}
+		if err != nil {
+			return err
+		}
+		for _, step := range steps[f.version:] {
+			if _, err := tx.ExecContext(ctx, step); err != nil {
+				return err
+			}
+		}
+		_, err = tx.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", applicationID, len(steps)))
+		return err
+	})
+}
+
+// Close implements journal.Store.
+func (s *Store) Close() error {
+	var errs []error
+	for _, db := range []*sql.DB{s.read, s.write} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+var _ journal.Store = (*Store)(nil)

@@ -1,0 +1,177 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/journal"
+)
+
+const (
+	columns = "e.seq, e.execution, e.kind, e.at, e.playbook, e.target, e.request, e.incident, e.body, e.prev, e.hash"
+	// oneRecord selects a record by its identifier.
+	oneRecord = "SELECT seq FROM entries WHERE seq = execution AND seq = ?"
+	// page is how many entries are read at a time. Between pages nothing is held open, so that a visitor may take its time.
+	page = 100
+)
+
+// Get implements journal.Store.
+func (s *Store) Get(ctx context.Context, id int64) (journal.Record, error) {
+	found, err := records(ctx, s.read, oneRecord, id)
+	if err == nil && len(found) == 0 {
+		err = journal.ErrNotFound
+	}
+	if err != nil {
+		return journal.Record{}, s.explain(ctx, err)
+	}
+	return found[0], nil
+}
+
+// Find implements journal.Store.
+func (s *Store) Find(ctx context.Context, filter journal.Filter) ([]journal.Record, error) {
+	where, args := conditions(filter)
+	query := "SELECT seq FROM entries WHERE " + where
+	if filter.Limit > 0 {
+		query += " ORDER BY seq DESC LIMIT ?"
+		args = append(args, filter.Limit)
+	}
+	found, err := records(ctx, s.read, query, args...)
+	return found, s.explain(ctx, err)
+}
+
+// Count implements journal.Store.
+func (s *Store) Count(ctx context.Context, filter journal.Filter) (int, error) {
+	where, args := conditions(filter)
+	var count int
+	err := s.read.QueryRowContext(ctx, "SELECT count(*) FROM entries WHERE "+where, args...).Scan(&count)
+	return count, s.explain(ctx, err)
+}
+
+// conditions returns the filter as SQL on first entries. "seq = execution" is written as the indexes have it.
+func conditions(f journal.Filter) (where string, args []any) {
+	terms := []string{"seq = execution"}
+	add := func(term, value string) {
+		if value != "" {
+			terms, args = append(terms, term), append(args, value)
+		}
+	}
+	add("playbook = ?", f.Playbook)
+	add("target = ?", f.Target)
+	add("request = ?", f.Request)
+	add("incident = ?", f.Incident)
+	if !f.Since.IsZero() {
+		add("at >= ?", timeText(f.Since))
+	}
+	if !f.Until.IsZero() {
+		add("at < ?", timeText(f.Until))
+	}
+	switch {
+	case f.All:
+	case f.DryRuns:
+		add("kind = ?", string(journal.KindDryRun))
+	default:
+		add("kind = ?", string(journal.KindIntent))
+	}
+	if f.Open {
+		terms = append(terms, "seq IN (SELECT execution FROM open_executions)")
+	}
+	return strings.Join(terms, " AND "), args
+}
+
+type rowsQuerier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// records returns the records whose identifiers the query ids selects, oldest first.
+func records(ctx context.Context, q rowsQuerier, ids string, args ...any) ([]journal.Record, error) {
+	entries, err := essential(ctx, q, ids, args...)
+	if err != nil {
+		return nil, err
+	}
+	var found []journal.Record
+	for len(entries) > 0 {
+		n := 1
+		for n < len(entries) && entries[n].Execution == entries[0].Execution {
+			n++
+		}
+		record, err := journal.Fold(entries[:n])
+		if err != nil {
+			return nil, err
+		}
+		found, entries = append(found, record), entries[n:]
+	}
+	return found, nil
+}
+
+// essential returns the entries that make the records whose identifiers the query ids selects: all but progress that is not
+// the newest, of which there may be any number. It is one statement, and so one moment of the journal.
+func essential(ctx context.Context, q rowsQuerier, ids string, args ...any) ([]journal.Entry, error) {
+	return list(ctx, q, essentialOf(ids), args...)
+}
+
+func essentialOf(ids string) string {
+	return "WITH ids (id) AS MATERIALIZED (" + ids + `)
+		SELECT ` + columns + ` FROM ids CROSS JOIN entries e ON e.execution = ids.id
+			WHERE e.kind IN ('dry_run', 'intent', 'dispatch', 'outcome')
+		UNION ALL
+		SELECT ` + columns + ` FROM ids CROSS JOIN entries e
+			ON e.seq = (SELECT max(p.seq) FROM entries p WHERE p.execution = ids.id AND p.kind = 'progress')
+		ORDER BY 2, 1`
+}
+
+// Entries implements journal.Store.
+func (s *Store) Entries(ctx context.Context, from int64, visit func(journal.Entry) error) error {
+	for {
+		query := "SELECT " + columns + " FROM entries e WHERE e.seq >= ? ORDER BY e.seq LIMIT ?"
+		entries, err := list(ctx, s.read, query, from, page)
+		if err != nil {
+			return s.explain(ctx, err)
+		}
+		for _, e := range entries {
+			if err := ctx.Err(); err != nil {
+				return s.explain(ctx, err)
+			}
+			if err := visit(e); err != nil {
+				return err
+			}
+			from = e.Seq + 1
+		}
+		if len(entries) < page {
+			return nil
+		}
+	}
+}
+
+func list(ctx context.Context, q rowsQuerier, query string, args ...any) (entries []journal.Entry, err error) {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		e, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, e)
+	}
+	return entries, rows.Err()
+}
+
+func scan(rows *sql.Rows) (journal.Entry, error) {
+	var e journal.Entry
+	var at string
+	err := rows.Scan(&e.Seq, &e.Execution, &e.Kind, &at, &e.Subject.Playbook, &e.Subject.Target, &e.Subject.Request,
+		&e.Subject.Incident, (*[]byte)(&e.Body), &e.Prev, &e.Hash)
+	if err != nil {
+		return journal.Entry{}, err
+	}
+	if e.At, err = time.Parse(timeFormat, at); err != nil {
+		return journal.Entry{}, fmt.Errorf("%w: entry %d: %w", journal.ErrDamaged, e.Seq, err)
+	}
+	return e, nil
+}

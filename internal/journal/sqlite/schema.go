@@ -1,0 +1,41 @@
+package sqlite
+
+// applicationID marks a SQLite file as a journal of this provider: "Rmdy" in ASCII.
+const applicationID = 0x526d6479
+
+// migrations lead from each version of the schema (PRAGMA user_version) to the next one. They are only ever appended to: a
+// file of any earlier version is brought forward in one transaction when it is opened.
+var migrations = []string{schemaV1}
+
+// schemaV1 keeps the entries, and beside them which execution is open for which target, so that a second one is refused by
+// the primary key. The times are text of one width, which sorts as time. Indexes on first entries serve the filters; each ends
+// with the row's seq, so that the newest of one incident are read without sorting.
+const schemaV1 = `
+CREATE TABLE entries (
+	seq       INTEGER PRIMARY KEY,
+	execution INTEGER NOT NULL,
+	kind      TEXT NOT NULL,
+	at        TEXT NOT NULL,
+	playbook  TEXT NOT NULL,
+	target    TEXT NOT NULL,
+	request   TEXT NOT NULL,
+	incident  TEXT NOT NULL,
+	body      TEXT NOT NULL,
+	prev      TEXT NOT NULL,
+	hash      TEXT NOT NULL
+) STRICT;
+CREATE INDEX entries_of_execution ON entries (execution, kind);
+CREATE INDEX first_by_playbook ON entries (playbook) WHERE seq = execution;
+CREATE INDEX first_by_target ON entries (target) WHERE seq = execution;
+CREATE INDEX first_by_request ON entries (request) WHERE seq = execution;
+CREATE INDEX first_by_incident ON entries (incident) WHERE seq = execution;
+CREATE INDEX first_by_time ON entries (at) WHERE seq = execution;
+CREATE TABLE open_executions (
+	target    TEXT PRIMARY KEY,
+	execution INTEGER NOT NULL UNIQUE
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER entries_are_never_changed BEFORE UPDATE ON entries
+BEGIN SELECT RAISE(ABORT, 'journal entries are never changed'); END;
+CREATE TRIGGER entries_are_never_removed BEFORE DELETE ON entries
+BEGIN SELECT RAISE(ABORT, 'journal entries are never removed'); END;
+`

@@ -1,0 +1,207 @@
+// Package sqlite keeps the journal in a SQLite file, for one machine: any number of processes, with write-ahead logging and a
+// sync of the disk at every commit.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/clock"
+	"github.com/applylens/terraform-provider-remediation/internal/journal"
+)
+
+// Store implements journal.Store.
+type Store struct {
+	path        string
+	clock       clock.Clock
+	write, read *sql.DB
+	// prepared holds the statements of appends by their text; see transaction.
+	prepared map[string]*sql.Stmt
+}
+
+// The statements of appends.
+const (
+	newestEntry = "SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1"
+	insertEntry = `INSERT INTO entries (seq, execution, kind, at, playbook, target, request, incident, body, prev, hash)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	holder     = "SELECT execution FROM open_executions WHERE target = ?"
+	insertOpen = "INSERT INTO open_executions (target, execution) VALUES (?, ?)"
+	deleteOpen = "DELETE FROM open_executions WHERE execution = ?"
+)
+
+// Begin implements journal.Store.
+func (s *Store) Begin(ctx context.Context, subject journal.Subject, kind journal.Kind, intent journal.Intent) (journal.Record, error) {
+	if err := (journal.Record{}).Accepts(kind); err != nil {
+		return journal.Record{}, err
+	}
+	body, err := journal.Encode(kind, intent)
+	if err != nil {
+		return journal.Record{}, err
+	}
+	var record journal.Record
+	err = s.update(ctx, func(ctx context.Context, tx transaction) error {
+		if kind == journal.KindIntent {
+			if err := busy(ctx, tx, subject.Target); err != nil {
+				return err
+			}
+		}
+		entry, err := s.insert(ctx, tx, journal.Entry{Kind: kind, Subject: subject, Body: body})
+		if err != nil {
+			return err
+		}
+		if kind == journal.KindIntent {
+			if _, err := tx.ExecContext(ctx, insertOpen, subject.Target, entry.Seq); err != nil {
+				return err
+			}
+		}
+		record, err = journal.Fold([]journal.Entry{entry})
+		return err
+	})
+	return record, s.explain(ctx, err)
+}
+
+// busy returns a *journal.BusyError where an execution of the target is open.
+func busy(ctx context.Context, tx transaction, target string) error {
+	var id int64
+	if err := tx.QueryRowContext(ctx, holder, target).Scan(&id); err != nil {
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		return err
+	}
+	found, err := records(ctx, tx, oneRecord, id)
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		return fmt.Errorf("%w: execution %d of %s is open and has no entries", journal.ErrDamaged, id, target)
+	}
+	return &journal.BusyError{Record: found[0]}
+}
+
+// Append implements journal.Store.
+func (s *Store) Append(ctx context.Context, execution int64, kind journal.Kind, body any) (journal.Record, error) {
+	text, err := journal.Encode(kind, body)
+	if err != nil {
+		return journal.Record{}, err
+	}
+	var record journal.Record
+	err = s.update(ctx, func(ctx context.Context, tx transaction) error {
+		entries, err := essential(ctx, tx, oneRecord, execution)
+		if err != nil {
+			return err
+		}
+		before, err := journal.Fold(entries)
+		switch {
+		case err != nil:
+			return err
+		case before.DryRun:
+			return journal.ErrNotFound
+		}
+		if err := before.Accepts(kind); err != nil {
+			return err
+		}
+		entry, err := s.insert(ctx, tx, journal.Entry{Execution: execution, Kind: kind, Subject: before.Subject, Body: text})
+		if err != nil {
+			return err
+		}
+		if kind == journal.KindOutcome {
+			if _, err := tx.ExecContext(ctx, deleteOpen, execution); err != nil {
+				return err
+			}
+		}
+		record, err = journal.Fold(append(entries, entry))
+		return err
+	})
+	return record, s.explain(ctx, err)
+}
+
+// insert chains e to the newest entry and adds it. A first entry, which has no execution yet, names a new one.
+func (s *Store) insert(ctx context.Context, tx transaction, e journal.Entry) (journal.Entry, error) {
+	var prev string
+	err := tx.QueryRowContext(ctx, newestEntry).Scan(&e.Seq, &prev)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return journal.Entry{}, err
+	}
+	e.Seq++
+	if e.Execution == 0 {
+		e.Execution = e.Seq
+	}
+	// Without the monotonic reading, so that what is returned is what will be read.
+	e.At = s.clock.Now().UTC().Round(0)
+	if e, err = journal.Seal(e, prev); err != nil {
+		return journal.Entry{}, err
+	}
+	_, err = tx.ExecContext(ctx, insertEntry, e.Seq, e.Execution, string(e.Kind), timeText(e.At), e.Subject.Playbook,
+		e.Subject.Target, e.Subject.Request, e.Subject.Incident, string(e.Body), e.Prev, e.Hash)
+	return e, err
+}
+
+// prepare compiles the statements of appends, which would take longer than to run them.
+func (s *Store) prepare(ctx context.Context) error {
+	s.prepared = map[string]*sql.Stmt{}
+	for _, query := range []string{newestEntry, insertEntry, insertOpen, deleteOpen, holder, essentialOf(oneRecord)} {
+		statement, err := s.write.PrepareContext(ctx, query)
+		if err != nil {
+			return err
+		}
+		s.prepared[query] = statement
+	}
+	return nil
+}
+
+// transaction is one of database/sql that uses prepared statements where there are any.
+type transaction struct {
+	*sql.Tx
+	prepared map[string]*sql.Stmt
+}
+
+func (t transaction) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	if statement, ok := t.prepared[query]; ok {
+		return t.StmtContext(ctx, statement).ExecContext(ctx, args...)
+	}
+	return t.Tx.ExecContext(ctx, query, args...)
+}
+
+func (t transaction) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if statement, ok := t.prepared[query]; ok {
+		return t.StmtContext(ctx, statement).QueryContext(ctx, args...)
+	}
+	return t.Tx.QueryContext(ctx, query, args...)
+}
+
+func (t transaction) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	if statement, ok := t.prepared[query]; ok {
+		return t.StmtContext(ctx, statement).QueryRowContext(ctx, args...)
+	}
+	return t.Tx.QueryRowContext(ctx, query, args...)
+}
+
+// update runs change in a transaction that holds the write lock from its beginning. The wait for the lock ends with ctx, and a change
+// that is not committed by then is undone; its statements, of which each takes well under a millisecond, are not watched one by one.
+func (s *Store) update(ctx context.Context, change func(ctx context.Context, tx transaction) error) error {
+	tx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if err := change(context.WithoutCancel(ctx), transaction{Tx: tx, prepared: s.prepared}); err != nil {
+		return errors.Join(err, ignoreDone(tx.Rollback()))
+	}
+	return tx.Commit()
+}
+
+// ignoreDone passes over a transaction that was rolled back already because its context ended.
+func ignoreDone(err error) error {
+	if errors.Is(err, sql.ErrTxDone) {
+		return nil
+	}
+	return err
+}
+
+// timeFormat is RFC 3339 in UTC with all nine digits, so that text sorts as time. It holds exactly what Seal hashes.
+const timeFormat = "2006-01-02T15:04:05.000000000Z"
+
+func timeText(t time.Time) string { return t.UTC().Format(timeFormat) }
