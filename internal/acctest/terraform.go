@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -166,21 +167,10 @@ func (w *Workspace) Attributes(address string) map[string]any {
 	return nil
 }
 
-// withoutOverrides cuts the warning that Terraform prints at each command when a provider is overridden.
+// overrides is the warning that Terraform prints at each command when a provider is overridden.
+var overrides = regexp.MustCompile(`(?s)(╷\n│ )?Warning: Provider development overrides are in effect.*?releases\.\n(╵\n)?`)
+
+// withoutOverrides cuts the warning about development overrides.
 func withoutOverrides(text string) string {
-	lines := strings.Split(text, "\n")
-	kept := lines[:0]
-	inside := false
-	for i, line := range lines {
-		if strings.HasPrefix(line, "╷") && i+1 < len(lines) && strings.Contains(lines[i+1], "development overrides are in effect") {
-			inside = true
-		}
-		if !inside {
-			kept = append(kept, line)
-		}
-		if strings.HasPrefix(line, "╵") {
-			inside = false
-		}
-	}
-	return strings.TrimLeft(strings.Join(kept, "\n"), "\n")
+	return strings.TrimLeft(overrides.ReplaceAllString(text, ""), "\n")
 }

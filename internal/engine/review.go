@@ -43,6 +43,15 @@ type Review struct {
 	facts json.RawMessage
 }
 
+// Look is a dry run that is not recorded: it is for nothing that apply would compare with. It changes nothing.
+func (e *Engine) Look(ctx context.Context, req Request) (Review, error) {
+	action, err := e.Bind(req)
+	if err != nil {
+		return Review{}, err
+	}
+	return e.look(ctx, req, action)
+}
+
 // look makes the preview of the live target. It changes nothing.
 func (e *Engine) look(ctx context.Context, req Request, action playbook.Action) (Review, error) {
 	target, err := action.Target(ctx)

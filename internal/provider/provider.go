@@ -13,6 +13,9 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/provider"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 
+	"github.com/applylens/terraform-provider-remediation/internal/datasources/history"
+	"github.com/applylens/terraform-provider-remediation/internal/datasources/playbooks"
+	"github.com/applylens/terraform-provider-remediation/internal/datasources/preview"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/dbtdeps"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/dbtrun"
@@ -43,7 +46,7 @@ func (p *remediation) Resources(context.Context) []func() resource.Resource {
 
 // DataSources implements provider.Provider.
 func (p *remediation) DataSources(context.Context) []func() datasource.DataSource {
-	return nil
+	return []func() datasource.DataSource{history.New(), playbooks.New(), preview.New()}
 }
 
 // Configure implements provider.Provider.

@@ -1,0 +1,124 @@
+// Package history is the data source remediation_action_history.
+package history
+
+import (
+	"context"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
+	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/applylens/terraform-provider-remediation/internal/journal"
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
+)
+
+// Bounds of limit: what a data source returns is kept in state.
+const (
+	defaultLimit = 100
+	maxLimit     = 10_000
+)
+
+// New returns the data source's constructor.
+func New() func() datasource.DataSource {
+	return tfkit.NewDataSource(tfkit.DataFront{Name: "action_history", Schema: description(), Read: read})
+}
+
+func description() schema.Schema {
+	return schema.Schema{
+		MarkdownDescription: "Executions, and dry runs where asked for, from the journal: by incident, playbook, target or time.",
+		Attributes: map[string]schema.Attribute{
+			"incident_id": schema.StringAttribute{Optional: true, MarkdownDescription: "Only those of this incident."},
+			"action_type": schema.StringAttribute{Optional: true, MarkdownDescription: "Only those of this playbook, such as `rerun_dbt`."},
+			"target":      schema.StringAttribute{Optional: true, MarkdownDescription: "Only those on this target, as `preview.target` names it."},
+			"since":       schema.StringAttribute{Optional: true, MarkdownDescription: "Only those begun at this time or later, RFC 3339."},
+			"until":       schema.StringAttribute{Optional: true, MarkdownDescription: "Only those begun before this time, RFC 3339."},
+			"dry_runs":    schema.BoolAttribute{Optional: true, MarkdownDescription: "Dry runs too. Default `false`."},
+			"limit": schema.Int64Attribute{
+				Optional: true, MarkdownDescription: "The newest so many. Default 100.",
+				Validators: []validator.Int64{int64validator.Between(1, maxLimit)},
+			},
+			"total": schema.Int64Attribute{Computed: true, MarkdownDescription: "How many there are, those beyond `limit` included."},
+			"records": schema.ListNestedAttribute{
+				Computed: true, MarkdownDescription: "Oldest first.",
+				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
+					"id":          schema.Int64Attribute{Computed: true, MarkdownDescription: "Identifier in the journal."},
+					"action_type": text("Playbook."),
+					"target":      text("What was changed."),
+					"incident_id": text("Incident."),
+					"params":      text("Inputs, as JSON."),
+					"dry_run":     schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether it was a dry run."},
+					"status":      text("How it ended. Of a dry run: `dry_run_success` or `dry_run_failed`."),
+					"approved_by": text("Who approved it."),
+					"created_at":  text("When it began, RFC 3339."),
+					"digest":      text("Digest of the preview on which it ran."),
+					"result": schema.SingleNestedAttribute{
+						Computed: true, MarkdownDescription: "What came of it. Null for a dry run, and while it runs.",
+						Attributes: map[string]schema.Attribute{
+							"message":                 text("What happened, in a sentence."),
+							"started_at":              text("When it began, RFC 3339."),
+							"finished_at":             text("When it ended, RFC 3339."),
+							"actual_duration_seconds": schema.Float64Attribute{Computed: true, MarkdownDescription: "How long it took, in seconds."},
+							"logs_url":                text("Where its logs are."),
+							"details": schema.MapAttribute{
+								Computed: true, ElementType: types.StringType, MarkdownDescription: "Figures and facts by name.",
+							},
+						},
+					},
+				}},
+			},
+		},
+	}
+}
+
+func text(description string) schema.StringAttribute {
+	return schema.StringAttribute{Computed: true, MarkdownDescription: description}
+}
+
+func read(ctx context.Context, runtime *tfkit.Runtime, config tfkit.Values) (map[string]any, error) {
+	filter := journal.Filter{
+		Incident: config.Text("incident_id"), Playbook: config.Text("action_type"), Target: config.Text("target"), Limit: defaultLimit,
+	}
+	var err error
+	if filter.Since, err = moment(config, "since"); err != nil {
+		return nil, err
+	}
+	if filter.Until, err = moment(config, "until"); err != nil {
+		return nil, err
+	}
+	if err := config.Get("dry_runs", &filter.All); err != nil {
+		return nil, err
+	}
+	if err := config.Get("limit", &filter.Limit); err != nil {
+		return nil, err
+	}
+	store, err := runtime.Engine.Journal(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found, err := store.Find(ctx, filter)
+	if err != nil {
+		return nil, err
+	}
+	total, err := store.Count(ctx, filter)
+	records := make([]map[string]any, len(found))
+	for i, rec := range found {
+		records[i] = tfkit.HistoryEntry(rec)
+	}
+	return map[string]any{"records": records, "total": total}, err
+}
+
+func moment(config tfkit.Values, name string) (time.Time, error) {
+	s := config.Text(name)
+	if s == "" {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return time.Time{}, &problem.Problem{What: "Not a time", Why: err.Error() + ".", Next: "Write it like 2026-01-31T03:00:00Z.", Path: []string{name}, Err: err}
+	}
+	return t, nil
+}

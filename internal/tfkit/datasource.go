@@ -1,0 +1,106 @@
+package tfkit
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
+
+	"github.com/applylens/terraform-provider-remediation/internal/journal"
+)
+
+// DataFront is what one data source adds to the common envelope.
+type DataFront struct {
+	// Name is the data source's name without the provider's prefix.
+	Name string
+	// Schema describes it.
+	Schema schema.Schema
+	// Read takes the configured values, as JSON names them, and returns those to add.
+	Read func(ctx context.Context, runtime *Runtime, config Values) (map[string]any, error)
+}
+
+// Values are the configured values of a data source.
+type Values struct{ d document }
+
+// Get decodes an attribute by its JSON into a Go value; a null leaves it as it is.
+func (v Values) Get(name string, into any) error { return v.d.get(name, into) }
+
+// Text returns a string attribute, or "".
+func (v Values) Text(name string) string { return v.d.text(name) }
+
+type dataSource struct {
+	front   DataFront
+	runtime *Runtime
+}
+
+var _ datasource.DataSourceWithConfigure = &dataSource{}
+
+// NewDataSource returns the constructor that the provider registers.
+func NewDataSource(front DataFront) func() datasource.DataSource {
+	return func() datasource.DataSource { return &dataSource{front: front} }
+}
+
+// Metadata implements datasource.DataSource.
+func (s *dataSource) Metadata(_ context.Context, req datasource.MetadataRequest, resp *datasource.MetadataResponse) {
+	resp.TypeName = req.ProviderTypeName + "_" + s.front.Name
+}
+
+// Schema implements datasource.DataSource.
+func (s *dataSource) Schema(_ context.Context, _ datasource.SchemaRequest, resp *datasource.SchemaResponse) {
+	resp.Schema = s.front.Schema
+}
+
+// Configure implements datasource.DataSourceWithConfigure.
+func (s *dataSource) Configure(_ context.Context, req datasource.ConfigureRequest, resp *datasource.ConfigureResponse) {
+	if req.ProviderData == nil {
+		return
+	}
+	runtime, ok := req.ProviderData.(*Runtime)
+	if !ok {
+		resp.Diagnostics.AddError("Unexpected provider data", fmt.Sprintf("Got %T. This is a bug in the provider.", req.ProviderData))
+		return
+	}
+	s.runtime = runtime
+}
+
+// Read implements datasource.DataSource.
+func (s *dataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
+	if err := s.read(ctx, req, resp); err != nil {
+		addError(&resp.Diagnostics, err, "Unable to read "+s.front.Name, func(name string) bool {
+			_, ok := s.front.Schema.Attributes[name]
+			return ok
+		})
+	}
+}
+
+func (s *dataSource) read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) error {
+	if s.runtime == nil || s.runtime.Engine == nil {
+		return fmt.Errorf("the provider's configuration is not known")
+	}
+	d, err := openDocument(req.Config.Raw)
+	if err != nil {
+		return err
+	}
+	values, err := s.front.Read(ctx, s.runtime, Values{d: d})
+	if err != nil {
+		return err
+	}
+	for name, v := range values {
+		if err := d.set(name, v); err != nil {
+			return err
+		}
+	}
+	resp.State.Raw = d.raw()
+	return nil
+}
+
+// HistoryEntry is a record as the history shows it, by JSON names.
+func HistoryEntry(rec journal.Record) map[string]any {
+	e := entryOf(rec)
+	return map[string]any{
+		"id": e.ID, "action_type": e.ActionType, "params": e.Params, "dry_run": e.DryRun, "status": e.Status, "approved_by": e.ApprovedBy,
+		"created_at": e.CreatedAt, "digest": e.Digest, "result": e.Result,
+		"target": rec.Subject.Target, "incident_id": optional(rec.Subject.Incident),
+	}
+}
