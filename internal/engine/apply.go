@@ -84,7 +84,12 @@ func (r *run) apply(ctx context.Context, target string) (Execution, error) {
 		if err := r.admit(review); err != nil {
 			return Execution{}, err
 		}
+		watch, err := r.baseline(ctx)
+		if err != nil {
+			return Execution{}, err
+		}
 		intent := r.engine.intent(r.req, review)
+		intent.Guardrails = encodeWatch(watch)
 		intent.Deadline = r.engine.cfg.Clock.Now().Add(review.Deadline)
 		rec, err := r.store.Begin(ctx, about, journal.KindIntent, intent)
 		var busy *journal.BusyError
@@ -132,7 +137,8 @@ func (r *run) execute(ctx context.Context, x Execution) (Execution, error) {
 	r.observe(x)
 	ctx, cancel := r.withDeadline(ctx, x.Record.Intent.Deadline)
 	defer cancel()
-	job := r.engine.job(x.Record, x.Review.Preview, r.store)
+	watched := r.watch(x.Record)
+	job := watched.guard(r.engine.job(x.Record, x.Review.Preview, r.store))
 	work, err := r.action.Dispatch(ctx, job)
 	if err != nil {
 		status := journal.StatusFailed
@@ -152,7 +158,7 @@ func (r *run) execute(ctx context.Context, x Execution) (Execution, error) {
 	}
 	x.Record = rec
 	r.observe(x)
-	return r.finish(ctx, x, work)
+	return r.finish(ctx, x, watched.over(work))
 }
 
 // finish waits for dispatched work and records what came of it.
@@ -163,7 +169,7 @@ func (r *run) finish(ctx context.Context, x Execution, work playbook.Work) (Exec
 		return r.conclude(ctx, x, journal.StatusSuccess, outcome, nil)
 	case errors.Is(err, playbook.ErrUncertain):
 		return r.conclude(ctx, x, journal.StatusUnknown, outcome, err)
-	case interrupted(ctx, err):
+	case interrupted(ctx, err), onHold(err):
 		return r.conclude(ctx, x, journal.StatusCancelled, outcome, err)
 	default:
 		return r.conclude(ctx, x, journal.StatusFailed, outcome, err)

@@ -16,18 +16,21 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/approval"
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
+	"github.com/applylens/terraform-provider-remediation/internal/guard"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
 )
 
-// Config is what an Engine works with. All fields are required but Terraform.
+// Config is what an Engine works with. All fields are required but Terraform and Metrics.
 type Config struct {
 	Catalogue playbook.Catalogue
 	// Journal opens the store. It is called when the journal is first needed, and again after it failed.
 	Journal func(ctx context.Context) (journal.Store, error)
 	Policy  approval.Policy
 	Clock   clock.Clock
+	// Metrics reads what guardrails watch. Nil: every guardrail is inconclusive.
+	Metrics guard.Reader
 	// HistoryLimit is how many executions of a request are read back from the journal.
 	HistoryLimit int
 	// Dir is where executions keep their folders.
@@ -58,6 +61,8 @@ type Request struct {
 	Triggers map[string]string
 	Incident string
 	Given    approval.Given
+	// Guardrails watch the execution. They are policy: no part of what is asked for.
+	Guardrails []guard.Rail
 	// Timeout bounds the execution. Zero: twice the estimate.
 	Timeout time.Duration
 	// ExpectedDigest pins the reviewed preview, or is empty.
@@ -105,9 +110,9 @@ func (e *Engine) job(rec journal.Record, preview playbook.Preview, store journal
 		Dir:      filepath.Join(e.cfg.Dir, "executions", strconv.FormatInt(rec.ID, 10)),
 		Preview:  preview,
 		RemoteID: rec.RemoteID,
-		Progress: rec.Progress,
-		Checkpoint: func(ctx context.Context, progress any) error {
-			if _, err := store.Append(ctx, rec.ID, journal.KindProgress, progress); err != nil {
+		Progress: stepOf(rec.Progress),
+		Checkpoint: func(ctx context.Context, step any) error {
+			if _, err := store.Append(context.WithoutCancel(ctx), rec.ID, journal.KindProgress, progress{Step: step}); err != nil {
 				return fmt.Errorf("journal the progress: %w", err)
 			}
 			return context.Cause(ctx)

@@ -44,7 +44,7 @@ func (r *run) clear(ctx context.Context, about journal.Subject) (Execution, erro
 			x, err := r.settle(ctx, rec)
 			mine := r.sameRun(rec, about)
 			switch {
-			case mine && !errors.Is(err, playbook.ErrNeverBegan):
+			case mine && !errors.Is(err, playbook.ErrNeverBegan) && !errors.Is(err, playbook.ErrPartway):
 				return x, err
 			case x.Record.Open():
 				return Execution{}, err // it could not be settled, so the target is not free
@@ -99,11 +99,12 @@ func (r *run) settle(ctx context.Context, rec journal.Record) (Execution, error)
 	}
 	past := *r
 	past.action, past.observe = action, func(Execution) {}
-	work, err := action.Adopt(ctx, r.engine.job(rec, storedPreview(rec), r.store))
+	watched := past.watch(rec)
+	work, err := action.Adopt(ctx, watched.guard(r.engine.job(rec, storedPreview(rec), r.store)))
 	switch {
-	case errors.Is(err, playbook.ErrNeverBegan):
+	case errors.Is(err, playbook.ErrNeverBegan), errors.Is(err, playbook.ErrPartway):
 		x, concluded := past.conclude(ctx, x, journal.StatusCancelled, playbook.Outcome{}, err)
-		return x, errors.Join(concluded, playbook.ErrNeverBegan)
+		return x, errors.Join(concluded, err)
 	case interrupted(ctx, err):
 		return x, err
 	case err != nil:
@@ -111,7 +112,7 @@ func (r *run) settle(ctx context.Context, rec journal.Record) (Execution, error)
 	}
 	ctx, cancel := r.withDeadline(ctx, rec.Intent.Deadline)
 	defer cancel()
-	return past.finish(ctx, x, work)
+	return past.finish(ctx, x, watched.over(work))
 }
 
 // before are the request's earlier executions.

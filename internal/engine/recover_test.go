@@ -106,11 +106,11 @@ func TestAdoptionGivesTheActionWhatTheJournalHolds(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	left := b.leave(t, request("a"), dead(), true)
-	if _, err := b.store.Append(t.Context(), left.ID, journal.KindProgress, map[string]int{"step": 2}); err != nil {
+	if _, err := b.store.Append(t.Context(), left.ID, journal.KindProgress, map[string]any{"step": map[string]int{"stage": 2}}); err != nil {
 		t.Fatal(err)
 	}
 	b.book.wait = func(_ context.Context, job playbook.Job) (playbook.Outcome, error) {
-		if job.ID != left.ID || job.RemoteID != "remote-of-the-dead" || string(job.Progress) != `{"step":2}` {
+		if job.ID != left.ID || job.RemoteID != "remote-of-the-dead" || string(job.Progress) != `{"stage":2}` {
 			t.Errorf("job %+v", job)
 		}
 		return playbook.Outcome{}, nil

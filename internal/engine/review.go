@@ -12,6 +12,7 @@ import (
 	"github.com/gowebpki/jcs"
 
 	"github.com/applylens/terraform-provider-remediation/internal/approval"
+	"github.com/applylens/terraform-provider-remediation/internal/guard"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
@@ -22,6 +23,9 @@ const escalateAfter = 3
 
 // deadlineFactor times the estimate is the deadline where none is given.
 const deadlineFactor = 2
+
+// leastDeadline is the shortest deadline that an estimate gives: one of zero, where nothing is to be done, would end at once.
+const leastDeadline = 10 * time.Second
 
 // Review is a preview with all that a reviewer needs to decide on it.
 type Review struct {
@@ -75,7 +79,7 @@ func (e *Engine) look(ctx context.Context, req Request, action playbook.Action) 
 	}
 	deadline := req.Timeout
 	if deadline == 0 {
-		deadline = deadlineFactor * preview.Duration
+		deadline = max(deadlineFactor*preview.Duration, leastDeadline) + guard.Longest(req.Guardrails)
 	}
 	return Review{
 		Preview: preview, ActionType: req.ActionType, Target: target, Digest: digest, Deadline: deadline,
@@ -111,6 +115,9 @@ func (e *Engine) Plan(ctx context.Context, req Request) (Review, error) {
 	review, lookErr := e.look(ctx, req, action)
 	if lookErr != nil && (review.Target == "" || ctx.Err() != nil) {
 		return Review{}, lookErr
+	}
+	if lookErr == nil {
+		review.Warnings = append(review.Warnings, guard.Begin(ctx, e.cfg.Metrics, req.Guardrails).Warnings()...)
 	}
 	moved, err := e.remember(ctx, req, &review, lookErr)
 	switch {

@@ -67,6 +67,8 @@ type Intent struct {
 	Session string `json:"session,omitempty"`
 	// Deadline is when the holder stops the execution by itself. Zero in a dry run.
 	Deadline time.Time `json:"deadline,omitzero"`
+	// Guardrails are those that watch the execution, with their readings before it began.
+	Guardrails json.RawMessage `json:"guardrails,omitempty"`
 	// Problem is why a dry run failed. Empty otherwise.
 	Problem string `json:"problem,omitempty"`
 }

@@ -59,12 +59,30 @@ type Work interface {
 	Wait(ctx context.Context) (Outcome, error)
 }
 
+// Reverter is Work that can take back what it has done so far, in one step. The engine calls it after Wait, when a guardrail
+// asks to go back.
+type Reverter interface {
+	// Revert returns the target to what it was before the work began, and says what it is now. Where somebody else has changed the
+	// target since, it is left alone and that is an error.
+	Revert(ctx context.Context) (Outcome, error)
+}
+
+// Observer is an Action whose effect can be looked at again later, cheaply.
+type Observer interface {
+	// Observe says in a sentence how the target differs from what the action brings about; empty where it doesn't. It changes
+	// nothing.
+	Observe(ctx context.Context) (drift string, err error)
+}
+
 // Errors that Dispatch and Adopt wrap.
 var (
 	// ErrUncertain marks a dispatch that may or may not have reached the target.
 	ErrUncertain = errors.New("it is not known whether the work began")
 	// ErrNeverBegan marks an execution of which nothing was sent.
 	ErrNeverBegan = errors.New("the work never began")
+	// ErrPartway marks an execution of which only a part was done, and that is over: the target is consistent, and running again
+	// goes on from where it is.
+	ErrPartway = errors.New("the work stopped partway")
 )
 
 // Risk is how much harm an execution can do.
