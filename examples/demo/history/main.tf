@@ -1,0 +1,26 @@
+# Reads the journal of the demo: what was tried on the incident, by whom, and what came of it.
+
+terraform {
+  required_providers {
+    remediation = {
+      source = "applylens/remediation"
+    }
+  }
+}
+
+provider "remediation" {
+  journal = { path = "../.remediation/journal.db" }
+}
+
+data "remediation_action_history" "incident" {
+  incident_id = "INC-2041"
+}
+
+output "history" {
+  value = join("\n", concat(
+    [format("%-4s %-20s %-10s %-18s %-8s %s", "id", "begun", "status", "approved by", "seconds", "what came of it")],
+    [for r in data.remediation_action_history.incident.records : format("%-4d %-20s %-10s %-18s %-8.1f %s",
+      r.id, r.created_at, r.status, r.approved_by == null ? "-" : r.approved_by,
+    r.result.actual_duration_seconds, split("\n", r.result.message)[0])],
+  ))
+}

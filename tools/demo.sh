@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# The demo: one incident from the dry run to the history, with a real Terraform, a real dbt and the provider as built here.
+# Everything happens in .build/demo, which is made anew each time; nothing is left running.
+. "$(dirname "$0")/env.sh"
+cd "$root"
+
+demo=$build/demo
+version=0.0.1 # of the provider, in the demo's own mirror
+
+# step TITLE: begin a step.
+step() { printf '\n\033[1m### %s\033[0m\n' "$*"; }
+
+# tf ARGUMENT...: show a Terraform command, then run it in the demo's folder.
+tf() {
+  printf '\n$ terraform %s\n' "$*"
+  "$terraform" -chdir="$demo" "$@"
+}
+
+# refused ARGUMENT...: run a Terraform command that has to fail.
+refused() {
+  if tf "$@"; then fail "terraform $1 should have failed here"; fi
+  printf '(terraform exited with an error, as it should)\n'
+}
+
+say "setting up: the provider, dbt and Terraform (the first time takes a few minutes)"
+go build -trimpath -ldflags "-X main.version=$version" -o "$bin/terraform-provider-remediation" .
+PATH=$(dirname "$(tools/dbt.sh)"):$PATH
+terraform=$(tools/terraform.sh)
+
+rm -rf "$demo"
+mkdir -p "$demo"
+cp -r examples/demo/. "$demo"
+raw() { "$build/dbt/bin/python" "$demo/dbt/scripts/make_data.py" "$@" "$demo/raw"; }
+
+# A mirror from which terraform init installs the provider as it would from a registry.
+mirror=$demo/mirror/registry.terraform.io/applylens/remediation/$version/$(go env GOOS)_$(go env GOARCH)
+mkdir -p "$mirror"
+cp "$bin/terraform-provider-remediation" "$mirror/terraform-provider-remediation_v$version"
+cat >"$demo/terraformrc" <<RC
+provider_installation {
+  filesystem_mirror { path = "$demo/mirror" }
+}
+RC
+export TF_CLI_CONFIG_FILE=$demo/terraformrc TF_IN_AUTOMATION=1 TF_INPUT=0
+
+step "1. The input: raw exports of a mail system, a few thousand rows"
+raw
+tf init -no-color | sed -n '/Installed\|successfully/p'
+
+step "2. The plan is the dry run: what would run, on what, how long, at what cost, and who must approve"
+tf plan -out=reviewed.tfplan
+
+step "3. Apply runs what was reviewed"
+tf apply reviewed.tfplan
+
+step "4. Nothing is left to do"
+tf plan -detailed-exitcode
+
+step "5. A full refresh needs an approval: plan says so, apply refuses before anything has run"
+refused apply -auto-approve -var full_refresh=true
+
+step "6. The same, approved"
+tf apply -auto-approve -var full_refresh=true -var approved_by=lead@example.com
+
+step "7. An export arrives with broken rows: the model fails, and the failure is kept"
+raw --broken-rows 3
+refused apply -auto-approve -var run=2
+
+step "8. The export is repaired: the next apply tries again and succeeds"
+raw
+tf apply -auto-approve -var run=2
+
+step "9. The history, read from the journal by another configuration"
+"$terraform" -chdir="$demo/history" init -no-color >/dev/null
+"$terraform" -chdir="$demo/history" apply -auto-approve -no-color >/dev/null
+"$terraform" -chdir="$demo/history" output -raw history
+
+cat <<END
+
+
+### Where to look
+  configuration   $demo/main.tf
+  journal         $demo/.remediation/journal.db (SQLite)
+  logs            $demo/.remediation/executions/
+  warehouse       $demo/warehouse.duckdb
+END
