@@ -1,0 +1,146 @@
+package dbt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/applylens/terraform-provider-remediation/internal/clock"
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/redact"
+)
+
+// DefaultExecutable is used where Config names none.
+const DefaultExecutable = "dbt"
+
+// DefaultGrace is how long an interrupted dbt may take to cancel its queries and write its results before it is killed.
+const DefaultGrace = 30 * time.Second
+
+// Config says which dbt, which project and which environment. Nothing is checked before it is used.
+type Config struct {
+	// Executable is a name on the PATH or a path. Default: DefaultExecutable. It is shown as given.
+	Executable string
+	// ProjectDir is the folder of dbt_project.yml; required.
+	ProjectDir string
+	// ProfilesDir is the folder of profiles.yml. Default, as in dbt: the project's folder if it holds one, else ~/.dbt.
+	ProfilesDir string
+	// Target is the name of the profile's target. Empty: the profile's default.
+	Target string
+	// Environment is handed to dbt beside what the package documentation lists. Its values are treated as secrets.
+	Environment map[string]string
+	// WorkDir is the folder for scratch files and caches, made on demand; required for List and PreviewDeps.
+	WorkDir string
+	// Grace is how long an interrupted dbt is waited for. Zero: DefaultGrace.
+	Grace time.Duration
+}
+
+// CLI is a dbt project driven through the dbt command. It is safe for concurrent use.
+type CLI struct {
+	cfg    Config
+	clk    clock.Clock
+	flight singleflight.Group
+	// slots bounds how many dbt processes List and PreviewDeps keep busy at once: each takes a processor and some 150 MB.
+	slots   chan struct{}
+	preview previews
+	secrets *redact.Redactor
+	// hasSecrets spares a search through all artifacts where there is nothing to find.
+	hasSecrets bool
+}
+
+// New returns a CLI for cfg. It does no I/O.
+func New(cfg Config, clk clock.Clock) *CLI {
+	if cfg.Executable == "" {
+		cfg.Executable = DefaultExecutable
+	}
+	if cfg.Grace <= 0 {
+		cfg.Grace = DefaultGrace
+	}
+	secrets := secretsOf(cfg.Environment, os.Environ())
+	return &CLI{
+		cfg: cfg, clk: clk,
+		slots:   make(chan struct{}, runtime.GOMAXPROCS(0)),
+		secrets: redact.New(secrets...), hasSecrets: len(secrets) > 0,
+	}
+}
+
+// Name is the target's name for people and for locks, "dbt:PROJECT/TARGET", read from dbt_project.yml alone. TARGET is "default"
+// where the profile decides. Errors: ErrProjectMissing, ErrProjectNotFolder, ErrNotAProject, ErrProjectMalformed.
+func (c *CLI) Name(ctx context.Context) (string, error) {
+	if err := context.Cause(ctx); err != nil {
+		return "", err
+	}
+	p, err := c.project()
+	if err != nil {
+		return "", err
+	}
+	target := c.cfg.Target
+	if target == "" {
+		target = "default"
+	}
+	return fmt.Sprintf("dbt:%s/%s", p.Name, target), nil
+}
+
+// executable finds dbt as an absolute path.
+func (c *CLI) executable() (string, error) {
+	path, err := exec.LookPath(c.cfg.Executable)
+	if err == nil {
+		return filepath.Abs(path)
+	}
+	p := &problem.Problem{
+		What: "dbt can't be executed",
+		Path: []string{"dbt", "executable"},
+		Err:  errors.Join(ErrExecutable, err),
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		p.Why = fmt.Sprintf("%s is there, but is not an executable file.", c.cfg.Executable)
+		p.Next = "Make it executable (chmod +x), or set dbt.executable to the dbt command itself."
+		return "", p
+	}
+	p.Why = fmt.Sprintf("%q was not found as a file or on the PATH.", c.cfg.Executable)
+	p.Next = "Install dbt Core and the adapter of your warehouse (pip install dbt-core dbt-duckdb, for example), or set dbt.executable to its path."
+	return "", p
+}
+
+// workDir makes and returns a folder below Config.WorkDir. Caches may name models: they are the owner's alone.
+func (c *CLI) workDir(elem ...string) (string, error) {
+	const private = 0o700
+	if c.cfg.WorkDir == "" {
+		return "", workDirProblem("(not set)", ErrWorkDir)
+	}
+	root, err := filepath.Abs(c.cfg.WorkDir)
+	if err != nil {
+		return "", workDirProblem(c.cfg.WorkDir, err)
+	}
+	dir := filepath.Join(append([]string{root}, elem...)...)
+	if err := os.MkdirAll(dir, private); err != nil {
+		return "", workDirProblem(dir, err)
+	}
+	return dir, nil
+}
+
+func workDirProblem(dir string, err error) error {
+	return &problem.Problem{
+		What: "The folder for dbt's scratch files can't be used",
+		Why:  fmt.Sprintf("%s: %v", dir, err),
+		Next: "Make the folder writable for the user that runs Terraform.",
+		Err:  errors.Join(ErrWorkDir, err),
+	}
+}
+
+// slot waits for leave to run one more dbt.
+func (c *CLI) slot(ctx context.Context) (release func(), err error) {
+	select {
+	case c.slots <- struct{}{}:
+		return func() { <-c.slots }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}

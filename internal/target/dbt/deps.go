@@ -1,0 +1,193 @@
+package dbt
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+const lockName = "package-lock.yml"
+
+// DepsChange is what `dbt deps` would do.
+type DepsChange struct {
+	// Packages are all packages, installed or to be installed, by name.
+	Packages []PackageChange `json:"packages"`
+	// LockChanges tells whether package-lock.yml would be written anew.
+	LockChanges bool `json:"lock_changes"`
+	// DBTVersion is dbt Core's version.
+	DBTVersion string `json:"dbt_version"`
+}
+
+// PackageChange is one package, now and after `dbt deps`.
+type PackageChange struct {
+	Name string `json:"name"`
+	// Source says where it comes from, such as "dbt-labs/dbt_utils", "git https://..." or "local ../shared".
+	Source string `json:"source"`
+	// Now and Then are versions, or commits of a git package. Empty: not installed.
+	Now  string `json:"now"`
+	Then string `json:"then"`
+}
+
+// Changes tells whether the package would be installed, removed or moved to another version.
+func (p PackageChange) Changes() bool { return p.Now != p.Then }
+
+// DepsCommands are `dbt deps` and then `dbt compile`, argument by argument.
+func (c *CLI) DepsCommands(upgrade bool) [][]string {
+	deps := []string{c.cfg.Executable, "deps"}
+	if upgrade {
+		deps = append(deps, "--upgrade")
+	}
+	return [][]string{deps, append([]string{c.cfg.Executable, "compile"}, c.common(Selection{})...)}
+}
+
+// previews are the answers of this process whose truth depends on the package hub and git hosts.
+type previews struct {
+	mu      sync.Mutex
+	entries map[string]freshPreview
+}
+
+type freshPreview struct {
+	at     time.Time
+	change DepsChange
+}
+
+// previewAge is how long an answer from a remote host is taken for true within a process: long enough for the looks of one plan.
+const previewAge = time.Minute
+
+// PreviewDeps works out what `dbt deps` would do, by letting dbt resolve the packages (dbt deps --lock) in a copy of the files that name them.
+// The project is only read. An answer that follows from the project's files alone (package-lock.yml still fits, or all packages are local) is
+// kept on disk. One that dbt asked a package hub or a git host for is kept for previewAge in this process only: a branch moves, a new
+// version appears, and then the next look must see it.
+func (c *CLI) PreviewDeps(ctx context.Context, upgrade bool) (DepsChange, error) {
+	p, err := c.project()
+	if err != nil {
+		return DepsChange{}, err
+	}
+	locals, err := localPackages(p.Dir)
+	if err != nil {
+		return DepsChange{}, err
+	}
+	now := installed(p)
+	key, err := c.hash(ctx, depsFiles(p, locals), []any{"deps", p.Dir, upgrade, now})
+	if err != nil {
+		return DepsChange{}, err
+	}
+	dir, err := c.workDir("deps")
+	if err != nil {
+		return DepsChange{}, err
+	}
+	cached := filepath.Join(dir, key+".json")
+	if change, ok := readCached[DepsChange](cached); ok {
+		return change, nil
+	}
+	if change, ok := c.preview.get(key, c.clk.Now()); ok {
+		return change, nil
+	}
+	return once(ctx, &c.flight, key, func() (DepsChange, error) {
+		change, err := c.resolve(ctx, p, locals, upgrade)
+		if err != nil {
+			return change, err
+		}
+		c.preview.put(key, freshPreview{c.clk.Now(), change})
+		if !upgrade && !change.LockChanges || change.allLocal() {
+			err = writeCached(cached, change)
+		}
+		return change, err
+	})
+}
+
+func (c DepsChange) allLocal() bool {
+	return !slices.ContainsFunc(c.Packages, func(p PackageChange) bool { return !strings.HasPrefix(p.Source, "local ") })
+}
+
+func (p *previews) get(key string, now time.Time) (DepsChange, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e, ok := p.entries[key]
+	return e.change, ok && now.Sub(e.at) < previewAge
+}
+
+func (p *previews) put(key string, e freshPreview) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.entries == nil {
+		p.entries = map[string]freshPreview{}
+	}
+	p.entries[key] = e
+}
+
+// resolve lets dbt write a package-lock.yml in a copy and compares.
+func (c *CLI) resolve(ctx context.Context, p project, locals []string, upgrade bool) (DepsChange, error) {
+	release, err := c.slot(ctx)
+	if err != nil {
+		return DepsChange{}, err
+	}
+	defer release()
+	scratch, err := c.scratch("deps-*")
+	if err != nil {
+		return DepsChange{}, err
+	}
+	defer func() { _ = os.RemoveAll(scratch) }() // the answer matters, not the scratch
+	replica, err := replicate(p, locals, filepath.Join(scratch, "copy"))
+	if err != nil {
+		return DepsChange{}, err
+	}
+	argv := []string{c.cfg.Executable, "deps", "--lock"}
+	if upgrade {
+		argv = append(argv, "--upgrade")
+	}
+	run, err := c.start(ctx, launch{argv: argv, dir: filepath.Join(scratch, "run"), project: p, cwd: replica, scratch: true})
+	if err != nil {
+		return DepsChange{}, err
+	}
+	end := run.end(ctx)
+	if err := end.failure(); err != nil {
+		return DepsChange{}, err
+	}
+	before, err := readLock(p.Dir)
+	if err != nil {
+		return DepsChange{}, c.unreadable(err)
+	}
+	after, err := readLock(replica)
+	if err != nil {
+		return DepsChange{}, c.unreadable(err)
+	}
+	return DepsChange{
+		Packages:    c.compare(p, before, after),
+		LockChanges: !bytes.Equal(before.data, after.data),
+		DBTVersion:  end.summary.Version,
+	}, nil
+}
+
+// compare lists what is installed beside what would be.
+func (c *CLI) compare(p project, before, after lock) []PackageChange {
+	byName := map[string]PackageChange{}
+	for name, version := range installed(p) {
+		change := PackageChange{Name: name, Source: "unknown", Now: version}
+		if e, ok := before.find(name); ok {
+			change.Source = e.source()
+			if !commit.MatchString(version) { // a git package's own folder knows its commit better than the lock
+				change.Now = e.version(p.Dir)
+			}
+		}
+		byName[name] = change
+	}
+	for _, e := range after.Packages {
+		change := byName[e.name()]
+		change.Name, change.Source, change.Then = e.name(), e.source(), e.version(p.Dir)
+		byName[change.Name] = change
+	}
+	changes := make([]PackageChange, 0, len(byName))
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		change := byName[name]
+		change.Source = c.secrets.String(change.Source)
+		changes = append(changes, change)
+	}
+	return changes
+}

@@ -1,0 +1,148 @@
+package dbt
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+)
+
+// inherited are the variables of this process that dbt gets; a star stands for any ending.
+var inherited = []string{
+	"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "LC_*", "TZ", "TMPDIR", "LD_LIBRARY_PATH",
+	"SYSTEMROOT", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "TEMP", "TMP", // what Python needs on Windows
+	"SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
+	"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy",
+	"DBT_ENV_SECRET_*", "DBT_ENV_CUSTOM_ENV_*",
+	"AWS_*", "AZURE_*", "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "CLOUDSDK_CONFIG", "SNOWFLAKE_HOME",
+	"KRB5_CONFIG", "KRB5CCNAME", "ODBCINI", "ODBCSYSINI", "PGPASSFILE", "PGSERVICEFILE", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY",
+	"SSH_AUTH_SOCK", "GIT_SSH_COMMAND",
+}
+
+// flagVariables are the variables, without their prefix DBT_ or DBT_ENGINE_, by which dbt 1.11 (dbt/cli/params.py) takes flags that change
+// what runs, or that this package sets or depends on. Flags that do neither (DBT_PARTIAL_PARSE, DBT_WARN_ERROR, ...) are allowed.
+var flagVariables = []string{
+	"ARTIFACT_STATE_PATH", "DEFER", "DEFER_STATE", "DEFER_TO_STATE", "EMPTY", "EVENT_TIME_END", "EVENT_TIME_START", "EXCLUDE_RESOURCE_TYPES",
+	"EXPORT_SAVED_QUERIES", "FAIL_FAST", "FAVOR_STATE", "FAVOR_STATE_MODE", "FULL_REFRESH", "INCLUDE_SAVED_QUERY", "INDIRECT_SELECTION",
+	"INTROSPECT", "LOG_FORMAT", "LOG_FORMAT_FILE", "LOG_LEVEL", "LOG_LEVEL_FILE", "LOG_PATH", "NO_PRINT", "PARTIAL_PARSE_FILE_PATH",
+	"PRINT", "PROFILE", "PROFILES_DIR", "PROJECT_DIR", "QUIET", "RESOURCE_TYPES", "SAMPLE", "SEND_ANONYMOUS_USAGE_STATS",
+	"SHOW_RESOURCE_REPORT", "SINGLE_THREADED", "STATE", "STORE_FAILURES", "TARGET", "TARGET_PATH", "UPLOAD_TO_ARTIFACTS_INGEST_API",
+	"USE_COLORS", "USE_COLORS_FILE", "WRITE_JSON",
+}
+
+// credential matches the names of inherited variables whose values are secrets.
+var credential = regexp.MustCompile(`(?i)SECRET|TOKEN|PASSWORD|ACCESS_KEY`)
+
+// environment is the whole environment of a dbt process, sorted. ours wins over Config.Environment, which wins over parent.
+func (c *CLI) environment(parent []string, ours map[string]string) ([]string, error) {
+	if err := c.checkEnvironment(); err != nil {
+		return nil, err
+	}
+	env := passed(parent)
+	maps.Copy(env, c.cfg.Environment)
+	maps.Copy(env, ours)
+	list := make([]string, 0, len(env))
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		list = append(list, name+"="+env[name])
+	}
+	return list, nil
+}
+
+// passed picks from parent what dbt inherits.
+func passed(parent []string) map[string]string {
+	env := map[string]string{}
+	for _, entry := range parent {
+		name, value, _ := strings.Cut(entry, "=")
+		if isInherited(name) {
+			env[name] = value
+		}
+	}
+	return env
+}
+
+func isInherited(name string) bool {
+	return slices.ContainsFunc(inherited, func(pattern string) bool {
+		prefix, star := strings.CutSuffix(pattern, "*")
+		return name == pattern || star && strings.HasPrefix(name, prefix)
+	})
+}
+
+// checkEnvironment refuses variables that would change what runs behind the command line that was shown.
+func (c *CLI) checkEnvironment() error {
+	for _, name := range slices.Sorted(maps.Keys(c.cfg.Environment)) {
+		why := ""
+		switch {
+		case name == "" || strings.ContainsAny(name, "=\x00") || strings.Contains(c.cfg.Environment[name], "\x00"):
+			why = fmt.Sprintf("%q is not a valid variable.", name)
+		case isFlag(name):
+			why = name + " is a flag of dbt: it would change what runs without being part of the command that is shown and approved."
+		default:
+			continue
+		}
+		return &problem.Problem{
+			What: "A variable can't be passed to dbt",
+			Why:  why,
+			Next: "Remove it; use the attributes of the provider's dbt block and of the resource instead.",
+			Path: []string{"dbt", "environment"},
+			Err:  ErrEnvironment,
+		}
+	}
+	return nil
+}
+
+func isFlag(name string) bool {
+	short, ok := strings.CutPrefix(strings.ToUpper(name), "DBT_")
+	if !ok {
+		return false
+	}
+	short = strings.TrimPrefix(short, "ENGINE_")
+	// dbt's recorder can replay an earlier run instead of running.
+	return slices.Contains(flagVariables, short) || strings.HasPrefix(short, "RECORDER_")
+}
+
+// secretsOf are the secrets of both environments.
+func secretsOf(configured map[string]string, parent []string) []string {
+	var secrets []string
+	for name, value := range configured {
+		if !isInherited(name) || isSecretName(name) {
+			secrets = append(secrets, forms(value)...)
+		}
+	}
+	for name, value := range passed(parent) {
+		if isSecretName(name) {
+			secrets = append(secrets, forms(value)...)
+		}
+		if u, err := url.Parse(value); err == nil && u.User != nil {
+			if password, ok := u.User.Password(); ok {
+				secrets = append(secrets, forms(password)...)
+			}
+		}
+	}
+	return secrets
+}
+
+func isSecretName(name string) bool { return credential.MatchString(name) }
+
+// forms are the ways in which a value shows up in output: as it is, as JSON, and, for one of several lines, line by line.
+func forms(value string) []string {
+	all := []string{value}
+	if encoded, err := json.Marshal(value); err == nil {
+		all = append(all, string(encoded[1:len(encoded)-1]))
+	}
+	if lines := strings.Split(value, "\n"); len(lines) > 1 {
+		all = append(all, lines...)
+	}
+	return all
+}
+
+// mask hides secrets in what p says.
+func (c *CLI) mask(p *problem.Problem) *problem.Problem {
+	masked := *p
+	masked.What, masked.Why, masked.Next = c.secrets.String(p.What), c.secrets.String(p.Why), c.secrets.String(p.Next)
+	return &masked
+}

@@ -1,0 +1,117 @@
+package dbt
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"strings"
+)
+
+// Bounds on what is read from dbt's output. A listing of 10,000 models is 1 MB.
+const (
+	maxLine    = 4 << 20  // one event; longer ones are passed over
+	maxPrinted = 64 << 20 // all that dbt ls prints
+	maxText    = 16 << 10 // an error message
+)
+
+// summary is what the log of one dbt invocation tells.
+type summary struct {
+	Version     string
+	Printed     []string // what dbt ls prints
+	Unmatched   []string // selection criteria that match nothing
+	Failure     string   // the error that stopped dbt
+	Interrupted bool
+	Finished    bool // dbt came to its own end
+	Success     bool
+	Seconds     float64 // by the wall clock
+}
+
+// event is a line of dbt's JSON log, of which this package depends on a few fields only.
+type event struct {
+	Info struct {
+		Name string `json:"name"`
+	} `json:"info"`
+	Data struct {
+		Version           string  `json:"version"`
+		Msg               string  `json:"msg"`
+		SpecRaw           string  `json:"spec_raw"`
+		Exc               string  `json:"exc"`
+		KeyboardInterrupt bool    `json:"keyboard_interrupt"`
+		CommandSuccess    bool    `json:"command_success"`
+		Seconds           float64 `json:"command_wall_clock_time"`
+	} `json:"data"`
+}
+
+// summarize reads a log. Lines that are no events (prints of macros and adapters) are passed over. A log that is not there is empty.
+func summarize(path string) (summary, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return summary{}, nil
+	}
+	if err != nil {
+		return summary{}, err
+	}
+	defer func() { _ = f.Close() }() // read only
+	var s summary
+	printed := 0
+	err = eachLine(f, func(line []byte) {
+		var e event
+		if json.Unmarshal(line, &e) != nil {
+			return
+		}
+		switch e.Info.Name {
+		case "MainReportVersion":
+			s.Version = strings.TrimPrefix(e.Data.Version, "=")
+		case "PrintEvent":
+			if printed += len(e.Data.Msg); printed <= maxPrinted {
+				s.Printed = append(s.Printed, e.Data.Msg)
+			}
+		case "NoNodesForSelectionCriteria":
+			s.Unmatched = append(s.Unmatched, e.Data.SpecRaw)
+		case "MainEncounteredError":
+			s.Failure = clip(e.Data.Exc)
+		case "EndOfRunSummary":
+			s.Interrupted = e.Data.KeyboardInterrupt
+		case "ResourceReport":
+			s.Finished, s.Success, s.Seconds = true, e.Data.CommandSuccess, e.Data.Seconds
+		}
+	})
+	return s, err
+}
+
+// eachLine calls f with every line of at most maxLine bytes, without its end; longer lines are passed over.
+func eachLine(from io.Reader, f func(line []byte)) error {
+	const buffer = 64 << 10
+	r := bufio.NewReaderSize(from, buffer)
+	var line []byte
+	tooLong := false
+	for {
+		part, err := r.ReadSlice('\n')
+		if tooLong = tooLong || len(line)+len(part) > maxLine; !tooLong {
+			line = append(line, part...)
+		}
+		if errors.Is(err, bufio.ErrBufferFull) {
+			continue
+		}
+		if !tooLong && len(line) > 0 {
+			f([]byte(strings.TrimRight(string(line), "\r\n")))
+		}
+		line, tooLong = line[:0], false
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// clip bounds a text, keeping its beginning and saying so.
+func clip(s string) string {
+	if len(s) <= maxText {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxText], "") + " ... (cut)"
+}

@@ -1,0 +1,189 @@
+package dbt
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+)
+
+// rule tells a cause by what dbt says of it. Adapters word things differently, so patterns are broad and the text itself is always shown.
+type rule struct {
+	match      *regexp.Regexp
+	sentinel   error
+	what, next string
+	path       []string
+}
+
+// rules are tried in order: the first that matches counts.
+var rules = []rule{
+	{
+		regexp.MustCompile(`does not have a target named`), ErrUnknownTarget, "The dbt profile has no such target",
+		"Set dbt.target to one of the targets named above.", []string{"dbt", "target"},
+	},
+	{
+		regexp.MustCompile(`Env var required but not provided`), ErrEnvironment, "A variable that the dbt project needs is not set",
+		"Set it in dbt.environment. Of the environment of Terraform itself, only names such as DBT_ENV_SECRET_* are passed on.", []string{"dbt", "environment"},
+	},
+	{
+		regexp.MustCompile(`Could not find profile|profiles\.yml|Credentials in profile|outputs not specified in profile|[Ii]nvalid profile`), ErrProfiles, "dbt's profiles.yml can't be used",
+		"Correct profiles.yml, or set dbt.profiles_dir to the folder of the right one; `dbt debug` checks it.", []string{"dbt", "profiles_dir"},
+	},
+	{
+		regexp.MustCompile(`Run "dbt deps"|run dbt deps`), ErrPackagesMissing, "The project's dbt packages are not installed",
+		"Run `dbt deps`, for example by a remediation_dbt_deps resource that this one depends on.", nil,
+	},
+	{
+		regexp.MustCompile(`(?m)^\s*(Compilation|Parsing) Error|Syntax error near line`), ErrCompilation, "dbt can't compile the project",
+		"Correct the file; `dbt parse` or `dbt compile` in the project shows whether dbt accepts it.", nil,
+	},
+	{
+		regexp.MustCompile(`(?i)could not set lock on file|database is locked|conflicting lock|deadlock detected|lock wait timeout`), ErrLocked, "The database is locked",
+		"Let the process that holds the lock end, or close it, and apply again.", nil,
+	},
+	{
+		regexp.MustCompile(`(?i)\btimed? ?out\b|deadline exceeded`), ErrTimeout, "The warehouse did not answer in time",
+		"Check the database; run fewer models at once or with more threads.", nil,
+	},
+	{
+		regexp.MustCompile(`(?i)\b(permission denied|access denied|not authorized|unauthorized|insufficient privileges?|authentication failed|incorrect username or password|must be owner of)\b|does not have .*(permission|privilege)`),
+		ErrPermission, "The warehouse refuses permission",
+		"Check the credentials in profiles.yml and the grants of their user.", nil,
+	},
+	{
+		regexp.MustCompile(`(?i)could not connect|connection refused|could not translate host|connection to server|network is unreachable|no route to host|connection reset|server closed the connection|name or service not known|failed to establish a new connection|cannot open (file|database)`),
+		ErrConnection, "The warehouse can't be reached",
+		"Check that the database is up and that the host, port and path in profiles.yml are right.", nil,
+	},
+}
+
+// packagesRule is for all that stops `dbt deps` and no other rule knows.
+var packagesRule = rule{
+	nil, ErrPackages, "dbt can't resolve or fetch the packages",
+	"Check names, versions and revisions in packages.yml, and that the package hub and the git hosts can be reached with the present credentials.", nil,
+}
+
+func diagnose(text string) (rule, bool) {
+	for _, r := range rules {
+		if r.match.MatchString(text) {
+			return r, true
+		}
+	}
+	return rule{}, false
+}
+
+// explain is the problem of an invocation that failed.
+func (e ending) explain() *problem.Problem {
+	var failed []NodeResult
+	for _, n := range e.run.cli.nodes(e.results) {
+		if n.Failed() {
+			failed = append(failed, n)
+		}
+	}
+	switch {
+	case e.summary.Interrupted:
+		return &problem.Problem{
+			What: "The dbt run was interrupted",
+			Why:  "dbt got an interrupt that this provider did not send.",
+			Next: "Find out who stopped it, and apply again." + e.logs(),
+			Err:  ErrInterrupted,
+		}
+	case len(failed) > 0:
+		return e.modelsFailed(failed)
+	default:
+		return e.stopped()
+	}
+}
+
+// modelsFailed says which models failed and why.
+func (e ending) modelsFailed(failed []NodeResult) *problem.Problem {
+	const shown = 10
+	errs := []error{ErrModelsFailed}
+	next := "Correct the models, then apply again."
+	var whys []string
+	for i, n := range failed {
+		r, ok := diagnose(n.Message)
+		if ok {
+			errs = append(errs, r.sentinel)
+		}
+		if ok && i == 0 {
+			next = r.next
+		}
+		if i < shown {
+			whys = append(whys, fmt.Sprintf("%s (%s): %s", n.Name, n.Status, n.Message))
+		}
+	}
+	if len(failed) > shown {
+		whys = append(whys, fmt.Sprintf("and %d more.", len(failed)-shown))
+	}
+	return &problem.Problem{
+		What: fmt.Sprintf("%d of %d dbt models failed", len(failed), len(e.results.Results)),
+		Why:  clip(strings.Join(whys, "\n")),
+		Next: next + e.logs(),
+		Err:  errors.Join(errs...),
+	}
+}
+
+// stopped explains an error of dbt as a whole.
+func (e ending) stopped() *problem.Problem {
+	text := e.summary.Failure
+	if text == "" {
+		text = excerpt(filepath.Join(e.run.dir, stderrFile))
+	}
+	if text == "" {
+		text = "dbt said nothing; its exit: " + e.status() + "."
+	}
+	r, ok := diagnose(text)
+	if isDeps(e.run.record.Argv) && (!ok || !errors.Is(r.sentinel, ErrEnvironment)) {
+		r, ok = packagesRule, true
+	}
+	if !ok {
+		r = rule{
+			sentinel: ErrUnhandled, what: "dbt stopped with an error",
+			next: "Run the command by hand to see more." + e.logs(),
+		}
+	}
+	what := r.what
+	if errors.Is(r.sentinel, ErrCompilation) {
+		if where := location(text); where != "" {
+			what = "dbt can't compile " + where
+		}
+	}
+	return &problem.Problem{
+		What: what, Why: strings.TrimSpace(text), Next: r.next, Path: r.path,
+		Err: errors.Join(r.sentinel, ErrUnhandled),
+	}
+}
+
+// logs says where the log is, as a sentence with a leading blank; nothing of a scratch folder, which goes.
+func (e ending) logs() string {
+	if e.run.scratch {
+		return ""
+	}
+	return " Logs: " + filepath.Join(e.run.dir, logFile) + "."
+}
+
+// Where dbt names the file and the line of an error.
+var (
+	fileInParentheses = regexp.MustCompile(`\(([^()\n]+\.(?:sql|py|ya?ml|md|csv))\)`)
+	fileAfterReading  = regexp.MustCompile(`Error reading [^:\n]+: (\S+)`)
+	lineNumber        = regexp.MustCompile(`\bline (\d+)`)
+)
+
+// location is "models/x.sql, line 3", as far as text tells.
+func location(text string) string {
+	m := fileInParentheses.FindStringSubmatch(text)
+	if m == nil {
+		m = fileAfterReading.FindStringSubmatch(text)
+	}
+	if m == nil {
+		return ""
+	}
+	if line := lineNumber.FindStringSubmatch(text); line != nil {
+		return m[1] + ", line " + line[1]
+	}
+	return m[1]
+}

@@ -1,0 +1,183 @@
+package dbt
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// fingerprintVersion is part of every fingerprint; it changes when what a cache entry holds changes its meaning.
+const fingerprintVersion = "1"
+
+// parsed are the endings of the files that dbt reads: models, macros and tests, Python models, properties, docs, seeds.
+var parsed = []string{".sql", ".py", ".yml", ".yaml", ".md", ".csv"}
+
+// files are the absolute paths of all files of the project that dbt reads, its installed packages included, sorted. dbt's own output, .git and
+// anything else (databases, virtual environments) are left out.
+func (c *CLI) files(p project) ([]string, error) {
+	w := walker{skip: append([]string{}, p.Skip...), seen: map[string]bool{}, found: map[string]bool{}}
+	if work, err := filepath.Abs(c.cfg.WorkDir); err == nil && c.cfg.WorkDir != "" {
+		w.skip = append(w.skip, work)
+	}
+	roots := []string{p.InstallPath}
+	for _, path := range p.Paths {
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(p.Dir, path)
+		}
+		roots = append(roots, path)
+	}
+	if p.Dynamic {
+		roots = append(roots, p.Dir)
+	}
+	for _, root := range roots {
+		if err := w.walk(root); err != nil {
+			return nil, err
+		}
+	}
+	if err := w.folder(p.Dir, false); err != nil {
+		return nil, err
+	}
+	files := make([]string, 0, len(w.found))
+	for path := range w.found {
+		files = append(files, path)
+	}
+	slices.Sort(files)
+	return files, nil
+}
+
+// walker collects files, following symbolic links, as dbt does, but no folder twice.
+type walker struct {
+	skip  []string
+	seen  map[string]bool
+	found map[string]bool
+}
+
+func (w *walker) walk(dir string) error {
+	if slices.Contains(w.skip, dir) || filepath.Base(dir) == ".git" {
+		return nil
+	}
+	real, err := filepath.EvalSymlinks(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if w.seen[real] {
+		return nil
+	}
+	w.seen[real] = true
+	return w.folder(dir, true)
+}
+
+func (w *walker) folder(dir string, deep bool) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		path := filepath.Join(dir, entry.Name())
+		isDir := entry.IsDir()
+		if entry.Type()&fs.ModeSymlink != 0 {
+			info, err := os.Stat(path)
+			if err != nil {
+				continue // a dangling link is nothing to dbt either
+			}
+			isDir = info.IsDir()
+		}
+		switch {
+		case isDir && deep:
+			if err := w.walk(path); err != nil {
+				return err
+			}
+		case isDir:
+		case entry.Name() == ".dbtignore" || slices.Contains(parsed, strings.ToLower(filepath.Ext(path))):
+			w.found[path] = true
+		}
+	}
+	return nil
+}
+
+// sums are the SHA-256 of the files' contents, in their order.
+func sums(ctx context.Context, files []string) ([][sha256.Size]byte, error) {
+	all := make([][sha256.Size]byte, len(files))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i, path := range files {
+		g.Go(func() error {
+			if err := context.Cause(ctx); err != nil {
+				return err
+			}
+			f, err := os.Open(path)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = f.Close() }() // read only
+			h := sha256.New()
+			if _, err := io.Copy(h, f); err != nil {
+				return err
+			}
+			h.Sum(all[i][:0])
+			return nil
+		})
+	}
+	return all, g.Wait()
+}
+
+// fingerprint is a hash over everything that could change what dbt answers to question: the project's files, the profiles, the
+// environment, dbt itself. An adapter upgraded without dbt's own command being touched is not seen.
+func (c *CLI) fingerprint(ctx context.Context, p project, question any) (string, error) {
+	profiles, err := c.profilesDir(p)
+	if err != nil {
+		return "", err
+	}
+	files, err := c.files(p)
+	if err != nil {
+		return "", err
+	}
+	return c.hash(ctx, append(files, filepath.Join(profiles, "profiles.yml")), []any{p.Dir, c.cfg.Target, question})
+}
+
+// hash is over dbt, its environment, the question and the contents of files.
+func (c *CLI) hash(ctx context.Context, files []string, question []any) (string, error) {
+	exe, err := c.executable()
+	if err != nil {
+		return "", err
+	}
+	if exe, err = filepath.EvalSymlinks(exe); err != nil {
+		return "", err
+	}
+	info, err := os.Stat(exe)
+	if err != nil {
+		return "", err
+	}
+	env, err := c.environment(os.Environ(), nil)
+	if err != nil {
+		return "", err
+	}
+	contents, err := sums(ctx, files)
+	if err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	head := []any{fingerprintVersion, exe, info.Size(), info.ModTime().UnixNano(), env, question}
+	if err := json.NewEncoder(h).Encode(head); err != nil {
+		return "", fmt.Errorf("fingerprint: %w", err)
+	}
+	for i, path := range files {
+		_, _ = fmt.Fprintf(h, "%q %x\n", path, contents[i]) // a hash does not fail
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}

@@ -1,0 +1,157 @@
+package dbt
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// lock is package-lock.yml.
+type lock struct {
+	data     []byte
+	Packages []lockEntry `yaml:"packages"`
+}
+
+type lockEntry struct {
+	Name     string `yaml:"name"`
+	Package  string `yaml:"package"`
+	Git      string `yaml:"git"`
+	Local    string `yaml:"local"`
+	Tarball  string `yaml:"tarball"`
+	Private  string `yaml:"private"`
+	Version  any    `yaml:"version"`
+	Revision string `yaml:"revision"`
+}
+
+// readLock reads a folder's package-lock.yml; a missing one is empty.
+func readLock(dir string) (lock, error) {
+	var l lock
+	data, err := os.ReadFile(filepath.Join(dir, lockName))
+	if errors.Is(err, os.ErrNotExist) {
+		return l, nil
+	}
+	if err != nil {
+		return l, err
+	}
+	l.data = data
+	if err := yaml.Unmarshal(data, &l); err != nil {
+		return l, fmt.Errorf("%s: %w", lockName, err)
+	}
+	return l, nil
+}
+
+func (l lock) find(name string) (lockEntry, bool) {
+	i := slices.IndexFunc(l.Packages, func(e lockEntry) bool { return e.name() == name })
+	if i < 0 {
+		return lockEntry{}, false
+	}
+	return l.Packages[i], true
+}
+
+// name is the package's project name. Locks of dbt before 1.10 lack it; then it is what its source ends with.
+func (e lockEntry) name() string {
+	if e.Name != "" {
+		return e.Name
+	}
+	from := e.Package + e.Git + e.Local + e.Tarball + e.Private
+	return strings.TrimSuffix(filepath.Base(from), ".git")
+}
+
+func (e lockEntry) source() string {
+	switch {
+	case e.Package != "":
+		return e.Package
+	case e.Git != "":
+		return "git " + e.Git
+	case e.Local != "":
+		return "local " + e.Local
+	case e.Private != "":
+		return "private " + e.Private
+	default:
+		return "tarball " + e.Tarball
+	}
+}
+
+// version is the version or commit in the lock, or a local package's own version.
+func (e lockEntry) version(projectDir string) string {
+	switch {
+	case e.Local != "":
+		path := e.Local
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(projectDir, path)
+		}
+		if _, v := packageVersion(path); v != "" {
+			return v
+		}
+		return "local"
+	case e.Revision != "":
+		return e.Revision
+	case e.Version != nil:
+		return strings.Trim(fmt.Sprint(e.Version), "[]")
+	default:
+		return "unversioned"
+	}
+}
+
+// installed are the versions of the packages in the install path, by name: a git package's commit, else what its dbt_project.yml says.
+func installed(p project) map[string]string {
+	found := map[string]string{}
+	entries, err := os.ReadDir(p.InstallPath)
+	if err != nil {
+		return found // nothing is installed
+	}
+	for _, entry := range entries {
+		dir := filepath.Join(p.InstallPath, entry.Name())
+		name, version := packageVersion(dir)
+		if name == "" {
+			continue
+		}
+		if head := headCommit(filepath.Join(dir, ".git")); head != "" {
+			version = head
+		}
+		found[name] = version
+	}
+	return found
+}
+
+// headCommit is the commit that a git folder has checked out, or empty. dbt leaves a branch that it reset to the commit.
+func headCommit(gitDir string) string {
+	root, err := os.OpenRoot(gitDir)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = root.Close() }() // read only
+	head, err := root.ReadFile("HEAD")
+	if ref, ok := bytes.CutPrefix(bytes.TrimSpace(head), []byte("ref: ")); err == nil && ok {
+		head, err = root.ReadFile(string(ref))
+	}
+	if head = bytes.TrimSpace(head); err != nil || !commit.Match(head) {
+		return ""
+	}
+	return string(head)
+}
+
+var commit = regexp.MustCompile(`^[0-9a-f]{40,64}$`)
+
+// packageVersion reads the name and version from a package's dbt_project.yml.
+func packageVersion(dir string) (name, version string) {
+	var raw struct {
+		Name    string `yaml:"name"`
+		Version any    `yaml:"version"`
+	}
+	data, err := os.ReadFile(filepath.Join(dir, projectFile))
+	if err != nil || yaml.Unmarshal(data, &raw) != nil {
+		return "", ""
+	}
+	if raw.Version == nil {
+		return raw.Name, "unversioned"
+	}
+	return raw.Name, fmt.Sprint(raw.Version)
+}

@@ -1,0 +1,168 @@
+package dbt
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/applylens/terraform-provider-remediation/internal/redact"
+)
+
+// Names in the folder of an execution.
+const (
+	recordFile   = "process.json"
+	targetFolder = "target"
+	logFile      = "dbt.jsonl"
+	stderrFile   = "stderr.log"
+	rawLog       = ".stdout.raw" // as dbt writes it; removed at the end
+	rawStderr    = ".stderr.raw"
+)
+
+const private = 0o600
+
+// tail copies a private file that grows to a public one, masked, line by line.
+type tail struct {
+	raw, public string
+	secrets     *redact.Redactor
+	offset      int64
+	held        []byte
+	dropping    bool
+}
+
+// pump copies what was added since the last call. last also takes a line that has no end.
+func (t *tail) pump(last bool) error {
+	raw, err := os.Open(t.raw)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // finished earlier
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = raw.Close() }() // read only
+	flags := os.O_WRONLY | os.O_CREATE | os.O_APPEND
+	if t.offset == 0 {
+		flags |= os.O_TRUNC
+	}
+	public, err := os.OpenFile(t.public, flags, private)
+	if err != nil {
+		return err
+	}
+	_, err = raw.Seek(t.offset, io.SeekStart)
+	if err == nil {
+		var n int64
+		n, err = io.Copy(&lineWriter{tail: t, to: public}, raw)
+		t.offset += n
+	}
+	if err == nil && last && len(t.held) > 0 {
+		err = t.flush(public)
+	}
+	return errors.Join(err, public.Close())
+}
+
+// lineWriter cuts what is written into lines.
+type lineWriter struct {
+	tail *tail
+	to   io.Writer
+}
+
+func (w *lineWriter) Write(p []byte) (int, error) {
+	for rest := p; len(rest) > 0; {
+		end := bytes.IndexByte(rest, '\n') + 1
+		if end == 0 {
+			w.tail.hold(rest)
+			break
+		}
+		w.tail.hold(rest[:end])
+		if err := w.tail.flush(w.to); err != nil {
+			return 0, err
+		}
+		rest = rest[end:]
+	}
+	return len(p), nil
+}
+
+// hold keeps part of a line, unless the line is longer than anybody wants to read.
+func (t *tail) hold(p []byte) {
+	switch {
+	case t.dropping:
+	case len(t.held)+len(p) > maxLine:
+		t.dropping = true
+		t.held = fmt.Appendf(t.held[:0], "(a line of more than %d bytes was left out)\n", maxLine)
+	default:
+		t.held = append(t.held, p...)
+	}
+}
+
+func (t *tail) flush(to io.Writer) error {
+	_, err := io.WriteString(to, t.secrets.String(string(t.held)))
+	t.held, t.dropping = t.held[:0], false
+	return err
+}
+
+// maxArtifact is the size in bytes of the largest artifact that is searched for secrets; a larger one is removed where there are secrets.
+const maxArtifact = 512 << 20
+
+// maskArtifacts masks secrets in what dbt left below dir. dbt writes compiled SQL and variables there. A parse state that holds one is removed:
+// it is binary, and dbt can do without.
+func (c *CLI) maskArtifacts(dir string) error {
+	if !c.hasSecrets {
+		return nil
+	}
+	root, err := os.OpenRoot(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	err = fs.WalkDir(root.FS(), ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		if info.Size() > maxArtifact {
+			return root.Remove(path)
+		}
+		data, err := root.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		masked := c.secrets.String(string(data))
+		if masked == string(data) {
+			return nil
+		}
+		switch filepath.Ext(path) {
+		case ".msgpack", ".gpickle", ".pickle":
+			return root.Remove(path)
+		default:
+			return root.WriteFile(path, []byte(masked), info.Mode().Perm())
+		}
+	})
+	return errors.Join(err, root.Close())
+}
+
+// excerpt is the end of a file, bounded by maxText.
+func excerpt(path string) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = f.Close() }() // read only
+	if info, err := f.Stat(); err == nil && info.Size() > maxText {
+		if _, err := f.Seek(-maxText, io.SeekEnd); err != nil {
+			return ""
+		}
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxText))
+	if err != nil {
+		return ""
+	}
+	return string(bytes.ToValidUTF8(bytes.TrimSpace(data), nil))
+}

@@ -1,0 +1,141 @@
+package dbt
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// packagesFiles are the files that decide what `dbt deps` does.
+var packagesFiles = []string{projectFile, "packages.yml", "dependencies.yml", lockName}
+
+// localPackages are the paths of the project's local packages and of those that they name in turn, as they stand in the files: dbt resolves all
+// of them from the project's folder. Templates are left to dbt.
+func localPackages(dir string) ([]string, error) {
+	var locals []string
+	for queue := []string{dir}; len(queue) > 0; queue = queue[1:] {
+		for _, file := range []string{"packages.yml", "dependencies.yml"} {
+			data, err := os.ReadFile(filepath.Join(queue[0], file))
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			var raw struct {
+				Packages []struct {
+					Local string `yaml:"local"`
+				} `yaml:"packages"`
+			}
+			if yaml.Unmarshal(data, &raw) != nil {
+				continue // dbt says what is wrong with it
+			}
+			for _, p := range raw.Packages {
+				if p.Local == "" || strings.Contains(p.Local, "{{") || slices.Contains(locals, p.Local) {
+					continue
+				}
+				locals = append(locals, p.Local)
+				queue = append(queue, resolveLocal(dir, p.Local))
+			}
+		}
+	}
+	return locals, nil
+}
+
+func resolveLocal(dir, local string) string {
+	if filepath.IsAbs(local) {
+		return local
+	}
+	return filepath.Join(dir, local)
+}
+
+// depsFiles are the files of the project and of its local packages on which the resolution depends.
+func depsFiles(p project, locals []string) []string {
+	dirs := []string{p.Dir}
+	for _, local := range locals {
+		dirs = append(dirs, resolveLocal(p.Dir, local))
+	}
+	var files []string
+	for _, dir := range dirs {
+		for _, name := range packagesFiles {
+			if path := filepath.Join(dir, name); exists(path) {
+				files = append(files, path)
+			}
+		}
+	}
+	return files
+}
+
+// replicate makes a copy of the project below root in which dbt can resolve packages, and returns its folder. The files are the same byte for byte, so
+// that dbt's hash of them is the same; local packages are links, at the same relative paths: the copy lies as deep as they climb.
+func replicate(p project, locals []string, root string) (string, error) {
+	dir := root
+	for range climb(locals) {
+		dir = filepath.Join(dir, "up")
+	}
+	dir = filepath.Join(dir, "project")
+	const ownerOnly = 0o700
+	if err := os.MkdirAll(dir, ownerOnly); err != nil {
+		return "", err
+	}
+	if err := copyPackagesFiles(p.Dir, dir); err != nil {
+		return "", err
+	}
+	links := slices.Clone(locals)
+	slices.SortFunc(links, func(a, b string) int { return len(filepath.Clean(a)) - len(filepath.Clean(b)) }) // a folder before what is in it
+	for _, local := range links {
+		link := resolveLocal(dir, local)
+		if filepath.IsAbs(local) || exists(link) {
+			continue
+		}
+		if err := os.MkdirAll(filepath.Dir(link), ownerOnly); err != nil {
+			return "", err
+		}
+		if err := os.Symlink(resolveLocal(p.Dir, local), link); err != nil {
+			return "", fmt.Errorf("local package %s: %w", local, err)
+		}
+	}
+	return dir, nil
+}
+
+func copyPackagesFiles(from, to string) error {
+	root, err := os.OpenRoot(to)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = root.Close() }() // its files are closed
+	for _, name := range packagesFiles {
+		data, err := os.ReadFile(filepath.Join(from, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := root.WriteFile(name, data, private); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// climb is how many folders up the local packages lie at most.
+func climb(locals []string) int {
+	most := 0
+	for _, local := range locals {
+		n := 0
+		for _, part := range strings.Split(filepath.ToSlash(filepath.Clean(local)), "/") {
+			if part == ".." {
+				n++
+			}
+		}
+		most = max(most, n)
+	}
+	return most
+}

@@ -1,0 +1,255 @@
+package dbt
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/proc"
+)
+
+// Run is a dbt process, started by this process or by one that died.
+type Run struct {
+	cli     *CLI
+	dir     string
+	scratch bool // dir goes when dbt has ended
+	record  record
+	logs    []*tail
+	// done is closed when a child of ours has ended, with exit; nil for an adopted process.
+	done chan struct{}
+	exit error
+}
+
+// record is process.json. It is first written without a process, so that a start that was never completed can be told from none.
+type record struct {
+	Process proc.Identity `json:"process"`
+	Argv    []string      `json:"argv"`
+	Started time.Time     `json:"started"`
+}
+
+// launch is a dbt process to start.
+type launch struct {
+	argv    []string
+	dir     string // for logs and artifacts
+	project project
+	cwd     string // default: the project's folder
+	scratch bool
+}
+
+// Start starts dbt with argv (see RunCommand and DepsCommands) in the project's folder and returns at once. Logs and artifacts go to dir, which is
+// made. dbt outlives ctx and this process; Attach finds it again. After an error nothing runs.
+func (c *CLI) Start(ctx context.Context, argv []string, dir string) (*Run, error) {
+	p, err := c.project()
+	if err != nil {
+		return nil, err
+	}
+	return c.start(ctx, launch{argv: argv, dir: dir, project: p})
+}
+
+func (c *CLI) start(ctx context.Context, l launch) (*Run, error) {
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
+	cmd, err := c.command(ctx, &l)
+	if err != nil {
+		return nil, err
+	}
+	r := &Run{cli: c, dir: l.dir, scratch: l.scratch, logs: c.tails(l.dir)}
+	r.record = record{Argv: make([]string, len(l.argv)), Started: c.clk.Now()}
+	for i, arg := range l.argv {
+		r.record.Argv[i] = c.secrets.String(arg)
+	}
+	if err := r.intend(); err != nil {
+		return nil, err
+	}
+	if err := r.launch(cmd); err != nil {
+		return nil, errors.Join(err, os.Remove(filepath.Join(l.dir, recordFile)))
+	}
+	return r, nil
+}
+
+// command prepares the process: nothing that decides what runs is anywhere but in argv.
+func (c *CLI) command(ctx context.Context, l *launch) (*exec.Cmd, error) {
+	exe, err := c.executable()
+	if err != nil {
+		return nil, err
+	}
+	if l.dir, err = filepath.Abs(l.dir); err != nil {
+		return nil, workDirProblem(l.dir, err)
+	}
+	const ownerOnly = 0o700
+	if err := os.MkdirAll(l.dir, ownerOnly); err != nil {
+		return nil, workDirProblem(l.dir, err)
+	}
+	if l.cwd == "" {
+		l.cwd = l.project.Dir
+	}
+	ours := map[string]string{
+		"DBT_PROJECT_DIR": l.cwd, "DBT_TARGET_PATH": filepath.Join(l.dir, targetFolder), "DBT_LOG_PATH": l.dir,
+		"DBT_LOG_FORMAT": "json", "DBT_LOG_LEVEL": "info", "DBT_LOG_LEVEL_FILE": "none", "DBT_USE_COLORS": "false",
+		"DBT_QUIET": "false", "DBT_PRINT": "true", "DBT_WRITE_JSON": "true", "DBT_SHOW_RESOURCE_REPORT": "true",
+		"DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "GIT_TERMINAL_PROMPT": "0", "PYTHONUNBUFFERED": "1",
+	}
+	switch dir, err := c.profilesDir(l.project); {
+	case err == nil:
+		ours["DBT_PROFILES_DIR"] = dir
+	case !isDeps(l.argv): // dbt deps needs no profile
+		return nil, err
+	}
+	if c.cfg.WorkDir != "" {
+		if path, err := c.parsePath(l.argv); err == nil && exists(path) {
+			ours["DBT_PARTIAL_PARSE_FILE_PATH"] = path
+		}
+	}
+	env, err := c.environment(os.Environ(), ours)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), exe)
+	cmd.Args, cmd.Dir, cmd.Env = l.argv, l.cwd, env
+	return cmd, nil
+}
+
+// intend writes the record without a process. It is an error if there is one already: a folder is for one start.
+func (r *Run) intend() error {
+	f, err := os.OpenFile(filepath.Join(r.dir, recordFile), os.O_WRONLY|os.O_CREATE|os.O_EXCL, private)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s: dbt was started for this folder before: %w", r.dir, err)
+	}
+	if err != nil {
+		return workDirProblem(r.dir, err)
+	}
+	return errors.Join(json.NewEncoder(f).Encode(r.record), f.Sync(), f.Close())
+}
+
+// launch starts cmd and records it. Where that fails, nothing is left running.
+func (r *Run) launch(cmd *exec.Cmd) error {
+	for name, to := range map[string]*io.Writer{rawLog: &cmd.Stdout, rawStderr: &cmd.Stderr} {
+		f, err := os.OpenFile(filepath.Join(r.dir, name), os.O_WRONLY|os.O_CREATE|os.O_TRUNC|os.O_APPEND, private)
+		if err != nil {
+			return workDirProblem(r.dir, err)
+		}
+		defer func() { _ = f.Close() }() // dbt has its own descriptor
+		*to = f
+	}
+	if err := startGroup(cmd); err != nil {
+		return &problem.Problem{
+			What: "dbt can't be executed",
+			Why:  err.Error(),
+			Next: "Check that dbt.executable is the dbt command of a working Python environment.",
+			Path: []string{"dbt", "executable"},
+			Err:  errors.Join(ErrExecutable, err),
+		}
+	}
+	r.done = make(chan struct{})
+	r.record.Process = proc.Identify(cmd.Process.Pid)
+	go func() {
+		r.exit = cmd.Wait()
+		close(r.done)
+	}()
+	if err := writeCached(filepath.Join(r.dir, recordFile), r.record); err != nil {
+		err = errors.Join(err, killGroup(r.record.Process.PID))
+		<-r.done
+		return workDirProblem(r.dir, err)
+	}
+	return nil
+}
+
+// Attach finds the process that an earlier Start left behind in dir. id is what Run.ID said then, or empty where it is not known. The Run's Wait
+// waits for a living process and reads the result of one that ended. Errors: ErrNeverStarted if nothing was started, ErrOutcomeUnknown
+// if dbt is gone without having left a result.
+func (c *CLI) Attach(ctx context.Context, dir, id string) (*Run, error) {
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(filepath.Join(dir, recordFile))
+	if errors.Is(err, fs.ErrNotExist) && id == "" {
+		return nil, fmt.Errorf("%s: %w", dir, ErrNeverStarted)
+	}
+	if err != nil {
+		return nil, c.unknown(dir, err.Error())
+	}
+	r := &Run{cli: c, dir: dir, logs: c.tails(dir)}
+	if err := json.Unmarshal(data, &r.record); err != nil {
+		return nil, c.unknown(dir, recordFile+": "+err.Error())
+	}
+	if id != "" && r.ID() != id {
+		return nil, c.unknown(dir, fmt.Sprintf("%s names %s, not %s", recordFile, r.ID(), id))
+	}
+	if !r.living() && !r.leftResult() {
+		return nil, c.unknown(dir, "dbt is gone and left neither a complete run_results.json nor the end of its log")
+	}
+	return r, nil
+}
+
+func (c *CLI) unknown(dir, why string) error {
+	return &problem.Problem{
+		What: "The outcome of the dbt run is not known",
+		Why:  fmt.Sprintf("%s: %s.", dir, why),
+		Next: "Look at the log in that folder and at the models in the warehouse, then change triggers to run again.",
+		Err:  ErrOutcomeUnknown,
+	}
+}
+
+// ID names the process: its id, its start and the boot of its host, so that it can't be mistaken for another.
+func (r *Run) ID() string {
+	p := r.record.Process
+	return fmt.Sprintf("%d-%d-%s", p.PID, p.Started, p.Boot)
+}
+
+// living tells whether the process is known to live.
+func (r *Run) living() bool {
+	if r.done != nil {
+		select {
+		case <-r.done:
+			return false
+		default:
+			return true
+		}
+	}
+	return r.record.Process.PID > 0 && r.record.Process.Liveness() == proc.Alive
+}
+
+// leftResult tells whether a dead process can be judged by what it left.
+func (r *Run) leftResult() bool {
+	s, err := summarize(r.log())
+	if err == nil && s.Finished {
+		return true
+	}
+	_, err = readResults(filepath.Join(r.dir, targetFolder))
+	return err == nil
+}
+
+// log is dbt's log: the private one while there is one.
+func (r *Run) log() string {
+	if raw := filepath.Join(r.dir, rawLog); exists(raw) {
+		return raw
+	}
+	return filepath.Join(r.dir, logFile)
+}
+
+func (c *CLI) tails(dir string) []*tail {
+	return []*tail{
+		{raw: filepath.Join(dir, rawLog), public: filepath.Join(dir, logFile), secrets: c.secrets},
+		{raw: filepath.Join(dir, rawStderr), public: filepath.Join(dir, stderrFile), secrets: c.secrets},
+	}
+}
+
+func isDeps(argv []string) bool { return len(argv) > 1 && argv[1] == "deps" }
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}

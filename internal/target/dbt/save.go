@@ -1,0 +1,187 @@
+package dbt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+)
+
+// Names below the folder of an execution.
+const (
+	savedFolder = "packages"
+	savedTree   = "installed"
+	savedMark   = "saved.json" // written last: without it the copy is not complete
+)
+
+// saved is what a copy holds; what was absent is absent again after a restore.
+type saved struct {
+	InstallPath string `json:"install_path"`
+	Tree        bool   `json:"tree"`
+	Lock        bool   `json:"lock"`
+}
+
+// SavePackages copies the installed packages and package-lock.yml below dir, byte for byte with modes and symbolic links, and returns the way back,
+// which is RestorePackages.
+func (c *CLI) SavePackages(ctx context.Context, dir string) (restore func(context.Context) error, err error) {
+	p, err := c.project()
+	if err != nil {
+		return nil, err
+	}
+	if err := checkInstallPath(p); err != nil {
+		return nil, err
+	}
+	to := filepath.Join(dir, savedFolder)
+	const ownerOnly = 0o700
+	if err := errors.Join(os.RemoveAll(to), os.MkdirAll(to, ownerOnly)); err != nil {
+		return nil, workDirProblem(to, err)
+	}
+	lockPath := filepath.Join(p.Dir, lockName)
+	mark := saved{InstallPath: p.InstallPath, Tree: exists(p.InstallPath), Lock: exists(lockPath)}
+	if mark.Tree {
+		if err := copyTree(ctx, p.InstallPath, filepath.Join(to, savedTree)); err != nil {
+			return nil, fmt.Errorf("save dbt packages: %w", err)
+		}
+	}
+	if mark.Lock {
+		if err := copyTree(ctx, lockPath, filepath.Join(to, lockName)); err != nil {
+			return nil, fmt.Errorf("save %s: %w", lockName, err)
+		}
+	}
+	if err := writeCached(filepath.Join(to, savedMark), mark); err != nil {
+		return nil, fmt.Errorf("save dbt packages: %w", err)
+	}
+	return func(ctx context.Context) error { return c.RestorePackages(ctx, dir) }, nil
+}
+
+// RestorePackages puts back what SavePackages copied below dir. It can be called again after an interruption. ErrNothingSaved: the copy was
+// never completed, so nothing can have been changed under its protection either.
+func (c *CLI) RestorePackages(ctx context.Context, dir string) error {
+	p, err := c.project()
+	if err != nil {
+		return err
+	}
+	from := filepath.Join(dir, savedFolder)
+	mark, ok := readCached[saved](filepath.Join(from, savedMark))
+	if !ok {
+		return fmt.Errorf("%s: %w", from, ErrNothingSaved)
+	}
+	if mark.InstallPath != p.InstallPath {
+		return fmt.Errorf("packages were saved from %s, but the project now installs to %s: copy %s back by hand", mark.InstallPath, p.InstallPath, from)
+	}
+	if err := checkInstallPath(p); err != nil {
+		return err
+	}
+	if err := putBack(ctx, filepath.Join(from, savedTree), p.InstallPath, mark.Tree); err != nil {
+		return fmt.Errorf("restore dbt packages: %w", err)
+	}
+	if err := putBack(ctx, filepath.Join(from, lockName), filepath.Join(p.Dir, lockName), mark.Lock); err != nil {
+		return fmt.Errorf("restore %s: %w", lockName, err)
+	}
+	return nil
+}
+
+// putBack replaces path by the copy, or removes it where there was nothing. The copy is made beside it first, so that path is missing for the time
+// of a rename only.
+func putBack(ctx context.Context, from, path string, present bool) error {
+	if !present {
+		return os.RemoveAll(path)
+	}
+	beside := path + ".restoring"
+	if err := os.RemoveAll(beside); err != nil {
+		return err
+	}
+	if err := copyTree(ctx, from, beside); err != nil {
+		return errors.Join(err, os.RemoveAll(beside))
+	}
+	if err := os.RemoveAll(path); err != nil {
+		return err
+	}
+	return os.Rename(beside, path)
+}
+
+// checkInstallPath refuses paths that must never be replaced as a whole: the project itself, and whatever holds it.
+func checkInstallPath(p project) error {
+	why := ""
+	inside, err := filepath.Rel(p.InstallPath, p.Dir)
+	switch {
+	case p.InstallDynamic:
+		why = "packages-install-path is a template, which only dbt can render."
+	case err == nil && inside != ".." && !strings.HasPrefix(inside, ".."+string(os.PathSeparator)):
+		why = p.InstallPath + " holds the project itself."
+	default:
+		return nil
+	}
+	return &problem.Problem{
+		What: "The dbt packages can't be saved",
+		Why:  why,
+		Next: "Set packages-install-path in dbt_project.yml to a plain folder of its own, such as dbt_packages.",
+		Path: []string{"dbt", "project_dir"},
+		Err:  ErrProjectMalformed,
+	}
+}
+
+// copyTree copies a file, a symbolic link or a folder with all that is in it. Modes, links and times of files are kept.
+func copyTree(ctx context.Context, from, to string) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	info, err := os.Lstat(from)
+	if err != nil {
+		return err
+	}
+	switch {
+	case info.Mode()&fs.ModeSymlink != 0:
+		link, err := os.Readlink(from)
+		if err != nil {
+			return err
+		}
+		return os.Symlink(link, to)
+	case info.IsDir():
+		return copyFolder(ctx, from, to, info.Mode())
+	case info.Mode().IsRegular():
+		return copyFile(from, to, info)
+	default:
+		return fmt.Errorf("%s is neither a file, a folder nor a link", from)
+	}
+}
+
+func copyFolder(ctx context.Context, from, to string, mode fs.FileMode) error {
+	const ownerOnly = 0o700
+	if err := os.Mkdir(to, ownerOnly); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(from)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if err := copyTree(ctx, filepath.Join(from, entry.Name()), filepath.Join(to, entry.Name())); err != nil {
+			return err
+		}
+	}
+	return os.Chmod(to, mode)
+}
+
+func copyFile(from, to string, info fs.FileInfo) error {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }() // read only
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, private)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	if err = errors.Join(err, out.Chmod(info.Mode()), out.Close()); err != nil {
+		return err
+	}
+	return os.Chtimes(to, info.ModTime(), info.ModTime())
+}

@@ -1,0 +1,2 @@
+{{ config(materialized='ephemeral') }}
+select distinct subject from {{ ref('inbox_emails') }}

@@ -1,0 +1,195 @@
+package dbt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+)
+
+const (
+	// pollEvery is how often a running dbt is looked at: its log is copied, and an adopted process is checked to live.
+	pollEvery = 200 * time.Millisecond
+	// killWait is how long a killed process may take to be gone.
+	killWait = 5 * time.Second
+)
+
+// ending is how an invocation of dbt ended.
+type ending struct {
+	run     *Run
+	summary summary
+	results runResults
+	known   bool  // results were read
+	ctxErr  error // why it was stopped, or nil
+	ioErr   error // what went wrong around it
+}
+
+// Wait returns when dbt has ended. When ctx ends first, dbt is interrupted as by Ctrl-C, and killed if it is still there after
+// Config.Grace; the error then wraps the cause of ctx, and the Result holds the models that were done. A failure is an error that says
+// which models failed, or why dbt stopped.
+func (r *Run) Wait(ctx context.Context) (Result, error) {
+	e := r.end(ctx)
+	result := Result{
+		Nodes:   r.cli.nodes(e.results),
+		LogPath: filepath.Join(r.dir, logFile), TargetPath: filepath.Join(r.dir, targetFolder),
+		Seconds: max(e.summary.Seconds, e.results.Elapsed),
+	}
+	return result, e.failure()
+}
+
+// end waits, stops dbt if it must, reads what it left, and leaves no secret behind.
+func (r *Run) end(ctx context.Context) ending {
+	e := ending{run: r}
+	e.ctxErr = r.await(ctx)
+	if e.ctxErr != nil {
+		e.ioErr = r.stop(context.WithoutCancel(ctx))
+	}
+	var err error
+	e.summary, err = summarize(r.log())
+	e.ioErr = errors.Join(e.ioErr, err)
+	target := filepath.Join(r.dir, targetFolder)
+	e.results, err = readResults(target)
+	e.known = err == nil
+	if !r.living() {
+		r.cli.keepParse(r.dir, r.record.Argv)
+		e.ioErr = errors.Join(e.ioErr, r.settle(target))
+	}
+	return e
+}
+
+// await returns nil when dbt has ended, or the cause of ctx when that ends first.
+func (r *Run) await(ctx context.Context) error {
+	wake, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		select {
+		case <-r.done: // nil, and so never ready, for an adopted process
+		case <-wake.Done():
+		}
+		stop()
+	}()
+	for r.living() {
+		_ = r.pump(false) // a log that can't be copied now is no reason to stop dbt; settle tries again and tells
+		if err := r.cli.clk.Sleep(wake, pollEvery); err != nil && ctx.Err() != nil && r.living() {
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// stop interrupts dbt, waits for it, and kills it if it does not go.
+func (r *Run) stop(ctx context.Context) error {
+	err := interruptGroup(r.record.Process.PID)
+	if r.gone(ctx, r.cli.cfg.Grace) {
+		return err
+	}
+	err = errors.Join(err, killGroup(r.record.Process.PID))
+	if !r.gone(ctx, killWait) {
+		err = errors.Join(err, fmt.Errorf("%s is still there after SIGKILL", r.record.Process))
+	}
+	return err
+}
+
+// gone waits at most limit for dbt's end.
+func (r *Run) gone(ctx context.Context, limit time.Duration) bool {
+	deadline := r.cli.clk.Now().Add(limit)
+	for r.living() && r.cli.clk.Now().Before(deadline) {
+		if r.cli.clk.Sleep(ctx, pollEvery) != nil {
+			return !r.living()
+		}
+	}
+	return !r.living()
+}
+
+func (r *Run) pump(last bool) error {
+	var errs []error
+	for _, t := range r.logs {
+		errs = append(errs, t.pump(last))
+	}
+	return errors.Join(errs...)
+}
+
+// settle completes the public logs, masks the artifacts, and then removes the private logs.
+func (r *Run) settle(target string) error {
+	if err := errors.Join(r.pump(true), r.cli.maskArtifacts(target)); err != nil {
+		return err
+	}
+	var errs []error
+	for _, t := range r.logs {
+		if err := os.Remove(t.raw); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// failure is nil for success.
+func (e ending) failure() error {
+	c := e.run.cli
+	switch {
+	case e.ctxErr != nil:
+		return e.abandoned()
+	case e.succeeded():
+		if e.ioErr != nil {
+			return fmt.Errorf("dbt succeeded, but its log or artifacts can't be kept: %s: %w", c.secrets.String(e.ioErr.Error()), ErrUnhandled)
+		}
+		return nil
+	case e.run.done == nil && !e.summary.Finished && !e.known:
+		return c.unknown(e.run.dir, "dbt is gone and left neither a complete run_results.json nor the end of its log")
+	default:
+		return c.mask(e.explain())
+	}
+}
+
+func (e ending) succeeded() bool {
+	switch {
+	case e.run.done != nil:
+		return e.run.exit == nil
+	case e.summary.Finished:
+		return e.summary.Success
+	}
+	for _, n := range e.run.cli.nodes(e.results) {
+		if n.Failed() {
+			return false
+		}
+	}
+	return e.known && !e.summary.Interrupted
+}
+
+func (e ending) abandoned() error {
+	done := 0
+	for _, n := range e.run.cli.nodes(e.results) {
+		if n.Status == "success" {
+			done++
+		}
+	}
+	p := &problem.Problem{
+		What: "The dbt run was stopped",
+		Why:  fmt.Sprintf("%v; %d models were done by then.", e.ctxErr, done),
+		Next: "Apply again to run it anew." + e.logs(),
+		Err:  errors.Join(ErrCancelled, e.ctxErr),
+	}
+	if e.ioErr != nil {
+		p.Why += " " + e.ioErr.Error() + "."
+	}
+	if errors.Is(e.ctxErr, context.DeadlineExceeded) {
+		p.What = "The dbt run did not end in time"
+		p.Next = "Check the warehouse; run fewer models at once or with more threads, or raise timeouts." + e.logs()
+		p.Err = errors.Join(p.Err, ErrTimeout)
+	}
+	return e.run.cli.mask(p)
+}
+
+// status says how a child of ours exited.
+func (e ending) status() string {
+	var exit *exec.ExitError
+	if errors.As(e.run.exit, &exit) {
+		return exit.String()
+	}
+	return "unknown"
+}
