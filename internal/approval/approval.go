@@ -4,7 +4,9 @@ package approval
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
+	"time"
 )
 
 // Enforce says when a missing approval is an error.
@@ -16,55 +18,139 @@ const (
 	EnforcePlan  Enforce = "plan"  // plan refuses too
 )
 
-// Policy is who may approve, as the provider's approval block says.
+// GroupPrefix begins an approver pattern that stands for the members of a group.
+const GroupPrefix = "group:"
+
+// Policy is who may approve, as the provider's approval block says. The zero value asks for nothing but a name.
 type Policy struct {
 	// Approvers are patterns such as "*@example.com", matched without regard to case. None means that anybody may approve.
 	Approvers []string
 	// Enforce is EnforceApply where empty.
 	Enforce Enforce
+	// Groups are patterns by name; an approver pattern "group:name" stands for them.
+	Groups map[string][]string
+	// Aliases are other names of one person, by the main one.
+	Aliases map[string][]string
+	// Minimum is how many distinct people must approve what needs an approval. Zero is one.
+	Minimum int
+	// SeparationOfDuties refuses approvals by Requesters, the known names of who asked for the change.
+	SeparationOfDuties bool
+	Requesters         []string
+	// MaxAge is how long an approval holds. Zero: for ever.
+	MaxAge time.Duration
+	// SignaturesRequired counts signed approvals only. Signers is whose signatures are accepted.
+	SignaturesRequired bool
+	Signers            []Signer
+	Rules              []Rule
+	Freeze             []Freeze
 }
 
-// Given is what the configuration offers as an approval.
+// Approval is one approval as the configuration offers it.
+type Approval struct {
+	By string `json:"approved_by"`
+	// Signature is an armored SSH signature, or empty.
+	Signature string `json:"signature,omitempty"`
+	// At is when it was given, RFC 3339, or empty. It counts as a claim unless the signature covers it.
+	At string `json:"approved_at,omitempty"`
+	// Ticket is a reference of the approver's, kept in the history.
+	Ticket string `json:"ticket,omitempty"`
+	// BreakGlass lets the execution run within a freeze window, and does nothing else.
+	BreakGlass bool `json:"break_glass,omitempty"`
+}
+
+// Given is what the configuration offers as approvals.
 type Given struct {
-	// By is the identity of the approver, or empty.
+	// By is the identity of an approver, or empty.
 	By string
+	// Approvals are further ones, each with what proves it.
+	Approvals []Approval
+}
+
+// All returns the approvals; By is the first of them, unless one of them has its name, and stands in for missing names.
+func (g Given) All() []Approval {
+	all := slices.Clone(g.Approvals)
+	named := g.By == ""
+	for i := range all {
+		if all[i].By == "" {
+			all[i].By = g.By
+		}
+		named = named || (strings.EqualFold(all[i].By, g.By) && !all[i].BreakGlass)
+	}
+	if !named {
+		all = slices.Insert(all, 0, Approval{By: g.By})
+	}
+	return all
+}
+
+// Case is an execution to be decided on.
+type Case struct {
+	Playbook, Target, Digest string
+	// Payload is what approvers sign; see the function of that name.
+	Payload string
+	// Reasons are why the playbook wants an approval. None: it wants none.
+	Reasons []string
+	// Risk is "low", "medium" or "high". CostUSD and Count, the number of things changed, are for rules.
+	Risk    string
+	CostUSD float64
+	Count   int
+	// Now is the time, and not before anything that is known to have happened.
+	Now time.Time
+	// FirstSeen is when a plan first showed the digest; zero where that isn't known.
+	FirstSeen time.Time
+	// Spent tells which executions have used signatures, by the hash that Used.Signature has.
+	Spent map[string]int64
+}
+
+// Used is an approval that counted, as the journal keeps it.
+type Used struct {
+	Approval
+	// Key is the fingerprint of the key that signed, or empty.
+	Key string `json:"key,omitempty"`
+	// Signed is the text that the signature covers.
+	Signed string `json:"signed,omitempty"`
 }
 
 // Decision is what came of it.
 type Decision struct {
-	// Needed tells whether the change asked for an approval at all.
-	Needed bool
-	// Granted tells whether the change may run.
-	Granted bool
+	// Needed tells whether the change asked for an approval at all, and Reasons why.
+	Needed  bool
+	Reasons []string
+	// Granted tells whether the change may run. Shown tells the same apart from the clock: a plan shows it, and what a plan shows
+	// must not move by time passing.
+	Granted, Shown bool
 	// RefusedAtPlan tells that plan must fail already: the policy says so, or the approver given is a wrong one.
 	RefusedAtPlan bool
-	// Missing says what is lacking, in one sentence; empty where granted.
+	// Missing says what is lacking, a sentence without its stop; empty where granted.
 	Missing string
 	// Who says who could give it.
 	Who string
+	// Next says what to do about what is missing.
+	Next string
 	// By is who gave it, or empty.
 	By string
+	// Payload is what approvers sign.
+	Payload string
+	// Used are the approvals that counted.
+	Used []Used
+	// Remarks are for the history: what was out of the ordinary about it.
+	Remarks []string
 }
 
-// Decide weighs what was given against the reasons for which the change needs an approval; no reasons, no need. An approver
-// who doesn't match the policy is refused even where none is needed: a wrong name is a mistake to be told of, not to be kept.
-func (p Policy) Decide(reasons []string, given Given) Decision {
-	d := Decision{Needed: len(reasons) > 0, Granted: true, Who: p.who(), By: given.By}
-	switch {
-	case given.By != "" && !p.accepts(given.By):
-		d.Granted, d.Missing = false, fmt.Sprintf("%q is not among the approvers", given.By)
-	case d.Needed && given.By == "":
-		d.Granted, d.Missing = false, "nobody has approved it"
-	}
-	d.RefusedAtPlan = !d.Granted && (given.By != "" || p.Enforce == EnforcePlan)
-	return d
-}
+// accepts tells whether by is among the approvers.
+func (p Policy) accepts(by string) bool { return p.matchAny(p.Approvers, by) }
 
-func (p Policy) accepts(by string) bool {
-	if len(p.Approvers) == 0 {
+// matchAny tells whether by matches one of the patterns, groups resolved. No patterns match anybody.
+func (p Policy) matchAny(patterns []string, by string) bool {
+	if len(patterns) == 0 {
 		return true
 	}
-	for _, pattern := range p.Approvers {
+	for _, pattern := range patterns {
+		if group, ok := strings.CutPrefix(pattern, GroupPrefix); ok {
+			if members := p.Groups[group]; len(members) > 0 && p.matchAny(members, by) {
+				return true
+			}
+			continue
+		}
 		if Match(pattern, by) {
 			return true
 		}

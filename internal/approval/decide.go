@@ -1,0 +1,311 @@
+package approval
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// clockSkew is how far the clocks of an approver's and of this machine may be apart.
+const clockSkew = 5 * time.Minute
+
+// maxApprovals bounds how many approvals are looked at.
+const maxApprovals = 100
+
+// vote is an approval that has been looked at.
+type vote struct {
+	Used
+	// refused is why it doesn't count, or "". Timed is why it would but for the time.
+	refused, timed string
+	// person is the canonical name; equal to By where the policy needn't tell people apart.
+	person string
+}
+
+// Decide weighs what was given against what the case needs; no reasons, no need. An approver who doesn't match the policy is
+// refused even where none is needed: a wrong name is a mistake to be told of, not to be kept.
+func (p Policy) Decide(c Case, given Given) Decision {
+	demands, reasons := p.demands(c)
+	d := Decision{Needed: len(reasons) > 0, Reasons: reasons, Who: p.who(), By: given.By, Payload: c.Payload}
+	stranger := given.By != "" && !p.accepts(given.By)
+	var missing, shown []string
+	if stranger {
+		missing = append(missing, fmt.Sprintf("%q is not among the approvers", given.By))
+		shown = missing
+	}
+	votes := p.weigh(c, given)
+	if d.Needed && !stranger {
+		d.take(votes)
+		missing = append(missing, p.lacking(demands, votes, false)...)
+		shown = append(shown, p.lacking(demands, votes, true)...)
+		if len(missing) > 0 {
+			missing = append(missing, refusals(votes)...)
+		}
+	}
+	missing = append(missing, p.frozen(c, votes, &d)...)
+	d.Granted, d.Shown = len(missing) == 0, len(shown) == 0
+	d.RefusedAtPlan = !d.Granted && (stranger || p.Enforce == EnforcePlan)
+	if !d.Granted {
+		d.Missing, d.Next = strings.Join(missing, "; "), p.advice(c, demands, votes)
+	}
+	return d
+}
+
+// take notes the approvals that count.
+func (d *Decision) take(votes []vote) {
+	var names []string
+	for _, v := range votes {
+		if v.refused != "" || v.BreakGlass {
+			continue
+		}
+		if v.timed == "" {
+			d.Used = append(d.Used, v.Used)
+		}
+		names = append(names, v.By)
+	}
+	if len(names) > 0 {
+		d.By = strings.Join(names, ", ")
+	}
+}
+
+// weigh looks at each approval by itself.
+func (p Policy) weigh(c Case, given Given) []vote {
+	all := given.All()
+	votes := make([]vote, 0, min(len(all), maxApprovals))
+	for i, a := range all {
+		v := vote{Used: Used{Approval: a}, person: a.By}
+		if i < maxApprovals {
+			p.look(c, &v)
+		} else {
+			v.refused = fmt.Sprintf("there are %d approvals, and %d are looked at", len(all), maxApprovals)
+		}
+		votes = append(votes, v)
+	}
+	return votes
+}
+
+func (p Policy) look(c Case, v *vote) {
+	if v.By == "" {
+		v.refused = "it has no approved_by"
+		return
+	}
+	if p.comparesPeople() {
+		person, err := p.person(v.By)
+		if err != nil {
+			v.refused = err.Error()
+			return
+		}
+		v.person = person
+	}
+	if !v.BreakGlass && !p.accepts(v.By) {
+		v.refused = "not among the approvers"
+		return
+	}
+	if v.refused = p.separate(v.By); v.refused != "" {
+		return
+	}
+	covered := ""
+	switch {
+	case v.Signature != "":
+		covered = p.checkSignature(c, v)
+	case p.SignaturesRequired:
+		v.refused = "it is not signed"
+	}
+	if v.refused == "" {
+		p.checkAge(c, v, covered)
+	}
+}
+
+// checkSignature fills in whose key signed what, or why the signature doesn't count. It returns the time that it covers, or "".
+func (p Policy) checkSignature(c Case, v *vote) (covered string) {
+	if len(p.Signers) == 0 {
+		v.refused = "there is nothing to check its signature against: set allowed_signers in the provider's approval block"
+		return ""
+	}
+	sig, err := parseSignature(v.Signature)
+	if err != nil {
+		v.refused = err.Error()
+		return ""
+	}
+	if id, ok := c.Spent[SignatureHash(v.Signature)]; ok {
+		v.refused = fmt.Sprintf("its signature was used by execution %d, and each execution needs one of its own", id)
+		return ""
+	}
+	texts := []string{signedText(c.Payload, v.BreakGlass, "")}
+	if v.At != "" {
+		texts = append(texts, signedText(c.Payload, v.BreakGlass, v.At))
+	}
+	for i, text := range texts {
+		found, err := verify(sig, text, v.By, signing{signers: p.Signers, now: c.Now})
+		switch {
+		case err == nil:
+			v.refused, v.Key, v.timed, v.Signed = "", found.key, found.timed, text
+			if i > 0 {
+				covered = v.At
+			}
+			return covered
+		case v.refused == "" || !errors.Is(err, errOtherText):
+			v.refused = err.Error()
+		}
+	}
+	return ""
+}
+
+// SignatureHash names an armored signature, whatever its line ends.
+func SignatureHash(armored string) string {
+	sum := sha256.Sum256([]byte(strings.Join(strings.Fields(armored), "\n")))
+	return hex.EncodeToString(sum[:])
+}
+
+// checkAge notes why the approval is too old or not given yet. A time that the signature doesn't cover is a claim, which may
+// make an approval older but not younger than the first plan that showed what it approves.
+func (p Policy) checkAge(c Case, v *vote, covered string) {
+	given := c.FirstSeen
+	if v.At != "" {
+		at, err := time.Parse(time.RFC3339, v.At)
+		if err != nil {
+			v.refused = fmt.Sprintf("approved_at %q is no time such as 2026-01-02T15:04:05Z", v.At)
+			return
+		}
+		if at.After(c.Now.Add(clockSkew)) {
+			v.timed = fmt.Sprintf("approved_at %s lies in the future (it is %s)", v.At, stamp(c.Now))
+			return
+		}
+		if covered != "" || v.Signature == "" || given.IsZero() || at.Before(given) {
+			given = at
+		}
+	}
+	if p.MaxAge == 0 || v.timed != "" {
+		return
+	}
+	if given.IsZero() {
+		given = c.Now // nobody has seen it before now
+	}
+	if end := given.Add(p.MaxAge); !c.Now.Before(end) {
+		v.timed = fmt.Sprintf("it expired %s (max_age %s, counted from %s)", stamp(end), p.MaxAge, stamp(given))
+	}
+}
+
+// lacking says which demands the votes don't meet. Timeless passes over the clock.
+func (p Policy) lacking(demands []demand, votes []vote, timeless bool) (missing []string) {
+	for _, d := range demands {
+		var counting []vote
+		for _, v := range votes {
+			if v.refused == "" && !v.BreakGlass && (timeless || v.timed == "") && p.matchAny(d.approvers, v.By) {
+				counting = append(counting, v)
+			}
+		}
+		n := distinct(counting)
+		if n >= d.minimum {
+			continue
+		}
+		text := "nobody has approved it"
+		if d.minimum > 1 {
+			text = fmt.Sprintf("%d of %d people have approved it", n, d.minimum)
+		}
+		if d.rule != "" {
+			text += fmt.Sprintf(" for the rule %q", d.rule)
+		}
+		missing = append(missing, text)
+	}
+	return missing
+}
+
+// distinct counts people: votes with the same person or the same key are one person's.
+func distinct(votes []vote) int {
+	owner := map[string]string{} // of a name or a key: another one of the same person
+	var find func(string) string
+	find = func(s string) string {
+		if up, ok := owner[s]; ok && up != s {
+			return find(up)
+		}
+		return s
+	}
+	for _, v := range votes {
+		name := "name " + v.person
+		if v.Key != "" {
+			owner[find("key "+v.Key)] = find(name)
+		}
+	}
+	seen := map[string]bool{}
+	for _, v := range votes {
+		seen[find("name "+v.person)] = true
+	}
+	return len(seen)
+}
+
+// refusals says why approvals don't count.
+func refusals(votes []vote) (out []string) {
+	for _, v := range votes {
+		if why := v.refused + v.timed; why != "" {
+			out = append(out, fmt.Sprintf("the approval by %q does not count: %s", v.By, why))
+		}
+	}
+	return out
+}
+
+// frozen says which windows are closed and not broken, and notes those that are broken.
+func (p Policy) frozen(c Case, votes []vote, d *Decision) (missing []string) {
+	for _, f := range p.Freeze {
+		end, closed := f.until(c.Now)
+		if !closed {
+			continue
+		}
+		who := f.BreakGlass
+		if len(who) == 0 {
+			who = p.Approvers
+		}
+		broken := false
+		for _, v := range votes {
+			if v.BreakGlass && v.refused == "" && v.timed == "" && p.matchAny(who, v.By) {
+				broken = true
+				d.Used = append(d.Used, v.Used)
+				d.Remarks = append(d.Remarks, fmt.Sprintf("break-glass by %s within the freeze %q, which ends %s", v.By, f.Name, stamp(end)))
+			}
+		}
+		if !broken {
+			missing = append(missing, fmt.Sprintf("the freeze %q is in force until %s, and no break-glass approval by %s is there",
+				f.Name, stamp(end), orAnybody(who)))
+		}
+	}
+	return missing
+}
+
+func orAnybody(who []string) string {
+	if len(who) == 0 {
+		return "anybody"
+	}
+	return strings.Join(who, ", ")
+}
+
+// advice says what to do about what is missing.
+func (p Policy) advice(c Case, demands []demand, votes []vote) string {
+	sign := p.SignaturesRequired || slices.ContainsFunc(votes, func(v vote) bool { return v.Signature != "" })
+	text := fmt.Sprintf("Have the preview (%s) reviewed, then set approved_by. Approvals are accepted from: %s.", c.Digest, p.who())
+	if sign {
+		text = fmt.Sprintf("Have the preview (%s) reviewed. Each approver signs its payload by\n\n  %s\n\n"+
+			"and the output goes into approvals, as signature beside approved_by. Approvals are accepted from: %s.",
+			c.Digest, SignCommand(c.Payload), p.who())
+	}
+	for _, d := range demands {
+		switch {
+		case d.rule != "":
+			text += fmt.Sprintf(" The rule %q wants %s, from: %s.", d.rule, people(d.minimum), d.who(p))
+		case d.minimum > 1:
+			text += fmt.Sprintf(" It takes %d different people: list each in approvals.", d.minimum)
+		}
+	}
+	for _, f := range p.Freeze {
+		if end, closed := f.until(c.Now); closed {
+			text += fmt.Sprintf(" Wait until %s, or add an approval with break_glass = true", stamp(end))
+			if sign {
+				text += ", which signs this text:\n\n  " + SignCommand(signedText(c.Payload, true, ""))
+			}
+			text += "."
+		}
+	}
+	return text
+}

@@ -1,0 +1,81 @@
+package approval
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Rule asks more of some executions. It applies where all of its conditions that are set hold.
+type Rule struct {
+	// Name is for messages.
+	Name string `json:"name"`
+	// Playbooks are action types.
+	Playbooks []string `json:"playbooks,omitempty"`
+	// Risk is the least risk: "low", "medium" or "high".
+	Risk string `json:"risk,omitempty"`
+	// Targets are patterns of targets, in which * stands for any characters.
+	Targets []string `json:"targets,omitempty"`
+	// MinCostUSD and MinCount are the least cost and the least number of things changed.
+	MinCostUSD float64 `json:"min_cost_usd,omitempty"`
+	MinCount   int     `json:"min_count,omitempty"`
+	// Minimum is how many distinct people must approve. Zero is one.
+	Minimum int `json:"minimum,omitempty"`
+	// Approvers are patterns of those who count for this rule. None: all approvers.
+	Approvers []string `json:"approvers,omitempty"`
+}
+
+// risks in their order.
+func riskOrder(risk string) int { return slices.Index([]string{"low", "medium", "high"}, risk) }
+
+func (r Rule) applies(c Case) bool {
+	switch {
+	case len(r.Playbooks) > 0 && !slices.Contains(r.Playbooks, c.Playbook),
+		r.Risk != "" && riskOrder(c.Risk) >= 0 && riskOrder(c.Risk) < riskOrder(r.Risk),
+		c.CostUSD < r.MinCostUSD,
+		c.Count < r.MinCount:
+		return false
+	}
+	return len(r.Targets) == 0 || slices.ContainsFunc(r.Targets, func(pattern string) bool { return wildcard(pattern, c.Target) })
+}
+
+// reason is why an execution needs the rule's approvals.
+func (r Rule) reason() string {
+	return fmt.Sprintf("the rule %q asks for %s", r.Name, people(max(1, r.Minimum)))
+}
+
+func people(n int) string {
+	if n == 1 {
+		return "an approval"
+	}
+	return fmt.Sprintf("approvals by %d people", n)
+}
+
+// demand is how many people must approve, and who counts.
+type demand struct {
+	minimum   int
+	approvers []string
+	rule      string
+}
+
+func (d demand) who(p Policy) string {
+	if len(d.approvers) == 0 {
+		return p.who()
+	}
+	return strings.Join(d.approvers, ", ")
+}
+
+// demands returns what the case asks for, and its reasons with those of the rules.
+func (p Policy) demands(c Case) (all []demand, reasons []string) {
+	reasons = slices.Clone(c.Reasons)
+	for _, r := range p.Rules {
+		if r.applies(c) {
+			all = append(all, demand{minimum: max(1, r.Minimum), approvers: r.Approvers, rule: r.Name})
+			reasons = append(reasons, r.reason())
+		}
+	}
+	if len(reasons) > 0 {
+		all = slices.Insert(all, 0, demand{minimum: max(1, p.Minimum)})
+	}
+	return all, reasons
+}

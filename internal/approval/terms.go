@@ -1,0 +1,176 @@
+package approval
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gowebpki/jcs"
+	"golang.org/x/crypto/ssh"
+)
+
+// Terms are what a policy demands, as the journal keeps it with each execution, so that a later one that demands less is found.
+type Terms struct {
+	Approvers          []string      `json:"approvers,omitempty"` // groups resolved
+	Minimum            int           `json:"minimum,omitempty"`
+	SeparationOfDuties bool          `json:"separation_of_duties,omitempty"`
+	MaxAge             time.Duration `json:"max_age,omitempty"` // nanoseconds
+	SignaturesRequired bool          `json:"signatures_required,omitempty"`
+	Signers            []string      `json:"signers,omitempty"`
+	Aliases            []string      `json:"aliases,omitempty"`
+	Rules              []Rule        `json:"rules,omitempty"`
+	Freeze             []Freeze      `json:"freeze,omitempty"`
+}
+
+// Terms returns what p demands. Lists are sorted.
+func (p Policy) Terms() Terms {
+	t := Terms{
+		Approvers: p.resolved(p.Approvers), Minimum: p.Minimum, SeparationOfDuties: p.SeparationOfDuties, MaxAge: p.MaxAge,
+		SignaturesRequired: p.SignaturesRequired, Rules: slices.Clone(p.Rules), Freeze: slices.Clone(p.Freeze),
+	}
+	for _, s := range p.Signers {
+		t.Signers = append(t.Signers, s.String())
+	}
+	for main, others := range p.Aliases {
+		t.Aliases = append(t.Aliases, main+": "+strings.Join(others, ", "))
+	}
+	slices.Sort(t.Signers)
+	slices.Sort(t.Aliases)
+	for i := range t.Rules {
+		t.Rules[i].Approvers = p.resolved(t.Rules[i].Approvers)
+	}
+	for i := range t.Freeze {
+		t.Freeze[i].BreakGlass = p.resolved(t.Freeze[i].BreakGlass)
+	}
+	return t
+}
+
+func (p Policy) resolved(patterns []string) []string {
+	var out []string
+	for _, pattern := range patterns {
+		if group, ok := strings.CutPrefix(pattern, GroupPrefix); ok {
+			out = append(out, p.Groups[group]...)
+		} else {
+			out = append(out, pattern)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// String is the line's content, the key by its fingerprint.
+func (s Signer) String() string {
+	text := strings.Join(s.Principals, ",") + " " + ssh.FingerprintSHA256(s.Key)
+	if s.Authority {
+		text += " cert-authority"
+	}
+	if len(s.Namespaces) > 0 {
+		text += " namespaces=" + strings.Join(s.Namespaces, ",")
+	}
+	if !s.After.IsZero() {
+		text += " valid-after=" + stamp(s.After)
+	}
+	if !s.Before.IsZero() {
+		text += " valid-before=" + stamp(s.Before)
+	}
+	return text
+}
+
+// Fingerprint returns "sha256:" and the hexadecimal SHA-256 of the canonical JSON of t.
+func (t Terms) Fingerprint() (string, error) {
+	text, err := json.Marshal(t)
+	if err != nil {
+		return "", fmt.Errorf("encode the approval policy: %w", err)
+	}
+	if text, err = jcs.Transform(text); err != nil {
+		return "", fmt.Errorf("canonical JSON of the approval policy: %w", err)
+	}
+	sum := sha256.Sum256(append([]byte("remediation.policy.v1\n"), text...))
+	return "sha256:" + hex.EncodeToString(sum[:]), nil
+}
+
+// Loosened says, one phrase each, where t demands less than was.
+func (t Terms) Loosened(was Terms) (out []string) {
+	note := func(is bool, format string, args ...any) {
+		if is {
+			out = append(out, fmt.Sprintf(format, args...))
+		}
+	}
+	note(max(t.Minimum, 1) < max(was.Minimum, 1), "minimum was %d and is %d", max(was.Minimum, 1), max(t.Minimum, 1))
+	note(was.SeparationOfDuties && !t.SeparationOfDuties, "separation_of_duties is gone")
+	note(was.SignaturesRequired && !t.SignaturesRequired, "signatures are no longer required")
+	note(was.MaxAge > 0 && (t.MaxAge == 0 || t.MaxAge > was.MaxAge), "max_age was %s and is %s", was.MaxAge, orUnlimited(t.MaxAge))
+	if len(was.Approvers) > 0 && len(t.Approvers) == 0 {
+		note(true, "approvers are no longer restricted")
+	} else if len(was.Approvers) > 0 {
+		note(len(added(was.Approvers, t.Approvers)) > 0, "new approvers: %s", strings.Join(added(was.Approvers, t.Approvers), ", "))
+	}
+	if len(was.Signers) > 0 {
+		note(len(added(was.Signers, t.Signers)) > 0, "new in allowed_signers: %s", strings.Join(added(was.Signers, t.Signers), "; "))
+	}
+	note(len(was.Aliases) > 0 && !slices.Equal(was.Aliases, t.Aliases), "aliases changed")
+	for _, rule := range was.Rules {
+		note(!slices.ContainsFunc(t.Rules, func(r Rule) bool { return same(r, rule) }), "the rule %q changed or is gone", rule.Name)
+	}
+	for _, freeze := range was.Freeze {
+		note(!slices.ContainsFunc(t.Freeze, func(f Freeze) bool { return same(f, freeze) }), "the freeze %q changed or is gone", freeze.Name)
+	}
+	return out
+}
+
+// same compares two values by their JSON.
+func same(a, b any) bool {
+	x, errX := json.Marshal(a)
+	y, errY := json.Marshal(b)
+	return errX == nil && errY == nil && string(x) == string(y)
+}
+
+func added(was, now []string) (out []string) {
+	for _, s := range now {
+		if !slices.Contains(was, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func orUnlimited(d time.Duration) string {
+	if d == 0 {
+		return "unlimited"
+	}
+	return d.String()
+}
+
+// CheckGroups returns an error where a pattern names a group that isn't there or has no members, or a group names a group.
+func (p Policy) CheckGroups() error {
+	lists := [][]string{p.Approvers}
+	for _, r := range p.Rules {
+		lists = append(lists, r.Approvers)
+	}
+	for _, f := range p.Freeze {
+		lists = append(lists, f.BreakGlass)
+	}
+	for name, members := range p.Groups {
+		for _, m := range members {
+			if strings.HasPrefix(m, GroupPrefix) {
+				return fmt.Errorf("group %q names another group, %q; list its members", name, m)
+			}
+			if err := CheckPattern(m); err != nil {
+				return fmt.Errorf("group %q: %w", name, err)
+			}
+		}
+	}
+	for _, pattern := range slices.Concat(lists...) {
+		if group, ok := strings.CutPrefix(pattern, GroupPrefix); ok && len(p.Groups[group]) == 0 {
+			return fmt.Errorf("there is no group %q, or it has no members", group)
+		}
+		if err := CheckPattern(pattern); err != nil {
+			return err
+		}
+	}
+	return nil
+}
