@@ -65,6 +65,12 @@ func (d demand) who(p Policy) string {
 	return strings.Join(d.approvers, ", ")
 }
 
+// Asks tells whether there is anything to decide: a reason for an approval, a freeze window, or an approval that is given.
+func (p Policy) Asks(c Case, given Given) bool {
+	demands, _ := p.demands(c)
+	return len(demands)+len(p.Freeze)+len(given.Approvals) > 0
+}
+
 // demands returns what the case asks for, and its reasons with those of the rules.
 func (p Policy) demands(c Case) (all []demand, reasons []string) {
 	reasons = slices.Clone(c.Reasons)

@@ -49,6 +49,9 @@ func (p Policy) Terms() Terms {
 	return t
 }
 
+// Empty tells whether t demands nothing.
+func (t Terms) Empty() bool { return same(t, Terms{}) }
+
 func (p Policy) resolved(patterns []string) []string {
 	var out []string
 	for _, pattern := range patterns {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
@@ -81,6 +82,9 @@ func (r *run) apply(ctx context.Context, target string) (Execution, error) {
 		if err != nil {
 			return Execution{}, err
 		}
+		if err := r.engine.decide(ctx, r.req, &review); err != nil {
+			return Execution{}, err
+		}
 		if err := r.admit(review); err != nil {
 			return Execution{}, err
 		}
@@ -88,7 +92,10 @@ func (r *run) apply(ctx context.Context, target string) (Execution, error) {
 		if err != nil {
 			return Execution{}, err
 		}
-		intent := r.engine.intent(r.req, review)
+		intent, err := r.engine.intent(r.req, review)
+		if err != nil {
+			return Execution{}, err
+		}
 		intent.Guardrails = encodeWatch(watch)
 		intent.Deadline = r.engine.cfg.Clock.Now().Add(review.Deadline)
 		rec, err := r.store.Begin(ctx, about, journal.KindIntent, intent)
@@ -99,7 +106,12 @@ func (r *run) apply(ctx context.Context, target string) (Execution, error) {
 		if err != nil {
 			return Execution{}, err
 		}
-		return r.execute(ctx, Execution{Record: rec, Review: review, Earlier: r.earlier})
+		x := Execution{Record: rec, Review: review, Earlier: r.earlier}
+		if taken, err := r.spentMeanwhile(ctx, rec, review.Decision); err != nil || taken {
+			x, overtaken := r.overtaken(ctx, x)
+			return x, errors.Join(err, overtaken)
+		}
+		return r.execute(ctx, x)
 	}
 }
 
@@ -115,21 +127,6 @@ func (r *run) admit(now Review) error {
 		return approvalProblem(now)
 	}
 	return nil
-}
-
-func approvalProblem(review Review) error {
-	d := review.Decision
-	why := fmt.Sprintf("This execution of %s can't go ahead: %s.", review.ActionType, d.Missing)
-	for _, reason := range review.ApprovalReasons {
-		why += "\n  - it needs an approval because " + reason
-	}
-	return &problem.Problem{
-		What: fmt.Sprintf("%s needs an approval", review.ActionType),
-		Why:  why,
-		Next: fmt.Sprintf("Nothing has run. Have the preview (%s) reviewed and set approved_by to who approved it. Approvals are accepted from: %s.",
-			review.Digest, d.Who),
-		Path: []string{"approved_by"}, Err: ErrNotApproved,
-	}
 }
 
 // execute sends the work and sees it through. The intent is in the journal.
@@ -182,6 +179,9 @@ func (r *run) conclude(ctx context.Context, x Execution, status journal.Status, 
 	result := journal.Result{
 		Message: outcome.Message, StartedAt: x.Record.CreatedAt, FinishedAt: now,
 		ActualDuration: now.Sub(x.Record.CreatedAt).Seconds(), LogsURL: outcome.LogsURL, Details: outcome.Details,
+	}
+	if remarks := x.Record.Intent.Remarks; len(remarks) > 0 {
+		result.Details = merged(result.Details, map[string]string{"remarks": strings.Join(remarks, "; ")})
 	}
 	if cause != nil {
 		p := problem.Of(cause, fmt.Sprintf("%s failed", x.Record.Subject.Playbook))

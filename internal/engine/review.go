@@ -45,6 +45,8 @@ type Review struct {
 	Warnings []string
 
 	facts json.RawMessage
+	// loosened says where the approval policy demands less than it did for the execution before, or is empty.
+	loosened string
 }
 
 // Look is a dry run that is not recorded: it is for nothing that apply would compare with. It changes nothing.
@@ -83,7 +85,6 @@ func (e *Engine) look(ctx context.Context, req Request, action playbook.Action) 
 	}
 	return Review{
 		Preview: preview, ActionType: req.ActionType, Target: target, Digest: digest, Deadline: deadline,
-		Decision: e.cfg.Policy.Decide(preview.ApprovalReasons, req.Given),
 		Warnings: preview.Notes, facts: facts,
 	}, nil
 }
@@ -119,7 +120,14 @@ func (e *Engine) Plan(ctx context.Context, req Request) (Review, error) {
 	if lookErr == nil {
 		review.Warnings = append(review.Warnings, guard.Begin(ctx, e.cfg.Metrics, req.Guardrails).Warnings()...)
 	}
+	var decideErr error
+	if lookErr == nil {
+		decideErr = e.decide(ctx, req, &review)
+	}
 	moved, err := e.remember(ctx, req, &review, lookErr)
+	if err == nil {
+		err = decideErr
+	}
 	switch {
 	case lookErr != nil:
 		return Review{}, lookErr
@@ -162,7 +170,10 @@ func (e *Engine) remember(ctx context.Context, req Request, review *Review, look
 	if err != nil {
 		return nil, err
 	}
-	intent := e.intent(req, *review)
+	intent, err := e.intent(req, *review)
+	if err != nil {
+		return nil, err
+	}
 	if lookErr != nil {
 		intent.Problem = lookErr.Error()
 	} else if len(last) > 0 {
@@ -186,11 +197,12 @@ func (e *Engine) sameDryRun(last []journal.Record, intent journal.Intent) bool {
 		last[0].Intent.ApprovedBy == intent.ApprovedBy && (e.cfg.Terraform.SavedPlan || last[0].Intent.Session == intent.Session)
 }
 
-func (e *Engine) intent(req Request, review Review) journal.Intent {
-	return journal.Intent{
+func (e *Engine) intent(req Request, review Review) (journal.Intent, error) {
+	intent := journal.Intent{
 		Params: req.Params, Triggers: req.Triggers, Preview: review.encoded(), Digest: review.Digest,
 		ApprovedBy: req.Given.By, Holder: e.cfg.Self, Session: e.cfg.Terraform.Session,
 	}
+	return intent, e.approved(&intent, review)
 }
 
 // shown is the preview as the journal keeps it: for comparison with a later one, and for import.

@@ -46,7 +46,7 @@ func (r Review) approvalLines() []string {
 	switch {
 	case !d.Needed:
 		return []string{"not needed"}
-	case d.Granted:
+	case d.Shown:
 		return append([]string{"given by " + d.By}, because(r.ApprovalReasons)...)
 	default:
 		return append([]string{"NEEDED before apply, from: " + d.Who}, because(r.ApprovalReasons)...)

@@ -62,7 +62,14 @@ type Intent struct {
 	Preview    json.RawMessage   `json:"preview,omitempty"`
 	Digest     string            `json:"digest,omitempty"`
 	ApprovedBy string            `json:"approved_by,omitempty"`
-	Holder     proc.Identity     `json:"holder"`
+	// Payload is what approvers sign, and Approvals are those that counted. Policy is what the approval policy demanded. The
+	// journal keeps them as they are.
+	Payload   string          `json:"payload,omitempty"`
+	Approvals json.RawMessage `json:"approvals,omitempty"`
+	Policy    json.RawMessage `json:"policy,omitempty"`
+	// Remarks say what was out of the ordinary about the approval.
+	Remarks []string      `json:"remarks,omitempty"`
+	Holder  proc.Identity `json:"holder"`
 	// Session names the Terraform run that made the entry, where the system lets it be told.
 	Session string `json:"session,omitempty"`
 	// Deadline is when the holder stops the execution by itself. Zero in a dry run.

@@ -110,6 +110,9 @@ type Preview struct {
 	Risk    Risk    `json:"risk"`
 	// Affected are the systems and things that feel the change.
 	Affected []string `json:"affected"`
+	// Count is how many things the execution changes, such as models, where that is not the number of Affected. Rules of the
+	// approval policy may ask for more from a certain number on.
+	Count int `json:"count,omitempty"`
 	// ApprovalReasons say why an approval is needed. None: not needed.
 	ApprovalReasons []string `json:"approval_reasons"`
 	// RollbackAvailable tells whether it can be undone.
@@ -121,6 +124,14 @@ type Preview struct {
 	Facts any `json:"facts"`
 	// Notes are volatile observations. They are shown as warnings, and are no part of the digest or of known plan values.
 	Notes []string `json:"-"`
+}
+
+// Size is how many things the execution changes.
+func (p Preview) Size() int {
+	if p.Count > 0 {
+		return p.Count
+	}
+	return len(p.Affected)
 }
 
 // Outcome is what came of an execution.

@@ -88,6 +88,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, error) {
 		Duration:        playbook.Seconds(float64(count) * a.estimates.DBTSecondsPerModel),
 		CostUSD:         playbook.Cents(float64(count) * a.estimates.DBTCostPerModelUSD),
 		Risk:            playbook.RiskLow,
+		Count:           count,
 		Affected:        append([]string{"dbt"}, facts.Exposures...),
 		ApprovalReasons: full,
 		Undo:            Entry().Undo,
