@@ -6,4 +6,4 @@
 "$root/tools/dbt.sh" >/dev/null
 terraform=$("$root/tools/terraform.sh")
 command -v "${CC:-gcc}" >/dev/null || fail "a C compiler is needed by Go's race detector (Debian: apt-get install gcc libc6-dev)"
-say "Go: $(go env GOVERSION). dbt: $("$bin/dbt" --version | sed -n 's/.*installed: *//p'). Terraform: $("$terraform" version | head -n 1) at $terraform"
+say "$(go env GOVERSION); $(grep -v "^#" "$root/tools/dbt-requirements.txt" | xargs); $("$terraform" version | head -n 1) at $terraform"
