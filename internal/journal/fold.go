@@ -12,10 +12,19 @@ func Fold(entries []Entry) (Record, error) {
 		return Record{}, ErrNotFound
 	}
 	var r Record
+	var err error
 	for _, e := range entries {
-		if err := r.add(e); err != nil {
-			return Record{}, fmt.Errorf("%w: entry %d: %w", ErrDamaged, e.Seq, err)
+		if r, err = r.With(e); err != nil {
+			return Record{}, err
 		}
+	}
+	return r, nil
+}
+
+// With returns the record as it is once e is appended to it.
+func (r Record) With(e Entry) (Record, error) {
+	if err := r.add(e); err != nil {
+		return Record{}, fmt.Errorf("%w: entry %d: %w", ErrDamaged, e.Seq, err)
 	}
 	return r, nil
 }

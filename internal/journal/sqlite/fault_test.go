@@ -277,8 +277,8 @@ func TestPlans(t *testing.T) {
 	if got := plan(t, s, "SELECT count(*) FROM entries WHERE "+where, args...); !strings.Contains(got, "COVERING INDEX") {
 		t.Errorf("counting: %s", got)
 	}
-	got := plan(t, s, essentialOf(oneRecord), 1)
-	if strings.Contains(got, "SCAN e") || !strings.Contains(got, "entries_of_execution (execution=? AND kind=?)") {
+	got := plan(t, s, essential(oneRecord), 1)
+	if strings.Contains(got, "SCAN e") || strings.Contains(got, "SCAN p") || !strings.Contains(got, "entries_of_execution (execution=? AND kind=?)") {
 		t.Errorf("one record: %s", got)
 	}
 }

@@ -83,7 +83,7 @@ func explain(ctx context.Context, path string, err error) error {
 		return damaged(path, err)
 	}
 	if cause := ctx.Err(); cause != nil && (errors.Is(err, cause) || errors.Is(err, sql.ErrTxDone) ||
-		primary(err) == lib.SQLITE_INTERRUPT || isBusy(err)) {
+		primary(err) == lib.SQLITE_INTERRUPT) {
 		return fmt.Errorf("journal %s: %w", path, cause)
 	}
 	switch primary(err) {

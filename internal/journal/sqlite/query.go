@@ -21,12 +21,17 @@ const (
 
 // Get implements journal.Store.
 func (s *Store) Get(ctx context.Context, id int64) (journal.Record, error) {
-	found, err := records(ctx, s.read, oneRecord, id)
-	if err == nil && len(found) == 0 {
-		err = journal.ErrNotFound
-	}
+	record, err := one(ctx, s.read, id)
+	return record, s.explain(ctx, err)
+}
+
+func one(ctx context.Context, q rowsQuerier, id int64) (journal.Record, error) {
+	found, err := records(ctx, q, oneRecord, id)
 	if err != nil {
-		return journal.Record{}, s.explain(ctx, err)
+		return journal.Record{}, err
+	}
+	if len(found) == 0 {
+		return journal.Record{}, journal.ErrNotFound
 	}
 	return found[0], nil
 }
@@ -88,39 +93,35 @@ type rowsQuerier interface {
 
 // records returns the records whose identifiers the query ids selects, oldest first.
 func records(ctx context.Context, q rowsQuerier, ids string, args ...any) ([]journal.Record, error) {
-	entries, err := essential(ctx, q, ids, args...)
+	entries, err := list(ctx, q, essential(ids), args...)
 	if err != nil {
 		return nil, err
 	}
 	var found []journal.Record
-	for len(entries) > 0 {
-		n := 1
-		for n < len(entries) && entries[n].Execution == entries[0].Execution {
-			n++
+	places := map[int64]int{} // of executions in found
+	for _, e := range entries {
+		place, ok := places[e.Execution]
+		if !ok {
+			place = len(found)
+			places[e.Execution], found = place, append(found, journal.Record{})
 		}
-		record, err := journal.Fold(entries[:n])
-		if err != nil {
+		if found[place], err = found[place].With(e); err != nil {
 			return nil, err
 		}
-		found, entries = append(found, record), entries[n:]
 	}
 	return found, nil
 }
 
-// essential returns the entries that make the records whose identifiers the query ids selects: all but progress that is not
-// the newest, of which there may be any number. It is one statement, and so one moment of the journal.
-func essential(ctx context.Context, q rowsQuerier, ids string, args ...any) ([]journal.Entry, error) {
-	return list(ctx, q, essentialOf(ids), args...)
-}
-
-func essentialOf(ids string) string {
+// essential is the query for the entries, oldest first, that make the records whose identifiers the query ids selects: all but
+// progress that is not the newest, of which there may be any number. It is one statement, and so one moment of the journal.
+func essential(ids string) string {
 	return "WITH ids (id) AS MATERIALIZED (" + ids + `)
-		SELECT ` + columns + ` FROM ids CROSS JOIN entries e ON e.execution = ids.id
-			WHERE e.kind IN ('dry_run', 'intent', 'dispatch', 'outcome')
-		UNION ALL
-		SELECT ` + columns + ` FROM ids CROSS JOIN entries e
-			ON e.seq = (SELECT max(p.seq) FROM entries p WHERE p.execution = ids.id AND p.kind = 'progress')
-		ORDER BY 2, 1`
+		SELECT ` + columns + ` FROM entries e WHERE e.seq IN (
+			SELECT p.seq FROM ids CROSS JOIN entries p ON p.execution = ids.id
+				WHERE p.kind IN ('dry_run', 'intent', 'dispatch', 'outcome')
+			UNION ALL
+			SELECT (SELECT max(p.seq) FROM entries p WHERE p.execution = ids.id AND p.kind = 'progress') FROM ids)
+		ORDER BY e.seq`
 }
 
 // Entries implements journal.Store.

@@ -57,7 +57,7 @@ func (s *Store) Begin(ctx context.Context, subject journal.Subject, kind journal
 				return err
 			}
 		}
-		record, err = journal.Fold([]journal.Entry{entry})
+		record, err = journal.Record{}.With(entry)
 		return err
 	})
 	return record, s.explain(ctx, err)
@@ -72,14 +72,14 @@ func busy(ctx context.Context, tx transaction, target string) error {
 		}
 		return err
 	}
-	found, err := records(ctx, tx, oneRecord, id)
-	if err != nil {
+	record, err := one(ctx, tx, id)
+	switch {
+	case errors.Is(err, journal.ErrNotFound):
+		return fmt.Errorf("%w: execution %d of %s is open and has no entries", journal.ErrDamaged, id, target)
+	case err != nil:
 		return err
 	}
-	if len(found) == 0 {
-		return fmt.Errorf("%w: execution %d of %s is open and has no entries", journal.ErrDamaged, id, target)
-	}
-	return &journal.BusyError{Record: found[0]}
+	return &journal.BusyError{Record: record}
 }
 
 // Append implements journal.Store.
@@ -90,11 +90,7 @@ func (s *Store) Append(ctx context.Context, execution int64, kind journal.Kind, 
 	}
 	var record journal.Record
 	err = s.update(ctx, func(ctx context.Context, tx transaction) error {
-		entries, err := essential(ctx, tx, oneRecord, execution)
-		if err != nil {
-			return err
-		}
-		before, err := journal.Fold(entries)
+		before, err := one(ctx, tx, execution)
 		switch {
 		case err != nil:
 			return err
@@ -113,7 +109,7 @@ func (s *Store) Append(ctx context.Context, execution int64, kind journal.Kind, 
 				return err
 			}
 		}
-		record, err = journal.Fold(append(entries, entry))
+		record, err = before.With(entry)
 		return err
 	})
 	return record, s.explain(ctx, err)
@@ -143,7 +139,7 @@ func (s *Store) insert(ctx context.Context, tx transaction, e journal.Entry) (jo
 // prepare compiles the statements of appends, which would take longer than to run them.
 func (s *Store) prepare(ctx context.Context) error {
 	s.prepared = map[string]*sql.Stmt{}
-	for _, query := range []string{newestEntry, insertEntry, insertOpen, deleteOpen, holder, essentialOf(oneRecord)} {
+	for _, query := range []string{newestEntry, insertEntry, insertOpen, deleteOpen, holder, essential(oneRecord)} {
 		statement, err := s.write.PrepareContext(ctx, query)
 		if err != nil {
 			return err
