@@ -47,6 +47,8 @@ type Split struct {
 	Shares map[string]float64
 	// Down are the versions that are known but not deployed.
 	Down []string
+	// Latent tells that a version that is down can be given a share, which has no effect until it is deployed.
+	Latent bool
 	// Stable is the version that takes what the canary leaves. Empty where the planner does not say.
 	Stable string
 	// Resolution is the smallest part, in percentage points, that can be set.
@@ -144,7 +146,7 @@ func (s Split) Validate(shares map[string]float64) error {
 		if math.IsNaN(share) || share < 0 || share > Whole {
 			return badShares(fmt.Sprintf("The share of %s is %s %%.", version, Percent(share)))
 		}
-		if share > 0 && !s.Deployed(version) {
+		if share > 0 && !s.Latent && !s.Deployed(version) {
 			return &problem.Problem{
 				What: fmt.Sprintf("Version %s is not deployed", version), Why: "It is known to the planner, but down, and can't take traffic.",
 				Next: "Deploy it first (remediation_planner_deploy).", Err: ErrNotDeployed,
