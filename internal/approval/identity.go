@@ -80,22 +80,31 @@ func (p Policy) separate(by string) string {
 	if err != nil {
 		return err.Error()
 	}
+	comparable := false
 	for _, requester := range p.Requesters {
 		name, err := p.person(requester)
-		if err != nil {
-			return "the requester can't be compared: " + err.Error()
-		}
-		local := func(s string) string { before, _, _ := strings.Cut(s, "@"); return before }
-		isAddress := func(s string) bool { return strings.Contains(s, "@") }
 		switch {
+		case err != nil:
+			return "the requester can't be compared: " + err.Error()
 		case name == approver, isAddress(name) != isAddress(approver) && local(name) == local(approver):
 			return fmt.Sprintf("%q asked for the change, and separation_of_duties wants somebody else", requester)
-		case isAddress(name) != isAddress(approver) && !p.aliased(name):
-			return fmt.Sprintf("it can't be told whether %q, who asked for the change, is the same person: name them in aliases (separation_of_duties)",
-				requester)
+		case isAddress(name) == isAddress(approver), p.aliased(name):
+			comparable = true
 		}
 	}
+	if !comparable {
+		return fmt.Sprintf("it can't be told whether %q, who asked for the change, is the same person: name them in aliases (separation_of_duties)",
+			strings.Join(p.Requesters, ", "))
+	}
 	return ""
+}
+
+func isAddress(name string) bool { return strings.Contains(name, "@") }
+
+// local is the part of an address before the @.
+func local(name string) string {
+	before, _, _ := strings.Cut(name, "@")
+	return before
 }
 
 // aliased tells whether the aliases know a canonical name.

@@ -162,6 +162,8 @@ func Recall(rec journal.Record) Review {
 	return Review{
 		Preview: storedPreview(rec), ActionType: rec.Subject.Playbook, Target: rec.Subject.Target, Request: rec.Subject.Request,
 		Digest: rec.Intent.Digest, Deadline: rec.Intent.Deadline.Sub(rec.CreatedAt),
-		Decision: approval.Decision{Needed: rec.Intent.ApprovedBy != "", Granted: true, Shown: true, By: rec.Intent.ApprovedBy},
+		Decision: approval.Decision{
+			Needed: rec.Intent.ApprovedBy != "", Granted: true, Shown: true, By: rec.Intent.ApprovedBy, Payload: rec.Intent.Payload,
+		},
 	}
 }

@@ -3,13 +3,10 @@ package provider
 import (
 	"github.com/hashicorp/terraform-plugin-framework-validators/float64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
-	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
-
-	"github.com/applylens/terraform-provider-remediation/internal/approval"
 )
 
 // maxHistory bounds history_limit: state is read and written as a whole, so a long one makes every plan slow.
@@ -34,11 +31,6 @@ type dbtBlock struct {
 
 type journalBlock struct {
 	Path types.String `tfsdk:"path"`
-}
-
-type approvalBlock struct {
-	Approvers []string     `tfsdk:"approvers"`
-	Enforce   types.String `tfsdk:"enforce"`
 }
 
 type estimatesBlock struct {
@@ -79,21 +71,7 @@ func blockSchema() schema.Schema {
 						"beside it. Environment: `REMEDIATION_JOURNAL_PATH`."),
 				},
 			},
-			"approval": schema.SingleNestedAttribute{
-				Optional: true, MarkdownDescription: "Who may approve. Without it anybody may, and `approved_by` is enough.",
-				Attributes: map[string]schema.Attribute{
-					"approvers": schema.ListAttribute{
-						Optional: true, ElementType: types.StringType,
-						MarkdownDescription: "Patterns such as `*@example.com` that `approved_by` must match; `*` stands for any characters but `/`, case is ignored.",
-						Validators:          []validator.List{listvalidator.SizeAtLeast(1), listvalidator.UniqueValues()},
-					},
-					"enforce": schema.StringAttribute{
-						Optional:            true,
-						MarkdownDescription: "`apply` (default): plan warns about a missing approval, apply refuses. `plan`: plan refuses already.",
-						Validators:          []validator.String{stringvalidator.OneOf(string(approval.EnforceApply), string(approval.EnforcePlan))},
-					},
-				},
-			},
+			"approval": approvalSchema(),
 			"estimates": schema.SingleNestedAttribute{
 				Optional: true, MarkdownDescription: "Figures that replace those of the catalogue.",
 				Attributes: map[string]schema.Attribute{

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strconv"
 
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
@@ -90,19 +89,6 @@ func (b block) journalPath() (string, error) {
 		return "", problemAt("journal.path", "The journal can't be used", err.Error(), "Set journal.path to a file in a folder that can be written.")
 	}
 	return path, nil
-}
-
-func (b block) policy() (approval.Policy, error) {
-	if b.Approval == nil {
-		return approval.Policy{}, nil
-	}
-	for i, pattern := range b.Approval.Approvers {
-		if err := approval.CheckPattern(pattern); err != nil {
-			return approval.Policy{}, problemAt("approval.approvers", "Invalid approver pattern", "Pattern "+strconv.Itoa(i+1)+": "+err.Error()+".",
-				"Write patterns such as *@example.com.")
-		}
-	}
-	return approval.Policy{Approvers: b.Approval.Approvers, Enforce: approval.Enforce(b.Approval.Enforce.ValueString())}, nil
 }
 
 func (b block) dbtConfig(dir string) dbt.Config {

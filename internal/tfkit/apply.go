@@ -12,7 +12,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/tfsdk"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 
-	"github.com/applylens/terraform-provider-remediation/internal/approval"
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
@@ -199,8 +198,8 @@ func (r *Resource) undo(prior document) (engine.Request, error) {
 	}
 	req := engine.UndoRequest(execution, journal.Action{Type: action.Type, Params: json.RawMessage(action.Params)})
 	req.Incident, req.Timeout = prior.text(attrIncident), timeout
-	req.Given = approval.Given{By: prior.text(attrApprovedBy)}
-	return req, nil
+	req.Given, err = prior.given()
+	return req, err
 }
 
 func parseStamp(s string) time.Time {

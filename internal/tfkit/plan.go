@@ -146,7 +146,7 @@ func (p *planning) describe(review engine.Review) (past, error) {
 	if p.plan.values[attrPreview], err = previewValue(p.plan.typ.AttributeTypes[attrPreview], review); err != nil {
 		return past{}, err
 	}
-	if !p.plan.known(attrApprovedBy) || !p.plan.known(attrTimeouts) {
+	if !p.plan.approvalsKnown() || !p.plan.known(attrTimeouts) {
 		p.plan.forget(attrDryRun) // its text tells of both
 		return was, nil
 	}
@@ -220,10 +220,9 @@ func (p *planning) warn(review engine.Review) {
 				stamp(rec.CreatedAt), rec.Intent.Holder))
 		}
 	}
-	if d := review.Decision; !d.Granted && p.plan.known(attrApprovedBy) {
+	if d := review.Decision; !d.Granted && p.plan.approvalsKnown() {
 		p.resp.Diagnostics.AddAttributeWarning(path.Root(attrApprovedBy), "Approval needed: "+review.Summary, fmt.Sprintf(
-			"Apply will refuse: %s.%s\n\nHave the preview (%s) reviewed, then set approved_by. Approvals are accepted from: %s.",
-			d.Missing, reasons(review.ApprovalReasons), review.Digest, d.Who))
+			"Apply will refuse: %s.%s\n\n%s", d.Missing, reasons(review.ApprovalReasons), d.Next))
 	}
 }
 

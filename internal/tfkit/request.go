@@ -7,7 +7,6 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 
-	"github.com/applylens/terraform-provider-remediation/internal/approval"
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
 )
 
@@ -44,7 +43,9 @@ func (r *Resource) request(d document, timeout string) (req engine.Request, know
 	}
 	req.Incident = d.text(attrIncident)
 	req.ExpectedDigest = d.text(attrExpectedDigest)
-	req.Given = approval.Given{By: d.text(attrApprovedBy)}
+	if req.Given, err = d.given(); err != nil {
+		return req, false, err
+	}
 	req.Timeout, err = d.timeout(timeout)
 	return req, true, err
 }
@@ -154,5 +155,6 @@ func previewValue(t tftypes.Type, review engine.Review) (tftypes.Value, error) {
 	own["rollback_available"] = review.RollbackAvailable
 	own["target"] = review.Target
 	own["digest"] = review.Digest
+	own["approval_payload"] = review.Decision.Payload
 	return tfValue(t, own)
 }

@@ -33,7 +33,7 @@ const (
 
 // commonNames are the inputs that every playbook resource has.
 var commonNames = []string{
-	attrIncident, attrTriggers, attrRunIf, attrApprovedBy, attrOnDestroy, attrExpectedDigest, attrTimeouts,
+	attrIncident, attrTriggers, attrRunIf, attrApprovedBy, attrApprovals, attrOnDestroy, attrExpectedDigest, attrTimeouts,
 }
 
 // computed are the attributes that an execution gives values to.
@@ -69,6 +69,7 @@ func commonInputs(ctx context.Context) map[string]schema.Attribute {
 				"A change of it alone runs nothing.",
 			Validators: []validator.String{stringvalidator.LengthBetween(1, 255), noBlanksAround{}},
 		},
+		attrApprovals: approvalsAttribute(),
 		attrOnDestroy: schema.StringAttribute{
 			Optional: true, Computed: true, Default: stringdefault.StaticString(onDestroyKeep),
 			MarkdownDescription: "What destroying the resource does: `keep` (default) only forgets it, the journal keeps its history; " +
@@ -160,6 +161,8 @@ func previewAttributes(own map[string]schema.Attribute) map[string]schema.Attrib
 		"target":             Text("What is changed, as the journal names it. One execution at a time runs on it."),
 		"digest": Text("SHA-256 of the canonical JSON of the playbook, its inputs, triggers, commands and the facts above: " +
 			"what was reviewed is what runs."),
+		"approval_payload": Text("The exact text, one line without a line end, that an approver signs with `ssh-keygen -Y sign -n remediation`. " +
+			"It names the digest."),
 	}
 	maps.Copy(all, own)
 	return all

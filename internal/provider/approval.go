@@ -1,0 +1,273 @@
+package provider
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+	_ "time/tzdata" // freeze windows need time zones where the system has none
+
+	"github.com/hashicorp/terraform-plugin-framework-validators/float64validator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/applylens/terraform-provider-remediation/internal/approval"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+)
+
+// maxMinimum bounds how many people may be asked for.
+const maxMinimum = 10
+
+// signaturesRequired is the value of signatures that counts signed approvals only.
+const signaturesRequired = "required"
+
+type approvalBlock struct {
+	Approvers          []string            `tfsdk:"approvers"`
+	Enforce            types.String        `tfsdk:"enforce"`
+	Groups             map[string][]string `tfsdk:"groups"`
+	Aliases            map[string][]string `tfsdk:"aliases"`
+	Minimum            types.Int64         `tfsdk:"minimum"`
+	SeparationOfDuties types.Bool          `tfsdk:"separation_of_duties"`
+	Requester          types.String        `tfsdk:"requester"`
+	MaxAge             types.String        `tfsdk:"max_age"`
+	Signatures         types.String        `tfsdk:"signatures"`
+	AllowedSigners     types.String        `tfsdk:"allowed_signers"`
+	Rules              []ruleBlock         `tfsdk:"rules"`
+	Freeze             []freezeBlock       `tfsdk:"freeze"`
+}
+
+type ruleBlock struct {
+	Name        types.String  `tfsdk:"name"`
+	Playbooks   []string      `tfsdk:"playbooks"`
+	Risk        types.String  `tfsdk:"risk"`
+	Targets     []string      `tfsdk:"targets"`
+	MinCostUSD  types.Float64 `tfsdk:"min_cost_usd"`
+	MinAffected types.Int64   `tfsdk:"min_affected"`
+	Minimum     types.Int64   `tfsdk:"minimum"`
+	Approvers   []string      `tfsdk:"approvers"`
+}
+
+type freezeBlock struct {
+	Name       types.String `tfsdk:"name"`
+	Recurrence types.String `tfsdk:"recurrence"`
+	Duration   types.String `tfsdk:"duration"`
+	TimeZone   types.String `tfsdk:"time_zone"`
+	Start      types.String `tfsdk:"start"`
+	BreakGlass []string     `tfsdk:"break_glass"`
+}
+
+func approverList(description string) schema.ListAttribute {
+	return schema.ListAttribute{
+		Optional: true, ElementType: types.StringType, MarkdownDescription: description,
+		Validators: []validator.List{listvalidator.SizeAtLeast(1), listvalidator.UniqueValues()},
+	}
+}
+
+func namesByName(description string) schema.MapAttribute {
+	return schema.MapAttribute{Optional: true, ElementType: types.ListType{ElemType: types.StringType}, MarkdownDescription: description}
+}
+
+func minimumAttribute(description string) schema.Int64Attribute {
+	return schema.Int64Attribute{Optional: true, MarkdownDescription: description, Validators: []validator.Int64{int64validator.Between(1, maxMinimum)}}
+}
+
+func approvalSchema() schema.Attribute {
+	return schema.SingleNestedAttribute{
+		Optional: true, MarkdownDescription: "Who may approve. Without it anybody may, and `approved_by` is enough.",
+		Attributes: map[string]schema.Attribute{
+			"approvers": approverList("Patterns such as `*@example.com` that `approved_by` must match; `*` stands for any characters but `/`, case is " +
+				"ignored. `group:NAME` stands for the members of a group."),
+			"enforce": schema.StringAttribute{
+				Optional:            true,
+				MarkdownDescription: "`apply` (default): plan warns about a missing approval, apply refuses. `plan`: plan refuses already.",
+				Validators:          []validator.String{stringvalidator.OneOf(string(approval.EnforceApply), string(approval.EnforcePlan))},
+			},
+			"groups":  namesByName("Patterns of approvers by the name of a group."),
+			"aliases": namesByName("Other names of a person, such as a login at the forge, by the main one, so that one person is counted once."),
+			"minimum": minimumAttribute("How many different people must approve what needs an approval. Default 1."),
+			"separation_of_duties": schema.BoolAttribute{
+				Optional: true, MarkdownDescription: "`true`: who asked for the change can't approve it. Refused where it isn't known who did.",
+			},
+			"requester": optionalString("Who asked for the change. Default: what the environment says, `PULL_AUTHOR` (Atlantis), `GITHUB_ACTOR` (GitHub " +
+				"Actions), `GITLAB_USER_EMAIL` and `GITLAB_USER_LOGIN` (GitLab CI)."),
+			"max_age": optionalString("How long an approval holds, such as `24h`. It counts from an `approved_at` that the signature covers, else from the " +
+				"first plan that showed the change, or from an earlier `approved_at`."),
+			"signatures": schema.StringAttribute{
+				Optional:            true,
+				MarkdownDescription: "`required`: only signed approvals count. `optional` (default): signatures that are there must hold.",
+				Validators:          []validator.String{stringvalidator.OneOf(signaturesRequired, "optional")},
+			},
+			"allowed_signers": optionalString("Whose signatures are accepted, in the format of OpenSSH's `allowed_signers`, usually `file(\"allowed_signers\")`. " +
+				"Known options: `cert-authority`, `namespaces`, `valid-after`, `valid-before`, with times in UTC."),
+			"rules":  rulesSchema(),
+			"freeze": freezeSchema(),
+		},
+	}
+}
+
+func rulesSchema() schema.Attribute {
+	return schema.ListNestedAttribute{
+		Optional: true, MarkdownDescription: "What asks for more, or for an approval at all. A rule applies where all of its conditions that are set hold.",
+		NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
+			"name":      schema.StringAttribute{Required: true, MarkdownDescription: "For messages.", Validators: []validator.String{stringvalidator.LengthAtLeast(1)}},
+			"playbooks": approverList("Condition: one of these action types, such as `rerun_dbt`."),
+			"risk": schema.StringAttribute{Optional: true, MarkdownDescription: "Condition: at least this risk, `low`, `medium` or `high`.",
+				Validators: []validator.String{stringvalidator.OneOf(string(playbook.RiskLow), string(playbook.RiskMedium), string(playbook.RiskHigh))}},
+			"targets": approverList("Condition: `preview.target` matches one of these patterns; `*` stands for any characters."),
+			"min_cost_usd": schema.Float64Attribute{Optional: true, MarkdownDescription: "Condition: at least this estimated cost in US dollars.",
+				Validators: []validator.Float64{float64validator.AtLeast(0)}},
+			"min_affected": schema.Int64Attribute{Optional: true,
+				MarkdownDescription: "Condition: at least so many things are changed, such as dbt models; for other playbooks, what `preview.affected` lists.",
+				Validators:          []validator.Int64{int64validator.AtLeast(1)}},
+			"minimum":   minimumAttribute("How many different people must approve. Default 1."),
+			"approvers": approverList("Patterns of those who count for this rule. Default: all approvers."),
+		}},
+	}
+}
+
+func freezeSchema() schema.Attribute {
+	required := func(description string) schema.StringAttribute {
+		return schema.StringAttribute{Required: true, MarkdownDescription: description, Validators: []validator.String{stringvalidator.LengthAtLeast(1)}}
+	}
+	return schema.ListNestedAttribute{
+		Optional: true, MarkdownDescription: "Recurring windows within which nothing runs but with an approval that has `break_glass = true`.",
+		NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
+			"name":        required("For messages and the history."),
+			"recurrence":  required("When windows begin, as an RFC 5545 rule, daily or coarser, such as `FREQ=WEEKLY;BYDAY=FR;BYHOUR=16;BYMINUTE=0;BYSECOND=0`."),
+			"duration":    required("How long a window lasts, such as `64h`; at most 744h."),
+			"time_zone":   required("IANA time zone in which the rule is read, such as `Europe/Berlin`."),
+			"start":       optionalString("RFC 3339 time from which on windows recur. Default: 2024-01-01, midnight in the time zone."),
+			"break_glass": approverList("Patterns of who may break the window. Default: all approvers."),
+		}},
+	}
+}
+
+// policy turns the block into a policy. Time zones are loaded and the environment is read here: the policy itself does no I/O.
+func (b block) policy() (approval.Policy, error) {
+	a := b.Approval
+	if a == nil {
+		return approval.Policy{}, nil
+	}
+	p := approval.Policy{
+		Approvers: a.Approvers, Enforce: approval.Enforce(a.Enforce.ValueString()), Groups: a.Groups, Aliases: a.Aliases,
+		Minimum: int(a.Minimum.ValueInt64()), SeparationOfDuties: a.SeparationOfDuties.ValueBool(),
+		SignaturesRequired: a.Signatures.ValueString() == signaturesRequired,
+	}
+	if p.SeparationOfDuties {
+		p.Requesters = requesters(a.Requester.ValueString(), os.Getenv)
+	}
+	for _, r := range a.Rules {
+		p.Rules = append(p.Rules, approval.Rule{
+			Name: r.Name.ValueString(), Playbooks: r.Playbooks, Risk: r.Risk.ValueString(), Targets: r.Targets, MinCostUSD: r.MinCostUSD.ValueFloat64(),
+			MinCount: int(r.MinAffected.ValueInt64()), Minimum: int(r.Minimum.ValueInt64()), Approvers: r.Approvers,
+		})
+	}
+	var err error
+	if p.MaxAge, err = a.maxAge(); err != nil {
+		return approval.Policy{}, err
+	}
+	if p.Signers, err = a.signers(); err != nil {
+		return approval.Policy{}, err
+	}
+	for _, f := range a.Freeze {
+		window, err := f.window()
+		if err != nil {
+			return approval.Policy{}, problemAt("approval.freeze", "Invalid freeze window", fmt.Sprintf("Window %q: %s.", f.Name.ValueString(), err),
+				"Nothing has run. Correct the window.")
+		}
+		p.Freeze = append(p.Freeze, window)
+	}
+	return p, a.check(p)
+}
+
+func (a approvalBlock) maxAge() (time.Duration, error) {
+	if a.MaxAge.IsNull() {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(a.MaxAge.ValueString())
+	if err == nil && d <= 0 {
+		err = fmt.Errorf("%s is not more than nothing", d)
+	}
+	if err != nil {
+		return 0, problemAt("approval.max_age", "Invalid max_age", err.Error()+".", "Write it like 24h or 90m.")
+	}
+	return d, nil
+}
+
+func (a approvalBlock) signers() ([]approval.Signer, error) {
+	switch {
+	case !a.AllowedSigners.IsNull():
+	case a.Signatures.ValueString() == signaturesRequired:
+		return nil, problemAt("approval.allowed_signers", "There is nothing to check signatures against",
+			"signatures is \"required\" and allowed_signers is not set, so nobody could approve anything.", "Set allowed_signers, for example to file(\"allowed_signers\").")
+	default:
+		return nil, nil
+	}
+	signers, err := approval.ParseSigners(a.AllowedSigners.ValueString())
+	if err != nil {
+		return nil, problemAt("approval.allowed_signers", "Invalid allowed_signers", err.Error()+".",
+			"Each line is: principals, options, public key; for example: lead@example.com namespaces=\"remediation\" ssh-ed25519 AAAA...")
+	}
+	return signers, nil
+}
+
+func (f freezeBlock) window() (approval.Freeze, error) {
+	w := approval.Freeze{Name: f.Name.ValueString(), Recurrence: f.Recurrence.ValueString(), BreakGlass: f.BreakGlass}
+	zone, err := time.LoadLocation(f.TimeZone.ValueString())
+	if err != nil {
+		return w, err
+	}
+	if w.Length, err = time.ParseDuration(f.Duration.ValueString()); err != nil {
+		return w, err
+	}
+	if !f.Start.IsNull() {
+		if w.Start, err = time.Parse(time.RFC3339, f.Start.ValueString()); err != nil {
+			return w, err
+		}
+	}
+	return w.Parse(zone)
+}
+
+// check refuses a policy that nobody could meet or that reads otherwise than it is meant.
+func (a approvalBlock) check(p approval.Policy) error {
+	if err := p.CheckGroups(); err != nil {
+		return problemAt("approval.approvers", "Invalid approver pattern", err.Error()+".", "Write patterns such as *@example.com.")
+	}
+	for _, person := range slices.Sorted(maps.Keys(p.Aliases)) {
+		for _, name := range append([]string{person}, p.Aliases[person]...) {
+			if _, err := approval.Canonical(name); err != nil {
+				return problemAt("approval.aliases", "Invalid name in aliases", err.Error()+".", "Write mail addresses and logins.")
+			}
+		}
+	}
+	return nil
+}
+
+// requesters is who asked for the change: the configured name, else the names that the first CI system in sight gives.
+func requesters(configured string, getenv func(string) string) []string {
+	if configured != "" {
+		return []string{configured}
+	}
+	var variables []string
+	switch {
+	case getenv("PULL_AUTHOR") != "":
+		variables = []string{"PULL_AUTHOR"}
+	case getenv("GITHUB_ACTIONS") != "":
+		variables = []string{"GITHUB_ACTOR"}
+	case getenv("GITLAB_CI") != "":
+		variables = []string{"GITLAB_USER_EMAIL", "GITLAB_USER_LOGIN"}
+	}
+	var names []string
+	for _, variable := range variables {
+		if name := strings.TrimSpace(getenv(variable)); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
