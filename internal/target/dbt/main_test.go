@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// startAndDie starts a slow dbt run below dir and ends without waiting for it.
+// startAndDie starts a dbt run below dir, says its id and waits to be killed.
 func startAndDie(dir string) int {
 	c := New(Config{
 		Executable: os.Getenv("REMEDIATION_TEST_DBT"), ProjectDir: filepath.Join(dir, "shop"), WorkDir: filepath.Join(dir, "work"),
@@ -37,8 +37,9 @@ func startAndDie(dir string) int {
 		fmt.Println(err)
 		return 1
 	}
-	fmt.Print(run.ID())
-	return 0
+	fmt.Println(run.ID())
+	time.Sleep(time.Minute) // killed long before
+	return 1
 }
 
 // dbtPath finds the real dbt.

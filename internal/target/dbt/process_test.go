@@ -181,3 +181,17 @@ func TestFailedStartLeavesNothing(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestInterruptBySomebodyElse(t *testing.T) {
+	t.Parallel()
+	cfg, dir := standIn(t, `echo '{"info": {"name": "EndOfRunSummary"}, "data": {"keyboard_interrupt": true}}'`+"\nexit 2\n")
+	_, err := start(t, New(cfg, clock.System{}), dir, "run").Wait(t.Context())
+	wantProblem(t, err, ErrInterrupted, dir)
+}
+
+func TestSilentFailureShowsStderr(t *testing.T) {
+	t.Parallel()
+	cfg, dir := standIn(t, "echo 'No such option --bogus' >&2\nexit 2\n")
+	_, err := start(t, New(cfg, clock.System{}), dir, "run").Wait(t.Context())
+	wantProblem(t, err, ErrUnhandled, "No such option --bogus", dir)
+}

@@ -189,9 +189,22 @@ func (c *CLI) Attach(ctx context.Context, dir, id string) (*Run, error) {
 		return nil, c.unknown(dir, fmt.Sprintf("%s names %s, not %s", recordFile, r.ID(), id))
 	}
 	if !r.living() && !r.leftResult() {
-		return nil, c.unknown(dir, "dbt is gone and left neither a complete run_results.json nor the end of its log")
+		return nil, c.unknown(dir, r.gist())
 	}
 	return r, nil
+}
+
+// gist says why nothing can be told.
+func (r *Run) gist() string {
+	const nothing = "left neither a complete run_results.json nor the end of its log"
+	switch p := r.record.Process; {
+	case p.PID == 0:
+		return "this provider died while it was starting dbt"
+	case p.Liveness() == proc.Unknown:
+		return fmt.Sprintf("dbt, %s, can't be looked at from here and %s so far", p, nothing)
+	default:
+		return fmt.Sprintf("dbt, %s, is gone and %s", p, nothing)
+	}
 }
 
 func (c *CLI) unknown(dir, why string) error {

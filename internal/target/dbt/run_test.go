@@ -1,6 +1,7 @@
 package dbt
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"os"
@@ -190,12 +191,25 @@ func TestDBTOutlivesTheProvider(t *testing.T) {
 	cfg.Environment = map[string]string{"SHOP_DUCKDB": secret}
 	helper := exec.CommandContext(t.Context(), os.Args[0])
 	helper.Env = append(os.Environ(), helperVariable+"="+root, "REMEDIATION_TEST_DBT="+cfg.Executable)
-	id, err := helper.Output()
+	said, err := helper.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := startGroup(helper); err != nil {
+		t.Fatal(err)
+	}
+	id, err := bufio.NewReader(said).ReadString('\n')
 	if err != nil {
 		t.Fatalf("%v: %s", err, id)
 	}
+	if err := killGroup(helper.Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	if err := helper.Wait(); err == nil {
+		t.Fatal("the provider was not killed")
+	}
 	c := New(cfg, clock.System{})
-	run, err := c.Attach(t.Context(), filepath.Join(root, "run"), string(id))
+	run, err := c.Attach(t.Context(), filepath.Join(root, "run"), strings.TrimSpace(id))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -140,7 +140,7 @@ func (e ending) failure() error {
 		}
 		return nil
 	case e.run.done == nil && !e.summary.Finished && !e.known:
-		return c.unknown(e.run.dir, "dbt is gone and left neither a complete run_results.json nor the end of its log")
+		return c.unknown(e.run.dir, e.run.gist())
 	default:
 		return c.mask(e.explain())
 	}
