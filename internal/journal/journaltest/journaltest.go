@@ -106,8 +106,12 @@ func Verify(t *testing.T, s journal.Store) []journal.Entry {
 			return fmt.Errorf("the chain is broken at %d: sealed again %s after %s, stored %s after %s", e.Seq, sealed.Hash, sealed.Prev,
 				e.Hash, e.Prev)
 		}
-		if compact, err := json.Marshal(e.Body); err != nil || !bytes.Equal(compact, e.Body) {
-			return fmt.Errorf("entry %d: its body is not what was hashed (%v)", e.Seq, err)
+		compact, err := json.Marshal(e.Body)
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(compact, e.Body) {
+			return fmt.Errorf("entry %d: its body is not what was hashed", e.Seq)
 		}
 		seq, prev, all = e.Seq, e.Hash, append(all, e)
 		return nil
