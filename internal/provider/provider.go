@@ -79,7 +79,8 @@ func report(diags *diag.Diagnostics, err error) {
 	for _, name := range p.Path[1:] {
 		at = at.AtName(name)
 	}
-	diags.AddAttributeError(at, p.What, p.Detail())
+	// Terraform points at the block, not at an attribute within one of its objects.
+	diags.AddAttributeError(at, p.What, p.Detail()+"\n\nProvider setting: "+strings.Join(p.Path, "."))
 }
 
 func problemAt(where, what, why, next string) error {

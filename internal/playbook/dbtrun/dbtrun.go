@@ -107,10 +107,8 @@ func (a action) fullRefresh(listing dbt.Listing) []string {
 		return []string{fmt.Sprintf("full_refresh rebuilds %s from scratch", models(len(listing.Models)))}
 	}
 	var reasons []string
-	for _, m := range listing.Models {
-		if m.FullRefresh != nil && *m.FullRefresh {
-			reasons = append(reasons, fmt.Sprintf("%s is configured for a full refresh in the dbt project", m.Name))
-		}
+	for _, name := range listing.AlwaysFullRefresh() {
+		reasons = append(reasons, fmt.Sprintf("%s is configured for a full refresh in the dbt project", name))
 	}
 	return reasons
 }

@@ -88,7 +88,7 @@ func (e ending) explain() *problem.Problem {
 		return &problem.Problem{
 			What: "The dbt run was interrupted",
 			Why:  "dbt got an interrupt that this provider did not send.",
-			Next: "Find out who stopped it, and apply again." + e.logs(),
+			Next: "Find out who stopped it, and apply again.",
 			Err:  ErrInterrupted,
 		}
 	case len(failed) > 0:
@@ -122,7 +122,7 @@ func (e ending) modelsFailed(failed []NodeResult) *problem.Problem {
 	return &problem.Problem{
 		What: fmt.Sprintf("%d of %d dbt models failed", len(failed), len(e.results.Results)),
 		Why:  clip(strings.Join(whys, "\n")),
-		Next: next + e.logs(),
+		Next: next,
 		Err:  errors.Join(errs...),
 	}
 }
@@ -143,7 +143,7 @@ func (e ending) stopped() *problem.Problem {
 	if !ok {
 		r = rule{
 			sentinel: ErrUnhandled, what: "dbt stopped with an error",
-			next: "Run the command by hand to see more." + e.logs(),
+			next: "Run the command by hand to see more.",
 		}
 	}
 	what := r.what
@@ -156,14 +156,6 @@ func (e ending) stopped() *problem.Problem {
 		What: what, Why: strings.TrimSpace(text), Next: r.next, Path: r.path,
 		Err: errors.Join(r.sentinel, ErrUnhandled),
 	}
-}
-
-// logs says where the log is, as a sentence with a leading blank; nothing of a scratch folder, which goes.
-func (e ending) logs() string {
-	if e.run.scratch {
-		return ""
-	}
-	return " Logs: " + filepath.Join(e.run.dir, logFile) + "."
 }
 
 // Where dbt names the file and the line of an error.

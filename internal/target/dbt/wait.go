@@ -171,7 +171,7 @@ func (e ending) abandoned() error {
 	p := &problem.Problem{
 		What: "The dbt run was stopped",
 		Why:  fmt.Sprintf("%v; %d models were done by then.", e.ctxErr, done),
-		Next: "Apply again to run it anew." + e.logs(),
+		Next: "Apply again to run it anew.",
 		Err:  errors.Join(ErrCancelled, e.ctxErr),
 	}
 	if e.ioErr != nil {
@@ -179,7 +179,7 @@ func (e ending) abandoned() error {
 	}
 	if errors.Is(e.ctxErr, context.DeadlineExceeded) {
 		p.What = "The dbt run did not end in time"
-		p.Next = "Check the warehouse; run fewer models at once or with more threads, or raise timeouts." + e.logs()
+		p.Next = "Check the warehouse; run fewer models at once or with more threads, or raise timeouts."
 		p.Err = errors.Join(p.Err, ErrTimeout)
 	}
 	return e.run.cli.mask(p)
