@@ -1,0 +1,100 @@
+package dbtrun_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// slowModel is a query that keeps DuckDB busy for some seconds.
+const slowModel = "{{ config(materialized='table') }}\n" +
+	"select count(*) as n, sum(hash(a.range + b.range)) as h from range(60000) a, range(20000) b\n"
+
+// begin starts an apply in the background, as a process group of its own, and returns when dbt runs the slow model.
+func (r rig) begin(t *testing.T) (*exec.Cmd, *strings.Builder) {
+	t.Helper()
+	cmd := r.Command(t.Context(), "apply", "-auto-approve", "-no-color")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	out := &strings.Builder{}
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	const patience, pause = 300, 100 * time.Millisecond
+	for range patience {
+		running, err := filepath.Glob(filepath.Join(r.Dir, ".remediation/executions/*/target/run/*/*/triage_results.sql"))
+		if err == nil && len(running) > 0 {
+			return cmd, out
+		}
+		time.Sleep(pause)
+	}
+	t.Fatal("dbt did not begin")
+	return nil, nil
+}
+
+// started counts the dbt processes that were ever started for executions.
+func (r rig) started(t *testing.T) int {
+	t.Helper()
+	records, err := filepath.Glob(filepath.Join(r.Dir, ".remediation", "executions", "*", "process.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(records)
+}
+
+// TestAccKilledApplyIsAdopted kills Terraform and the provider while dbt runs. The next apply waits for that dbt.
+func TestAccKilledApplyIsAdopted(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.project.Write("models/triage_results.sql", slowModel)
+	r.Write("main.tf", config("", ""))
+	cmd, _ := r.begin(t)
+	// Terraform and the provider go; dbt has a process group of its own.
+	if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if cmd.Wait() == nil {
+		t.Fatal("the apply was not killed")
+	}
+	if out := r.Must("plan", "-no-color"); !strings.Contains(flat(out), "is still open") {
+		t.Errorf("the plan does not tell of the open execution:\n%s", out)
+	}
+	r.Must("apply", "-auto-approve", "-no-color")
+	if n := r.started(t); n != 1 {
+		t.Errorf("dbt was started %d times", n)
+	}
+	if status, history := r.status(t); status != "success" || len(history) != 1 {
+		t.Errorf("status %q, %d executions", status, len(history))
+	}
+	r.empty(t)
+}
+
+// TestAccInterruptStopsDBT interrupts Terraform as Ctrl-C does.
+func TestAccInterruptStopsDBT(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.project.Write("models/triage_results.sql", slowModel)
+	r.Write("main.tf", config("", ""))
+	cmd, out := r.begin(t)
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if cmd.Wait() == nil {
+		t.Fatal("the interrupted apply succeeded")
+	}
+	if status, history := r.status(t); status != "cancelled" || len(history) != 1 {
+		t.Errorf("status %q, %d executions\n%s", status, len(history), out.String())
+	}
+	if !strings.Contains(flat(out.String()), "was cancelled") {
+		t.Errorf("the message:\n%s", out.String())
+	}
+	r.project.Repair()
+	r.Must("apply", "-auto-approve", "-no-color")
+	if status, history := r.status(t); status != "success" || len(history) != 2 {
+		t.Errorf("after the interrupt: status %q, %d executions", status, len(history))
+	}
+}
