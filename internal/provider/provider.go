@@ -17,8 +17,11 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/datasources/playbooks"
 	"github.com/applylens/terraform-provider-remediation/internal/datasources/preview"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/resources/canarysplit"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/dbtdeps"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/dbtrun"
+	"github.com/applylens/terraform-provider-remediation/internal/resources/plannerdeploy"
+	"github.com/applylens/terraform-provider-remediation/internal/resources/plannerrollback"
 	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
 )
 
@@ -41,7 +44,10 @@ func (p *remediation) Schema(_ context.Context, _ provider.SchemaRequest, resp *
 
 // Resources implements provider.Provider.
 func (p *remediation) Resources(context.Context) []func() resource.Resource {
-	return []func() resource.Resource{dbtrun.New(), dbtdeps.New()}
+	return []func() resource.Resource{
+		dbtrun.New(), dbtdeps.New(),
+		canarysplit.New(), plannerrollback.New(), plannerdeploy.New(),
+	}
 }
 
 // DataSources implements provider.Provider.

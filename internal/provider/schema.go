@@ -14,11 +14,13 @@ const maxHistory = 500
 
 // block is the provider block.
 type block struct {
-	DBT          *dbtBlock       `tfsdk:"dbt"`
-	Journal      *journalBlock   `tfsdk:"journal"`
-	Approval     *approvalBlock  `tfsdk:"approval"`
-	Estimates    *estimatesBlock `tfsdk:"estimates"`
-	HistoryLimit types.Int64     `tfsdk:"history_limit"`
+	DBT          *dbtBlock        `tfsdk:"dbt"`
+	Planner      *plannerBlock    `tfsdk:"planner"`
+	Prometheus   *prometheusBlock `tfsdk:"prometheus"`
+	Journal      *journalBlock    `tfsdk:"journal"`
+	Approval     *approvalBlock   `tfsdk:"approval"`
+	Estimates    *estimatesBlock  `tfsdk:"estimates"`
+	HistoryLimit types.Int64      `tfsdk:"history_limit"`
 }
 
 type dbtBlock struct {
@@ -64,6 +66,8 @@ func blockSchema() schema.Schema {
 					},
 				},
 			},
+			"planner":    plannerSchema(),
+			"prometheus": prometheusSchema(),
 			"journal": schema.SingleNestedAttribute{
 				Optional: true, MarkdownDescription: "Where dry runs and executions are recorded.",
 				Attributes: map[string]schema.Attribute{

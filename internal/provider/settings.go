@@ -13,6 +13,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
+	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
 )
 
 // Defaults of the provider block.
@@ -25,6 +26,8 @@ const (
 type settings struct {
 	dbt          dbt.Config
 	journalPath  string
+	planner      planner.Planner
+	prometheus   prometheusSettings
 	policy       approval.Policy
 	estimates    playbook.Estimates
 	historyLimit int
@@ -43,6 +46,12 @@ func (b block) settings(_ context.Context) (settings, error) {
 		return settings{}, err
 	}
 	if s.policy, err = b.policy(); err != nil {
+		return settings{}, err
+	}
+	if s.planner, err = b.planner(); err != nil {
+		return settings{}, err
+	}
+	if s.prometheus, err = b.prometheus(); err != nil {
 		return settings{}, err
 	}
 	s.dbt = b.dbtConfig(s.dir())

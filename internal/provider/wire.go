@@ -8,8 +8,11 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 	"github.com/applylens/terraform-provider-remediation/internal/journal/sqlite"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook/canarysplit"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/dbtdeps"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/dbtrun"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook/plannerdeploy"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook/plannerrollback"
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
 	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
 )
@@ -22,11 +25,15 @@ func wire(s settings) *engine.Engine {
 		Catalogue: playbook.NewCatalogue(
 			dbtrun.New(cli, s.estimates),
 			dbtdeps.New(cli),
+			canarysplit.New(s.planner, clk),
+			plannerrollback.New(s.planner, clk),
+			plannerdeploy.New(s.planner, clk),
 		),
 		Journal: func(ctx context.Context) (journal.Store, error) {
 			return sqlite.Open(ctx, s.journalPath, clk)
 		},
-		Policy: s.policy, Clock: clk, Dir: s.dir(), HistoryLimit: s.historyLimit,
+		Metrics: newMetrics(s.prometheus, clk),
+		Policy:  s.policy, Clock: clk, Dir: s.dir(), HistoryLimit: s.historyLimit,
 		Self: proc.Self(), Terraform: proc.Parent(),
 	})
 }

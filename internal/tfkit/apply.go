@@ -51,7 +51,7 @@ func (r *Resource) tryApply(ctx context.Context, a applying) error {
 		return err
 	}
 	if !r.changed(plan, prior, a.prior.IsNull()) {
-		plan.keep(prior, computed...)
+		plan.keep(prior, r.computed()...)
 		a.state.Raw = plan.raw()
 		return nil
 	}

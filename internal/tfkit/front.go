@@ -28,6 +28,8 @@ type Front struct {
 	Description string
 	// Inputs are the playbook's own inputs: their names are the JSON names of the playbook's parameters.
 	Inputs map[string]schema.Attribute
+	// Watched tells that what the playbook brings about is looked at again at each refresh; see playbook.Observer.
+	Watched bool
 	// Preview are the playbook's own attributes of preview: their names are the JSON names of its facts.
 	Preview map[string]schema.Attribute
 }

@@ -136,6 +136,7 @@ func (d document) coming(req engine.Request) (tftypes.Value, error) {
 
 // setRecord puts what came of an execution into d: all computed attributes but the preview and the history.
 func (d document) setRecord(rec journal.Record) error {
+	d.holds()
 	var rollback map[string]any
 	if rec.Rollback != nil {
 		rollback = map[string]any{"action_type": rec.Rollback.Type, "params": compact(rec.Rollback.Params)}

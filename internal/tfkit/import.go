@@ -41,6 +41,9 @@ func (r *Resource) imported(ctx context.Context, id string, typ tftypes.Type) (t
 		attrIncident: optional(rec.Subject.Incident), attrTriggers: rec.Intent.Triggers, attrApprovedBy: optional(rec.Intent.ApprovedBy),
 		attrOnDestroy: onDestroyKeep, attrExecutions: len(all),
 	}
+	if r.front.Watched {
+		values[attrOnDrift] = onDriftReport
+	}
 	for name := range r.front.Inputs {
 		values[name] = params[name]
 	}

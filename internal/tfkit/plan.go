@@ -50,7 +50,8 @@ type planning struct {
 func (p *planning) run(ctx context.Context) error {
 	r := p.resource
 	if !r.changed(p.plan, p.prior, p.create) {
-		p.plan.keep(p.prior, computed...)
+		p.plan.keep(p.prior, r.computed()...)
+		p.warnOfDrift()
 		return nil
 	}
 	req, known, err := r.request(p.plan, p.operation())
@@ -63,7 +64,7 @@ func (p *planning) run(ctx context.Context) error {
 	case wish == no:
 		return p.skip(ctx, req, ready)
 	case !ready:
-		p.plan.forget(computed...)
+		p.plan.forget(r.computed()...)
 		return nil
 	default:
 		return p.preview(ctx, req, wish)
@@ -106,6 +107,7 @@ func skip(d, prior document) error {
 			return err
 		}
 	}
+	d.holds()
 	if prior.null(attrHistory) {
 		d.setHistory(nil, 0)
 		return d.set(attrExecutions, 0)
@@ -125,6 +127,7 @@ func (p *planning) preview(ctx context.Context, req engine.Request, wish wanted)
 		return err
 	}
 	p.plan.forget(attrID, attrStatus, attrResult, attrRollback)
+	p.plan.holds()
 	if wish == maybe {
 		p.plan.forget(attrHistory, attrExecutions)
 		return nil

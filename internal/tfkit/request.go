@@ -46,6 +46,9 @@ func (r *Resource) request(d document, timeout string) (req engine.Request, know
 	if req.Given, err = d.given(); err != nil {
 		return req, false, err
 	}
+	if req.Guardrails, err = r.guardrails(d); err != nil {
+		return req, false, err
+	}
 	req.Timeout, err = d.timeout(timeout)
 	return req, true, err
 }
@@ -90,7 +93,7 @@ func (d document) runIf() wanted {
 // execution that was skipped. Policy (approvals, timeouts, on_destroy) is no part of it. A value that is unknown counts as
 // changed.
 func (r *Resource) changed(wish, prior document, create bool) bool {
-	if create || (prior.text(attrStatus) == statusSkipped && wish.runIf() != no) || !wish.same(prior, attrTriggers) {
+	if create || (prior.text(attrStatus) == statusSkipped && wish.runIf() != no) || !wish.same(prior, attrTriggers) || r.reconciles(wish, prior) {
 		return true
 	}
 	for name := range r.front.Inputs {

@@ -40,6 +40,7 @@ func (r *Resource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *r
 	attributes := maps.Clone(r.front.Inputs)
 	maps.Copy(attributes, commonInputs(ctx))
 	maps.Copy(attributes, computedAttributes(r.front))
+	maps.Copy(attributes, r.driftAttributes())
 	resp.Schema = schema.Schema{Attributes: attributes, MarkdownDescription: r.description()}
 }
 
@@ -77,6 +78,9 @@ func (r *Resource) ValidateConfig(_ context.Context, req resource.ValidateConfig
 			fmt.Sprintf("on_destroy = \"rollback\" needs an action that takes the execution back. For this playbook: %s.\n\n"+
 				"Use \"keep\", which only forgets the resource.", r.front.Entry.Undo))
 	}
+	if err := r.checkGuardrails(config); err != nil {
+		addError(&resp.Diagnostics, err, "Invalid guardrails", r.has)
+	}
 	if params, known, err := r.params(config); err != nil {
 		addError(&resp.Diagnostics, err, "Unable to read the inputs", r.has)
 	} else if known {
@@ -86,11 +90,8 @@ func (r *Resource) ValidateConfig(_ context.Context, req resource.ValidateConfig
 	}
 }
 
-// Read implements resource.Resource. What was executed stays executed: nothing that it left behind can take it out of state.
-func (r *Resource) Read(context.Context, resource.ReadRequest, *resource.ReadResponse) {}
-
 // has tells whether the resource has an attribute of that name.
 func (r *Resource) has(name string) bool {
 	_, own := r.front.Inputs[name]
-	return own || slices.Contains(commonNames, name)
+	return own || slices.Contains(commonNames, name) || (r.front.Watched && name == attrOnDrift)
 }

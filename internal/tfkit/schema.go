@@ -22,6 +22,7 @@ const (
 	attrOnDestroy      = "on_destroy"
 	attrExpectedDigest = "expected_digest"
 	attrTimeouts       = "timeouts"
+	attrGuardrails     = "guardrails"
 	attrDryRun         = "dry_run"
 	attrPreview        = "preview"
 	attrStatus         = "status"
@@ -33,7 +34,7 @@ const (
 
 // commonNames are the inputs that every playbook resource has.
 var commonNames = []string{
-	attrIncident, attrTriggers, attrRunIf, attrApprovedBy, attrApprovals, attrOnDestroy, attrExpectedDigest, attrTimeouts,
+	attrIncident, attrTriggers, attrRunIf, attrApprovedBy, attrApprovals, attrOnDestroy, attrExpectedDigest, attrTimeouts, attrGuardrails,
 }
 
 // computed are the attributes that an execution gives values to.
@@ -87,6 +88,7 @@ func commonInputs(ctx context.Context) map[string]schema.Attribute {
 			UpdateDescription: "How long an execution in place may take. Default as for `create`.",
 			DeleteDescription: "How long an undo by `on_destroy = \"rollback\"` may take. Default as for `create`.",
 		}),
+		attrGuardrails: guardrails(),
 	}
 }
 

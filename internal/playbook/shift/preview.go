@@ -124,10 +124,12 @@ func (w Wish) counterpart(split planner.Split) (string, error) {
 	if err := split.Check(stable); err != nil {
 		return "", err
 	}
-	if !split.Deployed(stable) {
-		return "", &problem.Problem{
-			What: fmt.Sprintf("Version %s is gone", stable), Why: "It is known to the planner, but not deployed, and can't take the traffic.",
-			Next: "Deploy it first (remediation_planner_deploy).", Err: planner.ErrNotDeployed,
+	if err := split.CheckUp(stable); err != nil {
+		return "", err
+	}
+	if w.Target > 0 && !w.Deploy && !split.Latent {
+		if err := split.CheckUp(w.Version); err != nil {
+			return "", err
 		}
 	}
 	for _, v := range others(split, w.Version) {
@@ -209,7 +211,16 @@ func (a action) mode(f Facts) string {
 		shares[i] = planner.Percent(step.Percent)
 	}
 	return fmt.Sprintf("Gradual: %s %%, each watched for %s", strings.Join(shares, ", "),
-		a.wish.Pace.interval(len(f.Schedule)).Round(time.Second))
+		plainDuration(a.wish.Pace.interval(len(f.Schedule))))
+}
+
+// plainDuration writes "2m" where Go writes "2m0s".
+func plainDuration(d time.Duration) string {
+	text := d.Round(time.Second).String()
+	if strings.HasSuffix(text, "m0s") {
+		return strings.TrimSuffix(text, "0s")
+	}
+	return text
 }
 
 // Observe implements playbook.Observer.

@@ -146,10 +146,9 @@ func (s Split) Validate(shares map[string]float64) error {
 		if math.IsNaN(share) || share < 0 || share > Whole {
 			return badShares(fmt.Sprintf("The share of %s is %s %%.", version, Percent(share)))
 		}
-		if share > 0 && !s.Latent && !s.Deployed(version) {
-			return &problem.Problem{
-				What: fmt.Sprintf("Version %s is not deployed", version), Why: "It is known to the planner, but down, and can't take traffic.",
-				Next: "Deploy it first (remediation_planner_deploy).", Err: ErrNotDeployed,
+		if share > 0 && !s.Latent {
+			if err := s.CheckUp(version); err != nil {
+				return err
 			}
 		}
 		if !s.CanSet(share) {
@@ -162,6 +161,17 @@ func (s Split) Validate(shares map[string]float64) error {
 		return badShares(fmt.Sprintf("The shares sum to %s %%, not to 100 %%.", Percent(sum)))
 	}
 	return nil
+}
+
+// CheckUp returns a problem with ErrNotDeployed where the version is down.
+func (s Split) CheckUp(version string) error {
+	if s.Deployed(version) {
+		return nil
+	}
+	return &problem.Problem{
+		What: fmt.Sprintf("Version %s is not deployed", version), Why: "It is known to the planner, but down, and can't take traffic.",
+		Next: "Deploy it first (remediation_planner_deploy).", Err: ErrNotDeployed,
+	}
 }
 
 // CanSet tells whether the planner's resolution allows the share.

@@ -1,0 +1,92 @@
+package provider
+
+import (
+	"context"
+	"errors"
+	"net/url"
+
+	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/applylens/terraform-provider-remediation/internal/clock"
+	"github.com/applylens/terraform-provider-remediation/internal/guard"
+	"github.com/applylens/terraform-provider-remediation/internal/target/prometheus"
+	"github.com/applylens/terraform-provider-remediation/internal/target/webmetric"
+)
+
+type prometheusBlock struct {
+	URL   types.String `tfsdk:"url"`
+	Token types.String `tfsdk:"token"`
+}
+
+func prometheusSchema() schema.SingleNestedAttribute {
+	return schema.SingleNestedAttribute{
+		Optional: true, MarkdownDescription: "Prometheus, or what speaks its query API, for guardrails.",
+		Attributes: map[string]schema.Attribute{
+			"url":   optionalString("Address, such as `http://prometheus:9090`. Environment: `PROMETHEUS_URL`."),
+			"token": secret("Bearer token. Environment: `PROMETHEUS_TOKEN`."),
+		},
+	}
+}
+
+// secret is an optional sensitive string.
+func secret(description string) schema.StringAttribute {
+	s := optionalString(description)
+	s.Sensitive = true
+	return s
+}
+
+// prometheusSettings are those of the Prometheus; an empty url means none.
+type prometheusSettings struct{ url, token string }
+
+func (b block) prometheus() (prometheusSettings, error) {
+	var p prometheusBlock
+	if b.Prometheus != nil {
+		p = *b.Prometheus
+	}
+	s := prometheusSettings{url: first(p.URL, "PROMETHEUS_URL", ""), token: first(p.Token, "PROMETHEUS_TOKEN", "")}
+	if s.url == "" {
+		if b.Prometheus != nil {
+			return s, problemAt("prometheus.url", "Prometheus has no address", "prometheus is configured without url, and PROMETHEUS_URL is not set.",
+				"Set prometheus.url.")
+		}
+		return s, nil
+	}
+	return s, checkURL("prometheus.url", s.url)
+}
+
+// checkURL demands an address of a web server.
+func checkURL(where, address string) error {
+	if u, err := url.Parse(address); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		return problemAt(where, "Not an address of a web server", "The value is no http or https address.", "Write it like https://host:port.")
+	}
+	return nil
+}
+
+// metrics reads what guardrails watch.
+type metrics struct {
+	prometheus *prometheus.Client
+	web        *webmetric.Client
+}
+
+func newMetrics(s prometheusSettings, clk clock.Clock) metrics {
+	m := metrics{web: webmetric.New(clk)}
+	if s.url != "" {
+		m.prometheus = prometheus.New(s.url, s.token)
+	}
+	return m
+}
+
+// Read implements guard.Reader.
+func (m metrics) Read(ctx context.Context, q guard.Query) (float64, error) {
+	switch {
+	case q.Prometheus != "" && m.prometheus == nil:
+		return 0, errors.New("no Prometheus is configured (the provider's prometheus.url)")
+	case q.Prometheus != "":
+		return m.prometheus.Query(ctx, q.Prometheus)
+	case q.HTTP != nil:
+		return m.web.Read(ctx, q.HTTP.URL, q.HTTP.Pointer)
+	default:
+		return 0, errors.New("no source for this metric is configured")
+	}
+}

@@ -1,0 +1,52 @@
+// Package canarysplit is the resource remediation_canary_split: a front of the playbook adjust_canary_split.
+package canarysplit
+
+import (
+	"github.com/hashicorp/terraform-plugin-framework-validators/float64validator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/int64default"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringdefault"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+
+	"github.com/applylens/terraform-provider-remediation/internal/playbook/canarysplit"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook/shift"
+	"github.com/applylens/terraform-provider-remediation/internal/resources/shiftpreview"
+	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
+	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
+)
+
+// New returns the resource's constructor.
+func New() func() resource.Resource {
+	return tfkit.NewResource(tfkit.Front{
+		Name: "canary_split", Entry: canarysplit.Entry(), Check: canarysplit.Check, Preview: shiftpreview.Attributes(), Watched: true,
+		Description: "Moves a canary's share of the traffic. The plan shows both shares before and after and every step; `guardrails` watch " +
+			"the steps and can take the share back. Later refreshes look at the share again.",
+		Inputs: map[string]schema.Attribute{
+			"version": schema.StringAttribute{
+				Required: true, MarkdownDescription: "The canary, by the name that the planner knows it by.",
+				Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
+			},
+			"target_percent": schema.Float64Attribute{
+				Required: true, MarkdownDescription: "Its share of the traffic, 0 to 100.",
+				Validators: []validator.Float64{float64validator.Between(0, planner.Whole)},
+			},
+			"gradual": schema.BoolAttribute{
+				Optional: true, Computed: true, Default: booldefault.StaticBool(true),
+				MarkdownDescription: "In steps rather than at once. Default `true`.",
+			},
+			"gradual_duration": schema.StringAttribute{
+				Optional: true, Computed: true, Default: stringdefault.StaticString(canarysplit.DefaultDuration),
+				MarkdownDescription: "How long a gradual change takes, its last step's watch included. Default `" + canarysplit.DefaultDuration + "`.",
+			},
+			"steps": schema.Int64Attribute{
+				Optional: true, Computed: true, Default: int64default.StaticInt64(shift.DefaultSteps),
+				MarkdownDescription: "In how many steps. Default 5. Steps that would change nothing are left out.",
+				Validators:          []validator.Int64{int64validator.Between(1, shift.MaxSteps)},
+			},
+		},
+	})
+}

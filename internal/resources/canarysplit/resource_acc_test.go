@@ -1,0 +1,383 @@
+package canarysplit_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/acctest"
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/prometheustest"
+)
+
+const (
+	address = "remediation_canary_split.canary"
+	canary  = "v1.2.3-canary"
+)
+
+type rig struct {
+	*acctest.Workspace
+	file string
+}
+
+func newRig(t *testing.T) rig {
+	t.Helper()
+	r := rig{Workspace: acctest.NewWorkspace(t)}
+	r.file = filepath.Join(r.Dir, "planner.json")
+	r.split(10)
+	return r
+}
+
+// split writes the planner file as another client would.
+func (r rig) split(percent float64) {
+	r.Write("planner.json", fmt.Sprintf(`{"revision": 1, "stable": "v1.2.2", "versions": {"v1.2.2": {"percent": %g}, %q: {"percent": %g}, "v1.1.0": {"percent": 0, "down": true}}}`,
+		100-percent, canary, percent))
+}
+
+// share reads the canary's share as a router would.
+func (r rig) share(t *testing.T) float64 {
+	t.Helper()
+	text, err := os.ReadFile(r.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d struct {
+		Versions map[string]struct{ Percent float64 }
+	}
+	if err := json.Unmarshal(text, &d); err != nil {
+		t.Fatal(err)
+	}
+	return d.Versions[canary].Percent
+}
+
+// config is a configuration of a shift to target percent; more is put into the resource, and provider into the provider's block.
+func config(target float64, more, provider string) string {
+	return fmt.Sprintf(`terraform {
+  required_providers {
+    remediation = { source = "applylens/remediation" }
+  }
+}
+
+provider "remediation" {
+  planner = { file = { path = "planner.json" } }
+  %s
+}
+
+resource "remediation_canary_split" "canary" {
+  incident_id    = "INC-7"
+  version        = %q
+  target_percent = %g
+  %s
+}
+`, provider, canary, target, more)
+}
+
+const (
+	approved = `approved_by = "lead@example.com"`
+	atOnce   = approved + "\n  gradual = false"
+)
+
+func flat(out string) string { return regexp.MustCompile(`\s*\n(│ )?\s*`).ReplaceAllString(out, " ") }
+
+func (r rig) preview(t *testing.T) map[string]any {
+	t.Helper()
+	p, ok := r.Attributes(address)["preview"].(map[string]any)
+	if !ok {
+		t.Fatal("no preview")
+	}
+	return p
+}
+
+func (r rig) empty(t *testing.T) {
+	t.Helper()
+	if out, code := r.Run("plan", "-no-color", "-detailed-exitcode"); code != 0 {
+		t.Errorf("the second plan is not empty (exit code %d):\n%s", code, out)
+	}
+}
+
+func (r rig) detail(name string) string {
+	result, _ := r.Attributes(address)["result"].(map[string]any)
+	details, _ := result["details"].(map[string]any)
+	return fmt.Sprint(details[name])
+}
+
+// TestAccSpecifiedExample holds what a reviewer reads of the documented example.
+func TestAccSpecifiedExample(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.Write("main.tf", config(25, "", ""))
+	out := r.Must("plan", "-no-color")
+	out = regexp.MustCompile(`sha256:[0-9a-f]{64}`).ReplaceAllString(strings.ReplaceAll(out, r.Dir, "WORK"), "sha256:...")
+	acctest.Golden(t, "first_run.txt", out)
+	refusal := r.MustFail("apply", "-auto-approve", "-no-color")
+	for _, want := range []string{"adjust_canary_split needs an approval", "goes up from 10 to 25 %", "Nothing has run"} {
+		if !strings.Contains(flat(refusal), want) {
+			t.Errorf("the refusal lacks %q:\n%s", want, refusal)
+		}
+	}
+	if got := r.share(t); got != 10 {
+		t.Errorf("the canary has %g %%", got)
+	}
+}
+
+func TestAccUpDownAndBack(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.Write("main.tf", config(25, approved+"\n  gradual_duration = \"3s\"\n  steps = 3\n  on_destroy = \"rollback\"", ""))
+	r.Must("apply", "-auto-approve", "-no-color")
+	p := r.preview(t)
+	for name, want := range map[string]any{
+		"current_percent": 10.0, "target_percent": 25.0, "stable_percent_before": 90.0, "stable_percent_after": 75.0, "approval_required": true,
+		"rollback_available": true,
+	} {
+		if p[name] != want {
+			t.Errorf("preview.%s is %v, want %v", name, p[name], want)
+		}
+	}
+	if r.share(t) != 25 || r.detail("step") != "3" {
+		t.Errorf("the canary has %g %%, step %s", r.share(t), r.detail("step"))
+	}
+	r.empty(t)
+	r.Write("main.tf", config(5, "gradual = false", ""))
+	r.Must("apply", "-auto-approve", "-no-color") // less traffic needs no approval
+	if r.share(t) != 5 {
+		t.Errorf("the canary has %g %%", r.share(t))
+	}
+	r.Write("main.tf", config(5, atOnce+"\n  on_destroy = \"rollback\"", ""))
+	r.Must("apply", "-auto-approve", "-no-color")
+	r.Must("destroy", "-auto-approve", "-no-color")
+	if r.share(t) != 25 {
+		t.Errorf("after the rollback the canary has %g %%", r.share(t))
+	}
+}
+
+func TestAccAlreadyThere(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.split(25)
+	before, err := os.ReadFile(r.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Write("main.tf", config(25, "", ""))
+	r.Must("apply", "-auto-approve", "-no-color") // nothing moves, so nobody has to approve
+	after, err := os.ReadFile(r.file)
+	if err != nil || string(before) != string(after) {
+		t.Errorf("the file changed to %s, %v", after, err)
+	}
+	if p := r.preview(t); p["approval_required"] != false || !strings.Contains(fmt.Sprint(p["changes"]), "Nothing to do") {
+		t.Errorf("preview %v", p)
+	}
+	r.empty(t)
+}
+
+func TestAccSplitMovedAfterReview(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.Write("main.tf", config(25, atOnce, ""))
+	r.Must("plan", "-no-color", "-out=reviewed.tfplan")
+	r.split(15)
+	out := r.MustFail("apply", "-no-color", "reviewed.tfplan")
+	for _, want := range []string{"changed since it was reviewed", "current_percent: was 10, now 15", "Nothing has run"} {
+		if !strings.Contains(flat(out), want) {
+			t.Errorf("the refusal lacks %q:\n%s", want, out)
+		}
+	}
+	if strings.Contains(out, "bug in the provider") || r.share(t) != 15 {
+		t.Errorf("the canary has %g %%:\n%s", r.share(t), out)
+	}
+}
+
+func TestAccDriftIsReportedOrReconciled(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.Write("main.tf", config(25, atOnce, ""))
+	r.Must("apply", "-auto-approve", "-no-color")
+	r.split(40)
+	out, code := r.Run("plan", "-no-color", "-detailed-exitcode")
+	if code != 0 || !strings.Contains(flat(out), canary+" has 40 % of the traffic, and was set to 25 %") {
+		t.Errorf("exit code %d:\n%s", code, out)
+	}
+	r.Write("main.tf", config(25, atOnce+"\n  on_drift = \"reconcile\"", ""))
+	r.Must("apply", "-auto-approve", "-no-color")
+	if r.share(t) != 25 || r.Attributes(address)["drift"] != nil {
+		t.Errorf("the canary has %g %%, drift %v", r.share(t), r.Attributes(address)["drift"])
+	}
+	r.empty(t)
+	if err := os.Remove(r.file); err != nil {
+		t.Fatal(err)
+	}
+	if out := r.Must("plan", "-no-color"); !strings.Contains(flat(out), "unable to see whether it still holds") {
+		t.Errorf("a planner that can't be read:\n%s", out)
+	}
+	if r.Attributes(address) == nil {
+		t.Error("the resource is gone from the state")
+	}
+}
+
+// TestAccGuardrails runs against a real Prometheus.
+func TestAccGuardrails(t *testing.T) {
+	t.Parallel()
+	prom := prometheustest.Start(t)
+	prom.Show("error_rate", 0.01)
+	guarded := func(onBreach, query string) string {
+		return config(25, approved+fmt.Sprintf(`
+  gradual_duration = "8s"
+  steps            = 4
+  guardrails       = [{ name = "errors", query = %q, max = 0.05, on_breach = %q }]`, query, onBreach),
+			fmt.Sprintf("prometheus = { url = %q }", prom.URL))
+	}
+	t.Run("rollback in one step", func(t *testing.T) {
+		r := newRig(t)
+		r.Write("main.tf", guarded("rollback", "error_rate"))
+		done := make(chan time.Time, 1)
+		go func() {
+			for r.share(t) < 15 { // the second step
+				time.Sleep(20 * time.Millisecond)
+			}
+			prom.Set("error_rate", 0.5)
+			at := time.Now()
+			for r.share(t) != 10 && time.Since(at) < time.Minute {
+				time.Sleep(20 * time.Millisecond)
+			}
+			done <- at
+		}()
+		out := r.MustFail("apply", "-auto-approve", "-no-color")
+		took := time.Since(<-done)
+		const interval, margin = 2 * time.Second, 1500 * time.Millisecond // the margin is for the end of Terraform itself
+		if r.share(t) != 10 || took > interval+margin {
+			t.Errorf("the canary has %g %%, %s after the breach", r.share(t), took)
+		}
+		for _, want := range []string{"A guardrail is breached", "is back at 10 % of the traffic", "0.5 is above the maximum of 0.05"} {
+			if !strings.Contains(flat(out), want) {
+				t.Errorf("the error lacks %q:\n%s", want, out)
+			}
+		}
+		if got := r.Attributes(address)["status"]; got != "failed" || !strings.Contains(r.detail("guardrail.errors"), "breached") {
+			t.Errorf("status %v, details %s", got, r.detail("guardrail.errors"))
+		}
+		if out := r.Must("plan", "-no-color"); !strings.Contains(flat(out), `Guardrail "errors" (max 0.05) does not pass even now`) {
+			t.Errorf("the plan does not warn:\n%s", out)
+		}
+	})
+	t.Run("hold and go on", func(t *testing.T) {
+		prom.Show("error_rate", 0.5)
+		r := newRig(t)
+		r.Write("main.tf", guarded("hold", "error_rate"))
+		r.MustFail("apply", "-auto-approve", "-no-color")
+		if got := r.Attributes(address)["status"]; got != "cancelled" || r.share(t) != 14 {
+			t.Errorf("status %v, the canary has %g %%", got, r.share(t))
+		}
+		prom.Show("error_rate", 0.01)
+		r.Must("apply", "-auto-approve", "-no-color") // from 14 %, not from 10 %
+		if r.share(t) != 25 || r.detail("percent_before") != "14" {
+			t.Errorf("the canary has %g %%, it began at %s %%", r.share(t), r.detail("percent_before"))
+		}
+	})
+	t.Run("no data holds", func(t *testing.T) {
+		r := newRig(t)
+		r.Write("main.tf", guarded("rollback", "no_such_metric"))
+		out := r.MustFail("apply", "-auto-approve", "-no-color")
+		if !strings.Contains(flat(out), "A guardrail is inconclusive") || r.share(t) != 14 {
+			t.Errorf("the canary has %g %%:\n%s", r.share(t), out)
+		}
+	})
+}
+
+// begin starts an apply and waits until the canary has passed a share.
+func (r rig) begin(t *testing.T, beyond float64) (kill func(syscall.Signal)) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	cmd := r.Command(ctx, "apply", "-auto-approve", "-no-color")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for r.share(t) <= beyond && ctx.Err() == nil {
+		time.Sleep(20 * time.Millisecond)
+	}
+	return func(sig syscall.Signal) {
+		defer cancel()
+		to := cmd.Process.Pid
+		if sig == syscall.SIGKILL {
+			to = -to // the provider dies with Terraform
+		}
+		_ = syscall.Kill(to, sig)
+		_ = cmd.Wait()
+	}
+}
+
+func TestAccInterruptAndDeathInTheMiddle(t *testing.T) {
+	t.Parallel()
+	gradual := config(25, approved+"\n  gradual_duration = \"6s\"\n  steps = 3", "")
+	for name, sig := range map[string]syscall.Signal{"interrupt": syscall.SIGINT, "death": syscall.SIGKILL} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			r.Write("main.tf", gradual)
+			r.begin(t, 10)(sig)
+			if got := r.share(t); got != 15 && got != 20 {
+				t.Fatalf("the canary has %g %%, which is no step", got)
+			}
+			if sig == syscall.SIGINT && (r.Attributes(address)["status"] != "cancelled" || !strings.Contains(r.detail("percent_now"), "5")) {
+				t.Errorf("status %v, %s %%", r.Attributes(address)["status"], r.detail("percent_now"))
+			}
+			_ = os.Remove(filepath.Join(r.Dir, ".terraform.tfstate.lock.info"))
+			from := fmt.Sprint(r.share(t))
+			r.Must("apply", "-auto-approve", "-no-color", "-lock=false")
+			if r.share(t) != 25 || r.detail("percent_before") != from {
+				t.Errorf("the canary has %g %%, it went on from %s %%, and had %s %%", r.share(t), r.detail("percent_before"), from)
+			}
+		})
+	}
+}
+
+func TestAccSomebodyElseMovesItInTheMiddle(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.Write("main.tf", config(25, approved+"\n  gradual_duration = \"6s\"\n  steps = 3", ""))
+	wait := r.begin(t, 10)
+	r.split(33)
+	wait(0)
+	if got := r.share(t); got != 33 {
+		t.Errorf("the canary has %g %%: somebody's change was fought", got)
+	}
+	if status := r.Attributes(address)["status"]; status != "failed" {
+		t.Errorf("status %v", status)
+	}
+}
+
+func TestAccBadInput(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct{ main, says string }{
+		"over 100":           {config(101, "", ""), "between 0.000000 and 100"},
+		"below 0":            {config(-1, "", ""), "between 0.000000 and 100"},
+		"no steps":           {config(25, "steps = 0", ""), "steps"},
+		"no duration":        {config(25, `gradual_duration = "0s"`, ""), "gradual_duration is 0s"},
+		"shorter than steps": {config(25, `gradual_duration = "3s"`, ""), "too short for 5 steps"},
+		"not a duration":     {config(25, `gradual_duration = "soon"`, ""), "invalid duration"},
+		"unknown version":    {strings.ReplaceAll(config(25, "", ""), canary, "v9"), "The planner knows: v1.1.0, v1.2.2, v1.2.3-canary"},
+		"not the canary":     {strings.ReplaceAll(config(25, "", ""), canary, "v1.2.2"), "Version v1.2.2 is not a canary"},
+		"down":               {strings.ReplaceAll(config(25, "", ""), canary, "v1.1.0"), "is not deployed"},
+		"too fine":           {config(25.001, "", ""), "in parts of 0.01"},
+		"no bound":           {config(25, `guardrails = [{ name = "x", query = "up" }]`, ""), "It has no bound"},
+		"no source":          {config(25, `guardrails = [{ name = "x", max = 1 }]`, ""), "It has 0 of query, http and elasticsearch"},
+		"two sources":        {config(25, `guardrails = [{ name = "x", query = "up", http = { url = "http://localhost" }, max = 1 }]`, ""), "It has 2 of query"},
+	}
+	r := newRig(t)
+	for name, tt := range tests {
+		r.Write("main.tf", tt.main)
+		if out := r.MustFail("plan", "-no-color"); !strings.Contains(flat(out), tt.says) {
+			t.Errorf("%s: the error lacks %q:\n%s", name, tt.says, out)
+		}
+	}
+	if r.share(t) != 10 {
+		t.Errorf("the canary has %g %%", r.share(t))
+	}
+}

@@ -1,0 +1,35 @@
+// Package plannerdeploy is the resource remediation_planner_deploy: a front of the playbook deploy_planner.
+package plannerdeploy
+
+import (
+	"github.com/hashicorp/terraform-plugin-framework-validators/float64validator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/float64default"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+
+	"github.com/applylens/terraform-provider-remediation/internal/playbook/plannerdeploy"
+	"github.com/applylens/terraform-provider-remediation/internal/resources/shiftpreview"
+	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
+	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
+)
+
+// New returns the resource's constructor.
+func New() func() resource.Resource {
+	return tfkit.NewResource(tfkit.Front{
+		Name: "planner_deploy", Entry: plannerdeploy.Entry(), Check: plannerdeploy.Check, Preview: shiftpreview.Attributes(),
+		Description: "Brings a version up that the planner knows, with a first share of the traffic.",
+		Inputs: map[string]schema.Attribute{
+			"version": schema.StringAttribute{
+				Required: true, MarkdownDescription: "The version, by the name that the planner knows it by.",
+				Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
+			},
+			"initial_percent": schema.Float64Attribute{
+				Optional: true, Computed: true, Default: float64default.StaticFloat64(0),
+				MarkdownDescription: "Its first share of the traffic, 0 to 100. Needs an approval where it is more than 0. Default 0.",
+				Validators:          []validator.Float64{float64validator.Between(0, planner.Whole)},
+			},
+		},
+	})
+}

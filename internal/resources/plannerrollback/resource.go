@@ -1,0 +1,46 @@
+// Package plannerrollback is the resource remediation_planner_rollback: a front of the playbook rollback_planner.
+package plannerrollback
+
+import (
+	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/int64default"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringdefault"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+
+	"github.com/applylens/terraform-provider-remediation/internal/playbook/plannerrollback"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook/shift"
+	"github.com/applylens/terraform-provider-remediation/internal/resources/shiftpreview"
+	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
+)
+
+// New returns the resource's constructor.
+func New() func() resource.Resource {
+	return tfkit.NewResource(tfkit.Front{
+		Name: "planner_rollback", Entry: plannerrollback.Entry(), Check: plannerrollback.Check, Preview: shiftpreview.Attributes(),
+		Description: "Rolls a canary back: all of its traffic goes to another version, gradually or at once, and it is decommissioned.",
+		Inputs: map[string]schema.Attribute{
+			"from_version": schema.StringAttribute{
+				Required: true, MarkdownDescription: "The canary that is rolled back.", Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
+			},
+			"to_version": schema.StringAttribute{
+				Required: true, MarkdownDescription: "The version that takes its traffic.", Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
+			},
+			"immediate": schema.BoolAttribute{
+				Optional: true, Computed: true, Default: booldefault.StaticBool(false),
+				MarkdownDescription: "At once rather than in steps. Needs an approval. Default `false`.",
+			},
+			"gradual_duration": schema.StringAttribute{
+				Optional: true, Computed: true, Default: stringdefault.StaticString(plannerrollback.DefaultDuration),
+				MarkdownDescription: "How long a gradual rollback takes. Default `" + plannerrollback.DefaultDuration + "`.",
+			},
+			"steps": schema.Int64Attribute{
+				Optional: true, Computed: true, Default: int64default.StaticInt64(shift.DefaultSteps),
+				MarkdownDescription: "In how many steps. Default 5.", Validators: []validator.Int64{int64validator.Between(1, shift.MaxSteps)},
+			},
+		},
+	})
+}

@@ -1,0 +1,142 @@
+// Package web is how targets speak HTTP: reads are tried again, writes only where the server says that it did not take them
+// (429), since a write whose answer was lost may have been done. Tokens never reach an error.
+package web
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-retryablehttp"
+
+	"github.com/applylens/terraform-provider-remediation/internal/redact"
+)
+
+const (
+	retries   = 3
+	firstWait = 200 * time.Millisecond
+	// longestWait bounds the wait between two tries where the server names none (Retry-After).
+	longestWait = 2 * time.Second
+	// timeout bounds one try.
+	timeout = 30 * time.Second
+	// maxBody is the most of an answer that is read, in bytes.
+	maxBody = 4 << 20
+)
+
+// Errors of Do, for errors.Is.
+var (
+	// ErrNotSent: no connection could be made, so the server has seen nothing.
+	ErrNotSent = errors.New("the server can't be reached")
+	// ErrLost: the request may have been done, and its answer was lost.
+	ErrLost = errors.New("the answer was lost")
+)
+
+// Client sends requests with a bearer token. It is safe for use by several goroutines.
+type Client struct {
+	token  string
+	http   *retryablehttp.Client
+	redact *redact.Redactor
+}
+
+// New returns a client. An empty token sends none.
+func New(token string) *Client {
+	c := retryablehttp.NewClient()
+	c.Logger, c.RetryMax, c.RetryWaitMin, c.RetryWaitMax = nil, retries, firstWait, longestWait
+	c.HTTPClient.Timeout = timeout
+	// A redirect could carry a write, or the token, to somewhere else.
+	c.HTTPClient.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	c.CheckRetry = retry
+	// What the last try brought is the answer, also when it is a refusal.
+	c.ErrorHandler = retryablehttp.PassthroughErrorHandler
+	return &Client{token: token, http: c, redact: redact.New(token)}
+}
+
+type methodKey struct{}
+
+func retry(ctx context.Context, resp *http.Response, err error) (bool, error) {
+	if ctx.Err() != nil {
+		return false, context.Cause(ctx)
+	}
+	if ctx.Value(methodKey{}) == http.MethodGet {
+		return retryablehttp.DefaultRetryPolicy(ctx, resp, err)
+	}
+	return err == nil && resp.StatusCode == http.StatusTooManyRequests, nil
+}
+
+// Request is what to send.
+type Request struct {
+	Method, URL string
+	Header      map[string]string
+	// Body is sent as JSON; nil sends none.
+	Body []byte
+}
+
+// Answer is what came back.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// Text is the beginning of the body for people, with secrets masked.
+func (c *Client) Text(a Answer) string {
+	const longest = 300
+	text := strings.TrimSpace(c.redact.String(string(a.Body)))
+	if len(text) > longest {
+		text = text[:longest] + "..."
+	}
+	if text == "" {
+		return fmt.Sprintf("status %d", a.Status)
+	}
+	return fmt.Sprintf("status %d: %s", a.Status, text)
+}
+
+// Do sends a request and returns the answer whatever its status. An error wraps ErrNotSent or ErrLost.
+func (c *Client) Do(ctx context.Context, r Request) (Answer, error) {
+	ctx = context.WithValue(ctx, methodKey{}, r.Method)
+	req, err := retryablehttp.NewRequestWithContext(ctx, r.Method, r.URL, r.Body)
+	if err != nil {
+		return Answer{}, c.failed(ErrNotSent, err)
+	}
+	req.Header.Set("Accept", "application/json")
+	if r.Body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	for name, v := range r.Header {
+		req.Header.Set(name, v)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		var op *net.OpError
+		if errors.As(err, &op) && op.Op == "dial" {
+			return Answer{}, c.failed(ErrNotSent, err)
+		}
+		return Answer{}, c.failed(ErrLost, err)
+	}
+	defer resp.Body.Close()
+	var body bytes.Buffer
+	if _, err := io.Copy(&body, io.LimitReader(resp.Body, maxBody)); err != nil {
+		return Answer{}, c.failed(ErrLost, err)
+	}
+	return Answer{Status: resp.StatusCode, Header: resp.Header, Body: body.Bytes()}, nil
+}
+
+// failed masks secrets. The cause itself is kept for errors.Is only where it is the end of a context.
+func (c *Client) failed(kind, cause error) error {
+	text := c.redact.String(cause.Error())
+	for _, end := range []error{context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(cause, end) {
+			return fmt.Errorf("%w: %s: %w", kind, text, end)
+		}
+	}
+	return fmt.Errorf("%w: %s", kind, text)
+}

@@ -1,0 +1,98 @@
+package tfkit
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringdefault"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
+
+	"github.com/applylens/terraform-provider-remediation/internal/engine"
+	"github.com/applylens/terraform-provider-remediation/internal/journal"
+)
+
+// Names of the attributes of resources whose effect is looked at again, and the values of on_drift.
+const (
+	attrOnDrift      = "on_drift"
+	attrDrift        = "drift"
+	onDriftReport    = "report"
+	onDriftReconcile = "reconcile"
+)
+
+func (r *Resource) driftAttributes() map[string]schema.Attribute {
+	if !r.front.Watched {
+		return nil
+	}
+	return map[string]schema.Attribute{
+		attrOnDrift: schema.StringAttribute{
+			Optional: true, Computed: true, Default: stringdefault.StaticString(onDriftReport),
+			MarkdownDescription: "What follows when a refresh finds that the target is no longer as it was left: `report` (default) warns and " +
+				"changes nothing; `reconcile` plans an execution that brings it back. A change of it alone runs nothing.",
+			Validators: []validator.String{stringvalidator.OneOf(onDriftReport, onDriftReconcile)},
+		},
+		attrDrift: Text("How the target differs from what the newest execution left, as the last refresh saw it. Null where it doesn't."),
+	}
+}
+
+// computed are the attributes of this resource that an execution gives values to.
+func (r *Resource) computed() []string {
+	if r.front.Watched {
+		return append(slices.Clone(computed), attrDrift)
+	}
+	return computed
+}
+
+// holds says that the target is as it was left, where that is looked at.
+func (d document) holds() {
+	if t, ok := d.typ.AttributeTypes[attrDrift]; ok {
+		d.values[attrDrift] = tftypes.NewValue(t, nil)
+	}
+}
+
+// reconciles tells whether drift alone asks for an execution.
+func (r *Resource) reconciles(wish, prior document) bool {
+	return r.front.Watched && wish.text(attrOnDrift) == onDriftReconcile && prior.text(attrDrift) != ""
+}
+
+// warnOfDrift tells of drift that is not acted on.
+func (p *planning) warnOfDrift() {
+	if drift := p.prior.text(attrDrift); drift != "" {
+		p.resp.Diagnostics.AddAttributeWarning(path.Root(attrOnDrift), fmt.Sprintf("%s: the target has moved since", p.resource.front.Entry.ActionType),
+			drift+".\n\nNothing is done about it, since on_drift is \"report\". Change triggers to run the playbook again, or set on_drift to \"reconcile\".")
+	}
+}
+
+// Read implements resource.Resource. What was executed stays executed: nothing that it left behind can take it out of state. Where
+// its effect can be looked at cheaply, that is done, and a failure of that is only a warning.
+func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
+	if !r.front.Watched || r.runtime == nil || r.runtime.Engine == nil {
+		return
+	}
+	d, err := openDocument(req.State.Raw)
+	if err != nil {
+		addError(&resp.Diagnostics, err, "Unable to read the state", r.has)
+		return
+	}
+	if d.text(attrStatus) != string(journal.StatusSuccess) {
+		return
+	}
+	params, known, err := r.params(d)
+	if err != nil || !known {
+		return
+	}
+	drift, err := r.runtime.Engine.Observe(ctx, engine.Request{ActionType: r.front.Entry.ActionType, Params: params})
+	if err == nil {
+		err = d.set(attrDrift, optional(drift))
+	}
+	if err != nil {
+		resp.Diagnostics.AddWarning(fmt.Sprintf("%s %s: unable to see whether it still holds", r.front.Entry.ActionType, d.text(attrID)), err.Error())
+		return
+	}
+	resp.State.Raw = d.raw()
+}
