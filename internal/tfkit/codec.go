@@ -32,6 +32,9 @@ func goValue(v tftypes.Value) (any, error) {
 		if err := v.As(&n); err != nil {
 			return nil, err
 		}
+		if n.IsInt() {
+			return json.Number(n.Text('f', 0)), nil // not 1e+06, which is no integer to encoding/json
+		}
 		return json.Number(n.Text('g', -1)), nil
 	case t.Is(tftypes.List{}), t.Is(tftypes.Set{}), t.Is(tftypes.Tuple{}):
 		return goSlice(v)

@@ -1,0 +1,27 @@
+package problem
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+)
+
+func TestOf(t *testing.T) {
+	t.Parallel()
+	cause := errors.New("cause")
+	inner := &Problem{What: "What", Why: "Why", Next: "Next", Err: cause}
+	wrapped := fmt.Errorf("around: %w", inner)
+	if got := Of(wrapped, "other"); got != inner {
+		t.Errorf("got %v", got)
+	}
+	if !errors.Is(wrapped, cause) {
+		t.Error("the cause is lost")
+	}
+	plain := Of(cause, "Summary")
+	if plain.What != "Summary" || plain.Why != "cause" || !errors.Is(plain, cause) {
+		t.Errorf("got %+v", plain)
+	}
+	if inner.Error() != "What: Why: Next" || inner.Detail() != "Why\n\nNext" {
+		t.Errorf("texts %q, %q", inner.Error(), inner.Detail())
+	}
+}
