@@ -2,7 +2,6 @@
 package redact
 
 import (
-	"io"
 	"slices"
 	"strings"
 )
@@ -15,10 +14,7 @@ const Mask = "(redacted)"
 const MinLength = 6
 
 // Redactor replaces known secrets. The zero value and nil replace nothing.
-type Redactor struct {
-	replacer *strings.Replacer
-	longest  int
-}
+type Redactor struct{ replacer *strings.Replacer }
 
 // New returns a Redactor of the given secrets; values shorter than MinLength are passed over.
 func New(secrets ...string) *Redactor {
@@ -32,7 +28,7 @@ func New(secrets ...string) *Redactor {
 	for _, s := range kept {
 		pairs = append(pairs, s, Mask)
 	}
-	return &Redactor{replacer: strings.NewReplacer(pairs...), longest: len(kept[0])}
+	return &Redactor{replacer: strings.NewReplacer(pairs...)}
 }
 
 // String returns s with every secret masked.
@@ -41,34 +37,4 @@ func (r *Redactor) String(s string) string {
 		return s
 	}
 	return r.replacer.Replace(s)
-}
-
-// Writer masks secrets in lines written to w. A line is held back until it ends, so that a secret which arrives in two
-// writes is still seen; Close writes what is left and does not close w.
-func (r *Redactor) Writer(w io.Writer) io.WriteCloser { return &writer{redactor: r, to: w} }
-
-type writer struct {
-	redactor *Redactor
-	to       io.Writer
-	held     []byte
-}
-
-func (w *writer) Write(p []byte) (int, error) {
-	w.held = append(w.held, p...)
-	end := strings.LastIndexByte(string(w.held), '\n') + 1
-	if end == 0 {
-		return len(p), nil
-	}
-	_, err := io.WriteString(w.to, w.redactor.String(string(w.held[:end])))
-	w.held = append(w.held[:0], w.held[end:]...)
-	if err != nil {
-		return 0, err
-	}
-	return len(p), nil
-}
-
-func (w *writer) Close() error {
-	_, err := io.WriteString(w.to, w.redactor.String(string(w.held)))
-	w.held = nil
-	return err
 }
