@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/gowebpki/jcs"
 )
@@ -36,6 +37,12 @@ func (s Subject) Canonical() ([]byte, error) {
 	if s.Triggers == nil {
 		s.Triggers = map[string]string{}
 	}
+	if s.Commands == nil {
+		s.Commands = []string{}
+	}
+	if err := s.plain(); err != nil {
+		return nil, err
+	}
 	text, err := json.Marshal(s)
 	if err != nil {
 		return nil, fmt.Errorf("encode the reviewed subject: %w", err)
@@ -45,6 +52,20 @@ func (s Subject) Canonical() ([]byte, error) {
 		return nil, fmt.Errorf("canonical JSON of the reviewed subject: %w", err)
 	}
 	return canonical, nil
+}
+
+// plain refuses text that is not UTF-8: encoded, different texts of that kind would become the same.
+func (s Subject) plain() error {
+	texts := append([]string{s.Playbook, s.Target, string(s.Inputs), string(s.Facts)}, s.Commands...)
+	for k, v := range s.Triggers {
+		texts = append(texts, k, v)
+	}
+	for _, t := range texts {
+		if !utf8.ValidString(t) {
+			return fmt.Errorf("the reviewed subject holds text that is not UTF-8: %q", t)
+		}
+	}
+	return nil
 }
 
 // Digest returns "sha256:" and the hexadecimal SHA-256 of the canonical JSON of s.

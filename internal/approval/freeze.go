@@ -40,7 +40,7 @@ func (f Freeze) Parse(zone *time.Location) (Freeze, error) {
 	switch {
 	case err != nil:
 		return f, fmt.Errorf("recurrence %q: %w; write it like FREQ=WEEKLY;BYDAY=FR;BYHOUR=16", f.Recurrence, err)
-	case option.Freq > finest || len(option.Bysecond) > 0:
+	case option.Freq > finest:
 		return f, fmt.Errorf("recurrence %q is finer than daily", f.Recurrence)
 	case f.Length < time.Minute || f.Length > maxFreeze:
 		return f, fmt.Errorf("a window of %s: allowed are 1m to %s", f.Length, maxFreeze)

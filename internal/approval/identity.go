@@ -12,10 +12,16 @@ import (
 // ASCII after normalization may be a look-alike of one of these.
 const identityBytes = "abcdefghijklmnopqrstuvwxyz0123456789._-+=%~/:@"
 
+// maxIdentity bounds a name, in bytes.
+const maxIdentity = 255
+
 // Canonical returns the one spelling of a person's name or address: normalized by NFKC, lower case, without the part after a
 // plus sign and without the final dot of a domain. It returns an error where the name holds characters that can't be told from
 // others.
 func Canonical(identity string) (string, error) {
+	if len(identity) > maxIdentity {
+		return "", fmt.Errorf("a name of %d bytes; %d are allowed", len(identity), maxIdentity)
+	}
 	s := strings.ToLower(norm.NFKC.String(strings.TrimSpace(identity)))
 	if s == "" {
 		return "", fmt.Errorf("the name is empty")

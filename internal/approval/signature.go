@@ -76,7 +76,7 @@ func verify(sig *sshsig.Signature, text, identity string, policy signing) (verif
 		case err != nil:
 			why = err
 		case timed == "":
-			return found, nil
+			return verified{key: found.key}, nil
 		case found.timed == "":
 			found.timed = timed
 		}

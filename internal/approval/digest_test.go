@@ -1,0 +1,127 @@
+package approval_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/applylens/terraform-provider-remediation/internal/approval"
+)
+
+// vector is one element of testdata/digest_vectors.json, which the digest's specification shows.
+type vector struct {
+	Name      string           `json:"name"`
+	Subject   approval.Subject `json:"subject"`
+	Canonical string           `json:"canonical"`
+	Digest    string           `json:"digest"`
+	After     int64            `json:"after"`
+	Payload   string           `json:"payload"`
+}
+
+func TestVectors(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join("testdata", "digest_vectors.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var vectors []vector
+	if err := json.Unmarshal(text, &vectors); err != nil {
+		t.Fatal(err)
+	}
+	const least = 5
+	if len(vectors) < least {
+		t.Fatalf("%d vectors", len(vectors))
+	}
+	for _, v := range vectors {
+		canonical, err := v.Subject.Canonical()
+		if err != nil || string(canonical) != v.Canonical {
+			t.Errorf("%s: canonical %s, want %s (%v)", v.Name, canonical, v.Canonical, err)
+		}
+		digest, err := v.Subject.Digest()
+		if err != nil || digest != v.Digest {
+			t.Errorf("%s: digest %s, want %s (%v)", v.Name, digest, v.Digest, err)
+		}
+		if line := approval.Payload(v.Subject.Playbook, v.Subject.Target, digest, v.After); line != v.Payload {
+			t.Errorf("%s: payload %s, want %s", v.Name, line, v.Payload)
+		}
+	}
+}
+
+func base() approval.Subject {
+	return approval.Subject{
+		Playbook: "rerun_dbt", Target: "dbt:shop/prod", Inputs: json.RawMessage(`{"models":["a","b"],"threads":4}`),
+		Triggers: map[string]string{"run": "1"}, Commands: []string{"dbt run --select a b"},
+		Facts: json.RawMessage(`{"selected_models":["a","b"],"current_percent":10}`),
+	}
+}
+
+func TestDigestBindsEverything(t *testing.T) {
+	t.Parallel()
+	want, err := base().Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*approval.Subject){
+		"playbook": func(s *approval.Subject) { s.Playbook = "refresh_dbt_dependencies" },
+		"target":   func(s *approval.Subject) { s.Target = "dbt:shop/staging" },
+		"an input": func(s *approval.Subject) { s.Inputs = json.RawMessage(`{"models":["a","b"],"threads":5}`) },
+		"an input more": func(s *approval.Subject) {
+			s.Inputs = json.RawMessage(`{"models":["a","b"],"threads":4,"full_refresh":true}`)
+		},
+		"order":             func(s *approval.Subject) { s.Inputs = json.RawMessage(`{"models":["b","a"],"threads":4}`) },
+		"type of an input":  func(s *approval.Subject) { s.Inputs = json.RawMessage(`{"models":["a","b"],"threads":"4"}`) },
+		"trigger":           func(s *approval.Subject) { s.Triggers = map[string]string{"run": "2"} },
+		"no trigger":        func(s *approval.Subject) { s.Triggers = nil },
+		"command":           func(s *approval.Subject) { s.Commands = []string{"dbt run --select a b --full-refresh"} },
+		"splitting command": func(s *approval.Subject) { s.Commands = []string{"dbt run", "--select a b"} },
+		"selected models": func(s *approval.Subject) {
+			s.Facts = json.RawMessage(`{"selected_models":["a","b","c"],"current_percent":10}`)
+		},
+		"percent": func(s *approval.Subject) {
+			s.Facts = json.RawMessage(`{"selected_models":["a","b"],"current_percent":11}`)
+		},
+		"a field's place": func(s *approval.Subject) { s.Inputs, s.Facts = s.Facts, s.Inputs },
+	} {
+		s := base()
+		change(&s)
+		got, err := s.Digest()
+		if err != nil || got == want {
+			t.Errorf("%s is not bound (%v)", name, err)
+		}
+	}
+	same := base()
+	same.Inputs = json.RawMessage(` {"threads": 4.0, "models": ["\u0061", "b"]} `)
+	if got, err := same.Digest(); err != nil || got != want {
+		t.Errorf("another spelling of the same JSON gives another digest (%v)", err)
+	}
+}
+
+func TestPayloadIsOneLineOfPlainFields(t *testing.T) {
+	t.Parallel()
+	line := approval.Payload("p", "elasticsearch:a b\n'$(x)'/é%", "sha256:00", 7)
+	if want := "remediation-approval-v1 p elasticsearch:a%20b%0A%27%24%28x%29%27/%C3%A9%25 sha256:00 after=7"; line != want {
+		t.Errorf("got %q", line)
+	}
+	if a, b := approval.Payload("p", "a b", "d", 0), approval.Payload("p", "a", "b d", 0); a == b || strings.Count(a, " ") != 3 {
+		t.Errorf("fields can be moved: %q, %q", a, b)
+	}
+}
+
+func TestCanonicalNames(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"Boss@Example.COM": boss, " boss@example.com ": boss, "boss+x@example.com": boss, "ｂoss@example.com": boss, "Octocat": "octocat",
+		"+x@example.com": "+x@example.com",
+	} {
+		if got, err := approval.Canonical(in); err != nil || got != want {
+			t.Errorf("%q: %q, %v", in, got, err)
+		}
+	}
+	for _, in := range []string{"", "b\u043ess@example.com", "bo\u200bss", "a b", "<a@b>", "a@b@c", "bo\u0131@x"} {
+		if got, err := approval.Canonical(in); err == nil {
+			t.Errorf("%q: accepted as %q", in, got)
+		}
+	}
+}
