@@ -66,6 +66,8 @@ type Workspace struct {
 	t         testing.TB
 	terraform string
 	env       []string
+	// confined makes file permissions bind the commands even where the tests run as root.
+	confined bool
 }
 
 // NewWorkspace makes an empty working directory whose Terraform uses the built provider. env is added to the environment.
@@ -116,9 +118,31 @@ func (w *Workspace) Run(args ...string) (string, int) {
 	return withoutOverrides(out.String()), cmd.ProcessState.ExitCode()
 }
 
+// Protect takes the right to write below the given folders away from all commands that follow, until the test ends.
+func (w *Workspace) Protect(dirs ...string) {
+	w.t.Helper()
+	w.confined = true
+	for _, dir := range dirs {
+		w.chmod(dir, "a-w")
+		w.t.Cleanup(func() { w.chmod(dir, "u+w") })
+	}
+}
+
+func (w *Workspace) chmod(dir, mode string) {
+	w.t.Helper()
+	// Cleanups run after the test's context has ended.
+	if out, err := exec.CommandContext(context.Background(), "chmod", "-R", mode, dir).CombinedOutput(); err != nil { //nolint:usetesting // as above
+		w.t.Fatalf("chmod: %v %s", err, out)
+	}
+}
+
 // Command is a Terraform command that is not started yet.
 func (w *Workspace) Command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, w.terraform, args...) //nolint:gosec // the test's own command
+	argv := append([]string{w.terraform}, args...)
+	if w.confined && os.Geteuid() == 0 {
+		argv = append([]string{"setpriv", "--bounding-set=-dac_override", "--"}, argv...)
+	}
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...) //nolint:gosec // the test's own command
 	cmd.Dir, cmd.Env = w.Dir, w.env
 	return cmd
 }

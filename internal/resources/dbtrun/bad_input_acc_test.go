@@ -77,17 +77,20 @@ func TestAccBadInput(t *testing.T) {
 	}
 }
 
-// TestAccPlanOnlyReads compares project and warehouse, byte for byte, before and after plans of all kinds.
+// TestAccPlanOnlyReads makes plans of all kinds with project and warehouse made read-only, and compares both, byte for byte,
+// before and after. That they are read-only is seen by an apply, which fails.
 func TestAccPlanOnlyReads(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.Write("main.tf", config("", ""))
 	r.Must("apply", "-auto-approve", "-no-color")
 	before := tree(t, r.project.Dir, r.project.Warehouse)
+	r.Protect(r.project.Dir, filepath.Dir(r.project.Warehouse))
 	for _, more := range []string{`triggers = { run = "2" }`, `full_refresh = true`, `upstream = true`, `vars = { days = 9 }`} {
 		r.Write("main.tf", config("", more))
 		r.Must("plan", "-no-color")
 	}
+	r.MustFail("apply", "-auto-approve", "-no-color")
 	after := tree(t, r.project.Dir, r.project.Warehouse)
 	if before != after {
 		t.Errorf("plan changed something:\nbefore\n%s\nafter\n%s", before, after)
