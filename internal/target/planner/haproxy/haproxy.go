@@ -189,6 +189,9 @@ func (p *Planner) servers(ctx context.Context) (map[string]server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if strings.HasPrefix(text, "No such proxy") {
+		return nil, p.problem("HAProxy has no such backend", fmt.Sprintf("It knows no %q.", p.cfg.Backend), "backend", planner.ErrMalformed)
+	}
 	header, ok := strings.CutPrefix(strings.TrimSpace(text), "# ")
 	if !ok {
 		return nil, p.problem("What answers at the address is not HAProxy's runtime API", fmt.Sprintf("%s answered: %s", p.cfg.Address, short(text)),

@@ -1,0 +1,117 @@
+// Package controlapi is a small server of the planner's control API, as docs/planner-openapi.yaml describes it.
+package controlapi
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/http"
+	"sync"
+)
+
+// Version is a version with its share.
+type Version struct {
+	Percent  float64 `json:"percent"`
+	Deployed bool    `json:"deployed"`
+}
+
+// Server implements the API. The zero value has no versions.
+type Server struct {
+	mu       sync.Mutex
+	revision int
+	Stable   string
+	Versions map[string]Version
+}
+
+// New returns a server with 90 % for v1, the stable version, and 10 % for v2.
+func New() *Server {
+	return &Server{Stable: "v1", Versions: map[string]Version{"v1": {90, true}, "v2": {10, true}}}
+}
+
+// Handler returns the API's routes.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /split", func(w http.ResponseWriter, _ *http.Request) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.show(w)
+	})
+	mux.HandleFunc("PUT /split", s.put)
+	mux.HandleFunc("POST /versions/{version}/{verb}", s.turn)
+	return mux
+}
+
+// Move sets the share of v2 as somebody else would.
+func (s *Server) Move(percent float64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	const whole = 100
+	s.Versions = map[string]Version{"v1": {whole - percent, true}, "v2": {percent, true}}
+	s.revision++
+}
+
+func (s *Server) etag() string { return fmt.Sprintf("%q", fmt.Sprint(s.revision)) }
+
+func (s *Server) show(w http.ResponseWriter) {
+	w.Header().Set("ETag", s.etag())
+	_ = json.NewEncoder(w).Encode(map[string]any{"stable": s.Stable, "versions": s.Versions, "resolution": 0.5, "region": "a field more"})
+}
+
+// fresh refuses a change that names no revision or another one.
+func (s *Server) fresh(w http.ResponseWriter, r *http.Request) bool {
+	switch r.Header.Get("If-Match") {
+	case s.etag():
+		return true
+	case "":
+		w.WriteHeader(http.StatusPreconditionRequired)
+	default:
+		w.WriteHeader(http.StatusPreconditionFailed)
+	}
+	return false
+}
+
+func (s *Server) put(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		Shares map[string]float64 `json:"shares"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.fresh(w, r) {
+		return
+	}
+	const whole, tolerance = 100, 0.001
+	sum, next := 0.0, map[string]Version{}
+	for name, v := range s.Versions {
+		next[name] = Version{body.Shares[name], v.Deployed}
+		sum += body.Shares[name]
+	}
+	if math.Abs(sum-whole) > tolerance {
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		return
+	}
+	s.Versions = next
+	s.revision++
+	s.show(w)
+}
+
+func (s *Server) turn(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	name := r.PathValue("version")
+	v, ok := s.Versions[name]
+	if !ok {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	if !s.fresh(w, r) {
+		return
+	}
+	v.Deployed = r.PathValue("verb") == "deploy"
+	s.Versions[name] = v
+	s.revision++
+	w.WriteHeader(http.StatusNoContent)
+}

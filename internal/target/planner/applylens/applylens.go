@@ -1,0 +1,247 @@
+// Package applylens is the planner of the ApplyLens guard API, which shares traffic between two versions and can switch the canary
+// off as a whole (its kill switch). The API has no revision, so changes are compared with a read right before them; and it rolls
+// back by itself, in answer to any read, while its regression detector is in breach.
+package applylens
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
+	"github.com/applylens/terraform-provider-remediation/internal/target/web"
+)
+
+// resolution in percentage points: the API takes any number.
+const resolution = 0.01
+
+// Config is a guard API and the versions behind it.
+type Config struct {
+	// URL is the base under which /guard/status lies.
+	URL, Token string
+	// Stable and Canary are the names of the two versions.
+	Stable, Canary string
+}
+
+// Planner is a planner behind the guard API.
+type Planner struct {
+	cfg Config
+	web *web.Client
+}
+
+var _ planner.Planner = (*Planner)(nil)
+
+// New returns the planner. It does no I/O.
+func New(cfg Config) *Planner {
+	cfg.URL = strings.TrimRight(cfg.URL, "/")
+	return &Planner{cfg: cfg, web: web.New(cfg.Token)}
+}
+
+// config is the part of an answer that says what holds. Other fields are passed over.
+type config struct {
+	CanaryPct  *float64 `json:"canary_pct"`
+	KillSwitch bool     `json:"kill_switch"`
+}
+
+type status struct {
+	Config     *config `json:"config"`
+	Evaluation struct {
+		Action   string            `json:"action"`
+		Reason   string            `json:"reason"`
+		Breaches []json.RawMessage `json:"breaches"`
+	} `json:"evaluation"`
+}
+
+// update is the body of a change.
+type update struct {
+	CanaryPct  *float64 `json:"canary_pct,omitempty"`
+	KillSwitch *bool    `json:"kill_switch,omitempty"`
+	UpdatedBy  string   `json:"updated_by"`
+	Reason     string   `json:"reason"`
+}
+
+// Name implements planner.Planner.
+func (p *Planner) Name(context.Context) (string, error) { return "planner:applylens:" + p.cfg.URL, nil }
+
+// Command implements planner.Planner.
+func (p *Planner) Command(shares map[string]float64) string {
+	return fmt.Sprintf("PUT %s/guard/config canary_pct=%s", p.cfg.URL, planner.Percent(shares[p.cfg.Canary]))
+}
+
+// Read implements planner.Planner. While the API's own detector is in breach the read rolls back there; the split that is returned
+// then is the one that follows, and a note says so.
+func (p *Planner) Read(ctx context.Context) (planner.Split, error) {
+	s, err := p.status(ctx)
+	if err != nil {
+		return planner.Split{}, err
+	}
+	if !s.breach() {
+		return p.split(*s.Config)
+	}
+	// The answer shows what held before the rollback that it caused.
+	after, err := p.status(ctx)
+	if err != nil {
+		return planner.Split{}, err
+	}
+	split, err := p.split(*after.Config)
+	split.Notes = append(split.Notes, fmt.Sprintf("The guard API's own detector is in breach (%s). While it is, every read of its status, "+
+		"this one included, sets the canary to 0 %% and switches it off: a share that is set will not last.", s.Evaluation.Reason))
+	return split, err
+}
+
+// breach tells whether the API rolls back.
+func (s status) breach() bool {
+	return len(s.Evaluation.Breaches) > 0 || strings.Contains(strings.ToLower(s.Evaluation.Action), "rollback")
+}
+
+func (p *Planner) status(ctx context.Context) (status, error) {
+	got, err := p.web.Do(ctx, web.Request{Method: http.MethodGet, URL: p.cfg.URL + "/guard/status"})
+	if err != nil {
+		return status{}, p.problem("The guard API can't be reached", err.Error(), planner.ErrUnreachable)
+	}
+	if got.Status != http.StatusOK {
+		return status{}, p.refused(got, false)
+	}
+	var s status
+	if err := json.Unmarshal(got.Body, &s); err != nil || s.Config == nil {
+		return status{}, p.problem("What answers at the address is not the guard API", p.web.Text(got), planner.ErrMalformed)
+	}
+	return s, nil
+}
+
+func (p *Planner) split(c config) (planner.Split, error) {
+	if c.CanaryPct == nil || math.IsNaN(*c.CanaryPct) || *c.CanaryPct < 0 || *c.CanaryPct > planner.Whole {
+		return planner.Split{}, p.problem("The guard API answers with no split", "canary_pct is missing or not between 0 and 100.", planner.ErrMalformed)
+	}
+	s := planner.Split{
+		Shares:     map[string]float64{p.cfg.Canary: *c.CanaryPct, p.cfg.Stable: planner.Whole - *c.CanaryPct},
+		Stable:     p.cfg.Stable,
+		Resolution: resolution, Latent: true, Revision: fmt.Sprintf("%s; kill switch %t", planner.Percent(*c.CanaryPct), c.KillSwitch),
+	}
+	if c.KillSwitch {
+		s.Down = []string{p.cfg.Canary}
+	}
+	return s, nil
+}
+
+// Set implements planner.Planner. The API has no compare-and-set: the split is read again right before it is set, so that another
+// client's change in between is not seen. The answer counts, and then one read: it shows a rollback of the API's own.
+func (p *Planner) Set(ctx context.Context, change planner.Change) (planner.Split, error) {
+	now, err := p.Read(ctx)
+	if err != nil {
+		return planner.Split{}, err
+	}
+	if now.Revision != change.Revision {
+		return planner.Split{}, planner.Moved(now)
+	}
+	if err := now.Validate(change.Shares); err != nil {
+		return planner.Split{}, err
+	}
+	percent := change.Shares[p.cfg.Canary]
+	set, err := p.update(ctx, update{CanaryPct: &percent, UpdatedBy: planner.By, Reason: change.Reason})
+	if err != nil {
+		return planner.Split{}, err
+	}
+	if said, err := p.split(set); err != nil || !planner.Same(said.Shares, change.Shares) {
+		return planner.Split{}, p.problem("The guard API did not set the share", "Its answer shows another one.", planner.ErrUncertain)
+	}
+	return p.Read(ctx)
+}
+
+// Deploy implements planner.Planner: the kill switch goes off.
+func (p *Planner) Deploy(ctx context.Context, v planner.Version) error {
+	now, err := p.Read(ctx)
+	if err != nil {
+		return err
+	}
+	if err := now.Check(v.Name); err != nil || now.Deployed(v.Name) {
+		return err
+	}
+	off := false
+	set, err := p.update(ctx, update{KillSwitch: &off, UpdatedBy: planner.By, Reason: v.Reason})
+	if err == nil && set.KillSwitch {
+		err = p.problem("The guard API did not switch the canary on", "Its answer still shows the kill switch.", planner.ErrUncertain)
+	}
+	return err
+}
+
+// Decommission implements planner.Planner: the API's own rollback, which sets the share to 0 and the kill switch on.
+func (p *Planner) Decommission(ctx context.Context, v planner.Version) error {
+	now, err := p.Read(ctx)
+	if err != nil {
+		return err
+	}
+	if err := now.CheckDown(v.Name); err != nil || !now.Deployed(v.Name) {
+		return err
+	}
+	if v.Name == p.cfg.Stable {
+		return p.problem("The stable version can't be switched off", "The guard API knows a switch for the canary only.", planner.ErrShares)
+	}
+	set, err := p.send(ctx, http.MethodPost, "/guard/rollback", update{UpdatedBy: planner.By, Reason: v.Reason})
+	if err == nil && !set.KillSwitch {
+		err = p.problem("The guard API did not switch the canary off", "Its answer shows no kill switch.", planner.ErrUncertain)
+	}
+	return err
+}
+
+func (p *Planner) update(ctx context.Context, u update) (config, error) {
+	return p.send(ctx, http.MethodPut, "/guard/config", u)
+}
+
+// send sends a change once and returns the configuration that the answer shows.
+func (p *Planner) send(ctx context.Context, method, path string, u update) (config, error) {
+	if u.Reason == "" {
+		u.Reason = planner.By // a rollback without one is refused
+	}
+	body, err := json.Marshal(u)
+	if err != nil {
+		return config{}, err
+	}
+	got, err := p.web.Do(ctx, web.Request{Method: method, URL: p.cfg.URL + path, Body: body})
+	switch {
+	case errors.Is(err, web.ErrNotSent):
+		return config{}, p.problem("The guard API can't be reached", err.Error(), planner.ErrUnreachable)
+	case err != nil:
+		return config{}, p.problem("The guard API broke off in a change", err.Error(), planner.ErrUncertain)
+	case got.Status != http.StatusOK:
+		return config{}, p.refused(got, true)
+	}
+	var answer struct {
+		Success *bool   `json:"success"`
+		Config  *config `json:"config"`
+	}
+	if err := json.Unmarshal(got.Body, &answer); err != nil || answer.Config == nil || (answer.Success != nil && !*answer.Success) {
+		return config{}, p.problem("The guard API does not say what it did", p.web.Text(got), planner.ErrUncertain)
+	}
+	return *answer.Config, nil
+}
+
+func (p *Planner) refused(got web.Answer, write bool) error {
+	text := p.web.Text(got)
+	badInput := []int{http.StatusBadRequest, http.StatusUnprocessableEntity}
+	switch {
+	case got.Status == http.StatusUnauthorized || got.Status == http.StatusForbidden:
+		return p.problem("The guard API refuses the credentials", text, planner.ErrForbidden)
+	case slices.Contains(badInput, got.Status):
+		return p.problem("The guard API refuses the change", text, planner.ErrShares)
+	case got.Status >= http.StatusInternalServerError && write:
+		return p.problem("The guard API failed in a change", text, planner.ErrUncertain)
+	case got.Status >= http.StatusInternalServerError || got.Status == http.StatusTooManyRequests:
+		return p.problem("The guard API fails", text, planner.ErrUnreachable)
+	default:
+		return p.problem("What answers at the address is not the guard API", text, planner.ErrMalformed)
+	}
+}
+
+func (p *Planner) problem(what, why string, cause error) error {
+	return &problem.Problem{
+		What: what, Why: fmt.Sprintf("%s: %s", p.cfg.URL, why), Next: "Look at the provider's planner.applylens block and at the logs of the API.",
+		Path: []string{"planner", "applylens", "url"}, Err: cause,
+	}
+}

@@ -1,0 +1,162 @@
+package applylens_test
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"errors"
+
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/spawn"
+	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
+	"github.com/applylens/terraform-provider-remediation/internal/target/planner/applylens"
+	"github.com/applylens/terraform-provider-remediation/internal/target/planner/plannertest"
+)
+
+// program is the guard API's server, built for these tests.
+var program string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "guardapi")
+	if err != nil {
+		panic(err)
+	}
+	program = filepath.Join(dir, "guardapi")
+	if out, err := exec.Command("go", "build", "-o", program, "../../../acctest/guardapi").CombinedOutput(); err != nil { //nolint:noctx // before any test
+		panic(fmt.Sprintf("%v\n%s", err, out))
+	}
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// start runs a guard API with 10 % for the canary.
+func start(t *testing.T) string {
+	t.Helper()
+	address := spawn.Address(t)
+	url := "http://" + address
+	spawn.Start(t, func() bool {
+		resp, err := http.Get(url + "/guard/status") //nolint:noctx // a test
+		return err == nil && resp.Body.Close() == nil
+	}, program, "-address", address)
+	return url
+}
+
+func open(url string) *applylens.Planner {
+	return applylens.New(applylens.Config{URL: url, Token: "token-of-the-test", Stable: "v1", Canary: "v2"})
+}
+
+func send(t *testing.T, method, url, body string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, bytes.NewBufferString(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := resp.Body.Close(); err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("status %d, %v", resp.StatusCode, err)
+	}
+}
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	plannertest.Run(t, func(t *testing.T) plannertest.Backend {
+		t.Helper()
+		url := start(t)
+		return plannertest.Backend{
+			Planner: open(url), Second: open(url), Weak: true,
+			Foreign: func(t *testing.T, percent float64) {
+				t.Helper()
+				send(t, http.MethodPut, url+"/guard/config", fmt.Sprintf(`{"canary_pct": %g, "updated_by": "somebody"}`, percent))
+			},
+		}
+	})
+}
+
+func TestStandingBreachIsTold(t *testing.T) {
+	t.Parallel()
+	url := start(t)
+	send(t, http.MethodPost, url+"/test/breach", "")
+	s, err := open(url).Read(t.Context())
+	if err != nil || s.Shares["v2"] != 0 || s.Deployed("v2") || len(s.Notes) != 1 || !strings.Contains(s.Notes[0], "every read of its status, this one included") {
+		t.Errorf("split %+v, %v", s, err)
+	}
+	// What is set while the breach stands does not last, and the change says so.
+	set, err := open(url).Set(t.Context(), planner.Change{Revision: s.Revision, Shares: map[string]float64{"v1": 75, "v2": 25}, Reason: "a test"})
+	if err != nil || set.Shares["v2"] != 0 {
+		t.Errorf("split %+v, %v", set, err)
+	}
+}
+
+func TestKillSwitch(t *testing.T) {
+	t.Parallel()
+	url := start(t)
+	send(t, http.MethodPut, url+"/guard/config", `{"kill_switch": true}`)
+	p := open(url)
+	s, err := p.Read(t.Context())
+	if err != nil || s.Deployed("v2") || !s.Latent {
+		t.Fatalf("split %+v, %v", s, err)
+	}
+	if s, err = p.Set(t.Context(), planner.Change{Revision: s.Revision, Shares: map[string]float64{"v1": 75, "v2": 25}}); err != nil || s.Shares["v2"] != 25 || s.Deployed("v2") {
+		t.Errorf("a share while it is off: %+v, %v", s, err)
+	}
+	if err := p.Deploy(t.Context(), planner.Version{Name: "v2"}); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = p.Read(t.Context()); err != nil || !s.Deployed("v2") || s.Shares["v2"] != 25 {
+		t.Errorf("after the deployment: %+v, %v", s, err)
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	t.Parallel()
+	healthy := `{"config": {"canary_pct": 10, "kill_switch": false}, "evaluation": {}}`
+	for name, tt := range map[string]struct {
+		read, write           string
+		readStatus, putStatus int
+		want                  error
+	}{
+		"bad percent":    {healthy, `{"detail": "no"}`, 200, 400, planner.ErrShares},
+		"wrong type":     {healthy, `{"detail": []}`, 200, 422, planner.ErrShares},
+		"write is lost":  {healthy, `boom`, 200, 500, planner.ErrUncertain},
+		"forbidden":      {healthy, `no`, 200, 403, planner.ErrForbidden},
+		"not confirmed":  {healthy, `{"success": false}`, 200, 200, planner.ErrUncertain},
+		"another share":  {healthy, `{"success": true, "config": {"canary_pct": 1}}`, 200, 200, planner.ErrUncertain},
+		"no guard API":   {`<html>`, "", 200, 200, planner.ErrMalformed},
+		"no share":       {`{"config": {}}`, "", 200, 200, planner.ErrMalformed},
+		"status 404":     {`{}`, "", 404, 200, planner.ErrMalformed},
+		"percent of 101": {`{"config": {"canary_pct": 101}}`, "", 200, 200, planner.ErrMalformed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var writes atomic.Int32
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				code, text := tt.readStatus, tt.read
+				if r.Method == http.MethodPut {
+					writes.Add(1)
+					code, text = tt.putStatus, tt.write
+				}
+				if r.Header.Get("Authorization") != "Bearer token-of-the-test" {
+					t.Error("no token was sent")
+				}
+				w.WriteHeader(code)
+				_, _ = w.Write([]byte(text + "token-of-the-test")[:len(text)])
+			}))
+			defer s.Close()
+			_, err := open(s.URL).Set(t.Context(), planner.Change{Revision: "10; kill switch false", Shares: map[string]float64{"v1": 75, "v2": 25}})
+			if !errors.Is(err, tt.want) || writes.Load() > 1 {
+				t.Errorf("%d writes, error %v", writes.Load(), err)
+			}
+		})
+	}
+}

@@ -1,0 +1,82 @@
+package file_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
+	"github.com/applylens/terraform-provider-remediation/internal/target/planner/file"
+	"github.com/applylens/terraform-provider-remediation/internal/target/planner/plannertest"
+)
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	const mode = 0o640
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func split(canary float64) string {
+	return fmt.Sprintf(`{"revision": 4, "stable": "v1", "versions": {"v1": {"percent": %g}, "v2": {"percent": %g}}}`, 100-canary, canary)
+}
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	plannertest.Run(t, func(t *testing.T) plannertest.Backend {
+		t.Helper()
+		path := filepath.Join(t.TempDir(), "planner.json")
+		write(t, path, split(10))
+		return plannertest.Backend{
+			Planner: file.New(path), Second: file.New(path),
+			Foreign: func(t *testing.T, percent float64) { t.Helper(); write(t, path, split(percent)) },
+		}
+	})
+}
+
+func TestMalformed(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ text, says string }{
+		"not 100":        {`{"versions": {"v1": {"percent": 50}, "v2": {"percent": 25}}}`, "sum to 75 %"},
+		"no JSON":        {`v1: 100`, "malformed"},
+		"unknown field":  {`{"versions": {"v1": {"percent": 100, "weight": 1}}}`, "unknown field"},
+		"unknown stable": {`{"stable": "v0", "versions": {"v1": {"percent": 100}}}`, `"v0" is not among the versions`},
+		"over 100":       {`{"versions": {"v1": {"percent": 101}, "v2": {"percent": -1}}}`, "A share is"},
+		"empty":          {`{}`, "sum to 0 %"},
+	} {
+		path := filepath.Join(t.TempDir(), "planner.json")
+		write(t, path, tt.text)
+		if _, err := file.New(path).Read(t.Context()); !errors.Is(err, planner.ErrMalformed) || !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := file.New(filepath.Join(t.TempDir(), "none.json")).Read(t.Context()); !errors.Is(err, planner.ErrMalformed) {
+		t.Errorf("missing file: %v", err)
+	}
+}
+
+func TestWriteKeepsTheModeAndLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "planner.json")
+	write(t, path, split(10))
+	p := file.New(path)
+	now, err := p.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Set(t.Context(), planner.Change{Revision: now.Revision, Shares: map[string]float64{"v1": 75, "v2": 25}}); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o640 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	left, err := filepath.Glob(path + "*")
+	if err != nil || len(left) != 2 { // the file and its lock
+		t.Errorf("files %v, %v", left, err)
+	}
+}

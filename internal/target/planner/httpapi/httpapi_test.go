@@ -1,0 +1,131 @@
+package httpapi_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/controlapi"
+	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
+	"github.com/applylens/terraform-provider-remediation/internal/target/planner/httpapi"
+	"github.com/applylens/terraform-provider-remediation/internal/target/planner/plannertest"
+)
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	plannertest.Run(t, func(t *testing.T) plannertest.Backend {
+		t.Helper()
+		api := controlapi.New()
+		s := httptest.NewServer(api.Handler())
+		t.Cleanup(s.Close)
+		return plannertest.Backend{
+			Planner: httpapi.New(s.URL, ""), Second: httpapi.New(s.URL+"/", ""),
+			Foreign: func(_ *testing.T, percent float64) { api.Move(percent) },
+		}
+	})
+}
+
+const token = "token-of-the-test"
+
+// set changes a split behind a handler that meets requests before the API does.
+func set(t *testing.T, front func(w http.ResponseWriter, r *http.Request) bool) (error, *controlapi.Server) {
+	t.Helper()
+	api := controlapi.New()
+	inner := api.Handler()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !front(w, r) {
+			inner.ServeHTTP(w, r)
+		}
+	}))
+	t.Cleanup(s.Close)
+	p := httpapi.New(s.URL, token)
+	now, err := p.Read(t.Context())
+	if err != nil {
+		return err, api
+	}
+	_, err = p.Set(t.Context(), planner.Change{Revision: now.Revision, Shares: map[string]float64{"v1": 75, "v2": 25}})
+	return err, api
+}
+
+func answer(w http.ResponseWriter, code int, text string) bool {
+	w.WriteHeader(code)
+	_, _ = w.Write([]byte(text))
+	return true
+}
+
+func TestAnswers(t *testing.T) {
+	t.Parallel()
+	split := func(body string) func(http.ResponseWriter, *http.Request) bool {
+		return func(w http.ResponseWriter, _ *http.Request) bool {
+			w.Header().Set("ETag", `"1"`)
+			return answer(w, http.StatusOK, body)
+		}
+	}
+	onWrite := func(code int) func(http.ResponseWriter, *http.Request) bool {
+		return func(w http.ResponseWriter, r *http.Request) bool {
+			return r.Method != http.MethodGet && answer(w, code, "no, "+token)
+		}
+	}
+	for name, tt := range map[string]struct {
+		front func(http.ResponseWriter, *http.Request) bool
+		want  error
+	}{
+		"a write fails":   {onWrite(http.StatusInternalServerError), planner.ErrUncertain},
+		"a write at 503":  {onWrite(http.StatusServiceUnavailable), planner.ErrUncertain},
+		"forbidden":       {onWrite(http.StatusForbidden), planner.ErrForbidden},
+		"unprocessable":   {onWrite(http.StatusUnprocessableEntity), planner.ErrShares},
+		"moved meanwhile": {onWrite(http.StatusPreconditionFailed), planner.ErrMoved},
+		"no JSON":         {split("hello"), planner.ErrMalformed},
+		"not 100":         {split(`{"versions": {"v1": {"percent": 50}}}`), planner.ErrMalformed},
+		"no ETag": {func(w http.ResponseWriter, _ *http.Request) bool {
+			return answer(w, http.StatusOK, `{"versions": {"v1": {"percent": 100}}}`)
+		}, planner.ErrMalformed},
+		"not found":         {func(w http.ResponseWriter, _ *http.Request) bool { return answer(w, http.StatusNotFound, "") }, planner.ErrMalformed},
+		"answer breaks off": {func(w http.ResponseWriter, r *http.Request) bool { return r.Method != http.MethodGet && hangUp(w) }, planner.ErrUncertain},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var writes atomic.Int32
+			err, _ := set(t, func(w http.ResponseWriter, r *http.Request) bool {
+				if r.Method != http.MethodGet {
+					writes.Add(1)
+				}
+				if r.Header.Get("Authorization") != "Bearer "+token {
+					t.Error("no token was sent")
+				}
+				return tt.front(w, r)
+			})
+			if !errors.Is(err, tt.want) || writes.Load() > 1 {
+				t.Errorf("%d writes, error %v", writes.Load(), err)
+			}
+			if err != nil && strings.Contains(err.Error(), token) {
+				t.Errorf("the token is in the error: %v", err)
+			}
+		})
+	}
+}
+
+func hangUp(w http.ResponseWriter) bool {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	return err == nil && conn.Close() == nil
+}
+
+func TestRetryAfterIsHeeded(t *testing.T) {
+	t.Parallel()
+	var refused atomic.Int32
+	began := time.Now()
+	err, api := set(t, func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodGet || refused.Add(1) > 1 {
+			return false
+		}
+		w.Header().Set("Retry-After", "1")
+		return answer(w, http.StatusTooManyRequests, "")
+	})
+	if err != nil || api.Versions["v2"].Percent != 25 || time.Since(began) < time.Second {
+		t.Errorf("%v after %s, the split is %v", err, time.Since(began), api.Versions)
+	}
+}
