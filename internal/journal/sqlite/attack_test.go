@@ -1,0 +1,162 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/applylens/terraform-provider-remediation/internal/journal"
+)
+
+// attackable makes a journal with some executions and returns its file and its head.
+func attackable(t *testing.T) (path string, head journal.Head) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "journal.db")
+	s := openTest(t, path)
+	for _, target := range []string{"dbt:shop/prod", "elasticsearch:<logs> & größe \u2028\u007f"} {
+		about := journal.Subject{Playbook: "p", Target: target, Request: "r", Incident: strings.Repeat("INC", len(target)%2)}
+		rec, err := s.Begin(t.Context(), about, journal.KindIntent, journal.Intent{Params: json.RawMessage(`{"a":"<b>","n":1.50}`), ApprovedBy: "boss@example.com"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for kind, body := range map[journal.Kind]any{journal.KindDispatch: journal.Dispatch{RemoteID: "x"}} {
+			if _, err := s.Append(t.Context(), rec.ID, kind, body); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.Append(t.Context(), rec.ID, journal.KindOutcome, journal.Outcome{Status: journal.StatusFailed, Result: journal.Result{Message: "a\nb"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	chain, err := journal.Verify(t.Context(), s)
+	if err != nil || !chain.Holds() || chain.Head.Seq != 6 {
+		t.Fatalf("untouched: %+v, %v", chain, err)
+	}
+	return path, chain.Head
+}
+
+// tamper runs SQL on the journal's file, as somebody would who has it: triggers are no obstacle to them.
+func tamper(t *testing.T, path string, statements ...string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	for _, s := range append([]string{"DROP TRIGGER entries_are_never_changed", "DROP TRIGGER entries_are_never_removed"}, statements...) {
+		if _, err := db.ExecContext(t.Context(), s); err != nil {
+			t.Fatalf("%s: %v", s, err)
+		}
+	}
+}
+
+// independent verifies with the documented script, which shares no code with the provider.
+func independent(t *testing.T, args ...string) (string, int) {
+	t.Helper()
+	_, file, _, _ := runtime.Caller(0)
+	script := filepath.Join(filepath.Dir(file), "..", "..", "..", "tools", "verify_journal.py")
+	cmd := exec.CommandContext(t.Context(), "python3", append([]string{script}, args...)...) //nolint:gosec // the project's own script
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return string(out), cmd.ProcessState.ExitCode()
+}
+
+func TestAttacksOnTheJournal(t *testing.T) {
+	t.Parallel()
+	const rest = ", kind, at, playbook, target, request, incident, body, prev, hash FROM entries WHERE seq = "
+	for name, tt := range map[string]struct {
+		statements []string
+		says       string
+	}{
+		"edited: the approver":       {[]string{`UPDATE entries SET body = replace(body, 'boss@', 'eve@') WHERE seq = 1`}, "entry 1"},
+		"edited: the outcome":        {[]string{`UPDATE entries SET body = replace(body, 'failed', 'success') WHERE seq = 3`}, "entry 3"},
+		"edited: the target":         {[]string{`UPDATE entries SET target = 'x' WHERE seq = 4`}, "entry 4"},
+		"edited: the time":           {[]string{`UPDATE entries SET at = '2020-01-01T00:00:00.000000000Z' WHERE seq = 2`}, "entry 2"},
+		"edited: the incident":       {[]string{`UPDATE entries SET incident = 'INC-9' WHERE seq = 6`}, "entry 6"},
+		"removed in the middle":      {[]string{`DELETE FROM entries WHERE seq = 3`}, "after entry 2 comes entry 4"},
+		"removed, then closed":       {[]string{`DELETE FROM entries WHERE seq = 3`, `UPDATE entries SET seq = seq - 1 WHERE seq > 3`}, "entry 3"},
+		"cut at the beginning":       {[]string{`DELETE FROM entries WHERE seq < 4`}, "after entry 0 comes entry 4"},
+		"cut at the end":             {[]string{`DELETE FROM entries WHERE seq > 5`}, "the journal ends with entry 5"},
+		"emptied":                    {[]string{`DELETE FROM entries`}, "the journal ends with entry 0"},
+		"reordered":                  {[]string{`UPDATE entries SET seq = 99 WHERE seq = 2`, `UPDATE entries SET seq = 2 WHERE seq = 5`, `UPDATE entries SET seq = 5 WHERE seq = 99`}, "entry 2"},
+		"copied":                     {[]string{`INSERT INTO entries SELECT 7, 7` + rest + `1`}, "entry 7"},
+		"another hash":               {[]string{`UPDATE entries SET hash = replace(hash, substr(hash, 1, 1), 'x') WHERE seq = 6`}, "entry 6"},
+		"another hash in the middle": {[]string{`UPDATE entries SET prev = 'x' WHERE seq = 4`}, "entry 4"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path, head := attackable(t)
+			tamper(t, path, tt.statements...)
+			chain, err := journal.Verify(t.Context(), reader(t, path), head)
+			if err != nil || chain.Holds() || !strings.Contains(chain.Broken, tt.says) {
+				t.Errorf("got %+v, %v; want one that says %q", chain, err, tt.says)
+			}
+			if out, code := independent(t, path, anchor(head)); code != 1 || !strings.Contains(out, "broken: ") {
+				t.Errorf("the script: exit code %d, %s", code, out)
+			}
+		})
+	}
+}
+
+// reader opens the entries of a tampered journal, which Open would refuse in part.
+func reader(t *testing.T, path string) journal.Store { return openTest(t, path) }
+
+func anchor(h journal.Head) string { return strconv.FormatInt(h.Seq, 10) + ":" + h.Hash }
+
+func TestJournalWrittenAnewIsFoundByItsHead(t *testing.T) {
+	t.Parallel()
+	path, _ := attackable(t)
+	_, other := attackable(t)
+	chain, err := journal.Verify(context.Background(), openTest(t, path), other)
+	if err != nil || !strings.Contains(chain.Broken, "written anew") {
+		t.Errorf("got %+v, %v", chain, err)
+	}
+}
+
+func TestExportIsVerifiedWithoutTheProvider(t *testing.T) {
+	t.Parallel()
+	path, head := attackable(t)
+	var out bytes.Buffer
+	if err := journal.Export(t.Context(), openTest(t, path), &out); err != nil {
+		t.Fatal(err)
+	}
+	export := filepath.Join(t.TempDir(), "journal.jsonl")
+	write := func(text string) {
+		const private = 0o600
+		if err := os.WriteFile(export, []byte(text), private); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(out.String())
+	want := "holds, head " + anchor(head)
+	for _, file := range []string{export, path} {
+		if text, code := independent(t, file, anchor(head)); code != 0 || strings.TrimSpace(text) != want {
+			t.Errorf("%s: exit code %d, %s; want %s", file, code, text, want)
+		}
+	}
+	write(strings.Replace(out.String(), "boss@", "eve@", 1))
+	if text, code := independent(t, export); code != 1 || !strings.Contains(text, "entry 1 is not as it was written") {
+		t.Errorf("edited: exit code %d, %s", code, text)
+	}
+	lines := strings.SplitAfter(out.String(), "\n")
+	write(strings.Join(append(lines[:2:2], lines[3:]...), ""))
+	if text, code := independent(t, export); code != 1 || !strings.Contains(text, "after entry 2 comes entry 4") {
+		t.Errorf("cut: exit code %d, %s", code, text)
+	}
+}

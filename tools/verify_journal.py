@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+"""Verify a journal of the remediation provider without the provider.
+
+    verify_journal.py JOURNAL [SEQ:HASH ...]
+
+JOURNAL is the SQLite file, or an export with one JSON object a line. Each SEQ:HASH is a head that was noted before and must
+still be there. Prints the head, and exits with 1 where the chain is broken. It needs Python 3.9 and nothing else.
+"""
+import hashlib
+import json
+import re
+import sqlite3
+import sys
+
+DOMAIN = b"remediation journal entry v1\n"
+COLUMNS = "seq, execution, kind, at, playbook, target, request, incident, body, prev, hash"
+
+
+def text(value):
+    """A string as the provider writes it: JSON with <, >, & and the two line separators escaped."""
+    out = json.dumps(value, ensure_ascii=False)
+    for char in "<>&\u2028\u2029":
+        out = out.replace(char, "\\u%04x" % ord(char))
+    return out
+
+
+def line(row):
+    """An entry as one line of an export."""
+    seq, execution, kind, at, playbook, target, request, incident, body, prev, digest = row
+    at = re.sub(r"\.?0*Z$", "Z", at)
+    subject = '"playbook":%s,"target":%s,"request":%s' % (text(playbook), text(target), text(request))
+    if incident:
+        subject += ',"incident":' + text(incident)
+    return '{"seq":%d,"execution":%d,"kind":%s,"at":%s,"subject":{%s},"body":%s,"prev":%s,"hash":%s}' % (
+        seq, execution, text(kind), text(at), subject, body, text(prev), text(digest))
+
+
+def lines(path):
+    """The entries of a SQLite file or an export, in order."""
+    with open(path, "rb") as f:
+        sqlite = f.read(16).startswith(b"SQLite format 3")
+    if not sqlite:
+        with open(path, encoding="utf-8", newline="\n") as f:
+            yield from (entry.rstrip("\n") for entry in f)
+        return
+    db = sqlite3.connect("file:%s?mode=ro" % path, uri=True)
+    yield from map(line, db.execute("SELECT %s FROM entries ORDER BY seq" % COLUMNS))
+
+
+def verify(path, known):
+    seq, prev = 0, ""
+    for raw in lines(path):
+        entry = json.loads(raw)
+        emptied, found = re.subn(r'"hash":"[0-9a-f]{64}"}$', '"hash":""}', raw)
+        digest = hashlib.sha256(DOMAIN + emptied.encode()).hexdigest()
+        if entry["seq"] != seq + 1:
+            return "after entry %d comes entry %d" % (seq, entry["seq"])
+        if entry["prev"] != prev:
+            return "entry %d does not follow from the one before it" % entry["seq"]
+        if found != 1 or entry["hash"] != digest:
+            return "entry %d is not as it was written" % entry["seq"]
+        seq, prev = entry["seq"], digest
+        if known.pop(seq, digest) != digest:
+            return "entry %d is not the one that was noted" % seq
+    if known:
+        return "entry %d is gone: the journal ends with entry %d" % (min(known), seq)
+    print("holds, head %d:%s" % (seq, prev))
+    return None
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    heads = dict((int(seq), digest) for seq, _, digest in (a.partition(":") for a in sys.argv[2:]))
+    broken = verify(sys.argv[1], heads)
+    if broken:
+        print("broken: " + broken)
+        sys.exit(1)
