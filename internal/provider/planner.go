@@ -2,21 +2,51 @@ package provider
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"github.com/hashicorp/terraform-plugin-framework-validators/mapvalidator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
+	"github.com/applylens/terraform-provider-remediation/internal/target/planner/applylens"
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner/file"
+	"github.com/applylens/terraform-provider-remediation/internal/target/planner/haproxy"
+	"github.com/applylens/terraform-provider-remediation/internal/target/planner/httpapi"
 )
 
 // defaultPlanner is the planner file where no planner is configured.
 const defaultPlanner = "planner.json"
 
 type plannerBlock struct {
-	File *filePlannerBlock `tfsdk:"file"`
+	File      *filePlannerBlock      `tfsdk:"file"`
+	HTTP      *httpPlannerBlock      `tfsdk:"http"`
+	Applylens *applylensPlannerBlock `tfsdk:"applylens"`
+	HAProxy   *haproxyPlannerBlock   `tfsdk:"haproxy"`
+}
+
+type httpPlannerBlock struct {
+	URL   types.String `tfsdk:"url"`
+	Token types.String `tfsdk:"token"`
+}
+
+type applylensPlannerBlock struct {
+	URL           types.String `tfsdk:"url"`
+	Token         types.String `tfsdk:"token"`
+	StableVersion types.String `tfsdk:"stable_version"`
+	CanaryVersion types.String `tfsdk:"canary_version"`
+}
+
+type haproxyPlannerBlock struct {
+	Address       types.String      `tfsdk:"address"`
+	Backend       types.String      `tfsdk:"backend"`
+	Servers       map[string]string `tfsdk:"servers"`
+	StableVersion types.String      `tfsdk:"stable_version"`
 }
 
 type filePlannerBlock struct {
@@ -32,6 +62,36 @@ func plannerSchema() schema.SingleNestedAttribute {
 				Optional: true, MarkdownDescription: "A JSON file that a router watches. It is replaced atomically, under a lock, and counts its revisions.",
 				Attributes: map[string]schema.Attribute{
 					"path": optionalString("The file. Default `" + defaultPlanner + "`. Environment: `REMEDIATION_PLANNER_FILE`."),
+				},
+			},
+			"http": schema.SingleNestedAttribute{
+				Optional: true, MarkdownDescription: "A control API, as `docs/planner-openapi.yaml` describes it.",
+				Attributes: map[string]schema.Attribute{
+					"url":   optionalString("Base of the API, under which `/split` lies. Environment: `REMEDIATION_PLANNER_URL`."),
+					"token": secret("Bearer token. Environment: `REMEDIATION_PLANNER_TOKEN`."),
+				},
+			},
+			"applylens": schema.SingleNestedAttribute{
+				Optional: true,
+				MarkdownDescription: "The ApplyLens planner guard API, for two versions. It has no revisions: a change by somebody else in the " +
+					"milliseconds between a read and a write is not seen. While its own detector is in breach, every read of its status, a plan's or a " +
+					"refresh's too, rolls the canary back there; a plan says so.",
+				Attributes: map[string]schema.Attribute{
+					"url":            optionalString("Base under which `/guard/status` lies. Environment: `REMEDIATION_PLANNER_URL`."),
+					"token":          secret("Bearer token. Environment: `REMEDIATION_PLANNER_TOKEN`."),
+					"stable_version": required("Name of the stable version."),
+					"canary_version": required("Name of the canary."),
+				},
+			},
+			"haproxy": schema.SingleNestedAttribute{
+				Optional: true,
+				MarkdownDescription: "A running HAProxy, by its runtime API (`stats socket ... level admin`). Weights that are set last until it is " +
+					"reloaded. It has no compare-and-set: a change by somebody else in the milliseconds between a read and a write is not seen.",
+				Attributes: map[string]schema.Attribute{
+					"address":        required("Address of the runtime API, `unix:///run/haproxy.sock` or `tcp://127.0.0.1:9999`."),
+					"backend":        required("Backend whose servers are the versions. Its other servers must have weight 0."),
+					"servers":        versionMap("HAProxy's server by version, such as `{ \"v1\" = \"srv1\" }`."),
+					"stable_version": optionalString("The stable version. Needed where it is not the only other one with traffic."),
 				},
 			},
 		},
@@ -52,6 +112,9 @@ func (b block) planner() (planner.Planner, error) {
 		build func() (planner.Planner, error)
 	}{
 		{"file", p.File != nil, b.filePlanner},
+		{"http", p.HTTP != nil, p.HTTP.planner},
+		{"applylens", p.Applylens != nil, p.Applylens.planner},
+		{"haproxy", p.HAProxy != nil, p.HAProxy.planner},
 	} {
 		if kind.set {
 			configured, build = append(configured, kind.name), kind.build
@@ -59,7 +122,7 @@ func (b block) planner() (planner.Planner, error) {
 	}
 	if len(configured) > 1 || (b.Planner != nil && len(configured) == 0) {
 		return nil, problemAt("planner", fmt.Sprintf("%d planners are configured", len(configured)),
-			fmt.Sprintf("planner has: %s.", strings.Join(append(configured, "no more"), ", ")), "Configure exactly one.")
+			fmt.Sprintf("Configured are: %s.", strings.Join(configured, ", ")), "Configure exactly one.")
 	}
 	return build()
 }
@@ -74,4 +137,78 @@ func (b block) filePlanner() (planner.Planner, error) {
 		return nil, problemAt("planner.file.path", "The planner file's path can't be made absolute", err.Error(), "Set an absolute path.")
 	}
 	return file.New(path), nil
+}
+
+// required is a string that has to be set and is not empty.
+func required(description string) schema.StringAttribute {
+	return schema.StringAttribute{
+		Required: true, MarkdownDescription: description, Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
+	}
+}
+
+// versionMap names something of the backend's by version.
+func versionMap(description string) schema.MapAttribute {
+	return schema.MapAttribute{
+		Required: true, ElementType: types.StringType, MarkdownDescription: description,
+		Validators: []validator.Map{mapvalidator.SizeAtLeast(leastVersions), mapvalidator.ValueStringsAre(stringvalidator.LengthAtLeast(1))},
+	}
+}
+
+// leastVersions are needed to share anything out.
+const leastVersions = 2
+
+// Environment variables of planners that are reached over HTTP.
+const (
+	plannerURL   = "REMEDIATION_PLANNER_URL"
+	plannerToken = "REMEDIATION_PLANNER_TOKEN" //nolint:gosec // the variable's name, no token
+)
+
+func (h *httpPlannerBlock) planner() (planner.Planner, error) {
+	url := first(h.URL, plannerURL, "")
+	if err := checkURL("planner.http.url", url); err != nil {
+		return nil, err
+	}
+	return httpapi.New(url, first(h.Token, plannerToken, "")), nil
+}
+
+func (a *applylensPlannerBlock) planner() (planner.Planner, error) {
+	url := first(a.URL, plannerURL, "")
+	if err := checkURL("planner.applylens.url", url); err != nil {
+		return nil, err
+	}
+	cfg := applylens.Config{
+		URL: url, Token: first(a.Token, plannerToken, ""), Stable: a.StableVersion.ValueString(), Canary: a.CanaryVersion.ValueString(),
+	}
+	if cfg.Stable == cfg.Canary {
+		return nil, problemAt("planner.applylens.canary_version", "The canary is the stable version", "Both are "+cfg.Stable+".", "Name two versions.")
+	}
+	return applylens.New(cfg), nil
+}
+
+func (h *haproxyPlannerBlock) planner() (planner.Planner, error) {
+	cfg := haproxy.Config{
+		Address: h.Address.ValueString(), Backend: h.Backend.ValueString(), Servers: h.Servers, Stable: h.StableVersion.ValueString(),
+	}
+	if err := haproxy.CheckAddress(cfg.Address); err != nil {
+		return nil, problemAt("planner.haproxy.address", "Not an address of HAProxy's runtime API", err.Error()+".", "Write unix:///run/haproxy.sock.")
+	}
+	if err := checkVersions("planner.haproxy", cfg.Servers, cfg.Stable); err != nil {
+		return nil, err
+	}
+	return haproxy.New(cfg), nil
+}
+
+// checkVersions demands that each version has a name of the backend's of its own, and that the stable one is among them.
+func checkVersions(where string, names map[string]string, stable string) error {
+	if _, ok := names[stable]; stable != "" && !ok {
+		return problemAt(where+".stable_version", "The stable version is not among the versions", stable+" has no entry.", "Name one that has.")
+	}
+	taken := map[string]string{}
+	for _, version := range slices.Sorted(maps.Keys(names)) {
+		if other, ok := taken[names[version]]; ok {
+			return problemAt(where, "Two versions are the same", fmt.Sprintf("%s and %s are both %s.", other, version, names[version]), "Name each once.")
+		}
+		taken[names[version]] = version
+	}
+	return nil
 }
