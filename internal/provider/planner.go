@@ -7,15 +7,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/hashicorp/terraform-plugin-framework-validators/mapvalidator"
-	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
-	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
-	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
+	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner/applylens"
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner/file"
+	"github.com/applylens/terraform-provider-remediation/internal/target/planner/gatewayapi"
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner/haproxy"
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner/httpapi"
 )
@@ -28,6 +26,15 @@ type plannerBlock struct {
 	HTTP      *httpPlannerBlock      `tfsdk:"http"`
 	Applylens *applylensPlannerBlock `tfsdk:"applylens"`
 	HAProxy   *haproxyPlannerBlock   `tfsdk:"haproxy"`
+	Gateway   *gatewayPlannerBlock   `tfsdk:"gateway_api"`
+}
+
+type gatewayPlannerBlock struct {
+	Namespace     types.String      `tfsdk:"namespace"`
+	HTTPRoute     types.String      `tfsdk:"http_route"`
+	Backends      map[string]string `tfsdk:"backends"`
+	Kubeconfig    types.String      `tfsdk:"kubeconfig"`
+	StableVersion types.String      `tfsdk:"stable_version"`
 }
 
 type httpPlannerBlock struct {
@@ -53,51 +60,6 @@ type filePlannerBlock struct {
 	Path types.String `tfsdk:"path"`
 }
 
-func plannerSchema() schema.SingleNestedAttribute {
-	return schema.SingleNestedAttribute{
-		Optional:            true,
-		MarkdownDescription: "What shares the traffic out among versions; exactly one of the following. Default: `file` with its default path.",
-		Attributes: map[string]schema.Attribute{
-			"file": schema.SingleNestedAttribute{
-				Optional: true, MarkdownDescription: "A JSON file that a router watches. It is replaced atomically, under a lock, and counts its revisions.",
-				Attributes: map[string]schema.Attribute{
-					"path": optionalString("The file. Default `" + defaultPlanner + "`. Environment: `REMEDIATION_PLANNER_FILE`."),
-				},
-			},
-			"http": schema.SingleNestedAttribute{
-				Optional: true, MarkdownDescription: "A control API, as `docs/planner-openapi.yaml` describes it.",
-				Attributes: map[string]schema.Attribute{
-					"url":   optionalString("Base of the API, under which `/split` lies. Environment: `REMEDIATION_PLANNER_URL`."),
-					"token": secret("Bearer token. Environment: `REMEDIATION_PLANNER_TOKEN`."),
-				},
-			},
-			"applylens": schema.SingleNestedAttribute{
-				Optional: true,
-				MarkdownDescription: "The ApplyLens planner guard API, for two versions. It has no revisions: a change by somebody else in the " +
-					"milliseconds between a read and a write is not seen. While its own detector is in breach, every read of its status, a plan's or a " +
-					"refresh's too, rolls the canary back there; a plan says so.",
-				Attributes: map[string]schema.Attribute{
-					"url":            optionalString("Base under which `/guard/status` lies. Environment: `REMEDIATION_PLANNER_URL`."),
-					"token":          secret("Bearer token. Environment: `REMEDIATION_PLANNER_TOKEN`."),
-					"stable_version": required("Name of the stable version."),
-					"canary_version": required("Name of the canary."),
-				},
-			},
-			"haproxy": schema.SingleNestedAttribute{
-				Optional: true,
-				MarkdownDescription: "A running HAProxy, by its runtime API (`stats socket ... level admin`). Weights that are set last until it is " +
-					"reloaded. It has no compare-and-set: a change by somebody else in the milliseconds between a read and a write is not seen.",
-				Attributes: map[string]schema.Attribute{
-					"address":        required("Address of the runtime API, `unix:///run/haproxy.sock` or `tcp://127.0.0.1:9999`."),
-					"backend":        required("Backend whose servers are the versions. Its other servers must have weight 0."),
-					"servers":        versionMap("HAProxy's server by version, such as `{ \"v1\" = \"srv1\" }`."),
-					"stable_version": optionalString("The stable version. Needed where it is not the only other one with traffic."),
-				},
-			},
-		},
-	}
-}
-
 // planner builds the configured planner. It does no I/O.
 func (b block) planner() (planner.Planner, error) {
 	p := plannerBlock{}
@@ -115,6 +77,7 @@ func (b block) planner() (planner.Planner, error) {
 		{"http", p.HTTP != nil, p.HTTP.planner},
 		{"applylens", p.Applylens != nil, p.Applylens.planner},
 		{"haproxy", p.HAProxy != nil, p.HAProxy.planner},
+		{"gateway_api", p.Gateway != nil, p.Gateway.planner},
 	} {
 		if kind.set {
 			configured, build = append(configured, kind.name), kind.build
@@ -138,24 +101,6 @@ func (b block) filePlanner() (planner.Planner, error) {
 	}
 	return file.New(path), nil
 }
-
-// required is a string that has to be set and is not empty.
-func required(description string) schema.StringAttribute {
-	return schema.StringAttribute{
-		Required: true, MarkdownDescription: description, Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
-	}
-}
-
-// versionMap names something of the backend's by version.
-func versionMap(description string) schema.MapAttribute {
-	return schema.MapAttribute{
-		Required: true, ElementType: types.StringType, MarkdownDescription: description,
-		Validators: []validator.Map{mapvalidator.SizeAtLeast(leastVersions), mapvalidator.ValueStringsAre(stringvalidator.LengthAtLeast(1))},
-	}
-}
-
-// leastVersions are needed to share anything out.
-const leastVersions = 2
 
 // Environment variables of planners that are reached over HTTP.
 const (
@@ -196,6 +141,17 @@ func (h *haproxyPlannerBlock) planner() (planner.Planner, error) {
 		return nil, err
 	}
 	return haproxy.New(cfg), nil
+}
+
+func (g *gatewayPlannerBlock) planner() (planner.Planner, error) {
+	cfg := gatewayapi.Config{
+		Namespace: g.Namespace.ValueString(), Route: g.HTTPRoute.ValueString(), Backends: g.Backends,
+		Kubeconfig: g.Kubeconfig.ValueString(), Stable: g.StableVersion.ValueString(),
+	}
+	if err := checkVersions("planner.gateway_api", cfg.Backends, cfg.Stable); err != nil {
+		return nil, err
+	}
+	return gatewayapi.New(cfg, clock.System{}), nil
 }
 
 // checkVersions demands that each version has a name of the backend's of its own, and that the stable one is among them.

@@ -210,11 +210,7 @@ func (w *work) watch(ctx context.Context) error {
 func (w *work) take(ctx context.Context, percent float64) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepTimeout)
 	defer cancel()
-	if err := w.move(ctx, w.wish.shares(w.facts.StableVersion, percent), percent); err != nil {
-		return err
-	}
-	w.percent = percent
-	return nil
+	return w.move(ctx, w.wish.shares(w.facts.StableVersion, percent), percent)
 }
 
 // move sets shares if the split is the one that was left.
@@ -230,13 +226,16 @@ func (w *work) move(ctx context.Context, shares map[string]float64, percent floa
 	if errors.Is(err, planner.ErrUncertain) {
 		now, err = w.lookAgain(ctx, shares, err)
 	}
+	if errors.Is(err, planner.ErrNotEffective) {
+		w.last, w.percent = shares, percent
+	}
 	if err != nil {
 		return err
 	}
 	if !planner.Same(now.Shares, shares) {
 		return planner.Moved(now)
 	}
-	w.last = shares
+	w.last, w.percent = shares, percent
 	return nil
 }
 
@@ -280,7 +279,6 @@ func (w *work) Revert(ctx context.Context) (playbook.Outcome, error) {
 	if err := w.back(ctx); err != nil {
 		return playbook.Outcome{}, err
 	}
-	w.percent = w.facts.CurrentPercent
 	if w.deployed {
 		if err := w.planner.Decommission(ctx, w.version()); err != nil {
 			return playbook.Outcome{}, err

@@ -80,6 +80,8 @@ var (
 	ErrMoved = errors.New("the split has been changed by somebody else")
 	// ErrUncertain: a change was sent and its answer was lost.
 	ErrUncertain = errors.New("it is not known whether the split was changed")
+	// ErrNotEffective: the split was set, but what carries the traffic has not taken it up.
+	ErrNotEffective = errors.New("the split has not taken effect")
 	// ErrUnknownVersion: no such version.
 	ErrUnknownVersion = errors.New("unknown version")
 	// ErrShares: the shares are no split, or one that the backend can't make.

@@ -1,0 +1,181 @@
+package gatewayapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
+)
+
+const (
+	// acceptedWithin is how long a controller may take to accept a change, and poll how often that is looked at.
+	acceptedWithin = 20 * time.Second
+	poll           = 250 * time.Millisecond
+)
+
+// operation is one of a JSON patch.
+type operation struct {
+	Op    string `json:"op"`
+	Path  string `json:"path"`
+	Value any    `json:"value"`
+}
+
+// Set implements planner.Planner.
+func (p *Planner) Set(ctx context.Context, change planner.Change) (planner.Split, error) {
+	s, err := p.state(ctx)
+	if err != nil {
+		return planner.Split{}, err
+	}
+	now, err := p.split(s)
+	if err != nil {
+		return planner.Split{}, err
+	}
+	if now.Revision != change.Revision {
+		return planner.Split{}, planner.Moved(now)
+	}
+	if err := now.Validate(change.Shares); err != nil {
+		return planner.Split{}, err
+	}
+	patch := []operation{{"test", "/metadata/resourceVersion", change.Revision}}
+	for _, version := range slices.Sorted(maps.Keys(s.refs)) {
+		r := s.refs[version]
+		weight := int64(math.Round(change.Shares[version] * weightSum / planner.Whole))
+		patch = append(patch, operation{"add", fmt.Sprintf("/spec/rules/%d/backendRefs/%d/weight", r.rule, r.backend), weight})
+	}
+	route, err := p.patch(ctx, patch)
+	if err != nil {
+		return planner.Split{}, err
+	}
+	if s, err = p.look(route); err != nil {
+		return planner.Split{}, err
+	}
+	if err := p.accepted(ctx, route.GetGeneration()); err != nil {
+		return planner.Split{}, err
+	}
+	return p.split(s)
+}
+
+// Deploy implements planner.Planner: the version may get traffic again. Its workload is not this planner's to start.
+func (p *Planner) Deploy(ctx context.Context, v planner.Version) error {
+	return p.mark(ctx, v.Name, false)
+}
+
+// Decommission implements planner.Planner: the version may not get traffic. Its workload is not this planner's to stop.
+func (p *Planner) Decommission(ctx context.Context, v planner.Version) error {
+	return p.mark(ctx, v.Name, true)
+}
+
+func (p *Planner) mark(ctx context.Context, version string, down bool) error {
+	s, err := p.state(ctx)
+	if err != nil {
+		return err
+	}
+	now, err := p.split(s)
+	if err != nil {
+		return err
+	}
+	check := now.Check
+	if down {
+		check = now.CheckDown
+	}
+	if err := check(version); err != nil || now.Deployed(version) != down {
+		return err
+	}
+	list := slices.DeleteFunc(slices.Clone(s.down), func(v string) bool { return v == version })
+	if down {
+		list = append(list, version)
+	}
+	annotations := s.route.GetAnnotations()
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	if annotations[downAnnotation] = strings.Join(list, ","); len(list) == 0 {
+		delete(annotations, downAnnotation)
+	}
+	_, err = p.patch(ctx, []operation{
+		{"test", "/metadata/resourceVersion", s.route.GetResourceVersion()}, {"add", "/metadata/annotations", annotations},
+	})
+	return err
+}
+
+// patch changes the route if it is still the one that the patch's test names.
+func (p *Planner) patch(ctx context.Context, operations []operation) (*unstructured.Unstructured, error) {
+	client, err := p.open()
+	if err != nil {
+		return nil, err
+	}
+	body, err := json.Marshal(operations)
+	if err != nil {
+		return nil, err
+	}
+	route, err := client.Resource(routes).Namespace(p.cfg.Namespace).Patch(ctx, p.cfg.Route, types.JSONPatchType, body, metav1.PatchOptions{FieldManager: planner.By})
+	if err == nil {
+		return route, nil
+	}
+	// A test that fails is an invalid request to the API, and so is a route that it refuses: a look tells them apart.
+	s, lookErr := p.state(ctx)
+	if lookErr == nil && s.route.GetResourceVersion() != operations[0].Value {
+		now, splitErr := p.split(s)
+		return nil, errors.Join(splitErr, planner.Moved(now))
+	}
+	return nil, p.refused(err, true)
+}
+
+// accepted waits until each gateway's controller has accepted the route as it is now. A route that no controller has ever reported
+// on is not waited for.
+func (p *Planner) accepted(ctx context.Context, generation int64) error {
+	giveUp := p.clock.Now().Add(acceptedWithin)
+	for {
+		s, err := p.state(ctx)
+		if err != nil {
+			return err
+		}
+		waiting, refusal := reports(s.route, generation)
+		switch {
+		case refusal != "":
+			return p.problem("The gateway refuses the route", refusal, "http_route", planner.ErrNotEffective)
+		case !waiting:
+			return nil
+		case !p.clock.Now().Before(giveUp):
+			return p.problem("The gateway has not accepted the route", fmt.Sprintf("Its controller has not reported on generation %d within %s. "+
+				"The weights are set.", generation, acceptedWithin), "http_route", planner.ErrNotEffective)
+		}
+		if err := p.clock.Sleep(ctx, poll); err != nil {
+			return err
+		}
+	}
+}
+
+// reports reads the status of each parent: whether one has yet to see the generation, and why one refuses it.
+func reports(route *unstructured.Unstructured, generation int64) (waiting bool, refusal string) {
+	parents, _, _ := unstructured.NestedSlice(route.Object, "status", "parents")
+	for _, parent := range parents {
+		fields, _ := parent.(map[string]any)
+		conditions, _, _ := unstructured.NestedSlice(fields, "conditions")
+		for _, condition := range conditions {
+			c, _ := condition.(map[string]any)
+			if c["type"] != "Accepted" {
+				continue
+			}
+			seen, _, _ := unstructured.NestedInt64(c, "observedGeneration")
+			switch {
+			case seen < generation:
+				waiting = true
+			case c["status"] != "True":
+				refusal = fmt.Sprintf("Accepted is %v: %v %v.", c["status"], c["reason"], c["message"])
+			}
+		}
+	}
+	return waiting, refusal
+}

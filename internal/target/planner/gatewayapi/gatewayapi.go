@@ -1,0 +1,225 @@
+// Package gatewayapi is the planner in an HTTPRoute of the Kubernetes Gateway API: the weights of named backends of one rule are the
+// split. Only these weights are changed, and only if the route is still the one that was read (its resourceVersion).
+package gatewayapi
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/applylens/terraform-provider-remediation/internal/clock"
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
+)
+
+const (
+	// resolution in percentage points. Weights sum to weightSum; the API takes up to 1,000,000.
+	resolution = 0.01
+	weightSum  = 10_000
+	// downAnnotation lists versions that were taken down: a route itself has no place for that.
+	downAnnotation = "remediation.applylens.com/decommissioned"
+)
+
+// Resources of the cluster's API.
+var (
+	routes   = schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "httproutes"}
+	rollouts = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "rollouts"}
+)
+
+// Config names the route and the backends of versions.
+type Config struct {
+	Namespace, Route string
+	// Backends are the names of the route's backendRefs by version.
+	Backends map[string]string
+	// Kubeconfig is a file; empty: as kubectl finds it, or the pod's service account.
+	Kubeconfig string
+	// Stable is the stable version, or empty where it need not be named.
+	Stable string
+}
+
+// Planner is a route.
+type Planner struct {
+	cfg   Config
+	clock clock.Clock
+
+	mu     sync.Mutex
+	client dynamic.Interface
+}
+
+var _ planner.Planner = (*Planner)(nil)
+
+// New returns the planner. It does no I/O.
+func New(cfg Config, clk clock.Clock) *Planner { return &Planner{cfg: cfg, clock: clk} }
+
+// Name implements planner.Planner.
+func (p *Planner) Name(context.Context) (string, error) {
+	return fmt.Sprintf("planner:gateway_api:%s/%s", p.cfg.Namespace, p.cfg.Route), nil
+}
+
+// Command implements planner.Planner.
+func (p *Planner) Command(shares map[string]float64) string {
+	return fmt.Sprintf("patch httproute %s/%s: %s", p.cfg.Namespace, p.cfg.Route, planner.Text(shares))
+}
+
+func (p *Planner) open() (dynamic.Interface, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.client != nil {
+		return p.client, nil
+	}
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = p.cfg.Kubeconfig
+	cfg, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
+	if err != nil {
+		return nil, p.problem("The cluster can't be configured", err.Error(), "kubeconfig", planner.ErrUnreachable)
+	}
+	cfg.WarningHandler = rest.NoWarnings{}
+	if p.client, err = dynamic.NewForConfig(cfg); err != nil {
+		return nil, p.problem("The cluster can't be configured", err.Error(), "kubeconfig", planner.ErrUnreachable)
+	}
+	return p.client, nil
+}
+
+// ref is a backendRef of the rule: where it stands, and its weight.
+type ref struct {
+	rule, backend int
+	weight        int64
+}
+
+// state is a route as this package sees it.
+type state struct {
+	route *unstructured.Unstructured
+	refs  map[string]ref
+	down  []string
+}
+
+// Read implements planner.Planner.
+func (p *Planner) Read(ctx context.Context) (planner.Split, error) {
+	s, err := p.state(ctx)
+	if err != nil {
+		return planner.Split{}, err
+	}
+	return p.split(s)
+}
+
+func (p *Planner) state(ctx context.Context) (state, error) {
+	client, err := p.open()
+	if err != nil {
+		return state{}, err
+	}
+	route, err := client.Resource(routes).Namespace(p.cfg.Namespace).Get(ctx, p.cfg.Route, metav1.GetOptions{})
+	if err != nil {
+		return state{}, p.refused(err, false)
+	}
+	s, err := p.look(route)
+	if err != nil {
+		return state{}, err
+	}
+	return s, p.free(ctx, client, route)
+}
+
+// look finds the rule that holds the named backends, all of them and no other one with traffic.
+func (p *Planner) look(route *unstructured.Unstructured) (state, error) {
+	s := state{route: route, refs: map[string]ref{}}
+	versions := map[string]string{}
+	for version, name := range p.cfg.Backends {
+		versions[name] = version
+	}
+	rules, _, err := unstructured.NestedSlice(route.Object, "spec", "rules")
+	if err != nil {
+		return s, p.problem("The route can't be understood", err.Error(), "http_route", planner.ErrMalformed)
+	}
+	for i, rule := range rules {
+		found, foreign := map[string]ref{}, []string{}
+		fields, _ := rule.(map[string]any)
+		backends, _, _ := unstructured.NestedSlice(fields, "backendRefs")
+		for j, backend := range backends {
+			fields, _ := backend.(map[string]any)
+			name, _, _ := unstructured.NestedString(fields, "name")
+			weight, set, _ := unstructured.NestedInt64(fields, "weight")
+			if !set {
+				weight = 1 // the API's default
+			}
+			if version, ok := versions[name]; ok {
+				found[version] = ref{rule: i, backend: j, weight: weight}
+			} else if weight > 0 {
+				foreign = append(foreign, name)
+			}
+		}
+		if len(found) == 0 {
+			continue
+		}
+		if len(s.refs) > 0 {
+			return s, p.problem("Two rules of the route have these backends", fmt.Sprintf("Rules %d and another one.", i+1), "backends", planner.ErrMalformed)
+		}
+		if len(foreign) > 0 {
+			return s, p.problem("The route has other backends", fmt.Sprintf("Rule %d also sends traffic to %s, so that shares would not be those of all traffic. "+
+				"The route was left as it is.", i+1, strings.Join(foreign, ", ")), "backends", planner.ErrMalformed)
+		}
+		s.refs = found
+	}
+	for _, version := range slices.Sorted(maps.Keys(p.cfg.Backends)) {
+		if _, ok := s.refs[version]; !ok {
+			return s, p.problem(fmt.Sprintf("The route has no backend %q", p.cfg.Backends[version]),
+				fmt.Sprintf("It is configured for version %s.", version), "backends", planner.ErrMalformed)
+		}
+	}
+	for _, version := range strings.Split(route.GetAnnotations()[downAnnotation], ",") {
+		if _, ok := s.refs[version]; ok {
+			s.down = append(s.down, version)
+		}
+	}
+	return s, nil
+}
+
+func (p *Planner) split(s state) (planner.Split, error) {
+	out := planner.Split{
+		Revision: s.route.GetResourceVersion(), Shares: map[string]float64{}, Down: s.down, Stable: p.cfg.Stable, Resolution: resolution,
+	}
+	sum := int64(0)
+	for _, r := range s.refs {
+		sum += r.weight
+	}
+	if sum == 0 {
+		return out, p.problem("No backend of the route has traffic", "All weights are 0.", "backends", planner.ErrMalformed)
+	}
+	for version, r := range s.refs {
+		out.Shares[version] = planner.Whole * float64(r.weight) / float64(sum)
+	}
+	return out, nil
+}
+
+func (p *Planner) refused(err error, write bool) error {
+	switch {
+	case apierrors.IsNotFound(err):
+		return p.problem("There is no such route", err.Error(), "http_route", planner.ErrMalformed)
+	case apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err):
+		return p.problem("The cluster refuses the credentials", err.Error(), "kubeconfig", planner.ErrForbidden)
+	case apierrors.IsConflict(err):
+		return p.problem("The route was changed by somebody else", err.Error(), "http_route", planner.ErrMoved)
+	case apierrors.IsInvalid(err) || apierrors.IsBadRequest(err):
+		return p.problem("The cluster refuses the change", err.Error(), "http_route", planner.ErrShares)
+	case write:
+		return p.problem("The cluster broke off in a change", err.Error(), "http_route", planner.ErrUncertain)
+	default:
+		return p.problem("The cluster can't be reached", err.Error(), "kubeconfig", planner.ErrUnreachable)
+	}
+}
+
+func (p *Planner) problem(what, why, field string, cause error) error {
+	return &problem.Problem{
+		What: what, Why: why, Next: fmt.Sprintf("Look at the provider's planner.gateway_api block and at HTTPRoute %s/%s.", p.cfg.Namespace, p.cfg.Route),
+		Path: []string{"planner", "gateway_api", field}, Err: cause,
+	}
+}
