@@ -1,0 +1,15 @@
+//go:build !linux
+
+package elastictest
+
+import "errors"
+
+type process struct{ gone chan struct{} }
+
+func launch(_, _, _ string) (*process, error) {
+	return nil, errors.New("a server of the tests' own needs Linux: set ELASTICSEARCH_ENDPOINTS to a cluster instead")
+}
+
+func (p *process) stop() {}
+
+func giveAway(string) error { return nil }

@@ -1,0 +1,154 @@
+package elastictest
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
+)
+
+const (
+	// startPatience is how long a server may take to come up. 13 s on two idle cores; a machine that builds at the same time needs a minute.
+	startPatience = 5 * time.Minute
+	// stopPatience is how long a server may take to go before it is killed.
+	stopPatience = 30 * time.Second
+	// poll is how often a starting server is looked at.
+	poll = 200 * time.Millisecond
+	// heap is enough for 200,000 small documents, and leaves room for two servers on a small machine.
+	heap = "-Xms512m -Xmx512m"
+	// superuser is the file realm's user in Secure.
+	superuser = "test_admin"
+)
+
+var errNotSetUp = errors.New("no Elasticsearch is unpacked in .build/elasticsearch: run make setup-elasticsearch")
+
+// distribution finds .build/elasticsearch at the root of the project, from the working directory of the tests upwards.
+func distribution() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		home := filepath.Join(dir, ".build", "elasticsearch")
+		if _, err := os.Stat(filepath.Join(home, ".stamp")); err == nil {
+			return home, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", errNotSetUp
+		}
+	}
+}
+
+func start(secure bool) (*Server, error) {
+	dist, err := distribution()
+	if err != nil {
+		return nil, err
+	}
+	java, err := exec.LookPath("java")
+	if err != nil {
+		return nil, fmt.Errorf("elasticsearch needs Java 17: %w", err)
+	}
+	scratch, err := os.MkdirTemp("", "elastictest-")
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{Home: filepath.Join(scratch, "config")}
+	if err := s.configure(dist, scratch, secure); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(scratch))
+	}
+	process, err := launch(java, dist, scratch)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(scratch))
+	}
+	s.stop = func() {
+		process.stop()
+		_ = os.RemoveAll(scratch)
+	}
+	address, err := process.await(filepath.Join(scratch, "logs", "http.ports"))
+	if err != nil {
+		output, _ := os.ReadFile(filepath.Join(scratch, "output"))
+		s.stop()
+		return nil, fmt.Errorf("start Elasticsearch: %w\n%s", err, output)
+	}
+	s.Config.Endpoints = []string{"http://" + address}
+	return s, nil
+}
+
+// configure fills the folder with a configuration, and gives it to the server's user.
+func (s *Server) configure(dist, scratch string, secure bool) error {
+	if err := os.CopyFS(s.Home, os.DirFS(filepath.Join(dist, "config"))); err != nil {
+		return err
+	}
+	settings := []string{
+		"cluster.name: remediation-test", "discovery.type: single-node", "network.host: 127.0.0.1", "http.port: 0", "transport.port: 0",
+		// The server writes the port that it got to logs/http.ports once it is up.
+		"node.portsfile: true",
+		"path.data: " + filepath.Join(scratch, "data"), "path.logs: " + filepath.Join(scratch, "logs"),
+		// A nearly full disk of the machine would block every index.
+		"cluster.routing.allocation.disk.threshold_enabled: false",
+		fmt.Sprintf("xpack.security.enabled: %t", secure),
+	}
+	files := map[string]string{
+		"log4j2.properties": "status = error\nappender.console.type = Console\nappender.console.name = console\n" +
+			"appender.console.layout.type = PatternLayout\nappender.console.layout.pattern = %d{ISO8601} %p %c{1.} %m%n\n" +
+			"rootLogger.level = warn\nrootLogger.appenderRef.console.ref = console\n",
+	}
+	if secure {
+		settings = append(settings, "xpack.security.http.ssl.enabled: false", "xpack.security.transport.ssl.enabled: false",
+			"xpack.security.authc.api_key.enabled: true")
+		s.Config = elastic.Config{Username: superuser, Password: rand.Text()}
+		hash, err := bcrypt.GenerateFromPassword([]byte(s.Config.Password), bcrypt.MinCost)
+		if err != nil {
+			return err
+		}
+		files["users"] = superuser + ":" + string(hash) + "\n"
+		files["users_roles"] = "superuser:" + superuser + "\n"
+	}
+	files["elasticsearch.yml"] = strings.Join(settings, "\n") + "\n"
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(s.Home, name), []byte(text), 0o600); err != nil {
+			return err
+		}
+	}
+	for _, dir := range []string{"data", "logs", "tmp", "config/analysis"} {
+		if err := os.MkdirAll(filepath.Join(scratch, dir), 0o700); err != nil {
+			return err
+		}
+	}
+	return giveAway(scratch)
+}
+
+// await waits for the server to say where it listens, or to die.
+func (p *process) await(portsFile string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), startPatience)
+	defer cancel()
+	tick := time.NewTicker(poll)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return "", fmt.Errorf("it was not up after %s", startPatience)
+		case <-p.gone:
+			return "", errors.New("it stopped by itself")
+		case <-tick.C:
+		}
+		text, err := os.ReadFile(portsFile)
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(text)) {
+			if address := strings.TrimSpace(line); strings.HasPrefix(address, "127.0.0.1:") {
+				return address, nil
+			}
+		}
+	}
+}

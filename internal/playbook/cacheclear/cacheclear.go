@@ -1,0 +1,231 @@
+// Package cacheclear is the playbook clear_cache: it clears the query, request and field data caches of Elasticsearch indices, and only those that are asked for.
+package cacheclear
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
+)
+
+// ActionType is the playbook's name in the history.
+const ActionType = "clear_cache"
+
+// estimate is how long it takes, from the playbooks' specification. It costs nothing.
+const estimate = 5 * time.Second
+
+// Types of caches, as cache_types names them, in the order in which they are shown.
+const (
+	Query     = "query"
+	Request   = "request"
+	Fielddata = "fielddata"
+)
+
+// Types returns all types of caches.
+func Types() []string { return []string{Query, Request, Fielddata} }
+
+// Elastic is what the playbook needs of Elasticsearch.
+type Elastic interface {
+	// Name names the cluster.
+	Name() string
+	// Resolve says which concrete indices a name stands for.
+	Resolve(ctx context.Context, expression string, allowAll bool) (elastic.Resolution, error)
+	// AllCacheSizes returns the sizes of the caches by index, as of a while ago.
+	AllCacheSizes(ctx context.Context) (map[string]elastic.CacheSizes, error)
+	// CacheSizes returns the sizes now, added up over the indices.
+	CacheSizes(ctx context.Context, indices []string) (elastic.CacheSizes, error)
+	// ClearCaches clears just these caches.
+	ClearCaches(ctx context.Context, indices []string, which elastic.Caches) error
+}
+
+type book struct{ elastic Elastic }
+
+// New returns the playbook.
+func New(cluster Elastic) playbook.Playbook { return book{elastic: cluster} }
+
+// Entry is the playbook's page in the catalogue.
+func Entry() playbook.Entry {
+	return playbook.Entry{
+		ActionType: ActionType,
+		Summary:    "clears caches of Elasticsearch indices, only the types that are asked for",
+		Use:        []string{"P95 latency over budget", "stale results", "memory pressure"},
+		Approval:   "never needed",
+		Duration:   fmt.Sprintf("%.0f s", estimate.Seconds()),
+		Cost:       "USD 0",
+		Undo:       "not applicable: caches fill again by themselves",
+	}
+}
+
+// Entry implements playbook.Playbook.
+func (b book) Entry() playbook.Entry { return Entry() }
+
+// params are the playbook's inputs.
+type params struct {
+	// IndexName is an index, an alias, a pattern or a data stream.
+	IndexName string `json:"index_name"`
+	// CacheTypes are the caches to clear. None: all.
+	CacheTypes []string `json:"cache_types"`
+	// Fields narrows fielddata to fields.
+	Fields []string `json:"fields"`
+	// AllowAll lets IndexName stand for every index of the cluster.
+	AllowAll bool `json:"allow_all"`
+}
+
+// Check checks inputs without any I/O.
+func Check(raw json.RawMessage) error {
+	_, err := parse(raw)
+	return err
+}
+
+func parse(raw json.RawMessage) (params, error) {
+	var p params
+	if err := playbook.Decode(raw, &p); err != nil {
+		return params{}, err
+	}
+	if err := elastic.CheckExpression(p.IndexName, p.AllowAll); err != nil {
+		return params{}, problem.At(err, "index_name")
+	}
+	for _, t := range p.CacheTypes {
+		if !slices.Contains(Types(), t) {
+			return params{}, playbook.Invalid("Allowed are: "+strings.Join(Types(), ", ")+".", fmt.Sprintf("There is no cache type %q.", t), "cache_types")
+		}
+	}
+	if len(p.CacheTypes) == 0 {
+		p.CacheTypes = Types()
+	}
+	// The order in which a set is written says nothing.
+	p.CacheTypes = slices.DeleteFunc(Types(), func(t string) bool { return !slices.Contains(p.CacheTypes, t) })
+	slices.Sort(p.Fields)
+	p.Fields = slices.Compact(p.Fields)
+	if len(p.Fields) > 0 && !slices.Contains(p.CacheTypes, Fielddata) {
+		return params{}, playbook.Invalid("Add fielddata to cache_types, or leave fields out.", "Only the field data cache is kept by field, and cache_types does not name it.", "fields")
+	}
+	for _, f := range p.Fields {
+		if strings.TrimSpace(f) == "" || strings.Contains(f, ",") {
+			return params{}, playbook.Invalid("Write each field's full name as an element of its own.", fmt.Sprintf("%q is no field.", f), "fields")
+		}
+	}
+	return p, nil
+}
+
+// Bind implements playbook.Playbook.
+func (b book) Bind(raw json.RawMessage) (playbook.Action, error) {
+	p, err := parse(raw)
+	if err != nil {
+		return nil, err
+	}
+	return action{book: b, params: p}, nil
+}
+
+type action struct {
+	book
+	params params
+}
+
+func (a action) caches() elastic.Caches {
+	has := func(t string) bool { return slices.Contains(a.params.CacheTypes, t) }
+	return elastic.Caches{Query: has(Query), Request: has(Request), Fielddata: has(Fielddata), Fields: a.params.Fields}
+}
+
+// Facts are what must still hold at apply.
+type Facts struct {
+	// Indices are the concrete indices whose caches would be cleared.
+	Indices []string `json:"indices"`
+	// CacheTypes are the caches that would be cleared, those that are meant where none are named.
+	CacheTypes []string `json:"cache_types"`
+}
+
+// Target implements playbook.Action.
+func (a action) Target(context.Context) (string, error) {
+	return a.elastic.Name() + "/" + a.params.IndexName, nil
+}
+
+// Preview implements playbook.Action.
+func (a action) Preview(ctx context.Context) (playbook.Preview, error) {
+	found, err := a.elastic.Resolve(ctx, a.params.IndexName, a.params.AllowAll)
+	if err != nil {
+		return playbook.Preview{}, problem.At(err, "index_name")
+	}
+	facts := Facts{Indices: found.Indices, CacheTypes: a.params.CacheTypes}
+	what := list(a.params.CacheTypes)
+	if len(a.params.Fields) > 0 {
+		what += " (field data of " + strings.Join(a.params.Fields, ", ") + " only)"
+	}
+	summary := fmt.Sprintf("Will clear the %s of %s", what, indexList(found.Indices))
+	if found.Kind != elastic.KindIndex {
+		summary += fmt.Sprintf(", which %s %q stands for", found.Kind, a.params.IndexName)
+	}
+	p := playbook.Preview{
+		Summary: summary, Commands: []string{a.caches().Command(found.Indices)}, Duration: estimate, Risk: playbook.RiskLow,
+		Affected: append([]string{"elasticsearch"}, found.Indices...), Undo: Entry().Undo, Facts: facts,
+		Changes: []string{summary, "May cause a brief latency spike (1-2 s)", "The caches are rebuilt by the next queries"},
+	}
+	if others := slices.DeleteFunc(Types(), func(t string) bool { return slices.Contains(a.params.CacheTypes, t) }); len(others) > 0 {
+		p.Changes = append(p.Changes, "Left alone: "+list(others))
+	}
+	p.Notes = a.notes(ctx, found)
+	return p, nil
+}
+
+// notes are the figures of the moment. Without the privilege to read them there are none.
+func (a action) notes(ctx context.Context, found elastic.Resolution) []string {
+	var notes []string
+	if len(found.Closed) > 0 {
+		notes = append(notes, "Closed, so passed over: "+strings.Join(found.Closed, ", "))
+	}
+	sizes, err := a.elastic.AllCacheSizes(ctx)
+	if err != nil {
+		return append(notes, "How much is cached now can't be read: "+problem.Of(err, "").Why)
+	}
+	var sum elastic.CacheSizes
+	for _, i := range found.Indices {
+		sum = sum.Add(sizes[i])
+	}
+	return append(notes, fmt.Sprintf("Cached now in %s: query %s, request %s, field data %s",
+		indexList(found.Indices), bytes(sum.Query), bytes(sum.Request), bytes(sum.Fielddata)))
+}
+
+// list names types of caches for people.
+func list(types []string) string {
+	names := make([]string, len(types))
+	for i, t := range types {
+		names[i] = map[string]string{Query: "query", Request: "request", Fielddata: "field data"}[t]
+	}
+	noun := " caches"
+	if len(names) == 1 {
+		noun = " cache"
+	}
+	return strings.Join(names, ", ") + noun
+}
+
+// indexList names one thing, or counts several and names the first few.
+func indexList(names []string) string {
+	const shown = 5
+	switch {
+	case len(names) == 1:
+		return names[0]
+	case len(names) <= shown:
+		return fmt.Sprintf("%d indices (%s)", len(names), strings.Join(names, ", "))
+	default:
+		return fmt.Sprintf("%d indices (%s, ...)", len(names), strings.Join(names[:shown], ", "))
+	}
+}
+
+// bytes writes a size for people.
+func bytes(n int64) string {
+	const unit = 1024
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	size, names := float64(n)/unit, []string{"KiB", "MiB", "GiB"}
+	for ; size >= unit && len(names) > 1; names = names[1:] {
+		size /= unit
+	}
+	return fmt.Sprintf("%.1f %s", size, names[0])
+}

@@ -1,0 +1,75 @@
+package cacheclear
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
+)
+
+// remoteID stands for the request: once it is in the journal, the request may have been sent.
+const remoteID = "cache_clear"
+
+// Dispatch implements playbook.Action. The request itself is sent by Wait, when the journal knows of it.
+func (a action) Dispatch(_ context.Context, job playbook.Job) (playbook.Work, error) {
+	text, err := json.Marshal(job.Preview.Facts)
+	if err != nil {
+		return nil, fmt.Errorf("encode what was reviewed: %w", err)
+	}
+	w := work{action: a}
+	if err := json.Unmarshal(text, &w.facts); err != nil {
+		return nil, fmt.Errorf("decode what was reviewed: %w", err)
+	}
+	return w, nil
+}
+
+// Adopt implements playbook.Action.
+func (a action) Adopt(_ context.Context, job playbook.Job) (playbook.Work, error) {
+	if job.RemoteID == "" {
+		return nil, playbook.ErrNeverBegan
+	}
+	return nil, &problem.Problem{
+		What: "It can't be told whether the caches of " + a.params.IndexName + " were cleared",
+		Why:  "The process died around the request, and Elasticsearch keeps no record of such requests.",
+		Next: "Clearing caches again does no harm.",
+	}
+}
+
+type work struct {
+	action
+	facts Facts
+}
+
+// RemoteID implements playbook.Work.
+func (w work) RemoteID() string { return remoteID }
+
+// Wait implements playbook.Work.
+func (w work) Wait(ctx context.Context) (playbook.Outcome, error) {
+	out := playbook.Outcome{Details: map[string]string{
+		"indices": strings.Join(w.facts.Indices, ","), "cache_types": strings.Join(w.facts.CacheTypes, ","),
+	}}
+	// Sizes are for the record: without the privilege to read them the caches are cleared all the same.
+	before, beforeErr := w.elastic.CacheSizes(ctx, w.facts.Indices)
+	if err := w.elastic.ClearCaches(ctx, w.facts.Indices, w.caches()); err != nil {
+		return out, err
+	}
+	out.Message = fmt.Sprintf("Cleared the %s of %s", list(w.facts.CacheTypes), indexList(w.facts.Indices))
+	after, err := w.elastic.CacheSizes(ctx, w.facts.Indices)
+	if beforeErr != nil || err != nil {
+		out.Details["sizes"] = "could not be read"
+		return out, nil //nolint:nilerr // the work is done; only its figures are missing
+	}
+	note := func(name string, size func(elastic.CacheSizes) int64) {
+		out.Details[name+"_bytes_before"] = strconv.FormatInt(size(before), 10)
+		out.Details[name+"_bytes_after"] = strconv.FormatInt(size(after), 10)
+	}
+	note(Query, func(s elastic.CacheSizes) int64 { return s.Query })
+	note(Request, func(s elastic.CacheSizes) int64 { return s.Request })
+	note(Fielddata, func(s elastic.CacheSizes) int64 { return s.Fielddata })
+	return out, nil
+}

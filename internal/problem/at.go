@@ -1,0 +1,14 @@
+package problem
+
+import "errors"
+
+// At returns err with the attribute at fault, where err is a Problem that names none yet.
+func At(err error, path ...string) error {
+	var p *Problem
+	if !errors.As(err, &p) || len(p.Path) > 0 {
+		return err
+	}
+	located := *p
+	located.Path, located.Err = path, err
+	return &located
+}

@@ -1,0 +1,255 @@
+package elastic
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+)
+
+// Errors about a filter of synonyms.
+var (
+	// ErrNoFilter: the index has no such filter, or it is not one of synonyms.
+	ErrNoFilter = errors.New("no such filter of synonyms")
+	// ErrUnused: no analyzer uses the filter.
+	ErrUnused = errors.New("no analyzer uses the filter")
+	// ErrInline: the rules are in the settings of the index, where nothing but new settings changes them.
+	ErrInline = errors.New("the synonyms are inline")
+)
+
+// analysis is the part of an index's settings that makes its analyzers.
+type analysis struct {
+	Filter   map[string]filterSettings   `json:"filter"`
+	Analyzer map[string]analyzerSettings `json:"analyzer"`
+}
+
+type filterSettings struct {
+	Type string `json:"type"`
+	Set  string `json:"synonyms_set"`
+	Path string `json:"synonyms_path"`
+	// Updateable is text in answers of Elasticsearch.
+	Updateable boolean `json:"updateable"`
+	Lenient    boolean `json:"lenient"`
+	// Filters are those inside a multiplexer, Filter those inside a condition.
+	Filters many `json:"filters"`
+	Filter  many `json:"filter"`
+
+	all map[string]json.RawMessage
+}
+
+// UnmarshalJSON implements json.Unmarshaler, and keeps everything for a copy of the filter.
+func (f *filterSettings) UnmarshalJSON(text []byte) error {
+	type plain filterSettings
+	if err := json.Unmarshal(text, (*plain)(f)); err != nil {
+		return err
+	}
+	return json.Unmarshal(text, &f.all)
+}
+
+type analyzerSettings struct {
+	Type       string `json:"type"`
+	Tokenizer  string `json:"tokenizer"`
+	Filter     many   `json:"filter"`
+	CharFilter many   `json:"char_filter"`
+}
+
+// boolean is a truth value that a server may write as text.
+type boolean bool
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (b *boolean) UnmarshalJSON(text []byte) error {
+	*b = boolean(strings.Trim(string(text), `"`) == "true")
+	return nil
+}
+
+// mapping is what matters here of an index's fields.
+type mapping struct {
+	Source struct {
+		Enabled  *bool `json:"enabled"`
+		Includes many  `json:"includes"`
+		Excludes many  `json:"excludes"`
+	} `json:"_source"`
+	Properties       map[string]field            `json:"properties"`
+	DynamicTemplates []map[string]map[string]any `json:"dynamic_templates"`
+}
+
+type field struct {
+	Type                string           `json:"type"`
+	Analyzer            string           `json:"analyzer"`
+	SearchAnalyzer      string           `json:"search_analyzer"`
+	SearchQuoteAnalyzer string           `json:"search_quote_analyzer"`
+	Fields              map[string]field `json:"fields"`
+	Properties          map[string]field `json:"properties"`
+}
+
+// Synonyms is a filter of synonyms in an index and where it is used.
+type Synonyms struct {
+	Filter string
+	// Set and Path are where the rules are kept: a set of the synonyms API, or a file on every data node. One of them is set.
+	Set, Path string
+	// Updateable filters can be reloaded while the index is open.
+	Updateable bool
+	// Lenient filters pass over rules that can't be understood.
+	Lenient bool
+	// Analyzers are those with the filter, by name.
+	Analyzers []Analyzer
+}
+
+// Source names where the rules are kept.
+func (s Synonyms) Source() string {
+	if s.Set != "" {
+		return "set " + s.Set
+	}
+	return "file " + s.Path
+}
+
+// Names are the names of the analyzers, sorted.
+func (s Synonyms) Names() []string {
+	var out []string
+	for _, a := range s.Analyzers {
+		out = append(out, a.Name)
+	}
+	return out
+}
+
+// AtIndexTime tells whether documents were analyzed with the filter, and by which fields.
+func (s Synonyms) AtIndexTime() []string {
+	var out []string
+	for _, a := range s.Analyzers {
+		out = append(out, a.IndexFields...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// Analyzer is one with the filter.
+type Analyzer struct {
+	Name string
+	// Wrapped tells that the filter sits inside a multiplexer or a condition, where reloading does not reach it.
+	Wrapped bool
+	// IndexFields were analyzed with it when documents were indexed; SearchFields use it for queries.
+	IndexFields, SearchFields []string
+}
+
+// Synonyms looks for a filter of synonyms. It returns a *problem.Problem with ErrNoFilter, ErrUnused or ErrInline.
+func (i Index) Synonyms(filter string) (Synonyms, error) {
+	f, ok := i.analysis.Filter[filter]
+	if !ok || !f.isSynonyms() {
+		return Synonyms{}, i.noFilter(filter, ok, f.Type)
+	}
+	s := Synonyms{Filter: filter, Set: f.Set, Path: f.Path, Updateable: bool(f.Updateable), Lenient: bool(f.Lenient)}
+	if s.Set == "" && s.Path == "" {
+		return Synonyms{}, &problem.Problem{
+			What: fmt.Sprintf("The synonyms of the filter %q can't be refreshed", filter),
+			Why:  fmt.Sprintf("Its rules are inline, in the settings of %s. There is nothing that could have changed behind them.", i.Name),
+			Next: "Move the rules to a set (PUT /_synonyms) or a file, and the filter to synonyms_set or synonyms_path, which needs a new index once.", Err: ErrInline,
+		}
+	}
+	uses := i.mapping.uses()
+	for _, name := range slices.Sorted(maps.Keys(i.analysis.Analyzer)) {
+		direct, wrapped := i.analysis.contains(i.analysis.Analyzer[name].Filter, filter)
+		if direct || wrapped {
+			s.Analyzers = append(s.Analyzers, Analyzer{Name: name, Wrapped: wrapped, IndexFields: uses.index[name], SearchFields: uses.search[name]})
+		}
+	}
+	if len(s.Analyzers) == 0 {
+		return Synonyms{}, &problem.Problem{
+			What: fmt.Sprintf("No analyzer of %s uses the filter %q", i.Name, filter), Why: "Refreshing it would change nothing.",
+			Next: "Check the name of the filter, and the analyzers of the index.", Err: ErrUnused,
+		}
+	}
+	return s, nil
+}
+
+func (f filterSettings) isSynonyms() bool { return f.Type == "synonym" || f.Type == "synonym_graph" }
+
+func (i Index) noFilter(filter string, exists bool, kind string) error {
+	var others []string
+	for _, name := range slices.Sorted(maps.Keys(i.analysis.Filter)) {
+		if i.analysis.Filter[name].isSynonyms() {
+			others = append(others, name)
+		}
+	}
+	p := &problem.Problem{What: fmt.Sprintf("%s has no filter of synonyms called %q", i.Name, filter), Err: ErrNoFilter, Next: "Check the spelling."}
+	switch {
+	case exists:
+		p.Why = fmt.Sprintf("The filter is of the type %q.", kind)
+	case len(others) == 0:
+		p.Why = "The index has no filter of synonyms at all."
+	}
+	if len(others) > 0 {
+		p.Why = strings.TrimSpace(p.Why + " Its filters of synonyms are: " + strings.Join(others, ", ") + ".")
+	}
+	return p
+}
+
+// contains tells whether a chain of filters has the filter, directly or inside another one.
+func (a analysis) contains(chain []string, filter string) (direct, wrapped bool) {
+	for _, name := range chain {
+		name = strings.TrimSpace(name)
+		if name == filter {
+			return true, false
+		}
+		outer := a.Filter[name]
+		for _, inner := range slices.Concat(outer.Filters, outer.Filter) {
+			// A multiplexer lists chains, separated by commas.
+			if d, w := a.contains(strings.Split(inner, ","), filter); d || w {
+				wrapped = true
+			}
+		}
+	}
+	return false, wrapped
+}
+
+// uses is where analyzers are used, as lists of fields by the analyzer's name.
+type uses struct{ index, search map[string][]string }
+
+func (m mapping) uses() uses {
+	u := uses{index: map[string][]string{}, search: map[string][]string{}}
+	u.walk("", m.Properties)
+	for _, template := range m.DynamicTemplates {
+		for name, t := range template {
+			text, err := json.Marshal(t["mapping"])
+			var f field
+			if err == nil && json.Unmarshal(text, &f) == nil {
+				u.walk("", map[string]field{"dynamic template " + name: f})
+			}
+		}
+	}
+	return u
+}
+
+// analyzed are the types whose text is analyzed, by default with the index's analyzer called default.
+var analyzed = []string{"text", "match_only_text", "search_as_you_type", "annotated_text"}
+
+func (u uses) walk(prefix string, fields map[string]field) {
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		f, path := fields[name], prefix+name
+		atIndex, atSearch := f.Analyzer, f.SearchAnalyzer
+		if slices.Contains(analyzed, f.Type) {
+			if atSearch == "" && f.Analyzer == "" {
+				atSearch = "default_search"
+			}
+			if atIndex == "" {
+				atIndex = "default"
+			}
+		}
+		if atSearch == "" {
+			atSearch = atIndex
+		}
+		if atIndex != "" {
+			u.index[atIndex] = append(u.index[atIndex], path)
+		}
+		for _, analyzer := range slices.Compact([]string{atSearch, f.SearchQuoteAnalyzer}) {
+			if analyzer != "" {
+				u.search[analyzer] = append(u.search[analyzer], path)
+			}
+		}
+		u.walk(path+".", f.Fields)
+		u.walk(path+".", f.Properties)
+	}
+}

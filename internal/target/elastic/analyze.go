@@ -1,0 +1,157 @@
+package elastic
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	elasticsearch "github.com/elastic/go-elasticsearch/v8"
+	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/analyze"
+	"github.com/elastic/go-elasticsearch/v8/typedapi/synonyms/getsynonym"
+
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+)
+
+// Token is a piece of an analyzed text.
+type Token struct {
+	Text     string `json:"token"`
+	Position int    `json:"position"`
+	// Type is SYNONYM for what a filter of synonyms added.
+	Type string `json:"type"`
+}
+
+// FromSynonyms tells whether a filter of synonyms added the token.
+func (t Token) FromSynonyms() bool { return t.Type == "SYNONYM" }
+
+// Tokens analyzes a text with an analyzer of the index as it is loaded now.
+func (c *Cluster) Tokens(ctx context.Context, index, analyzer, text string) ([]Token, error) {
+	return c.analyze(ctx, index, map[string]any{"analyzer": analyzer, "text": text})
+}
+
+// FreshTokens analyzes a text with the analyzer as it would be after a reload: a copy of it is made for this one request, and reads the synonyms anew. An error tells
+// that they can't be loaded, and why. Nothing changes. It can't see into an analyzer that wraps the filter; see Analyzer.Wrapped.
+func (c *Cluster) FreshTokens(ctx context.Context, index Index, analyzer, filter, text string) ([]Token, error) {
+	a := index.analysis.Analyzer[analyzer]
+	request := map[string]any{"tokenizer": a.Tokenizer, "text": text}
+	if len(a.CharFilter) > 0 {
+		request["char_filter"] = a.CharFilter
+	}
+	chain := []any{}
+	for _, name := range a.Filter {
+		if name = strings.TrimSpace(name); name == filter {
+			chain = append(chain, index.analysis.Filter[name].all)
+			continue
+		}
+		chain = append(chain, name)
+	}
+	request["filter"] = chain
+	return c.analyze(ctx, index.Name, request)
+}
+
+func (c *Cluster) analyze(ctx context.Context, index string, request map[string]any) ([]Token, error) {
+	var answer struct {
+		Tokens []Token `json:"tokens"`
+	}
+	err := c.do(ctx, call{what: "Analyze a text with " + index, request: func(on *elasticsearch.BaseClient) performer {
+		return analyze.NewAnalyzeFunc(on)().Index(index).Raw(body(request))
+	}}, &answer)
+	return answer.Tokens, err
+}
+
+// Reloaded names the analyzers that were reloaded, or would be, by index.
+type Reloaded map[string][]string
+
+// ReloadCommand is the request that reloads, as a person would type it.
+func ReloadCommand(indices []string, set string) string {
+	line := "POST /" + strings.Join(indices, ",") + "/_reload_search_analyzers"
+	if set != "" {
+		line += "?resource=" + url.QueryEscape(set)
+	}
+	return line
+}
+
+// PreviewReload asks the server what a reload would reach. Nothing changes.
+func (c *Cluster) PreviewReload(ctx context.Context, indices []string, set string) (Reloaded, error) {
+	return c.reload(ctx, indices, set, true)
+}
+
+// ReloadAnalyzers reloads the updateable analyzers of the indices on all nodes; with the name of a set of synonyms, those that use it. Shards on which it failed are
+// an error: the server answers 200 all the same.
+func (c *Cluster) ReloadAnalyzers(ctx context.Context, indices []string, set string) (Reloaded, error) {
+	return c.reload(ctx, indices, set, false)
+}
+
+func (c *Cluster) reload(ctx context.Context, indices []string, set string, preview bool) (Reloaded, error) {
+	out := Reloaded{}
+	for _, some := range chunks(indices) {
+		what, query := "Reload the search analyzers of "+brief(some), url.Values{}
+		if preview {
+			what = "Preview the reload of the search analyzers of " + brief(some)
+			query.Set("preview", "true")
+		}
+		if set != "" {
+			query.Set("resource", set)
+		}
+		var answer struct {
+			Shards  shards `json:"_shards"`
+			Details []struct {
+				Index     string   `json:"index"`
+				Analyzers []string `json:"reloaded_analyzers"`
+			} `json:"reload_details"`
+		}
+		// The typed API knows neither preview nor resource.
+		err := c.do(ctx, call{what: what, request: func(on *elasticsearch.BaseClient) performer {
+			return raw{on: on, method: http.MethodPost, path: "/" + strings.Join(some, ",") + "/_reload_search_analyzers", query: query}
+		}}, &answer)
+		if err == nil {
+			err = answer.Shards.check(what)
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range answer.Details {
+			out[d.Index] = append(out[d.Index], d.Analyzers...)
+			slices.Sort(out[d.Index])
+		}
+	}
+	return out, nil
+}
+
+// Lacks names what of wanted is not there, as "analyzer of index".
+func (r Reloaded) Lacks(wanted Reloaded) []string {
+	var out []string
+	for _, index := range slices.Sorted(maps.Keys(wanted)) {
+		for _, analyzer := range wanted[index] {
+			if !slices.Contains(r[index], analyzer) {
+				out = append(out, analyzer+" of "+index)
+			}
+		}
+	}
+	return out
+}
+
+// SynonymsSet returns how many rules a set has, and the first few.
+func (c *Cluster) SynonymsSet(ctx context.Context, set string) (count int, rules []string, err error) {
+	var answer struct {
+		Count int `json:"count"`
+		Rules []struct {
+			Synonyms string `json:"synonyms"`
+		} `json:"synonyms_set"`
+	}
+	err = c.do(ctx, call{what: fmt.Sprintf("Read the set of synonyms %q", set), request: func(on *elasticsearch.BaseClient) performer {
+		return getsynonym.NewGetSynonymFunc(on)(set)
+	}}, &answer)
+	if IsMissing(err) {
+		p := *problem.Of(err, "")
+		p.What, p.Next = fmt.Sprintf("There is no set of synonyms called %q", set), "Create it (PUT /_synonyms/"+set+"), then plan again."
+		return 0, nil, &p
+	}
+	for _, r := range answer.Rules {
+		rules = append(rules, r.Synonyms)
+	}
+	return answer.Count, rules, err
+}

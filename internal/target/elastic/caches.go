@@ -1,0 +1,176 @@
+package elastic
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strings"
+
+	elasticsearch "github.com/elastic/go-elasticsearch/v8"
+	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/clearcache"
+	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/stats"
+)
+
+// many is a list that a server may write as a single string.
+type many []string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (m *many) UnmarshalJSON(text []byte) error {
+	if bytes.HasPrefix(text, []byte(`"`)) {
+		var one string
+		err := json.Unmarshal(text, &one)
+		*m = many{one}
+		return err
+	}
+	return json.Unmarshal(text, (*[]string)(m))
+}
+
+// CacheSizes is what the caches of an index hold in memory, in bytes, over all shards.
+type CacheSizes struct {
+	Query, Request, Fielddata int64
+}
+
+// Add returns the sum.
+func (s CacheSizes) Add(o CacheSizes) CacheSizes {
+	return CacheSizes{Query: s.Query + o.Query, Request: s.Request + o.Request, Fielddata: s.Fielddata + o.Fielddata}
+}
+
+// Caches says which caches to clear.
+type Caches struct {
+	Query, Request, Fielddata bool
+	// Fields narrows Fielddata to fields. None: all fields.
+	Fields []string
+}
+
+// noField is a field that no index has. Told to clear the request cache alone, Elasticsearch (8.16) clears the field data and the query cache as well, since none
+// of the narrower flags is given; with a list of fields it clears the field data of those instead, and the query cache not at all. So a list of no real field keeps
+// the request narrow.
+const noField = "remediation-no-such-field"
+
+func (t Caches) flags() (query, request, fielddata bool, fields []string) {
+	fields = t.Fields
+	if t.Request && !t.Query && !t.Fielddata {
+		fields = []string{noField}
+	}
+	return t.Query, t.Request, t.Fielddata, fields
+}
+
+// Command is the request that clears these caches of the indices, as a person would type it.
+func (t Caches) Command(indices []string) string {
+	var flags []string
+	query, request, fielddata, fields := t.flags()
+	for _, f := range []struct {
+		name string
+		on   bool
+	}{{"query", query}, {"request", request}, {"fielddata", fielddata}} {
+		if f.on {
+			flags = append(flags, f.name+"=true")
+		}
+	}
+	if len(fields) > 0 {
+		flags = append(flags, "fields="+url.QueryEscape(strings.Join(fields, ",")))
+	}
+	return fmt.Sprintf("POST /%s/_cache/clear?%s", strings.Join(indices, ","), strings.Join(flags, "&"))
+}
+
+// ClearCaches clears just these caches of the indices. Shards on which it failed are an error.
+func (c *Cluster) ClearCaches(ctx context.Context, indices []string, which Caches) error {
+	query, request, fielddata, fields := which.flags()
+	for _, some := range chunks(indices) {
+		what := "Clear the caches of " + brief(some)
+		var answer struct {
+			Shards shards `json:"_shards"`
+		}
+		err := c.do(ctx, call{what: what, request: func(on *elasticsearch.BaseClient) performer {
+			r := clearcache.NewClearCacheFunc(on)().Index(strings.Join(some, ",")).Query(query).Request(request).Fielddata(fielddata)
+			if len(fields) > 0 {
+				r = r.Fields(fields...)
+			}
+			return r
+		}}, &answer)
+		if err == nil {
+			err = answer.Shards.check(what)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	c.sizes.forget()
+	return nil
+}
+
+// sizeMetrics are the statistics that hold the sizes, and sizePath the part of the answer that is needed.
+const sizeMetrics = "query_cache,request_cache,fielddata"
+
+const sizePath = "indices.*.total.*.memory_size_in_bytes"
+
+type sizesAnswer struct {
+	Indices map[string]struct {
+		Total map[string]struct {
+			Bytes int64 `json:"memory_size_in_bytes"`
+		} `json:"total"`
+	} `json:"indices"`
+}
+
+func (a sizesAnswer) sizes() map[string]CacheSizes {
+	out := make(map[string]CacheSizes, len(a.Indices))
+	for name, i := range a.Indices {
+		out[name] = CacheSizes{Query: i.Total["query_cache"].Bytes, Request: i.Total["request_cache"].Bytes, Fielddata: i.Total["fielddata"].Bytes}
+	}
+	return out
+}
+
+// AllCacheSizes returns the sizes of every index by its name. One request answers all callers for a while: they are for showing.
+func (c *Cluster) AllCacheSizes(ctx context.Context) (map[string]CacheSizes, error) {
+	return c.sizes.get(ctx, c.clk, func(ctx context.Context) (map[string]CacheSizes, error) { return c.readSizes(ctx, []string{"*"}) })
+}
+
+// CacheSizes returns the sizes now, added up over the indices.
+func (c *Cluster) CacheSizes(ctx context.Context, indices []string) (CacheSizes, error) {
+	var sum CacheSizes
+	for _, some := range chunks(indices) {
+		sizes, err := c.readSizes(ctx, some)
+		if err != nil {
+			return CacheSizes{}, err
+		}
+		for _, s := range sizes {
+			sum = sum.Add(s)
+		}
+	}
+	return sum, nil
+}
+
+func (c *Cluster) readSizes(ctx context.Context, indices []string) (map[string]CacheSizes, error) {
+	var answer sizesAnswer
+	err := c.do(ctx, call{what: "Read the sizes of the caches of " + brief(indices), request: func(on *elasticsearch.BaseClient) performer {
+		return stats.NewStatsFunc(on)().Index(strings.Join(indices, ",")).Metric(sizeMetrics).FilterPath(sizePath)
+	}}, &answer)
+	return answer.sizes(), err
+}
+
+// urlNames is how many bytes of names go into one URL. Elasticsearch takes 4,096 bytes for a whole request line by default.
+const urlNames = 3000
+
+// chunks splits names so that each group fits into a URL.
+func chunks(names []string) [][]string {
+	var out [][]string
+	length := 0
+	for _, n := range names {
+		if length += len(n) + 1; len(out) == 0 || length > urlNames {
+			out, length = append(out, nil), len(n)+1
+		}
+		out[len(out)-1] = append(out[len(out)-1], n)
+	}
+	return out
+}
+
+// brief names a few of many.
+func brief(names []string) string {
+	const shown = 3
+	if len(names) <= shown {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown)
+}

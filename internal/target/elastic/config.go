@@ -1,0 +1,187 @@
+package elastic
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/redact"
+)
+
+// Config says how to reach a cluster. Its fields are named as in the Elastic Stack provider.
+type Config struct {
+	// Endpoints are URLs of nodes or of a proxy in front of them.
+	Endpoints []string
+	Username  string
+	Password  string
+	// APIKey is the encoded key, as the API that makes keys returns it.
+	APIKey      string
+	BearerToken string
+	// ESClientAuthentication is the shared secret of JWT realms, sent along with BearerToken.
+	ESClientAuthentication string
+	// CAFile and CAData are certificate authorities to trust instead of the system's, as a path and as PEM text.
+	CAFile, CAData string
+	// CertFile and KeyFile, or CertData and KeyData, are a client certificate, as paths and as PEM text.
+	CertFile, CertData string
+	KeyFile, KeyData   string
+	// Insecure accepts any server certificate.
+	Insecure bool
+	// Headers are sent with every request.
+	Headers map[string]string
+	// Transport replaces the connection itself, for tests. Nil for the real one.
+	Transport func(http.RoundTripper) http.RoundTripper
+}
+
+// WithEnvironment returns the configuration with what is not set taken from the environment: ELASTICSEARCH_ENDPOINTS (separated by commas),
+// ELASTICSEARCH_USERNAME, ELASTICSEARCH_PASSWORD, ELASTICSEARCH_API_KEY, ELASTICSEARCH_BEARER_TOKEN, ELASTICSEARCH_ES_CLIENT_AUTHENTICATION,
+// ELASTICSEARCH_CA_FILE and ELASTICSEARCH_INSECURE. Credentials are taken only where none is set, so that an API key in the environment does not clash with
+// a configured user.
+func (c Config) WithEnvironment(getenv func(string) string) Config {
+	if len(c.Endpoints) == 0 {
+		for e := range strings.SplitSeq(getenv("ELASTICSEARCH_ENDPOINTS"), ",") {
+			if e = strings.TrimSpace(e); e != "" {
+				c.Endpoints = append(c.Endpoints, e)
+			}
+		}
+	}
+	if c.APIKey == "" && c.BearerToken == "" && c.Username == "" {
+		c.APIKey, c.BearerToken, c.Username = getenv("ELASTICSEARCH_API_KEY"), getenv("ELASTICSEARCH_BEARER_TOKEN"), getenv("ELASTICSEARCH_USERNAME")
+	}
+	if c.Username != "" && c.Password == "" {
+		c.Password = getenv("ELASTICSEARCH_PASSWORD")
+	}
+	if c.BearerToken != "" && c.ESClientAuthentication == "" {
+		c.ESClientAuthentication = getenv("ELASTICSEARCH_ES_CLIENT_AUTHENTICATION")
+	}
+	if c.CAFile == "" && c.CAData == "" {
+		c.CAFile = getenv("ELASTICSEARCH_CA_FILE")
+	}
+	if !c.Insecure {
+		insecure, err := strconv.ParseBool(getenv("ELASTICSEARCH_INSECURE"))
+		c.Insecure = err == nil && insecure
+	}
+	return c
+}
+
+// Configured tells whether there is a cluster to talk to.
+func (c Config) Configured() bool { return len(c.Endpoints) > 0 }
+
+// Check returns a *problem.Problem for a configuration that can't work, with the path of the attribute at fault. It reads the files that are named and talks
+// to nobody. One without endpoints passes: most playbooks need no cluster.
+func (c Config) Check() error {
+	for _, e := range c.Endpoints {
+		u, err := url.Parse(e)
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+			return invalid("endpoints", fmt.Sprintf("%q is not the URL of a server.", c.Secrets().String(e)), "Write URLs such as https://search.example.com:9200.", err)
+		}
+		if u.User != nil {
+			return invalid("endpoints", "An endpoint holds a user name or password.", "Set username and password instead, so that they are kept secret.", nil)
+		}
+	}
+	credentials := slices.DeleteFunc([]string{set("username", c.Username), set("api_key", c.APIKey), set("bearer_token", c.BearerToken)},
+		func(s string) bool { return s == "" })
+	if len(credentials) > 1 {
+		return invalid(credentials[1], fmt.Sprintf("%s are set together.", strings.Join(credentials, " and ")), "Set one kind of credentials.", nil)
+	}
+	if c.Password != "" && c.Username == "" {
+		return invalid("username", "password is set, and username is not.", "Set both.", nil)
+	}
+	_, err := c.tls()
+	return err
+}
+
+func set(name, value string) string {
+	if value == "" {
+		return ""
+	}
+	return name
+}
+
+// Secrets masks the configuration's credentials.
+func (c Config) Secrets() *redact.Redactor {
+	secrets := []string{c.Password, c.APIKey, c.BearerToken, c.ESClientAuthentication, c.KeyData}
+	for _, v := range c.Headers {
+		secrets = append(secrets, v)
+	}
+	return redact.New(secrets...)
+}
+
+func (c Config) header() http.Header {
+	h := http.Header{}
+	for name, value := range c.Headers {
+		h.Set(name, value)
+	}
+	if c.BearerToken != "" {
+		h.Set("Authorization", "Bearer "+c.BearerToken)
+	}
+	if c.ESClientAuthentication != "" {
+		h.Set("ES-Client-Authentication", "SharedSecret "+c.ESClientAuthentication)
+	}
+	return h
+}
+
+func (c Config) tls() (*tls.Config, error) {
+	out := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: c.Insecure}
+	if c.CAFile != "" && c.CAData != "" {
+		return nil, invalid("ca_file", "ca_file and ca_data are both set.", "Set one of them.", nil)
+	}
+	ca, err := fileOr(c.CAFile, c.CAData)
+	if err != nil {
+		return nil, invalid("ca_file", err.Error()+".", "Set ca_file to a readable file, or ca_data to the certificate itself.", err)
+	}
+	if len(ca) > 0 {
+		out.RootCAs = x509.NewCertPool()
+		if !out.RootCAs.AppendCertsFromPEM(ca) {
+			return nil, invalid(either("ca_file", "ca_data", c.CAFile), "It holds no certificate in PEM form.", "Set it to the certificate authority of the cluster.", nil)
+		}
+	}
+	cert, certErr := fileOr(c.CertFile, c.CertData)
+	key, keyErr := fileOr(c.KeyFile, c.KeyData)
+	if err := errors.Join(certErr, keyErr); err != nil {
+		return nil, invalid(either("cert_file", "key_file", boolText(certErr != nil)), err.Error()+".", "Set it to a readable file.", err)
+	}
+	if len(cert) == 0 && len(key) == 0 {
+		return out, nil
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return nil, invalid(either("cert_file", "cert_data", c.CertFile), c.Secrets().String(err.Error())+".", "Set a client certificate and the key that belongs to it, both in PEM form.", err)
+	}
+	out.Certificates = []tls.Certificate{pair}
+	return out, nil
+}
+
+func fileOr(path, data string) ([]byte, error) {
+	if path == "" {
+		return []byte(data), nil
+	}
+	return os.ReadFile(path)
+}
+
+func either(a, b, chooseA string) string {
+	if chooseA != "" {
+		return a
+	}
+	return b
+}
+
+func boolText(b bool) string {
+	if b {
+		return "true"
+	}
+	return ""
+}
+
+func invalid(attribute, why, next string, cause error) error {
+	return &problem.Problem{
+		What: "Invalid elasticsearch." + attribute, Why: why, Next: next, Path: []string{"elasticsearch", attribute}, Err: errors.Join(ErrConfiguration, cause),
+	}
+}

@@ -1,0 +1,150 @@
+package elastic
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strings"
+	"sync"
+
+	elasticsearch "github.com/elastic/go-elasticsearch/v8"
+	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/get"
+)
+
+// Index is a concrete index as its cluster describes it.
+type Index struct {
+	Name string
+	// Settings are those below "index", in Elasticsearch's own nesting.
+	Settings map[string]json.RawMessage
+	Mappings json.RawMessage
+	// Aliases are their properties by name.
+	Aliases map[string]json.RawMessage
+
+	analysis analysis
+	mapping  mapping
+}
+
+// indexCache keeps descriptions for as long as other metadata.
+type indexCache struct {
+	mu    sync.Mutex
+	byKey map[string]*cached[map[string]Index]
+}
+
+func (c *indexCache) of(key string) *cached[map[string]Index] {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.byKey == nil {
+		c.byKey = map[string]*cached[map[string]Index]{}
+	}
+	if c.byKey[key] == nil {
+		c.byKey[key] = &cached[map[string]Index]{}
+	}
+	return c.byKey[key]
+}
+
+func (c *indexCache) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.byKey = nil
+}
+
+// Describe returns the indices with their settings, mappings and aliases, in the order of names. One request answers all callers for a while.
+func (c *Cluster) Describe(ctx context.Context, names []string) ([]Index, error) {
+	byName, err := c.detail.of(strings.Join(names, ",")).get(ctx, c.clk, func(ctx context.Context) (map[string]Index, error) { return c.readIndices(ctx, names) })
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Index, 0, len(names))
+	for _, n := range names {
+		out = append(out, byName[n])
+	}
+	return out, nil
+}
+
+// DescribeNow is Describe of one index as it is at this moment.
+func (c *Cluster) DescribeNow(ctx context.Context, name string) (Index, error) {
+	byName, err := c.readIndices(ctx, []string{name})
+	return byName[name], err
+}
+
+func (c *Cluster) readIndices(ctx context.Context, names []string) (map[string]Index, error) {
+	type described struct {
+		Aliases  map[string]json.RawMessage `json:"aliases"`
+		Mappings json.RawMessage            `json:"mappings"`
+		Settings struct {
+			Index map[string]json.RawMessage `json:"index"`
+		} `json:"settings"`
+	}
+	out := make(map[string]Index, len(names))
+	for _, some := range chunks(names) {
+		answer := map[string]described{}
+		err := c.do(ctx, call{what: "Read the settings of " + brief(some), request: func(on *elasticsearch.BaseClient) performer {
+			return get.NewGetFunc(on)(strings.Join(some, ","))
+		}}, &answer)
+		if err != nil {
+			return nil, err
+		}
+		for name, d := range answer {
+			i := Index{Name: name, Settings: d.Settings.Index, Mappings: d.Mappings, Aliases: d.Aliases}
+			if err := i.parse(); err != nil {
+				return nil, c.transportProblem("Read the settings of "+name, err)
+			}
+			out[name] = i
+		}
+	}
+	return out, nil
+}
+
+func (i *Index) parse() error {
+	if raw, ok := i.Settings["analysis"]; ok {
+		if err := json.Unmarshal(raw, &i.analysis); err != nil {
+			return err
+		}
+	}
+	if len(i.Mappings) > 0 {
+		return json.Unmarshal(i.Mappings, &i.mapping)
+	}
+	return nil
+}
+
+// Setting returns a setting by its dotted name below "index", such as "blocks.write"; empty where it is not set.
+func (i Index) Setting(name string) string {
+	at := i.Settings
+	parts := strings.Split(name, ".")
+	for n := range parts {
+		// A part may be written with dots, as in "routing.allocation": try the longest name first.
+		for end := len(parts); end > n; end-- {
+			raw, ok := at[strings.Join(parts[n:end], ".")]
+			if !ok {
+				continue
+			}
+			var text string
+			if end == len(parts) && json.Unmarshal(raw, &text) == nil {
+				return text
+			}
+			below := map[string]json.RawMessage{}
+			if json.Unmarshal(raw, &below) != nil {
+				return ""
+			}
+			at = below
+			break
+		}
+	}
+	return ""
+}
+
+// SourceKept tells whether whole documents can be read back: _source is on and leaves nothing out.
+func (i Index) SourceKept() bool {
+	s := i.mapping.Source
+	return (s.Enabled == nil || *s.Enabled) && len(s.Includes) == 0 && len(s.Excludes) == 0
+}
+
+// AliasNames are the names of its aliases, sorted.
+func (i Index) AliasNames() []string {
+	var names []string
+	for n := range i.Aliases {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	return names
+}

@@ -1,0 +1,280 @@
+package elastic
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/agnivade/levenshtein"
+	elasticsearch "github.com/elastic/go-elasticsearch/v8"
+	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/resolveindex"
+	"github.com/elastic/go-elasticsearch/v8/typedapi/types/enums/expandwildcard"
+
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+)
+
+// Kind is what a name is.
+type Kind string
+
+// Kinds of names.
+const (
+	KindIndex      Kind = "index"
+	KindAlias      Kind = "alias"
+	KindDataStream Kind = "data stream"
+	KindPattern    Kind = "pattern"
+)
+
+// Resolution is what a name stands for.
+type Resolution struct {
+	Kind Kind
+	// Indices are the concrete open indices, sorted.
+	Indices []string
+	// Closed are the indices that a pattern, alias or data stream covers too, and that are closed.
+	Closed []string
+	// WriteIndex is the index that a data stream writes to. Empty otherwise.
+	WriteIndex string
+}
+
+// names is all names of a cluster that the caller may see.
+type names struct {
+	indices map[string]indexName
+	aliases map[string][]string
+	streams map[string][]string
+}
+
+type indexName struct {
+	closed, hidden, system, backing bool
+}
+
+// backingPrefix begins the names of the indices behind data streams, which look like a system's own.
+const backingPrefix = ".ds-"
+
+// CheckExpression returns a *problem.Problem for a name that can't be meant, without any I/O. Everything (empty, _all, *) needs allowAll.
+func CheckExpression(expression string, allowAll bool) error {
+	refuse := func(why, next string) error {
+		return &problem.Problem{What: fmt.Sprintf("%q is no index, alias, pattern or data stream to work on", expression), Why: why, Next: next, Err: ErrRefused}
+	}
+	for part := range strings.SplitSeq(expression, ",") {
+		switch {
+		case (part == "" || part == "_all" || strings.Trim(part, "*") == "") && !allowAll:
+			return refuse("It stands for every index of the cluster.", "Name an index, an alias, a data stream or a narrower pattern; or set allow_all = true if every index is meant.")
+		case part == "" && expression != "":
+			return refuse("One of its parts is empty.", "Separate names by one comma.")
+		case strings.HasPrefix(part, "-"):
+			return refuse("It takes names out of a pattern.", "Name what is meant, rather than what is not.")
+		case strings.HasPrefix(part, "<"), strings.Contains(part, ":"):
+			return refuse("Date math and indices of other clusters are not supported.", "Name an index of this cluster.")
+		case strings.HasPrefix(part, "_") && part != "_all", strings.HasPrefix(part, "+"), strings.ContainsAny(part, "\\/?\"<>| #"), strings.ToLower(part) != part:
+			return refuse("No index can have this name.", `Names are lower case, do not begin with - _ or +, and hold none of \ / ? " < > | # and blanks.`)
+		}
+	}
+	return nil
+}
+
+// Resolve says what the expression stands for: a name, a pattern, or several separated by commas. All names are read in one request, which further calls share.
+// It returns a *problem.Problem with ErrRefused, ErrNotFound (with near matches) or ErrClosed.
+func (c *Cluster) Resolve(ctx context.Context, expression string, allowAll bool) (Resolution, error) {
+	if err := CheckExpression(expression, allowAll); err != nil {
+		return Resolution{}, err
+	}
+	all, err := c.names.get(ctx, c.clk, c.readNames)
+	if err != nil {
+		return Resolution{}, err
+	}
+	if expression == "" || expression == "_all" {
+		expression = "*"
+	}
+	found := Resolution{Kind: KindPattern}
+	parts := strings.Split(expression, ",")
+	for _, part := range parts {
+		one, err := all.resolve(part)
+		if err != nil {
+			return Resolution{}, err
+		}
+		if len(parts) == 1 {
+			found.Kind, found.WriteIndex = one.Kind, one.WriteIndex
+		}
+		found.Indices, found.Closed = append(found.Indices, one.Indices...), append(found.Closed, one.Closed...)
+	}
+	slices.Sort(found.Indices)
+	slices.Sort(found.Closed)
+	found.Indices, found.Closed = slices.Compact(found.Indices), slices.Compact(found.Closed)
+	for _, name := range slices.Concat(found.Indices, found.Closed) {
+		if all.indices[name].isSystem(name) {
+			return Resolution{}, &problem.Problem{
+				What: fmt.Sprintf("%s is an index of the system", name), Why: fmt.Sprintf("%q stands for it, and Elasticsearch or a product of the stack keeps its own data there.", expression),
+				Next: "Name an index of yours.", Err: ErrRefused,
+			}
+		}
+	}
+	if len(found.Indices) == 0 {
+		return Resolution{}, &problem.Problem{
+			What: fmt.Sprintf("%s is closed", strings.Join(found.Closed, ", ")), Why: "A closed index can't be searched, and has no caches and no analyzers.",
+			Next: "Open it (POST /" + strings.Join(found.Closed, ",") + "/_open), then plan again.", Err: ErrClosed,
+		}
+	}
+	return found, nil
+}
+
+// isSystem tells the system's indices: those that it marks, and those with a dot in front that are not behind a data stream.
+func (i indexName) isSystem(name string) bool {
+	return i.system || strings.HasPrefix(name, ".") && !i.backing && !strings.HasPrefix(name, backingPrefix)
+}
+
+func (n names) resolve(part string) (Resolution, error) {
+	if strings.Contains(part, "*") {
+		return n.match(part)
+	}
+	if _, ok := n.indices[part]; ok {
+		return n.split(KindIndex, []string{part}), nil
+	}
+	if indices, ok := n.aliases[part]; ok {
+		return n.split(KindAlias, indices), nil
+	}
+	if backing, ok := n.streams[part]; ok {
+		r := n.split(KindDataStream, backing)
+		if len(backing) > 0 {
+			r.WriteIndex = backing[len(backing)-1]
+		}
+		return r, nil
+	}
+	return Resolution{}, n.notFound(part)
+}
+
+// match finds what a pattern covers. Hidden names need a pattern with a dot in front, as in Elasticsearch; a pattern without one never means the system's.
+func (n names) match(pattern string) (Resolution, error) {
+	var found []string
+	covers := func(name string) bool {
+		ok, err := path.Match(pattern, name)
+		return err == nil && ok
+	}
+	for name, i := range n.indices {
+		if covers(name) && (!i.hidden && !strings.HasPrefix(name, ".") || strings.HasPrefix(pattern, ".")) {
+			found = append(found, name)
+		}
+	}
+	for _, group := range []map[string][]string{n.aliases, n.streams} {
+		for name, indices := range group {
+			if covers(name) && (!strings.HasPrefix(name, ".") || strings.HasPrefix(pattern, ".")) {
+				found = append(found, indices...)
+			}
+		}
+	}
+	if len(found) == 0 {
+		return Resolution{}, n.notFound(pattern)
+	}
+	return n.split(KindPattern, found), nil
+}
+
+func (n names) split(kind Kind, indices []string) Resolution {
+	r := Resolution{Kind: kind}
+	for _, name := range indices {
+		if n.indices[name].closed {
+			r.Closed = append(r.Closed, name)
+		} else {
+			r.Indices = append(r.Indices, name)
+		}
+	}
+	return r
+}
+
+// notFound names what is spelled nearly so.
+func (n names) notFound(part string) error {
+	p := &problem.Problem{
+		What: fmt.Sprintf("No index, alias or data stream is called %q", part), Next: "Check the spelling.", Err: ErrNotFound,
+		Why: fmt.Sprintf("The cluster has no such name among the %d that these credentials can see.", len(n.indices)+len(n.aliases)+len(n.streams)),
+	}
+	var all []string
+	for _, name := range slices.Concat(slices.Collect(maps.Keys(n.indices)), slices.Collect(maps.Keys(n.aliases)), slices.Collect(maps.Keys(n.streams))) {
+		if !n.indices[name].isSystem(name) {
+			all = append(all, name)
+		}
+	}
+	if near := Near(strings.Trim(part, "*"), all); len(near) > 0 {
+		p.Why = fmt.Sprintf("The nearest names are: %s.", strings.Join(near, ", "))
+		p.Next = "Did you mean one of these? Check the spelling."
+	}
+	return p
+}
+
+// shownNear is how many near matches a message names.
+const shownNear = 3
+
+// Near returns the names that are spelled almost like name or that contain it, the nearest first.
+func Near(name string, among []string) []string {
+	type candidate struct {
+		name     string
+		distance int
+	}
+	var found []candidate
+	// A third of the letters may be wrong, and two always.
+	const share, least = 3, 2
+	limit := max(least, len(name)/share)
+	for _, other := range among {
+		distance := levenshtein.ComputeDistance(name, other)
+		if distance <= limit || name != "" && strings.Contains(other, name) {
+			found = append(found, candidate{other, distance})
+		}
+	}
+	slices.SortFunc(found, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(a.distance, b.distance), cmp.Compare(a.name, b.name))
+	})
+	var out []string
+	for _, f := range found[:min(len(found), shownNear)] {
+		out = append(out, f.name)
+	}
+	return out
+}
+
+func (c *Cluster) readNames(ctx context.Context) (names, error) {
+	var answer struct {
+		Indices []struct {
+			Name       string   `json:"name"`
+			Attributes []string `json:"attributes"`
+			DataStream string   `json:"data_stream"`
+		} `json:"indices"`
+		Aliases []struct {
+			Name    string `json:"name"`
+			Indices many   `json:"indices"`
+		} `json:"aliases"`
+		DataStreams []struct {
+			Name           string `json:"name"`
+			BackingIndices many   `json:"backing_indices"`
+		} `json:"data_streams"`
+	}
+	err := c.do(ctx, call{what: "List the indices of the cluster", request: func(on *elasticsearch.BaseClient) performer {
+		return resolveindex.NewResolveIndexFunc(on)("*").ExpandWildcards(expandwildcard.All)
+	}}, &answer)
+	if err != nil {
+		return names{}, err
+	}
+	all := names{indices: map[string]indexName{}, aliases: map[string][]string{}, streams: map[string][]string{}}
+	for _, i := range answer.Indices {
+		all.indices[i.Name] = indexName{
+			closed: slices.Contains(i.Attributes, "closed"), hidden: slices.Contains(i.Attributes, "hidden"),
+			system: slices.Contains(i.Attributes, "system"), backing: i.DataStream != "",
+		}
+	}
+	for _, a := range answer.Aliases {
+		all.aliases[a.Name] = a.Indices
+	}
+	for _, s := range answer.DataStreams {
+		all.streams[s.Name] = s.BackingIndices
+	}
+	return all, nil
+}
+
+// Forget makes the next question about names, settings and sizes go to the cluster. Call it after a change.
+func (c *Cluster) Forget() {
+	c.names.forget()
+	c.sizes.forget()
+	c.detail.forget()
+}
+
+// IsMissing tells whether err says that there is no such thing.
+func IsMissing(err error) bool { return errors.Is(err, ErrNotFound) }
