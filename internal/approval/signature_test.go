@@ -86,6 +86,16 @@ func TestAttacksOnCertificates(t *testing.T) {
 	})
 }
 
+func TestWrongCertificateIsNoMatterOfTime(t *testing.T) {
+	t.Parallel()
+	p := strict(t)
+	p.Signers = signers(t, "*@example.com cert-authority "+public(t, "authority"))
+	made := certificate(t, boss, "authority", func(c *ssh.Certificate) { c.ValidPrincipals = []string{lead} })
+	if d := p.Decide(risky(), by(approval.Approval{By: boss, Signature: sign(t, made, payload, approval.Namespace)})); d.Shown {
+		t.Error("a plan would show it as given")
+	}
+}
+
 func TestWeakRSAIsRefused(t *testing.T) {
 	t.Parallel()
 	const weak = 1024
