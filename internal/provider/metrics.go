@@ -10,6 +10,7 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/guard"
+	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 	"github.com/applylens/terraform-provider-remediation/internal/target/prometheus"
 	"github.com/applylens/terraform-provider-remediation/internal/target/webmetric"
 )
@@ -67,10 +68,11 @@ func checkURL(where, address string) error {
 type metrics struct {
 	prometheus *prometheus.Client
 	web        *webmetric.Client
+	cluster    *elastic.Cluster
 }
 
-func newMetrics(s prometheusSettings, clk clock.Clock) metrics {
-	m := metrics{web: webmetric.New(clk)}
+func newMetrics(s prometheusSettings, cluster *elastic.Cluster, clk clock.Clock) metrics {
+	m := metrics{web: webmetric.New(clk), cluster: cluster}
 	if s.url != "" {
 		m.prometheus = prometheus.New(s.url, s.token)
 	}
@@ -86,7 +88,13 @@ func (m metrics) Read(ctx context.Context, q guard.Query) (float64, error) {
 		return m.prometheus.Query(ctx, q.Prometheus)
 	case q.HTTP != nil:
 		return m.web.Read(ctx, q.HTTP.URL, q.HTTP.Pointer)
+	case q.Search != nil:
+		found, err := m.cluster.Measure(ctx, q.Search.Index, q.Search.Body)
+		if q.Search.Measure == guard.MeasureHits {
+			return float64(found.Hits), err
+		}
+		return float64(found.TookMS), err
 	default:
-		return 0, errors.New("no source for this metric is configured")
+		return 0, errors.New("the guardrail names no metric")
 	}
 }

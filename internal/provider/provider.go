@@ -17,6 +17,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/datasources/playbooks"
 	"github.com/applylens/terraform-provider-remediation/internal/datasources/preview"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/resources/cacheclear"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/canarysplit"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/dbtdeps"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/dbtrun"
@@ -45,7 +46,7 @@ func (p *remediation) Schema(_ context.Context, _ provider.SchemaRequest, resp *
 // Resources implements provider.Provider.
 func (p *remediation) Resources(context.Context) []func() resource.Resource {
 	return []func() resource.Resource{
-		dbtrun.New(), dbtdeps.New(),
+		dbtrun.New(), dbtdeps.New(), cacheclear.New(),
 		canarysplit.New(), plannerrollback.New(), plannerdeploy.New(),
 	}
 }

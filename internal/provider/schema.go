@@ -14,13 +14,14 @@ const maxHistory = 500
 
 // block is the provider block.
 type block struct {
-	DBT          *dbtBlock        `tfsdk:"dbt"`
-	Planner      *plannerBlock    `tfsdk:"planner"`
-	Prometheus   *prometheusBlock `tfsdk:"prometheus"`
-	Journal      *journalBlock    `tfsdk:"journal"`
-	Approval     *approvalBlock   `tfsdk:"approval"`
-	Estimates    *estimatesBlock  `tfsdk:"estimates"`
-	HistoryLimit types.Int64      `tfsdk:"history_limit"`
+	DBT           *dbtBlock           `tfsdk:"dbt"`
+	Planner       *plannerBlock       `tfsdk:"planner"`
+	Elasticsearch *elasticsearchBlock `tfsdk:"elasticsearch"`
+	Prometheus    *prometheusBlock    `tfsdk:"prometheus"`
+	Journal       *journalBlock       `tfsdk:"journal"`
+	Approval      *approvalBlock      `tfsdk:"approval"`
+	Estimates     *estimatesBlock     `tfsdk:"estimates"`
+	HistoryLimit  types.Int64         `tfsdk:"history_limit"`
 }
 
 type dbtBlock struct {
@@ -66,8 +67,9 @@ func blockSchema() schema.Schema {
 					},
 				},
 			},
-			"planner":    plannerSchema(),
-			"prometheus": prometheusSchema(),
+			"planner":       plannerSchema(),
+			"elasticsearch": elasticsearchSchema(),
+			"prometheus":    prometheusSchema(),
 			"journal": schema.SingleNestedAttribute{
 				Optional: true, MarkdownDescription: "Where dry runs and executions are recorded.",
 				Attributes: map[string]schema.Attribute{

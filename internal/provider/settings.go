@@ -13,6 +13,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
+	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
 )
 
@@ -27,6 +28,7 @@ type settings struct {
 	dbt          dbt.Config
 	journalPath  string
 	planner      planner.Planner
+	elastic      elastic.Config
 	prometheus   prometheusSettings
 	policy       approval.Policy
 	estimates    playbook.Estimates
@@ -49,6 +51,9 @@ func (b block) settings(_ context.Context) (settings, error) {
 		return settings{}, err
 	}
 	if s.planner, err = b.planner(); err != nil {
+		return settings{}, err
+	}
+	if s.elastic, err = b.elasticsearch(); err != nil {
 		return settings{}, err
 	}
 	if s.prometheus, err = b.prometheus(); err != nil {

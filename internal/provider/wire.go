@@ -8,6 +8,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 	"github.com/applylens/terraform-provider-remediation/internal/journal/sqlite"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook/cacheclear"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/canarysplit"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/dbtdeps"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/dbtrun"
@@ -15,16 +16,19 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/plannerrollback"
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
 	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
+	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
 // wire builds the engine with every playbook and its target. It does no I/O on any of them.
 func wire(s settings) *engine.Engine {
 	clk := clock.System{}
 	cli := dbt.New(s.dbt, clk)
+	cluster := elastic.New(s.elastic, clk)
 	return engine.New(engine.Config{
 		Catalogue: playbook.NewCatalogue(
 			dbtrun.New(cli, s.estimates),
 			dbtdeps.New(cli),
+			cacheclear.New(cluster),
 			canarysplit.New(s.planner, clk),
 			plannerrollback.New(s.planner, clk),
 			plannerdeploy.New(s.planner, clk),
@@ -32,7 +36,7 @@ func wire(s settings) *engine.Engine {
 		Journal: func(ctx context.Context) (journal.Store, error) {
 			return sqlite.Open(ctx, s.journalPath, clk)
 		},
-		Metrics: newMetrics(s.prometheus, clk),
+		Metrics: newMetrics(s.prometheus, cluster, clk),
 		Policy:  s.policy, Clock: clk, Dir: s.dir(), HistoryLimit: s.historyLimit,
 		Self: proc.Self(), Terraform: proc.Parent(),
 	})

@@ -1,0 +1,80 @@
+package provider
+
+import (
+	"os"
+
+	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
+)
+
+type elasticsearchBlock struct {
+	Endpoints              []string          `tfsdk:"endpoints"`
+	Username               types.String      `tfsdk:"username"`
+	Password               types.String      `tfsdk:"password"`
+	APIKey                 types.String      `tfsdk:"api_key"`
+	BearerToken            types.String      `tfsdk:"bearer_token"`
+	ESClientAuthentication types.String      `tfsdk:"es_client_authentication"`
+	CAFile                 types.String      `tfsdk:"ca_file"`
+	CAData                 types.String      `tfsdk:"ca_data"`
+	CertFile               types.String      `tfsdk:"cert_file"`
+	CertData               types.String      `tfsdk:"cert_data"`
+	KeyFile                types.String      `tfsdk:"key_file"`
+	KeyData                types.String      `tfsdk:"key_data"`
+	Insecure               types.Bool        `tfsdk:"insecure"`
+	Headers                map[string]string `tfsdk:"headers"`
+}
+
+func elasticsearchSchema() schema.SingleNestedAttribute {
+	return schema.SingleNestedAttribute{
+		Optional: true, MarkdownDescription: "Elasticsearch cluster; names and environment variables are those of the Elastic Stack provider.",
+		Attributes: map[string]schema.Attribute{
+			"endpoints": schema.ListAttribute{
+				Optional: true, ElementType: types.StringType, Validators: []validator.List{listvalidator.SizeAtLeast(1)},
+				MarkdownDescription: "URLs of its nodes, or of a proxy in front of them. Environment: `ELASTICSEARCH_ENDPOINTS`, separated by commas.",
+			},
+			"username":                 optionalString("User name. Environment: `ELASTICSEARCH_USERNAME`."),
+			"password":                 secret("Password. Environment: `ELASTICSEARCH_PASSWORD`."),
+			"api_key":                  secret("Encoded API key. Environment: `ELASTICSEARCH_API_KEY`."),
+			"bearer_token":             secret("Bearer token. Environment: `ELASTICSEARCH_BEARER_TOKEN`."),
+			"es_client_authentication": secret("Shared secret of a JWT realm. Environment: `ELASTICSEARCH_ES_CLIENT_AUTHENTICATION`."),
+			"ca_file":                  optionalString("Certificate authority to trust, a PEM file. Environment: `ELASTICSEARCH_CA_FILE`."),
+			"ca_data":                  optionalString("Certificate authority to trust, as PEM text."),
+			"cert_file":                optionalString("Client certificate, a PEM file."),
+			"cert_data":                optionalString("Client certificate, as PEM text."),
+			"key_file":                 optionalString("Key of the client certificate, a PEM file."),
+			"key_data":                 secret("Key of the client certificate, as PEM text."),
+			"insecure": schema.BoolAttribute{
+				Optional: true, MarkdownDescription: "Accept any server certificate. Environment: `ELASTICSEARCH_INSECURE`.",
+			},
+			"headers": schema.MapAttribute{
+				Optional: true, Sensitive: true, ElementType: types.StringType, MarkdownDescription: "Headers sent with every request.",
+			},
+		},
+	}
+}
+
+// elasticsearch returns the cluster's settings; without endpoints there is none.
+func (b block) elasticsearch() (elastic.Config, error) {
+	var e elasticsearchBlock
+	if b.Elasticsearch != nil {
+		e = *b.Elasticsearch
+	}
+	cfg := elastic.Config{
+		Endpoints: e.Endpoints, Username: e.Username.ValueString(), Password: e.Password.ValueString(), APIKey: e.APIKey.ValueString(),
+		BearerToken: e.BearerToken.ValueString(), ESClientAuthentication: e.ESClientAuthentication.ValueString(),
+		CAFile: e.CAFile.ValueString(), CAData: e.CAData.ValueString(), CertFile: e.CertFile.ValueString(), CertData: e.CertData.ValueString(),
+		KeyFile: e.KeyFile.ValueString(), KeyData: e.KeyData.ValueString(), Insecure: e.Insecure.ValueBool(), Headers: e.Headers,
+	}.WithEnvironment(os.Getenv)
+	if err := cfg.Check(); err != nil {
+		return elastic.Config{}, err
+	}
+	if b.Elasticsearch != nil && !cfg.Configured() {
+		return elastic.Config{}, problemAt("elasticsearch.endpoints", "Elasticsearch has no address",
+			"elasticsearch is configured without endpoints, and ELASTICSEARCH_ENDPOINTS is not set.", "Set elasticsearch.endpoints.")
+	}
+	return cfg, nil
+}
