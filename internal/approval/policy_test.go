@@ -31,7 +31,7 @@ func TestAttacksOnWhoApproves(t *testing.T) {
 		return func(p *approval.Policy) { p.SeparationOfDuties, p.Requesters = true, []string{requester} }
 	}
 	two := func(p *approval.Policy) { p.Minimum = 2 }
-	const self = "asked for the change"
+	const self = "wants somebody else"
 	run(t, func() approval.Policy { return approval.Policy{Approvers: []string{"*@example.com"}} }, map[string]attack{
 		"none":                         {given: approval.Given{By: boss}},
 		"nobody":                       {says: "nobody has approved it"},

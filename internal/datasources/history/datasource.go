@@ -3,6 +3,7 @@ package history
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
@@ -42,6 +43,10 @@ func description() schema.Schema {
 				Validators: []validator.Int64{int64validator.Between(1, maxLimit)},
 			},
 			"total": schema.Int64Attribute{Computed: true, MarkdownDescription: "How many there are, those beyond `limit` included."},
+			"chain_holds": schema.BoolAttribute{Computed: true,
+				MarkdownDescription: "Whether the whole journal is as it was written: no entry edited, removed or moved. What was cut off its end shows only by a noted `chain_head`."},
+			"chain_break": text("Where and how the journal's chain breaks first, or null."),
+			"chain_head":  text("Number and hash of the journal's last entry that holds, as `SEQ:HASH`. Note it elsewhere."),
 			"records": schema.ListNestedAttribute{
 				Computed: true, MarkdownDescription: "Oldest first.",
 				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
@@ -108,7 +113,18 @@ func read(ctx context.Context, runtime *tfkit.Runtime, config tfkit.Values) (map
 	for i, rec := range found {
 		records[i] = tfkit.HistoryEntry(rec)
 	}
-	return map[string]any{"records": records, "total": total}, err
+	if err != nil {
+		return nil, err
+	}
+	chain, err := journal.Verify(ctx, store)
+	var broken *string
+	if !chain.Holds() {
+		broken = &chain.Broken
+	}
+	return map[string]any{
+		"records": records, "total": total, "chain_holds": chain.Holds(), "chain_break": broken,
+		"chain_head": fmt.Sprintf("%d:%s", chain.Head.Seq, chain.Head.Hash),
+	}, err
 }
 
 func moment(config tfkit.Values, name string) (time.Time, error) {

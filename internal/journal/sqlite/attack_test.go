@@ -160,3 +160,26 @@ func TestExportIsVerifiedWithoutTheProvider(t *testing.T) {
 		t.Errorf("cut: exit code %d, %s", code, text)
 	}
 }
+
+func TestEntryEditedAndSealedAnewIsFound(t *testing.T) {
+	t.Parallel()
+	path, head := attackable(t)
+	var first journal.Entry
+	stop := errors.New("enough")
+	if err := openTest(t, path).Entries(t.Context(), 1, func(e journal.Entry) error { first = e; return stop }); !errors.Is(err, stop) {
+		t.Fatal(err)
+	}
+	first.Body = json.RawMessage(strings.Replace(string(first.Body), "boss@", "eve@", 1))
+	sealed, err := journal.Seal(first, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tamper(t, path, `UPDATE entries SET body = replace(body, 'boss@', 'eve@'), hash = '`+sealed.Hash+`' WHERE seq = 1`)
+	chain, err := journal.Verify(t.Context(), openTest(t, path))
+	if err != nil || !strings.Contains(chain.Broken, "entry 2 does not follow") {
+		t.Errorf("got %+v, %v", chain, err)
+	}
+	if out, code := independent(t, path, anchor(head)); code != 1 {
+		t.Errorf("the script: exit code %d, %s", code, out)
+	}
+}
