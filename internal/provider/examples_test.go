@@ -42,6 +42,7 @@ func TestAccExamplesPlan(t *testing.T) {
 			w := acctest.NewWorkspace(t, project.Environment()...)
 			w.Write("provider.tf", strings.Replace(string(terraform), `"dbt"`, `"`+project.Dir+`"`, 1))
 			w.Write("example.tf", string(text))
+			w.Write("planner.json", `{"revision": 1, "stable": "v1.2.2", "versions": {"v1.2.2": {"percent": 90}, "v1.2.3-canary": {"percent": 10}, "v1.2.4-canary": {"percent": 0, "down": true}}}`)
 			w.Must("plan", "-no-color")
 		})
 	}
