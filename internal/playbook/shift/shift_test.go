@@ -1,0 +1,334 @@
+package shift_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook/canarysplit"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook/plannerdeploy"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook/plannerrollback"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook/shift"
+	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
+)
+
+// fake is a planner in memory that records what was asked of it.
+type fake struct {
+	split  planner.Split
+	writes []string
+	// onSet is called before a change is made; an error of it is the answer.
+	onSet func(n int, c planner.Change) error
+}
+
+func newFake(canary float64) *fake {
+	return &fake{split: planner.Split{Revision: "r", Stable: "v1.2.2", Resolution: 0.01, Shares: map[string]float64{"v1.2.2": 100 - canary, "v1.2.3-canary": canary}}}
+}
+
+func (f *fake) Name(context.Context) (string, error)        { return "planner:fake", nil }
+func (f *fake) Read(context.Context) (planner.Split, error) { return f.split, nil }
+func (f *fake) Command(shares map[string]float64) string    { return "set " + planner.Text(shares) }
+
+func (f *fake) Set(_ context.Context, c planner.Change) (planner.Split, error) {
+	f.writes = append(f.writes, planner.Percent(c.Shares["v1.2.3-canary"]))
+	if f.onSet != nil {
+		if err := f.onSet(len(f.writes), c); err != nil {
+			return planner.Split{}, err
+		}
+	}
+	f.split.Shares = c.Shares
+	return f.split, nil
+}
+
+func (f *fake) Deploy(_ context.Context, v planner.Version) error {
+	f.writes, f.split.Down = append(f.writes, "deploy "+v.Name), nil
+	return nil
+}
+
+func (f *fake) Decommission(_ context.Context, v planner.Version) error {
+	f.writes, f.split.Down = append(f.writes, "decommission "+v.Name), []string{v.Name}
+	return nil
+}
+
+// quick is a clock on which waits pass at once, and are counted.
+type quick struct{ slept time.Duration }
+
+func (*quick) Now() time.Time { return time.Time{} }
+
+func (q *quick) Sleep(ctx context.Context, d time.Duration) error {
+	q.slept += d
+	return context.Cause(ctx)
+}
+
+func bind(t *testing.T, p playbook.Playbook, params string) playbook.Action {
+	t.Helper()
+	action, err := p.Bind(json.RawMessage(params))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return action
+}
+
+const toQuarter = `{"version": "v1.2.3-canary", "target_percent": 25}`
+
+func look(t *testing.T, a playbook.Action) playbook.Preview {
+	t.Helper()
+	p, err := a.Preview(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// run executes the action as the engine does; checkpoint may stop it.
+func run(t *testing.T, a playbook.Action, checkpoint func(n int) error) (playbook.Work, playbook.Outcome, error) {
+	t.Helper()
+	n := 0
+	job := playbook.Job{ID: 7, Preview: look(t, a), Checkpoint: func(ctx context.Context, _ any) error {
+		n++
+		if checkpoint != nil {
+			return checkpoint(n)
+		}
+		return context.Cause(ctx)
+	}}
+	work, err := a.Dispatch(t.Context(), job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := work.Wait(t.Context())
+	return work, out, err
+}
+
+func TestSpecifiedExample(t *testing.T) {
+	t.Parallel()
+	f, clk := newFake(10), &quick{}
+	a := bind(t, canarysplit.New(f, clk), toQuarter)
+	p := look(t, a)
+	want := shift.Facts{CurrentPercent: 10, TargetPercent: 25, StableVersion: "v1.2.2", StablePercentBefore: 90, StablePercentAfter: 75,
+		Schedule: []shift.Step{{0, 13}, {120, 16}, {240, 19}, {360, 22}, {480, 25}}}
+	if diff := cmp.Diff(want, p.Facts); diff != "" {
+		t.Error(diff)
+	}
+	if p.Duration != 10*time.Minute || len(p.ApprovalReasons) != 1 || p.CostUSD != 0 || len(f.writes) != 0 {
+		t.Errorf("preview %+v, writes %v", p, f.writes)
+	}
+	_, out, err := run(t, a, nil)
+	if err != nil || !cmp.Equal(f.writes, []string{"13", "16", "19", "22", "25"}) || clk.slept != 10*time.Minute {
+		t.Errorf("writes %v in %s: %v", f.writes, clk.slept, err)
+	}
+	undo, err := json.Marshal(out.Undo)
+	if err != nil || string(undo) != `{"ActionType":"adjust_canary_split","Params":{"version":"v1.2.3-canary","target_percent":10,"gradual":false}}` {
+		t.Errorf("undo %s, %v", undo, err)
+	}
+}
+
+func TestSchedules(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		from   float64
+		params string
+		want   []string
+	}{
+		"down":           {25, `{"version": "v1.2.3-canary", "target_percent": 10, "steps": 3}`, []string{"20", "15", "10"}},
+		"at once":        {10, `{"version": "v1.2.3-canary", "target_percent": 25, "gradual": false}`, []string{"25"}},
+		"small":          {1, `{"version": "v1.2.3-canary", "target_percent": 2, "steps": 4}`, []string{"1.25", "1.5", "1.75", "2"}},
+		"uneven":         {0, `{"version": "v1.2.3-canary", "target_percent": 10, "steps": 3}`, []string{"3", "7", "10"}},
+		"from a part":    {10.5, `{"version": "v1.2.3-canary", "target_percent": 12, "steps": 3}`, []string{"11", "11.5", "12"}},
+		"already there":  {25, toQuarter, nil},
+		"all of it":      {50, `{"version": "v1.2.3-canary", "target_percent": 100, "steps": 2}`, []string{"75", "100"}},
+		"finer than set": {1, `{"version": "v1.2.3-canary", "target_percent": 1.02, "steps": 5}`, []string{"1.01", "1.02"}},
+	} {
+		f := newFake(tt.from)
+		if _, _, err := run(t, bind(t, canarysplit.New(f, &quick{}), tt.params), nil); err != nil || !cmp.Equal(f.writes, tt.want) {
+			t.Errorf("%s: %v, %v", name, f.writes, err)
+		}
+	}
+}
+
+var errStop = errors.New("stop")
+
+func TestStoppedMovesStayAtAStepAndGoBackInOne(t *testing.T) {
+	t.Parallel()
+	f := newFake(10)
+	work, out, err := run(t, bind(t, canarysplit.New(f, &quick{}), toQuarter), func(n int) error {
+		if n == 2 {
+			return errStop
+		}
+		return nil
+	})
+	if !errors.Is(err, errStop) || out.Details["percent_now"] != "16" || out.Details["step"] != "2" || out.Undo != nil {
+		t.Errorf("outcome %+v, %v", out, err)
+	}
+	back, err := work.(playbook.Reverter).Revert(t.Context()) //nolint:forcetypeassert // it has to be one
+	if err != nil || !cmp.Equal(f.writes, []string{"13", "16", "10"}) || back.Details["percent_now"] != "10" {
+		t.Errorf("writes %v, back %+v, %v", f.writes, back, err)
+	}
+}
+
+func TestSomebodyElseIsNotFought(t *testing.T) {
+	t.Parallel()
+	f := newFake(10)
+	move := func(n int) error {
+		if n == 2 {
+			f.split.Shares = map[string]float64{"v1.2.2": 60, "v1.2.3-canary": 40}
+		}
+		return nil
+	}
+	work, _, err := run(t, bind(t, canarysplit.New(f, &quick{}), toQuarter), move)
+	if !errors.Is(err, planner.ErrMoved) || len(f.writes) != 2 || !strings.Contains(err.Error(), "v1.2.3-canary 40 %") {
+		t.Errorf("writes %v, %v", f.writes, err)
+	}
+	if _, err := work.(playbook.Reverter).Revert(t.Context()); !errors.Is(err, planner.ErrMoved) || len(f.writes) != 2 { //nolint:forcetypeassert // it has to be one
+		t.Errorf("going back: writes %v, %v", f.writes, err)
+	}
+}
+
+func TestLostAnswersAreLookedUpAndNeverSentAgain(t *testing.T) {
+	t.Parallel()
+	done := newFake(10)
+	done.onSet = func(n int, c planner.Change) error {
+		if n == 2 {
+			done.split.Shares = c.Shares
+			return planner.ErrUncertain
+		}
+		return nil
+	}
+	if _, _, err := run(t, bind(t, canarysplit.New(done, &quick{}), toQuarter), nil); err != nil || len(done.writes) != 5 {
+		t.Errorf("done all the same: writes %v, %v", done.writes, err)
+	}
+	not := newFake(10)
+	not.onSet = func(n int, _ planner.Change) error {
+		if n == 2 {
+			return planner.ErrUncertain
+		}
+		return nil
+	}
+	if _, out, err := run(t, bind(t, canarysplit.New(not, &quick{}), toQuarter), nil); !errors.Is(err, planner.ErrUncertain) || len(not.writes) != 2 || out.Details["percent_now"] != "13" {
+		t.Errorf("not done: writes %v, outcome %+v, %v", not.writes, out, err)
+	}
+}
+
+func TestAdoption(t *testing.T) {
+	t.Parallel()
+	a := bind(t, canarysplit.New(newFake(10), &quick{}), toQuarter)
+	facts, err := json.Marshal(look(t, a).Facts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	job := playbook.Job{ID: 7, Preview: playbook.Preview{Facts: json.RawMessage(facts)}, Progress: json.RawMessage(`{"step":2,"percent":16}`)}
+	for name, tt := range map[string]struct {
+		live float64
+		want error
+		says string
+	}{
+		"where it began": {10, playbook.ErrNeverBegan, "before anything was moved"},
+		"at a step":      {16, playbook.ErrPartway, "step 2 of 5"},
+		"elsewhere":      {33, playbook.ErrPartway, "somebody else has moved it: step 2 at 16 %"},
+		"at the target":  {25, nil, ""},
+	} {
+		f := newFake(tt.live)
+		work, err := bind(t, canarysplit.New(f, &quick{}), toQuarter).Adopt(t.Context(), job)
+		if !errors.Is(err, tt.want) || len(f.writes) != 0 || (err != nil && !strings.Contains(err.Error(), tt.says)) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if tt.want == nil {
+			if out, err := work.Wait(t.Context()); err != nil || out.Undo == nil || len(f.writes) != 0 {
+				t.Errorf("%s: %+v, %v", name, out, err)
+			}
+		}
+	}
+}
+
+func TestRollbackAndDeployment(t *testing.T) {
+	t.Parallel()
+	f := newFake(10)
+	work, out, err := run(t, bind(t, plannerrollback.New(f, &quick{}), `{"from_version": "v1.2.3-canary", "to_version": "v1.2.2", "immediate": true}`), nil)
+	if err != nil || !cmp.Equal(f.writes, []string{"0", "decommission v1.2.3-canary"}) || out.Undo == nil || out.Undo.ActionType != "deploy_planner" {
+		t.Errorf("writes %v, %+v, %v", f.writes, out, err)
+	}
+	if _, err := work.(playbook.Reverter).Revert(t.Context()); err != nil || f.writes[2] != "deploy v1.2.3-canary" || f.writes[3] != "10" { //nolint:forcetypeassert // it has to be one
+		t.Errorf("writes %v, %v", f.writes, err)
+	}
+	// Where a version that is off can have a share, it gets the new one before it is switched on.
+	latent := newFake(25)
+	latent.split.Latent, latent.split.Down = true, []string{"v1.2.3-canary"}
+	a := bind(t, plannerdeploy.New(latent, &quick{}), `{"version": "v1.2.3-canary", "initial_percent": 5}`)
+	if reasons := look(t, a).ApprovalReasons; len(reasons) != 1 {
+		t.Errorf("traffic for a version that had none needs an approval: %v", reasons)
+	}
+	if _, _, err := run(t, a, nil); err != nil || !cmp.Equal(latent.writes, []string{"5", "deploy v1.2.3-canary"}) {
+		t.Errorf("writes %v, %v", latent.writes, err)
+	}
+	if notes := look(t, bind(t, canarysplit.New(func() *fake {
+		g := newFake(5)
+		g.split.Latent = true
+		g.split.Down = []string{"v1.2.3-canary"}
+		return g
+	}(), &quick{}), toQuarter)).Notes; len(notes) != 1 || !strings.Contains(notes[0], "has no effect") {
+		t.Errorf("notes %v", notes)
+	}
+}
+
+func TestThirdVersionsAndUnclearStables(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		shares map[string]float64
+		stable string
+		says   string
+	}{
+		"a third version": {map[string]float64{"v1.2.2": 80, "v1.2.3-canary": 10, "v2": 10}, "v1.2.2", "A third version has traffic"},
+		"unclear":         {map[string]float64{"v1.2.2": 45, "v1.2.3-canary": 10, "v2": 45}, "", "not clear which version is the stable one"},
+		"only other one":  {map[string]float64{"v1.2.2": 0, "v1.2.3-canary": 100}, "", ""},
+	} {
+		f := newFake(10)
+		f.split.Shares, f.split.Stable = tt.shares, tt.stable
+		_, err := bind(t, canarysplit.New(f, &quick{}), toQuarter).Preview(t.Context())
+		if (tt.says == "") != (err == nil) || (err != nil && !strings.Contains(err.Error(), tt.says)) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestBadInput(t *testing.T) {
+	t.Parallel()
+	books := map[string]func(json.RawMessage) error{"canary": canarysplit.Check, "rollback": plannerrollback.Check, "deploy": plannerdeploy.Check}
+	for name, tt := range map[string]struct{ book, params, says string }{
+		"over 100":        {"canary", `{"version": "v", "target_percent": 100.1}`, "target_percent is 100.1"},
+		"below 0":         {"canary", `{"version": "v", "target_percent": -0.1}`, "target_percent is -0.1"},
+		"no percent":      {"canary", `{"version": "v"}`, "target_percent is not set"},
+		"NaN":             {"canary", `{"version": "v", "target_percent": NaN}`, "invalid character"},
+		"a text":          {"canary", `{"version": "v", "target_percent": "25"}`, "cannot unmarshal"},
+		"no version":      {"canary", `{"target_percent": 5}`, "version is empty"},
+		"no steps":        {"canary", `{"version": "v", "target_percent": 5, "steps": 0}`, "steps is 0"},
+		"no duration":     {"canary", `{"version": "v", "target_percent": 5, "gradual_duration": "0s"}`, "gradual_duration is 0s"},
+		"too short":       {"canary", `{"version": "v", "target_percent": 5, "gradual_duration": "4s"}`, "too short for 5 steps"},
+		"unknown input":   {"canary", `{"version": "v", "target_percent": 5, "speed": 1}`, "unknown field"},
+		"same":            {"rollback", `{"from_version": "v", "to_version": "v"}`, "are both v"},
+		"nowhere to go":   {"rollback", `{"from_version": "v"}`, "to_version is empty"},
+		"deploy over 100": {"deploy", `{"version": "v", "initial_percent": 101}`, "initial_percent is 101"},
+	} {
+		if err := books[tt.book](json.RawMessage(tt.params)); err == nil || !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestDrift(t *testing.T) {
+	t.Parallel()
+	for live, want := range map[float64]string{25: "", 40: "v1.2.3-canary has 40 % of the traffic, and was set to 25 %"} {
+		observer, ok := bind(t, canarysplit.New(newFake(live), &quick{}), toQuarter).(playbook.Observer)
+		if !ok {
+			t.Fatal("it can't be observed")
+		}
+		if got, err := observer.Observe(t.Context()); err != nil || got != want {
+			t.Errorf("%q, %v", got, err)
+		}
+	}
+}
+
+var _ planner.Planner = &fake{}
