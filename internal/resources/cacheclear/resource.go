@@ -29,9 +29,7 @@ func New() func() resource.Resource {
 			"cache_types": schema.SetAttribute{
 				Optional: true, ElementType: types.StringType,
 				MarkdownDescription: "Which caches: `query`, `request`, `fielddata`. Not set: all three.",
-				Validators: []validator.Set{
-					setvalidator.SizeAtLeast(1), setvalidator.ValueStringsAre(stringvalidator.OneOf(cacheclear.Types()...)),
-				},
+				Validators:          []validator.Set{setvalidator.SizeAtLeast(1)},
 			},
 			"fields": schema.ListAttribute{
 				Optional: true, ElementType: types.StringType,

@@ -2,7 +2,6 @@
 package dbtrun
 
 import (
-	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
@@ -11,7 +10,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/dbtrun"
-	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
 	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
 )
 
@@ -43,8 +41,7 @@ func inputs() map[string]schema.Attribute {
 		},
 		"threads": schema.Int64Attribute{
 			Optional: true, Computed: true, Default: int64default.StaticInt64(dbtrun.DefaultThreads),
-			MarkdownDescription: "How many models run at once. Default 4.",
-			Validators:          []validator.Int64{int64validator.Between(1, dbt.MaxThreads)},
+			MarkdownDescription: "How many models run at once, 1 to 256. Default 4.",
 		},
 		"vars": schema.DynamicAttribute{
 			Optional: true,

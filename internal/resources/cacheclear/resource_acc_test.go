@@ -1,0 +1,168 @@
+package cacheclear_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/applylens/terraform-provider-remediation/internal/acctest"
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
+)
+
+func TestMain(m *testing.M) { os.Exit(elastictest.Main(m)) }
+
+const header = `terraform {
+  required_providers {
+    remediation = { source = "applylens/remediation" }
+  }
+}
+`
+
+const address = "remediation_cache_clear.search"
+
+func config(index, more string) string {
+	return header + fmt.Sprintf("\nresource \"remediation_cache_clear\" \"search\" {\n  incident_id = \"INC-2041\"\n  index_name  = %q\n  %s\n}\n", index, more)
+}
+
+// fill makes an index whose query, request and field data caches hold something, as far as a small one's can.
+func fill(t *testing.T, s *elastictest.Server, index string) {
+	t.Helper()
+	s.Do(t, http.MethodPut, "/"+index, `{"settings":{"number_of_replicas":0},"mappings":{"properties":{"text":{"type":"text","fielddata":true}}}}`, nil)
+	s.Do(t, http.MethodPost, "/"+index+"/_doc?refresh=true", `{"text":"late mail is late"}`, nil)
+	s.Do(t, http.MethodPost, "/"+index+"/_search?size=0&request_cache=true", `{"aggs":{"words":{"terms":{"field":"text"}}}}`, nil)
+}
+
+type stats struct {
+	All struct {
+		Total map[string]struct {
+			Bytes int64 `json:"memory_size_in_bytes"`
+		} `json:"total"`
+	} `json:"_all"`
+}
+
+func sizes(t *testing.T, s *elastictest.Server, index string) (request, fielddata int64) {
+	t.Helper()
+	var now stats
+	s.Do(t, http.MethodGet, "/"+index+"/_stats/request_cache,fielddata", nil, &now)
+	return now.All.Total["request_cache"].Bytes, now.All.Total["fielddata"].Bytes
+}
+
+func TestAccOnlyTheAskedCacheIsCleared(t *testing.T) {
+	t.Parallel()
+	s := elastictest.Shared(t)
+	index := s.Name(t, "acc")
+	fill(t, s, index)
+	requestBefore, fielddataBefore := sizes(t, s, index)
+	if requestBefore == 0 || fielddataBefore == 0 {
+		t.Fatalf("the caches are empty before: %d, %d", requestBefore, fielddataBefore)
+	}
+	w := acctest.NewWorkspace(t, "ELASTICSEARCH_ENDPOINTS="+s.URL())
+	w.Write("main.tf", config(index, `cache_types = ["fielddata"]`))
+	out := w.Must("plan", "-no-color")
+	for _, want := range []string{"POST /" + index + "/_cache/clear?", "May cause a brief latency spike (1-2 s)", "5 s", "not needed"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the plan lacks %q:\n%s", want, out)
+		}
+	}
+	if request, fielddata := sizes(t, s, index); request != requestBefore || fielddata != fielddataBefore {
+		t.Errorf("plan changed the caches: %d, %d", request, fielddata)
+	}
+	w.Must("apply", "-auto-approve", "-no-color")
+	if request, fielddata := sizes(t, s, index); request != requestBefore || fielddata != 0 {
+		t.Errorf("request %d, want %d as before; field data %d, want 0", request, requestBefore, fielddata)
+	}
+	if got := w.Attributes(address); got["status"] != "success" {
+		t.Errorf("status %v", got["status"])
+	}
+	if out, code := w.Run("plan", "-no-color", "-detailed-exitcode"); code != 0 {
+		t.Errorf("the second plan is not empty:\n%s", out)
+	}
+}
+
+func TestAccSpecifiedExample(t *testing.T) {
+	t.Parallel()
+	s := elastictest.Shared(t)
+	index := s.Name(t, "knowledge-base")
+	fill(t, s, index)
+	w := acctest.NewWorkspace(t, "ELASTICSEARCH_ENDPOINTS="+s.URL())
+	w.Write("main.tf", config(index, `cache_types = ["query", "request", "fielddata"]`))
+	w.Must("apply", "-auto-approve", "-no-color")
+	preview, ok := w.Attributes(address)["preview"].(map[string]any)
+	if !ok || preview["estimated_duration_seconds"] != 5.0 || preview["approval_required"] != false || preview["estimated_cost_usd"] != 0.0 {
+		t.Errorf("preview %v", preview)
+	}
+	if request, fielddata := sizes(t, s, index); request+fielddata != 0 {
+		t.Errorf("the caches hold %d and %d", request, fielddata)
+	}
+}
+
+func TestAccBadInput(t *testing.T) {
+	t.Parallel()
+	s := elastictest.Shared(t)
+	index := s.Name(t, "bad")
+	fill(t, s, index)
+	tests := map[string]struct{ config, says, at string }{
+		"everything":         {config("*", ""), "allow_all", `index_name  = "*"`},
+		"everything by name": {config("_all", ""), "allow_all", `index_name  = "_all"`},
+		"nothing":            {config("", ""), "at least 1", `index_name  = ""`},
+		"missing index":      {config(index+"x", ""), index, "index_name"},
+		"wrong cache type":   {config(index, `cache_types = ["disk"]`), "Allowed are: query, request, fielddata.", `cache_types = ["disk"]`},
+		"fields alone":       {config(index, "cache_types = [\"query\"]\n  fields = [\"text\"]"), "fielddata", `fields = ["text"]`},
+		"no cluster":         {header + "provider \"remediation\" {\n  elasticsearch = { endpoints = [\"nowhere\"] }\n}\n" + strings.TrimPrefix(config(index, ""), header), "URL", "elasticsearch"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := acctest.NewWorkspace(t, "ELASTICSEARCH_ENDPOINTS="+s.URL())
+			w.Write("main.tf", tt.config)
+			if out := w.MustFail("plan", "-no-color"); !strings.Contains(out, tt.says) || !strings.Contains(out, tt.at) {
+				t.Errorf("want %q at %q:\n%s", tt.says, tt.at, out)
+			}
+		})
+	}
+}
+
+// TestAccThousandResourcesCostAHandfulOfRequests counts what reaches the server.
+func TestAccThousandResourcesCostAHandfulOfRequests(t *testing.T) {
+	t.Parallel()
+	const indices, resources, bound = 100, 1000, 10
+	s := elastictest.Shared(t)
+	base := s.Name(t, "many")
+	for i := range indices {
+		s.Do(t, http.MethodPut, fmt.Sprintf("/%s-%d", base, i), `{"settings":{"number_of_replicas":0}}`, nil)
+	}
+	server, err := url.Parse(s.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	var seen []string
+	proxy := httputil.NewSingleHostReverseProxy(server)
+	counting := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		seen = append(seen, r.Method+" "+r.URL.Path)
+		mu.Unlock()
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(counting.Close)
+	w := acctest.NewWorkspace(t, "ELASTICSEARCH_ENDPOINTS="+counting.URL)
+	w.Write("main.tf", header+fmt.Sprintf("resource \"remediation_cache_clear\" \"many\" {\n  count       = %d\n  index_name  = \"%s-${count.index %% %d}\"\n"+
+		"  cache_types = [\"request\"]\n}\n", resources, base, indices))
+	w.Must("plan", "-no-color")
+	if len(seen) == 0 || len(seen) > bound {
+		t.Errorf("a plan of %d resources over %d indices sent %d requests: %v", resources, indices, len(seen), seen[:min(len(seen), 2*bound)])
+	}
+	w.Write("main.tf", config(base+"-0", ""))
+	w.Must("apply", "-auto-approve", "-no-color")
+	seen = nil
+	w.Must("plan", "-no-color")
+	if len(seen) != 0 {
+		t.Errorf("a plan with nothing to do sent %v", seen)
+	}
+}
