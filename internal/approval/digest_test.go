@@ -112,14 +112,14 @@ func TestPayloadIsOneLineOfPlainFields(t *testing.T) {
 func TestCanonicalNames(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
-		"Boss@Example.COM": boss, " boss@example.com ": boss, "boss+x@example.com": boss, "ｂoss@example.com": boss, "Octocat": "octocat",
+		"Boss@Example.COM": boss, "boss@example.com..": boss, "boss+x@example.com": boss, "ｂoss@example.com": boss, "Octocat": "octocat",
 		"+x@example.com": "+x@example.com",
 	} {
 		if got, err := approval.Canonical(in); err != nil || got != want {
 			t.Errorf("%q: %q, %v", in, got, err)
 		}
 	}
-	for _, in := range []string{"", "b\u043ess@example.com", "bo\u200bss", "a b", "<a@b>", "a@b@c", "bo\u0131@x"} {
+	for _, in := range []string{"", "@", "@x.y", "a@.", "b\u043ess@example.com", "bo\u200bss", "a b", "<a@b>", "a@b@c", "bo\u0131@x"} {
 		if got, err := approval.Canonical(in); err == nil {
 			t.Errorf("%q: accepted as %q", in, got)
 		}

@@ -2,7 +2,6 @@ package approval
 
 import (
 	"fmt"
-	"net/mail"
 	"strings"
 
 	"golang.org/x/text/unicode/norm"
@@ -36,13 +35,14 @@ func Canonical(identity string) (string, error) {
 	if !isAddress {
 		return s, nil
 	}
-	if _, err := mail.ParseAddress(s); err != nil {
-		return "", fmt.Errorf("%q is no mail address: %w", identity, err)
+	domain = strings.TrimRight(domain, ".")
+	if local == "" || domain == "" || strings.Contains(domain, "@") {
+		return "", fmt.Errorf("%q is no mail address", identity)
 	}
 	if name, _, tagged := strings.Cut(local, "+"); tagged && name != "" {
 		local = name
 	}
-	return local + "@" + strings.TrimRight(domain, "."), nil
+	return local + "@" + domain, nil
 }
 
 // person returns the canonical name behind identity, by the aliases.

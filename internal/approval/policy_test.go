@@ -46,7 +46,7 @@ func TestAttacksOnWhoApproves(t *testing.T) {
 		"self with a Cyrillic letter":  {policy: separate(boss), given: approval.Given{By: "b\u043ess@example.com"}, says: "U+043E"},
 		"self with a hidden character": {policy: separate(boss), given: approval.Given{By: "boss\u200b@example.com"}, says: "U+200B"},
 		"self with a display name":     {policy: func(p *approval.Policy) { separate(boss)(p); p.Approvers = nil }, given: approval.Given{By: "The Boss <boss@example.com>"}, says: "can be taken for another"},
-		"self with a domain's dot":     {policy: func(p *approval.Policy) { separate(boss)(p); p.Approvers = nil }, given: approval.Given{By: "boss@example.com."}, says: "no mail address"},
+		"self with a domain's dot":     {policy: func(p *approval.Policy) { separate(boss)(p); p.Approvers = nil }, given: approval.Given{By: "boss@example.com."}, says: self},
 		"self by login":                {policy: separate("boss"), given: approval.Given{By: boss}, says: self},
 		"a login that can't be told":   {policy: separate("xy-91"), given: approval.Given{By: boss}, says: "name them in aliases"},
 		"self by an alias": {policy: func(p *approval.Policy) {
