@@ -13,6 +13,9 @@ import (
 // nobody is the unprivileged user and group that a server gets where the tests run as root: Elasticsearch refuses root.
 const nobody = 65534
 
+// capDACReadSearch is CAP_DAC_READ_SEARCH of linux/capability.h: that user may read the project wherever it lies, such as in root's home.
+const capDACReadSearch = 2
+
 // process is a running server.
 type process struct {
 	cmd *exec.Cmd
@@ -36,6 +39,7 @@ func launch(java, dist, scratch string) (*process, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	if os.Getuid() == 0 {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody, NoSetGroups: false}
+		cmd.SysProcAttr.AmbientCaps = []uintptr{capDACReadSearch}
 	}
 	p := &process{cmd: cmd, gone: make(chan struct{})}
 	started := make(chan error)
