@@ -30,10 +30,11 @@ func launch(java, dist, scratch string) (*process, error) {
 		return nil, err
 	}
 	defer output.Close()
-	cmd := exec.Command(java, "-Xmx64m", "-Dcli.name=server", "-Dcli.script=bin/elasticsearch",
+	// The shell goes to the folder once it has the right to read, and becomes the server.
+	cmd := exec.Command("/bin/sh", "-c", `cd "$0" && exec "$@"`, dist, java, "-Xmx64m", "-Dcli.name=server", "-Dcli.script=bin/elasticsearch",
 		"-Dcli.libs=lib/tools/server-cli,lib/tools/ansi-console", "-Des.path.home="+dist, "-Des.path.conf="+filepath.Join(scratch, "config"),
 		"-Des.distribution.type=tar", "-cp", "lib/*:lib/cli-launcher/*", "org.elasticsearch.launcher.CliToolLauncher")
-	cmd.Dir, cmd.Stdout, cmd.Stderr = dist, output, output
+	cmd.Dir, cmd.Stdout, cmd.Stderr = scratch, output, output
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "ES_JAVA_OPTS=" + heap, "ES_TMPDIR=" + filepath.Join(scratch, "tmp")}
 	// A test binary that is killed takes its server along.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
