@@ -370,3 +370,20 @@ func TestBreakGlassIsMarkedInTheHistory(t *testing.T) {
 		t.Errorf("record %+v, %v", x.Record.Result, err)
 	}
 }
+
+func TestChangeExecutedBetweenPlanAndApplyIsNamed(t *testing.T) {
+	t.Parallel()
+	b := guarded(t)
+	req, was := b.reviewed(t, request("a"))
+	if _, err := b.Apply(t.Context(), req, was, func(engine.Execution) {}); err != nil {
+		t.Fatal(err)
+	}
+	b.cfg.Terraform = proc.Terraform{SavedPlan: true}
+	if _, err := engine.New(b.cfg).Plan(t.Context(), req); !errors.Is(err, engine.ErrTargetChanged) || !strings.Contains(err.Error(), "after=2") {
+		t.Errorf("within the apply of an older plan: %v", err)
+	}
+	b.cfg.Terraform = proc.Terraform{Session: "new"}
+	if _, err := engine.New(b.cfg).Plan(t.Context(), req); err != nil {
+		t.Errorf("a new plan: %v", err)
+	}
+}

@@ -17,8 +17,11 @@ import (
 // the fact. Where it can't be told whether this is an apply it stays silent, and Terraform's own check refuses.
 func (e *Engine) movedWithinApply(last journal.Record, now Review, intent journal.Intent) error {
 	applying := e.cfg.Terraform.SavedPlan || (intent.Session != "" && last.Intent.Session == intent.Session)
-	if !applying || last.Status != journal.StatusDryRunOK || last.Intent.Digest == now.Digest || !maps.Equal(last.Intent.Triggers, intent.Triggers) {
+	if !applying || last.Status != journal.StatusDryRunOK || !maps.Equal(last.Intent.Triggers, intent.Triggers) {
 		return nil
+	}
+	if last.Intent.Digest == now.Digest {
+		return executedSince(last, intent)
 	}
 	var was shown
 	if err := json.Unmarshal(last.Intent.Preview, &was); err != nil {
@@ -29,6 +32,21 @@ func (e *Engine) movedWithinApply(last journal.Record, now Review, intent journa
 		return nil //nolint:nilerr // as above
 	}
 	return movedProblem(Reviewed{Digest: last.Intent.Digest, Target: last.Subject.Target, Commands: was.Commands, Facts: facts}, now)
+}
+
+// executedSince is for a change that was executed between plan and apply: its payload names that execution now, and what was
+// signed is spent.
+func executedSince(last journal.Record, intent journal.Intent) error {
+	if last.Intent.Payload == "" || last.Intent.Payload == intent.Payload {
+		return nil
+	}
+	return &problem.Problem{
+		What: fmt.Sprintf("%s was executed since it was reviewed", last.Subject.Playbook),
+		Why: fmt.Sprintf("What approvers sign was %q and is %q: the same change ran on %s in the meantime.",
+			last.Intent.Payload, intent.Payload, last.Subject.Target),
+		Next: "Nothing has run now. Plan again, see whether it is still wanted, and have it approved once more.",
+		Err:  ErrTargetChanged,
+	}
 }
 
 // movedProblem names each fact that is not as it was reviewed, with its value then and now.

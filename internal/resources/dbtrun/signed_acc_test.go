@@ -138,6 +138,20 @@ func TestAccCertificate(t *testing.T) {
 	}
 }
 
+// TestAccRunIfKnownOnlyAtApply has what decides whether anything runs become known when nobody reviews any more.
+func TestAccRunIfKnownOnlyAtApply(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.Write("main.tf", config("", "full_refresh = true\n  run_if = terraform_data.wish.output == \"yes\"")+
+		"\nresource \"terraform_data\" \"wish\" {\n  input = \"yes\"\n}\n")
+	if out := r.MustFail("apply", "-auto-approve", "-no-color"); !strings.Contains(flat(out), "needs an approval") {
+		t.Errorf("the refusal:\n%s", out)
+	}
+	if _, err := os.Stat(r.project.Warehouse); !os.IsNotExist(err) {
+		t.Errorf("the warehouse was touched: %v", err)
+	}
+}
+
 // planned returns a text of the preview in a saved plan.
 func (r rig) planned(t *testing.T, file, name string) string {
 	t.Helper()

@@ -1,0 +1,53 @@
+package approval
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// refusals says why approvals don't count.
+func refusals(votes []vote) (out []string) {
+	for _, v := range votes {
+		if why := v.refused + v.timed; why != "" {
+			out = append(out, fmt.Sprintf("the approval by %q does not count: %s", v.By, why))
+		}
+	}
+	return out
+}
+
+func orAnybody(who []string) string {
+	if len(who) == 0 {
+		return "anybody"
+	}
+	return strings.Join(who, ", ")
+}
+
+// advice says what to do about what is missing.
+func (p Policy) advice(c Case, demands []demand, votes []vote) string {
+	sign := p.SignaturesRequired || slices.ContainsFunc(votes, func(v vote) bool { return v.Signature != "" })
+	text := fmt.Sprintf("Have the preview (%s) reviewed, then set approved_by. Approvals are accepted from: %s.", c.Digest, p.who())
+	if sign {
+		text = fmt.Sprintf("Have the preview (%s) reviewed. Each approver signs its payload by\n\n  %s\n\n"+
+			"and the output goes into approvals, as signature beside approved_by. Approvals are accepted from: %s.",
+			c.Digest, SignCommand(c.Payload), p.who())
+	}
+	for _, d := range demands {
+		switch {
+		case d.rule != "":
+			text += fmt.Sprintf(" The rule %q wants %s, from: %s.", d.rule, people(d.minimum), d.who(p))
+		case d.minimum > 1:
+			text += fmt.Sprintf(" It takes %d different people: list each in approvals.", d.minimum)
+		}
+	}
+	for _, f := range p.Freeze {
+		if end, closed := f.until(c.Now); closed {
+			text += fmt.Sprintf(" Wait until %s, or add an approval with break_glass = true", stamp(end))
+			if sign {
+				text += ", which signs this text:\n\n  " + SignCommand(signedText(c.Payload, true, ""))
+			}
+			text += "."
+		}
+	}
+	return text
+}
