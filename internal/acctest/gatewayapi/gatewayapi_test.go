@@ -60,7 +60,7 @@ type cluster struct {
 func writeKubeconfig(t *testing.T, path string, cfg *rest.Config) {
 	t.Helper()
 	c := clientcmdapi.NewConfig()
-	c.Clusters["c"] = &clientcmdapi.Cluster{Server: cfg.Host, CertificateAuthorityData: cfg.CAData, CertificateAuthority: cfg.CAFile, InsecureSkipTLSVerify: cfg.Insecure}
+	c.Clusters["c"] = &clientcmdapi.Cluster{Server: cfg.Host, CertificateAuthorityData: cfg.CAData, CertificateAuthority: cfg.CAFile, TLSServerName: cfg.ServerName}
 	c.AuthInfos["u"] = &clientcmdapi.AuthInfo{Token: cfg.BearerToken}
 	c.Contexts["x"] = &clientcmdapi.Context{Cluster: "c", AuthInfo: "u"}
 	c.CurrentContext = "x"
@@ -306,7 +306,7 @@ func acceptance(t *testing.T, c *cluster) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for c.get(t, slow).GetGeneration() == 1 {
+		for limit := time.Now().Add(upWithin); c.get(t, slow).GetGeneration() == 1 && time.Now().Before(limit); {
 			time.Sleep(poll)
 		}
 		time.Sleep(delay)

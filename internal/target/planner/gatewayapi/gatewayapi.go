@@ -27,6 +27,8 @@ const (
 	// resolution in percentage points. Weights sum to weightSum; the API takes up to 1,000,000.
 	resolution = 0.01
 	weightSum  = 10_000
+	// perSecond is how many requests a second may be made. The library's default of 5 would slow a move down.
+	perSecond = 50
 	// downAnnotation lists versions that were taken down: a route itself has no place for that.
 	downAnnotation = "remediation.applylens.com/decommissioned"
 )
@@ -84,7 +86,7 @@ func (p *Planner) open() (dynamic.Interface, error) {
 	if err != nil {
 		return nil, p.problem("The cluster can't be configured", err.Error(), "kubeconfig", planner.ErrUnreachable)
 	}
-	cfg.WarningHandler = rest.NoWarnings{}
+	cfg.WarningHandler, cfg.QPS, cfg.Burst = rest.NoWarnings{}, perSecond, perSecond
 	if p.client, err = dynamic.NewForConfig(cfg); err != nil {
 		return nil, p.problem("The cluster can't be configured", err.Error(), "kubeconfig", planner.ErrUnreachable)
 	}
