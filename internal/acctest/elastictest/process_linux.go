@@ -1,6 +1,7 @@
 package elastictest
 
 import (
+	"context"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -13,8 +14,22 @@ import (
 // nobody is the unprivileged user and group that a server gets where the tests run as root: Elasticsearch refuses root.
 const nobody = 65534
 
-// capDACReadSearch is CAP_DAC_READ_SEARCH of linux/capability.h: that user may read the project wherever it lies, such as in root's home.
-const capDACReadSearch = 2
+// reachable returns dist, or a copy of it in scratch where the server's user may not enter one of the folders above it, such as
+// root's home.
+func reachable(dist, scratch string) (string, error) {
+	const othersEnter = 0o001
+	for dir := dist; os.Getuid() == 0 && dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		info, err := os.Stat(dir)
+		if err != nil {
+			return "", err
+		}
+		if info.Mode().Perm()&othersEnter == 0 {
+			copied := filepath.Join(scratch, "distribution")
+			return copied, os.CopyFS(copied, os.DirFS(dist))
+		}
+	}
+	return dist, nil
+}
 
 // process is a running server.
 type process struct {
@@ -29,18 +44,16 @@ func launch(java, dist, scratch string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer output.Close()
-	// The shell goes to the folder once it has the right to read, and becomes the server.
-	cmd := exec.Command("/bin/sh", "-c", `cd "$0" && exec "$@"`, dist, java, "-Xmx64m", "-Dcli.name=server", "-Dcli.script=bin/elasticsearch",
+	defer func() { _ = output.Close() }() // the server has its own descriptor
+	cmd := exec.CommandContext(context.Background(), java, "-Xmx64m", "-Dcli.name=server", "-Dcli.script=bin/elasticsearch",
 		"-Dcli.libs=lib/tools/server-cli,lib/tools/ansi-console", "-Des.path.home="+dist, "-Des.path.conf="+filepath.Join(scratch, "config"),
 		"-Des.distribution.type=tar", "-cp", "lib/*:lib/cli-launcher/*", "org.elasticsearch.launcher.CliToolLauncher")
-	cmd.Dir, cmd.Stdout, cmd.Stderr = scratch, output, output
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dist, output, output
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "ES_JAVA_OPTS=" + heap, "ES_TMPDIR=" + filepath.Join(scratch, "tmp")}
 	// A test binary that is killed takes its server along.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	if os.Getuid() == 0 {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody, NoSetGroups: false}
-		cmd.SysProcAttr.AmbientCaps = []uintptr{capDACReadSearch}
 	}
 	p := &process{cmd: cmd, gone: make(chan struct{})}
 	started := make(chan error)

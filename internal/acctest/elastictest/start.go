@@ -61,6 +61,9 @@ func start(secure bool) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if dist, err = reachable(dist, scratch); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(scratch))
+	}
 	s := &Server{Home: filepath.Join(scratch, "config")}
 	if err := s.configure(dist, scratch, secure); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(scratch))
