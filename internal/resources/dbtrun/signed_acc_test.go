@@ -4,12 +4,18 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/approval"
+	"github.com/applylens/terraform-provider-remediation/internal/clock"
+	"github.com/applylens/terraform-provider-remediation/internal/journal"
+	"github.com/applylens/terraform-provider-remediation/internal/journal/sqlite"
 )
 
 // sshKeygen runs the real ssh-keygen with input on its standard input and returns what it prints.
@@ -101,6 +107,7 @@ func TestAccSignedApproval(t *testing.T) {
 		t.Errorf("the plan doesn't show the approvals:\n%s", out)
 	}
 	r.Must("apply", "-no-color", "approved.tfplan")
+	verifyKept(t, r)
 	if status, history := r.status(t); status != "success" || len(history) != 1 {
 		t.Errorf("status %q, %d executions", status, len(history))
 	}
@@ -117,6 +124,29 @@ func TestAccSignedApproval(t *testing.T) {
 	}
 	write("approvals = [" + signedBy(t, "boss@example.com", bossKey, next) + ", " + signedBy(t, "lead@example.com", leadKey, next) + "]")
 	r.Must("apply", "-auto-approve", "-no-color")
+}
+
+// verifyKept verifies what the journal kept of the approvals with ssh-keygen alone, as the guide says.
+func verifyKept(t *testing.T, r rig) {
+	t.Helper()
+	store, err := sqlite.Open(t.Context(), filepath.Join(r.Dir, ".remediation", "journal.db"), clock.System{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = store.Close() }()
+	found, err := store.Find(t.Context(), journal.Filter{})
+	if err != nil || len(found) != 1 {
+		t.Fatalf("%d executions, %v", len(found), err)
+	}
+	var kept []approval.Used
+	if err := json.Unmarshal(found[0].Intent.Approvals, &kept); err != nil || len(kept) != 2 {
+		t.Fatalf("kept %s, %v", found[0].Intent.Approvals, err)
+	}
+	for _, a := range kept {
+		r.Write("signature.sig", a.Signature)
+		sshKeygen(t, a.Signed, "-Y", "verify", "-n", "remediation", "-f", filepath.Join(r.Dir, "allowed_signers"), "-I", a.By,
+			"-s", filepath.Join(r.Dir, "signature.sig"))
+	}
 }
 
 // TestAccCertificate has the approver's key vouched for by an authority, as ssh-keygen makes it.
@@ -152,6 +182,35 @@ func TestAccRunIfKnownOnlyAtApply(t *testing.T) {
 	}
 }
 
+// TestAccDigestIsComputedFromThePlan follows the digest's specification on nothing but what a plan shows.
+func TestAccDigestIsComputedFromThePlan(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.Write("main.tf", config("", "full_refresh = true\n  triggers = { run = \"2\" }"))
+	r.Must("plan", "-no-color", "-out=p.tfplan")
+	shown := r.Must("show", "-json", "p.tfplan")
+	preview := plannedPreview(t, shown)
+	facts := map[string]any{}
+	for _, name := range []string{"dbt_version", "selected_models", "downstream_models", "downstream_model_count", "exposures", "exposure_count"} {
+		facts[name] = preview[name]
+	}
+	encoded, err := json.Marshal(facts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := approval.Subject{
+		Playbook: "rerun_dbt", Target: fmt.Sprint(preview["target"]), Triggers: map[string]string{"run": "2"}, Facts: encoded,
+		Inputs:   json.RawMessage(`{"models":["inbox_emails","triage_results"],"full_refresh":true,"upstream":false,"threads":4}`),
+		Commands: []string{fmt.Sprint(preview["command"])},
+	}.Digest()
+	if err != nil || preview["digest"] != want {
+		t.Errorf("the plan shows %v, the specification gives %s (%v)", preview["digest"], want, err)
+	}
+	if line := approval.Payload("rerun_dbt", fmt.Sprint(preview["target"]), want, 0); preview["approval_payload"] != line {
+		t.Errorf("payload %v, want %s", preview["approval_payload"], line)
+	}
+}
+
 // planned returns a text of the preview in a saved plan.
 func (r rig) planned(t *testing.T, file, name string) string {
 	t.Helper()
@@ -159,6 +218,16 @@ func (r rig) planned(t *testing.T, file, name string) string {
 }
 
 func plannedText(t *testing.T, shown, name string) string {
+	t.Helper()
+	text, ok := plannedPreview(t, shown)[name].(string)
+	if !ok {
+		t.Fatalf("the plan has no preview.%s", name)
+	}
+	return text
+}
+
+// plannedPreview reads the preview in a plan as JSON.
+func plannedPreview(t *testing.T, shown string) map[string]any {
 	t.Helper()
 	var plan struct {
 		Changes []struct {
@@ -174,10 +243,10 @@ func plannedText(t *testing.T, shown, name string) string {
 		t.Fatal(err)
 	}
 	for _, c := range plan.Changes {
-		if text, ok := c.Change.After.Preview[name].(string); ok && c.Address == address {
-			return text
+		if c.Address == address {
+			return c.Change.After.Preview
 		}
 	}
-	t.Fatalf("the plan has no preview.%s", name)
-	return ""
+	t.Fatal("the plan has no such resource")
+	return nil
 }
