@@ -70,7 +70,17 @@ step "8. The export is repaired: the next apply tries again and succeeds"
 raw
 tf apply -auto-approve -var run=2
 
-step "9. The history, read from the journal by another configuration"
+step "9. A canary gets more of the traffic: more needs an approval, and moves step by step"
+canary() {
+  printf '\n$ terraform %s\n' "$*"
+  "$terraform" -chdir="$demo/canary" "$@"
+}
+"$terraform" -chdir="$demo/canary" init -no-color >/dev/null
+if canary apply -auto-approve; then fail "terraform apply should have failed here"; fi
+canary apply -auto-approve -var approved_by=lead@example.com
+cat "$demo/canary/planner.json"
+
+step "10. The history, read from the journal by another configuration"
 "$terraform" -chdir="$demo/history" init -no-color >/dev/null
 "$terraform" -chdir="$demo/history" apply -auto-approve -no-color >/dev/null
 "$terraform" -chdir="$demo/history" output -raw history
