@@ -144,14 +144,14 @@ func (r *run) execute(ctx context.Context, x Execution) (Execution, error) {
 		} else if interrupted(ctx, err) {
 			status = journal.StatusCancelled
 		}
-		return r.conclude(ctx, x, status, playbook.Outcome{}, err)
+		return r.conclude(ctx, x, ending{status, playbook.Outcome{}, err})
 	}
 	rec, err := r.store.Append(context.WithoutCancel(ctx), x.Record.ID, journal.KindDispatch, journal.Dispatch{RemoteID: work.RemoteID()})
 	if err != nil {
 		// The work is on its way and its name is not durable: stop it rather than let it run unseen.
 		cancel()
 		outcome, _ := work.Wait(ctx)
-		return r.conclude(ctx, x, journal.StatusCancelled, outcome, fmt.Errorf("journal the dispatch: %w", err))
+		return r.conclude(ctx, x, ending{journal.StatusCancelled, outcome, fmt.Errorf("journal the dispatch: %w", err)})
 	}
 	x.Record = rec
 	r.observe(x)
@@ -163,18 +163,26 @@ func (r *run) finish(ctx context.Context, x Execution, work playbook.Work) (Exec
 	outcome, err := work.Wait(ctx)
 	switch {
 	case err == nil:
-		return r.conclude(ctx, x, journal.StatusSuccess, outcome, nil)
+		return r.conclude(ctx, x, ending{journal.StatusSuccess, outcome, nil})
 	case errors.Is(err, playbook.ErrUncertain):
-		return r.conclude(ctx, x, journal.StatusUnknown, outcome, err)
+		return r.conclude(ctx, x, ending{journal.StatusUnknown, outcome, err})
 	case interrupted(ctx, err), onHold(err):
-		return r.conclude(ctx, x, journal.StatusCancelled, outcome, err)
+		return r.conclude(ctx, x, ending{journal.StatusCancelled, outcome, err})
 	default:
-		return r.conclude(ctx, x, journal.StatusFailed, outcome, err)
+		return r.conclude(ctx, x, ending{journal.StatusFailed, outcome, err})
 	}
 }
 
-// conclude journals the outcome. cause is nil for a success.
-func (r *run) conclude(ctx context.Context, x Execution, status journal.Status, outcome playbook.Outcome, cause error) (Execution, error) {
+// ending is how an execution ended. cause is nil for a success.
+type ending struct {
+	status  journal.Status
+	outcome playbook.Outcome
+	cause   error
+}
+
+// conclude journals how the execution ended.
+func (r *run) conclude(ctx context.Context, x Execution, e ending) (Execution, error) {
+	status, outcome, cause := e.status, e.outcome, e.cause
 	now := r.engine.cfg.Clock.Now()
 	result := journal.Result{
 		Message: outcome.Message, StartedAt: x.Record.CreatedAt, FinishedAt: now,

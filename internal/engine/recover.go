@@ -103,12 +103,12 @@ func (r *run) settle(ctx context.Context, rec journal.Record) (Execution, error)
 	work, err := action.Adopt(ctx, watched.guard(r.engine.job(rec, storedPreview(rec), r.store)))
 	switch {
 	case errors.Is(err, playbook.ErrNeverBegan), errors.Is(err, playbook.ErrPartway):
-		x, concluded := past.conclude(ctx, x, journal.StatusCancelled, playbook.Outcome{}, err)
+		x, concluded := past.conclude(ctx, x, ending{journal.StatusCancelled, playbook.Outcome{}, err})
 		return x, errors.Join(concluded, err)
 	case interrupted(ctx, err):
 		return x, err
 	case err != nil:
-		return past.conclude(ctx, x, journal.StatusUnknown, playbook.Outcome{}, err)
+		return past.conclude(ctx, x, ending{journal.StatusUnknown, playbook.Outcome{}, err})
 	}
 	ctx, cancel := r.withDeadline(ctx, rec.Intent.Deadline)
 	defer cancel()

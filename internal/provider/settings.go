@@ -38,13 +38,13 @@ type settings struct {
 // dir is where executions and caches live.
 func (s settings) dir() string { return filepath.Dir(s.journalPath) }
 
-func (b block) settings(_ context.Context) (settings, error) {
+func (b block) settings(ctx context.Context) (settings, error) {
 	s := settings{historyLimit: defaultHistory, estimates: playbook.DefaultEstimates()}
 	if !b.HistoryLimit.IsNull() {
 		s.historyLimit = int(b.HistoryLimit.ValueInt64())
 	}
 	var err error
-	if s.journalPath, err = b.journalPath(); err != nil {
+	if s.journalPath, err = b.journalPath(ctx); err != nil {
 		return settings{}, err
 	}
 	if s.policy, err = b.policy(); err != nil {
@@ -84,7 +84,7 @@ func first(configured types.String, variable, fallback string) string {
 	return fallback
 }
 
-func (b block) journalPath() (string, error) {
+func (b block) journalPath(ctx context.Context) (string, error) {
 	var configured types.String
 	if b.Journal != nil {
 		configured = b.Journal.Path
@@ -93,7 +93,7 @@ func (b block) journalPath() (string, error) {
 	if err != nil {
 		return "", problemAt("journal.path", "The journal's path can't be made absolute", err.Error(), "Set an absolute path.")
 	}
-	if err := sqlite.Check(path); err != nil {
+	if err := sqlite.Check(ctx, path); err != nil {
 		var p *problem.Problem
 		if errors.As(err, &p) {
 			at := *p

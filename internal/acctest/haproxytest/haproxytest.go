@@ -35,7 +35,7 @@ func Start(t testing.TB) *Server {
 		backends[i] = strings.TrimPrefix(s.URL, "http://")
 	}
 	// Paths of Unix sockets are short, and those of tests' folders are not.
-	dir, err := os.MkdirTemp("", "hap")
+	dir, err := os.MkdirTemp("", "hap") //nolint:usetesting // as above
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func (e *Exporter) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(e.gauges)) {
-		fmt.Fprintf(w, "# TYPE %s gauge\n%s %g\n", name, name, e.gauges[name])
+		_, _ = fmt.Fprintf(w, "# TYPE %s gauge\n%s %g\n", name, name, e.gauges[name])
 	}
 }
 

@@ -92,6 +92,6 @@ func Address(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }() // only its number is wanted
 	return l.Addr().String()
 }

@@ -19,12 +19,11 @@ import (
 const checkTimeout = 2 * time.Second
 
 // Check tells, without making anything, whether a journal can be kept at path. It fails as Open does.
-func Check(path string) error {
+func Check(ctx context.Context, path string) error {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return unusable(path, err)
 	}
-	ctx := context.Background()
 	if err := lookAt(ctx, abs, checkTimeout); err != nil {
 		return explain(ctx, abs, err)
 	}

@@ -143,7 +143,7 @@ func TestRefusedPlaces(t *testing.T) {
 			if opened == nil {
 				t.Error("opened", s.Close())
 			}
-			for call, err := range map[string]error{"open": opened, "check": Check(path)} {
+			for call, err := range map[string]error{"open": opened, "check": Check(t.Context(), path)} {
 				var p *problem.Problem
 				if !errors.Is(err, c.want) || !errors.As(err, &p) {
 					t.Fatalf("%s: got %v", call, err)
@@ -281,14 +281,14 @@ func TestUsablePlaces(t *testing.T) {
 			dir := t.TempDir()
 			path := prepare(t, dir)
 			before := folder(t, dir)
-			if err := Check(path); err != nil {
+			if err := Check(t.Context(), path); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(before, folder(t, dir)); diff != "" {
 				t.Errorf("Check changed (-before +after):\n%s", diff)
 			}
 			s := openTest(t, path)
-			if err := Check(path); err != nil {
+			if err := Check(t.Context(), path); err != nil {
 				t.Error(err)
 			}
 			if err := journaltest.Work(t.Context(), s, journaltest.Subject(2), 1); err != nil {
@@ -322,7 +322,7 @@ func link(t *testing.T, dir string) string {
 func TestRelativePath(t *testing.T) {
 	t.Chdir(t.TempDir())
 	path := filepath.Join(".remediation", "journal.db")
-	if err := Check(path); err != nil {
+	if err := Check(t.Context(), path); err != nil {
 		t.Fatal(err)
 	}
 	openTest(t, path)

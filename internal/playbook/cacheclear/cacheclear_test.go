@@ -268,7 +268,9 @@ func TestSystemIndicesAreLeftAlone(t *testing.T) {
 	set := s.Name(t, "set")
 	// Makes the system's own index of synonyms.
 	s.Do(t, http.MethodPut, "/_synonyms/"+set, `{"synonyms_set":[{"synonyms":"a, b"}]}`, nil)
-	t.Cleanup(func() { s.Call(context.WithoutCancel(t.Context()), http.MethodDelete, "/_synonyms/"+set, nil, nil) })
+	t.Cleanup(func() {
+		_, _ = s.Call(context.WithoutCancel(t.Context()), http.MethodDelete, "/_synonyms/"+set, nil, nil)
+	})
 	cluster := elastic.New(s.Config, clock.System{})
 	for _, name := range []string{".synonyms-2", ".synonyms", ".syn*"} {
 		if _, err := bind(t, cluster, map[string]any{"index_name": name}).Preview(t.Context()); !errors.Is(err, elastic.ErrRefused) {

@@ -233,10 +233,10 @@ func TestAccGuardrails(t *testing.T) {
   guardrails       = [{ name = "errors", query = %q, max = 0.05, on_breach = %q }]`, query, onBreach),
 			fmt.Sprintf("prometheus = { url = %q }", prom.URL))
 	}
-	t.Run("rollback in one step", func(t *testing.T) {
+	t.Run("rollback in one step", func(t *testing.T) { //nolint:paralleltest // the metric is shared
 		r := newRig(t)
 		r.Write("main.tf", guarded("rollback", "error_rate"))
-		done := make(chan time.Time, 1)
+		done := make(chan time.Duration, 1)
 		go func() {
 			for r.share(t) < 15 { // the second step
 				time.Sleep(20 * time.Millisecond)
@@ -246,11 +246,11 @@ func TestAccGuardrails(t *testing.T) {
 			for r.share(t) != 10 && time.Since(at) < time.Minute {
 				time.Sleep(20 * time.Millisecond)
 			}
-			done <- at
+			done <- time.Since(at)
 		}()
 		out := r.MustFail("apply", "-auto-approve", "-no-color")
-		took := time.Since(<-done)
-		const interval, margin = 2 * time.Second, 1500 * time.Millisecond // the margin is for the end of Terraform itself
+		took := <-done
+		const interval, margin = 2 * time.Second, 1500 * time.Millisecond // the margin is for the scrape, and for a busy machine
 		if r.share(t) != 10 || took > interval+margin {
 			t.Errorf("the canary has %g %%, %s after the breach", r.share(t), took)
 		}
@@ -266,7 +266,7 @@ func TestAccGuardrails(t *testing.T) {
 			t.Errorf("the plan does not warn:\n%s", out)
 		}
 	})
-	t.Run("hold and go on", func(t *testing.T) {
+	t.Run("hold and go on", func(t *testing.T) { //nolint:paralleltest // as above
 		prom.Show("error_rate", 0.5)
 		r := newRig(t)
 		r.Write("main.tf", guarded("hold", "error_rate"))
@@ -280,7 +280,7 @@ func TestAccGuardrails(t *testing.T) {
 			t.Errorf("the canary has %g %%, it began at %s %%", r.share(t), r.detail("percent_before"))
 		}
 	})
-	t.Run("no data holds", func(t *testing.T) {
+	t.Run("no data holds", func(t *testing.T) { //nolint:paralleltest // as above
 		r := newRig(t)
 		r.Write("main.tf", guarded("rollback", "no_such_metric"))
 		out := r.MustFail("apply", "-auto-approve", "-no-color")

@@ -188,7 +188,7 @@ func (p *Planner) change(ctx context.Context, edit func(*document) error) (plann
 		}
 		return planner.Split{}, p.problem("The planner file can't be locked", err.Error(), planner.ErrUnreachable)
 	}
-	defer lock.Close()
+	defer func() { _ = lock.Close() }() // the lock goes with the process at the latest
 	d, err := p.load()
 	if err != nil {
 		return planner.Split{}, err
@@ -217,7 +217,7 @@ func (p *Planner) write(d document) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(tmp.Name())
+	defer func() { _ = os.Remove(tmp.Name()) }() // gone already where all went well
 	_, err = tmp.Write(append(text, '\n'))
 	err = errors.Join(err, tmp.Chmod(info.Mode().Perm()), tmp.Sync(), tmp.Close())
 	if err != nil {

@@ -32,7 +32,7 @@ func TestConformance(t *testing.T) {
 const token = "token-of-the-test"
 
 // set changes a split behind a handler that meets requests before the API does.
-func set(t *testing.T, front func(w http.ResponseWriter, r *http.Request) bool) (error, *controlapi.Server) {
+func set(t *testing.T, front func(w http.ResponseWriter, r *http.Request) bool) (*controlapi.Server, error) {
 	t.Helper()
 	api := controlapi.New()
 	inner := api.Handler()
@@ -45,10 +45,10 @@ func set(t *testing.T, front func(w http.ResponseWriter, r *http.Request) bool) 
 	p := httpapi.New(s.URL, token)
 	now, err := p.Read(t.Context())
 	if err != nil {
-		return err, api
+		return api, err
 	}
 	_, err = p.Set(t.Context(), planner.Change{Revision: now.Revision, Shares: map[string]float64{"v1": 75, "v2": 25}})
-	return err, api
+	return api, err
 }
 
 func answer(w http.ResponseWriter, code int, text string) bool {
@@ -90,7 +90,7 @@ func TestAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var writes atomic.Int32
-			err, _ := set(t, func(w http.ResponseWriter, r *http.Request) bool {
+			_, err := set(t, func(w http.ResponseWriter, r *http.Request) bool {
 				if r.Method != http.MethodGet {
 					writes.Add(1)
 				}
@@ -118,7 +118,7 @@ func TestRetryAfterIsHeeded(t *testing.T) {
 	t.Parallel()
 	var refused atomic.Int32
 	began := time.Now()
-	err, api := set(t, func(w http.ResponseWriter, r *http.Request) bool {
+	api, err := set(t, func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodGet || refused.Add(1) > 1 {
 			return false
 		}
