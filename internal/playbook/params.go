@@ -12,6 +12,7 @@ import (
 func Decode(params json.RawMessage, into any) error {
 	decoder := json.NewDecoder(bytes.NewReader(params))
 	decoder.DisallowUnknownFields()
+	decoder.UseNumber() // a large whole number must reach the command line as it was written
 	if err := decoder.Decode(into); err != nil {
 		return &problem.Problem{What: "Invalid parameters", Why: err.Error() + ".", Next: "See the playbook's inputs in the documentation.", Err: err}
 	}

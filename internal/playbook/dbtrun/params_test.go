@@ -1,0 +1,22 @@
+package dbtrun
+
+import (
+	"encoding/json"
+	"slices"
+	"testing"
+
+	"github.com/applylens/terraform-provider-remediation/internal/clock"
+	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
+)
+
+func TestLargeNumbersReachDBTAsTheyWereWritten(t *testing.T) {
+	t.Parallel()
+	s, err := parse(json.RawMessage(`{"models":["a"],"vars":{"id":9007199254740993,"rate":0.1}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	argv := dbt.New(dbt.Config{}, clock.System{}).RunCommand(s)
+	if want := `{"id":9007199254740993,"rate":0.1}`; !slices.Contains(argv, want) {
+		t.Errorf("%q lacks %s", argv, want)
+	}
+}
