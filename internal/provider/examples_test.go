@@ -1,12 +1,14 @@
 package provider_test
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/applylens/terraform-provider-remediation/internal/acctest"
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
 )
 
 // providerConfig is the provider's own example, which the others need.
@@ -24,6 +26,7 @@ func TestAccExamplesPlan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	cluster := knowledgeBase(t)
 	for _, example := range examples {
 		name, err := filepath.Rel(root, example)
 		if err != nil {
@@ -39,11 +42,34 @@ func TestAccExamplesPlan(t *testing.T) {
 				t.Fatal(err)
 			}
 			project := acctest.NewProject(t)
-			w := acctest.NewWorkspace(t, project.Environment()...)
+			w := acctest.NewWorkspace(t, append(project.Environment(), "ELASTICSEARCH_ENDPOINTS="+cluster)...)
 			w.Write("provider.tf", strings.Replace(string(terraform), `"dbt"`, `"`+project.Dir+`"`, 1))
 			w.Write("example.tf", string(text))
 			w.Write("planner.json", `{"revision": 1, "stable": "v1.2.2", "versions": {"v1.2.2": {"percent": 90}, "v1.2.3-canary": {"percent": 10}, "v1.2.4-canary": {"percent": 0, "down": true}}}`)
 			w.Must("plan", "-no-color")
 		})
 	}
+}
+
+// knowledgeBase starts a cluster with what the examples name: an alias knowledge_base of one index, whose search analyzer uses the
+// filter english_synonyms. It returns the cluster's address.
+func knowledgeBase(t *testing.T) string {
+	t.Helper()
+	s := elastictest.Own(t)
+	s.Do(t, http.MethodPut, "/_synonyms/english", `{"synonyms_set":[{"synonyms":"mail, email"}]}`, nil)
+	s.Do(t, http.MethodPut, "/knowledge_base-1", `{
+		"aliases": {"knowledge_base": {}},
+		"settings": {
+			"number_of_replicas": 0,
+			"analysis": {
+				"filter": {"english_synonyms": {"type": "synonym_graph", "synonyms_set": "english", "updateable": true}},
+				"analyzer": {"english_search": {"tokenizer": "standard", "filter": ["lowercase", "english_synonyms"]}}
+			}
+		},
+		"mappings": {"properties": {
+			"title": {"type": "text", "search_analyzer": "english_search"},
+			"tags": {"type": "text", "fielddata": true}
+		}}
+	}`, nil)
+	return s.URL()
 }
