@@ -29,7 +29,7 @@ const (
 	superuser = "test_admin"
 )
 
-var errNotSetUp = errors.New("no Elasticsearch is unpacked in .build/elasticsearch: run make setup-elasticsearch")
+var errNotSetUp = errors.New("no Elasticsearch is unpacked in .build/elasticsearch: run make setup")
 
 // distribution finds .build/elasticsearch at the root of the project, from the working directory of the tests upwards.
 func distribution() (string, error) {
