@@ -1,6 +1,7 @@
 package provider_test
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -45,10 +46,20 @@ func TestAccExamplesPlan(t *testing.T) {
 			w := acctest.NewWorkspace(t, append(project.Environment(), "ELASTICSEARCH_ENDPOINTS="+cluster)...)
 			w.Write("provider.tf", strings.Replace(string(terraform), `"dbt"`, `"`+project.Dir+`"`, 1))
 			w.Write("example.tf", string(text))
-			w.Write("planner.json", `{"revision": 1, "stable": "v1.2.2", "versions": {"v1.2.2": {"percent": 90}, "v1.2.3-canary": {"percent": 10}, "v1.2.4-canary": {"percent": 0, "down": true}}}`)
+			w.Write("planner.json", planner(name))
 			w.Must("plan", "-no-color")
 		})
 	}
+}
+
+// planner is the planner file of an example. A new version is deployed where the canary has nothing.
+func planner(example string) string {
+	stable, canary := 90, 10
+	if strings.Contains(example, "planner_deploy") {
+		stable, canary = 100, 0
+	}
+	return fmt.Sprintf(`{"revision": 1, "stable": "v1.2.2", "versions": {"v1.2.2": {"percent": %d}, "v1.2.3-canary": {"percent": %d},
+		"v1.2.4-canary": {"percent": 0, "down": true}}}`, stable, canary)
 }
 
 // knowledgeBase starts a cluster with what the examples name: an alias knowledge_base of one index, whose search analyzer uses the
