@@ -39,7 +39,7 @@ resource "remediation_dbt_run" "triage" {
 }
 `, acctest.DBT(t), project.Dir, project.Dir, journal, more)
 	}
-	value := func(name string) tfjsonpath.Path { return tfjsonpath.New(name) }
+	value := tfjsonpath.New[string]
 	executions := func(n int64) []statecheck.StateCheck {
 		return []statecheck.StateCheck{
 			statecheck.ExpectKnownValue(address, value("status"), knownvalue.StringExact("success")),

@@ -32,17 +32,20 @@ func (c *Cluster) Tokens(ctx context.Context, index, analyzer, text string) ([]T
 	return c.analyze(ctx, index, map[string]any{"analyzer": analyzer, "text": text})
 }
 
+// Probe is a text to be analyzed with an analyzer that uses a filter.
+type Probe struct{ Analyzer, Filter, Text string }
+
 // FreshTokens analyzes a text with the analyzer as it would be after a reload: a copy of it is made for this one request, and reads the synonyms anew. An error tells
 // that they can't be loaded, and why. Nothing changes. It can't see into an analyzer that wraps the filter; see Analyzer.Wrapped.
-func (c *Cluster) FreshTokens(ctx context.Context, index Index, analyzer, filter, text string) ([]Token, error) {
-	a := index.analysis.Analyzer[analyzer]
-	request := map[string]any{"tokenizer": a.Tokenizer, "text": text}
+func (c *Cluster) FreshTokens(ctx context.Context, index Index, p Probe) ([]Token, error) {
+	a := index.analysis.Analyzer[p.Analyzer]
+	request := map[string]any{"tokenizer": a.Tokenizer, "text": p.Text}
 	if len(a.CharFilter) > 0 {
 		request["char_filter"] = a.CharFilter
 	}
 	chain := []any{}
 	for _, name := range a.Filter {
-		if name = strings.TrimSpace(name); name == filter {
+		if name = strings.TrimSpace(name); name == p.Filter {
 			chain = append(chain, index.analysis.Filter[name].all)
 			continue
 		}
