@@ -44,6 +44,8 @@ var (
 	ErrRequest = errors.New("elasticsearch refuses the request")
 	// ErrShards: the request failed on some shards.
 	ErrShards = errors.New("shards failed")
+	// ErrExists: there is an index of that name already.
+	ErrExists = errors.New("the index exists already")
 	// ErrClosed: the index is closed.
 	ErrClosed = errors.New("the index is closed")
 	// ErrRefused: the name or index is one that this package does not touch.
@@ -127,6 +129,8 @@ func (c *Cluster) toProblem(what string, e *ResponseError) error {
 	switch {
 	case e.Type == "index_closed_exception":
 		return as(ErrClosed, "Open the index first.")
+	case e.Type == "resource_already_exists_exception":
+		return as(ErrExists, "Remove it if nobody needs it, then apply again.")
 	case e.Type == "cluster_block_exception":
 		return as(ErrBlocked, "Lift the block, or wait for what set it (a full disk sets one, too), then apply again.")
 	case e.Status == http.StatusUnauthorized:

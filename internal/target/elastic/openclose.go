@@ -2,12 +2,16 @@ package elastic
 
 import (
 	"context"
+	"encoding/json"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
 	elasticsearch "github.com/elastic/go-elasticsearch/v8"
 	"github.com/elastic/go-elasticsearch/v8/typedapi/cluster/health"
 	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/close"
+	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/getalias"
 	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/open"
 	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/recovery"
 	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/resolveindex"
@@ -104,4 +108,22 @@ func (c *Cluster) IsClosed(ctx context.Context, index string) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// IsGone tells whether there is no index of that name.
+func (c *Cluster) IsGone(ctx context.Context, index string) (bool, error) {
+	_, err := c.IsClosed(ctx, index)
+	if IsMissing(err) {
+		return true, nil
+	}
+	return false, err
+}
+
+// AliasTargets returns the indices that an alias stands for now. ErrNotFound says that there is no such alias.
+func (c *Cluster) AliasTargets(ctx context.Context, alias string) ([]string, error) {
+	answer := map[string]json.RawMessage{}
+	err := c.do(ctx, call{what: "Look where the alias " + alias + " points", request: func(on *elasticsearch.BaseClient) performer {
+		return getalias.NewGetAliasFunc(on)().Name(alias)
+	}}, &answer)
+	return slices.Sorted(maps.Keys(answer)), err
 }

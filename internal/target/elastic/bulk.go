@@ -1,0 +1,133 @@
+package elastic
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	elasticsearch "github.com/elastic/go-elasticsearch/v8"
+	"github.com/elastic/go-elasticsearch/v8/typedapi/core/bulk"
+
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+)
+
+// VersionRule says when a document that is written wins over one that is there.
+type VersionRule string
+
+// Version rules.
+const (
+	// Newer wins with a higher version only.
+	Newer VersionRule = "external"
+	// NotOlder wins with the same version as well.
+	NotOlder VersionRule = "external_gte"
+)
+
+// bulkWrite bypasses the default pipeline of the index, and a setting of the index that lets writes wait for more copies. Each line of actions may happen twice.
+func (c *Cluster) bulkWrite(ctx context.Context, index string, lines []byte) ([]bulkItem, error) {
+	for attempt := 1; ; attempt++ {
+		var answer struct {
+			Items []map[string]bulkItem `json:"items"`
+		}
+		err := c.do(ctx, call{what: "Write to " + index, request: func(on *elasticsearch.BaseClient) performer {
+			return bulk.NewBulkFunc(on)().Index(index).Pipeline("_none").WaitForActiveShards("1").Raw(bytes.NewReader(lines))
+		}}, &answer)
+		if err != nil {
+			return nil, err
+		}
+		items, busy := make([]bulkItem, 0, len(answer.Items)), false
+		for _, i := range answer.Items {
+			for _, item := range i {
+				items, busy = append(items, item), busy || item.Status == http.StatusTooManyRequests
+			}
+		}
+		if !busy || attempt > retries {
+			return items, nil
+		}
+		if err := c.clk.Sleep(ctx, backoff(attempt)); err != nil {
+			return nil, err
+		}
+	}
+}
+
+type bulkItem struct {
+	ID     string `json:"_id"`
+	Status int    `json:"status"`
+	Error  struct {
+		Type   string `json:"type"`
+		Reason string `json:"reason"`
+	} `json:"error"`
+}
+
+func (i bulkItem) problem(index string) error {
+	return &problem.Problem{
+		What: fmt.Sprintf("The document %q can't be written to %s", i.ID, index), Why: i.Error.Type + ": " + i.Error.Reason + ".",
+		Next: "The mapping of the new index is that of the old one: look at this document.", Err: ErrRequest,
+	}
+}
+
+type bulkAction struct {
+	ID          string      `json:"_id"`
+	Routing     string      `json:"routing,omitempty"`
+	Version     int64       `json:"version,omitempty"`
+	VersionType VersionRule `json:"version_type,omitempty"`
+}
+
+// Put writes documents with their versions, and returns those that the rule kept out.
+func (c *Cluster) Put(ctx context.Context, index string, documents []Document, rule VersionRule) ([]Document, error) {
+	var lines bytes.Buffer
+	for _, d := range documents {
+		action, err := json.Marshal(map[string]bulkAction{"index": {ID: d.ID, Routing: d.Routing, Version: d.Version, VersionType: rule}})
+		if err != nil {
+			return nil, err
+		}
+		lines.Write(action)
+		lines.WriteByte('\n')
+		// A source keeps the line breaks with which it was written, and here a line is a document.
+		if err := json.Compact(&lines, d.Source); err != nil {
+			return nil, fmt.Errorf("document %q: %w", d.ID, err)
+		}
+		lines.WriteByte('\n')
+	}
+	items, err := c.bulkWrite(ctx, index, lines.Bytes())
+	if err != nil {
+		return nil, err
+	}
+	if len(items) != len(documents) {
+		return nil, fmt.Errorf("write to %s: %d documents sent, %d answered", index, len(documents), len(items))
+	}
+	var kept []Document
+	for i, item := range items {
+		switch {
+		case item.Status == http.StatusConflict:
+			kept = append(kept, documents[i])
+		case item.Status >= http.StatusBadRequest:
+			return nil, item.problem(index)
+		}
+	}
+	return kept, nil
+}
+
+// Remove removes documents. Those that are gone already are no error.
+func (c *Cluster) Remove(ctx context.Context, index string, documents []Document) error {
+	var lines bytes.Buffer
+	for _, d := range documents {
+		action, err := json.Marshal(map[string]bulkAction{"delete": {ID: d.ID, Routing: d.Routing}})
+		if err != nil {
+			return err
+		}
+		lines.Write(action)
+		lines.WriteByte('\n')
+	}
+	items, err := c.bulkWrite(ctx, index, lines.Bytes())
+	if err != nil {
+		return err
+	}
+	for _, item := range items {
+		if item.Status >= http.StatusBadRequest && item.Status != http.StatusNotFound {
+			return item.problem(index)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,231 @@
+package elastic
+
+import (
+	"context"
+	"fmt"
+
+	elasticsearch "github.com/elastic/go-elasticsearch/v8"
+	"github.com/elastic/go-elasticsearch/v8/typedapi/cluster/health"
+	"github.com/elastic/go-elasticsearch/v8/typedapi/core/count"
+	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/addblock"
+	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/clone"
+	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/create"
+	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/delete"
+	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/putsettings"
+	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/refresh"
+	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/simulateindextemplate"
+	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/stats"
+	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/updatealiases"
+	nodestats "github.com/elastic/go-elasticsearch/v8/typedapi/nodes/stats"
+	"github.com/elastic/go-elasticsearch/v8/typedapi/types/enums/level"
+
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+)
+
+// CreateIndex makes an index from a definition with settings and mappings.
+func (c *Cluster) CreateIndex(ctx context.Context, name string, definition any) error {
+	defer c.Forget()
+	return c.do(ctx, call{what: "Create the index " + name, once: true, request: func(on *elasticsearch.BaseClient) performer {
+		return create.NewCreateFunc(on)(name).Raw(body(definition))
+	}}, nil)
+}
+
+// DeleteIndex removes an index. One that is gone already is no error.
+func (c *Cluster) DeleteIndex(ctx context.Context, name string) error {
+	defer c.Forget()
+	err := c.do(ctx, call{what: "Remove the index " + name, request: func(on *elasticsearch.BaseClient) performer {
+		return delete.NewDeleteFunc(on)(name)
+	}}, nil)
+	if IsMissing(err) {
+		return nil
+	}
+	return err
+}
+
+// PutSettings changes settings of an open index. A nil value resets one to its default.
+func (c *Cluster) PutSettings(ctx context.Context, index string, settings map[string]any) error {
+	defer c.Forget()
+	return c.do(ctx, call{what: "Change settings of " + index, request: func(on *elasticsearch.BaseClient) performer {
+		return putsettings.NewPutSettingsFunc(on)().Indices(index).Raw(body(settings))
+	}}, nil)
+}
+
+// BlockWrites refuses writes to an index from now on, and returns when those under way have ended.
+func (c *Cluster) BlockWrites(ctx context.Context, index string) error {
+	defer c.Forget()
+	return c.do(ctx, call{what: "Block writes to " + index, request: func(on *elasticsearch.BaseClient) performer {
+		return addblock.NewAddBlockFunc(on)(index, "write")
+	}}, nil)
+}
+
+// AllowWrites lifts the block.
+func (c *Cluster) AllowWrites(ctx context.Context, index string) error {
+	return c.PutSettings(ctx, index, map[string]any{"index.blocks.write": nil})
+}
+
+// CloneIndex makes a second index of the same segments. Writes to the first must be blocked; the second keeps the block.
+func (c *Cluster) CloneIndex(ctx context.Context, from, to string) error {
+	defer c.Forget()
+	return c.do(ctx, call{what: fmt.Sprintf("Clone %s as %s", from, to), once: true, request: func(on *elasticsearch.BaseClient) performer {
+		return clone.NewCloneFunc(on)(from, to).Raw(body(map[string]any{"settings": map[string]any{"index.blocks.write": true}})).WaitForActiveShards("1")
+	}}, nil)
+}
+
+// UpdateAliases does all actions at once or none of them.
+func (c *Cluster) UpdateAliases(ctx context.Context, actions []map[string]any) error {
+	defer c.Forget()
+	var answer struct {
+		Acknowledged bool `json:"acknowledged"`
+	}
+	what := "Switch the alias"
+	err := c.do(ctx, call{what: what, once: true, request: func(on *elasticsearch.BaseClient) performer {
+		return updatealiases.NewUpdateAliasesFunc(on)().Raw(body(map[string]any{"actions": actions}))
+	}}, &answer)
+	if err == nil && !answer.Acknowledged {
+		return &problem.Problem{
+			What: what + " is not complete", Why: "The master has done it, and some nodes did not acknowledge it in time.",
+			Next: "Look at the health of the cluster.", Err: ErrTimeout,
+		}
+	}
+	return err
+}
+
+// Refresh makes everything written so far visible to searches.
+func (c *Cluster) Refresh(ctx context.Context, index string) error {
+	what := "Refresh " + index
+	var answer struct {
+		Shards shards `json:"_shards"`
+	}
+	err := c.do(ctx, call{what: what, request: func(on *elasticsearch.BaseClient) performer { return refresh.NewRefreshFunc(on)().Index(index) }}, &answer)
+	if err == nil {
+		err = answer.Shards.check(what)
+	}
+	return err
+}
+
+// Count returns how many documents a search of the index can find.
+func (c *Cluster) Count(ctx context.Context, index string) (int64, error) {
+	var answer struct {
+		Count  int64  `json:"count"`
+		Shards shards `json:"_shards"`
+	}
+	what := "Count the documents of " + index
+	err := c.do(ctx, call{what: what, request: func(on *elasticsearch.BaseClient) performer { return count.NewCountFunc(on)().Index(index) }}, &answer)
+	if err == nil {
+		err = answer.Shards.check(what)
+	}
+	return answer.Count, err
+}
+
+// Health is how an index is and how many active copies its least copied shard has.
+type Health struct {
+	Green     bool
+	MinActive int
+}
+
+// Health returns the index's health now.
+func (c *Cluster) Health(ctx context.Context, index string) (Health, error) {
+	var answer struct {
+		Status  string `json:"status"`
+		Indices map[string]struct {
+			Shards map[string]struct {
+				Active int `json:"active_shards"`
+			} `json:"shards"`
+		} `json:"indices"`
+	}
+	err := c.do(ctx, call{what: "Read the health of " + index, request: func(on *elasticsearch.BaseClient) performer {
+		return health.NewHealthFunc(on)().Index(index).Level(level.Shards)
+	}}, &answer)
+	h := Health{Green: answer.Status == "green"}
+	first := true
+	for _, s := range answer.Indices[index].Shards {
+		if first || s.Active < h.MinActive {
+			h.MinActive, first = s.Active, false
+		}
+	}
+	return h, err
+}
+
+// TemplateAliases returns the aliases that index templates would give to a new index of that name.
+func (c *Cluster) TemplateAliases(ctx context.Context, name string) ([]string, error) {
+	var answer struct {
+		Template struct {
+			Aliases map[string]any `json:"aliases"`
+		} `json:"template"`
+	}
+	err := c.do(ctx, call{what: "Look at the index templates for " + name, request: func(on *elasticsearch.BaseClient) performer {
+		return simulateindextemplate.NewSimulateIndexTemplateFunc(on)(name)
+	}}, &answer)
+	var names []string
+	for n := range answer.Template.Aliases {
+		names = append(names, n)
+	}
+	return names, err
+}
+
+// Size is what an index holds and how fast it was written.
+type Size struct {
+	// Documents and Bytes are those of the primary shards; TotalBytes those of all copies.
+	Documents, Bytes, TotalBytes int64
+	// PerSecond is how many documents a second one thread of this cluster has indexed into it, from the index's own statistics. Zero where there are none.
+	PerSecond float64
+}
+
+// Size measures an index.
+func (c *Cluster) Size(ctx context.Context, index string) (Size, error) {
+	type part struct {
+		Docs struct {
+			Count int64 `json:"count"`
+		} `json:"docs"`
+		Store struct {
+			Bytes int64 `json:"size_in_bytes"`
+		} `json:"store"`
+		Indexing struct {
+			Total  int64 `json:"index_total"`
+			Millis int64 `json:"index_time_in_millis"`
+		} `json:"indexing"`
+	}
+	var answer struct {
+		All struct {
+			Primaries part `json:"primaries"`
+			Total     part `json:"total"`
+		} `json:"_all"`
+	}
+	err := c.do(ctx, call{what: "Measure " + index, request: func(on *elasticsearch.BaseClient) performer {
+		return stats.NewStatsFunc(on)().Index(index).Metric("docs,store,indexing")
+	}}, &answer)
+	p := answer.All.Primaries
+	s := Size{Documents: p.Docs.Count, Bytes: p.Store.Bytes, TotalBytes: answer.All.Total.Store.Bytes}
+	if p.Indexing.Millis > 0 {
+		const millis = 1000
+		s.PerSecond = float64(p.Indexing.Total) * millis / float64(p.Indexing.Millis)
+	}
+	return s, err
+}
+
+// FreeBytes returns how much disk the data nodes have left, added up.
+func (c *Cluster) FreeBytes(ctx context.Context) (int64, error) {
+	var answer struct {
+		Nodes map[string]struct {
+			Roles []string `json:"roles"`
+			FS    struct {
+				Total struct {
+					Available int64 `json:"available_in_bytes"`
+				} `json:"total"`
+			} `json:"fs"`
+		} `json:"nodes"`
+	}
+	err := c.do(ctx, call{what: "Read how much disk is free", request: func(on *elasticsearch.BaseClient) performer {
+		return nodestats.NewStatsFunc(on)().Metric("fs")
+	}}, &answer)
+	var sum int64
+	for _, n := range answer.Nodes {
+		for _, r := range n.Roles {
+			if r == "data" || r == "data_content" {
+				sum += n.FS.Total.Available
+				break
+			}
+		}
+	}
+	return sum, err
+}

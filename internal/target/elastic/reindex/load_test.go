@@ -1,0 +1,181 @@
+package reindex_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
+	"github.com/applylens/terraform-provider-remediation/internal/clock"
+	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
+	"github.com/applylens/terraform-provider-remediation/internal/target/elastic/reindex"
+)
+
+const (
+	// loadDocuments is how many documents the index under load has, and writers how many clients write, each to documents of its own.
+	loadDocuments = 200_000
+	writers       = 3
+	// between is what a client waits after each request.
+	between = 3 * time.Millisecond
+)
+
+// writer is a client that knows what it has written and what was acknowledged.
+type writer struct {
+	f      fixture
+	id     int
+	want   map[string]string // by name; empty for deleted
+	errors []string
+	ops    int
+	slow   time.Duration
+}
+
+func (w *writer) run(ctx context.Context) {
+	random := rand.New(rand.NewPCG(1, uint64(w.id)))
+	for n := 0; ctx.Err() == nil; n++ {
+		// Every writer has the documents whose number leaves its own remainder.
+		name := fmt.Sprint(random.IntN(loadDocuments/writers)*writers + w.id)
+		switch n % 5 {
+		case 0, 1:
+			w.put(name, n)
+		case 2:
+			w.send(http.MethodDelete, "/_doc/"+name, nil, http.StatusNotFound)
+			w.want[name] = ""
+		case 3:
+			w.put(fmt.Sprintf("new-%d-%d", w.id, n), n)
+		case 4:
+			var lines strings.Builder
+			for i := range 5 {
+				name := fmt.Sprintf("bulk-%d-%d", w.id, n-i)
+				fmt.Fprintf(&lines, "{\"index\":{\"_id\":%q}}\n{\"t\":\"bulk\",\"n\":%d}\n", name, n)
+				w.want[name] = fmt.Sprintf(`{"t":"bulk","n":%d}`, n)
+			}
+			w.send(http.MethodPost, "/_bulk", lines.String(), 0)
+		}
+		time.Sleep(between)
+	}
+}
+
+func (w *writer) put(name string, n int) {
+	body := fmt.Sprintf(`{"t":"by writer %d","n":%d}`, w.id, n)
+	w.send(http.MethodPut, "/_doc/"+name, body, 0)
+	w.want[name] = body
+}
+
+func (w *writer) send(method, path string, body any, accepted int) {
+	start := time.Now()
+	var answer struct{ Errors bool }
+	status, err := w.f.Call(context.Background(), method, "/"+w.f.alias+path, body, &answer)
+	w.slow = max(w.slow, time.Since(start))
+	w.ops++
+	if err != nil && status != accepted || answer.Errors {
+		w.errors = append(w.errors, fmt.Sprintf("%s %s: status %d, %v", method, path, status, err))
+	}
+}
+
+func TestClientsNoticeNothing(t *testing.T) { //nolint:paralleltest // it is about time
+	f := newFixture(t, "load", loadDocuments)
+	ctx, stop := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	var clients []*writer
+	for id := range writers {
+		w := &writer{f: f, id: id, want: map[string]string{}}
+		clients = append(clients, w)
+		group.Go(func() { w.run(ctx) })
+	}
+	var searches, failed atomic.Int64
+	group.Go(func() {
+		for ctx.Err() == nil {
+			var answer struct {
+				Hits   struct{ Total struct{ Value int } }
+				Shards struct{ Failed int } `json:"_shards"`
+			}
+			_, err := f.Call(context.Background(), http.MethodPost, "/"+f.alias+"/_search", `{"query":{"match":{"t":"notebook"}}}`, &answer)
+			if searches.Add(1); err != nil || answer.Shards.Failed > 0 || answer.Hits.Total.Value == 0 {
+				failed.Add(1)
+				t.Errorf("search %d: %v, %+v", searches.Load(), err, answer)
+			}
+			time.Sleep(between)
+		}
+	})
+	time.Sleep(time.Second)
+	req := f.request(f.alias)
+	req.KeepOld = false
+	start := time.Now()
+	result, err := reindex.Start(elastic.New(f.Config, clock.System{}), clock.System{}, req).Wait(t.Context(), (&recorder{}).save)
+	took := time.Since(start)
+	time.Sleep(time.Second)
+	stop()
+	group.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := f.all(t, f.alias)
+	ops, lost := 0, 0
+	var slow time.Duration
+	for _, w := range clients {
+		for _, e := range w.errors {
+			t.Errorf("writer %d: %s", w.id, e)
+		}
+		for name, want := range w.want {
+			text := got["/"+name]
+			if _, source, found := strings.Cut(text, " "); found {
+				text = source
+			}
+			if text != want {
+				lost++
+				t.Errorf("%s: %q, want %q", name, text, want)
+			}
+		}
+		ops, slow = ops+w.ops, max(slow, w.slow)
+	}
+	if diff := cmp.Diff([]string{req.New}, f.targets(t, f.alias)); diff != "" || f.exists(t, f.old) {
+		t.Errorf("the old index is there: %t; alias (-want +got):\n%s", f.exists(t, f.old), diff)
+	}
+	t.Logf("reindexed in %s (%+v); %d searches, %d failed; %d writes, %d lost, slowest %s",
+		took, result, searches.Load(), failed.Load(), ops, lost, slow)
+}
+
+// BenchmarkCopy copies the same documents with a raw _reindex of the same slices and with a Run, one after the other, and reports the ratio of their rates.
+func BenchmarkCopy(b *testing.B) {
+	s := elastictest.Shared(b)
+	for _, slices := range []int{1, 2} {
+		b.Run(fmt.Sprintf("slices=%d", slices), func(b *testing.B) {
+			f := newFixture(b, "bench", loadDocuments)
+			cluster := elastic.New(s.Config, clock.System{})
+			var raw, whole, copied time.Duration
+			for n := 0; b.Loop(); n++ {
+				rawIndex := fmt.Sprintf("%s-raw-%d", f.old, n)
+				s.Do(b, http.MethodPut, "/"+rawIndex, definition, nil)
+				start := time.Now()
+				s.Do(b, http.MethodPost, fmt.Sprintf("/_reindex?slices=%d", slices), fmt.Sprintf(`{"source":{"index":%q},"dest":{"index":%q}}`, f.old, rawIndex), nil)
+				raw += time.Since(start)
+				s.Do(b, http.MethodDelete, "/"+rawIndex, nil, nil)
+
+				req := reindex.Request{Name: f.alias, Old: f.old, New: reindex.NewName(f.old, int64(n)), KeepOld: true, Slices: slices}
+				start = time.Now()
+				result, err := reindex.Start(cluster, clock.System{}, req).Wait(b.Context(), (&recorder{}).save)
+				if err != nil {
+					b.Fatal(err)
+				}
+				whole += time.Since(start)
+				copied += result.CopyTime
+				s.Do(b, http.MethodDelete, "/"+f.old, nil, nil)
+				f.old = req.New
+			}
+			rate := func(d time.Duration) float64 { return loadDocuments * float64(b.N) / d.Seconds() }
+			b.ReportMetric(rate(raw), "raw-docs/s")
+			b.ReportMetric(rate(copied), "copy-docs/s")
+			b.ReportMetric(rate(whole), "whole-docs/s")
+			b.ReportMetric(raw.Seconds()/copied.Seconds(), "copy/raw")
+			b.ReportMetric(raw.Seconds()/whole.Seconds(), "whole/raw")
+		})
+	}
+}

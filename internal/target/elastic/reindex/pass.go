@@ -1,0 +1,359 @@
+package reindex
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
+)
+
+const (
+	// pageNames is how many names of documents are read at a time.
+	pageNames = 5_000
+	// pageBytes is about how much text of documents is read at a time, and pageMost how many documents at most.
+	pageBytes = 8 << 20
+	pageMost  = 1_000
+	// keepView is how long a view outlives its last use: longer than one pass.
+	keepView = 10 * time.Minute
+	// atOnce is how many shards a pass works on side by side.
+	atOnce = 4
+	// madeAgainTries and madeAgainWait bound how often a document is written that was deleted and made again with a lower version: the server forgets the deleted
+	// one's version within a few hundred milliseconds.
+	madeAgainTries = 20
+	madeAgainWait  = 250 * time.Millisecond
+)
+
+// look is a view of every shard of the old index, and what is certainly in it.
+type look struct {
+	views       []*elastic.View
+	checkpoints []int64
+}
+
+// touch keeps the views from ending. One that has ended all the same is missed by the next pass.
+func (l look) touch(ctx context.Context) {
+	for _, v := range l.views {
+		_, _ = v.Count(ctx)
+	}
+}
+
+func (l look) close(ctx context.Context) {
+	for _, v := range l.views {
+		v.Close(ctx)
+	}
+}
+
+// look opens views of the old index as it is now. Checkpoints come first, so that all up to them is in the views.
+func (r *Run) look(ctx context.Context) (look, error) {
+	checkpoints, err := r.cluster.Checkpoints(ctx, r.state.Old)
+	if err != nil {
+		return look{}, err
+	}
+	if err := r.cluster.Refresh(ctx, r.state.Old); err != nil {
+		return look{}, err
+	}
+	l := look{checkpoints: checkpoints}
+	for shard := range checkpoints {
+		v, err := r.cluster.OpenView(ctx, r.state.Old, shard, keepView)
+		if err != nil {
+			l.close(ctx)
+			return look{}, err
+		}
+		l.views = append(l.views, v)
+	}
+	return l, nil
+}
+
+// pass brings the new index to what the old one holds now. rule is elastic.Newer once clients can write to the new index, else elastic.NotOlder. It returns how
+// many documents were written and removed; the counts of both are compared.
+func (r *Run) pass(ctx context.Context, rule elastic.VersionRule) (changed int64, err error) {
+	now, err := r.look(ctx)
+	if err != nil {
+		return 0, err
+	}
+	var written, removed atomic.Int64
+	group, inner := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for shard, view := range now.views {
+		group.Go(func() error {
+			if r.last.views != nil {
+				gone, err := r.gone(inner, r.last.views[shard], view, r.last.checkpoints[shard])
+				if err != nil && !elastic.IsMissing(err) { // a view that has ended leaves the work to the counts
+					return err
+				}
+				if err := r.remove(inner, gone); err != nil {
+					return err
+				}
+				removed.Add(int64(len(gone)))
+			}
+			n, err := r.write(inner, view, r.state.Checkpoints[shard]+1, rule)
+			written.Add(n)
+			return err
+		})
+	}
+	err = group.Wait()
+	r.last.close(ctx)
+	r.last = now
+	if err != nil {
+		return 0, err
+	}
+	r.state.Checkpoints = now.checkpoints
+	swept, err := r.compare(ctx, now)
+	r.state.Result.Passes++
+	r.state.Result.Written += written.Load()
+	r.state.Result.Removed += removed.Load() + swept
+	return written.Load() + removed.Load() + swept, err
+}
+
+// write brings over what has a sequence number from low on.
+func (r *Run) write(ctx context.Context, view *elastic.View, low int64, rule elastic.VersionRule) (int64, error) {
+	var count int64
+	err := view.Each(ctx, elastic.Scan{Spans: []elastic.Span{{Low: low}}, Page: r.page, Whole: true}, func(documents []elastic.Document) error {
+		count += int64(len(documents))
+		kept, err := r.cluster.Put(ctx, r.state.New, documents, rule)
+		if err == nil && len(kept) > 0 && rule == elastic.Newer {
+			kept, err = r.untouched(ctx, kept)
+		}
+		if err != nil {
+			return err
+		}
+		return r.makeAgain(ctx, kept)
+	})
+	return count, err
+}
+
+// untouched returns those of the documents that no client has written to the new index. Where a client has, theirs is the newer one and stays.
+func (r *Run) untouched(ctx context.Context, documents []elastic.Document) ([]elastic.Document, error) {
+	if err := r.cluster.Refresh(ctx, r.state.New); err != nil {
+		return nil, err
+	}
+	var ours []elastic.Document
+	for shard, last := range r.state.Ours {
+		view, err := r.cluster.OpenView(ctx, r.state.New, shard, keepView)
+		if err != nil {
+			return nil, err
+		}
+		has, err := view.Has(ctx, documents, last+1)
+		view.Close(context.WithoutCancel(ctx))
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range documents {
+			if has[d.Key()] {
+				ours = append(ours, d)
+			}
+		}
+	}
+	return ours, nil
+}
+
+// makeAgain writes documents whose version is lower than the one in the new index: they were deleted and made again in the old one.
+func (r *Run) makeAgain(ctx context.Context, documents []elastic.Document) error {
+	for try := 0; len(documents) > 0; try++ {
+		if err := r.cluster.Remove(ctx, r.state.New, documents); err != nil {
+			return err
+		}
+		if err := r.clk.Sleep(ctx, madeAgainWait); err != nil {
+			return err
+		}
+		kept, err := r.cluster.Put(ctx, r.state.New, documents, elastic.NotOlder)
+		if err != nil {
+			return err
+		}
+		if documents = kept; try == madeAgainTries && len(kept) > 0 {
+			return r.failed("Documents that were deleted and made again can't be brought over", "The new index keeps a higher version of "+kept[0].ID+".", nil)
+		}
+	}
+	return nil
+}
+
+func (r *Run) remove(ctx context.Context, documents []elastic.Document) error {
+	for len(documents) > 0 {
+		n := min(len(documents), pageNames)
+		if err := r.cluster.Remove(ctx, r.state.New, documents[:n]); err != nil {
+			return err
+		}
+		documents = documents[n:]
+	}
+	return nil
+}
+
+const (
+	// rangesPer is into how many spans of sequence numbers a shard is split at a time for each document that it lost, and rangesMost bounds it: Elasticsearch
+	// allows 65,536 in one answer.
+	rangesPer, rangesMost = 16, 8_192
+	// fewIn is how few documents of a span are listed rather than split again, on average; fewAll how few of a shard are.
+	fewIn, fewAll = 16, 4_000
+	// clauses is how many spans are listed at a time.
+	clauses = 500
+)
+
+// gone returns the documents of a shard that before had and now has not. Up to the checkpoint a span of sequence numbers can only lose documents, and one that lost
+// none is as it was; above it everything is looked at.
+func (r *Run) gone(ctx context.Context, before, now *elastic.View, checkpoint int64) ([]elastic.Document, error) {
+	var spans []elastic.Span
+	if checkpoint >= 0 {
+		spans = []elastic.Span{{Low: 0, High: checkpoint + 1}}
+	}
+	spans, lost, all, err := shrunk(ctx, before, now, spans)
+	for err == nil && all > max(fewAll, fewIn*int64(len(spans))) {
+		parts := split(spans, min(rangesMost, rangesPer*int(min(lost, rangesMost))))
+		if len(parts) == len(spans) {
+			break
+		}
+		spans, lost, all, err = shrunk(ctx, before, now, parts)
+	}
+	if err != nil {
+		return nil, err
+	}
+	suspects, err := list(ctx, before, append(spans, elastic.Span{Low: checkpoint + 1}))
+	if err != nil {
+		return nil, err
+	}
+	return absent(ctx, suspects, []*elastic.View{now})
+}
+
+// shrunk returns the spans that lost documents, how many they lost, and how many they had.
+func shrunk(ctx context.Context, before, now *elastic.View, spans []elastic.Span) (out []elastic.Span, lost, all int64, err error) {
+	if len(spans) == 0 {
+		return nil, 0, 0, nil
+	}
+	had, err := before.Counts(ctx, spans)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	has, err := now.Counts(ctx, spans)
+	if err != nil {
+		return nil, 0, 0, err
+	}
+	for i, s := range spans {
+		if had[i] != has[i] {
+			out, lost, all = append(out, s), lost+had[i]-has[i], all+had[i]
+		}
+	}
+	return out, lost, all, nil
+}
+
+// split splits spans evenly into about so many in all.
+func split(spans []elastic.Span, into int) []elastic.Span {
+	each := int64(max(1, into/len(spans)))
+	var out []elastic.Span
+	for _, s := range spans {
+		width := max(1, (s.High-s.Low+each-1)/each)
+		for low := s.Low; low < s.High; low += width {
+			out = append(out, elastic.Span{Low: low, High: min(s.High, low+width)})
+		}
+	}
+	return out
+}
+
+func list(ctx context.Context, v *elastic.View, spans []elastic.Span) ([]elastic.Document, error) {
+	var out []elastic.Document
+	for some := range slices.Chunk(spans, clauses) {
+		err := v.Each(ctx, elastic.Scan{Spans: some, Page: pageNames}, func(documents []elastic.Document) error {
+			out = append(out, documents...)
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// absent returns the documents that none of the views has.
+func absent(ctx context.Context, documents []elastic.Document, views []*elastic.View) ([]elastic.Document, error) {
+	var out []elastic.Document
+	for len(documents) > 0 {
+		some := documents[:min(len(documents), pageNames)]
+		documents = documents[len(some):]
+		for _, v := range views {
+			if len(some) == 0 {
+				break
+			}
+			has, err := v.Has(ctx, some, 0)
+			if err != nil {
+				return nil, err
+			}
+			var left []elastic.Document
+			for _, d := range some {
+				if !has[d.Key()] {
+					left = append(left, d)
+				}
+			}
+			some = left
+		}
+		out = append(out, some...)
+	}
+	return out, nil
+}
+
+// compare demands that the new index has exactly as many documents as the view of the old one. If it has not, it removes those that the view has not. Once clients
+// may write to the new index there is nothing to compare.
+func (r *Run) compare(ctx context.Context, now look) (swept int64, err error) {
+	want, have, err := r.counts(ctx, now)
+	if err != nil || want == have || r.open {
+		return 0, err
+	}
+	if swept, err = r.sweep(ctx, now); err != nil {
+		return swept, err
+	}
+	if want, have, err = r.counts(ctx, now); err != nil {
+		return swept, err
+	}
+	if want != have {
+		return swept, r.miscounted(want, have)
+	}
+	return swept, nil
+}
+
+func (r *Run) counts(ctx context.Context, now look) (want, have int64, err error) {
+	for _, v := range now.views {
+		n, err := v.Count(ctx)
+		if err != nil {
+			return 0, 0, err
+		}
+		want += n
+	}
+	if err := r.cluster.Refresh(ctx, r.state.New); err != nil {
+		return 0, 0, err
+	}
+	if have, err = r.cluster.Count(ctx, r.state.New); !r.open {
+		r.state.Result.Documents = have
+	}
+	return want, have, err
+}
+
+// sweep compares all names, and removes from the new index what the views of the old one have not. After the switch it looks only at what this package wrote and
+// nobody has touched since.
+func (r *Run) sweep(ctx context.Context, now look) (int64, error) {
+	var removed atomic.Int64
+	group, inner := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for shard := range now.views {
+		group.Go(func() error {
+			span := elastic.Span{}
+			if r.state.Ours != nil {
+				span.High = r.state.Ours[shard] + 1
+			}
+			view, err := r.cluster.OpenView(inner, r.state.New, shard, keepView)
+			if err != nil {
+				return err
+			}
+			defer view.Close(context.WithoutCancel(ctx))
+			return view.Each(inner, elastic.Scan{Spans: []elastic.Span{span}, Page: pageNames}, func(documents []elastic.Document) error {
+				extra, err := absent(inner, documents, now.views)
+				if err != nil {
+					return err
+				}
+				removed.Add(int64(len(extra)))
+				return r.remove(inner, extra)
+			})
+		})
+	}
+	err := group.Wait()
+	return removed.Load(), err
+}

@@ -1,0 +1,480 @@
+package reindex_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
+	"github.com/applylens/terraform-provider-remediation/internal/clock"
+	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
+	"github.com/applylens/terraform-provider-remediation/internal/target/elastic/reindex"
+)
+
+func TestMain(m *testing.M) { os.Exit(elastictest.Main(m)) }
+
+// fixture is an index behind an alias.
+type fixture struct {
+	*elastictest.Server
+	alias, old string
+}
+
+// definition has what a copy must keep, and what it must not.
+const definition = `{
+	"settings": {"number_of_shards": 2, "number_of_replicas": 0, "max_result_window": 12345, "refresh_interval": "500ms", "gc_deletes": "0s",
+		"analysis": {"filter": {"syn": {"type": "synonym", "synonyms": ["laptop, notebook"]}}, "analyzer": {"with_syn": {"tokenizer": "standard", "filter": ["lowercase", "syn"]}}}},
+	"mappings": {"dynamic": "strict", "properties": {"t": {"type": "text", "analyzer": "with_syn"}, "n": {"type": "long"}}}}`
+
+func newFixture(t testing.TB, name string, documents int) fixture {
+	t.Helper()
+	s := elastictest.Shared(t)
+	f := fixture{Server: s, alias: s.Name(t, name)}
+	f.old = f.alias + "-v1"
+	s.Do(t, http.MethodPut, "/"+f.old, definition, nil)
+	const batch = 20_000
+	for from := 0; from < documents; from += batch {
+		var bulk strings.Builder
+		for i := from; i < min(documents, from+batch); i++ {
+			fmt.Fprintf(&bulk, "{\"index\":{\"_id\":\"%d\"}}\n{\"t\":\"laptop number %d\",\"n\":%d}\n", i, i, i)
+		}
+		var answer struct{ Errors bool }
+		s.Do(t, http.MethodPost, "/"+f.old+"/_bulk", bulk.String(), &answer)
+		if answer.Errors {
+			t.Fatal("the documents were not loaded")
+		}
+	}
+	s.Do(t, http.MethodPost, "/"+f.old+"/_refresh", nil, nil)
+	s.Do(t, http.MethodPost, "/_aliases", fmt.Sprintf(`{"actions":[
+		{"add":{"index":%[1]q,"alias":%[2]q}}, {"add":{"index":%[1]q,"alias":"%[2]s-even","filter":{"term":{"n":2}},"routing":"r"}}]}`, f.old, f.alias), nil)
+	return f
+}
+
+func (f fixture) request(name string) reindex.Request {
+	return reindex.Request{Name: name, Old: f.old, New: reindex.NewName(f.old, 7), KeepOld: true}
+}
+
+// all returns the documents of an index, alias or view of it, by routing and name.
+func (f fixture) all(t testing.TB, index string) map[string]string {
+	t.Helper()
+	f.Do(t, http.MethodPost, "/"+index+"/_refresh", nil, nil)
+	out := map[string]string{}
+	var view struct{ ID string }
+	f.Do(t, http.MethodPost, "/"+index+"/_pit?keep_alive=1m", nil, &view)
+	after := ""
+	for {
+		var answer struct {
+			Hits struct {
+				Hits []struct {
+					ID      string          `json:"_id"`
+					Routing string          `json:"_routing"`
+					Version int64           `json:"_version"`
+					Source  json.RawMessage `json:"_source"`
+					Sort    json.RawMessage `json:"sort"`
+				}
+			}
+		}
+		f.Do(t, http.MethodPost, "/_search", fmt.Sprintf(`{"size":10000,"version":true,"sort":["_shard_doc"],"pit":{"id":%q}%s}`, view.ID, after), &answer)
+		for _, h := range answer.Hits.Hits {
+			out[h.Routing+"/"+h.ID] = fmt.Sprintf("v%d %s", h.Version, h.Source)
+			after = `,"search_after":` + string(h.Sort)
+		}
+		if len(answer.Hits.Hits) < 10_000 {
+			f.Do(t, http.MethodDelete, "/_pit", fmt.Sprintf(`{"id":%q}`, view.ID), nil)
+			return out
+		}
+	}
+}
+
+func (f fixture) targets(t testing.TB, alias string) []string {
+	t.Helper()
+	targets, err := elastic.New(f.Config, clock.System{}).AliasTargets(t.Context(), alias)
+	if err != nil && !elastic.IsMissing(err) {
+		t.Fatal(err)
+	}
+	return targets
+}
+
+// recorder keeps the newest state, and calls hook with each.
+type recorder struct {
+	mu    sync.Mutex
+	state reindex.State
+	hook  func(reindex.State)
+}
+
+func (r *recorder) save(_ context.Context, s reindex.State) error {
+	// As the journal would keep it.
+	text, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.state = reindex.State{}
+	err = json.Unmarshal(text, &r.state)
+	r.mu.Unlock()
+	if r.hook != nil {
+		r.hook(s)
+	}
+	return err
+}
+
+// disturb changes the old index in every way that a copy can miss.
+func (f fixture) disturb(t *testing.T, round int) {
+	t.Helper()
+	put := func(id, query, text string) {
+		f.Do(t, http.MethodPut, fmt.Sprintf("/%s/_doc/%s?%s", f.alias, id, query), fmt.Sprintf(`{"t":%q,"n":%d}`, text, 1_000_000+round), nil)
+	}
+	first := 100 * round
+	for i := range 20 {
+		f.Do(t, http.MethodDelete, fmt.Sprintf("/%s/_doc/%d", f.alias, first+i), nil, nil)           // gone
+		put(fmt.Sprint(first+20+i), "", "changed")                                                   // changed
+		put(fmt.Sprintf("new-%d-%d", round, i), "", "line\nbreak")                                   // new
+		put(fmt.Sprintf("routed-%d-%d", round, i), "routing=r"+fmt.Sprint(i), "routed")              // new, elsewhere
+		put(fmt.Sprint(first+60+i), "version=9&version_type=external", "with a version of the user") // changed
+		put(fmt.Sprintf("brief-%d-%d", round, i), "", "brief")                                       // new, then gone
+		f.Do(t, http.MethodDelete, fmt.Sprintf("/%s/_doc/brief-%d-%d", f.alias, round, i), nil, nil)
+	}
+	// Changed often, then deleted and made again: the version goes back to 1.
+	again := fmt.Sprint(first + 90)
+	for range 3 {
+		put(again, "", "again")
+	}
+	f.Do(t, http.MethodDelete, "/"+f.alias+"/_doc/"+again, nil, nil)
+	time.Sleep(time.Second)
+	put(again, "", "made again")
+}
+
+func TestNothingIsLostWhateverHappensMeanwhile(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "meanwhile", 5_000)
+	round := 0
+	rec := &recorder{hook: func(s reindex.State) {
+		if s.Stage == reindex.StageCopy && s.Done > 0 {
+			return
+		}
+		round++
+		f.disturb(t, round)
+	}}
+	req := f.request(f.alias)
+	result, err := reindex.Start(elastic.New(f.Config, clock.System{}), clock.System{}, req).Wait(t.Context(), rec.save)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d rounds; %+v", round, result)
+	if diff := cmp.Diff([]string{req.New}, f.targets(t, f.alias)); diff != "" {
+		t.Errorf("alias (-want +got):\n%s", diff)
+	}
+	// The last round wrote through the alias to the new index.
+	want, got := f.all(t, f.old), f.all(t, req.New)
+	if len(want) != int(result.Documents) {
+		t.Errorf("%d documents counted at the switch, the old index has %d", result.Documents, len(want))
+	}
+	lost := 0
+	for key, text := range want {
+		if id := strings.TrimPrefix(key, "/"); touchedBy(round, id) {
+			continue
+		}
+		if got[key] != text {
+			if lost++; lost < 10 {
+				t.Errorf("%s: %q in the new index, %q in the old one", key, got[key], text)
+			}
+		}
+	}
+	for key := range got {
+		if _, ok := want[key]; !ok && !touchedBy(round, strings.Split(key, "/")[1]) {
+			t.Errorf("%s is in the new index only", key)
+		}
+	}
+	if lost > 0 {
+		t.Errorf("%d documents are not as they were", lost)
+	}
+	f.checkDefinition(t, req.New)
+}
+
+// touchedBy tells whether a round of disturb touches a document.
+func touchedBy(round int, id string) bool {
+	var n int
+	if _, err := fmt.Sscanf(id, "%d", &n); err == nil && !strings.Contains(id, "-") {
+		return n/100 == round
+	}
+	return strings.Contains(id, fmt.Sprintf("-%d-", round))
+}
+
+// checkDefinition demands that the new index is like the old one.
+func (f fixture) checkDefinition(t *testing.T, index string) {
+	t.Helper()
+	type described struct {
+		Mappings json.RawMessage
+		Settings struct{ Index map[string]any }
+		Aliases  map[string]any
+	}
+	read := func(name string) described {
+		answer := map[string]described{}
+		f.Do(t, http.MethodGet, "/"+name, nil, &answer)
+		d := answer[name]
+		for _, own := range []string{"uuid", "creation_date", "provided_name", "version", "blocks"} {
+			delete(d.Settings.Index, own)
+		}
+		return d
+	}
+	want, got := read(f.old), read(index)
+	if diff := cmp.Diff(want.Settings, got.Settings); diff != "" {
+		t.Errorf("settings (-old +new):\n%s", diff)
+	}
+	if diff := cmp.Diff(string(want.Mappings), string(got.Mappings)); diff != "" {
+		t.Errorf("mappings (-old +new):\n%s", diff)
+	}
+	aliases := map[string]any{
+		f.alias: map[string]any{},
+		f.alias + "-even": map[string]any{
+			"filter": map[string]any{"term": map[string]any{"n": float64(2)}}, "index_routing": "r", "search_routing": "r",
+		},
+	}
+	if diff := cmp.Diff(aliases, got.Aliases); diff != "" {
+		t.Errorf("aliases of the new index (-want +got):\n%s", diff)
+	}
+	if len(want.Aliases) != 0 {
+		t.Errorf("the old index still has aliases: %v", want.Aliases)
+	}
+}
+
+func TestConcreteName(t *testing.T) {
+	t.Parallel()
+	for _, keep := range []bool{true, false} {
+		t.Run(fmt.Sprintf("keep=%t", keep), func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, "concrete", 2_000)
+			rec := &recorder{hook: func(s reindex.State) {
+				if s.Stage == reindex.StageSwitch {
+					f.disturb(t, 3)
+				}
+			}}
+			req := f.request(f.old)
+			req.KeepOld = keep
+			before := 0
+			rec.hook, before = func(next func(reindex.State)) func(reindex.State) {
+				return func(s reindex.State) {
+					if next(s); s.Stage == reindex.StageSwitch {
+						before = len(f.all(t, f.old))
+					}
+				}
+			}(rec.hook), 0
+			result, err := reindex.Start(elastic.New(f.Config, clock.System{}), clock.System{}, req).Wait(t.Context(), rec.save)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%+v", result)
+			if diff := cmp.Diff([]string{req.New}, f.targets(t, f.old)); diff != "" {
+				t.Errorf("the old name (-want +got):\n%s", diff)
+			}
+			all := f.all(t, f.old)
+			if len(all) != before || !strings.Contains(all["/320"], "changed") || all["/300"] != "" {
+				t.Errorf("%d documents, want %d; document 320 %q, document 300 %q", len(all), before, all["/320"], all["/300"])
+			}
+			kept := f.exists(t, req.Kept())
+			if kept != keep {
+				t.Errorf("the old index is kept: %t, want %t", kept, keep)
+			}
+			if keep {
+				if diff := cmp.Diff(all, f.all(t, req.Kept())); diff != "" {
+					t.Errorf("the kept index differs: %s", diff)
+				}
+			}
+			f.Do(t, http.MethodPut, "/"+f.old+"/_doc/after", `{"t":"x","n":1}`, nil)
+		})
+	}
+}
+
+func (f fixture) exists(t *testing.T, index string) bool {
+	t.Helper()
+	if index == "" {
+		return false
+	}
+	status, err := f.Try(t, http.MethodGet, "/"+index, nil, nil)
+	if status != http.StatusNotFound && status != http.StatusOK {
+		t.Fatalf("%s: status %d, %v", index, status, err)
+	}
+	return status == http.StatusOK
+}
+
+func TestCancelLeavesEverythingAsItWas(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "cancel", 5_000)
+	before := f.all(t, f.alias)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	stopped := errors.New("stopped by the test")
+	var task string
+	rec := &recorder{hook: func(s reindex.State) {
+		if s.Stage == reindex.StageCopy {
+			task = s.Task
+			cancel(stopped)
+		}
+	}}
+	req := f.request(f.alias)
+	req.PerSecond = 100
+	_, err := reindex.Start(elastic.New(f.Config, clock.System{}), clock.System{}, req).Wait(ctx, rec.save)
+	if !errors.Is(err, stopped) && !errors.Is(err, context.Canceled) || !errors.Is(err, reindex.ErrFailed) {
+		t.Errorf("error %v, want ErrFailed with the cause of the context", err)
+	}
+	f.untouched(t, req, before)
+	if status, _ := f.Try(t, http.MethodGet, "/_tasks/"+task, nil, nil); status != http.StatusNotFound {
+		var answer struct{ Completed bool }
+		f.Do(t, http.MethodGet, "/_tasks/"+task, nil, &answer)
+		if !answer.Completed {
+			t.Errorf("the task %s still runs", task)
+		}
+	}
+}
+
+// untouched demands that clients are where they were.
+func (f fixture) untouched(t *testing.T, req reindex.Request, before map[string]string) {
+	t.Helper()
+	if f.exists(t, req.New) {
+		t.Errorf("%s is still there", req.New)
+	}
+	if diff := cmp.Diff([]string{f.old}, f.targets(t, f.alias)); diff != "" {
+		t.Errorf("alias (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(before, f.all(t, f.alias)); diff != "" {
+		t.Errorf("documents changed: %s", diff)
+	}
+	f.Do(t, http.MethodPut, "/"+f.alias+"/_doc/after", `{"t":"x","n":1}`, nil)
+}
+
+// mortal dies at a request, before or after it is sent: the goroutine ends, as a process would.
+type mortal struct {
+	next   http.RoundTripper
+	dies   func(*http.Request) bool
+	before bool
+}
+
+func (m mortal) RoundTrip(r *http.Request) (*http.Response, error) {
+	if m.dies(r) {
+		if !m.before {
+			if res, err := m.next.RoundTrip(r); err == nil {
+				res.Body.Close()
+			}
+		}
+		runtime.Goexit()
+	}
+	return m.next.RoundTrip(r)
+}
+
+func TestAdoptAfterDeath(t *testing.T) {
+	t.Parallel()
+	is := func(method, path string) func(*http.Request) bool {
+		return func(r *http.Request) bool { return r.Method == method && strings.Contains(r.URL.Path, path) }
+	}
+	for name, c := range map[string]struct {
+		at     func(*http.Request) bool
+		before bool
+		fails  bool
+		named  bool
+	}{
+		"before the index is made":  {at: is(http.MethodPut, "-reindexed-"), before: true, fails: true},
+		"after the index is made":   {at: is(http.MethodPut, "-reindexed-"), fails: true},
+		"before the copy starts":    {at: is(http.MethodPost, "/_reindex"), before: true, fails: true},
+		"while the copy runs":       {at: is(http.MethodGet, "/_tasks/")},
+		"before the first view":     {at: is(http.MethodPost, "/_pit"), before: true},
+		"before the settings":       {at: is(http.MethodPut, "/_settings"), before: true},
+		"before the switch":         {at: is(http.MethodPost, "/_aliases"), before: true},
+		"after the switch":          {at: is(http.MethodPost, "/_aliases")},
+		"before the block":          {at: is(http.MethodPut, "/_block/"), before: true},
+		"after the block":           {at: is(http.MethodPut, "/_block/")},
+		"concrete, after the block": {at: is(http.MethodPut, "/_block/"), named: true},
+		"concrete, after the clone": {at: is(http.MethodPut, "/_clone/"), named: true},
+		"concrete, after the end":   {at: is(http.MethodPost, "/_aliases"), named: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, "adopt", 3_000)
+			before := f.all(t, f.alias)
+			req, rec := f.request(f.alias), &recorder{}
+			if c.named {
+				req = f.request(f.old)
+			}
+			cfg := f.Config
+			cfg.Transport = func(next http.RoundTripper) http.RoundTripper { return mortal{next, c.at, c.before} }
+			var group sync.WaitGroup
+			group.Go(func() {
+				_, err := reindex.Start(elastic.New(cfg, clock.System{}), clock.System{}, req).Wait(t.Context(), rec.save)
+				t.Errorf("the process lived: %v", err)
+			})
+			group.Wait()
+			// A client writes while nobody is there; where writers wait, it waits for the adoption.
+			group.Go(func() { f.writeOn(t, req.Name) })
+			run, err := reindex.Adopt(t.Context(), elastic.New(f.Config, clock.System{}), clock.System{}, rec.state)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = run.Wait(t.Context(), rec.save)
+			group.Wait()
+			before["/alone"] = `v1 {"t":"alone","n":-1}`
+			if c.fails {
+				if !errors.Is(err, reindex.ErrFailed) {
+					t.Errorf("error %v, want ErrFailed", err)
+				}
+				f.untouched(t, req, before)
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]string{req.New}, f.targets(t, req.Name)); diff != "" {
+				t.Errorf("alias (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(before, f.all(t, req.Name)); diff != "" {
+				t.Errorf("documents: %s", diff)
+			}
+		})
+	}
+}
+
+// writeOn writes one document, trying again while writers are refused.
+func (f fixture) writeOn(t *testing.T, name string) {
+	t.Helper()
+	for range 200 {
+		status, err := f.Try(t, http.MethodPut, "/"+name+"/_doc/alone", `{"t":"alone","n":-1}`, nil)
+		if status != http.StatusForbidden {
+			if err != nil {
+				t.Errorf("status %d, %v", status, err)
+			}
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Error("writers were refused for 10 s")
+}
+
+func TestNewName(t *testing.T) {
+	t.Parallel()
+	for old, want := range map[string]string{"kb": "kb-reindexed-12", "kb-reindexed-7": "kb-reindexed-12", "kb-reindexed-x": "kb-reindexed-x-reindexed-12"} {
+		if got := reindex.NewName(old, 12); got != want {
+			t.Errorf("%s: %s, want %s", old, got, want)
+		}
+	}
+}
+
+func TestAnIndexOfThatNameIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "taken", 10)
+	req := f.request(f.alias)
+	f.Do(t, http.MethodPut, "/"+req.New, nil, nil)
+	_, err := reindex.Start(elastic.New(f.Config, clock.System{}), clock.System{}, req).Wait(t.Context(), (&recorder{}).save)
+	if !errors.Is(err, elastic.ErrExists) {
+		t.Errorf("error %v, want ErrExists", err)
+	}
+	if !f.exists(t, req.New) || !slices.Equal(f.targets(t, f.alias), []string{f.old}) {
+		t.Error("somebody else's index was removed, or the alias moved")
+	}
+}

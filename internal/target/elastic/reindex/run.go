@@ -1,0 +1,341 @@
+package reindex
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/clock"
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
+)
+
+// Errors of a Run, besides those of package elastic.
+var (
+	// ErrFailed: the copy failed; clients go on with the old index, and the new one is gone.
+	ErrFailed = errors.New("the reindex failed")
+	// ErrUnfinished: clients use the new index, and something after the switch could not be done.
+	ErrUnfinished = errors.New("the reindex is not finished")
+)
+
+const (
+	// firstPoll and lastPoll bound how often the copy's task is looked at: often in the beginning, so that a small copy is not waited for.
+	firstPoll = 50 * time.Millisecond
+	lastPoll  = 2 * time.Second
+	// journalEvery is how often progress is journaled.
+	journalEvery = 15 * time.Second
+	// smallPass is how many documents a pass may bring over for the switch to begin: what the last pass, for which writers wait, has to do about.
+	smallPass = 500
+	// shortPass is how long it may take instead.
+	shortPass = time.Second
+	// mostPasses bounds how often it is tried to catch up with the writers.
+	mostPasses = 40
+	// cleanupPatience bounds the way back, and the way on after the switch began. Both go on when the caller's context has ended.
+	cleanupPatience = 5 * time.Minute
+)
+
+// Run is a reindex under way. It is used by one goroutine.
+type Run struct {
+	cluster *elastic.Cluster
+	clk     clock.Clock
+	state   State
+	save    func(ctx context.Context, state State) error
+	// last is the newest pass's view of the old index.
+	last look
+	// page is how many documents are read at a time.
+	page int
+	// open tells that clients may write to the new index.
+	open bool
+	// held and blocked tell what has to be taken back: writers waiting at the new index, or refused at the old one.
+	held, blocked bool
+	// paused is when writers were stopped.
+	paused time.Time
+	// saved is when the state was last journaled.
+	saved time.Time
+	// orphan is why an adopted Run can't go on.
+	orphan error
+}
+
+// Start returns a Run that has sent nothing yet. save journals the state; an error of it stops the Run.
+func Start(cluster *elastic.Cluster, clk clock.Clock, req Request) *Run {
+	return &Run{cluster: cluster, clk: clk, state: State{Request: req, Stage: StageCreate}, page: pageMost}
+}
+
+// Resume returns a Run that goes on where another process left it.
+func Resume(cluster *elastic.Cluster, clk clock.Clock, state State) *Run {
+	return &Run{cluster: cluster, clk: clk, state: state, page: pageMost}
+}
+
+// State is how far the Run has come.
+func (r *Run) State() State { return r.state }
+
+// Wait does the work. When ctx ends before the switch has begun, it stops the copy, removes the new index and leaves everything as it was; later, it goes on to
+// the end. An error wraps ErrFailed where clients are with the old index and the new one is gone, ErrUnfinished where they are with the new one, and neither
+// where the way back failed as well.
+func (r *Run) Wait(ctx context.Context, save func(ctx context.Context, state State) error) (Result, error) {
+	r.save = save
+	defer func() { r.last.close(context.WithoutCancel(ctx)) }()
+	err := r.toSwitch(ctx)
+	if err == nil {
+		// From here on there is no way back that loses nothing, and only a second to go.
+		var done context.CancelFunc
+		ctx, done = context.WithTimeout(context.WithoutCancel(ctx), cleanupPatience)
+		defer done()
+		err = r.switchOver(ctx)
+	}
+	switch {
+	case err == nil:
+		return r.state.Result, nil
+	case r.state.Stage == StageSettle:
+		return r.state.Result, r.unfinished(err)
+	default:
+		return r.state.Result, r.back(ctx, err)
+	}
+}
+
+// enter journals that a stage is about to begin.
+func (r *Run) enter(ctx context.Context, stage Stage) error {
+	r.state.Stage = stage
+	r.saved = r.clk.Now()
+	return r.save(ctx, r.state)
+}
+
+// toSwitch makes the new index and brings it close to the old one.
+func (r *Run) toSwitch(ctx context.Context) error {
+	if r.orphan != nil {
+		return r.orphan
+	}
+	resumed := r.state.Stage
+	if err := r.measure(ctx); err != nil {
+		return err
+	}
+	if resumed == StageCreate {
+		if err := r.create(ctx); err != nil {
+			return err
+		}
+	}
+	if resumed == StageCreate || resumed == StageCopy {
+		if err := r.awaitCopy(ctx); err != nil {
+			return err
+		}
+		if err := r.enter(ctx, StageCatchUp); err != nil {
+			return err
+		}
+	}
+	if resumed == StageSwitch || resumed == StageSettle {
+		return r.whereLeft(ctx)
+	}
+	return r.catchUp(ctx)
+}
+
+// measure chooses how many documents are read at a time.
+func (r *Run) measure(ctx context.Context) error {
+	if r.state.Stage == StageSettle {
+		return nil // the old index may be gone
+	}
+	size, err := r.cluster.Size(ctx, r.state.Old)
+	if elastic.IsMissing(err) && r.state.Stage == StageSwitch {
+		return nil // replaced by an alias
+	}
+	if err == nil && size.Documents > 0 {
+		r.page = int(max(1, min(pageMost, pageBytes/max(1, size.Bytes/size.Documents))))
+	}
+	return err
+}
+
+func (r *Run) create(ctx context.Context) error {
+	if kept := r.state.Kept(); r.state.concrete() && kept != "" {
+		gone, err := r.cluster.IsGone(ctx, kept)
+		if err != nil {
+			return err
+		}
+		if !gone {
+			return errors.Join(elastic.ErrExists, r.failed("There is an index called "+kept+" already", "The old index is to be kept under that name.", nil))
+		}
+	}
+	old, err := r.cluster.DescribeNow(ctx, r.state.Old)
+	if err != nil {
+		return err
+	}
+	create, late, err := definition(old)
+	if err != nil {
+		return err
+	}
+	r.state.Late = late
+	// The copy reads what a search finds: all up to the checkpoints has to be found, and looking sees to it.
+	if r.last, err = r.look(ctx); err != nil {
+		return err
+	}
+	r.state.Checkpoints = r.last.checkpoints
+	if err := r.enter(ctx, StageCreate); err != nil {
+		return err
+	}
+	if err := r.cluster.CreateIndex(ctx, r.state.New, create); err != nil {
+		return err
+	}
+	if r.state.Task, err = r.cluster.StartCopy(ctx, r.state.copy()); err != nil {
+		return err
+	}
+	return r.enter(ctx, StageCopy)
+}
+
+// awaitCopy waits for the server's copy and journals its progress.
+func (r *Run) awaitCopy(ctx context.Context) error {
+	start, wait := r.clk.Now(), firstPoll
+	for {
+		p, err := r.cluster.Copy(ctx, r.state.Task)
+		if elastic.IsMissing(err) {
+			return r.failed("It can't be told how the copy ended", fmt.Sprintf("The cluster knows nothing of its task %s any more: a node was restarted.", r.state.Task), err)
+		}
+		if err != nil {
+			return err
+		}
+		if p.Failure != "" {
+			return r.failed("The copy failed", p.Failure, nil)
+		}
+		r.state.Total, r.state.Done = p.Total, p.Done
+		if p.Completed {
+			r.state.Result.Copied = p.Done
+			r.state.Result.CopyTime += r.clk.Now().Sub(start)
+			return nil
+		}
+		if r.clk.Now().Sub(r.saved) >= journalEvery {
+			if err := r.enter(ctx, StageCopy); err != nil {
+				return err
+			}
+			r.last.touch(ctx)
+		}
+		if err := r.clk.Sleep(ctx, wait); err != nil {
+			return err
+		}
+		const growth = 2
+		wait = min(growth*wait, lastPoll)
+	}
+}
+
+// catchUp brings over what was written during the copy, readies the new index for clients, and ends with a small pass.
+func (r *Run) catchUp(ctx context.Context) error {
+	if err := r.near(ctx); err != nil {
+		return err
+	}
+	if err := r.ready(ctx); err != nil {
+		return err
+	}
+	// Making the copies of the shards took its time.
+	return r.near(ctx)
+}
+
+// near makes passes until one is small.
+func (r *Run) near(ctx context.Context) error {
+	for range mostPasses {
+		start := r.clk.Now()
+		changed, err := r.pass(ctx, elastic.NotOlder)
+		if err != nil {
+			return err
+		}
+		if changed <= smallPass || r.clk.Now().Sub(start) <= shortPass {
+			return nil
+		}
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+	}
+	return r.failed("The copy can't catch up", fmt.Sprintf("Clients write faster to %s than its documents can be brought over.", r.state.Old), nil)
+}
+
+// ready gives the new index its own settings, and waits for copies of its shards as the old one has them.
+func (r *Run) ready(ctx context.Context) error {
+	old, err := r.cluster.Health(ctx, r.state.Old)
+	if err != nil {
+		return err
+	}
+	now := maps.Clone(r.state.Late)
+	for name := range r.lastSettings() {
+		delete(now, name)
+	}
+	if err := r.cluster.PutSettings(ctx, r.state.New, now); err != nil {
+		return err
+	}
+	if !old.Green {
+		return nil
+	}
+	// Copying shards takes as long as copying files; the caller's context bounds it.
+	const patience = time.Minute
+	for {
+		err := r.cluster.WaitForHealth(ctx, r.state.New, "green", patience)
+		if !errors.Is(err, elastic.ErrTimeout) || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// lastSettings are those that passes can't work with: a pipeline that they can't go around, and the time for which a removed document's version is remembered.
+func (r *Run) lastSettings() map[string]any {
+	last := map[string]any{}
+	for _, name := range []string{"index.final_pipeline", "index.gc_deletes"} {
+		last[name] = r.state.Late[name]
+	}
+	return last
+}
+
+// back leaves everything as it was: the copy is stopped, the new index removed, writers go on.
+func (r *Run) back(ctx context.Context, cause error) error {
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), cleanupPatience)
+	defer done()
+	// Nothing is removed that clients may be using: the answer to a switch can have been lost.
+	now, err := r.cluster.AliasTargets(ctx, r.state.Name)
+	if err != nil && !elastic.IsMissing(err) || slices.Contains(now, r.state.New) {
+		return r.stuck(cause, err)
+	}
+	var failures []error
+	if r.blocked {
+		failures = append(failures, r.letWrite(ctx))
+	}
+	if r.state.Task != "" {
+		failures = append(failures, r.cluster.CancelCopy(ctx, r.state.Task))
+	}
+	if !errors.Is(cause, elastic.ErrExists) { // that one is somebody else's
+		failures = append(failures, r.cluster.DeleteIndex(ctx, r.state.New))
+	}
+	if err := errors.Join(failures...); err != nil {
+		return r.stuck(cause, err)
+	}
+	p := *problem.Of(cause, "The reindex failed")
+	p.Next += fmt.Sprintf(" Clients go on with %s, and the unfinished index is gone.", r.state.Old)
+	p.Err = errors.Join(ErrFailed, cause)
+	return &p
+}
+
+func (r *Run) stuck(cause, err error) error {
+	p := *problem.Of(cause, "The reindex failed")
+	if err != nil {
+		p.Why += " And the way back failed: " + err.Error()
+	}
+	p.Next = fmt.Sprintf("Look which index clients use as %s, %s or %s. Remove the other one, and lift a write block from the one in use.", r.state.Name, r.state.Old, r.state.New)
+	p.Err = errors.Join(cause, err)
+	return &p
+}
+
+// unfinished is for failures after the switch.
+func (r *Run) unfinished(cause error) error {
+	p := *problem.Of(cause, "The reindex is not finished")
+	p.What = fmt.Sprintf("Clients use %s as %s now, but the reindex is not finished", r.state.New, r.state.Name)
+	p.Why = problem.Of(cause, "").Error()
+	p.Next = fmt.Sprintf("%s is still there: compare the two, and remove it.", r.state.Old)
+	if r.held {
+		p.Next += fmt.Sprintf(" Writes to %s are waiting: reset index.write.wait_for_active_shards, index.routing.allocation.enable and index.number_of_replicas there.", r.state.New)
+	}
+	p.Err = errors.Join(ErrUnfinished, cause)
+	return &p
+}
+
+func (r *Run) failed(what, why string, cause error) error {
+	return &problem.Problem{What: what, Why: why, Next: "Apply again once the reason is gone.", Err: cause}
+}
+
+func (r *Run) miscounted(want, have int64) error {
+	return r.failed("The new index is not complete", fmt.Sprintf("It has %d documents where the old one has %d.", have, want), nil)
+}

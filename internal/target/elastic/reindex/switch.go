@@ -1,0 +1,306 @@
+package reindex
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
+)
+
+const (
+	// drainPoll is how often the task list is looked at while requests to the old index end.
+	drainPoll = 20 * time.Millisecond
+	// readPatience is how long searches of the old index may take to end before it is removed all the same.
+	readPatience = 30 * time.Second
+	// finishTries is how often the last pass is tried while writers wait.
+	finishTries = 3
+)
+
+// autoExpand lets Elasticsearch choose the number of copies.
+const autoExpand = "index.auto_expand_replicas"
+
+// refuses tells whether writers have to be refused during the switch, rather than made to wait.
+func (r *Run) refuses() bool {
+	pipeline, _ := r.state.Late["index.final_pipeline"].(string)
+	return r.state.concrete() || pipeline != "" && pipeline != "_none"
+}
+
+// whereLeft finds out how far the switch of a process that died had come. Writers who wait or are refused are let go on first where the switch had not happened.
+func (r *Run) whereLeft(ctx context.Context) error {
+	now, err := r.cluster.AliasTargets(ctx, r.state.Name)
+	if err != nil && !elastic.IsMissing(err) {
+		return err
+	}
+	if slices.Contains(now, r.state.New) {
+		r.open = r.state.Stage == StageSettle
+		return nil
+	}
+	if r.refuses() {
+		if err := r.letWrite(ctx); err != nil {
+			return err
+		}
+	} else if err := r.release(ctx); err != nil {
+		return err
+	}
+	r.state.Stage = StageCatchUp
+	return r.catchUp(ctx)
+}
+
+// letWrite takes back what was done for a switch that refuses writers.
+func (r *Run) letWrite(ctx context.Context) error {
+	r.blocked = true
+	if err := r.cluster.AllowWrites(ctx, r.state.Old); err != nil {
+		return err
+	}
+	r.blocked = false
+	if r.state.concrete() && r.state.KeepOld {
+		return r.cluster.DeleteIndex(ctx, r.state.Kept())
+	}
+	return nil
+}
+
+// switchOver puts the new index in the place of the old one, and settles what is left to do.
+func (r *Run) switchOver(ctx context.Context) error {
+	now, err := r.cluster.AliasTargets(ctx, r.state.Name)
+	if err != nil && !elastic.IsMissing(err) {
+		return err
+	}
+	done := slices.Contains(now, r.state.New)
+	if r.state.Stage != StageSettle {
+		if !done {
+			if r.state.Ours, err = r.cluster.Checkpoints(ctx, r.state.New); err != nil {
+				return err
+			}
+		}
+		if err := r.enter(ctx, StageSwitch); err != nil && !done {
+			return err
+		}
+		r.paused = r.clk.Now()
+		if r.state.Result.Refused = r.refuses(); r.state.Result.Refused {
+			err = r.refuse(ctx, done)
+		} else {
+			err = r.hold(ctx, done)
+		}
+		if err != nil {
+			return err
+		}
+		r.state.Result.Pause = r.clk.Now().Sub(r.paused)
+		if err := r.enter(ctx, StageSettle); err != nil {
+			return err
+		}
+	}
+	r.open = true
+	return r.settle(ctx)
+}
+
+// hold lets writers wait at the new index while the last writes to the old one are brought over.
+func (r *Run) hold(ctx context.Context, done bool) error {
+	if !done {
+		if err := r.stop(ctx); err != nil {
+			return err
+		}
+		if err := r.swap(ctx, false); err != nil {
+			// Where the answer was lost the switch may have happened: writers must not wait on.
+			now, lookErr := r.cluster.AliasTargets(ctx, r.state.Name)
+			if lookErr != nil || !slices.Contains(now, r.state.New) {
+				_ = r.release(ctx)
+				return err
+			}
+		}
+	}
+	var err error
+	for range finishTries {
+		if err = r.drain(ctx, elastic.Writes, cleanupPatience); err != nil {
+			continue
+		}
+		if _, err = r.pass(ctx, elastic.Newer); err == nil {
+			break
+		}
+	}
+	releaseErr := r.release(ctx)
+	if err == nil {
+		err = releaseErr
+	}
+	if err != nil {
+		// Clients are with the new index now, and the old one is kept.
+		r.state.Stage = StageSettle
+	}
+	return err
+}
+
+// refuse blocks writes to the old index from before the last pass until the switch.
+func (r *Run) refuse(ctx context.Context, done bool) error {
+	if done {
+		return nil // the switch was the last step
+	}
+	r.blocked = true
+	if err := r.cluster.BlockWrites(ctx, r.state.Old); err != nil {
+		return err
+	}
+	if _, err := r.pass(ctx, elastic.NotOlder); err != nil {
+		return err
+	}
+	if r.state.concrete() && r.state.KeepOld {
+		if err := r.cluster.CloneIndex(ctx, r.state.Old, r.state.Kept()); err != nil {
+			return err
+		}
+	}
+	if err := r.cluster.PutSettings(ctx, r.state.New, r.lastSettings()); err != nil {
+		return err
+	}
+	if err := r.swap(ctx, r.state.concrete()); err != nil {
+		now, lookErr := r.cluster.AliasTargets(ctx, r.state.Name)
+		if lookErr != nil || !slices.Contains(now, r.state.New) {
+			return err
+		}
+	}
+	r.blocked = false
+	return nil
+}
+
+// stop lets writes to the new index wait, by asking for a copy of each shard that is not to be had.
+func (r *Run) stop(ctx context.Context) error {
+	replicas, err := r.replicas(ctx)
+	if err != nil {
+		return err
+	}
+	settings := map[string]any{
+		"index.routing.allocation.enable": "none", "index.number_of_replicas": replicas + 1, "index.write.wait_for_active_shards": "all",
+	}
+	if r.state.Late[autoExpand] != nil {
+		settings[autoExpand] = "false"
+	}
+	r.held = true
+	return r.cluster.PutSettings(ctx, r.state.New, settings)
+}
+
+// replicas is how many copies of its primary shard each shard of the new index has for sure.
+func (r *Run) replicas(ctx context.Context) (int, error) {
+	h, err := r.cluster.Health(ctx, r.state.New)
+	return max(0, h.MinActive-1), err
+}
+
+// release lets waiting writes go on. They ask for all copies of a shard that there are, so the setting is first brought down to those that are active.
+func (r *Run) release(ctx context.Context) error {
+	replicas, err := r.replicas(ctx)
+	if err != nil {
+		return err
+	}
+	settings := r.lastSettings()
+	settings["index.number_of_replicas"] = replicas
+	for _, name := range []string{"index.routing.allocation.enable", "index.write.wait_for_active_shards"} {
+		settings[name] = r.state.Late[name]
+	}
+	if err := r.cluster.PutSettings(ctx, r.state.New, settings); err != nil {
+		return err
+	}
+	r.held = false
+	rest := map[string]any{}
+	if expand := r.state.Late[autoExpand]; expand != nil {
+		rest[autoExpand] = expand
+	}
+	if n, ok := r.state.Late["index.number_of_replicas"]; ok && fmt.Sprint(n) != fmt.Sprint(replicas) {
+		// An unassigned copy would make those that have not gone on yet wait again.
+		if err := r.settled(ctx); err != nil {
+			return err
+		}
+		rest["index.number_of_replicas"] = n
+	}
+	if len(rest) == 0 {
+		return nil
+	}
+	return r.cluster.PutSettings(ctx, r.state.New, rest)
+}
+
+// settled waits until the writes that waited at the new index have ended.
+func (r *Run) settled(ctx context.Context) error {
+	waiting, err := r.cluster.Unsettled(ctx, elastic.Writes, r.state.New, nil)
+	for err == nil && len(waiting) > 0 {
+		if err = r.clk.Sleep(ctx, drainPoll); err == nil {
+			waiting, err = r.cluster.Unsettled(ctx, elastic.Writes, r.state.New, waiting)
+		}
+	}
+	return err
+}
+
+// swap gives all aliases of the old index to the new one, in one call; and for a concrete index its name, which ends it.
+func (r *Run) swap(ctx context.Context, remove bool) error {
+	old, err := r.cluster.DescribeNow(ctx, r.state.Old)
+	if err != nil {
+		return err
+	}
+	var actions []map[string]any
+	act := func(kind, alias string, properties json.RawMessage) error {
+		action := map[string]any{}
+		if len(properties) > 0 && kind == "add" {
+			if err := json.Unmarshal(properties, &action); err != nil {
+				return err
+			}
+		}
+		action["alias"], action["index"] = alias, r.state.New
+		if kind == "remove" {
+			action["index"], action["must_exist"] = r.state.Old, true
+		}
+		actions = append(actions, map[string]any{kind: action})
+		return nil
+	}
+	for _, alias := range slices.Sorted(maps.Keys(old.Aliases)) {
+		if !remove {
+			if err := act("remove", alias, nil); err != nil {
+				return err
+			}
+		}
+		if err := act("add", alias, old.Aliases[alias]); err != nil {
+			return err
+		}
+	}
+	if remove {
+		actions = append([]map[string]any{{"remove_index": map[string]any{"index": r.state.Old}}}, actions...)
+		if err := act("add", r.state.Name, nil); err != nil {
+			return err
+		}
+	}
+	return r.cluster.UpdateAliases(ctx, actions)
+}
+
+// drain waits until the requests that had found the old index have ended.
+func (r *Run) drain(ctx context.Context, kind string, patience time.Duration) error {
+	giveUp := r.clk.Now().Add(patience)
+	left, err := r.cluster.Unsettled(ctx, kind, r.state.Old, nil)
+	for err == nil && len(left) > 0 && r.clk.Now().Before(giveUp) {
+		if err = r.clk.Sleep(ctx, drainPoll); err == nil {
+			left, err = r.cluster.Unsettled(ctx, kind, r.state.Old, left)
+		}
+	}
+	return err
+}
+
+// settle blocks the old index and looks at it once more, then removes it unless it is kept.
+func (r *Run) settle(ctx context.Context) error {
+	if r.state.concrete() {
+		return nil // its clone has been made, and it is gone
+	}
+	gone, err := r.cluster.IsGone(ctx, r.state.Old)
+	if err != nil || gone {
+		return err
+	}
+	if err := r.cluster.BlockWrites(ctx, r.state.Old); err != nil {
+		return err
+	}
+	if !r.state.Result.Refused {
+		if _, err := r.pass(ctx, elastic.Newer); err != nil {
+			return err
+		}
+	}
+	if r.state.KeepOld {
+		return nil
+	}
+	if err := r.drain(ctx, elastic.Reads, readPatience); err != nil {
+		return err
+	}
+	return r.cluster.DeleteIndex(ctx, r.state.Old)
+}

@@ -1,0 +1,254 @@
+package elastic
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	elasticsearch "github.com/elastic/go-elasticsearch/v8"
+	"github.com/elastic/go-elasticsearch/v8/typedapi/core/reindex"
+	"github.com/elastic/go-elasticsearch/v8/typedapi/tasks/cancel"
+	"github.com/elastic/go-elasticsearch/v8/typedapi/tasks/get"
+	"github.com/elastic/go-elasticsearch/v8/typedapi/tasks/list"
+
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+)
+
+// CopyRequest asks for a copy of all documents from one index to another.
+type CopyRequest struct {
+	From, To string
+	// Slices is how many run side by side. Zero: as many as Elasticsearch finds right.
+	Slices int
+	// PerSecond throttles, in documents a second. Zero: no limit.
+	PerSecond float64
+	// Label is sent along so that FindCopy finds the task again.
+	Label string
+}
+
+// Body is the request's body, without the pipelines of the new index, and with the versions of the documents kept.
+func (r CopyRequest) Body() map[string]any {
+	return map[string]any{
+		"source": map[string]any{"index": r.From},
+		"dest":   map[string]any{"index": r.To, "version_type": "external", "pipeline": "_none"},
+	}
+}
+
+// slices is the parameter as it is sent.
+func (r CopyRequest) slices() string {
+	if r.Slices == 0 {
+		return "auto"
+	}
+	return strconv.Itoa(r.Slices)
+}
+
+// Command is the request as a person would type it.
+func (r CopyRequest) Command() string {
+	line := fmt.Sprintf("POST /_reindex?wait_for_completion=false&slices=%s", r.slices())
+	if r.PerSecond > 0 {
+		line += fmt.Sprintf("&requests_per_second=%g", r.PerSecond)
+	}
+	return line + fmt.Sprintf(` {"source":{"index":%q},"dest":{"index":%q}}`, r.From, r.To)
+}
+
+const (
+	copyAction = "indices:data/write/reindex"
+	labelName  = "X-Opaque-Id"
+)
+
+// StartCopy starts the task and returns its name.
+func (c *Cluster) StartCopy(ctx context.Context, r CopyRequest) (string, error) {
+	var answer struct {
+		Task string `json:"task"`
+	}
+	err := c.do(ctx, call{what: fmt.Sprintf("Start the copy of %s to %s", r.From, r.To), once: true, request: func(on *elasticsearch.BaseClient) performer {
+		q := reindex.NewReindexFunc(on)().WaitForCompletion(false).Slices(r.slices()).Raw(body(r.Body())).Header(labelName, r.Label)
+		if r.PerSecond > 0 {
+			q = q.RequestsPerSecond(strconv.FormatFloat(r.PerSecond, 'f', -1, 64))
+		}
+		return q
+	}}, &answer)
+	return answer.Task, err
+}
+
+// Progress is how far a copy has come, in documents.
+type Progress struct {
+	Total, Done int64
+	// Completed tells that the task is over. Failure then says why it failed, or is empty.
+	Completed bool
+	Failure   string
+}
+
+type copyStatus struct {
+	Total   int64 `json:"total"`
+	Created int64 `json:"created"`
+	Updated int64 `json:"updated"`
+}
+
+type copyTask struct {
+	Completed bool `json:"completed"`
+	Task      struct {
+		Status copyStatus `json:"status"`
+	} `json:"task"`
+	Error    json.RawMessage `json:"error"`
+	Response struct {
+		copyStatus
+		TimedOut  bool              `json:"timed_out"`
+		Conflicts int64             `json:"version_conflicts"`
+		Canceled  string            `json:"canceled"`
+		Failures  []json.RawMessage `json:"failures"`
+	} `json:"response"`
+}
+
+// shownFailures is how many failures of a copy are quoted.
+const shownFailures = 3
+
+// Copy returns how far a task has come. A task that the cluster knows nothing of is ErrNotFound: how it ended can't be told then.
+func (c *Cluster) Copy(ctx context.Context, task string) (Progress, error) {
+	var answer copyTask
+	err := c.do(ctx, call{what: "Read the progress of the copy (task " + task + ")", request: func(on *elasticsearch.BaseClient) performer {
+		return get.NewGetFunc(on)(task)
+	}}, &answer)
+	if err != nil {
+		return Progress{}, err
+	}
+	p := Progress{Total: answer.Task.Status.Total, Done: answer.Task.Status.Created + answer.Task.Status.Updated, Completed: answer.Completed}
+	if p.Completed {
+		p.Failure = c.secrets.String(answer.failure())
+		return p, nil
+	}
+	// The parts under way are tasks of their own; the parent counts those that are over.
+	parts, err := c.listTasks(ctx, func(l *list.List) *list.List { return l.ParentTaskId(task).Detailed(true) })
+	if err != nil {
+		return Progress{}, err
+	}
+	for _, s := range parts {
+		var status copyStatus
+		if json.Unmarshal(s.Status, &status) == nil && s.Action == copyAction {
+			p.Total += status.Total
+			p.Done += status.Created + status.Updated
+		}
+	}
+	return p, nil
+}
+
+func (t copyTask) failure() string {
+	var why []string
+	if len(t.Error) > 0 {
+		why = append(why, string(t.Error))
+	}
+	if t.Response.TimedOut {
+		why = append(why, "it timed out")
+	}
+	if t.Response.Canceled != "" {
+		why = append(why, "it was cancelled: "+t.Response.Canceled)
+	}
+	if t.Response.Conflicts > 0 {
+		why = append(why, fmt.Sprintf("%d documents were in the new index already", t.Response.Conflicts))
+	}
+	for _, f := range t.Response.Failures[:min(len(t.Response.Failures), shownFailures)] {
+		why = append(why, string(f))
+	}
+	return strings.Join(why, "; ")
+}
+
+// FindCopy returns the running task with the label, or ErrNotFound.
+func (c *Cluster) FindCopy(ctx context.Context, label string) (string, error) {
+	tasks, err := c.listTasks(ctx, func(l *list.List) *list.List { return l.Actions(copyAction) })
+	if err != nil {
+		return "", err
+	}
+	for id, t := range tasks {
+		if t.Headers[labelName] == label && t.Parent == "" {
+			return id, nil
+		}
+	}
+	return "", &problem.Problem{What: "No running task copies to " + label, Why: "The cluster lists none.", Err: ErrNotFound}
+}
+
+// CancelCopy asks a task to stop and waits until it has. One that is gone already is no error.
+func (c *Cluster) CancelCopy(ctx context.Context, task string) error {
+	err := c.do(ctx, call{what: "Cancel the copy (task " + task + ")", request: func(on *elasticsearch.BaseClient) performer {
+		return cancel.NewCancelFunc(on)().TaskId(task).WaitForCompletion(true)
+	}}, nil)
+	if IsMissing(err) {
+		return nil
+	}
+	return err
+}
+
+// task is one that the cluster lists.
+type task struct {
+	Action      string            `json:"action"`
+	Description string            `json:"description"`
+	Started     int64             `json:"start_time_in_millis"`
+	Parent      string            `json:"parent_task_id"`
+	Headers     map[string]string `json:"headers"`
+	Status      json.RawMessage   `json:"status"`
+}
+
+func (c *Cluster) listTasks(ctx context.Context, which func(*list.List) *list.List) (map[string]task, error) {
+	var answer struct {
+		Nodes map[string]struct {
+			Tasks map[string]task `json:"tasks"`
+		} `json:"nodes"`
+	}
+	err := c.do(ctx, call{what: "List the tasks of the cluster", request: func(on *elasticsearch.BaseClient) performer {
+		return which(list.NewListFunc(on)())
+	}}, &answer)
+	all := map[string]task{}
+	for _, n := range answer.Nodes {
+		maps.Copy(all, n.Tasks)
+	}
+	return all, err
+}
+
+// Kinds of requests that Unsettled looks for.
+const (
+	Writes = "indices:data/write/"
+	Reads  = "indices:data/read/"
+)
+
+// repeated tells the actions that resolve names anew with every batch, and may run for hours.
+func repeated(action string) bool {
+	return action == copyAction || strings.HasSuffix(action, "/byquery")
+}
+
+// Unsettled returns the requests under way that work on the index, or that have not yet decided which index a name stands for. since are those returned before,
+// or nil for the first look: requests that came later are not added. Call it after a switch of an alias until nothing is left: whatever had found the old index by
+// then has ended.
+func (c *Cluster) Unsettled(ctx context.Context, kind, index string, since []string) ([]string, error) {
+	tasks, err := c.listTasks(ctx, func(l *list.List) *list.List { return l.Actions(kind + "*").Detailed(true) })
+	if err != nil {
+		return nil, err
+	}
+	// Parts of a request, on shards, exist once it has found its indices. Each tells all requests above it.
+	dispatched, onIndex := map[string]bool{}, map[string]bool{}
+	var left []string
+	for id, t := range tasks {
+		if !isPart(t.Action) {
+			continue
+		}
+		on := strings.Contains(t.Description, "["+index+"]")
+		if on {
+			left = append(left, id)
+		}
+		for hops, above := 0, t.Parent; above != "" && hops < len(tasks); hops, above = hops+1, tasks[above].Parent {
+			dispatched[above] = true
+			onIndex[above] = onIndex[above] || on
+		}
+	}
+	for id, t := range tasks {
+		undecided := !isPart(t.Action) && !repeated(t.Action) && (!dispatched[id] || onIndex[id])
+		if undecided && (since == nil || slices.Contains(since, id)) {
+			left = append(left, id)
+		}
+	}
+	return left, nil
+}
+
+// isPart tells the part of a request on one shard, or one phase of it, such as indices:data/write/bulk[s].
+func isPart(action string) bool { return strings.Contains(action, "[") }

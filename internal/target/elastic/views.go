@@ -1,0 +1,251 @@
+package elastic
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	elasticsearch "github.com/elastic/go-elasticsearch/v8"
+	"github.com/elastic/go-elasticsearch/v8/typedapi/core/closepointintime"
+	"github.com/elastic/go-elasticsearch/v8/typedapi/core/openpointintime"
+	"github.com/elastic/go-elasticsearch/v8/typedapi/core/search"
+	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/stats"
+	"github.com/elastic/go-elasticsearch/v8/typedapi/types/enums/level"
+
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+)
+
+// Checkpoints returns the global checkpoint of every shard: all operations up to that sequence number are on all copies of the shard, and a refresh makes them visible.
+func (c *Cluster) Checkpoints(ctx context.Context, index string) ([]int64, error) {
+	var answer struct {
+		Indices map[string]struct {
+			Shards map[string][]struct {
+				Routing struct {
+					Primary bool `json:"primary"`
+				} `json:"routing"`
+				SeqNo struct {
+					Global int64 `json:"global_checkpoint"`
+				} `json:"seq_no"`
+			} `json:"shards"`
+		} `json:"indices"`
+	}
+	what := "Read how far " + index + " was written"
+	err := c.do(ctx, call{what: what, request: func(on *elasticsearch.BaseClient) performer {
+		return stats.NewStatsFunc(on)().Index(index).Level(level.Shards).Metric("docs")
+	}}, &answer)
+	if err != nil {
+		return nil, err
+	}
+	shards := answer.Indices[index].Shards
+	out := make([]int64, len(shards))
+	for i := range out {
+		found := false
+		for _, copy := range shards[strconv.Itoa(i)] {
+			if copy.Routing.Primary {
+				out[i], found = copy.SeqNo.Global, true
+			}
+		}
+		if !found {
+			return nil, &problem.Problem{What: what + " failed", Why: fmt.Sprintf("Shard %d has no active primary.", i), Next: "Look at the health of the cluster.", Err: ErrShards}
+		}
+	}
+	return out, nil
+}
+
+// View is one shard of an index as it was when the view was opened.
+type View struct {
+	cluster *Cluster
+	index   string
+	id      string
+}
+
+// OpenView opens a view of a shard. It lasts for keep after its last use.
+func (c *Cluster) OpenView(ctx context.Context, index string, shard int, keep time.Duration) (*View, error) {
+	var answer struct {
+		ID     string `json:"id"`
+		Shards shards `json:"_shards"`
+	}
+	what := "Open a view of " + index
+	err := c.do(ctx, call{what: what, request: func(on *elasticsearch.BaseClient) performer {
+		return openpointintime.NewOpenPointInTimeFunc(on)(index).KeepAlive(seconds(keep)).Preference("_shards:" + strconv.Itoa(shard))
+	}}, &answer)
+	if err == nil {
+		err = answer.Shards.check(what)
+	}
+	return &View{cluster: c, index: index, id: answer.ID}, err
+}
+
+// Close gives up the view. Failing costs memory of the cluster for a while only, so nothing is said.
+func (v *View) Close(ctx context.Context) {
+	_ = v.cluster.do(ctx, call{what: "Close a view of " + v.index, request: func(on *elasticsearch.BaseClient) performer {
+		return closepointintime.NewClosePointInTimeFunc(on)().Raw(body(map[string]any{"id": v.id}))
+	}}, nil)
+}
+
+// Document is one of a view.
+type Document struct {
+	ID      string          `json:"_id"`
+	Routing string          `json:"_routing"`
+	Version int64           `json:"_version"`
+	Source  json.RawMessage `json:"_source"`
+	Sort    json.RawMessage `json:"sort"`
+}
+
+type viewAnswer struct {
+	ID       string `json:"pit_id"`
+	TimedOut bool   `json:"timed_out"`
+	Shards   shards `json:"_shards"`
+	Hits     struct {
+		Total struct {
+			Value int64 `json:"value"`
+		} `json:"total"`
+		Hits []Document `json:"hits"`
+	} `json:"hits"`
+	Aggregations struct {
+		Ranges struct {
+			Buckets []struct {
+				Count int64 `json:"doc_count"`
+			} `json:"buckets"`
+		} `json:"ranges"`
+	} `json:"aggregations"`
+}
+
+// viewKeep is for how long each search of a view keeps it.
+const viewKeep = 5 * time.Minute
+
+// needed is what is used of an answer, without what costs time to write and read.
+const needed = "pit_id,_shards,hits.total,hits.hits._id,hits.hits._routing,hits.hits._version,hits.hits._source,hits.hits.sort,aggregations.ranges.buckets.doc_count"
+
+func (v *View) search(ctx context.Context, query map[string]any) (viewAnswer, error) {
+	query["pit"] = map[string]any{"id": v.id, "keep_alive": seconds(viewKeep)}
+	var answer viewAnswer
+	what := "Read " + v.index
+	err := v.cluster.do(ctx, call{what: what, request: func(on *elasticsearch.BaseClient) performer {
+		return search.NewSearchFunc(on)().AllowPartialSearchResults(false).FilterPath(needed).Raw(body(query))
+	}}, &answer)
+	if err == nil {
+		err = answer.Shards.check(what)
+	}
+	if answer.ID != "" {
+		v.id = answer.ID
+	}
+	return answer, err
+}
+
+// Span is a range of sequence numbers: from Low on, below High. A High of 0 is no bound.
+type Span struct{ Low, High int64 }
+
+// in matches documents whose last operation is in one of the spans.
+func in(spans []Span) map[string]any {
+	clauses := make([]any, 0, len(spans))
+	for _, s := range spans {
+		bounds := map[string]int64{"gte": s.Low}
+		if s.High > 0 {
+			bounds["lt"] = s.High
+		}
+		clauses = append(clauses, map[string]any{"range": map[string]any{"_seq_no": bounds}})
+	}
+	return map[string]any{"bool": map[string]any{"should": clauses, "minimum_should_match": 1}}
+}
+
+// Count returns how many documents the view has.
+func (v *View) Count(ctx context.Context) (int64, error) {
+	answer, err := v.search(ctx, map[string]any{"size": 0, "track_total_hits": true})
+	return answer.Hits.Total.Value, err
+}
+
+// Counts returns how many documents each span has. Spans are in order and do not overlap.
+func (v *View) Counts(ctx context.Context, spans []Span) ([]int64, error) {
+	// Thousands of spans are written by hand: making a value of each costs more than the search.
+	ranges := []byte{'['}
+	for i, s := range spans {
+		if i > 0 {
+			ranges = append(ranges, ',')
+		}
+		ranges = append(ranges, `{"from":`...)
+		ranges = strconv.AppendInt(ranges, s.Low, 10)
+		ranges = append(ranges, `,"to":`...)
+		ranges = strconv.AppendInt(ranges, s.High, 10)
+		ranges = append(ranges, '}')
+	}
+	ranges = append(ranges, ']')
+	answer, err := v.search(ctx, map[string]any{
+		"size": 0, "track_total_hits": false, "query": in([]Span{{spans[0].Low, spans[len(spans)-1].High}}),
+		"aggs": map[string]any{"ranges": map[string]any{"range": map[string]any{"field": "_seq_no", "ranges": json.RawMessage(ranges)}}},
+	})
+	out := make([]int64, 0, len(spans))
+	for _, b := range answer.Aggregations.Ranges.Buckets {
+		out = append(out, b.Count)
+	}
+	if err == nil && len(out) != len(spans) {
+		err = fmt.Errorf("count the documents of %s: %d ranges asked, %d answered", v.index, len(spans), len(out))
+	}
+	return out, err
+}
+
+// Scan says what to read of a view.
+type Scan struct {
+	// Spans are what to read. At most 1,000, as many as a query may have clauses.
+	Spans []Span
+	// Page is how many documents are read at a time.
+	Page int
+	// Whole reads source and version too, not only the names.
+	Whole bool
+}
+
+// Each calls visit with pages of documents.
+func (v *View) Each(ctx context.Context, scan Scan, visit func([]Document) error) error {
+	var after json.RawMessage
+	for {
+		query := map[string]any{
+			"size": scan.Page, "track_total_hits": false, "query": in(scan.Spans), "sort": []any{"_shard_doc"},
+			"_source": scan.Whole, "version": scan.Whole,
+		}
+		if after != nil {
+			query["search_after"] = after
+		}
+		answer, err := v.search(ctx, query)
+		if err != nil {
+			return err
+		}
+		hits := answer.Hits.Hits
+		if len(hits) == 0 {
+			return nil
+		}
+		if err := visit(hits); err != nil {
+			return err
+		}
+		if len(hits) < scan.Page {
+			return nil
+		}
+		after = hits[len(hits)-1].Sort
+	}
+}
+
+// Has returns which of the documents the view has with a sequence number below high, by Key. A high of 0 is no bound.
+func (v *View) Has(ctx context.Context, documents []Document, high int64) (map[string]bool, error) {
+	ids := make([]string, len(documents))
+	for i, d := range documents {
+		ids[i] = d.ID
+	}
+	// The same name may occur once a shard where the routing is the user's own.
+	const copies = 2
+	answer, err := v.search(ctx, map[string]any{
+		"size": min(copies*len(ids), maxPage), "track_total_hits": false, "_source": false, "query": map[string]any{"bool": map[string]any{
+			"filter": []any{map[string]any{"ids": map[string]any{"values": ids}}, in([]Span{{0, high}})},
+		}},
+	})
+	out := make(map[string]bool, len(ids))
+	for _, d := range answer.Hits.Hits {
+		out[d.Key()] = true
+	}
+	return out, err
+}
+
+// maxPage is the largest page that Elasticsearch returns by default.
+const maxPage = 10_000
+
+// Key names a document within an index: with routing of the user's own, its name alone does not.
+func (d Document) Key() string { return d.Routing + "\x00" + d.ID }
