@@ -43,6 +43,9 @@ type Policy struct {
 	Signers            []Signer
 	Rules              []Rule
 	Freeze             []Freeze
+	// Forge names where approvals must have been given as well, or is empty. An approval then counts only where Case.Confirmed has
+	// its approver.
+	Forge string
 }
 
 // Approval is one approval as the configuration offers it.
@@ -99,6 +102,8 @@ type Case struct {
 	FirstSeen time.Time
 	// Spent tells which executions have used signatures, by the hash that Used.Signature has.
 	Spent map[string]int64
+	// Confirmed is what the forge says. Nil where it was not asked: that confirms nobody.
+	Confirmed *Confirmed
 }
 
 // Used is an approval that counted, as the journal keeps it.
@@ -108,6 +113,8 @@ type Used struct {
 	Key string `json:"key,omitempty"`
 	// Signed is the text that the signature covers.
 	Signed string `json:"signed,omitempty"`
+	// Confirmed is the change that the approver approved at the forge, or empty.
+	Confirmed string `json:"confirmed,omitempty"`
 }
 
 // Decision is what came of it.
@@ -115,8 +122,8 @@ type Decision struct {
 	// Needed tells whether the change asked for an approval at all, and Reasons why.
 	Needed  bool
 	Reasons []string
-	// Granted tells whether the change may run. Shown tells the same apart from the clock: a plan shows it, and what a plan shows
-	// must not move by time passing.
+	// Granted tells whether the change may run. Shown tells the same apart from the clock and the forge: a plan shows it, and what a
+	// plan shows must not move by time passing or by somebody's review.
 	Granted, Shown bool
 	// RefusedAtPlan tells that plan must fail already: the policy says so, or the approver given is a wrong one.
 	RefusedAtPlan bool
@@ -134,6 +141,17 @@ type Decision struct {
 	Used []Used
 	// Remarks are for the history: what was out of the ordinary about it.
 	Remarks []string
+}
+
+// Counted returns who gave the approvals that counted, those that break a freeze aside.
+func (d Decision) Counted() string {
+	var names []string
+	for _, u := range d.Used {
+		if !u.BreakGlass {
+			names = append(names, u.By)
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 // accepts tells whether by is among the approvers.

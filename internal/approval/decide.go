@@ -18,7 +18,8 @@ const maxApprovals = 100
 // vote is an approval that has been looked at.
 type vote struct {
 	Used
-	// refused is why it doesn't count, or "". Timed is why it would but for the time.
+	// refused is why it doesn't count, or "". Timed is why it would but for what may change between a plan and its apply: the time,
+	// and what the forge says.
 	refused, timed string
 	// person is the canonical name; equal to By where the policy needn't tell people apart.
 	person string
@@ -116,6 +117,9 @@ func (p Policy) look(c Case, v *vote) {
 	if v.refused == "" {
 		p.checkAge(c, v, covered)
 	}
+	if v.refused == "" {
+		p.confirm(c.Confirmed, v)
+	}
 }
 
 // checkSignature fills in whose key signed what, or why the signature doesn't count. It returns the time that it covers, or "".
@@ -188,7 +192,7 @@ func (p Policy) checkAge(c Case, v *vote, covered string) {
 	}
 }
 
-// lacking says which demands the votes don't meet. Timeless passes over the clock.
+// lacking says which demands the votes don't meet. Timeless passes over the clock and the forge.
 func (p Policy) lacking(demands []demand, votes []vote, timeless bool) (missing []string) {
 	for _, d := range demands {
 		var counting []vote

@@ -40,6 +40,7 @@ func (p Policy) advice(c Case, demands []demand, votes []vote) string {
 			text += fmt.Sprintf(" It takes %d different people: list each in approvals.", d.minimum)
 		}
 	}
+	text += p.forgeAdvice(c.Confirmed)
 	for _, f := range p.Freeze {
 		if end, closed := f.until(c.Now); closed {
 			text += fmt.Sprintf(" Wait until %s, or add an approval with break_glass = true", stamp(end))

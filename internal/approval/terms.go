@@ -24,6 +24,7 @@ type Terms struct {
 	Aliases            []string      `json:"aliases,omitempty"`
 	Rules              []Rule        `json:"rules,omitempty"`
 	Freeze             []Freeze      `json:"freeze,omitempty"`
+	Forge              string        `json:"forge,omitempty"`
 }
 
 // Terms returns what p demands. Lists are sorted.
@@ -31,6 +32,7 @@ func (p Policy) Terms() Terms {
 	t := Terms{
 		Approvers: p.resolved(p.Approvers), Minimum: p.Minimum, SeparationOfDuties: p.SeparationOfDuties, MaxAge: p.MaxAge,
 		SignaturesRequired: p.SignaturesRequired, Rules: slices.Clone(p.Rules), Freeze: slices.Clone(p.Freeze),
+		Forge: p.Forge,
 	}
 	for _, s := range p.Signers {
 		t.Signers = append(t.Signers, s.String())
@@ -106,6 +108,7 @@ func (t Terms) Loosened(was Terms) (out []string) {
 	note(max(t.Minimum, 1) < max(was.Minimum, 1), "minimum was %d and is %d", max(was.Minimum, 1), max(t.Minimum, 1))
 	note(was.SeparationOfDuties && !t.SeparationOfDuties, "separation_of_duties is gone")
 	note(was.SignaturesRequired && !t.SignaturesRequired, "signatures are no longer required")
+	note(was.Forge != "" && t.Forge != was.Forge, "approvals were confirmed at the forge %s, and are at %s", was.Forge, orNone(t.Forge))
 	note(was.MaxAge > 0 && (t.MaxAge == 0 || t.MaxAge > was.MaxAge), "max_age was %s and is %s", was.MaxAge, orUnlimited(t.MaxAge))
 	if len(was.Approvers) > 0 && len(t.Approvers) == 0 {
 		note(true, "approvers are no longer restricted")
@@ -139,6 +142,13 @@ func added(was, now []string) (out []string) {
 		}
 	}
 	return out
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
 }
 
 func orUnlimited(d time.Duration) string {

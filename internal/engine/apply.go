@@ -96,6 +96,9 @@ func (r *run) apply(ctx context.Context, target string) (Execution, error) {
 		if err != nil {
 			return Execution{}, err
 		}
+		if names := review.Decision.Counted(); names != "" {
+			intent.ApprovedBy = names // a name that was offered and didn't count is nobody's approval
+		}
 		intent.Guardrails = encodeWatch(watch)
 		intent.Deadline = r.engine.cfg.Clock.Now().Add(review.Deadline)
 		rec, err := r.store.Begin(ctx, about, journal.KindIntent, intent)

@@ -22,6 +22,10 @@ func (e *Engine) decide(ctx context.Context, req Request, review *Review) error 
 		Risk: string(review.Risk), CostUSD: review.CostUSD, Count: review.Size(), Now: e.cfg.Clock.Now(),
 		Payload: approval.Payload(review.ActionType, review.Target, review.Digest, 0),
 	}
+	if e.cfg.Forge != nil && e.cfg.Policy.NeedsForge(c, req.Given) {
+		confirmed := e.cfg.Forge.Confirmed(ctx)
+		c.Confirmed = &confirmed
+	}
 	err := e.evidence(ctx, req, &c)
 	review.Decision = e.cfg.Policy.Decide(c, req.Given)
 	review.ApprovalReasons = review.Decision.Reasons

@@ -22,7 +22,12 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
 )
 
-// Config is what an Engine works with. All fields are required but Terraform and Metrics.
+// Forge tells who approved the change at the forge where it was reviewed. What it can't read is part of the answer: it confirms nobody.
+type Forge interface {
+	Confirmed(ctx context.Context) approval.Confirmed
+}
+
+// Config is what an Engine works with. All fields are required but Terraform, Metrics and Forge.
 type Config struct {
 	Catalogue playbook.Catalogue
 	// Journal opens the store. It is called when the journal is first needed, and again after it failed.
@@ -31,6 +36,8 @@ type Config struct {
 	Clock   clock.Clock
 	// Metrics reads what guardrails watch. Nil: every guardrail is inconclusive.
 	Metrics guard.Reader
+	// Forge is asked where an approval is needed. Nil: the policy names none.
+	Forge Forge
 	// HistoryLimit is how many executions of a request are read back from the journal.
 	HistoryLimit int
 	// Dir is where executions keep their folders.

@@ -40,6 +40,7 @@ type approvalBlock struct {
 	AllowedSigners     types.String        `tfsdk:"allowed_signers"`
 	Rules              []ruleBlock         `tfsdk:"rules"`
 	Freeze             []freezeBlock       `tfsdk:"freeze"`
+	Forge              *forgeBlock         `tfsdk:"forge"`
 }
 
 type ruleBlock struct {
@@ -107,6 +108,7 @@ func approvalSchema() schema.Attribute {
 				"Known options: `cert-authority`, `namespaces`, `valid-after`, `valid-before`, with times in UTC."),
 			"rules":  rulesSchema(),
 			"freeze": freezeSchema(),
+			"forge":  forgeSchema(),
 		},
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
+	"github.com/applylens/terraform-provider-remediation/internal/target/forge"
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
 )
 
@@ -31,6 +32,7 @@ type settings struct {
 	elastic      elastic.Config
 	prometheus   prometheusSettings
 	policy       approval.Policy
+	forge        *forge.Config
 	estimates    playbook.Estimates
 	historyLimit int
 }
@@ -49,6 +51,12 @@ func (b block) settings(ctx context.Context) (settings, error) {
 	}
 	if s.policy, err = b.policy(); err != nil {
 		return settings{}, err
+	}
+	if s.forge, err = b.forge(system()); err != nil {
+		return settings{}, err
+	}
+	if s.forge != nil {
+		s.policy.Forge = s.forge.Place()
 	}
 	if s.planner, err = b.planner(); err != nil {
 		return settings{}, err

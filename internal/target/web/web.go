@@ -37,15 +37,19 @@ var (
 	ErrLost = errors.New("the answer was lost")
 )
 
-// Client sends requests with a bearer token. It is safe for use by several goroutines.
+// Client sends requests with a token. It is safe for use by several goroutines.
 type Client struct {
-	token  string
+	header, value string // of the token
+
 	http   *retryablehttp.Client
 	redact *redact.Redactor
 }
 
-// New returns a client. An empty token sends none.
-func New(token string) *Client {
+// New returns a client that sends a bearer token. An empty token sends none.
+func New(token string) *Client { return NewWith("Authorization", "Bearer ", token) }
+
+// NewWith returns a client that sends the token in the header, after the prefix. An empty token sends none.
+func NewWith(header, prefix, token string) *Client {
 	c := retryablehttp.NewClient()
 	c.Logger, c.RetryMax, c.RetryWaitMin, c.RetryWaitMax = nil, retries, firstWait, longestWait
 	c.HTTPClient.Timeout = timeout
@@ -54,7 +58,11 @@ func New(token string) *Client {
 	c.CheckRetry = retry
 	// What the last try brought is the answer, also when it is a refusal.
 	c.ErrorHandler = retryablehttp.PassthroughErrorHandler
-	return &Client{token: token, http: c, redact: redact.New(token)}
+	client := &Client{header: header, http: c, redact: redact.New(token)}
+	if token != "" {
+		client.value = prefix + token
+	}
+	return client
 }
 
 type methodKey struct{}
@@ -108,8 +116,8 @@ func (c *Client) Do(ctx context.Context, r Request) (Answer, error) {
 	if r.Body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	if c.token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.token)
+	if c.value != "" {
+		req.Header.Set(c.header, c.value)
 	}
 	for name, v := range r.Header {
 		req.Header.Set(name, v)

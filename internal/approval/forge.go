@@ -1,0 +1,75 @@
+package approval
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Confirmed is what the forge says of the change whose review counts.
+type Confirmed struct {
+	// By are the logins of those who approved it as it is now, the author excluded.
+	By []string
+	// Change names it: the repository, the pull request and the commit.
+	Change string
+	// Problem is why the forge can't be read, or is empty. It confirms nobody then.
+	Problem string
+}
+
+// NeedsForge tells whether the decision depends on what the forge says: some approval must count, or is to break a freeze.
+func (p Policy) NeedsForge(c Case, given Given) bool {
+	if p.Forge == "" {
+		return false
+	}
+	demands, _ := p.demands(c)
+	return len(demands) > 0 ||
+		(len(p.Freeze) > 0 && slices.ContainsFunc(given.Approvals, func(a Approval) bool { return a.BreakGlass }))
+}
+
+// confirm notes why the forge doesn't bear the approval out. That is never a reason of its own to refuse for good: a plan is made
+// before the review, and applied after it.
+func (p Policy) confirm(forge *Confirmed, v *vote) {
+	if p.Forge == "" || v.timed != "" {
+		return
+	}
+	switch {
+	case forge == nil:
+		v.timed = "the forge was not asked whether they approved the change there"
+		return
+	case forge.Problem != "":
+		v.timed = "it can't be told whether they approved the change at the forge: " + forge.Problem
+		return
+	}
+	who, err := p.person(v.By)
+	if err != nil {
+		v.timed = err.Error()
+		return
+	}
+	for _, login := range forge.By {
+		if person, err := p.person(login); err == nil && person == who {
+			v.Confirmed = forge.Change
+			return
+		}
+	}
+	v.timed = fmt.Sprintf("they have not approved %s (those who have: %s)", forge.Change, orNobody(forge.By))
+}
+
+func orNobody(who []string) string {
+	if len(who) == 0 {
+		return "nobody"
+	}
+	return strings.Join(who, ", ")
+}
+
+// forgeAdvice says what the forge has to do with it.
+func (p Policy) forgeAdvice(forge *Confirmed) string {
+	if p.Forge == "" {
+		return ""
+	}
+	change := "the pull request"
+	if forge != nil && forge.Change != "" {
+		change = forge.Change
+	}
+	return fmt.Sprintf(" Each of them must also approve %s at the forge, and must not be its author; a login that is not the name in approved_by belongs "+
+		"into aliases.", change)
+}

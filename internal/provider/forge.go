@@ -1,0 +1,189 @@
+package provider
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"strconv"
+
+	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
+	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/applylens/terraform-provider-remediation/internal/approval"
+	"github.com/applylens/terraform-provider-remediation/internal/clock"
+	"github.com/applylens/terraform-provider-remediation/internal/engine"
+	"github.com/applylens/terraform-provider-remediation/internal/target/forge"
+)
+
+// maxEvent is the most of GitHub Actions' event file that is read, in bytes: GitHub's own bound of a webhook's payload.
+const maxEvent = 25 << 20
+
+// A commit is named in full: an abbreviation can come to name another one.
+var (
+	commitPattern     = regexp.MustCompile(`^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$`)
+	repositoryPattern = regexp.MustCompile(`^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)+$`)
+)
+
+type forgeBlock struct {
+	Kind        types.String `tfsdk:"kind"`
+	URL         types.String `tfsdk:"url"`
+	Repository  types.String `tfsdk:"repository"`
+	PullRequest types.Int64  `tfsdk:"pull_request"`
+	Commit      types.String `tfsdk:"commit"`
+	Token       types.String `tfsdk:"token"`
+}
+
+func forgeSchema() schema.Attribute {
+	return schema.SingleNestedAttribute{
+		Optional: true, MarkdownDescription: "The forge where the change is reviewed. An approval then counts only where its approver also approved the pull request " +
+			"there, at its newest commit, and is not its author. Logins that are no names in `approved_by` belong into `aliases`. Where the forge can't be " +
+			"read, nothing that needs an approval runs.",
+		Attributes: map[string]schema.Attribute{
+			"kind": schema.StringAttribute{Required: true, MarkdownDescription: "`github`, `gitlab` or `gitea` (Forgejo too).",
+				Validators: []validator.String{stringvalidator.OneOf(string(forge.GitHub), string(forge.GitLab), string(forge.Gitea))}},
+			"url": optionalString("Base of the API. Default: `GITHUB_API_URL` in GitHub Actions, `CI_API_V4_URL` in GitLab CI, else `https://api.github.com` or " +
+				"`https://gitlab.com/api/v4`. A Gitea's is like `https://gitea.example.com/api/v1`."),
+			"repository": optionalString("`owner/name`. Default: what the environment says, `BASE_REPO_OWNER` and `BASE_REPO_NAME` (Atlantis), " +
+				"`GITHUB_REPOSITORY` (GitHub Actions), `CI_MERGE_REQUEST_PROJECT_PATH` (GitLab CI)."),
+			"pull_request": schema.Int64Attribute{Optional: true, Validators: []validator.Int64{int64validator.AtLeast(1)},
+				MarkdownDescription: "Number of the pull request. Default: `PULL_NUM` (Atlantis), that of the event (GitHub Actions), `CI_MERGE_REQUEST_IID` (GitLab CI)."},
+			"commit": optionalString("Full identifier of the commit that runs, which must be the pull request's head. Default: `HEAD_COMMIT` (Atlantis), the head of the " +
+				"event's pull request (GitHub Actions), `CI_MERGE_REQUEST_SOURCE_BRANCH_SHA` or `CI_COMMIT_SHA` (GitLab CI)."),
+			"token": secret("Token that may read pull requests. Environment: `REMEDIATION_FORGE_TOKEN`."),
+		},
+	}
+}
+
+// surroundings are what defaults come from.
+type surroundings struct {
+	getenv func(string) string
+	open   func(string) (io.ReadCloser, error)
+}
+
+func system() surroundings {
+	return surroundings{getenv: os.Getenv, open: func(path string) (io.ReadCloser, error) { return os.Open(path) }} //nolint:gosec // the path is the CI system's
+}
+
+// reviewed is the pull request that the first CI system in sight names; what it doesn't name is empty.
+type reviewed struct{ url, repository, number, commit string }
+
+func (s surroundings) reviewed() reviewed {
+	switch {
+	case s.getenv("PULL_NUM") != "":
+		r := reviewed{number: s.getenv("PULL_NUM"), commit: s.getenv("HEAD_COMMIT")}
+		if owner, name := s.getenv("BASE_REPO_OWNER"), s.getenv("BASE_REPO_NAME"); owner != "" && name != "" {
+			r.repository = owner + "/" + name
+		}
+		return r
+	case s.getenv("GITHUB_ACTIONS") != "":
+		r := reviewed{url: s.getenv("GITHUB_API_URL"), repository: s.getenv("GITHUB_REPOSITORY")}
+		r.number, r.commit = s.event(s.getenv("GITHUB_EVENT_PATH"))
+		return r
+	case s.getenv("GITLAB_CI") != "":
+		r := reviewed{url: s.getenv("CI_API_V4_URL"), repository: s.getenv("CI_MERGE_REQUEST_PROJECT_PATH"), number: s.getenv("CI_MERGE_REQUEST_IID")}
+		// In a pipeline of the merged result CI_COMMIT_SHA is a commit that nobody reviewed; the first variable is set there only.
+		if r.commit = s.getenv("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA"); r.commit == "" {
+			r.commit = s.getenv("CI_COMMIT_SHA")
+		}
+		return r
+	}
+	return reviewed{}
+}
+
+// event reads the pull request from GitHub Actions' event: GITHUB_SHA is a merge commit there, which nobody reviewed. Where it can't be
+// read the values are missing, and that is said.
+func (s surroundings) event(path string) (number, commit string) {
+	if path == "" {
+		return "", ""
+	}
+	file, err := s.open(path)
+	if err != nil {
+		return "", ""
+	}
+	defer file.Close()
+	var event struct {
+		PullRequest struct {
+			Number int64 `json:"number"`
+			Head   struct {
+				SHA string `json:"sha"`
+			} `json:"head"`
+		} `json:"pull_request"`
+	}
+	if err := json.NewDecoder(io.LimitReader(file, maxEvent)).Decode(&event); err != nil || event.PullRequest.Number == 0 {
+		return "", ""
+	}
+	return strconv.FormatInt(event.PullRequest.Number, 10), event.PullRequest.Head.SHA
+}
+
+// forge returns which pull request is looked at, or nil where no forge is configured. What is missing is an error: without it nobody
+// could approve anything.
+func (b block) forge(s surroundings) (*forge.Config, error) {
+	if b.Approval == nil || b.Approval.Forge == nil {
+		return nil, nil
+	}
+	f, found := b.Approval.Forge, s.reviewed()
+	cfg := forge.Config{
+		Kind: forge.Kind(f.Kind.ValueString()), URL: f.URL.ValueString(), Repository: f.Repository.ValueString(), PullRequest: f.PullRequest.ValueInt64(),
+		Commit: f.Commit.ValueString(), Token: f.Token.ValueString(),
+	}
+	public := map[forge.Kind]string{forge.GitHub: "https://api.github.com", forge.GitLab: "https://gitlab.com/api/v4"}[cfg.Kind]
+	orElse(&cfg.URL, found.url, public)
+	orElse(&cfg.Repository, found.repository)
+	orElse(&cfg.Commit, found.commit)
+	orElse(&cfg.Token, s.getenv("REMEDIATION_FORGE_TOKEN"))
+	if number, err := strconv.ParseInt(found.number, 10, 64); cfg.PullRequest == 0 && err == nil {
+		cfg.PullRequest = number
+	}
+	const next = "Set it, or run where Atlantis, GitHub Actions or GitLab CI handle a pull request."
+	if err := checkURL("approval.forge.url", cfg.URL); err != nil {
+		return nil, err
+	}
+	switch {
+	case !repositoryPattern.MatchString(cfg.Repository):
+		return nil, problemAt("approval.forge.repository", "The forge's repository is missing or invalid", fmt.Sprintf("%q is not like owner/name.", cfg.Repository), next)
+	case cfg.PullRequest < 1:
+		return nil, problemAt("approval.forge.pull_request", "The number of the pull request is missing", "Neither the configuration nor the environment names it.", next)
+	case !commitPattern.MatchString(cfg.Commit):
+		return nil, problemAt("approval.forge.commit", "The commit is missing or invalid", fmt.Sprintf("%q is not the full identifier of a commit.", cfg.Commit), next)
+	}
+	return &cfg, nil
+}
+
+// orElse sets an empty string to the first of the others that isn't empty.
+func orElse(into *string, others ...string) {
+	for _, other := range others {
+		if *into == "" {
+			*into = other
+		}
+	}
+}
+
+// forgeReader is the forge as the engine asks it.
+type forgeReader struct {
+	reader forge.Reader
+	change string
+}
+
+// newForge returns nil where no forge is configured.
+func newForge(cfg *forge.Config, clk clock.Clock) engine.Forge {
+	if cfg == nil {
+		return nil
+	}
+	return forgeReader{reader: forge.New(*cfg, clk), change: cfg.Change()}
+}
+
+// Confirmed implements engine.Forge.
+func (f forgeReader) Confirmed(ctx context.Context) approval.Confirmed {
+	said := approval.Confirmed{Change: f.change}
+	var err error
+	if said.By, err = f.reader.Approvers(ctx); err != nil {
+		said.By, said.Problem = nil, err.Error()
+	}
+	return said
+}

@@ -1,0 +1,191 @@
+// Package forge asks GitHub, GitLab or Gitea who approved a pull request at a commit. It only reads.
+package forge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/clock"
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/target/web"
+)
+
+const (
+	// pageSize is how many entries a list is asked for at a time: Gitea gives no more, and fifty of the longest reviews fit an answer.
+	pageSize = 50
+	// maxPages bounds a list; one that is longer can't be judged.
+	maxPages = 40
+	// longest bounds one look at the forge, waits that the server asks for included.
+	longest = time.Minute
+	// freshFor is how long an answer serves other resources of the same run, so that a large plan doesn't spend the rate limit.
+	freshFor = 5 * time.Second
+)
+
+// Errors of Approvers, for errors.Is.
+var (
+	// ErrUnreadable: the forge didn't say who approved.
+	ErrUnreadable = errors.New("the forge can't be read")
+	// ErrOtherHead: the pull request's head is another commit than the configured one.
+	ErrOtherHead = errors.New("the head is another commit")
+)
+
+// Kind is a kind of forge.
+type Kind string
+
+// Kinds of forges. Forgejo speaks Gitea's API.
+const (
+	GitHub Kind = "github"
+	GitLab Kind = "gitlab"
+	Gitea  Kind = "gitea"
+)
+
+// Config says which pull request is looked at.
+type Config struct {
+	Kind Kind
+	// URL is the base of the API, such as https://api.github.com.
+	URL string
+	// Repository is owner/name; at GitLab groups may be nested.
+	Repository  string
+	PullRequest int64
+	// Commit is the full identifier of the commit that runs.
+	Commit string
+	Token  string
+}
+
+// Place names the repository, whatever the pull request.
+func (c Config) Place() string { return fmt.Sprintf("%s %s %s", c.Kind, c.URL, c.Repository) }
+
+// Change names the pull request and the commit.
+func (c Config) Change() string {
+	return fmt.Sprintf("%s pull request %d at commit %s", c.Repository, c.PullRequest, c.Commit)
+}
+
+// Reader tells who approved a pull request.
+type Reader interface {
+	// Approvers returns the logins of those whose approval of the configured commit stands: it is the head, they have not taken the
+	// approval back, nobody dismissed it, and they are not the author. Errors are *problem.Problem and wrap ErrUnreadable or ErrOtherHead.
+	Approvers(ctx context.Context) ([]string, error)
+}
+
+// New returns the reader for the kind of forge, or nil where the kind is unknown. It does no I/O.
+func New(cfg Config, clk clock.Clock) Reader {
+	cfg.URL = strings.TrimRight(cfg.URL, "/")
+	c := &client{cfg: cfg}
+	switch cfg.Kind {
+	case GitHub:
+		c.web = web.New(cfg.Token)
+		return &memory{read: github{c}.approvers, clock: clk}
+	case GitLab:
+		c.web = web.NewWith("PRIVATE-TOKEN", "", cfg.Token)
+		return &memory{read: gitlab{c}.approvers, clock: clk}
+	case Gitea:
+		c.web = web.NewWith("Authorization", "token ", cfg.Token)
+		return &memory{read: gitea{c}.approvers, clock: clk}
+	}
+	return nil
+}
+
+// memory keeps an answer for freshFor. Looks at the forge wait for one another.
+type memory struct {
+	read  func(context.Context) ([]string, error)
+	clock clock.Clock
+
+	mu    sync.Mutex
+	at    time.Time
+	names []string
+	err   error
+}
+
+// Approvers implements Reader.
+func (m *memory) Approvers(ctx context.Context) ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if age := m.clock.Now().Sub(m.at); !m.at.IsZero() && age >= 0 && age < freshFor {
+		return slices.Clone(m.names), m.err
+	}
+	bounded, cancel := context.WithTimeout(ctx, longest)
+	defer cancel()
+	names, err := m.read(bounded)
+	if ctx.Err() != nil {
+		return nil, err // the end of this caller is no answer for others
+	}
+	m.at, m.names, m.err = m.clock.Now(), names, err
+	return slices.Clone(names), err
+}
+
+// client reads one pull request.
+type client struct {
+	cfg Config
+	web *web.Client
+}
+
+// get decodes the JSON document at the path under the API's base.
+func (c *client) get(ctx context.Context, path string, into any) error {
+	answer, err := c.web.Do(ctx, web.Request{Method: http.MethodGet, URL: c.cfg.URL + path})
+	switch {
+	case err != nil:
+		return c.unreadable(err.Error())
+	case answer.Status != http.StatusOK:
+		return c.unreadable(fmt.Sprintf("GET %s: %s", path, c.web.Text(answer)))
+	}
+	if err := json.Unmarshal(answer.Body, into); err != nil {
+		return c.unreadable(fmt.Sprintf("GET %s: the answer is not what the API documents, or longer than is read", path))
+	}
+	return nil
+}
+
+// list reads all pages of a list. It asks until a page is empty: servers may give fewer entries a page than they are asked for.
+func list[T any](ctx context.Context, c *client, path, sizeParameter string) ([]T, error) {
+	var all []T
+	for page := 1; page <= maxPages; page++ {
+		var entries []T
+		query := url.Values{sizeParameter: {strconv.Itoa(pageSize)}, "page": {strconv.Itoa(page)}}
+		if err := c.get(ctx, path+"?"+query.Encode(), &entries); err != nil {
+			return nil, err
+		}
+		if len(entries) == 0 {
+			return all, nil
+		}
+		all = append(all, entries...)
+	}
+	return nil, c.unreadable(fmt.Sprintf("GET %s: the list has more than %d pages", path, maxPages))
+}
+
+func (c *client) unreadable(why string) error {
+	return &problem.Problem{
+		What: "The forge can't be read", Why: why,
+		Next: "See that approval.forge names the pull request and that its token may read it.",
+		Path: []string{"approval", "forge"}, Err: ErrUnreadable,
+	}
+}
+
+// checkHead refuses a pull request whose head is not the configured commit.
+func (c *client) checkHead(head string) error {
+	if head != "" && strings.EqualFold(head, c.cfg.Commit) {
+		return nil
+	}
+	return &problem.Problem{
+		What: "The pull request's head is another commit",
+		Why:  fmt.Sprintf("The head of %s pull request %d is %q, and what runs is %s.", c.cfg.Repository, c.cfg.PullRequest, head, c.cfg.Commit),
+		Next: "Run the newest commit, and have it approved.",
+		Path: []string{"approval", "forge", "commit"}, Err: ErrOtherHead,
+	}
+}
+
+// repository is the configured one, with its parts escaped for a path.
+func (c *client) repository() string {
+	parts := strings.Split(c.cfg.Repository, "/")
+	for i, part := range parts {
+		parts[i] = url.PathEscape(part)
+	}
+	return strings.Join(parts, "/")
+}
