@@ -8,6 +8,7 @@ import (
 	"os"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
@@ -145,7 +146,7 @@ func (b block) forge(s surroundings) (*forge.Config, error) {
 		return nil, err
 	}
 	switch {
-	case !repositoryPattern.MatchString(cfg.Repository):
+	case !repositoryPattern.MatchString(cfg.Repository) || strings.Contains(cfg.Repository+"/", "../"):
 		return nil, problemAt("approval.forge.repository", "The forge's repository is missing or invalid", fmt.Sprintf("%q is not like owner/name.", cfg.Repository), next)
 	case cfg.PullRequest < 1:
 		return nil, problemAt("approval.forge.pull_request", "The number of the pull request is missing", "Neither the configuration nor the environment names it.", next)
