@@ -186,12 +186,12 @@ func TestInterruptBySomebodyElse(t *testing.T) {
 	t.Parallel()
 	cfg, dir := standIn(t, `echo '{"info": {"name": "EndOfRunSummary"}, "data": {"keyboard_interrupt": true}}'`+"\nexit 2\n")
 	_, err := start(t, New(cfg, clock.System{}), dir, "run").Wait(t.Context())
-	wantProblem(t, err, ErrInterrupted, dir)
+	wantProblem(t, err, ErrInterrupted)
 }
 
 func TestSilentFailureShowsStderr(t *testing.T) {
 	t.Parallel()
 	cfg, dir := standIn(t, "echo 'No such option --bogus' >&2\nexit 2\n")
 	_, err := start(t, New(cfg, clock.System{}), dir, "run").Wait(t.Context())
-	wantProblem(t, err, ErrUnhandled, "No such option --bogus", dir)
+	wantProblem(t, err, ErrUnhandled, "No such option --bogus")
 }

@@ -111,7 +111,7 @@ func TestFailedModelsAreNamedAndSecretsMasked(t *testing.T) {
 		t.Fatal(err)
 	}
 	result, err := run.Wait(t.Context())
-	p := wantProblem(t, err, ErrModelsFailed, "1 of 3 dbt models failed", "broken (error): ", "Could not convert string", result.LogPath)
+	p := wantProblem(t, err, ErrModelsFailed, "1 of 3 dbt models failed", "broken (error): ", "Could not convert string")
 	status := map[string]string{}
 	for _, n := range result.Nodes {
 		status[n.Name] = n.Status
