@@ -166,3 +166,37 @@ func TestAccThousandResourcesCostAHandfulOfRequests(t *testing.T) {
 		t.Errorf("a plan with nothing to do sent %v", seen)
 	}
 }
+
+// TestAccSearchesAreGuardrails watches an execution by what a search finds, and by a search that can't be made.
+func TestAccSearchesAreGuardrails(t *testing.T) {
+	t.Parallel()
+	s := elastictest.Shared(t)
+	index := s.Name(t, "guarded")
+	fill(t, s, index)
+	rail := func(searched, measure, bound string) string {
+		return fmt.Sprintf("triggers = { run = %q }\n  guardrails = [{\n    name = \"documents\"\n    elasticsearch = { index = %q, measure = %q }\n    %s\n  }]",
+			searched+measure+bound, searched, measure, bound)
+	}
+	tests := map[string]struct{ rail, status, says string }{
+		"enough documents":  {rail(index, "hits", "min = 1"), "success", "passed, value 1"},
+		"fast enough":       {rail(index, "took_ms", "max = 60000"), "success", "passed, value"},
+		"too few documents": {rail(index, "hits", "min = 2"), "failed", "1 is below the minimum of 2"},
+		"no such index":     {rail(index+"-gone", "hits", "min = 1"), "cancelled", "inconclusive"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := acctest.NewWorkspace(t, "ELASTICSEARCH_ENDPOINTS="+s.URL())
+			w.Write("main.tf", config(index, tt.rail))
+			if out, code := w.Run("apply", "-auto-approve", "-no-color"); (code == 0) != (tt.status == "success") {
+				t.Fatalf("exit code %d:\n%s", code, out)
+			}
+			got := w.Attributes(address)
+			result, _ := got["result"].(map[string]any)
+			details, _ := result["details"].(map[string]any)
+			if reading := fmt.Sprint(details["guardrail.documents"]); got["status"] != tt.status || !strings.Contains(reading, tt.says) {
+				t.Errorf("status %v, want %s; reading %s, want %q", got["status"], tt.status, reading, tt.says)
+			}
+		})
+	}
+}
