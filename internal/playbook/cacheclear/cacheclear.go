@@ -157,7 +157,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, error) {
 	if len(a.params.Fields) > 0 {
 		what += " (field data of " + strings.Join(a.params.Fields, ", ") + " only)"
 	}
-	summary := fmt.Sprintf("Will clear the %s of %s", what, indexList(found.Indices))
+	summary := fmt.Sprintf("Will clear the %s of %s", what, elastic.Names(found.Indices))
 	if found.Kind != elastic.KindIndex {
 		summary += fmt.Sprintf(", which %s %q stands for", found.Kind, a.params.IndexName)
 	}
@@ -188,7 +188,7 @@ func (a action) notes(ctx context.Context, found elastic.Resolution) []string {
 		sum = sum.Add(sizes[i])
 	}
 	return append(notes, fmt.Sprintf("Cached now in %s: query %s, request %s, field data %s",
-		indexList(found.Indices), bytes(sum.Query), bytes(sum.Request), bytes(sum.Fielddata)))
+		elastic.Names(found.Indices), elastic.Bytes(sum.Query), elastic.Bytes(sum.Request), elastic.Bytes(sum.Fielddata)))
 }
 
 // list names types of caches for people.
@@ -202,30 +202,4 @@ func list(types []string) string {
 		noun = " cache"
 	}
 	return strings.Join(names, ", ") + noun
-}
-
-// indexList names one thing, or counts several and names the first few.
-func indexList(names []string) string {
-	const shown = 5
-	switch {
-	case len(names) == 1:
-		return names[0]
-	case len(names) <= shown:
-		return fmt.Sprintf("%d indices (%s)", len(names), strings.Join(names, ", "))
-	default:
-		return fmt.Sprintf("%d indices (%s, ...)", len(names), strings.Join(names[:shown], ", "))
-	}
-}
-
-// bytes writes a size for people.
-func bytes(n int64) string {
-	const unit = 1024
-	if n < unit {
-		return fmt.Sprintf("%d B", n)
-	}
-	size, names := float64(n)/unit, []string{"KiB", "MiB", "GiB"}
-	for ; size >= unit && len(names) > 1; names = names[1:] {
-		size /= unit
-	}
-	return fmt.Sprintf("%.1f %s", size, names[0])
 }

@@ -91,9 +91,9 @@ func (c *Cluster) ReloadAnalyzers(ctx context.Context, indices []string, set str
 func (c *Cluster) reload(ctx context.Context, indices []string, set string, preview bool) (Reloaded, error) {
 	out := Reloaded{}
 	for _, some := range chunks(indices) {
-		what, query := "Reload the search analyzers of "+brief(some), url.Values{}
+		what, query := "Reload the search analyzers of "+Names(some), url.Values{}
 		if preview {
-			what = "Preview the reload of the search analyzers of " + brief(some)
+			what = "Preview the reload of the search analyzers of " + Names(some)
 			query.Set("preview", "true")
 		}
 		if set != "" {

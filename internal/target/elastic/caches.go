@@ -79,7 +79,7 @@ func (t Caches) Command(indices []string) string {
 func (c *Cluster) ClearCaches(ctx context.Context, indices []string, which Caches) error {
 	query, request, fielddata, fields := which.flags()
 	for _, some := range chunks(indices) {
-		what := "Clear the caches of " + brief(some)
+		what := "Clear the caches of " + Names(some)
 		var answer struct {
 			Shards shards `json:"_shards"`
 		}
@@ -144,7 +144,7 @@ func (c *Cluster) CacheSizes(ctx context.Context, indices []string) (CacheSizes,
 
 func (c *Cluster) readSizes(ctx context.Context, indices []string) (map[string]CacheSizes, error) {
 	var answer sizesAnswer
-	err := c.do(ctx, call{what: "Read the sizes of the caches of " + brief(indices), request: func(on *elasticsearch.BaseClient) performer {
+	err := c.do(ctx, call{what: "Read the sizes of the caches of " + Names(indices), request: func(on *elasticsearch.BaseClient) performer {
 		return stats.NewStatsFunc(on)().Index(strings.Join(indices, ",")).Metric(sizeMetrics).FilterPath(sizePath)
 	}}, &answer)
 	return answer.sizes(), err
@@ -164,13 +164,4 @@ func chunks(names []string) [][]string {
 		out[len(out)-1] = append(out[len(out)-1], n)
 	}
 	return out
-}
-
-// brief names a few of many.
-func brief(names []string) string {
-	const shown = 3
-	if len(names) <= shown {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown)
 }

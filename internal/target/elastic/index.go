@@ -78,7 +78,7 @@ func (c *Cluster) readIndices(ctx context.Context, names []string) (map[string]I
 	out := make(map[string]Index, len(names))
 	for _, some := range chunks(names) {
 		answer := map[string]described{}
-		err := c.do(ctx, call{what: "Read the settings of " + brief(some), request: func(on *elasticsearch.BaseClient) performer {
+		err := c.do(ctx, call{what: "Read the settings of " + Names(some), request: func(on *elasticsearch.BaseClient) performer {
 			return get.NewGetFunc(on)(strings.Join(some, ","))
 		}}, &answer)
 		if err != nil {

@@ -2,6 +2,7 @@ package elastic
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	elasticsearch "github.com/elastic/go-elasticsearch/v8"
@@ -71,14 +72,34 @@ func (c *Cluster) CloneIndex(ctx context.Context, from, to string) error {
 	}}, nil)
 }
 
-// UpdateAliases does all actions at once or none of them.
-func (c *Cluster) UpdateAliases(ctx context.Context, actions []map[string]any) error {
+// MoveAliases gives all aliases of an index to another one, in one call: all of them or none. Where replaced is the name of the first index, that index is removed in
+// the same call and its name becomes an alias too. ErrNotFound says that an alias is not where it was.
+func (c *Cluster) MoveAliases(ctx context.Context, from, to, replaced string) error {
+	old, err := c.DescribeNow(ctx, from)
+	if err != nil {
+		return err
+	}
+	actions := []map[string]any{}
+	if replaced != "" {
+		actions = append(actions, map[string]any{"remove_index": map[string]any{"index": replaced}}, map[string]any{"add": map[string]any{"index": to, "alias": replaced}})
+	}
+	for _, alias := range old.AliasNames() {
+		properties := map[string]any{}
+		if err := json.Unmarshal(old.Aliases[alias], &properties); err != nil {
+			return fmt.Errorf("alias %s of %s: %w", alias, from, err)
+		}
+		properties["index"], properties["alias"] = to, alias
+		if replaced == "" {
+			actions = append(actions, map[string]any{"remove": map[string]any{"index": from, "alias": alias, "must_exist": true}})
+		}
+		actions = append(actions, map[string]any{"add": properties})
+	}
 	defer c.Forget()
 	var answer struct {
 		Acknowledged bool `json:"acknowledged"`
 	}
-	what := "Switch the alias"
-	err := c.do(ctx, call{what: what, once: true, request: func(on *elasticsearch.BaseClient) performer {
+	what := fmt.Sprintf("Switch the aliases of %s to %s", from, to)
+	err = c.do(ctx, call{what: what, once: true, request: func(on *elasticsearch.BaseClient) performer {
 		return updatealiases.NewUpdateAliasesFunc(on)().Raw(body(map[string]any{"actions": actions}))
 	}}, &answer)
 	if err == nil && !answer.Acknowledged {

@@ -14,8 +14,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
-	"github.com/applylens/terraform-provider-remediation/internal/clock"
-	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic/reindex"
 )
 
@@ -109,7 +107,7 @@ func TestClientsNoticeNothing(t *testing.T) { //nolint:paralleltest // it is abo
 	req := f.request(f.alias)
 	req.KeepOld = false
 	start := time.Now()
-	result, err := reindex.Start(elastic.New(f.Config, clock.System{}), clock.System{}, req).Wait(t.Context(), (&recorder{}).save)
+	result, err := copier(f.Config).Start(req).Wait(t.Context(), (&recorder{}).save)
 	took := time.Since(start)
 	time.Sleep(time.Second)
 	stop()
@@ -149,7 +147,6 @@ func BenchmarkCopy(b *testing.B) {
 	for _, slices := range []int{1, 2} {
 		b.Run(fmt.Sprintf("slices=%d", slices), func(b *testing.B) {
 			f := newFixture(b, "bench", loadDocuments)
-			cluster := elastic.New(s.Config, clock.System{})
 			var raw, whole, copied time.Duration
 			for n := 0; b.Loop(); n++ {
 				rawIndex := fmt.Sprintf("%s-raw-%d", f.old, n)
@@ -161,7 +158,7 @@ func BenchmarkCopy(b *testing.B) {
 
 				req := reindex.Request{Name: f.alias, Old: f.old, New: reindex.NewName(f.old, int64(n)), KeepOld: true, Slices: slices}
 				start = time.Now()
-				result, err := reindex.Start(cluster, clock.System{}, req).Wait(b.Context(), (&recorder{}).save)
+				result, err := copier(s.Config).Start(req).Wait(b.Context(), (&recorder{}).save)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -59,18 +59,21 @@ type Run struct {
 	orphan error
 }
 
-// Start returns a Run that has sent nothing yet. save journals the state; an error of it stops the Run.
-func Start(cluster *elastic.Cluster, clk clock.Clock, req Request) *Run {
-	return &Run{cluster: cluster, clk: clk, state: State{Request: req, Stage: StageCreate}, page: pageMost}
+// Copier makes Runs on one cluster.
+type Copier struct {
+	cluster *elastic.Cluster
+	clk     clock.Clock
 }
 
-// Resume returns a Run that goes on where another process left it.
-func Resume(cluster *elastic.Cluster, clk clock.Clock, state State) *Run {
-	return &Run{cluster: cluster, clk: clk, state: state, page: pageMost}
-}
+// New returns a Copier. It does no I/O.
+func New(cluster *elastic.Cluster, clk clock.Clock) Copier { return Copier{cluster, clk} }
 
-// State is how far the Run has come.
-func (r *Run) State() State { return r.state }
+// Start returns a Run that has sent nothing yet.
+func (c Copier) Start(req Request) *Run { return c.resume(State{Request: req, Stage: StageCreate}) }
+
+func (c Copier) resume(state State) *Run {
+	return &Run{cluster: c.cluster, clk: c.clk, state: state, page: pageMost}
+}
 
 // Wait does the work. When ctx ends before the switch has begun, it stops the copy, removes the new index and leaves everything as it was; later, it goes on to
 // the end. An error wraps ErrFailed where clients are with the old index and the new one is gone, ErrUnfinished where they are with the new one, and neither

@@ -2,9 +2,7 @@ package reindex
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -103,7 +101,7 @@ func (r *Run) hold(ctx context.Context, done bool) error {
 		if err := r.stop(ctx); err != nil {
 			return err
 		}
-		if err := r.swap(ctx, false); err != nil {
+		if err := r.cluster.MoveAliases(ctx, r.state.Old, r.state.New, ""); err != nil {
 			// Where the answer was lost the switch may have happened: writers must not wait on.
 			now, lookErr := r.cluster.AliasTargets(ctx, r.state.Name)
 			if lookErr != nil || !slices.Contains(now, r.state.New) {
@@ -152,7 +150,11 @@ func (r *Run) refuse(ctx context.Context, done bool) error {
 	if err := r.cluster.PutSettings(ctx, r.state.New, r.lastSettings()); err != nil {
 		return err
 	}
-	if err := r.swap(ctx, r.state.concrete()); err != nil {
+	replaced := ""
+	if r.state.concrete() {
+		replaced = r.state.Old
+	}
+	if err := r.cluster.MoveAliases(ctx, r.state.Old, r.state.New, replaced); err != nil {
 		now, lookErr := r.cluster.AliasTargets(ctx, r.state.Name)
 		if lookErr != nil || !slices.Contains(now, r.state.New) {
 			return err
@@ -225,46 +227,6 @@ func (r *Run) settled(ctx context.Context) error {
 		}
 	}
 	return err
-}
-
-// swap gives all aliases of the old index to the new one, in one call; and for a concrete index its name, which ends it.
-func (r *Run) swap(ctx context.Context, remove bool) error {
-	old, err := r.cluster.DescribeNow(ctx, r.state.Old)
-	if err != nil {
-		return err
-	}
-	var actions []map[string]any
-	act := func(kind, alias string, properties json.RawMessage) error {
-		action := map[string]any{}
-		if len(properties) > 0 && kind == "add" {
-			if err := json.Unmarshal(properties, &action); err != nil {
-				return err
-			}
-		}
-		action["alias"], action["index"] = alias, r.state.New
-		if kind == "remove" {
-			action["index"], action["must_exist"] = r.state.Old, true
-		}
-		actions = append(actions, map[string]any{kind: action})
-		return nil
-	}
-	for _, alias := range slices.Sorted(maps.Keys(old.Aliases)) {
-		if !remove {
-			if err := act("remove", alias, nil); err != nil {
-				return err
-			}
-		}
-		if err := act("add", alias, old.Aliases[alias]); err != nil {
-			return err
-		}
-	}
-	if remove {
-		actions = append([]map[string]any{{"remove_index": map[string]any{"index": r.state.Old}}}, actions...)
-		if err := act("add", r.state.Name, nil); err != nil {
-			return err
-		}
-	}
-	return r.cluster.UpdateAliases(ctx, actions)
 }
 
 // drain waits until the requests that had found the old index have ended.

@@ -1,0 +1,211 @@
+package synonyms
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
+)
+
+// Errors of the choice of a way, besides those of package elastic.
+var (
+	// ErrNeedsReindex: documents were analyzed with the filter, and reindex is not set.
+	ErrNeedsReindex = errors.New("index-time synonyms need a reindex")
+	// ErrNoWay: none of the ways can work on these indices.
+	ErrNoWay = errors.New("the synonyms can't be refreshed this way")
+)
+
+// choice is how an action would work, and on what.
+type choice struct {
+	way      Way
+	reason   string
+	found    elastic.Resolution
+	indices  []elastic.Index
+	synonyms []elastic.Synonyms
+	// notes are for the reader, and no facts.
+	notes []string
+}
+
+// first is one index for all: they are alike in what matters here.
+func (c choice) first() (elastic.Index, elastic.Synonyms) { return c.indices[0], c.synonyms[0] }
+
+// wanted are the analyzers that take up new synonyms.
+func (c choice) wanted() elastic.Reloaded {
+	out := elastic.Reloaded{}
+	for i, s := range c.synonyms {
+		out[c.indices[i].Name] = s.Names()
+	}
+	return out
+}
+
+// choose finds the gentlest way that is right. What can't work is a *problem.Problem with the path of the input at fault.
+func (a action) choose(ctx context.Context) (choice, error) {
+	found, err := a.elastic.Resolve(ctx, a.params.IndexName, a.params.AllowAll)
+	if err != nil {
+		return choice{}, problem.At(err, "index_name")
+	}
+	c := choice{found: found}
+	if len(found.Closed) > 0 {
+		c.notes = append(c.notes, "Closed, so passed over: "+strings.Join(found.Closed, ", "))
+	}
+	if c.indices, err = a.elastic.Describe(ctx, found.Indices); err != nil {
+		return choice{}, problem.At(err, "index_name")
+	}
+	for _, i := range c.indices {
+		s, err := i.Synonyms(a.params.SynonymFilter)
+		if err != nil {
+			return choice{}, problem.At(err, "synonym_filter")
+		}
+		c.synonyms = append(c.synonyms, s)
+	}
+	if err := a.alike(c); err != nil {
+		return choice{}, err
+	}
+	if err := a.pick(ctx, &c); err != nil {
+		return choice{}, err
+	}
+	return c, a.loadable(ctx, &c)
+}
+
+// alike demands that one way is right for all indices.
+func (a action) alike(c choice) error {
+	_, first := c.first()
+	for i, s := range c.synonyms {
+		if s.Source() != first.Source() || s.Updateable != first.Updateable || (len(s.AtIndexTime()) > 0) != (len(first.AtIndexTime()) > 0) {
+			return &problem.Problem{
+				What: fmt.Sprintf("The filter %q is not the same in all indices that %q stands for", a.params.SynonymFilter, a.params.IndexName),
+				Why:  fmt.Sprintf("%s and %s differ in where its synonyms are kept, whether it is updateable, or whether documents were analyzed with it.", c.indices[0].Name, c.indices[i].Name),
+				Next: "Refresh them one by one, with a resource each.", Path: []string{"index_name"}, Err: ErrNoWay,
+			}
+		}
+	}
+	return nil
+}
+
+// pick chooses the way.
+func (a action) pick(ctx context.Context, c *choice) error {
+	index, s := c.first()
+	fields := s.AtIndexTime()
+	switch {
+	case a.params.Reindex:
+		c.way, c.reason = WayReindex, "a reindex is asked for"
+		if len(fields) > 0 {
+			c.reason = "documents were analyzed with the filter when they were indexed (fields " + strings.Join(fields, ", ") + ")"
+		}
+		return a.canReindex(ctx, c)
+	case len(fields) > 0:
+		return &problem.Problem{
+			What: fmt.Sprintf("New synonyms of the filter %q need a reindex", a.params.SynonymFilter),
+			Why:  fmt.Sprintf("Documents of %s are analyzed with it when they are indexed (fields %s). Those that are there keep the old synonyms.", index.Name, strings.Join(fields, ", ")),
+			Next: "Set reindex = true. Or use the filter in a search_analyzer only, where new synonyms need a reload.", Path: []string{"reindex"}, Err: ErrNeedsReindex,
+		}
+	case !s.Updateable:
+		c.way, c.reason = WayCloseOpen, "the filter is not updateable, so only opening an index loads its synonyms"
+	default:
+		c.way, c.reason = WayReload, "the filter is updateable and used for queries only"
+		if err := a.askServer(ctx, c); err != nil {
+			return err
+		}
+	}
+	if c.way == WayCloseOpen && c.found.Kind == elastic.KindDataStream {
+		return &problem.Problem{
+			What: fmt.Sprintf("The synonyms of the data stream %q can't be refreshed", a.params.IndexName),
+			Why:  fmt.Sprintf("%s, and the index that a data stream writes to (%s) can't be closed.", c.reason, c.found.WriteIndex),
+			Next: "Set updateable = true on the filter in the index template, and roll the data stream over.", Path: []string{"index_name"}, Err: ErrNoWay,
+		}
+	}
+	return nil
+}
+
+// askServer lets the server say what a reload would reach.
+func (a action) askServer(ctx context.Context, c *choice) error {
+	_, s := c.first()
+	reached, err := a.elastic.PreviewReload(ctx, c.found.Indices, s.Set)
+	if err != nil && strings.Contains(err.Error(), "unrecognized parameter: [preview]") {
+		c.notes = append(c.notes, "This Elasticsearch can't preview a reload: the analyzers are those that use the filter by the settings of the index")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if lacks := reached.Lacks(c.wanted()); len(lacks) > 0 {
+		c.way = WayCloseOpen
+		c.reason = "a reload would not reach the analyzer " + strings.Join(lacks, ", ")
+		for _, an := range s.Analyzers {
+			if an.Wrapped {
+				c.reason += ", where the filter is inside another one"
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// probeText is analyzed where no other text is at hand, to see whether synonyms can be loaded at all.
+const probeText = "probe"
+
+// loadable loads the synonyms anew in a copy of each analyzer: rules that can't be loaded would keep a closed index from opening again.
+func (a action) loadable(ctx context.Context, c *choice) error {
+	index, s := c.first()
+	if s.Set != "" {
+		count, _, err := a.elastic.SynonymsSet(ctx, s.Set)
+		if err != nil {
+			return problem.At(err, "synonym_filter")
+		}
+		c.notes = append(c.notes, fmt.Sprintf("The set of synonyms %q has %d rules now", s.Set, count))
+		if count == 0 {
+			c.notes = append(c.notes, fmt.Sprintf("The set of synonyms %q is empty: queries will find no synonyms", s.Set))
+		}
+	}
+	if s.Lenient {
+		c.notes = append(c.notes, "The filter is lenient: rules that can't be understood are passed over in silence. Give probe_texts to see what is loaded")
+	}
+	for _, an := range s.Analyzers {
+		if an.Wrapped {
+			continue
+		}
+		_, err := a.elastic.FreshTokens(ctx, index, elastic.Probe{Analyzer: an.Name, Filter: a.params.SynonymFilter, Text: probeText})
+		if errors.Is(err, elastic.ErrRequest) {
+			p := *problem.Of(err, "")
+			p.What = fmt.Sprintf("The synonyms of the filter %q can't be loaded", a.params.SynonymFilter)
+			p.Next = fmt.Sprintf("Put right what is kept in the %s; then plan again. A file has to be on every data node.", s.Source())
+			p.Path = []string{"synonym_filter"}
+			return &p
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// canReindex refuses what a copy can't do, or would not be right for.
+func (a action) canReindex(ctx context.Context, c *choice) error {
+	refuse := func(path, what, why, next string) error {
+		return &problem.Problem{What: what, Why: why, Next: next, Path: []string{path}, Err: ErrNoWay}
+	}
+	index, _ := c.first()
+	switch {
+	case c.found.Kind == elastic.KindDataStream || strings.HasPrefix(index.Name, "."):
+		return refuse("reindex", fmt.Sprintf("The data stream %q can't be reindexed in place", a.params.IndexName), "Its indices belong to it.",
+			"Set updateable = true on the filter in the index template, and roll the data stream over.")
+	case len(c.indices)+len(c.found.Closed) != 1:
+		return refuse("index_name", fmt.Sprintf("%q stands for %d indices, and one is needed", a.params.IndexName, len(c.indices)+len(c.found.Closed)),
+			"They are "+strings.Join(slices.Concat(c.found.Indices, c.found.Closed), ", ")+".", "Reindex them one by one, with a resource each.")
+	case c.found.Kind == elastic.KindPattern:
+		return refuse("index_name", fmt.Sprintf("%q is a pattern, and the name that clients use is needed", a.params.IndexName), "Clients are led to the new index under that name.",
+			"Write the alias, or the name of the index.")
+	case !index.SourceKept():
+		return refuse("reindex", index.Name+" can't be reindexed", "Its mapping keeps no _source, or leaves parts of it out, so whole documents can't be read back.",
+			"Index the documents again from where they came from.")
+	case index.Setting("blocks.write") == "true" || index.Setting("blocks.read_only") == "true":
+		return refuse("index_name", index.Name+" is blocked for writing", "Nobody can be writing to it, and the block would not be in the new index.", "Lift the block first.")
+	case index.Setting("mode") == "time_series":
+		return refuse("reindex", index.Name+" can't be reindexed", "It is a time series index, whose documents have no names of their own.", "Roll over to a new index instead.")
+	}
+	return a.roomFor(ctx, c, index)
+}

@@ -1,0 +1,87 @@
+package synonyms
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	"github.com/applylens/terraform-provider-remediation/internal/target/elastic/reindex"
+)
+
+// copyWork is a reindex.
+type copyWork struct {
+	action
+	job   playbook.Job
+	facts Facts
+	run   *reindex.Run
+	req   reindex.Request
+}
+
+func (a action) newCopy(job playbook.Job, facts Facts) playbook.Work {
+	req := a.request(facts.Indices[0], reindex.NewName(facts.Indices[0], job.ID))
+	return &copyWork{action: a, job: job, facts: facts, run: a.reindex.Start(req), req: req}
+}
+
+func (a action) adoptCopy(ctx context.Context, job playbook.Job, facts Facts) (playbook.Work, error) {
+	var state reindex.State
+	if err := json.Unmarshal(job.Progress, &state); err != nil {
+		return nil, fmt.Errorf("progress of execution %d: %w", job.ID, err)
+	}
+	run, err := a.reindex.Adopt(ctx, state)
+	if errors.Is(err, reindex.ErrNothing) {
+		return nil, errors.Join(playbook.ErrNeverBegan, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &copyWork{action: a, job: job, facts: facts, run: run, req: state.Request}, nil
+}
+
+// RemoteID implements playbook.Work.
+func (w *copyWork) RemoteID() string { return w.req.New }
+
+// Wait implements playbook.Work.
+func (w *copyWork) Wait(ctx context.Context) (playbook.Outcome, error) {
+	out := playbook.Outcome{Details: map[string]string{"way": string(WayReindex), "old_index": w.req.Old, "new_index": w.req.New}}
+	result, err := w.run.Wait(ctx, func(ctx context.Context, state reindex.State) error { return w.job.Checkpoint(ctx, state) })
+	w.note(result, &out)
+	if err != nil {
+		return out, err
+	}
+	out.Message = fmt.Sprintf("Reindexed %d documents into %s, which %s stands for now", result.Documents, w.req.New, w.req.Name)
+	out.Details["kept_index"] = w.req.Kept()
+	if kept := w.req.Kept(); kept != "" {
+		out.Undo = &playbook.Undo{ActionType: ActionType, Params: map[string]any{
+			"index_name": w.req.Name, "synonym_filter": w.params.SynonymFilter, "restore_index": kept,
+		}}
+	}
+	// Clients are with the new index: what follows only looks, and is done although the caller may be gone.
+	ctx = context.WithoutCancel(ctx)
+	index, err := w.elastic.DescribeNow(ctx, w.req.New)
+	if err != nil {
+		return out, err
+	}
+	if err := w.loaded(ctx, index); err != nil {
+		return out, err
+	}
+	return out, w.compare(ctx, w.req.New, w.facts.Probes, &out)
+}
+
+func (w *copyWork) note(r reindex.Result, out *playbook.Outcome) {
+	d := out.Details
+	d["documents"] = strconv.FormatInt(r.Documents, 10)
+	d["copied"] = strconv.FormatInt(r.Copied, 10)
+	d["caught_up"], d["removed"] = strconv.FormatInt(r.Written, 10), strconv.FormatInt(r.Removed, 10)
+	d["passes"] = strconv.Itoa(r.Passes)
+	if r.CopyTime > 0 {
+		d["documents_per_second"] = strconv.FormatFloat(float64(r.Copied)/r.CopyTime.Seconds(), 'f', 0, 64)
+	}
+	pause := "writers_waited_ms"
+	if r.Refused {
+		pause = "writers_refused_ms"
+	}
+	d[pause] = strconv.FormatInt(r.Pause.Milliseconds(), 10)
+}

@@ -1,0 +1,86 @@
+package synonyms
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
+)
+
+const (
+	// mostProbes bounds probe_texts: each costs a few requests.
+	mostProbes = 20
+	// mostSlices is as many slices as Elasticsearch allows.
+	mostSlices = 1024
+)
+
+// params are the playbook's inputs.
+type params struct {
+	// IndexName is an index, an alias, a pattern or a data stream.
+	IndexName string `json:"index_name"`
+	// SynonymFilter is the filter of synonyms in the settings of the index.
+	SynonymFilter string `json:"synonym_filter"`
+	// Reindex copies the documents into a new index.
+	Reindex bool `json:"reindex"`
+	// Slices is how many parts of the copy run side by side. Zero: as many as Elasticsearch finds right.
+	Slices int `json:"slices"`
+	// RequestsPerSecond throttles the copy, in documents a second. Zero: no limit.
+	RequestsPerSecond float64 `json:"requests_per_second"`
+	// ProbeTexts are analyzed before and after.
+	ProbeTexts []string `json:"probe_texts"`
+	// KeepOldIndex keeps the old index of a reindex. Nil: kept.
+	KeepOldIndex *bool `json:"keep_old_index"`
+	// AllowAll lets IndexName stand for every index of the cluster.
+	AllowAll bool `json:"allow_all"`
+	// RestoreIndex undoes a reindex: the alias IndexName is pointed back at it. Set by this playbook only, in Outcome.Undo.
+	RestoreIndex string `json:"restore_index"`
+}
+
+func (p params) keepOld() bool { return p.KeepOldIndex == nil || *p.KeepOldIndex }
+
+// Check checks inputs without any I/O.
+func Check(raw json.RawMessage) error {
+	_, err := parse(raw)
+	return err
+}
+
+func parse(raw json.RawMessage) (params, error) {
+	var p params
+	if err := playbook.Decode(raw, &p); err != nil {
+		return params{}, err
+	}
+	if err := elastic.CheckExpression(p.IndexName, p.AllowAll); err != nil {
+		return params{}, problem.At(err, "index_name")
+	}
+	if p.RestoreIndex != "" {
+		return p, problem.At(elastic.CheckExpression(p.RestoreIndex, false), "restore_index")
+	}
+	onlyReindex := func(name string) error {
+		return playbook.Invalid("Leave it out, or set reindex = true.", "It is about a reindex, and reindex is not set.", name)
+	}
+	switch {
+	case strings.TrimSpace(p.SynonymFilter) == "":
+		return params{}, playbook.Invalid("Name the filter of synonyms, as in the settings of the index.", "It is empty.", "synonym_filter")
+	case p.Slices < 0 || p.Slices > mostSlices:
+		return params{}, playbook.Invalid(fmt.Sprintf("Allowed are 1 to %d; leave it out to let Elasticsearch choose.", mostSlices), fmt.Sprintf("It is %d.", p.Slices), "slices")
+	case p.RequestsPerSecond < 0:
+		return params{}, playbook.Invalid("Write a number of documents a second; leave it out for no limit.", fmt.Sprintf("It is %g.", p.RequestsPerSecond), "requests_per_second")
+	case len(p.ProbeTexts) > mostProbes:
+		return params{}, playbook.Invalid(fmt.Sprintf("Allowed are up to %d texts.", mostProbes), fmt.Sprintf("There are %d.", len(p.ProbeTexts)), "probe_texts")
+	case !p.Reindex && p.Slices != 0:
+		return params{}, onlyReindex("slices")
+	case !p.Reindex && p.RequestsPerSecond != 0:
+		return params{}, onlyReindex("requests_per_second")
+	case !p.Reindex && p.KeepOldIndex != nil:
+		return params{}, onlyReindex("keep_old_index")
+	}
+	for _, t := range p.ProbeTexts {
+		if strings.TrimSpace(t) == "" {
+			return params{}, playbook.Invalid("Write words that the synonyms are about.", "A text is empty.", "probe_texts")
+		}
+	}
+	return p, nil
+}

@@ -1,0 +1,168 @@
+package synonyms
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
+)
+
+// Errors that a look at the tokens finds after a refresh.
+var (
+	// ErrEmptied: texts had synonyms before, and none has any now.
+	ErrEmptied = errors.New("the synonyms are empty now")
+	// ErrStale: an analyzer still uses other synonyms than those that are kept.
+	ErrStale = errors.New("the synonyms were not loaded")
+)
+
+// today analyzes the probe texts with what is loaded now, and says in the notes what loading the synonyms anew would change.
+func (a action) today(ctx context.Context, c choice, p *playbook.Preview) ([]Probe, error) {
+	index, s := c.first()
+	probes, changes := []Probe{}, false
+	for _, text := range a.params.ProbeTexts {
+		for _, an := range s.Analyzers {
+			tokens, err := a.elastic.Tokens(ctx, index.Name, an.Name, text)
+			if err != nil {
+				return nil, err
+			}
+			now := probe(text, an.Name, tokens)
+			probes = append(probes, now)
+			if an.Wrapped {
+				changes = true // not to be seen beforehand
+				continue
+			}
+			if tokens, err = a.elastic.FreshTokens(ctx, index, elastic.Probe{Analyzer: an.Name, Filter: s.Filter, Text: text}); err != nil {
+				return nil, err
+			}
+			if d := difference(now.Tokens, probe(text, an.Name, tokens).Tokens); d != "" {
+				changes = true
+				p.Notes = append(p.Notes, fmt.Sprintf("By what is kept now, %q will have %s (%s)", text, d, an.Name))
+			}
+		}
+	}
+	switch {
+	case len(a.params.ProbeTexts) == 0:
+		p.Notes = append(p.Notes, "Without probe_texts it can't be shown what changes")
+	case !changes:
+		p.Notes = append(p.Notes, "No probe text would be analyzed differently: the synonyms that are kept are those that are loaded, as far as these texts tell")
+	}
+	return probes, nil
+}
+
+func probe(text, analyzer string, tokens []elastic.Token) Probe {
+	p := Probe{Text: text, Analyzer: analyzer, Tokens: []string{}, FromSynonyms: []string{}}
+	for _, t := range tokens {
+		p.Tokens = append(p.Tokens, t.Text)
+		if t.FromSynonyms() {
+			p.FromSynonyms = append(p.FromSynonyms, t.Text)
+		}
+	}
+	return p
+}
+
+// difference says what tokens gained and lost; empty where they are the same.
+func difference(before, after []string) string {
+	var parts []string
+	if gained := without(after, before); len(gained) > 0 {
+		parts = append(parts, "gained "+strings.Join(gained, " "))
+	}
+	if lost := without(before, after); len(lost) > 0 {
+		parts = append(parts, "lost "+strings.Join(lost, " "))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func without(of, taken []string) []string {
+	var out []string
+	for _, s := range of {
+		if !slices.Contains(taken, s) && !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// compare analyzes the probe texts again, on the index that clients use now, and adds what each gained and lost to the outcome. Synonyms that are empty now are
+// ErrEmptied.
+func (a action) compare(ctx context.Context, index string, before []Probe, out *playbook.Outcome) error {
+	had, have, changed := 0, 0, false
+	for i, was := range before {
+		tokens, err := a.elastic.Tokens(ctx, index, was.Analyzer, was.Text)
+		if err != nil {
+			return err
+		}
+		now := probe(was.Text, was.Analyzer, tokens)
+		had, have = had+len(was.FromSynonyms), have+len(now.FromSynonyms)
+		d := difference(was.Tokens, now.Tokens)
+		if changed = changed || d != ""; d == "" {
+			d = "as before"
+		}
+		out.Details[fmt.Sprintf("probe_%d", i+1)] = fmt.Sprintf("%q (%s): %s", was.Text, was.Analyzer, d)
+	}
+	switch {
+	case len(before) == 0:
+		out.Details["changed"] = "not known: there are no probe_texts"
+	case had > 0 && have == 0:
+		out.Details["changed"] = "emptied"
+		return &problem.Problem{
+			What: "The synonyms are empty now", Why: "Some probe texts had synonyms before, and none has any now.",
+			Next: "Look at what the set or the file holds; a lenient filter passes over rules that it can't understand. Put it right and apply again.", Err: ErrEmptied,
+		}
+	case !changed:
+		out.Details["changed"] = "false"
+		out.Message += ", but no probe text is analyzed differently"
+	default:
+		out.Details["changed"] = "true"
+	}
+	return nil
+}
+
+// mostRules is how many rules of a set are tried.
+const mostRules = 3
+
+// loaded demands that what is loaded is what is kept, by the probe texts and by the first rules of a set.
+func (a action) loaded(ctx context.Context, index elastic.Index) error {
+	s, err := index.Synonyms(a.params.SynonymFilter)
+	if err != nil {
+		return err
+	}
+	texts := slices.Clone(a.params.ProbeTexts)
+	if s.Set != "" {
+		_, rules, err := a.elastic.SynonymsSet(ctx, s.Set)
+		if err != nil {
+			return err
+		}
+		for _, rule := range rules[:min(len(rules), mostRules)] {
+			left, _, _ := strings.Cut(rule, "=>")
+			term, _, _ := strings.Cut(left, ",")
+			texts = append(texts, strings.TrimSpace(term))
+		}
+	}
+	for _, text := range texts {
+		for _, an := range s.Analyzers {
+			if an.Wrapped {
+				continue
+			}
+			now, err := a.elastic.Tokens(ctx, index.Name, an.Name, text)
+			if err != nil {
+				return err
+			}
+			fresh, err := a.elastic.FreshTokens(ctx, index, elastic.Probe{Analyzer: an.Name, Filter: s.Filter, Text: text})
+			if err != nil {
+				return err
+			}
+			if d := difference(probe("", "", now).Tokens, probe("", "", fresh).Tokens); d != "" {
+				return &problem.Problem{
+					What: "The synonyms were not loaded", Why: fmt.Sprintf("The analyzer %s of %s takes %q apart by other rules than those of the %s; it would have %s.", an.Name, index.Name, text, s.Source(), d),
+					Next: "A file has to be the same on every data node. Apply again.", Err: ErrStale,
+				}
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,103 @@
+package synonyms
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
+)
+
+// restore undoes a reindex: the alias is pointed back at the old index. What clients wrote since then is in the new index only, which stays.
+type restore struct{ action }
+
+// Preview implements playbook.Action.
+func (r restore) Preview(ctx context.Context) (playbook.Preview, error) {
+	from, err := r.from(ctx)
+	if err != nil {
+		return playbook.Preview{}, err
+	}
+	to := r.params.RestoreIndex
+	p := playbook.Preview{
+		Summary:  fmt.Sprintf("Will point %s back at %s", r.params.IndexName, to),
+		Commands: []string{fmt.Sprintf(`PUT /%s/_settings {"index.blocks.write":null}`, to), fmt.Sprintf("POST /_aliases (in one call: every alias of %s moves to %s)", from, to)},
+		Duration: estimate, Risk: playbook.RiskHigh, Affected: []string{"elasticsearch", from, to}, Undo: "none",
+		Facts: Facts{Way: WayRestore, WayReason: "a reindex is undone", Indices: []string{from, to}, Analyzers: []Analyzers{}, Probes: []Probe{}},
+	}
+	p.Changes = []string{p.Summary, fmt.Sprintf("What was written since the reindex is in %s only, which stays", from), "No downtime"}
+	return p, nil
+}
+
+// from is the index that the alias stands for now.
+func (r restore) from(ctx context.Context) (string, error) {
+	refuse := func(why, next string) error {
+		return &problem.Problem{What: "The reindex of " + r.params.IndexName + " can't be undone", Why: why, Next: next, Path: []string{"on_destroy"}, Err: ErrNoWay}
+	}
+	gone, err := r.elastic.IsGone(ctx, r.params.RestoreIndex)
+	if err != nil {
+		return "", err
+	}
+	if gone {
+		return "", refuse(fmt.Sprintf("The old index %s does not exist any more.", r.params.RestoreIndex), "Set on_destroy to keep.")
+	}
+	now, err := r.elastic.AliasTargets(ctx, r.params.IndexName)
+	switch {
+	case err != nil && !elastic.IsMissing(err):
+		return "", err
+	case slices.Contains(now, r.params.RestoreIndex):
+		return "", refuse(fmt.Sprintf("It stands for %s already.", r.params.RestoreIndex), "Set on_destroy to keep.")
+	case len(now) != 1:
+		return "", refuse(fmt.Sprintf("It is no alias of one index any more, but of %d.", len(now)), "Point it back by hand.")
+	}
+	return now[0], nil
+}
+
+// Dispatch implements playbook.Action.
+func (r restore) Dispatch(_ context.Context, job playbook.Job) (playbook.Work, error) {
+	facts, err := reviewed(job)
+	if err != nil {
+		return nil, err
+	}
+	return restoreWork{restore: r, job: job, facts: facts}, nil
+}
+
+// Adopt implements playbook.Action. Where the alias stands tells whether the switch was made.
+func (r restore) Adopt(ctx context.Context, job playbook.Job) (playbook.Work, error) {
+	now, err := r.elastic.AliasTargets(ctx, r.params.IndexName)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(now, r.params.RestoreIndex) {
+		return nil, playbook.ErrNeverBegan
+	}
+	facts, err := reviewed(job)
+	return restoreWork{restore: r, job: job, facts: facts, done: true}, err
+}
+
+type restoreWork struct {
+	restore
+	job   playbook.Job
+	facts Facts
+	done  bool
+}
+
+// RemoteID implements playbook.Work.
+func (w restoreWork) RemoteID() string { return string(WayRestore) }
+
+// Wait implements playbook.Work.
+func (w restoreWork) Wait(ctx context.Context) (playbook.Outcome, error) {
+	from, to := w.facts.Indices[0], w.facts.Indices[1]
+	out := playbook.Outcome{Details: map[string]string{"way": string(WayRestore), "old_index": to, "new_index": from}}
+	if !w.done {
+		if err := w.elastic.AllowWrites(ctx, to); err != nil {
+			return out, err
+		}
+		if err := w.elastic.MoveAliases(ctx, from, to, ""); err != nil {
+			return out, err
+		}
+	}
+	out.Message = fmt.Sprintf("%s stands for %s again", w.params.IndexName, to)
+	return out, nil
+}

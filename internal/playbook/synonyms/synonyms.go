@@ -1,0 +1,164 @@
+// Package synonyms is the playbook refresh_synonyms: it makes an index use the synonyms that its filter's set or file holds now. It takes the gentlest way that is
+// right:
+//
+//   - reload: the filter is updateable, so search analyzers are reloaded while the index stays open;
+//   - close_open: the filter is used for queries only and can't be reloaded, so the index is closed and opened again, which takes a second or two;
+//   - reindex: documents were analyzed with the filter, or a reindex is asked for, so they are copied into a new index without downtime (see package reindex).
+package synonyms
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/clock"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
+	"github.com/applylens/terraform-provider-remediation/internal/target/elastic/reindex"
+)
+
+// ActionType is the playbook's name in the history.
+const ActionType = "refresh_synonyms"
+
+// Estimates, from the playbooks' specification. The cost is in US dollars.
+const (
+	estimate        = 30 * time.Second
+	reindexEstimate = 6 * time.Hour
+	reindexCost     = 10
+)
+
+// Elastic is what the playbook needs of Elasticsearch.
+type Elastic interface {
+	// Name names the cluster.
+	Name() string
+	// Resolve says which concrete indices a name stands for.
+	Resolve(ctx context.Context, expression string, allowAll bool) (elastic.Resolution, error)
+	// Describe returns settings, mappings and aliases, as of a while ago; DescribeNow as of now.
+	Describe(ctx context.Context, names []string) ([]elastic.Index, error)
+	DescribeNow(ctx context.Context, name string) (elastic.Index, error)
+	// SynonymsSet returns how many rules a set has, and the first few.
+	SynonymsSet(ctx context.Context, set string) (int, []string, error)
+	// PreviewReload says what ReloadAnalyzers would reload.
+	PreviewReload(ctx context.Context, indices []string, set string) (elastic.Reloaded, error)
+	ReloadAnalyzers(ctx context.Context, indices []string, set string) (elastic.Reloaded, error)
+	// Tokens analyzes as loaded, FreshTokens as it would be after loading the synonyms anew.
+	Tokens(ctx context.Context, index, analyzer, text string) ([]elastic.Token, error)
+	FreshTokens(ctx context.Context, index elastic.Index, probe elastic.Probe) ([]elastic.Token, error)
+	// ClearCaches clears caches.
+	ClearCaches(ctx context.Context, indices []string, which elastic.Caches) error
+	// Close and Open an index; Started tells when it was last opened, IsClosed whether it is closed, IsGone whether it does not exist.
+	Close(ctx context.Context, index string) error
+	Open(ctx context.Context, index string) error
+	Started(ctx context.Context, index string) (int64, error)
+	IsClosed(ctx context.Context, index string) (bool, error)
+	IsGone(ctx context.Context, index string) (bool, error)
+	// Size measures an index, FreeBytes the disks, TemplateAliases what a new index would be given.
+	Size(ctx context.Context, index string) (elastic.Size, error)
+	FreeBytes(ctx context.Context) (int64, error)
+	TemplateAliases(ctx context.Context, name string) ([]string, error)
+	// AllowWrites lifts the write block that a reindex leaves on the old index, AliasTargets and MoveAliases point clients back at it.
+	AllowWrites(ctx context.Context, index string) error
+	AliasTargets(ctx context.Context, alias string) ([]string, error)
+	MoveAliases(ctx context.Context, from, to, replaced string) error
+}
+
+// Reindexer makes reindexes.
+type Reindexer interface {
+	// Start returns one that has sent nothing yet.
+	Start(req reindex.Request) *reindex.Run
+	// Adopt returns one that another process began.
+	Adopt(ctx context.Context, state reindex.State) (*reindex.Run, error)
+}
+
+type book struct {
+	elastic Elastic
+	reindex Reindexer
+	clk     clock.Clock
+}
+
+// New returns the playbook.
+func New(cluster Elastic, reindexer Reindexer, clk clock.Clock) playbook.Playbook {
+	return book{elastic: cluster, reindex: reindexer, clk: clk}
+}
+
+// Entry is the playbook's page in the catalogue.
+func Entry() playbook.Entry {
+	return playbook.Entry{
+		ActionType: ActionType,
+		Summary:    "makes an index use the synonyms that its set or file holds now: by a reload, by closing and opening it, or by a reindex without downtime",
+		Use:        []string{"synonyms changed", "search quality dropped"},
+		Approval:   "needed for a reindex",
+		Duration:   fmt.Sprintf("%.0f s; %.0f h with a reindex", estimate.Seconds(), reindexEstimate.Hours()),
+		Cost:       fmt.Sprintf("USD 0; USD %d with a reindex", reindexCost),
+		Undo:       "revert the synonyms and run again; after a reindex, point the alias back while the old index stands",
+		CanUndo:    true,
+	}
+}
+
+// Entry implements playbook.Playbook.
+func (b book) Entry() playbook.Entry { return Entry() }
+
+// Bind implements playbook.Playbook.
+func (b book) Bind(raw json.RawMessage) (playbook.Action, error) {
+	p, err := parse(raw)
+	if err != nil {
+		return nil, err
+	}
+	a := action{book: b, params: p}
+	if p.RestoreIndex != "" {
+		return restore{a}, nil
+	}
+	return a, nil
+}
+
+type action struct {
+	book
+	params params
+}
+
+// Target implements playbook.Action.
+func (a action) Target(context.Context) (string, error) {
+	return a.elastic.Name() + "/" + a.params.IndexName, nil
+}
+
+// Way is how the synonyms are refreshed.
+type Way string
+
+// Ways, the gentlest first. WayRestore undoes a reindex.
+const (
+	WayReload    Way = "reload"
+	WayCloseOpen Way = "close_open"
+	WayReindex   Way = "reindex"
+	WayRestore   Way = "restore"
+)
+
+// Facts are what must still hold at apply.
+type Facts struct {
+	// Way is how the synonyms are refreshed, WayReason why so.
+	Way       Way    `json:"way"`
+	WayReason string `json:"way_reason"`
+	// Indices are the concrete indices that are worked on.
+	Indices []string `json:"indices"`
+	// Source is where the synonyms are kept, such as "set products" or "file analysis/synonyms.txt".
+	Source string `json:"synonyms_source"`
+	// Analyzers are those that take up new synonyms, by index.
+	Analyzers []Analyzers `json:"analyzers"`
+	// Probes are the texts of probe_texts as they are analyzed today.
+	Probes []Probe `json:"probes"`
+}
+
+// Analyzers are the analyzers of an index.
+type Analyzers struct {
+	Index string   `json:"index"`
+	Names []string `json:"names"`
+}
+
+// Probe is a text as an analyzer takes it apart.
+type Probe struct {
+	Text     string `json:"text"`
+	Analyzer string `json:"analyzer"`
+	// Tokens are all of them, in order; FromSynonyms those that a filter of synonyms added.
+	Tokens       []string `json:"tokens"`
+	FromSynonyms []string `json:"from_synonyms"`
+}

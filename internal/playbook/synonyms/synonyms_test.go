@@ -1,0 +1,334 @@
+package synonyms_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
+	"github.com/applylens/terraform-provider-remediation/internal/clock"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook/synonyms"
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
+	"github.com/applylens/terraform-provider-remediation/internal/target/elastic/reindex"
+)
+
+func TestMain(m *testing.M) { os.Exit(elastictest.Main(m)) }
+
+// fixture is a server with a set and a file of synonyms.
+type fixture struct {
+	*elastictest.Server
+	base, set, file string
+}
+
+func newFixture(t *testing.T) fixture {
+	t.Helper()
+	s := elastictest.Shared(t)
+	if s.Home == "" {
+		s = elastictest.Own(t) // nobody lets us write files to their cluster
+	}
+	f := fixture{Server: s, base: s.Name(t, "syn")}
+	f.set, f.file = f.base+"-set", "analysis/"+f.base+".txt"
+	f.putFile(t, "laptop, notebook")
+	f.putSet(t, "laptop, notebook")
+	t.Cleanup(func() { s.Call(context.WithoutCancel(t.Context()), http.MethodDelete, "/_synonyms/"+f.set, nil, nil) })
+	return f
+}
+
+func (f fixture) putFile(t *testing.T, rules ...string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(f.Home, f.file), []byte(strings.Join(rules, "\n")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (f fixture) putSet(t *testing.T, rules ...string) {
+	t.Helper()
+	list := []map[string]string{}
+	for _, r := range rules {
+		list = append(list, map[string]string{"synonyms": r})
+	}
+	f.Do(t, http.MethodPut, "/_synonyms/"+f.set, map[string]any{"synonyms_set": list}, nil)
+}
+
+// filters are the kinds of filters that the tests use.
+func (f fixture) filters() map[string]any {
+	return map[string]any{
+		"from_set":        map[string]any{"type": "synonym_graph", "synonyms_set": f.set, "updateable": true},
+		"from_file":       map[string]any{"type": "synonym_graph", "synonyms_path": f.file, "updateable": true},
+		"from_file_fixed": map[string]any{"type": "synonym_graph", "synonyms_path": f.file},
+		"lenient":         map[string]any{"type": "synonym", "synonyms_path": f.file, "updateable": true, "lenient": true},
+		"inline":          map[string]any{"type": "synonym", "synonyms": []string{"a, b"}},
+		"unused":          map[string]any{"type": "synonym", "synonyms_path": f.file},
+		"stops":           map[string]any{"type": "stop"},
+		"wrapper":         map[string]any{"type": "multiplexer", "filters": []string{"lowercase", "lowercase, from_file_fixed"}},
+	}
+}
+
+// makeIndex makes an index with two fields; filter is used by the analyzer "syn" of the field t, for queries, or for documents too.
+func (f fixture) makeIndex(t *testing.T, suffix, filter string, atIndexTime bool) string {
+	t.Helper()
+	name := f.base + "-" + suffix
+	field := map[string]any{"type": "text", "analyzer": "standard", "search_analyzer": "syn"}
+	if atIndexTime {
+		field = map[string]any{"type": "text", "analyzer": "syn"}
+	}
+	f.Do(t, http.MethodPut, "/"+name, map[string]any{
+		"settings": map[string]any{"number_of_shards": 1, "number_of_replicas": 0, "analysis": map[string]any{
+			"filter":   f.filters(),
+			"analyzer": map[string]any{"syn": map[string]any{"tokenizer": "standard", "filter": []string{"lowercase", filter}}, "other": map[string]any{"tokenizer": "standard", "filter": []string{"inline"}}},
+		}},
+		"mappings": map[string]any{"properties": map[string]any{"t": field, "plain": map[string]any{"type": "keyword"}}},
+	}, nil)
+	f.Do(t, http.MethodPost, "/"+name+"/_doc/1?refresh=true", `{"t":"a fine convertible"}`, nil)
+	return name
+}
+
+// finds tells whether a query for the text finds a document.
+func (f fixture) finds(t *testing.T, index, text string) bool {
+	t.Helper()
+	var answer struct {
+		Hits struct{ Total struct{ Value int } }
+	}
+	f.Do(t, http.MethodPost, "/"+index+"/_search?request_cache=true", fmt.Sprintf(`{"size":0,"query":{"match":{"t":%q}}}`, text), &answer)
+	return answer.Hits.Total.Value > 0
+}
+
+func (f fixture) bind(t *testing.T, cfg elastic.Config, params map[string]any) playbook.Action {
+	t.Helper()
+	cluster := elastic.New(cfg, clock.System{})
+	action, err := synonyms.New(cluster, reindex.New(cluster, clock.System{}), clock.System{}).Bind(encode(t, params))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return action
+}
+
+func encode(t *testing.T, v any) json.RawMessage {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// journal keeps the newest progress, as JSON.
+type journal struct {
+	progress json.RawMessage
+	hook     func(json.RawMessage)
+}
+
+func (j *journal) checkpoint(ctx context.Context, progress any) error {
+	text, err := json.Marshal(progress)
+	if err != nil {
+		return err
+	}
+	j.progress = text
+	if j.hook != nil {
+		j.hook(text)
+	}
+	return context.Cause(ctx)
+}
+
+func preview(t *testing.T, action playbook.Action) (playbook.Preview, synonyms.Facts) {
+	t.Helper()
+	p, err := action.Preview(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	facts, ok := p.Facts.(synonyms.Facts)
+	if !ok {
+		t.Fatalf("facts are %T", p.Facts)
+	}
+	return p, facts
+}
+
+func run(t *testing.T, action playbook.Action, j *journal) (playbook.Outcome, error) {
+	t.Helper()
+	p, _ := preview(t, action)
+	return dispatch(t, t.Context(), action, playbook.Job{ID: 12, Preview: p, Checkpoint: j.checkpoint})
+}
+
+func dispatch(t *testing.T, ctx context.Context, action playbook.Action, job playbook.Job) (playbook.Outcome, error) {
+	t.Helper()
+	work, err := action.Dispatch(ctx, job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return work.Wait(ctx)
+}
+
+func TestWays(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	for name, c := range map[string]struct {
+		filter    string
+		analyzer  string // the filter in the analyzer, where it is another one
+		index     bool
+		reindex   bool
+		want      synonyms.Way
+		fails     error
+		path      string
+		mentioned string
+	}{
+		"set":                       {filter: "from_set", want: synonyms.WayReload},
+		"updateable file":           {filter: "from_file", want: synonyms.WayReload},
+		"file":                      {filter: "from_file_fixed", want: synonyms.WayCloseOpen},
+		"file in a multiplexer":     {filter: "from_file_fixed", analyzer: "wrapper", want: synonyms.WayCloseOpen},
+		"index time":                {filter: "from_file_fixed", index: true, fails: synonyms.ErrNeedsReindex, path: "reindex", mentioned: "fields t"},
+		"index time, with reindex":  {filter: "from_file_fixed", index: true, reindex: true, want: synonyms.WayReindex},
+		"search time, with reindex": {filter: "from_set", reindex: true, want: synonyms.WayReindex},
+		"inline":                    {filter: "inline", fails: elastic.ErrInline, path: "synonym_filter"},
+		"unused":                    {filter: "unused", analyzer: "from_set", fails: elastic.ErrUnused, path: "synonym_filter"},
+		"of another type":           {filter: "stops", fails: elastic.ErrNoFilter, path: "synonym_filter", mentioned: `"stop"`},
+		"misspelt":                  {filter: "from_sett", analyzer: "from_set", fails: elastic.ErrNoFilter, path: "synonym_filter", mentioned: "from_set"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			analyzer := c.analyzer
+			if analyzer == "" {
+				analyzer = c.filter
+			}
+			index := f.makeIndex(t, strings.NewReplacer(" ", "-", ",", "").Replace(name), analyzer, c.index)
+			action := f.bind(t, f.Config, map[string]any{"index_name": index, "synonym_filter": c.filter, "reindex": c.reindex, "probe_texts": []string{"Laptop"}})
+			p, err := action.Preview(t.Context())
+			if c.fails != nil {
+				if !errors.Is(err, c.fails) || !strings.Contains(err.Error(), c.mentioned) {
+					t.Fatalf("error %v, want %v with %q", err, c.fails, c.mentioned)
+				}
+				if found := problem.Of(err, ""); !slices.Equal(found.Path, []string{c.path}) {
+					t.Errorf("path %v, want %s", found.Path, c.path)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			facts, ok := p.Facts.(synonyms.Facts)
+			if !ok || facts.Way != c.want {
+				t.Fatalf("facts %+v, want the way %s", p.Facts, c.want)
+			}
+			want := []synonyms.Probe{{Text: "Laptop", Analyzer: "syn", Tokens: []string{"notebook", "laptop"}, FromSynonyms: []string{"notebook"}}}
+			if c.analyzer == "wrapper" {
+				want[0].Tokens = facts.Probes[0].Tokens // the order within a multiplexer is its own
+			}
+			if diff := cmp.Diff(want, facts.Probes); diff != "" {
+				t.Errorf("probes (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff([]synonyms.Analyzers{{Index: index, Names: []string{"syn"}}}, facts.Analyzers); diff != "" {
+				t.Errorf("analyzers (-want +got):\n%s", diff)
+			}
+			if needs := len(p.ApprovalReasons) > 0; needs != c.reindex {
+				t.Errorf("needs an approval: %t, want %t", needs, c.reindex)
+			}
+			if hours := p.Duration.Hours(); (hours == 6) != c.reindex || (p.CostUSD == 10) != c.reindex {
+				t.Errorf("%v and USD %v are not the catalogue's figures", p.Duration, p.CostUSD)
+			}
+		})
+	}
+}
+
+func TestReloadLoadsNewSynonyms(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	index := f.makeIndex(t, "reload", "from_file", false)
+	if f.finds(t, index, "cabrio") {
+		t.Fatal("found before the synonyms were there")
+	}
+	f.putFile(t, "laptop, notebook, portable", "cabrio, convertible")
+	outcome, err := run(t, f.bind(t, f.Config, map[string]any{
+		"index_name": index, "synonym_filter": "from_file", "probe_texts": []string{"laptop", "nothing"},
+	}), &journal{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{
+		"way": "reload", "indices": index, "changed": "true", "probe_1": `"laptop" (syn): gained portable`, "probe_2": `"nothing" (syn): as before`,
+	}
+	if diff := cmp.Diff(want, outcome.Details); diff != "" {
+		t.Errorf("details (-want +got):\n%s", diff)
+	}
+	// The answer from before the reload was in the request cache.
+	if !f.finds(t, index, "cabrio") {
+		t.Error("a query does not find by the new synonyms")
+	}
+}
+
+func TestReloadOfASetOverAPattern(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	one, two := f.makeIndex(t, "one", "from_set", false), f.makeIndex(t, "two", "from_set", false)
+	action := f.bind(t, f.Config, map[string]any{"index_name": f.base + "-*", "synonym_filter": "from_set", "probe_texts": []string{"laptop"}})
+	p, facts := preview(t, action)
+	if diff := cmp.Diff([]string{one, two}, facts.Indices); diff != "" {
+		t.Errorf("indices (-want +got):\n%s", diff)
+	}
+	if want := "POST /" + one + "," + two + "/_reload_search_analyzers?resource=" + f.set; p.Commands[0] != want {
+		t.Errorf("command %q, want %q", p.Commands[0], want)
+	}
+	outcome, err := run(t, action, &journal{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The server reloads by itself when a set changes.
+	if outcome.Details["changed"] != "false" || !strings.Contains(outcome.Message, "no probe text is analyzed differently") {
+		t.Errorf("a reload that changed nothing is not told: %+v", outcome)
+	}
+	f.makeIndex(t, "three", "from_file", false)
+	if _, err := f.bind(t, f.Config, map[string]any{"index_name": f.base + "-*", "synonym_filter": "from_set"}).Preview(t.Context()); !errors.Is(err, elastic.ErrUnused) {
+		t.Errorf("an index without the filter in use: %v", err)
+	}
+}
+
+func TestEmptiedSynonymsAreAFailure(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	index := f.makeIndex(t, "emptied", "lenient", false)
+	// Nothing is left of these terms once they are analyzed.
+	f.putFile(t, "!, ?")
+	p, _ := preview(t, f.bind(t, f.Config, map[string]any{"index_name": index, "synonym_filter": "lenient", "probe_texts": []string{"laptop"}}))
+	if !slices.ContainsFunc(p.Notes, func(n string) bool { return strings.Contains(n, "lost notebook") }) {
+		t.Errorf("the preview does not say what would be lost: %q", p.Notes)
+	}
+	outcome, err := run(t, f.bind(t, f.Config, map[string]any{"index_name": index, "synonym_filter": "lenient", "probe_texts": []string{"laptop"}}), &journal{})
+	if !errors.Is(err, synonyms.ErrEmptied) || outcome.Details["changed"] != "emptied" {
+		t.Errorf("error %v, want ErrEmptied; %+v", err, outcome)
+	}
+}
+
+func TestSynonymsThatCannotBeLoadedAreSaidAtPlan(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	for _, filter := range []string{"from_file", "from_file_fixed"} {
+		f.putFile(t, "laptop, notebook")
+		index := f.makeIndex(t, strings.ReplaceAll(filter, "_", "-"), filter, false)
+		f.putFile(t, "this => is => no rule")
+		_, err := f.bind(t, f.Config, map[string]any{"index_name": index, "synonym_filter": filter}).Preview(t.Context())
+		if !errors.Is(err, elastic.ErrRequest) || !strings.Contains(err.Error(), "can't be loaded") || !strings.Contains(err.Error(), "line 1") {
+			t.Errorf("%s: error %v", filter, err)
+		}
+	}
+}
+
+func TestEmptySetIsTold(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	index := f.makeIndex(t, "set", "from_set", false)
+	action := f.bind(t, f.Config, map[string]any{"index_name": index, "synonym_filter": "from_set"})
+	f.putSet(t)
+	p, _ := preview(t, action)
+	if !slices.ContainsFunc(p.Notes, func(n string) bool { return strings.Contains(n, "is empty") }) {
+		t.Errorf("an empty set is not told: %q", p.Notes)
+	}
+}

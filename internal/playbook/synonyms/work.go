@@ -1,0 +1,246 @@
+package synonyms
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
+)
+
+// requestCache are the caches that hold answers to queries with the old synonyms.
+var requestCache = elastic.Caches{Request: true}
+
+// progress is what the journal holds of a reload or of a close and open.
+type progress struct {
+	// Index is the one about to be closed; Started is when it had last been opened, in milliseconds since 1970.
+	Index   string `json:"index,omitempty"`
+	Started int64  `json:"started,omitempty"`
+	// Reloading tells that the reload is about to be sent.
+	Reloading bool `json:"reloading,omitempty"`
+}
+
+// Dispatch implements playbook.Action. Everything is sent by Wait, step by step, each when the journal knows of it.
+func (a action) Dispatch(_ context.Context, job playbook.Job) (playbook.Work, error) {
+	facts, err := reviewed(job)
+	if err != nil {
+		return nil, err
+	}
+	if facts.Way == WayReindex {
+		return a.newCopy(job, facts), nil
+	}
+	return &work{action: a, job: job, facts: facts}, nil
+}
+
+// reviewed are the facts of the preview, whether they come from this process or from the journal.
+func reviewed(job playbook.Job) (Facts, error) {
+	var facts Facts
+	text, err := json.Marshal(job.Preview.Facts)
+	if err == nil {
+		err = json.Unmarshal(text, &facts)
+	}
+	if err == nil && (facts.Way == "" || len(facts.Indices) == 0) {
+		err = errors.New("they name no way or no index")
+	}
+	if err != nil {
+		return Facts{}, fmt.Errorf("the facts of the preview: %w", err)
+	}
+	return facts, nil
+}
+
+// Adopt implements playbook.Action.
+func (a action) Adopt(ctx context.Context, job playbook.Job) (playbook.Work, error) {
+	if job.RemoteID == "" || job.Progress == nil {
+		return nil, playbook.ErrNeverBegan // every step is journaled before it is sent
+	}
+	facts, err := reviewed(job)
+	if err != nil {
+		return nil, err
+	}
+	if facts.Way == WayReindex {
+		return a.adoptCopy(ctx, job, facts)
+	}
+	w := &work{action: a, job: job, facts: facts}
+	if err := json.Unmarshal(job.Progress, &w.past); err != nil {
+		return nil, fmt.Errorf("progress of execution %d: %w", job.ID, err)
+	}
+	if facts.Way == WayCloseOpen {
+		return w, nil // what is left to do is to be seen on the index itself
+	}
+	index, err := a.elastic.DescribeNow(ctx, facts.Indices[0])
+	if err != nil {
+		return nil, err
+	}
+	if err := a.loaded(ctx, index); err != nil {
+		return nil, &problem.Problem{
+			What: "It can't be told whether the analyzers of " + a.params.IndexName + " were reloaded", Why: "The process died around the request. " + problem.Of(err, "").Error(),
+			Next: "Reloading again does no harm.", Err: err,
+		}
+	}
+	return w, nil
+}
+
+type work struct {
+	action
+	job   playbook.Job
+	facts Facts
+	// past is what the dead process had journaled, or empty.
+	past progress
+}
+
+// RemoteID implements playbook.Work.
+func (w *work) RemoteID() string { return string(w.facts.Way) }
+
+// Wait implements playbook.Work.
+func (w *work) Wait(ctx context.Context) (playbook.Outcome, error) {
+	out := playbook.Outcome{Details: map[string]string{"way": string(w.facts.Way), "indices": strings.Join(w.facts.Indices, ",")}}
+	var err error
+	if w.facts.Way == WayCloseOpen {
+		err = w.closeOpen(ctx, &out)
+	} else {
+		err = w.reload(ctx, &out)
+	}
+	if err != nil {
+		return out, err
+	}
+	for _, name := range w.facts.Indices {
+		index, err := w.elastic.DescribeNow(ctx, name)
+		if err != nil {
+			return out, err
+		}
+		if err := w.loaded(ctx, index); err != nil {
+			return out, err
+		}
+	}
+	return out, w.compare(ctx, w.facts.Indices[0], w.facts.Probes, &out)
+}
+
+func (w *work) reload(ctx context.Context, out *playbook.Outcome) error {
+	if !w.past.Reloading {
+		if err := w.job.Checkpoint(ctx, progress{Reloading: true}); err != nil {
+			return err
+		}
+		set, _ := strings.CutPrefix(w.facts.Source, "set ")
+		if set == w.facts.Source {
+			set = ""
+		}
+		reached, err := w.elastic.ReloadAnalyzers(ctx, w.facts.Indices, set)
+		if err != nil {
+			return err
+		}
+		wanted := elastic.Reloaded{}
+		for _, an := range w.facts.Analyzers {
+			wanted[an.Index] = an.Names
+		}
+		if lacks := reached.Lacks(wanted); len(lacks) > 0 {
+			return &problem.Problem{
+				What: "Not every analyzer was reloaded", Why: "Elasticsearch did not reload " + strings.Join(lacks, ", ") + ".", Next: "Plan again.", Err: ErrStale,
+			}
+		}
+	}
+	if err := w.elastic.ClearCaches(ctx, w.facts.Indices, requestCache); err != nil {
+		return err
+	}
+	out.Message = fmt.Sprintf("Reloaded the search analyzers of %s", elastic.Names(w.facts.Indices))
+	return nil
+}
+
+// closeOpen closes and opens the indices one after the other. Where another process died it goes on with the index that it had come to.
+func (w *work) closeOpen(ctx context.Context, out *playbook.Outcome) error {
+	var longest time.Duration
+	from := max(0, slices.Index(w.facts.Indices, w.past.Index))
+	for _, index := range w.facts.Indices[from:] {
+		if index == w.past.Index {
+			over, err := w.left(ctx, index)
+			if err != nil {
+				return err
+			}
+			if over {
+				continue
+			}
+		}
+		closed, err := w.oneCloseOpen(ctx, index)
+		longest = max(longest, closed)
+		if err != nil {
+			return err
+		}
+	}
+	out.Message = fmt.Sprintf("Closed and opened %s", elastic.Names(w.facts.Indices))
+	out.Details["longest_downtime_ms"] = fmt.Sprint(longest.Milliseconds())
+	return nil
+}
+
+// left brings an index that a dead process may have left closed to an open one, and tells whether that process had got it closed: then its synonyms are loaded.
+func (w *work) left(ctx context.Context, index string) (over bool, err error) {
+	closed, err := w.elastic.IsClosed(ctx, index)
+	if err != nil {
+		return false, err
+	}
+	if closed {
+		return true, w.open(ctx, index)
+	}
+	started, err := w.elastic.Started(ctx, index)
+	return started != w.past.Started, err
+}
+
+// oneCloseOpen returns how long the index was not open.
+func (w *work) oneCloseOpen(ctx context.Context, index string) (time.Duration, error) {
+	// Rules that can't be loaded would keep the index from opening again: look once more, right before.
+	now, err := w.elastic.DescribeNow(ctx, index)
+	if err != nil {
+		return 0, err
+	}
+	c := choice{indices: []elastic.Index{now}, synonyms: make([]elastic.Synonyms, 1)}
+	if c.synonyms[0], err = now.Synonyms(w.params.SynonymFilter); err != nil {
+		return 0, err
+	}
+	if err := w.loadable(ctx, &c); err != nil {
+		return 0, err
+	}
+	started, err := w.elastic.Started(ctx, index)
+	if err != nil {
+		return 0, err
+	}
+	if err := w.job.Checkpoint(ctx, progress{Index: index, Started: started}); err != nil {
+		return 0, err
+	}
+	begin := w.clk.Now()
+	closeErr := w.elastic.Close(ctx, index)
+	// Whatever came of that, and whether or not the caller still waits: the index is open when this returns.
+	openErr := w.open(ctx, index)
+	took := w.clk.Now().Sub(begin)
+	if err := errors.Join(closeErr, openErr); err != nil {
+		return took, err
+	}
+	return took, context.Cause(ctx)
+}
+
+const (
+	// openPatience bounds the attempts to open an index; between two of them there is openPause.
+	openPatience = 2 * time.Minute
+	openPause    = 2 * time.Second
+)
+
+// open opens an index, trying on for a while. It goes on when ctx has ended.
+func (w *work) open(ctx context.Context, index string) error {
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), openPatience)
+	defer done()
+	for {
+		err := w.elastic.Open(ctx, index)
+		if err == nil {
+			return nil
+		}
+		if w.clk.Sleep(ctx, openPause) != nil || errors.Is(err, elastic.ErrRequest) || errors.Is(err, elastic.ErrForbidden) {
+			p := *problem.Of(err, "")
+			p.What = index + " is CLOSED and can't be opened"
+			p.Next = fmt.Sprintf("Put right what Elasticsearch complains of (the %s), then POST /%s/_open. Searches and writes of it fail until then.", w.facts.Source, index)
+			return &p
+		}
+	}
+}
