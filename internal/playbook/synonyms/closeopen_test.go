@@ -108,7 +108,7 @@ func TestAdoptionAfterDeathOpensTheIndex(t *testing.T) {
 			p, _ := preview(t, action)
 			var group sync.WaitGroup
 			group.Go(func() {
-				_, err := dispatch(t, t.Context(), action, playbook.Job{ID: 12, Preview: p, Checkpoint: j.checkpoint})
+				_, err := dispatch(t.Context(), t, action, playbook.Job{ID: 12, Preview: p, Checkpoint: j.checkpoint})
 				t.Errorf("the process lived: %v", err)
 			})
 			group.Wait()
@@ -158,7 +158,7 @@ func TestCancelledBetweenCloseAndOpen(t *testing.T) {
 	})
 	action := f.bind(t, cfg, map[string]any{"index_name": index, "synonym_filter": "from_file_fixed"})
 	p, _ := preview(t, action)
-	if _, err := dispatch(t, ctx, action, playbook.Job{ID: 12, Preview: p, Checkpoint: (&journal{}).checkpoint}); !errors.Is(err, context.Canceled) {
+	if _, err := dispatch(ctx, t, action, playbook.Job{ID: 12, Preview: p, Checkpoint: (&journal{}).checkpoint}); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want the context's", err)
 	}
 	if !f.isOpen(t, index) {
@@ -174,7 +174,7 @@ func TestRulesThatBrokeSincePlanNeverCloseTheIndex(t *testing.T) {
 	action := f.bind(t, cfg, map[string]any{"index_name": index, "synonym_filter": "from_file_fixed"})
 	p, _ := preview(t, action)
 	f.putFile(t, "this => is => no rule")
-	if _, err := dispatch(t, t.Context(), action, playbook.Job{ID: 12, Preview: p, Checkpoint: (&journal{}).checkpoint}); !errors.Is(err, elastic.ErrRequest) {
+	if _, err := dispatch(t.Context(), t, action, playbook.Job{ID: 12, Preview: p, Checkpoint: (&journal{}).checkpoint}); !errors.Is(err, elastic.ErrRequest) {
 		t.Errorf("error %v, want ErrRequest", err)
 	}
 	if slices.ContainsFunc(*seen, func(r string) bool { return strings.HasSuffix(r, "/_close") }) || !f.isOpen(t, index) {

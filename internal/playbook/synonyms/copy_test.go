@@ -62,7 +62,7 @@ func TestReindexAndBack(t *testing.T) {
 				t.Errorf("preview %+v", p)
 			}
 			j := &journal{}
-			outcome, err := dispatch(t, t.Context(), action, playbook.Job{ID: 12, Preview: p, Checkpoint: j.checkpoint})
+			outcome, err := dispatch(t.Context(), t, action, playbook.Job{ID: 12, Preview: p, Checkpoint: j.checkpoint})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -93,7 +93,7 @@ func (f fixture) restore(t *testing.T, params map[string]any, name, kept string)
 	if _, err := back.Adopt(t.Context(), playbook.Job{ID: 13, Preview: p}); !errors.Is(err, playbook.ErrNeverBegan) {
 		t.Errorf("adopting it before: %v", err)
 	}
-	if _, err := dispatch(t, t.Context(), back, playbook.Job{ID: 13, Preview: p, Checkpoint: (&journal{}).checkpoint}); err != nil {
+	if _, err := dispatch(t.Context(), t, back, playbook.Job{ID: 13, Preview: p, Checkpoint: (&journal{}).checkpoint}); err != nil {
 		t.Fatal(err)
 	}
 	var found map[string]any
@@ -124,7 +124,7 @@ func TestCancelledReindexLeavesEverything(t *testing.T) {
 			cancel()
 		}
 	}}
-	if _, err := dispatch(t, ctx, action, playbook.Job{ID: 12, Preview: p, Checkpoint: j.checkpoint}); !errors.Is(err, context.Canceled) {
+	if _, err := dispatch(ctx, t, action, playbook.Job{ID: 12, Preview: p, Checkpoint: j.checkpoint}); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want the context's", err)
 	}
 	if diff := cmp.Diff([]string{old}, f.indices(t)); diff != "" {
@@ -169,7 +169,7 @@ func TestTemplateThatWouldLeadClientsToTheUnfinishedIndex(t *testing.T) {
 	old := f.makeIndex(t, "v1", "from_file", false)
 	template := "/_index_template/" + f.base
 	f.Do(t, http.MethodPut, template, fmt.Sprintf(`{"index_patterns":["%s-v1-*"],"priority":500,"template":{"aliases":{"%s-alias":{}}}}`, f.base, f.base), nil)
-	t.Cleanup(func() { f.Call(context.WithoutCancel(t.Context()), http.MethodDelete, template, nil, nil) })
+	t.Cleanup(func() { _, _ = f.Call(context.WithoutCancel(t.Context()), http.MethodDelete, template, nil, nil) })
 	if _, err := f.bind(t, f.Config, map[string]any{"index_name": old, "synonym_filter": "from_file", "reindex": true}).Preview(t.Context()); !errors.Is(err, synonyms.ErrNoWay) {
 		t.Errorf("error %v, want ErrNoWay", err)
 	}

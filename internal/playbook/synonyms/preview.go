@@ -88,12 +88,11 @@ func (a action) describeReindex(p *playbook.Preview, c choice) {
 		p.Commands = append(p.Commands, fmt.Sprintf("POST /_aliases (in one call: every alias of %s moves to %s)", old, made))
 		p.Changes = append(p.Changes, "Writes go on; for about a second at the switch they wait; none is lost")
 	}
-	switch kept := request.Kept(); {
-	case kept == "":
+	if kept := request.Kept(); kept == "" {
 		p.Commands = append(p.Commands, "DELETE /"+old)
 		p.Changes = append(p.Changes, "The old index is removed at the end: there is no way back")
 		p.Undo = "none, since the old index is not kept"
-	default:
+	} else {
 		p.Changes = append(p.Changes, fmt.Sprintf("The old index is kept as %s, with its writes blocked", kept))
 		p.Undo = fmt.Sprintf("point %s back at %s while that stands; what was written since is in the new index only", a.params.IndexName, kept)
 	}

@@ -41,7 +41,9 @@ func newFixture(t *testing.T) fixture {
 	f.set, f.file = f.base+"-set", "analysis/"+f.base+".txt"
 	f.putFile(t, "laptop, notebook")
 	f.putSet(t, "laptop, notebook")
-	t.Cleanup(func() { s.Call(context.WithoutCancel(t.Context()), http.MethodDelete, "/_synonyms/"+f.set, nil, nil) })
+	t.Cleanup(func() {
+		_, _ = s.Call(context.WithoutCancel(t.Context()), http.MethodDelete, "/_synonyms/"+f.set, nil, nil)
+	})
 	return f
 }
 
@@ -157,10 +159,10 @@ func preview(t *testing.T, action playbook.Action) (playbook.Preview, synonyms.F
 func run(t *testing.T, action playbook.Action, j *journal) (playbook.Outcome, error) {
 	t.Helper()
 	p, _ := preview(t, action)
-	return dispatch(t, t.Context(), action, playbook.Job{ID: 12, Preview: p, Checkpoint: j.checkpoint})
+	return dispatch(t.Context(), t, action, playbook.Job{ID: 12, Preview: p, Checkpoint: j.checkpoint})
 }
 
-func dispatch(t *testing.T, ctx context.Context, action playbook.Action, job playbook.Job) (playbook.Outcome, error) {
+func dispatch(ctx context.Context, t *testing.T, action playbook.Action, job playbook.Job) (playbook.Outcome, error) {
 	t.Helper()
 	work, err := action.Dispatch(ctx, job)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
-// ErrNothing: there is no state to go on with.
+// ErrNothing says that there is no state to go on with.
 var ErrNothing = errors.New("the reindex was never begun")
 
 // Adopt returns a Run for a state that another process journaled. A copy that was started and not journaled is found by its label; where there is none, Wait
