@@ -31,9 +31,9 @@ const (
 	// connectPatience bounds the making of one connection, so that a dead node does not eat the patience for all.
 	connectPatience = 10 * time.Second
 	// retries is how often an idempotent request is sent again.
-	retries = 4
+	retries = 3
 	// firstBackoff doubles with every retry, with up to as much again by chance, so that many clients do not come back at once.
-	firstBackoff = 250 * time.Millisecond
+	firstBackoff = 200 * time.Millisecond
 )
 
 // Cluster is a client of one Elasticsearch cluster. It is safe for use by several goroutines.

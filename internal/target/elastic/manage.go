@@ -12,6 +12,7 @@ import (
 	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/clone"
 	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/create"
 	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/delete"
+	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/flush"
 	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/putsettings"
 	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/refresh"
 	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/simulateindextemplate"
@@ -118,6 +119,19 @@ func (c *Cluster) Refresh(ctx context.Context, index string) error {
 		Shards shards `json:"_shards"`
 	}
 	err := c.do(ctx, call{what: what, request: func(on *elasticsearch.BaseClient) performer { return refresh.NewRefreshFunc(on)().Index(index) }}, &answer)
+	if err == nil {
+		err = answer.Shards.check(what)
+	}
+	return err
+}
+
+// Flush writes everything to disk.
+func (c *Cluster) Flush(ctx context.Context, index string) error {
+	what := "Flush " + index
+	var answer struct {
+		Shards shards `json:"_shards"`
+	}
+	err := c.do(ctx, call{what: what, request: func(on *elasticsearch.BaseClient) performer { return flush.NewFlushFunc(on)().Index(index) }}, &answer)
 	if err == nil {
 		err = answer.Shards.check(what)
 	}

@@ -89,6 +89,7 @@ type Document struct {
 	ID      string          `json:"_id"`
 	Routing string          `json:"_routing"`
 	Version int64           `json:"_version"`
+	SeqNo   int64           `json:"_seq_no"`
 	Source  json.RawMessage `json:"_source"`
 	Sort    json.RawMessage `json:"sort"`
 }
@@ -116,7 +117,7 @@ type viewAnswer struct {
 const viewKeep = 5 * time.Minute
 
 // needed is what is used of an answer, without what costs time to write and read.
-const needed = "pit_id,_shards,hits.total,hits.hits._id,hits.hits._routing,hits.hits._version,hits.hits._source,hits.hits.sort,aggregations.ranges.buckets.doc_count"
+const needed = "pit_id,_shards,hits.total,hits.hits._id,hits.hits._routing,hits.hits._version,hits.hits._seq_no,hits.hits._source,hits.hits.sort,aggregations.ranges.buckets.doc_count"
 
 func (v *View) search(ctx context.Context, query map[string]any) (viewAnswer, error) {
 	query["pit"] = map[string]any{"id": v.id, "keep_alive": seconds(viewKeep)}
@@ -201,7 +202,7 @@ func (v *View) Each(ctx context.Context, scan Scan, visit func([]Document) error
 	for {
 		query := map[string]any{
 			"size": scan.Page, "track_total_hits": false, "query": in(scan.Spans), "sort": []any{"_shard_doc"},
-			"_source": scan.Whole, "version": scan.Whole,
+			"_source": scan.Whole, "version": scan.Whole, "seq_no_primary_term": scan.Whole,
 		}
 		if after != nil {
 			query["search_after"] = after

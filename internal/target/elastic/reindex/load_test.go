@@ -42,12 +42,12 @@ func (w *writer) run(ctx context.Context) {
 		name := fmt.Sprint(random.IntN(loadDocuments/writers)*writers + w.id)
 		switch n % 5 {
 		case 0, 1:
-			w.put(name, n)
+			w.put(ctx, name, n)
 		case 2:
-			w.send(http.MethodDelete, "/_doc/"+name, nil, http.StatusNotFound)
+			w.send(ctx, http.MethodDelete, "/_doc/"+name, nil, http.StatusNotFound)
 			w.want[name] = ""
 		case 3:
-			w.put(fmt.Sprintf("new-%d-%d", w.id, n), n)
+			w.put(ctx, fmt.Sprintf("new-%d-%d", w.id, n), n)
 		case 4:
 			var lines strings.Builder
 			for i := range 5 {
@@ -55,22 +55,22 @@ func (w *writer) run(ctx context.Context) {
 				fmt.Fprintf(&lines, "{\"index\":{\"_id\":%q}}\n{\"t\":\"bulk\",\"n\":%d}\n", name, n)
 				w.want[name] = fmt.Sprintf(`{"t":"bulk","n":%d}`, n)
 			}
-			w.send(http.MethodPost, "/_bulk", lines.String(), 0)
+			w.send(ctx, http.MethodPost, "/_bulk", lines.String(), 0)
 		}
 		time.Sleep(between)
 	}
 }
 
-func (w *writer) put(name string, n int) {
+func (w *writer) put(ctx context.Context, name string, n int) {
 	body := fmt.Sprintf(`{"t":"by writer %d","n":%d}`, w.id, n)
-	w.send(http.MethodPut, "/_doc/"+name, body, 0)
+	w.send(ctx, http.MethodPut, "/_doc/"+name, body, 0)
 	w.want[name] = body
 }
 
-func (w *writer) send(method, path string, body any, accepted int) {
+func (w *writer) send(ctx context.Context, method, path string, body any, accepted int) {
 	start := time.Now()
 	var answer struct{ Errors bool }
-	status, err := w.f.Call(context.Background(), method, "/"+w.f.alias+path, body, &answer)
+	status, err := w.f.Call(context.WithoutCancel(ctx), method, "/"+w.f.alias+path, body, &answer)
 	w.slow = max(w.slow, time.Since(start))
 	w.ops++
 	if err != nil && status != accepted || answer.Errors {
@@ -95,7 +95,7 @@ func TestClientsNoticeNothing(t *testing.T) { //nolint:paralleltest // it is abo
 				Hits   struct{ Total struct{ Value int } }
 				Shards struct{ Failed int } `json:"_shards"`
 			}
-			_, err := f.Call(context.Background(), http.MethodPost, "/"+f.alias+"/_search", `{"query":{"match":{"t":"notebook"}}}`, &answer)
+			_, err := f.Call(context.WithoutCancel(ctx), http.MethodPost, "/"+f.alias+"/_search", `{"query":{"match":{"t":"notebook"}}}`, &answer)
 			if searches.Add(1); err != nil || answer.Shards.Failed > 0 || answer.Hits.Total.Value == 0 {
 				failed.Add(1)
 				t.Errorf("search %d: %v, %+v", searches.Load(), err, answer)

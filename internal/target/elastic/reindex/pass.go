@@ -55,6 +55,9 @@ func (r *Run) look(ctx context.Context) (look, error) {
 	if err := r.cluster.Refresh(ctx, r.state.Old); err != nil {
 		return look{}, err
 	}
+	if r.seen == nil {
+		r.seen = slices.Clone(checkpoints)
+	}
 	l := look{checkpoints: checkpoints}
 	for shard := range checkpoints {
 		v, err := r.cluster.OpenView(ctx, r.state.Old, shard, keepView)
@@ -68,7 +71,7 @@ func (r *Run) look(ctx context.Context) (look, error) {
 }
 
 // pass brings the new index to what the old one holds now. rule is elastic.Newer once clients can write to the new index, else elastic.NotOlder. It returns how
-// many documents were written and removed; the counts of both are compared.
+// many changes it found that no pass had; the counts of both indices are compared.
 func (r *Run) pass(ctx context.Context, rule elastic.VersionRule) (changed int64, err error) {
 	now, err := r.look(ctx)
 	if err != nil {
@@ -89,7 +92,7 @@ func (r *Run) pass(ctx context.Context, rule elastic.VersionRule) (changed int64
 				}
 				removed.Add(int64(len(gone)))
 			}
-			n, err := r.write(inner, view, r.state.Checkpoints[shard]+1, rule)
+			n, err := r.write(inner, view, shard, rule)
 			written.Add(n)
 			return err
 		})
@@ -108,21 +111,30 @@ func (r *Run) pass(ctx context.Context, rule elastic.VersionRule) (changed int64
 	return written.Load() + removed.Load() + swept, err
 }
 
-// write brings over what has a sequence number from low on.
-func (r *Run) write(ctx context.Context, view *elastic.View, low int64, rule elastic.VersionRule) (int64, error) {
-	var count int64
-	err := view.Each(ctx, elastic.Scan{Spans: []elastic.Span{{Low: low}}, Page: r.page, Whole: true}, func(documents []elastic.Document) error {
-		count += int64(len(documents))
+// write brings over what has a sequence number above the checkpoint. It returns how much of that no pass had seen: a checkpoint may lag behind what a search
+// finds, by seconds where the index is written without waiting for the disk.
+func (r *Run) write(ctx context.Context, view *elastic.View, shard int, rule elastic.VersionRule) (int64, error) {
+	var fresh int64
+	span, seen := elastic.Span{Low: r.state.Checkpoints[shard] + 1}, r.seen[shard]
+	err := view.Each(ctx, elastic.Scan{Spans: []elastic.Span{span}, Page: r.page, Whole: true}, func(documents []elastic.Document) error {
+		for _, d := range documents {
+			if d.SeqNo > seen {
+				fresh++
+			}
+			r.seen[shard] = max(r.seen[shard], d.SeqNo)
+		}
 		kept, err := r.cluster.Put(ctx, r.state.New, documents, rule)
 		if err == nil && len(kept) > 0 && rule == elastic.Newer {
-			kept, err = r.untouched(ctx, kept)
+			if kept, err = r.untouched(ctx, kept); err == nil && len(kept) > 0 {
+				kept, err = r.cluster.Put(ctx, r.state.New, kept, elastic.NotOlder)
+			}
 		}
 		if err != nil {
 			return err
 		}
 		return r.makeAgain(ctx, kept)
 	})
-	return count, err
+	return fresh, err
 }
 
 // untouched returns those of the documents that no client has written to the new index. Where a client has, theirs is the newer one and stays.

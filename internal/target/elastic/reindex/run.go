@@ -45,6 +45,8 @@ type Run struct {
 	save    func(ctx context.Context, state State) error
 	// last is the newest pass's view of the old index.
 	last look
+	// seen is the highest sequence number of each shard that a pass has brought over.
+	seen []int64
 	// page is how many documents are read at a time.
 	page int
 	// open tells that clients may write to the new index.
@@ -260,6 +262,10 @@ func (r *Run) ready(ctx context.Context) error {
 		delete(now, name)
 	}
 	if err := r.cluster.PutSettings(ctx, r.state.New, now); err != nil {
+		return err
+	}
+	// What was copied before is not safely on disk yet.
+	if err := r.cluster.Flush(ctx, r.state.New); err != nil {
 		return err
 	}
 	if !old.Green {
