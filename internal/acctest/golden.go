@@ -3,14 +3,17 @@ package acctest
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-// Golden compares got with testdata/name, and writes it there instead where UPDATE_GOLDEN is set.
+// Golden compares got with testdata/name, and writes it there instead where UPDATE_GOLDEN is set. OpenTofu prints what Terraform
+// does, but for its name.
 func Golden(t testing.TB, name, got string) {
 	t.Helper()
+	got = strings.ReplaceAll(got, "OpenTofu", "Terraform")
 	path := filepath.Join("testdata", name)
 	if os.Getenv("UPDATE_GOLDEN") != "" {
 		const dirMode, fileMode = 0o755, 0o644

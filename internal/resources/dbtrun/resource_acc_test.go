@@ -53,7 +53,6 @@ func (r rig) anonymous(text string) string {
 		{`\d+\.\d+ s\b`, "N s"},
 		{`actual_duration_seconds\s+= [\d.]+`, "actual_duration_seconds = N"},
 		{`1\.11\.\d+`, "1.11.N"},
-		{`OpenTofu`, "Terraform"},
 	} {
 		text = regexp.MustCompile(rule.pattern).ReplaceAllString(text, rule.name)
 	}
