@@ -47,14 +47,6 @@ func newFixture(t *testing.T) fixture {
 	return f
 }
 
-// forget removes what a test made, at its end.
-func (f fixture) forget(t *testing.T, path string) {
-	t.Helper()
-	if _, err := f.Call(context.WithoutCancel(t.Context()), http.MethodDelete, path, nil, nil); err != nil {
-		t.Logf("remove %s: %v", path, err)
-	}
-}
-
 func (f fixture) putFile(t *testing.T, rules ...string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(f.Home, f.file), []byte(strings.Join(rules, "\n")), 0o644); err != nil {

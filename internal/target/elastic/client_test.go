@@ -88,10 +88,10 @@ func scripted(t *testing.T, statuses ...int) (elastic.Config, *atomic.Int64) {
 		w.Header().Set("Content-Type", "application/json")
 		if n <= len(statuses) {
 			w.WriteHeader(statuses[n-1])
-			fmt.Fprint(w, `{"error":{"type":"some_exception","reason":"the test says so"}}`)
+			_, _ = fmt.Fprint(w, `{"error":{"type":"some_exception","reason":"the test says so"}}`)
 			return
 		}
-		fmt.Fprint(w, `{"indices":[{"name":"kb","attributes":["open"]}],"aliases":[],"data_streams":[],"_shards":{"failed":0},"acknowledged":true}`)
+		_, _ = fmt.Fprint(w, `{"indices":[{"name":"kb","attributes":["open"]}],"aliases":[],"data_streams":[],"_shards":{"failed":0},"acknowledged":true}`)
 	}))
 	t.Cleanup(server.Close)
 	return elastic.Config{Endpoints: []string{server.URL}}, &count
@@ -128,7 +128,7 @@ func TestWhatIsWrongWithTheServer(t *testing.T) {
 	other := func(status int, body string) string {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(status)
-			fmt.Fprint(w, body)
+			_, _ = fmt.Fprint(w, body)
 		}))
 		t.Cleanup(s.Close)
 		return s.URL
