@@ -30,7 +30,7 @@ type DBT interface {
 	// PreviewDeps works out on a copy what would be installed. The project is untouched.
 	PreviewDeps(ctx context.Context, upgrade bool) (dbt.DepsChange, error)
 	// SavePackages copies what is installed, and the lock file, into dir.
-	SavePackages(ctx context.Context, dir string) (restore func(context.Context) error, err error)
+	SavePackages(ctx context.Context, dir string) error
 	// RestorePackages puts back what SavePackages copied, byte for byte.
 	RestorePackages(ctx context.Context, dir string) error
 	// Start starts a command line with its artifacts in dir.

@@ -22,7 +22,7 @@ type progress struct {
 
 // Dispatch implements playbook.Action. The packages are saved before the first command starts.
 func (a action) Dispatch(ctx context.Context, job playbook.Job) (playbook.Work, error) {
-	if _, err := a.dbt.SavePackages(ctx, saved(job)); err != nil {
+	if err := a.dbt.SavePackages(ctx, saved(job)); err != nil {
 		return nil, err
 	}
 	w := &work{action: a, job: job}

@@ -25,7 +25,7 @@ func TestAccBadInput(t *testing.T) {
 		says   string
 		at     string
 	}{
-		"no models":             {inputs(`models = []`), "No models are selected|No model is selected", "models = []"},
+		"no models":             {inputs(`models = []`), "No model is selected", "models = []"},
 		"duplicate models":      {inputs(`models = ["a", "a"]`), `"a" in models: it is there twice`, `models = ["a", "a"]`},
 		"blank model":           {inputs(`models = [" "]`), "it is empty", `models = [" "]`},
 		"blank within":          {inputs(`models = ["a b"]`), "contains a blank", `models = ["a b"]`},
@@ -60,11 +60,7 @@ func TestAccBadInput(t *testing.T) {
 			r := newRig(t)
 			r.Write("main.tf", tt.config)
 			out := flat(r.MustFail("plan", "-no-color"))
-			said := false
-			for alternative := range strings.SplitSeq(tt.says, "|") {
-				said = said || strings.Contains(out, alternative)
-			}
-			if !said || !strings.Contains(out, tt.at) {
+			if !strings.Contains(out, tt.says) || !strings.Contains(out, tt.at) {
 				t.Errorf("want %q at %q:\n%s", tt.says, tt.at, out)
 			}
 			if _, err := os.Stat(r.project.Warehouse); !os.IsNotExist(err) {

@@ -105,7 +105,7 @@ func TestDeps(t *testing.T) {
 	// A new version that the project can't be compiled with: everything goes back as it was.
 	installedBefore := snapshot(t, cfg.ProjectDir)
 	saveDir := filepath.Join(t.TempDir(), "execution")
-	if _, err := c.SavePackages(t.Context(), saveDir); err != nil {
+	if err := c.SavePackages(t.Context(), saveDir); err != nil {
 		t.Fatal(err)
 	}
 	packages(t, cfg, repo, "v2")
@@ -185,13 +185,12 @@ func TestSaveRestoresAbsenceModesAndLinks(t *testing.T) {
 	if err := c.RestorePackages(t.Context(), dir); err == nil {
 		t.Error("restored what was never saved")
 	}
-	restore, err := c.SavePackages(t.Context(), dir)
-	if err != nil {
+	if err := c.SavePackages(t.Context(), dir); err != nil {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(tree, "a", "x.sql"), "select 1")
 	write(t, lockPath, "packages: []")
-	if err := restore(t.Context()); err != nil {
+	if err := c.RestorePackages(t.Context(), dir); err != nil {
 		t.Fatal(err)
 	}
 	if exists(tree) || exists(lockPath) {
@@ -210,8 +209,7 @@ func TestSaveRestoresAbsenceModesAndLinks(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := sansTimes(snapshot(t, cfg.ProjectDir))
-	restore, err = c.SavePackages(t.Context(), dir)
-	if err != nil {
+	if err := c.SavePackages(t.Context(), dir); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.RemoveAll(tree); err != nil {
@@ -221,7 +219,7 @@ func TestSaveRestoresAbsenceModesAndLinks(t *testing.T) {
 	write(t, lockPath, "packages: [{local: x}]")
 	write(t, filepath.Join(cfg.ProjectDir, "dbt_packages.restoring", "half"), "left by a restore that was interrupted")
 	for range 2 {
-		if err := restore(t.Context()); err != nil {
+		if err := c.RestorePackages(t.Context(), dir); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(before, sansTimes(snapshot(t, cfg.ProjectDir))); diff != "" {
@@ -235,7 +233,7 @@ func TestInstallPathThatMustNotBeReplaced(t *testing.T) {
 	for _, path := range []string{".", "..", "/", "{{ env_var('X') }}"} {
 		cfg := shop(t)
 		write(t, filepath.Join(cfg.ProjectDir, "dbt_project.yml"), "name: shop\npackages-install-path: \""+path+"\"\n")
-		_, err := New(cfg, clock.System{}).SavePackages(t.Context(), filepath.Join(cfg.WorkDir, "x"))
+		err := New(cfg, clock.System{}).SavePackages(t.Context(), filepath.Join(cfg.WorkDir, "x"))
 		wantProblem(t, err, ErrProjectMalformed)
 	}
 }

@@ -27,37 +27,37 @@ type saved struct {
 	Lock        bool   `json:"lock"`
 }
 
-// SavePackages copies the installed packages and package-lock.yml below dir, byte for byte with modes and symbolic links, and returns the way back,
-// which is RestorePackages.
-func (c *CLI) SavePackages(ctx context.Context, dir string) (restore func(context.Context) error, err error) {
+// SavePackages copies the installed packages and package-lock.yml below dir, byte for byte with modes and symbolic links. RestorePackages is the
+// way back.
+func (c *CLI) SavePackages(ctx context.Context, dir string) error {
 	p, err := c.project()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := checkInstallPath(p); err != nil {
-		return nil, err
+		return err
 	}
 	to := filepath.Join(dir, savedFolder)
 	const ownerOnly = 0o700
 	if err := errors.Join(os.RemoveAll(to), os.MkdirAll(to, ownerOnly)); err != nil {
-		return nil, workDirProblem(to, err)
+		return workDirProblem(to, err)
 	}
 	lockPath := filepath.Join(p.Dir, lockName)
 	mark := saved{InstallPath: p.InstallPath, Tree: exists(p.InstallPath), Lock: exists(lockPath)}
 	if mark.Tree {
 		if err := copyTree(ctx, p.InstallPath, filepath.Join(to, savedTree)); err != nil {
-			return nil, fmt.Errorf("save dbt packages: %w", err)
+			return fmt.Errorf("save dbt packages: %w", err)
 		}
 	}
 	if mark.Lock {
 		if err := copyTree(ctx, lockPath, filepath.Join(to, lockName)); err != nil {
-			return nil, fmt.Errorf("save %s: %w", lockName, err)
+			return fmt.Errorf("save %s: %w", lockName, err)
 		}
 	}
 	if err := writeCached(filepath.Join(to, savedMark), mark); err != nil {
-		return nil, fmt.Errorf("save dbt packages: %w", err)
+		return fmt.Errorf("save dbt packages: %w", err)
 	}
-	return func(ctx context.Context) error { return c.RestorePackages(ctx, dir) }, nil
+	return nil
 }
 
 // RestorePackages puts back what SavePackages copied below dir. It can be called again after an interruption. ErrNothingSaved: the copy was

@@ -197,6 +197,14 @@ func Moved(now Split) error {
 	}
 }
 
+// Allows returns a problem where s is no longer the split on which the change was based, or where the change can't be made.
+func (s Split) Allows(c Change) error {
+	if s.Revision != c.Revision {
+		return Moved(s)
+	}
+	return s.Validate(c.Shares)
+}
+
 // CheckDown returns a problem where the version is unknown or has traffic, so that it can't be taken down.
 func (s Split) CheckDown(version string) error {
 	if err := s.Check(version); err != nil {

@@ -137,10 +137,7 @@ func (p *Planner) Set(ctx context.Context, change planner.Change) (planner.Split
 	if err != nil {
 		return planner.Split{}, err
 	}
-	if now.Revision != change.Revision {
-		return planner.Split{}, planner.Moved(now)
-	}
-	if err := now.Validate(change.Shares); err != nil {
+	if err := now.Allows(change); err != nil {
 		return planner.Split{}, err
 	}
 	percent := change.Shares[p.cfg.Canary]

@@ -139,10 +139,7 @@ func (p *Planner) problem(what, why string, cause error) error {
 func (p *Planner) Set(ctx context.Context, change planner.Change) (planner.Split, error) {
 	return p.change(ctx, func(d *document) error {
 		now := d.split()
-		if now.Revision != change.Revision {
-			return planner.Moved(now)
-		}
-		if err := now.Validate(change.Shares); err != nil {
+		if err := now.Allows(change); err != nil {
 			return err
 		}
 		for name, v := range d.Versions {

@@ -101,10 +101,7 @@ func (p *Planner) Set(ctx context.Context, c planner.Change) (planner.Split, err
 	if err != nil {
 		return planner.Split{}, err
 	}
-	if now.Revision != c.Revision {
-		return planner.Split{}, planner.Moved(now)
-	}
-	if err := now.Validate(c.Shares); err != nil {
+	if err := now.Allows(c); err != nil {
 		return planner.Split{}, err
 	}
 	body, err := json.Marshal(change{Shares: c.Shares, Reason: c.Reason, UpdatedBy: planner.By})
