@@ -27,7 +27,7 @@ type Forge interface {
 	Confirmed(ctx context.Context) approval.Confirmed
 }
 
-// Config is what an Engine works with. All fields are required but Terraform, Metrics and Forge.
+// Config is what an Engine works with. All fields are required but Terraform, Metrics, Forge and Reached.
 type Config struct {
 	Catalogue playbook.Catalogue
 	// Journal opens the store. It is called when the journal is first needed, and again after it failed.
@@ -45,6 +45,8 @@ type Config struct {
 	// Self is this process; Terraform is the one that started it.
 	Self      proc.Identity
 	Terraform proc.Terraform
+	// Reached, where set, is called at each Point of an execution. Tests die there.
+	Reached func(Point)
 }
 
 // Engine runs playbooks. It is safe for use by several goroutines.
@@ -122,6 +124,7 @@ func (e *Engine) job(rec journal.Record, preview playbook.Preview, store journal
 			if _, err := store.Append(context.WithoutCancel(ctx), rec.ID, journal.KindProgress, progress{Step: step}); err != nil {
 				return fmt.Errorf("journal the progress: %w", err)
 			}
+			e.reached(PointProgress)
 			return context.Cause(ctx)
 		},
 	}

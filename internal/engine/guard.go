@@ -89,6 +89,7 @@ func (w watched) guard(job playbook.Job) playbook.Job {
 		if _, err := w.run.store.Append(context.WithoutCancel(ctx), w.id, journal.KindProgress, body); err != nil {
 			return errors.Join(verdict, fmt.Errorf("journal the guardrails: %w", err))
 		}
+		w.run.engine.reached(PointProgress)
 		return verdict
 	}
 	return job
