@@ -1,0 +1,112 @@
+package chaos_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+)
+
+// effect is a change that a target received.
+type effect struct {
+	// Execution is the one that was open in the journal when the change arrived. Zero: none was.
+	Execution int64
+	What      string
+}
+
+// ledger keeps what a target really received, apart from anything that the provider says of it.
+type ledger struct {
+	// holder returns the execution that is open in the journal.
+	holder func() int64
+
+	mu      sync.Mutex
+	effects map[effect]int
+	blow    *blow
+}
+
+// blow is a death around a change of the target.
+type blow struct {
+	phase phase
+	kill  func()
+}
+
+// phase is where in a change it comes.
+type phase string
+
+const (
+	arriving  phase = "a change arrives and is made"
+	lost      phase = "a change arrives and is lost"
+	answering phase = "a change is made and not answered"
+)
+
+func phases() []phase { return []phase{arriving, lost, answering} }
+
+// arm makes the next change deadly. nil takes that back.
+func (l *ledger) arm(b *blow) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.blow = b
+}
+
+// strike kills if this is the phase for it.
+func (l *ledger) strike(p phase) bool {
+	l.mu.Lock()
+	b := l.blow
+	hit := b != nil && b.phase == p
+	if hit {
+		l.blow = nil
+	}
+	l.mu.Unlock()
+	if hit {
+		b.kill()
+	}
+	return hit
+}
+
+func (l *ledger) note(what string) {
+	e := effect{l.holder(), what}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.effects == nil {
+		l.effects = map[effect]int{}
+	}
+	l.effects[e]++
+}
+
+// all returns how often each effect was received.
+func (l *ledger) all() map[effect]int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.effects)
+}
+
+// over returns next behind the ledger. change names the change that a request asks for, and is empty for one that only reads.
+func (l *ledger) over(next http.Handler, change func(r *http.Request, body []byte) string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			panic(http.ErrAbortHandler) // its sender is dead
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		what := change(r, body)
+		if what == "" {
+			next.ServeHTTP(w, r)
+			return
+		}
+		l.note(fmt.Sprintf("%s %s", r.Method, what))
+		if l.strike(lost) {
+			panic(http.ErrAbortHandler)
+		}
+		l.strike(arriving)
+		answer := httptest.NewRecorder()
+		// What has arrived is done, whatever becomes of who sent it.
+		next.ServeHTTP(answer, r.WithContext(withoutEnd(r)))
+		l.strike(answering)
+		maps.Copy(w.Header(), answer.Header())
+		w.WriteHeader(answer.Code)
+		_, _ = w.Write(answer.Body.Bytes())
+	})
+}
