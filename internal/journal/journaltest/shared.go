@@ -30,9 +30,9 @@ func Work(ctx context.Context, s journal.Store, subject journal.Subject, executi
 		if err != nil {
 			return err
 		}
-		_, dispatched := s.Append(ctx, r.ID, journal.KindDispatch, journal.Dispatch{RemoteID: fmt.Sprint("task-", r.ID)})
-		_, progressed := s.Append(ctx, r.ID, journal.KindProgress, done)
-		_, ended := s.Append(ctx, r.ID, journal.KindOutcome, outcome(journal.StatusSuccess))
+		_, dispatched := s.Append(ctx, r.Hold(), journal.KindDispatch, journal.Dispatch{RemoteID: fmt.Sprint("task-", r.ID)})
+		_, progressed := s.Append(ctx, r.Hold(), journal.KindProgress, done)
+		_, ended := s.Append(ctx, r.Hold(), journal.KindOutcome, outcome(journal.StatusSuccess))
 		if err := errors.Join(dispatched, progressed, ended); err != nil {
 			return err
 		}
@@ -164,7 +164,7 @@ func handlesSeeEachOther(t *testing.T, open Opener) {
 	}
 	stored(t, a, add(t, b, r.ID, journal.KindDispatch, journal.Dispatch{RemoteID: "task"}))
 	stored(t, b, add(t, a, r.ID, journal.KindOutcome, outcome(journal.StatusSuccess)))
-	if _, err := b.Append(t.Context(), r.ID, journal.KindProgress, 1); !errors.Is(err, journal.ErrClosed) {
+	if _, err := b.Append(t.Context(), r.Hold(), journal.KindProgress, 1); !errors.Is(err, journal.ErrClosed) {
 		t.Errorf("got %v", err)
 	}
 	// What one handle holds open must not end with the other.
