@@ -212,7 +212,7 @@ func (r *run) conclude(ctx context.Context, x Execution, e ending) (Execution, e
 	}
 	end := journal.Outcome{Status: status, Result: result}
 	var err error
-	if outcome.Undo != nil && status == journal.StatusSuccess {
+	if outcome.Undo != nil {
 		var params json.RawMessage
 		if params, err = json.Marshal(outcome.Undo.Params); err == nil {
 			end.Rollback = &journal.Action{Type: outcome.Undo.ActionType, Params: params}

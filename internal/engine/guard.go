@@ -154,6 +154,7 @@ func (g guarded) goBack(ctx context.Context, outcome playbook.Outcome, p *proble
 		return outcome, p
 	}
 	outcome.Details["rollback"] = back.Message
+	outcome.Undo = back.Undo // what is back is not to be taken back once more
 	p.Why += " " + back.Message + "."
 	p.Next = "Find out why before trying again."
 	return outcome, p

@@ -145,7 +145,8 @@ type Outcome struct {
 	LogsURL string
 	// Details are figures and facts by name, in snake case.
 	Details map[string]string
-	// Undo is the action that takes the change back, or nil.
+	// Undo is the action that takes the change back, or nil. It is kept also where the work ended badly: give it from when on there is
+	// something that it can take back.
 	Undo *Undo
 }
 
