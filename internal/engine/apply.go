@@ -111,6 +111,7 @@ func (r *run) apply(ctx context.Context, target string) (Execution, error) {
 		if err != nil {
 			return Execution{}, err
 		}
+		r.engine.reached(PointIntent)
 		x := Execution{Record: rec, Review: review, Earlier: r.earlier}
 		if taken, err := r.spentMeanwhile(ctx, rec, review.Decision); err != nil || taken {
 			x, overtaken := r.overtaken(ctx, x)
@@ -143,7 +144,9 @@ func (r *run) execute(ctx context.Context, x Execution) (Execution, error) {
 	defer letGo()
 	watched := r.watch(x.Record)
 	job := watched.guard(r.engine.job(x.Record, x.Review.Preview, r.store))
+	r.engine.reached(PointDispatch)
 	work, err := r.action.Dispatch(ctx, job)
+	r.engine.reached(PointDispatched)
 	if err != nil {
 		status := journal.StatusFailed
 		if errors.Is(err, playbook.ErrUncertain) {
@@ -163,6 +166,7 @@ func (r *run) execute(ctx context.Context, x Execution) (Execution, error) {
 		}
 		return r.conclude(ctx, x, ending{journal.StatusCancelled, outcome, fmt.Errorf("journal the dispatch: %w", err)})
 	}
+	r.engine.reached(PointRemoteID)
 	x.Record = rec
 	r.observe(x)
 	return r.finish(ctx, x, watched.over(work))
@@ -171,6 +175,7 @@ func (r *run) execute(ctx context.Context, x Execution) (Execution, error) {
 // finish waits for dispatched work and records what came of it.
 func (r *run) finish(ctx context.Context, x Execution, work playbook.Work) (Execution, error) {
 	outcome, err := work.Wait(ctx)
+	r.engine.reached(PointWaited)
 	switch {
 	case err == nil:
 		return r.conclude(ctx, x, ending{journal.StatusSuccess, outcome, nil})
@@ -232,6 +237,7 @@ func (r *run) conclude(ctx context.Context, x Execution, e ending) (Execution, e
 		}
 		return x, errors.Join(failure(ctx, x, cause), err)
 	}
+	r.engine.reached(PointOutcome)
 	x.Record = rec
 	return x, failure(ctx, x, cause)
 }

@@ -28,7 +28,7 @@ type Forge interface {
 	Confirmed(ctx context.Context) approval.Confirmed
 }
 
-// Config is what an Engine works with. All fields are required but Terraform, Metrics and Forge.
+// Config is what an Engine works with. All fields are required but Terraform, Metrics, Forge and Reached.
 type Config struct {
 	Catalogue playbook.Catalogue
 	// Journal opens the store. It is called when the journal is first needed, and again after it failed.
@@ -46,6 +46,8 @@ type Config struct {
 	// Self is this process; Terraform is the one that started it.
 	Self      proc.Identity
 	Terraform proc.Terraform
+	// Reached, where set, is called at each Point of an execution. Tests die there.
+	Reached func(Point)
 }
 
 // Engine runs playbooks. It is safe for use by several goroutines.
@@ -120,22 +122,22 @@ func (e *Engine) job(rec journal.Record, preview playbook.Preview, store journal
 		RemoteID: rec.RemoteID,
 		Progress: stepOf(rec.Progress),
 		Checkpoint: func(ctx context.Context, step any) error {
-			return note(ctx, store, rec.Hold(), progress{Step: step})
+			return e.note(ctx, store, rec.Hold(), progress{Step: step})
 		},
 	}
 }
 
 // note journals progress, and tells when the work has to stop.
-func note(ctx context.Context, store journal.Store, hold journal.Hold, body progress) error {
+func (e *Engine) note(ctx context.Context, store journal.Store, hold journal.Hold, body progress) error {
 	_, err := store.Append(context.WithoutCancel(ctx), hold, journal.KindProgress, body)
 	switch {
 	case overtakenByOthers(err):
 		return errors.Join(playbook.ErrTakenOver, err)
 	case err != nil:
 		return fmt.Errorf("journal the progress: %w", err)
-	default:
-		return context.Cause(ctx)
 	}
+	e.reached(PointProgress)
+	return context.Cause(ctx)
 }
 
 // keyedLock is one lock a key.

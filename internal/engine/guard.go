@@ -84,7 +84,7 @@ func (w watched) guard(job playbook.Job) playbook.Job {
 		}
 		readings, verdict := w.watch.Between(ctx, w.run.engine.cfg.Metrics)
 		*w.newest = readings
-		err := note(context.WithoutCancel(ctx), w.run.store, w.hold, progress{Step: step, Readings: readings})
+		err := w.run.engine.note(context.WithoutCancel(ctx), w.run.store, w.hold, progress{Step: step, Readings: readings})
 		if errors.Is(err, playbook.ErrTakenOver) {
 			return err // it is for whoever goes on to judge
 		}

@@ -111,7 +111,9 @@ func (r *run) settle(ctx context.Context, rec journal.Record, why string) (Execu
 	past := *r
 	past.action, past.observe = action, func(Execution) {}
 	watched := past.watch(rec)
+	r.engine.reached(PointAdopt)
 	work, err := action.Adopt(ctx, watched.guard(r.engine.job(rec, storedPreview(rec), r.store)))
+	r.engine.reached(PointAdopted)
 	switch {
 	case errors.Is(err, playbook.ErrNeverBegan), errors.Is(err, playbook.ErrPartway):
 		x, concluded := past.conclude(ctx, x, ending{journal.StatusCancelled, playbook.Outcome{}, err})

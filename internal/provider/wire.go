@@ -20,7 +20,7 @@ import (
 )
 
 // wire builds the engine with every playbook and its target. It does no I/O on any of them.
-func wire(s settings) *engine.Engine {
+func wire(s settings, hooks Hooks) *engine.Engine {
 	clk := clock.System{}
 	cli := dbt.New(s.dbt, clk)
 	cluster := elastic.New(s.elastic, clk)
@@ -38,6 +38,6 @@ func wire(s settings) *engine.Engine {
 		},
 		Metrics: newMetrics(s.prometheus, cluster, clk),
 		Policy:  s.policy, Forge: newForge(s.forge, clk), Clock: clk, Dir: s.dir(), HistoryLimit: s.historyLimit,
-		Self: proc.Self(), Terraform: proc.Parent(),
+		Self: proc.Self(), Terraform: proc.Parent(), Reached: hooks.Reached,
 	})
 }
