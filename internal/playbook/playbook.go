@@ -84,7 +84,7 @@ var (
 	// goes on from where it is.
 	ErrPartway = errors.New("the work stopped partway")
 	// ErrTakenOver is why a context ends, or a checkpoint fails, once another process has taken the execution over. The work returns
-	// it and touches the target no more, not even to tidy up: that is for whoever goes on with it.
+	// it and changes the target no more, not even to tidy up: that is for whoever goes on with it.
 	ErrTakenOver = errors.New("another process has taken the execution over")
 )
 
