@@ -15,8 +15,11 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// busyPoll is how often a waiting apply looks whether the target is free.
-const busyPoll = time.Second
+// busyPoll is how often a waiting apply looks whether the target is free; it begins with firstPoll, which doubles.
+const (
+	firstPoll = 50 * time.Millisecond
+	busyPoll  = time.Second
+)
 
 // busyPatience is how long an apply waits for a target that is too busy to be looked at, and so to tell a deadline.
 const busyPatience = 10 * time.Minute
@@ -30,7 +33,7 @@ func (r *run) clear(ctx context.Context, about journal.Subject) (Execution, erro
 	}
 	var heard silence
 	var giveUp time.Time
-	for {
+	for poll := firstPoll; ; poll = min(poll+poll, busyPoll) {
 		open, err := r.store.Find(ctx, journal.Filter{Target: about.Target, Open: true, Limit: 1})
 		if err != nil || len(open) == 0 {
 			return Execution{}, err
@@ -60,7 +63,7 @@ func (r *run) clear(ctx context.Context, about journal.Subject) (Execution, erro
 		if !now.Before(giveUp) {
 			return Execution{}, r.busyProblem(ctx, rec)
 		}
-		if err := r.engine.cfg.Clock.Sleep(ctx, busyPoll); err != nil {
+		if err := r.engine.cfg.Clock.Sleep(ctx, poll); err != nil {
 			return Execution{}, err
 		}
 	}
