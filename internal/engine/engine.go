@@ -8,6 +8,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strconv"
@@ -121,13 +122,22 @@ func (e *Engine) job(rec journal.Record, preview playbook.Preview, store journal
 		RemoteID: rec.RemoteID,
 		Progress: stepOf(rec.Progress),
 		Checkpoint: func(ctx context.Context, step any) error {
-			if _, err := store.Append(context.WithoutCancel(ctx), rec.ID, journal.KindProgress, progress{Step: step}); err != nil {
-				return fmt.Errorf("journal the progress: %w", err)
-			}
-			e.reached(PointProgress)
-			return context.Cause(ctx)
+			return e.note(ctx, store, rec.Hold(), progress{Step: step})
 		},
 	}
+}
+
+// note journals progress, and tells when the work has to stop.
+func (e *Engine) note(ctx context.Context, store journal.Store, hold journal.Hold, body progress) error {
+	_, err := store.Append(context.WithoutCancel(ctx), hold, journal.KindProgress, body)
+	switch {
+	case overtakenByOthers(err):
+		return errors.Join(playbook.ErrTakenOver, err)
+	case err != nil:
+		return fmt.Errorf("journal the progress: %w", err)
+	}
+	e.reached(PointProgress)
+	return context.Cause(ctx)
 }
 
 // keyedLock is one lock a key.

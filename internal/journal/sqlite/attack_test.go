@@ -29,11 +29,11 @@ func attackable(t *testing.T) (path string, head journal.Head) {
 			t.Fatal(err)
 		}
 		for kind, body := range map[journal.Kind]any{journal.KindDispatch: journal.Dispatch{RemoteID: "x"}} {
-			if _, err := s.Append(t.Context(), rec.ID, kind, body); err != nil {
+			if _, err := s.Append(t.Context(), rec.Hold(), kind, body); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if _, err := s.Append(t.Context(), rec.ID, journal.KindOutcome, journal.Outcome{Status: journal.StatusFailed, Result: journal.Result{Message: "a\nb"}}); err != nil {
+		if _, err := s.Append(t.Context(), rec.Hold(), journal.KindOutcome, journal.Outcome{Status: journal.StatusFailed, Result: journal.Result{Message: "a\nb"}}); err != nil {
 			t.Fatal(err)
 		}
 	}

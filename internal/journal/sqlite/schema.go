@@ -5,7 +5,7 @@ const applicationID = 0x526d6479
 
 // migrations lead from each version of the schema (PRAGMA user_version) to the next one. They are only ever appended to: a
 // file of any earlier version is brought forward in one transaction when it is opened.
-var migrations = []string{schemaV1}
+var migrations = []string{schemaV1, schemaV2}
 
 // schemaV1 keeps the entries, and beside them which execution is open for which target, so that a second one is refused by
 // the primary key. The times are text of one width, which sorts as time. Indexes on first entries serve the filters; each ends
@@ -38,4 +38,10 @@ CREATE TRIGGER entries_are_never_changed BEFORE UPDATE ON entries
 BEGIN SELECT RAISE(ABORT, 'journal entries are never changed'); END;
 CREATE TRIGGER entries_are_never_removed BEFORE DELETE ON entries
 BEGIN SELECT RAISE(ABORT, 'journal entries are never removed'); END;
+`
+
+// schemaV2 keeps what was heard of the holders of open executions. It changes in place: it is no part of the history.
+const schemaV2 = `
+ALTER TABLE open_executions ADD COLUMN beats INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE open_executions ADD COLUMN beat_at TEXT NOT NULL DEFAULT '';
 `
