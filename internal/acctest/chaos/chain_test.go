@@ -100,13 +100,14 @@ func (c *chain) journal() (journal.Store, error) {
 	return store, nil
 }
 
-// open returns the execution that is open in the journal, or zero.
-func (c *chain) open() int64 {
+// last returns the newest execution in the journal that fits, or zero.
+func (c *chain) last(f journal.Filter) int64 {
 	store, err := c.journal()
 	if err != nil {
 		return 0
 	}
-	found, err := store.Find(context.Background(), journal.Filter{Open: true, Limit: 1})
+	f.Limit = 1
+	found, err := store.Find(context.Background(), f)
 	if err != nil || len(found) == 0 {
 		return 0
 	}
@@ -241,10 +242,11 @@ func (c *chain) mend() {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		c.t.Fatal(err)
-	case json.Valid(text), len(text) == 0 && c.sound == nil: // Terraform makes an empty file to lock
+	case json.Valid(text), len(text)+len(c.sound) == 0: // Terraform makes an empty file to lock
 		c.sound = text
 	default:
 		c.tally.count(&c.tally.torn)
+		c.shots = append(c.shots, "its state was torn and put back")
 		if err := errors.Join(os.Remove(path), os.WriteFile(path, c.sound, fileMode)); err != nil {
 			c.t.Fatal(err)
 		}
@@ -267,7 +269,7 @@ func (c *chain) play(quota int) {
 		c.shots = nil
 		before := kills
 		for left := min(1+c.deck.rng.IntN(most), quota-kills); left > 0; left-- {
-			s := c.deck.deal(c.open() != 0)
+			s := c.deck.deal(c.w.ledger.holder() != 0)
 			started := time.Now()
 			out, ok, hit := c.apply(&s)
 			if hit {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/acctest"
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
+	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
 
 var (
@@ -114,7 +115,8 @@ func newChain(t *testing.T, w *world, provider string, sum *tally, stream uint64
 			takes: w.takes, apply: firstApply, changes: w.arm == nil, spawns: w.arm != nil, steps: w.steps,
 		},
 	}
-	w.ledger.holder = c.open
+	w.ledger.holder = func() int64 { return c.last(journal.Filter{Open: true}) }
+	w.ledger.newest = func() int64 { return c.last(journal.Filter{}) }
 	t.Cleanup(func() {
 		c.providers(true)
 		if c.store != nil {

@@ -67,7 +67,7 @@ func clearCache(t *testing.T) *world {
 		takes: 60 * time.Millisecond, always: true,
 		begin: func(t *testing.T, _ int) string {
 			t.Helper()
-			s.Do(t, http.MethodPost, "/"+index+"/_search?size=0", `{"aggs":{"words":{"terms":{"field":"text"}}}}`, nil)
+			s.Do(t, http.MethodPost, "/"+index+"/_search?size=0&request_cache=false", `{"aggs":{"words":{"terms":{"field":"text"}}}}`, nil)
 			if filled() == 0 {
 				t.Fatal("the cache is empty before it is cleared")
 			}

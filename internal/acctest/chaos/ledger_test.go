@@ -19,12 +19,13 @@ type effect struct {
 
 // ledger keeps what a target really received, apart from anything that the provider says of it.
 type ledger struct {
-	// holder returns the execution that is open in the journal.
-	holder func() int64
+	// holder returns the execution that is open in the journal; newest the last one that was begun.
+	holder, newest func() int64
 
-	mu      sync.Mutex
-	effects map[effect]int
-	blow    *blow
+	mu sync.Mutex
+	// effects counts how often a change arrived, made those that were not lost on their way.
+	effects, made map[effect]int
+	blow          *blow
 }
 
 // blow is a death around a change of the target.
@@ -66,21 +67,23 @@ func (l *ledger) strike(p phase) bool {
 	return hit
 }
 
-func (l *ledger) note(what string) {
-	e := effect{l.holder(), what}
+func (l *ledger) note(e effect, wasMade bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.effects == nil {
-		l.effects = map[effect]int{}
+		l.effects, l.made = map[effect]int{}, map[effect]int{}
 	}
 	l.effects[e]++
+	if wasMade {
+		l.made[e]++
+	}
 }
 
-// all returns how often each effect was received.
-func (l *ledger) all() map[effect]int {
+// all returns how often each change arrived, and how often it was made.
+func (l *ledger) all() (arrived, made map[effect]int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return maps.Clone(l.effects)
+	return maps.Clone(l.effects), maps.Clone(l.made)
 }
 
 // over returns next behind the ledger. change names the change that a request asks for, and is empty for one that only reads.
@@ -96,10 +99,12 @@ func (l *ledger) over(next http.Handler, change func(r *http.Request, body []byt
 			next.ServeHTTP(w, r)
 			return
 		}
-		l.note(fmt.Sprintf("%s %s", r.Method, what))
+		e := effect{l.holder(), fmt.Sprintf("%s %s", r.Method, what)}
 		if l.strike(lost) {
+			l.note(e, false)
 			panic(http.ErrAbortHandler)
 		}
+		l.note(e, true)
 		l.strike(arriving)
 		answer := httptest.NewRecorder()
 		// What has arrived is done, whatever becomes of who sent it.

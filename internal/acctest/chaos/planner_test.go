@@ -191,7 +191,8 @@ func watch(t *testing.T, l *ledger, read func() (document, error)) {
 				if now.Revision != last.Revision+1 && last.Revision%test != 0 || maps.Equal(now.Versions, last.Versions) {
 					t.Errorf("revision %d of the file follows %d: %v after %v", now.Revision, last.Revision, now.Versions, last.Versions)
 				}
-				l.note(fmt.Sprintf("write %v", now.Versions))
+				// By now its execution may have ended.
+				l.note(effect{l.newest(), fmt.Sprintf("write %v", now.Versions)}, true)
 			}
 			last = now
 		}
