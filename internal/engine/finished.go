@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
@@ -20,6 +21,14 @@ func (e *Engine) finished(req Request, about journal.Subject, past []journal.Rec
 	last := past[len(past)-1]
 	return last, last.Status == journal.StatusSuccess && !last.Forgotten && last.ID > req.Known && sameRun(req, last, about) &&
 		last.Holder != e.cfg.Self && (last.Intent.Session == "" || last.Intent.Session != e.cfg.Terraform.Session)
+}
+
+// asOf leaves executions out that were begun after the dry run id. Terraform plans once more within an apply and demands the history
+// of the plan; what has begun since, apply itself finds.
+func (r *Review) asOf(id int64) {
+	before := slices.DeleteFunc(slices.Clone(r.History), func(rec journal.Record) bool { return rec.ID > id })
+	r.Executions -= len(r.History) - len(before)
+	r.History = before
 }
 
 // warnOfFinished says that apply will run nothing.

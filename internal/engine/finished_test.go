@@ -35,7 +35,7 @@ func TestWhatSucceededAndWasNotKeptIsNotRunAgain(t *testing.T) {
 		"it failed":                    {status: journal.StatusFailed, runs: true},
 		"it was cancelled":             {status: journal.StatusCancelled, runs: true},
 		"this process ran it":          {holder: proc.Self(), runs: true},
-		"this Terraform ran it":        {session: "host:boot:1:1", runs: true},
+		"this Terraform ran it":        {session: "host:boot:2:2", runs: true},
 		"the state has it":             {runs: true, change: func(_ *testing.T, _ *bench, rec journal.Record, req *engine.Request) { req.Known = rec.ID }},
 		"the state has an earlier one": {change: func(_ *testing.T, _ *bench, rec journal.Record, req *engine.Request) { req.Known = rec.ID - 1 }},
 		"other triggers": {runs: true, change: func(_ *testing.T, _ *bench, _ journal.Record, req *engine.Request) {
@@ -69,6 +69,8 @@ func TestWhatSucceededAndWasNotKeptIsNotRunAgain(t *testing.T) {
 			}
 			b.session = tt.session
 			rec := b.done(t, request("a"), tt.holder, tt.status)
+			b.cfg.Terraform.Session = "host:boot:2:2"
+			b.Engine = engine.New(b.cfg)
 			req := request("a")
 			if tt.change != nil {
 				tt.change(t, b, rec, &req)
@@ -106,5 +108,22 @@ func TestWhatWasSettledBeforeARunIsAmongItsPast(t *testing.T) {
 	x, err := b.apply(t, request("a"))
 	if err != nil || len(x.Earlier) != 1 || x.Earlier[0].ID != left.ID || x.Earlier[0].Status != journal.StatusCancelled {
 		t.Errorf("earlier %+v, error %v", x.Earlier, err)
+	}
+}
+
+// TestPlanWithinApplyHasTheHistoryOfThePlan: a process that outlives its Terraform can begin between a plan and its apply.
+func TestPlanWithinApplyHasTheHistoryOfThePlan(t *testing.T) {
+	t.Parallel()
+	for session, want := range map[string]int{"host:boot:1:1": 1, "host:boot:2:2": 2} {
+		b := newBench(t)
+		b.done(t, request("a"), dead(), journal.StatusFailed)
+		b.cfg.Terraform.Session = "host:boot:1:1"
+		b.Engine = engine.New(b.cfg)
+		b.leave(t, request("a"), dead(), true) // plans first
+		b.cfg.Terraform.Session = session
+		review, err := engine.New(b.cfg).Plan(t.Context(), request("a"))
+		if err != nil || len(review.History) != want || review.Executions != want {
+			t.Errorf("session %s: %d records of %d, want %d, error %v", session, len(review.History), review.Executions, want, err)
+		}
 	}
 }

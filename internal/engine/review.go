@@ -188,6 +188,9 @@ func (e *Engine) remember(ctx context.Context, req Request, review *Review, look
 	} else if len(last) > 0 {
 		moved = e.movedWithinApply(last[0], *review, intent)
 	}
+	if len(last) > 0 && e.withinApply(last[0], intent) {
+		review.asOf(last[0].ID)
+	}
 	if rec, ok := e.finished(req, about, review.History); ok {
 		review.Finished = true
 		review.Warnings = append(review.Warnings, warnOfFinished(rec))

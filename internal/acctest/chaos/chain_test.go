@@ -318,6 +318,7 @@ func (c *chain) converge(inputs string) {
 		}
 		last = out
 		c.tally.retry(out)
+		c.t.Logf("%s: an apply without a kill failed:\n%s", c, out)
 		if unknown(out) {
 			c.run++
 			c.write(inputs)

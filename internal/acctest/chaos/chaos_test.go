@@ -70,6 +70,8 @@ func worlds() []struct {
 		part float64
 	}
 	return []w{
+		{"dbt_run", dbtRun, 1.5},
+		{"dbt_deps", dbtDeps, 1.5},
 		{"clear_cache", clearCache, 3},
 		{"canary_http", func(t *testing.T) *world { return canary(overHTTP(t), "http", 0) }, 2},
 		{"canary_http_gradual", func(t *testing.T) *world { return canary(overHTTP(t), "http", 2) }, 2},
