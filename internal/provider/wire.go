@@ -37,7 +37,7 @@ func wire(s settings, hooks Hooks) *engine.Engine {
 			return sqlite.Open(ctx, s.journalPath, clk)
 		},
 		Metrics: newMetrics(s.prometheus, cluster, clk),
-		Policy:  s.policy, Forge: newForge(s.forge, clk), Clock: clk, Dir: s.dir(), HistoryLimit: s.historyLimit,
+		Policy:  s.policy, Forge: newForge(s.forge, clk), Clock: clk, Dir: s.dir(), HistoryLimit: s.historyLimit, Keep: s.keep,
 		Self: proc.Self(), Terraform: proc.Parent(), Reached: hooks.Reached,
 	})
 }
