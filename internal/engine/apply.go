@@ -218,6 +218,7 @@ func (r *run) conclude(ctx context.Context, x Execution, e ending) (Execution, e
 	if remarks := x.Record.Intent.Remarks; len(remarks) > 0 {
 		result.Details = merged(result.Details, map[string]string{"remarks": strings.Join(remarks, "; ")})
 	}
+	result.Details = r.compact(context.WithoutCancel(ctx), result.Details)
 	if cause != nil {
 		p := problem.Of(cause, fmt.Sprintf("%s failed", x.Record.Subject.Playbook))
 		if result.Message = p.What; p.Why != "" {

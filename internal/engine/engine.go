@@ -41,6 +41,8 @@ type Config struct {
 	Forge Forge
 	// HistoryLimit is how many executions of a request are read back from the journal.
 	HistoryLimit int
+	// Keep is for how long the journal keeps what nothing rests on any more. Zero: for ever.
+	Keep time.Duration
 	// Dir is where executions keep their folders.
 	Dir string
 	// Self is this process; Terraform is the one that started it.

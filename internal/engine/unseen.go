@@ -24,7 +24,7 @@ func (e *Engine) unseen(ctx context.Context, review Review, reason error) (Revie
 	rec, p := open[0], problem.Of(reason, "The target can't be looked at")
 	review.Unseen = true
 	review.Warnings = append(review.Warnings, fmt.Sprintf(
-		"Execution %d of %s is still open on it, begun %s by %s, and so long it can't be seen what this one would do: %s. %s\n\n"+
+		"Execution %d of %s is still open on it, begun %s by %s. Until that is settled it can't be seen what this one would do: %s. %s\n\n"+
 			"If that process is gone, apply first adopts what it began. What is left to do then is previewed within apply, before anything of it "+
 			"runs, and is refused there if it needs an approval that is not given.",
 		rec.ID, rec.Subject.Playbook, rec.CreatedAt.UTC().Format(time.RFC3339), rec.Intent.Holder, p.What, p.Why))

@@ -24,6 +24,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/resources/dbtrun"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/plannerdeploy"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/plannerrollback"
+	"github.com/applylens/terraform-provider-remediation/internal/resources/synonymsrefresh"
 	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
 )
 
@@ -59,7 +60,7 @@ func (p *remediation) Schema(_ context.Context, _ provider.SchemaRequest, resp *
 // Resources implements provider.Provider.
 func (p *remediation) Resources(context.Context) []func() resource.Resource {
 	return []func() resource.Resource{
-		dbtrun.New(), dbtdeps.New(), cacheclear.New(),
+		dbtrun.New(), dbtdeps.New(), cacheclear.New(), synonymsrefresh.New(),
 		canarysplit.New(), plannerrollback.New(), plannerdeploy.New(),
 	}
 }

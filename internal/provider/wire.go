@@ -14,9 +14,11 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/dbtrun"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/plannerdeploy"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/plannerrollback"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook/synonyms"
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
 	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
+	"github.com/applylens/terraform-provider-remediation/internal/target/elastic/reindex"
 )
 
 // wire builds the engine with every playbook and its target. It does no I/O on any of them.
@@ -29,6 +31,7 @@ func wire(s settings, hooks Hooks) *engine.Engine {
 			dbtrun.New(cli, s.estimates),
 			dbtdeps.New(cli),
 			cacheclear.New(cluster),
+			synonyms.New(cluster, reindex.New(cluster, clk), clk),
 			canarysplit.New(s.planner, clk),
 			plannerrollback.New(s.planner, clk),
 			plannerdeploy.New(s.planner, clk),
@@ -37,7 +40,7 @@ func wire(s settings, hooks Hooks) *engine.Engine {
 			return sqlite.Open(ctx, s.journalPath, clk)
 		},
 		Metrics: newMetrics(s.prometheus, cluster, clk),
-		Policy:  s.policy, Forge: newForge(s.forge, clk), Clock: clk, Dir: s.dir(), HistoryLimit: s.historyLimit,
+		Policy:  s.policy, Forge: newForge(s.forge, clk), Clock: clk, Dir: s.dir(), HistoryLimit: s.historyLimit, Keep: s.keep,
 		Self: proc.Self(), Terraform: proc.Parent(), Reached: hooks.Reached,
 	})
 }

@@ -212,12 +212,16 @@ func lastOf(prior document) *journal.Record {
 	return rec
 }
 
-// warn tells the reader of the plan what an attribute can't: what is volatile, and what apply will refuse. Each summary names
-// its subject, since Terraform folds warnings with the same summary into one.
+// warn tells the reader of the plan what an attribute can't: what is volatile, and what apply will refuse. Terraform shows only the
+// first of several warnings with the same summary, so each summary names its subject and what is said of one is one warning.
 func (p *planning) warn(review engine.Review) {
 	subject := fmt.Sprintf("%s on %s", review.ActionType, review.Target)
-	for _, w := range review.Warnings {
-		p.resp.Diagnostics.AddWarning(subject, w)
+	switch all := review.Warnings; len(all) {
+	case 0:
+	case 1:
+		p.resp.Diagnostics.AddWarning(subject, all[0])
+	default:
+		p.resp.Diagnostics.AddWarning(subject, "- "+strings.Join(all, "\n- "))
 	}
 	if review.Unseen {
 		return // its warning tells of the open execution

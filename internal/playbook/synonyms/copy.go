@@ -56,7 +56,7 @@ func (w *copyWork) Wait(ctx context.Context) (playbook.Outcome, error) {
 	if err != nil {
 		return out, err
 	}
-	out.Message = fmt.Sprintf("Reindexed %d documents into %s, which %s stands for now", result.Documents, w.req.New, w.req.Name)
+	out.Message = fmt.Sprintf("Reindexed %s into %s, which %s stands for now", several(result.Documents, "document"), w.req.New, w.req.Name)
 	out.Details["kept_index"] = w.req.Kept()
 	// Clients are with the new index: what follows only looks, and is done although the caller may be gone.
 	ctx = context.WithoutCancel(ctx)
