@@ -179,11 +179,11 @@ type failing struct {
 	kind journal.Kind
 }
 
-func (f failing) Append(ctx context.Context, id int64, kind journal.Kind, body any) (journal.Record, error) {
+func (f failing) Append(ctx context.Context, hold journal.Hold, kind journal.Kind, body any) (journal.Record, error) {
 	if kind == f.kind {
 		return journal.Record{}, errors.New("disk full")
 	}
-	return f.Store.Append(ctx, id, kind, body)
+	return f.Store.Append(ctx, hold, kind, body)
 }
 
 func TestWorkWhoseNameCannotBeJournaledIsStopped(t *testing.T) {

@@ -254,6 +254,7 @@ var (
 	ErrOutcome       = errors.New("the outcome of an earlier execution is not known")
 	ErrBusy          = errors.New("the target is busy")
 	ErrDeadline      = errors.New("the execution passed its deadline")
+	ErrLease         = errors.New("the hold on the target could not be renewed")
 )
 
 func digestProblem(expected, now string) error {

@@ -22,7 +22,7 @@ import (
 )
 
 // wire builds the engine with every playbook and its target. It does no I/O on any of them.
-func wire(s settings) *engine.Engine {
+func wire(s settings, hooks Hooks) *engine.Engine {
 	clk := clock.System{}
 	cli := dbt.New(s.dbt, clk)
 	cluster := elastic.New(s.elastic, clk)
@@ -40,7 +40,7 @@ func wire(s settings) *engine.Engine {
 			return sqlite.Open(ctx, s.journalPath, clk)
 		},
 		Metrics: newMetrics(s.prometheus, cluster, clk),
-		Policy:  s.policy, Forge: newForge(s.forge, clk), Clock: clk, Dir: s.dir(), HistoryLimit: s.historyLimit,
-		Self: proc.Self(), Terraform: proc.Parent(),
+		Policy:  s.policy, Forge: newForge(s.forge, clk), Clock: clk, Dir: s.dir(), HistoryLimit: s.historyLimit, Keep: s.keep,
+		Self: proc.Self(), Terraform: proc.Parent(), Reached: hooks.Reached,
 	})
 }

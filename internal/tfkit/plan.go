@@ -232,7 +232,7 @@ func (p *planning) warn(review engine.Review) {
 		if rec.Open() {
 			p.resp.Diagnostics.AddWarning(fmt.Sprintf("Execution %d of %s is still open", rec.ID, subject), fmt.Sprintf(
 				"It was begun %s by %s. If that process is gone, apply adopts what it began and runs nothing a second time.",
-				stamp(rec.CreatedAt), rec.Intent.Holder))
+				stamp(rec.CreatedAt), rec.Holder))
 		}
 	}
 	if d := review.Decision; !d.Granted && p.plan.approvalsKnown() {

@@ -18,6 +18,7 @@ func beginReturnsRecord(t *testing.T, s journal.Store) {
 	}
 	same(t, journal.Record{
 		ID: r.ID, Subject: Subject(1), Intent: Intent(), Status: journal.StatusPending, CreatedAt: r.CreatedAt,
+		Holder: Intent().Holder, Token: 1,
 	}, r)
 	if all := Verify(t, s); len(all) != 1 || all[0].Seq != r.ID || all[0].Execution != r.ID || !all[0].At.Equal(r.CreatedAt) {
 		t.Errorf("entries %+v", all)
@@ -162,7 +163,7 @@ func appendRefuses(t *testing.T, s journal.Store) {
 		"over the largest size": {running.ID, journal.KindProgress, strings.Repeat("a", journal.MaxBody-1), journal.ErrBody},
 	}
 	for name, c := range cases {
-		if r, err := s.Append(t.Context(), c.id, c.kind, c.body); !errors.Is(err, c.want) {
+		if r, err := s.Append(t.Context(), first(c.id), c.kind, c.body); !errors.Is(err, c.want) {
 			t.Errorf("%s: got %+v, %v", name, r, err)
 		}
 	}
@@ -180,7 +181,7 @@ func appendRefusesClosed(t *testing.T, s journal.Store) {
 	for kind, body := range map[journal.Kind]any{
 		journal.KindDispatch: journal.Dispatch{}, journal.KindProgress: 1, journal.KindOutcome: outcome(journal.StatusFailed),
 	} {
-		if _, err := s.Append(t.Context(), r.ID, kind, body); !errors.Is(err, journal.ErrClosed) {
+		if _, err := s.Append(t.Context(), r.Hold(), kind, body); !errors.Is(err, journal.ErrClosed) {
 			t.Errorf("%s: %v", kind, err)
 		}
 	}
