@@ -27,7 +27,7 @@ var (
 const (
 	// firstPoll and lastPoll bound how often the copy's task is looked at, each time after a pollShare of the time that it has taken so far: so the end of a short
 	// copy is seen soon, and a long one is not asked for all the time.
-	firstPoll = 50 * time.Millisecond
+	firstPoll = 20 * time.Millisecond
 	lastPoll  = 2 * time.Second
 	pollShare = 32
 	// journalEvery is how often progress is journaled.
