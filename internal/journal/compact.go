@@ -134,6 +134,7 @@ func (w *walk) compaction(before time.Time) Compaction {
 				found.needed = true
 			}
 		}
+		w.entries = w.entries[:over]
 	}
 }
 
