@@ -70,9 +70,12 @@ func worlds() []struct {
 		part float64
 	}
 	return []w{
-		{"dbt_run", dbtRun, 1.5},
-		{"dbt_deps", dbtDeps, 1.5},
+		{"dbt_run", dbtRun, 1.2},
+		{"dbt_deps", dbtDeps, 1.2},
 		{"clear_cache", clearCache, 3},
+		{"synonyms_reload", func(t *testing.T) *world { return refreshSynonyms(t, "reload") }, 1},
+		{"synonyms_close_open", func(t *testing.T) *world { return refreshSynonyms(t, "close_open") }, 1},
+		{"synonyms_reindex", func(t *testing.T) *world { return refreshSynonyms(t, "reindex") }, 1},
 		{"canary_http", func(t *testing.T) *world { return canary(overHTTP(t), "http", 0) }, 2},
 		{"canary_http_gradual", func(t *testing.T) *world { return canary(overHTTP(t), "http", 2) }, 2},
 		{"canary_guard_gradual", func(t *testing.T) *world { return canary(overGuard(t), "applylens", 2) }, 1},
