@@ -16,7 +16,6 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/datasources/history"
 	"github.com/applylens/terraform-provider-remediation/internal/datasources/playbooks"
 	"github.com/applylens/terraform-provider-remediation/internal/datasources/preview"
-	"github.com/applylens/terraform-provider-remediation/internal/engine"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/cacheclear"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/canarysplit"
@@ -29,27 +28,22 @@ import (
 )
 
 type remediation struct {
-	version string
-	hooks   Hooks
+	options Options
+	engines *engines
 }
 
-// Hooks are what a test may hang into the provider.
-type Hooks struct {
-	// Reached is called at each point of an execution.
-	Reached func(engine.Point)
+// New returns the constructor of a provider for tests that serve it themselves; see Serve.
+func New(version string) func() provider.Provider {
+	return newProvider(Options{Version: version}, &engines{})
 }
 
-// New returns the provider's constructor.
-func New(version string) func() provider.Provider { return NewWith(version, Hooks{}) }
-
-// NewWith returns the constructor of a provider with hooks.
-func NewWith(version string, hooks Hooks) func() provider.Provider {
-	return func() provider.Provider { return &remediation{version: version, hooks: hooks} }
+func newProvider(o Options, configured *engines) func() provider.Provider {
+	return func() provider.Provider { return &remediation{options: o, engines: configured} }
 }
 
 // Metadata implements provider.Provider.
 func (p *remediation) Metadata(_ context.Context, _ provider.MetadataRequest, resp *provider.MetadataResponse) {
-	resp.TypeName, resp.Version = "remediation", p.version
+	resp.TypeName, resp.Version = "remediation", p.options.Version
 }
 
 // Schema implements provider.Provider.
@@ -87,7 +81,8 @@ func (p *remediation) Configure(ctx context.Context, req provider.ConfigureReque
 		report(&resp.Diagnostics, err)
 		return
 	}
-	runtime.Engine, runtime.HistoryLimit = wire(settings, p.hooks), settings.historyLimit
+	runtime.Engine, runtime.HistoryLimit = wire(settings, p.options.Reached), settings.historyLimit
+	p.engines.add(runtime.Engine)
 }
 
 func report(diags *diag.Diagnostics, err error) {

@@ -22,7 +22,7 @@ import (
 )
 
 // wire builds the engine with every playbook and its target. It does no I/O on any of them.
-func wire(s settings, hooks Hooks) *engine.Engine {
+func wire(s settings, reached func(engine.Point)) *engine.Engine {
 	clk := clock.System{}
 	cli := dbt.New(s.dbt, clk)
 	cluster := elastic.New(s.elastic, clk)
@@ -41,6 +41,6 @@ func wire(s settings, hooks Hooks) *engine.Engine {
 		},
 		Metrics: newMetrics(s.prometheus, cluster, clk),
 		Policy:  s.policy, Forge: newForge(s.forge, clk), Clock: clk, Dir: s.dir(), HistoryLimit: s.historyLimit, Keep: s.keep,
-		Self: proc.Self(), Terraform: proc.Parent(), Reached: hooks.Reached,
+		Self: proc.Self(), Terraform: proc.Parent(), Reached: reached,
 	})
 }
