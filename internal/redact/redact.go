@@ -3,8 +3,6 @@ package redact
 
 import (
 	"encoding/base64"
-	"encoding/json"
-	"net/url"
 	"slices"
 	"strings"
 )
@@ -17,72 +15,69 @@ const Mask = "(redacted)"
 const MinLength = 6
 
 // Redactor replaces known secrets. The zero value and nil replace nothing.
-type Redactor struct{ replacer *strings.Replacer }
+type Redactor struct{ patterns []pattern }
 
-// New returns a Redactor of the given secrets in all their Forms; values shorter than MinLength are passed over.
+// New returns a Redactor of the given secrets; values shorter than MinLength are passed over. A secret is found as others repeat it: escaped for JSON,
+// addresses, HTML or a shell, or for several of them in turn, in Base64, alone or as part of something longer, and line by line.
 func New(secrets ...string) *Redactor {
-	var kept []string
+	var forms []string
 	for _, s := range secrets {
-		kept = append(kept, Forms(s)...)
+		forms = append(forms, formsOf(s)...)
 	}
-	// The longest first: a secret that contains another one must go as a whole.
-	slices.SortFunc(kept, func(a, b string) int {
-		if len(a) != len(b) {
-			return len(b) - len(a)
-		}
-		return strings.Compare(a, b)
-	})
-	kept = slices.Compact(kept)
-	if len(kept) == 0 {
-		return &Redactor{}
+	slices.Sort(forms)
+	r := &Redactor{}
+	for _, form := range slices.Compact(forms) {
+		r.patterns = append(r.patterns, newPattern(form))
 	}
-	pairs := make([]string, 0, 2*len(kept))
-	for _, s := range kept {
-		pairs = append(pairs, s, Mask)
-	}
-	return &Redactor{replacer: strings.NewReplacer(pairs...)}
+	return r
 }
 
-// String returns s with every secret masked.
+// span is a part of a text.
+type span struct{ from, to int }
+
+// String returns s with every secret masked. Secrets that overlap go as a whole.
 func (r *Redactor) String(s string) string {
-	if r == nil || r.replacer == nil {
+	if r == nil {
 		return s
 	}
-	return r.replacer.Replace(s)
+	var found []span
+	for _, p := range r.patterns {
+		found = p.in(s, found)
+	}
+	if len(found) == 0 {
+		return s
+	}
+	slices.SortFunc(found, func(a, b span) int { return a.from - b.from })
+	var b strings.Builder
+	done := 0
+	for i := 0; i < len(found); {
+		one := found[i]
+		for i++; i < len(found) && found[i].from < one.to; i++ {
+			one.to = max(one.to, found[i].to)
+		}
+		b.WriteString(s[done:one.from])
+		b.WriteString(Mask)
+		done = one.to
+	}
+	b.WriteString(s[done:])
+	return b.String()
 }
 
-// Forms are the ways in which a secret shows up in what others write: as it is, line by line, in JSON, in an address, and in Base64, alone or as part of
-// something longer (Basic authentication). None of them is shorter than MinLength.
-func Forms(secret string) []string {
+// formsOf are the texts by which a secret is known, none of them shorter than MinLength.
+func formsOf(secret string) []string {
 	if len(secret) < MinLength {
 		return nil
 	}
-	forms := []string{secret, url.QueryEscape(secret), url.PathEscape(secret), url.UserPassword("", secret).String()[1:]}
+	forms := []string{secret}
 	if lines := strings.Split(strings.TrimSpace(secret), "\n"); len(lines) > 1 {
 		for _, line := range lines {
 			forms = append(forms, strings.TrimSpace(line))
 		}
 	}
-	forms = append(forms, inJSON(secret)...)
 	for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
 		forms = append(forms, inBase64(encoding, secret)...)
 	}
 	return slices.DeleteFunc(forms, func(s string) bool { return len(s) < MinLength })
-}
-
-// inJSON is s within a JSON text, by encoders that escape what HTML knows and by others.
-func inJSON(s string) []string {
-	var forms []string
-	for _, html := range []bool{true, false} {
-		var b strings.Builder
-		encoder := json.NewEncoder(&b)
-		encoder.SetEscapeHTML(html)
-		if encoder.Encode(s) == nil {
-			quoted := strings.TrimSpace(b.String())
-			forms = append(forms, quoted[1:len(quoted)-1])
-		}
-	}
-	return forms
 }
 
 // inBase64 is the Base64 of s where 0, 1 or 2 other bytes are in front of its group, without the characters that those, or what follows, have a part in.

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"html"
 	"net/url"
 	"strings"
 	"testing"
@@ -60,5 +61,44 @@ func TestEveryFormIsMasked(t *testing.T) {
 	}
 	if got := New("abcde").String("abcde YWJjZGU"); got != "abcde YWJjZGU" {
 		t.Errorf("a short one: %q", got)
+	}
+}
+
+func TestEscapedTwice(t *testing.T) {
+	t.Parallel()
+	const secret = `Kan"arie/+=&\x`
+	r := New(secret)
+	json := func(s string) string { b, _ := json.Marshal(s); return string(b) }
+	for name, text := range map[string]string{
+		"path in JSON": json(url.PathEscape(secret)), "quoted in JSON": json(fmt.Sprintf("%q", secret)), "JSON in JSON": json(json(json(secret))),
+		"query twice": url.QueryEscape(url.QueryEscape(secret)), "HTML in JSON": json(html.EscapeString(secret)), "lower-case codes": "Kan%22arie%2f%2b%3d%26%5cx",
+		"Base64 in an address": url.QueryEscape(base64.StdEncoding.EncodeToString([]byte(secret))),
+	} {
+		got := r.String("<" + text + ">")
+		if !strings.Contains(got, Mask) || strings.Contains(got, "arie") || !strings.HasPrefix(got, "<") || !strings.HasSuffix(got, ">") {
+			t.Errorf("%s: %s became %s", name, text, got)
+		}
+	}
+	for _, text := range []string{"arie", `Kan"arie`, `Kan"arie/+=&y`, "Kan arie/+=&\\x"} {
+		if got := r.String(text); got != text {
+			t.Errorf("%q is not the secret, and became %q", text, got)
+		}
+	}
+	if got := New("secret-long", "long-lived").String("a secret-long-lived one"); got != "a "+Mask+" one" {
+		t.Errorf("secrets that overlap: %q", got)
+	}
+	if got := New("!!!!!!!").String("a!!!!!!!b"); got != "a"+Mask+"b" {
+		t.Errorf("a secret without letters: %q", got)
+	}
+}
+
+func BenchmarkLargeFile(b *testing.B) {
+	r := New("Kanarie/+=&x-of-a-warehouse", "another-secret-value", "third%secret")
+	text := strings.Repeat(`{"unique_id": "model.shop.orders", "path": "models/orders.sql"},`, 1<<17)
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		if r.String(text) != text {
+			b.Fatal("changed")
+		}
 	}
 }
