@@ -84,7 +84,7 @@ func escaped(text string) string {
 // and as HTML does.
 func spellings(r rune) []string {
 	const amp = `(?:&|\\+(?i:u0026|x26)|%(?:25)*26)` // HTML in JSON or in an address
-	const invalid = '\uFFFD' // what stands for bytes that are no text
+	const invalid = '\uFFFD'                         // what stands for bytes that are no text
 	code := ""
 	for _, c := range []byte(string(r)) {
 		code += fmt.Sprintf(`%%(?:25)*(?i:%02x)`, c)
