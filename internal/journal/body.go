@@ -20,14 +20,15 @@ var (
 
 // Accepts returns nil where an entry of the kind may come next, ErrClosed where the outcome is there already, and ErrOrder
 // where the kind is out of order: an intent or a dry run comes first, a dispatch follows the intent, progress follows the dispatch,
-// an outcome follows any of them. The zero record stands for one that is to begin.
+// an outcome or a takeover follows any of them, and one forgetting the outcome. The zero record stands for one that is to begin.
 func (r Record) Accepts(kind Kind) error {
 	first := kind == KindIntent || kind == KindDryRun
 	switch {
 	case r.ID == 0 && first,
 		r.Status == StatusPending && kind == KindDispatch,
 		r.Status == StatusRunning && kind == KindProgress,
-		r.Open() && kind == KindOutcome:
+		r.Open() && (kind == KindOutcome || kind == KindTakeover),
+		r.Status.Final() && kind == KindForgotten && !r.Forgotten:
 		return nil
 	case r.ID == 0:
 		return fmt.Errorf("%s at the beginning: %w", kind, ErrOrder)
@@ -36,6 +37,14 @@ func (r Record) Accepts(kind Kind) error {
 	default:
 		return fmt.Errorf("%s after %s in %d: %w", kind, r.Status, r.ID, ErrOrder)
 	}
+}
+
+// Admits is Accepts for an entry that the holder of hold wants to add: ErrFenced where somebody else holds the record by now.
+func (r Record) Admits(hold Hold, kind Kind) error {
+	if r.Open() && r.Token != hold.Token {
+		return fmt.Errorf("execution %d is held by %s since takeover %d: %w", r.ID, r.Holder, r.Token-1, ErrFenced)
+	}
+	return r.Accepts(kind)
 }
 
 // Encode returns the body of an entry as it is hashed and stored. It returns a *problem.Problem with ErrBody where the body is
@@ -61,6 +70,12 @@ func fits(kind Kind, body any) error {
 		_, ok = body.(Intent)
 	case KindDispatch:
 		_, ok = body.(Dispatch)
+	case KindCompaction:
+		_, ok = body.(Compaction)
+	case KindTakeover:
+		_, ok = body.(Takeover)
+	case KindForgotten:
+		_, ok = body.(Forgotten)
 	case KindOutcome:
 		var outcome Outcome
 		if outcome, ok = body.(Outcome); ok && !outcome.Status.Final() {

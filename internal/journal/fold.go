@@ -42,9 +42,9 @@ func (r *Record) add(e Entry) error {
 		if err := json.Unmarshal(e.Body, &r.Intent); err != nil {
 			return err
 		}
-		r.Status = StatusPending
+		r.Status, r.Holder, r.Token = StatusPending, r.Intent.Holder, 1
 		if r.DryRun = e.Kind == KindDryRun; r.DryRun {
-			r.Status = StatusDryRunOK
+			r.Status, r.Token = StatusDryRunOK, 0
 			if r.Intent.Problem != "" {
 				r.Status = StatusDryRunBad
 			}
@@ -58,11 +58,19 @@ func (r *Record) add(e Entry) error {
 	case KindProgress:
 		r.Progress = e.Body
 		return nil
+	case KindTakeover:
+		var t Takeover
+		err := json.Unmarshal(e.Body, &t)
+		r.Holder, r.Token = t.Holder, r.Token+1
+		return err
 	case KindOutcome:
 		var o Outcome
 		err := json.Unmarshal(e.Body, &o)
 		r.Status, r.Result, r.Rollback = o.Status, &o.Result, o.Rollback
 		return err
+	case KindForgotten:
+		r.Forgotten = true
+		return nil
 	default:
 		return fmt.Errorf("unknown kind %q", e.Kind)
 	}

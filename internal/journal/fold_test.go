@@ -7,14 +7,17 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/applylens/terraform-provider-remediation/internal/proc"
 )
 
 // series makes entries of execution 5 with the given kinds, each with a fitting body.
 func series(kinds ...Kind) []Entry {
 	bodies := map[Kind]string{
 		KindIntent: `{"params":{"a":1},"holder":{"host":"h","pid":1}}`, KindDryRun: `{"params":{"a":1},"holder":{"host":"h","pid":1}}`,
-		KindDispatch: `{"remote_id":"task"}`, KindProgress: `{"done":1}`,
-		KindOutcome: `{"status":"failed","result":{"message":"m","actual_duration":1},"rollback":{"action_type":"x","params":{}}}`,
+		KindTakeover: `{"holder":{"host":"o","pid":2}}`, KindDispatch: `{"remote_id":"task"}`, KindProgress: `{"done":1}`,
+		KindForgotten: `{"by":{"host":"o","pid":2}}`,
+		KindOutcome:   `{"status":"failed","result":{"message":"m","actual_duration":1},"rollback":{"action_type":"x","params":{}}}`,
 	}
 	var entries []Entry
 	for i, kind := range kinds {
@@ -28,7 +31,10 @@ func series(kinds ...Kind) []Entry {
 
 func TestFold(t *testing.T) {
 	t.Parallel()
-	base := Record{ID: 5, Subject: Subject{Target: "t"}, CreatedAt: time.Unix(0, 0).UTC(), Status: StatusPending}
+	base := Record{
+		ID: 5, Subject: Subject{Target: "t"}, CreatedAt: time.Unix(0, 0).UTC(), Status: StatusPending,
+		Holder: proc.Identity{Host: "h", PID: 1}, Token: 1,
+	}
 	if err := json.Unmarshal(series(KindIntent)[0].Body, &base.Intent); err != nil {
 		t.Fatal(err)
 	}
@@ -44,12 +50,18 @@ func TestFold(t *testing.T) {
 		open  bool
 	}{
 		"intent":   {[]Kind{KindIntent}, base, true},
-		"dry run":  {[]Kind{KindDryRun}, with(func(r *Record) { r.DryRun, r.Status = true, StatusDryRunOK }), false},
+		"dry run":  {[]Kind{KindDryRun}, with(func(r *Record) { r.DryRun, r.Status, r.Token = true, StatusDryRunOK, 0 }), false},
 		"dispatch": {[]Kind{KindIntent, KindDispatch}, with(sent), true},
 		"progress": {[]Kind{KindIntent, KindDispatch, KindProgress, KindProgress},
 			with(func(r *Record) { sent(r); r.Progress = json.RawMessage(`{"done":1}`) }), true},
+		"takeover": {[]Kind{KindIntent, KindDispatch, KindTakeover, KindProgress},
+			with(func(r *Record) {
+				sent(r)
+				r.Holder, r.Token, r.Progress = proc.Identity{Host: "o", PID: 2}, 2, json.RawMessage(`{"done":1}`)
+			}), true},
 		"outcome":         {[]Kind{KindIntent, KindDispatch, KindOutcome}, with(func(r *Record) { sent(r); end(r) }), false},
 		"nothing was run": {[]Kind{KindIntent, KindOutcome}, with(end), false},
+		"forgotten":       {[]Kind{KindIntent, KindOutcome, KindForgotten}, with(func(r *Record) { end(r); r.Forgotten = true }), false},
 	} {
 		got, err := Fold(series(c.kinds...))
 		if err != nil || got.Open() != c.open {
@@ -83,9 +95,14 @@ func TestFoldRefuses(t *testing.T) {
 		"dry run goes on":        series(KindDryRun, KindOutcome),
 		"dry run dispatched":     series(KindDryRun, KindDispatch),
 		"two dispatches":         series(KindIntent, KindDispatch, KindDispatch),
+		"takeover first":         series(KindTakeover),
+		"takeover of the ended":  series(KindIntent, KindOutcome, KindTakeover),
 		"progress of nothing":    series(KindIntent, KindProgress),
 		"after the outcome":      series(KindIntent, KindOutcome, KindProgress),
 		"two outcomes":           series(KindIntent, KindOutcome, KindOutcome),
+		"forgotten while open":   series(KindIntent, KindForgotten),
+		"forgotten twice":        series(KindIntent, KindOutcome, KindForgotten, KindForgotten),
+		"a dry run forgotten":    series(KindDryRun, KindForgotten),
 		"unknown kind":           series(KindIntent, "other"),
 		"broken body":            broken,
 		"entry of another one":   mixed,

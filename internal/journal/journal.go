@@ -2,7 +2,10 @@
 // A state file can be lost or stale; what the journal holds has been durable before the next step began.
 //
 // An execution is a series of entries: an intent, then a dispatch with the name of the remote work, then any number of
-// progress entries, then one outcome. Its identifier is the sequence number of its intent. A dry run is a single entry.
+// progress entries, then one outcome, and at last a note that Terraform has it. Its identifier is the sequence number of its intent. A dry run is a single entry.
+//
+// An open execution is a lease on its target. Its holder beats while it works; beats are no entries. A process that finds a
+// holder gone takes the execution over by an entry that raises the fencing token, after which the old holder can append nothing.
 package journal
 
 import (
@@ -40,7 +43,13 @@ const (
 	KindIntent   Kind = "intent"
 	KindDispatch Kind = "dispatch"
 	KindProgress Kind = "progress"
+	KindTakeover Kind = "takeover"
 	KindOutcome  Kind = "outcome"
+	// KindForgotten follows the outcome once no later apply may take it for its own: Terraform ended in order, and so has it in its
+	// state, or the resource that stood for the execution was destroyed.
+	KindForgotten Kind = "forgotten"
+	// KindCompaction is of no execution: it says what was removed.
+	KindCompaction Kind = "compaction"
 )
 
 // Subject says what a dry run or an execution is about. Every entry carries it, so that any of its fields finds them.
@@ -83,6 +92,35 @@ type Intent struct {
 // Dispatch is the body of the second entry: the work has been sent and has a name.
 type Dispatch struct {
 	RemoteID string `json:"remote_id"`
+}
+
+// Takeover is the body of an entry by which another process goes on with an execution whose holder is gone.
+type Takeover struct {
+	Holder proc.Identity `json:"holder"`
+	// Reason says how it was told that the former holder is gone.
+	Reason string `json:"reason"`
+}
+
+// Forgotten is the body of an entry that says that the same request may run again, with the same triggers.
+type Forgotten struct {
+	// By is the process that ended in order, or was asked to destroy the resource.
+	By proc.Identity `json:"by"`
+}
+
+// Hold is the right to go on with an open execution.
+type Hold struct {
+	Execution int64
+	// Token is the fencing token: 1 for the process that began the execution, and one more with each takeover.
+	Token int64
+}
+
+// Pulse is what has been heard of the holder of an open execution.
+type Pulse struct {
+	// Beats counts how often the holder renewed its hold. Observers compare it with what they saw before, never times of two
+	// machines.
+	Beats int64
+	// At is when it did so last, by its own clock; zero before the first time.
+	At time.Time
 }
 
 // Action is a playbook with its parameters, such as the one that undoes an execution.
@@ -131,11 +169,19 @@ type Record struct {
 	Status    Status
 	CreatedAt time.Time
 	RemoteID  string
+	// Holder is the process that works on it, or did. Token is the fencing token that goes with it, zero in a dry run.
+	Holder proc.Identity
+	Token  int64
 	// Progress is the newest progress entry's body, or nil.
 	Progress json.RawMessage
 	Result   *Result
 	Rollback *Action
+	// Forgotten tells that no later apply may take its outcome for its own; see KindForgotten.
+	Forgotten bool
 }
+
+// Hold is the right to append to the record as it is here.
+func (r Record) Hold() Hold { return Hold{Execution: r.ID, Token: r.Token} }
 
 // Open tells whether the execution's outcome is still to come.
 func (r Record) Open() bool { return r.Status == StatusPending || r.Status == StatusRunning }
@@ -159,10 +205,15 @@ type Store interface {
 	// Begin appends the first entry of an execution, or a dry run, and returns its record. While another execution of the same
 	// target is open an intent is refused with a *BusyError, atomically; a dry run never is.
 	Begin(ctx context.Context, subject Subject, kind Kind, intent Intent) (Record, error)
-	// Append adds an entry to an open execution: body is a Dispatch, any JSON value as progress, or an Outcome, which closes it.
-	// ErrClosed is returned where the outcome is there already, ErrNotFound where there is no such execution (a dry run is none),
-	// ErrOrder and ErrBody where the entry can't come next or its body is unfit; see Record.Accepts and Encode.
-	Append(ctx context.Context, execution int64, kind Kind, body any) (Record, error)
+	// Append adds an entry to an open execution: body is a Dispatch, any JSON value as progress, a Takeover, which raises the token,
+	// or an Outcome, which closes it. A Forgotten follows an outcome, whoever holds what. ErrClosed is returned where the outcome is
+	// there already, ErrFenced where the hold's token is not the record's, ErrNotFound where there is no such execution (a dry run is none), ErrOrder and ErrBody where the entry can't
+	// come next or its body is unfit; see Record.Admits and Encode.
+	Append(ctx context.Context, hold Hold, kind Kind, body any) (Record, error)
+	// Beat renews the hold of an open execution. Errors are those of Append.
+	Beat(ctx context.Context, hold Hold) error
+	// Pulse returns what has been heard of the execution's present holder; zero where it is not open or has not beaten yet.
+	Pulse(ctx context.Context, execution int64) (Pulse, error)
 	// Get returns one record, or ErrNotFound.
 	Get(ctx context.Context, id int64) (Record, error)
 	// Find returns the matching records, oldest first.
@@ -171,6 +222,9 @@ type Store interface {
 	Count(ctx context.Context, filter Filter) (int, error)
 	// Entries calls visit with each entry from sequence number from on, in order, until it returns an error.
 	Entries(ctx context.Context, from int64, visit func(Entry) error) error
+	// Compact appends an entry that says what is removed, and removes it. The entry comes first; ErrGaps is returned where the journal
+	// is not as c has it, such as after another process has compacted it.
+	Compact(ctx context.Context, c Compaction) (Entry, error)
 	// Close releases what the store holds open.
 	Close() error
 }
@@ -180,6 +234,8 @@ type Store interface {
 var (
 	ErrNotFound = errors.New("not in the journal")
 	ErrClosed   = errors.New("the execution's outcome is recorded already")
+	ErrFenced   = errors.New("another process has taken the execution over")
+	ErrGaps     = errors.New("what is to be removed from the journal is not there as it was")
 	ErrForeign  = errors.New("not a journal of this provider")
 	ErrDamaged  = errors.New("the journal is damaged")
 	ErrNewer    = errors.New("the journal was written by a newer version of the provider")
@@ -193,5 +249,5 @@ type BusyError struct{ Record Record }
 // Error implements error.
 func (e *BusyError) Error() string {
 	return fmt.Sprintf("%s is held by execution %d (%s), begun %s by %s", e.Record.Subject.Target, e.Record.ID,
-		e.Record.Subject.Playbook, e.Record.CreatedAt.Format(time.RFC3339), e.Record.Intent.Holder)
+		e.Record.Subject.Playbook, e.Record.CreatedAt.Format(time.RFC3339), e.Record.Holder)
 }

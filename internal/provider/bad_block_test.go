@@ -74,6 +74,10 @@ func badBlocks() map[string]badInput {
 		"journal.path of another":   {block: values{"journal": values{"path": "provider.go"}}, says: "is not a journal of this provider", at: "journal.path"},
 		"journal.path below a file": {block: values{"journal": values{"path": "provider.go/journal.db"}}, says: "cannot be read or written", at: "journal.path"},
 
+		"journal.keep in words":  {block: values{"journal": values{"keep": "for ever"}}, says: "8760h", at: "journal.keep"},
+		"journal.keep too short": {block: values{"journal": values{"keep": "1h"}}, says: "24h", at: "journal.keep"},
+		"journal.keep negative":  {block: values{"journal": values{"keep": "-24h"}}, says: "24h", at: "journal.keep"},
+
 		"seconds zero":      {block: estimates(values{"dbt_seconds_per_model": 0}), says: "between 1", at: "estimates.dbt_seconds_per_model"},
 		"seconds negative":  {block: estimates(values{"dbt_seconds_per_model": -5}), says: "between 1", at: "estimates.dbt_seconds_per_model"},
 		"seconds of a week": {block: estimates(values{"dbt_seconds_per_model": 604800}), says: "86400", at: "estimates.dbt_seconds_per_model"},

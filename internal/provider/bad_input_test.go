@@ -42,7 +42,7 @@ const fewest = 150
 func allBadInputs() map[string]badInput {
 	all := map[string]badInput{}
 	for kind, table := range map[string]map[string]badInput{
-		"provider": badBlocks(), "policy": badPolicies(), "common": badCommon(), "resource": badResources(), "data": badData(),
+		"provider": badBlocks(), "policy": badPolicies(), "common": badCommon(), "resource": badResources(), "synonyms": badSynonyms(), "data": badData(),
 	} {
 		for name, c := range table {
 			all[kind+"/"+name] = c
@@ -149,6 +149,8 @@ func anythingGoes() map[string]string {
 		"remediation_dbt_run.upstream":             "a bool",
 		"remediation_dbt_run.full_refresh":         "a bool",
 		"remediation_dbt_deps.upgrade":             "a bool",
+		"remediation_synonyms_refresh.reindex":     "a bool",
+		"remediation_synonyms_refresh.allow_all":   "a bool",
 		"remediation_cache_clear.allow_all":        "a bool",
 		"remediation_canary_split.gradual":         "a bool",
 		"remediation_planner_rollback.immediate":   "a bool",

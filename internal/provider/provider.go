@@ -22,19 +22,27 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/resources/dbtrun"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/plannerdeploy"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/plannerrollback"
+	"github.com/applylens/terraform-provider-remediation/internal/resources/synonymsrefresh"
 	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
 )
 
-type remediation struct{ version string }
+type remediation struct {
+	options Options
+	engines *engines
+}
 
-// New returns the provider's constructor.
+// New returns the constructor of a provider for tests that serve it themselves; see Serve.
 func New(version string) func() provider.Provider {
-	return func() provider.Provider { return &remediation{version: version} }
+	return newProvider(Options{Version: version}, &engines{})
+}
+
+func newProvider(o Options, configured *engines) func() provider.Provider {
+	return func() provider.Provider { return &remediation{options: o, engines: configured} }
 }
 
 // Metadata implements provider.Provider.
 func (p *remediation) Metadata(_ context.Context, _ provider.MetadataRequest, resp *provider.MetadataResponse) {
-	resp.TypeName, resp.Version = "remediation", p.version
+	resp.TypeName, resp.Version = "remediation", p.options.Version
 }
 
 // Schema implements provider.Provider.
@@ -45,7 +53,7 @@ func (p *remediation) Schema(_ context.Context, _ provider.SchemaRequest, resp *
 // Resources implements provider.Provider.
 func (p *remediation) Resources(context.Context) []func() resource.Resource {
 	return []func() resource.Resource{
-		dbtrun.New(), dbtdeps.New(), cacheclear.New(),
+		dbtrun.New(), dbtdeps.New(), cacheclear.New(), synonymsrefresh.New(),
 		canarysplit.New(), plannerrollback.New(), plannerdeploy.New(),
 	}
 }
@@ -72,7 +80,8 @@ func (p *remediation) Configure(ctx context.Context, req provider.ConfigureReque
 		report(&resp.Diagnostics, err)
 		return
 	}
-	runtime.Engine, runtime.HistoryLimit = wire(settings), settings.historyLimit
+	runtime.Engine, runtime.HistoryLimit = wire(settings, p.options.Reached), settings.historyLimit
+	p.engines.add(runtime.Engine)
 }
 
 func report(diags *diag.Diagnostics, err error) {

@@ -35,6 +35,7 @@ type dbtBlock struct {
 
 type journalBlock struct {
 	Path types.String `tfsdk:"path"`
+	Keep types.String `tfsdk:"keep"`
 }
 
 type estimatesBlock struct {
@@ -79,6 +80,9 @@ func blockSchema() schema.Schema {
 				Attributes: map[string]schema.Attribute{
 					"path": optionalString("SQLite file. Default `.remediation/journal.db`. The folders of executions, with logs and artifacts, lie " +
 						"beside it. Environment: `REMEDIATION_JOURNAL_PATH`."),
+					"keep": optionalString("For how long records are kept, such as `8760h`; at least 24h. Default: for ever. Older ones are removed at the end of an " +
+						"apply, which says so in `result.details`; an entry of the journal says which, so that its chain holds. Executions whose outcome is unknown, " +
+						"whatever an approval was asked for, and the last execution of each target stay. Environment: `REMEDIATION_JOURNAL_KEEP`."),
 				},
 			},
 			"approval": approvalSchema(),

@@ -3,8 +3,10 @@ package provider
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
@@ -28,6 +30,7 @@ const (
 type settings struct {
 	dbt          dbt.Config
 	journalPath  string
+	keep         time.Duration
 	planner      planner.Planner
 	elastic      elastic.Config
 	prometheus   prometheusSettings
@@ -47,6 +50,9 @@ func (b block) settings(ctx context.Context) (settings, error) {
 	}
 	var err error
 	if s.journalPath, err = b.journalPath(ctx); err != nil {
+		return settings{}, err
+	}
+	if s.keep, err = b.keep(); err != nil {
 		return settings{}, err
 	}
 	if s.policy, err = b.policy(); err != nil {
@@ -131,6 +137,28 @@ func (b block) journalPath(ctx context.Context) (string, error) {
 		return "", problemAt("journal.path", "The journal can't be used", err.Error(), "Set journal.path to a file in a folder that can be written.")
 	}
 	return path, nil
+}
+
+// leastKeep is the shortest time for which records may be kept: a plan that was reviewed yesterday is still compared with its record.
+const leastKeep = 24 * time.Hour
+
+func (b block) keep() (time.Duration, error) {
+	var configured types.String
+	if b.Journal != nil {
+		configured = b.Journal.Keep
+	}
+	text := first(configured, "REMEDIATION_JOURNAL_KEEP", "")
+	if text == "" {
+		return 0, nil
+	}
+	keep, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, problemAt("journal.keep", "Invalid keep", err.Error()+".", "Write it like 8760h.")
+	}
+	if keep < leastKeep {
+		return 0, problemAt("journal.keep", "Invalid keep", fmt.Sprintf("It is %s.", keep), "Records are kept for at least 24h. Leave it out to keep them for ever.")
+	}
+	return keep, nil
 }
 
 func (b block) dbtConfig(dir string) dbt.Config {

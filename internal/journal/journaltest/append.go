@@ -18,6 +18,7 @@ func beginReturnsRecord(t *testing.T, s journal.Store) {
 	}
 	same(t, journal.Record{
 		ID: r.ID, Subject: Subject(1), Intent: Intent(), Status: journal.StatusPending, CreatedAt: r.CreatedAt,
+		Holder: Intent().Holder, Token: 1,
 	}, r)
 	if all := Verify(t, s); len(all) != 1 || all[0].Seq != r.ID || all[0].Execution != r.ID || !all[0].At.Equal(r.CreatedAt) {
 		t.Errorf("entries %+v", all)
@@ -162,7 +163,7 @@ func appendRefuses(t *testing.T, s journal.Store) {
 		"over the largest size": {running.ID, journal.KindProgress, strings.Repeat("a", journal.MaxBody-1), journal.ErrBody},
 	}
 	for name, c := range cases {
-		if r, err := s.Append(t.Context(), c.id, c.kind, c.body); !errors.Is(err, c.want) {
+		if r, err := s.Append(t.Context(), first(c.id), c.kind, c.body); !errors.Is(err, c.want) {
 			t.Errorf("%s: got %+v, %v", name, r, err)
 		}
 	}
@@ -180,12 +181,43 @@ func appendRefusesClosed(t *testing.T, s journal.Store) {
 	for kind, body := range map[journal.Kind]any{
 		journal.KindDispatch: journal.Dispatch{}, journal.KindProgress: 1, journal.KindOutcome: outcome(journal.StatusFailed),
 	} {
-		if _, err := s.Append(t.Context(), r.ID, kind, body); !errors.Is(err, journal.ErrClosed) {
+		if _, err := s.Append(t.Context(), r.Hold(), kind, body); !errors.Is(err, journal.ErrClosed) {
 			t.Errorf("%s: %v", kind, err)
 		}
 	}
 	stored(t, s, want)
 	if all := Verify(t, s); len(all) != 2 {
+		t.Errorf("%d entries", len(all))
+	}
+}
+
+func forgottenAfterOutcome(t *testing.T, s journal.Store) {
+	by := journal.Forgotten{By: heir().Holder}
+	left := begin(t, s, Subject(1), journal.KindIntent)
+	if _, err := s.Append(t.Context(), left.Hold(), journal.KindForgotten, by); !errors.Is(err, journal.ErrOrder) {
+		t.Errorf("while it is open: %v", err)
+	}
+	now, err := s.Append(t.Context(), left.Hold(), journal.KindTakeover, heir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := s.Append(t.Context(), now.Hold(), journal.KindOutcome, outcome(journal.StatusSuccess))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.Forgotten = true
+	// Nobody holds what has ended: whoever destroys the resource may not know of a takeover.
+	got, err := s.Append(t.Context(), left.Hold(), journal.KindForgotten, by)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, want, stored(t, s, got))
+	if _, err := s.Append(t.Context(), left.Hold(), journal.KindForgotten, by); !errors.Is(err, journal.ErrClosed) {
+		t.Errorf("twice: %v", err)
+	}
+	// The target is free.
+	begin(t, s, Subject(1), journal.KindIntent)
+	if all := Verify(t, s); len(all) != 5 {
 		t.Errorf("%d entries", len(all))
 	}
 }

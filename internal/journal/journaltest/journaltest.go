@@ -28,6 +28,13 @@ func Run(t *testing.T, open func(t *testing.T) journal.Store) {
 		"an outcome may follow the intent":          outcomeFollowsIntent,
 		"append refuses and writes nothing":         appendRefuses,
 		"append refuses after the outcome":          appendRefusesClosed,
+		"what ended can be forgotten":               forgottenAfterOutcome,
+		"a takeover fences the holder off":          takeoverFences,
+		"a takeover has one winner":                 takeoverHasOneWinner,
+		"beats are counted for the holder":          beatsAreCounted,
+		"beats refuse and write nothing":            beatRefuses,
+		"compaction removes what nothing rests on":  compactRemovesWhatNothingRestsOn,
+		"compaction refuses and removes nothing":    compactRefuses,
 		"bodies are stored as hashed":               bodiesStoredAsHashed,
 		"subjects of any text":                      subjectsOfAnyText,
 		"get knows first entries only":              getKnowsFirstEntries,
@@ -142,9 +149,12 @@ func begin(t *testing.T, s journal.Store, subject journal.Subject, kind journal.
 	return r
 }
 
+// first is the hold of the process that began an execution.
+func first(execution int64) journal.Hold { return journal.Hold{Execution: execution, Token: 1} }
+
 func add(t *testing.T, s journal.Store, id int64, kind journal.Kind, body any) journal.Record {
 	t.Helper()
-	r, err := s.Append(t.Context(), id, kind, body)
+	r, err := s.Append(t.Context(), first(id), kind, body)
 	if err != nil {
 		t.Fatal(err)
 	}

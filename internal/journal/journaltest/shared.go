@@ -30,9 +30,9 @@ func Work(ctx context.Context, s journal.Store, subject journal.Subject, executi
 		if err != nil {
 			return err
 		}
-		_, dispatched := s.Append(ctx, r.ID, journal.KindDispatch, journal.Dispatch{RemoteID: fmt.Sprint("task-", r.ID)})
-		_, progressed := s.Append(ctx, r.ID, journal.KindProgress, done)
-		_, ended := s.Append(ctx, r.ID, journal.KindOutcome, outcome(journal.StatusSuccess))
+		_, dispatched := s.Append(ctx, r.Hold(), journal.KindDispatch, journal.Dispatch{RemoteID: fmt.Sprint("task-", r.ID)})
+		_, progressed := s.Append(ctx, r.Hold(), journal.KindProgress, done)
+		_, ended := s.Append(ctx, r.Hold(), journal.KindOutcome, outcome(journal.StatusSuccess))
 		if err := errors.Join(dispatched, progressed, ended); err != nil {
 			return err
 		}
@@ -41,15 +41,14 @@ func Work(ctx context.Context, s journal.Store, subject journal.Subject, executi
 	return nil
 }
 
-// Complete fails the test unless the journal holds just so many executions with all their steps, no two of one target at once.
-func Complete(t *testing.T, s journal.Store, executions int) {
+// Sequential fails the test where two executions of one target overlap. It returns how many there are of each target.
+func Sequential(t *testing.T, s journal.Store) map[string]int {
 	t.Helper()
-	entries := Verify(t, s)
-	if len(entries) != executions*entriesPerRound {
-		t.Errorf("%d entries of %d executions", len(entries), executions)
-	}
-	holder := map[string]int64{}
-	for _, e := range entries {
+	executions, holder := map[string]int{}, map[string]int64{}
+	for _, e := range Verify(t, s) {
+		if e.Kind == journal.KindDryRun {
+			continue
+		}
 		if e.Kind != journal.KindIntent && holder[e.Subject.Target] != e.Execution {
 			t.Errorf("entry %d of %d while %d holds %s", e.Seq, e.Execution, holder[e.Subject.Target], e.Subject.Target)
 		}
@@ -59,10 +58,22 @@ func Complete(t *testing.T, s journal.Store, executions int) {
 				t.Errorf("execution %d begun while %d holds %s", e.Execution, held, e.Subject.Target)
 			}
 			holder[e.Subject.Target] = e.Execution
+			executions[e.Subject.Target]++
 		case journal.KindOutcome:
 			delete(holder, e.Subject.Target)
 		}
 	}
+	return executions
+}
+
+// Complete fails the test unless the journal holds just so many executions with all their steps, no two of one target at once.
+func Complete(t *testing.T, s journal.Store, executions int) {
+	t.Helper()
+	entries := Verify(t, s)
+	if len(entries) != executions*entriesPerRound {
+		t.Errorf("%d entries of %d executions", len(entries), executions)
+	}
+	Sequential(t, s)
 	records, err := s.Find(t.Context(), journal.Filter{})
 	if err != nil || len(records) != executions {
 		t.Fatalf("%d records, %v", len(records), err)
@@ -164,7 +175,7 @@ func handlesSeeEachOther(t *testing.T, open Opener) {
 	}
 	stored(t, a, add(t, b, r.ID, journal.KindDispatch, journal.Dispatch{RemoteID: "task"}))
 	stored(t, b, add(t, a, r.ID, journal.KindOutcome, outcome(journal.StatusSuccess)))
-	if _, err := b.Append(t.Context(), r.ID, journal.KindProgress, 1); !errors.Is(err, journal.ErrClosed) {
+	if _, err := b.Append(t.Context(), r.Hold(), journal.KindProgress, 1); !errors.Is(err, journal.ErrClosed) {
 		t.Errorf("got %v", err)
 	}
 	// What one handle holds open must not end with the other.

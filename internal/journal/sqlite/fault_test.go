@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,13 +44,13 @@ func TestFaultsWhileOpen(t *testing.T) {
 			before := journaltest.Verify(t, s)
 			pragma(t, s, c.broken)
 			long := journal.Outcome{Status: journal.StatusFailed, Result: journal.Result{Message: strings.Repeat("x", 100_000)}}
-			_, err = s.Append(t.Context(), r.ID, journal.KindOutcome, long)
+			_, err = s.Append(t.Context(), r.Hold(), journal.KindOutcome, long)
 			explained(t, err, journal.ErrUnavailable, c.says)
 			if diff := cmp.Diff(before, journaltest.Verify(t, s)); diff != "" {
 				t.Errorf("changed:\n%s", diff)
 			}
 			pragma(t, s, c.mended)
-			if _, err := s.Append(t.Context(), r.ID, journal.KindOutcome, long); err != nil {
+			if _, err := s.Append(t.Context(), r.Hold(), journal.KindOutcome, long); err != nil {
 				t.Error(err)
 			}
 			journaltest.Verify(t, s)
@@ -132,7 +133,7 @@ func TestDamagedInside(t *testing.T) {
 			}
 		}()
 		_, begun := s.Begin(t.Context(), journaltest.Subject(1), journal.KindIntent, journaltest.Intent())
-		_, appended := s.Append(t.Context(), 1, journal.KindProgress, 1)
+		_, appended := s.Append(t.Context(), journal.Hold{Execution: 1, Token: 1}, journal.KindProgress, 1)
 		_, found := s.Find(t.Context(), journal.Filter{})
 		for _, err := range []error{begun, appended, found, s.Entries(t.Context(), 0, func(journal.Entry) error { return nil })} {
 			explained(t, err, journal.ErrDamaged, "recover")
@@ -151,7 +152,7 @@ func TestDamagedEntries(t *testing.T) {
 		"kind":   "UPDATE entries SET kind = 'outcome' WHERE seq = 1",
 		"time":   "UPDATE entries SET at = 'yesterday' WHERE seq = 1",
 		"body":   "UPDATE entries SET body = '[' WHERE seq = 1",
-		"holder": "INSERT INTO open_executions VALUES ('dbt:shop/9', 7777)",
+		"holder": "INSERT INTO open_executions (target, execution) VALUES ('dbt:shop/9', 7777)",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -217,26 +218,60 @@ func TestMigrate(t *testing.T) {
 	journalAt(t, path)
 	s := openTest(t, path)
 	before := journaltest.Verify(t, s)
+	known := len(migrations)
 	const good = "ALTER TABLE open_executions ADD COLUMN token INTEGER"
-	if err := s.migrate(t.Context(), append(migrations[:1:1], good, "ALTER TABLE nowhere ADD COLUMN x")); err == nil {
+	if err := s.migrate(t.Context(), append(migrations[:known:known], good, "ALTER TABLE nowhere ADD COLUMN x")); err == nil {
 		t.Fatal("migrated by a broken step")
 	}
-	if v := version(t, s); v != 1 {
+	if v := version(t, s); v != known {
 		t.Errorf("version %d", v)
 	}
 	for range 2 { // the second time there is nothing to do
-		if err := s.migrate(t.Context(), append(migrations[:1:1], good)); err != nil {
+		if err := s.migrate(t.Context(), append(migrations[:known:known], good)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if v := version(t, s); v != 2 {
+	if v := version(t, s); v != known+1 {
 		t.Errorf("version %d", v)
 	}
 	if diff := cmp.Diff(before, journaltest.Verify(t, s)); diff != "" {
 		t.Errorf("entries changed:\n%s", diff)
 	}
 	_, err := Open(t.Context(), path, clock.System{})
-	explained(t, err, journal.ErrNewer, "knows versions up to 1")
+	explained(t, err, journal.ErrNewer, fmt.Sprintf("knows versions up to %d", known))
+}
+
+// TestFirstVersion opens a journal as the first version of the provider wrote it, with an execution that is open.
+func TestFirstVersion(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "journal.db")
+	journalAt(t, path)
+	s, err := Open(t.Context(), path, clock.System{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := journaltest.Verify(t, s)
+	left, err := s.Begin(t.Context(), journaltest.Subject(9), journal.KindIntent, journaltest.Intent())
+	if err = errors.Join(err, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	err = raw(t.Context(), path, "ALTER TABLE open_executions DROP COLUMN beats", "ALTER TABLE open_executions DROP COLUMN beat_at",
+		"DROP TRIGGER entries_are_never_removed", "DROP TABLE gaps", `CREATE TRIGGER entries_are_never_removed BEFORE DELETE ON entries
+			BEGIN SELECT RAISE(ABORT, 'journal entries are never removed'); END`,
+		"PRAGMA user_version = 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = openTest(t, path)
+	if err := s.Beat(t.Context(), left.Hold()); err != nil {
+		t.Error(err)
+	}
+	if p, err := s.Pulse(t.Context(), left.ID); err != nil || p.Beats != 1 {
+		t.Errorf("pulse %+v, %v", p, err)
+	}
+	if diff := cmp.Diff(before, journaltest.Verify(t, s)[:len(before)]); diff != "" {
+		t.Errorf("entries changed:\n%s", diff)
+	}
 }
 
 func version(t *testing.T, s *Store) int {

@@ -30,6 +30,8 @@ const (
 	holder     = "SELECT execution FROM open_executions WHERE target = ?"
 	insertOpen = "INSERT INTO open_executions (target, execution) VALUES (?, ?)"
 	deleteOpen = "DELETE FROM open_executions WHERE execution = ?"
+	getBeat    = "SELECT beats, beat_at FROM open_executions WHERE execution = ?"
+	setBeat    = "UPDATE open_executions SET beats = ?, beat_at = ? WHERE execution = ?"
 )
 
 // Begin implements journal.Store.
@@ -83,36 +85,82 @@ func busy(ctx context.Context, tx transaction, target string) error {
 }
 
 // Append implements journal.Store.
-func (s *Store) Append(ctx context.Context, execution int64, kind journal.Kind, body any) (journal.Record, error) {
+func (s *Store) Append(ctx context.Context, hold journal.Hold, kind journal.Kind, body any) (journal.Record, error) {
 	text, err := journal.Encode(kind, body)
 	if err != nil {
 		return journal.Record{}, err
 	}
 	var record journal.Record
 	err = s.update(ctx, func(ctx context.Context, tx transaction) error {
-		before, err := one(ctx, tx, execution)
-		switch {
-		case err != nil:
-			return err
-		case before.DryRun:
-			return journal.ErrNotFound
-		}
-		if err := before.Accepts(kind); err != nil {
-			return err
-		}
-		entry, err := s.insert(ctx, tx, journal.Entry{Execution: execution, Kind: kind, Subject: before.Subject, Body: text})
+		before, err := held(ctx, tx, hold, kind)
 		if err != nil {
 			return err
 		}
-		if kind == journal.KindOutcome {
-			if _, err := tx.ExecContext(ctx, deleteOpen, execution); err != nil {
-				return err
-			}
+		entry, err := s.insert(ctx, tx, journal.Entry{Execution: hold.Execution, Kind: kind, Subject: before.Subject, Body: text})
+		if err != nil {
+			return err
+		}
+		switch kind {
+		case journal.KindOutcome:
+			_, err = tx.ExecContext(ctx, deleteOpen, hold.Execution)
+		case journal.KindTakeover:
+			_, err = tx.ExecContext(ctx, setBeat, 0, "", hold.Execution)
+		}
+		if err != nil {
+			return err
 		}
 		record, err = before.With(entry)
 		return err
 	})
 	return record, s.explain(ctx, err)
+}
+
+// held returns the record that an entry of the kind is to be added to, and refuses who may not.
+func held(ctx context.Context, tx transaction, hold journal.Hold, kind journal.Kind) (journal.Record, error) {
+	record, err := one(ctx, tx, hold.Execution)
+	switch {
+	case err != nil:
+		return journal.Record{}, err
+	case record.DryRun:
+		return journal.Record{}, journal.ErrNotFound
+	}
+	return record, record.Admits(hold, kind)
+}
+
+// Beat implements journal.Store.
+func (s *Store) Beat(ctx context.Context, hold journal.Hold) error {
+	err := s.update(ctx, func(ctx context.Context, tx transaction) error {
+		// Whoever may take over may beat: the execution is open, and the token is the present one.
+		if _, err := held(ctx, tx, hold, journal.KindTakeover); err != nil {
+			return err
+		}
+		pulse, err := pulse(ctx, tx, hold.Execution)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, setBeat, pulse.Beats+1, timeText(s.clock.Now()), hold.Execution)
+		return err
+	})
+	return s.explain(ctx, err)
+}
+
+// Pulse implements journal.Store.
+func (s *Store) Pulse(ctx context.Context, execution int64) (journal.Pulse, error) {
+	found, err := pulse(ctx, s.read, execution)
+	return found, s.explain(ctx, err)
+}
+
+func pulse(ctx context.Context, q querier, execution int64) (journal.Pulse, error) {
+	var found journal.Pulse
+	var at string
+	err := q.QueryRowContext(ctx, getBeat, execution).Scan(&found.Beats, &at)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && at == "" {
+		return journal.Pulse{}, nil
+	}
+	if err == nil {
+		found.At, err = time.Parse(timeFormat, at)
+	}
+	return found, err
 }
 
 // insert chains e to the newest entry and adds it. A first entry, which has no execution yet, names a new one.
@@ -123,7 +171,7 @@ func (s *Store) insert(ctx context.Context, tx transaction, e journal.Entry) (jo
 		return journal.Entry{}, err
 	}
 	e.Seq++
-	if e.Execution == 0 {
+	if e.Execution == 0 && e.Kind != journal.KindCompaction {
 		e.Execution = e.Seq
 	}
 	// Without the monotonic reading, so that what is returned is what will be read.

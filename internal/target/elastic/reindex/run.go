@@ -19,12 +19,17 @@ var (
 	ErrFailed = errors.New("the reindex failed")
 	// ErrUnfinished: clients use the new index, and something after the switch could not be done.
 	ErrUnfinished = errors.New("the reindex is not finished")
+	// ErrLeave is for the caller: an error of save, or a cause of the context's end, that wraps it makes Wait return at once and leave
+	// all as it is, since somebody else goes on with it.
+	ErrLeave = errors.New("the reindex is somebody else's now")
 )
 
 const (
-	// firstPoll and lastPoll bound how often the copy's task is looked at: often in the beginning, so that a small copy is not waited for.
-	firstPoll = 50 * time.Millisecond
+	// firstPoll and lastPoll bound how often the copy's task is looked at, each time after a pollShare of the time that it has taken so far: so the end of a short
+	// copy is seen soon, and a long one is not asked for all the time.
+	firstPoll = 20 * time.Millisecond
 	lastPoll  = 2 * time.Second
+	pollShare = 32
 	// journalEvery is how often progress is journaled.
 	journalEvery = 15 * time.Second
 	// smallPass is how many documents a pass may bring over for the switch to begin: what the last pass, for which writers wait, has to do about.
@@ -94,6 +99,8 @@ func (r *Run) Wait(ctx context.Context, save func(ctx context.Context, state Sta
 	switch {
 	case err == nil:
 		return r.state.Result, nil
+	case errors.Is(err, ErrLeave):
+		return r.state.Result, err
 	case r.state.Stage == StageSettle:
 		return r.state.Result, r.unfinished(err)
 	default:
@@ -189,7 +196,7 @@ func (r *Run) create(ctx context.Context) error {
 
 // awaitCopy waits for the server's copy and journals its progress.
 func (r *Run) awaitCopy(ctx context.Context) error {
-	start, wait := r.clk.Now(), firstPoll
+	start := r.clk.Now()
 	for {
 		p, err := r.cluster.Copy(ctx, r.state.Task)
 		if elastic.IsMissing(err) {
@@ -213,11 +220,9 @@ func (r *Run) awaitCopy(ctx context.Context) error {
 			}
 			r.last.touch(ctx)
 		}
-		if err := r.clk.Sleep(ctx, wait); err != nil {
+		if err := r.clk.Sleep(ctx, min(max(firstPoll, r.clk.Now().Sub(start)/pollShare), lastPoll)); err != nil {
 			return err
 		}
-		const growth = 2
-		wait = min(growth*wait, lastPoll)
 	}
 }
 

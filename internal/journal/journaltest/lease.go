@@ -1,0 +1,161 @@
+package journaltest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"testing"
+
+	"github.com/applylens/terraform-provider-remediation/internal/journal"
+	"github.com/applylens/terraform-provider-remediation/internal/proc"
+)
+
+// heir is who takes executions over.
+func heir() journal.Takeover {
+	return journal.Takeover{Holder: proc.Identity{Host: "other", PID: 8, Started: 43, Boot: "boot"}, Reason: "it is gone"}
+}
+
+func takeoverFences(t *testing.T, s journal.Store) {
+	old := begin(t, s, Subject(1), journal.KindIntent)
+	if old.Token != 1 || old.Holder != Intent().Holder {
+		t.Fatalf("got %+v", old)
+	}
+	old = add(t, s, old.ID, journal.KindDispatch, journal.Dispatch{RemoteID: "task"})
+	old = add(t, s, old.ID, journal.KindProgress, 1)
+	now, err := s.Append(t.Context(), old.Hold(), journal.KindTakeover, heir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := old
+	want.Holder, want.Token = heir().Holder, old.Token+1
+	same(t, want, stored(t, s, now))
+	before := len(Verify(t, s))
+	for kind, body := range map[journal.Kind]any{
+		journal.KindDispatch: journal.Dispatch{}, journal.KindProgress: 2, journal.KindTakeover: heir(),
+		journal.KindOutcome: outcome(journal.StatusSuccess),
+	} {
+		for _, token := range []int64{old.Token, 0, -1, now.Token + 1} {
+			hold := journal.Hold{Execution: old.ID, Token: token}
+			if r, err := s.Append(t.Context(), hold, kind, body); !errors.Is(err, journal.ErrFenced) {
+				t.Errorf("%s with token %d: got %+v, %v", kind, token, r, err)
+			}
+		}
+	}
+	if err := s.Beat(t.Context(), old.Hold()); !errors.Is(err, journal.ErrFenced) {
+		t.Errorf("beat: %v", err)
+	}
+	if after := len(Verify(t, s)); after != before {
+		t.Errorf("%d entries, want %d", after, before)
+	}
+	// The target is still taken, by the new holder, who goes on where the old one was.
+	_, err = s.Begin(t.Context(), old.Subject, journal.KindIntent, Intent())
+	var busy *journal.BusyError
+	if !errors.As(err, &busy) {
+		t.Fatalf("got %v", err)
+	}
+	same(t, now, busy.Record)
+	end, err := s.Append(t.Context(), now.Hold(), journal.KindOutcome, outcome(journal.StatusSuccess))
+	if err != nil || end.Open() || end.RemoteID != "task" || end.Token != now.Token {
+		t.Errorf("got %+v, %v", end, err)
+	}
+	stored(t, s, end)
+	if _, err := s.Append(t.Context(), old.Hold(), journal.KindOutcome, outcome(journal.StatusFailed)); !errors.Is(err, journal.ErrClosed) {
+		t.Errorf("after the end: %v", err)
+	}
+}
+
+func takeoverHasOneWinner(t *testing.T, s journal.Store) {
+	left := begin(t, s, Subject(1), journal.KindIntent)
+	errs := each(t.Context(), workers, func(ctx context.Context, _ int) error {
+		_, err := s.Append(ctx, left.Hold(), journal.KindTakeover, heir())
+		return err
+	})
+	won := 0
+	for _, err := range errs {
+		if err == nil {
+			won++
+		} else if !errors.Is(err, journal.ErrFenced) {
+			t.Errorf("got %v", err)
+		}
+	}
+	if won != 1 {
+		t.Errorf("%d took it over", won)
+	}
+	if all := Verify(t, s); len(all) != 2 {
+		t.Errorf("%d entries", len(all))
+	}
+}
+
+func beatsAreCounted(t *testing.T, s journal.Store) {
+	r := begin(t, s, Subject(1), journal.KindIntent)
+	other := begin(t, s, Subject(2), journal.KindIntent)
+	beats := func(id, want int64) journal.Pulse {
+		t.Helper()
+		p, err := s.Pulse(t.Context(), id)
+		if err != nil || p.Beats != want || (want == 0) != p.At.IsZero() {
+			t.Errorf("execution %d: got %+v, %v, want %d beats", id, p, err, want)
+		}
+		return p
+	}
+	beat := func(hold journal.Hold) {
+		t.Helper()
+		if err := s.Beat(t.Context(), hold); err != nil {
+			t.Fatal(err)
+		}
+	}
+	beats(r.ID, 0)
+	beat(r.Hold())
+	one := beats(r.ID, 1)
+	beat(r.Hold())
+	if two := beats(r.ID, 2); !two.At.After(one.At) || one.At.Before(r.CreatedAt) {
+		t.Errorf("begun %v, beats at %v and %v", r.CreatedAt, one.At, two.At)
+	}
+	beats(other.ID, 0)
+	// A beat changes no record and is no entry.
+	stored(t, s, r)
+	now, err := s.Append(t.Context(), r.Hold(), journal.KindTakeover, heir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	beats(r.ID, 0) // nothing has been heard of the new holder yet
+	beat(now.Hold())
+	beats(r.ID, 1)
+	if _, err := s.Append(t.Context(), now.Hold(), journal.KindOutcome, outcome(journal.StatusSuccess)); err != nil {
+		t.Fatal(err)
+	}
+	beats(r.ID, 0)
+	if all := Verify(t, s); len(all) != 4 {
+		t.Errorf("%d entries", len(all))
+	}
+}
+
+func beatRefuses(t *testing.T, s journal.Store) {
+	dry := begin(t, s, Subject(1), journal.KindDryRun)
+	open := begin(t, s, Subject(1), journal.KindIntent)
+	ended := begin(t, s, Subject(2), journal.KindIntent)
+	add(t, s, ended.ID, journal.KindOutcome, outcome(journal.StatusSuccess))
+	for name, c := range map[string]struct {
+		hold journal.Hold
+		want error
+	}{
+		"nothing":         {first(1 << 40), journal.ErrNotFound},
+		"zero":            {journal.Hold{}, journal.ErrNotFound},
+		"a dry run":       {first(dry.ID), journal.ErrNotFound},
+		"an ended one":    {ended.Hold(), journal.ErrClosed},
+		"an older token":  {journal.Hold{Execution: open.ID}, journal.ErrFenced},
+		"a token to come": {journal.Hold{Execution: open.ID, Token: 2}, journal.ErrFenced},
+	} {
+		if err := s.Beat(t.Context(), c.hold); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if p, err := s.Pulse(t.Context(), c.hold.Execution); err != nil || p != (journal.Pulse{}) {
+			t.Errorf("%s: pulse %+v, %v", name, p, err)
+		}
+	}
+	if _, err := s.Append(t.Context(), open.Hold(), journal.KindTakeover, json.RawMessage(`{}`)); !errors.Is(err, journal.ErrBody) {
+		t.Errorf("a takeover of any value: %v", err)
+	}
+	if all := Verify(t, s); len(all) != 4 {
+		t.Errorf("%d entries", len(all))
+	}
+}
