@@ -9,7 +9,6 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
-	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/provider"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 
@@ -91,14 +90,15 @@ func report(diags *diag.Diagnostics, err error) {
 		diags.AddError(p.What, p.Detail())
 		return
 	}
-	at := path.Root(p.Path[0])
-	for _, name := range p.Path[1:] {
-		at = at.AtName(name)
-	}
 	// Terraform points at the block, not at an attribute within one of its objects.
-	diags.AddAttributeError(at, p.What, p.Detail()+"\n\nProvider setting: "+strings.Join(p.Path, "."))
+	diags.AddAttributeError(tfkit.AttributePath(p.Path), p.What, p.Detail()+"\n\nProvider setting: "+problem.Where(p.Path))
 }
 
 func problemAt(where, what, why, next string) error {
-	return &problem.Problem{What: what, Why: why, Next: next, Path: strings.Split(where, "."), Err: fmt.Errorf("%s", where)}
+	return problemIn(strings.Split(where, "."), what, why, next)
+}
+
+// problemIn is problemAt for a path with keys of maps, which may hold dots.
+func problemIn(where []string, what, why, next string) error {
+	return &problem.Problem{What: what, Why: why, Next: next, Path: where, Err: fmt.Errorf("%s", problem.Where(where))}
 }

@@ -2,6 +2,8 @@ package provider
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
@@ -27,15 +29,7 @@ func wire(s settings, reached func(engine.Point)) *engine.Engine {
 	cli := dbt.New(s.dbt, clk)
 	cluster := elastic.New(s.elastic, clk)
 	return engine.New(engine.Config{
-		Catalogue: playbook.NewCatalogue(
-			dbtrun.New(cli, s.estimates),
-			dbtdeps.New(cli),
-			cacheclear.New(cluster),
-			synonyms.New(cluster, reindex.New(cluster, clk), clk),
-			canarysplit.New(s.planner, clk),
-			plannerrollback.New(s.planner, clk),
-			plannerdeploy.New(s.planner, clk),
-		),
+		Catalogue: catalogue(s, cli, cluster, clk),
 		Journal: func(ctx context.Context) (journal.Store, error) {
 			return sqlite.Open(ctx, s.journalPath, clk)
 		},
@@ -43,4 +37,21 @@ func wire(s settings, reached func(engine.Point)) *engine.Engine {
 		Policy:  s.policy, Forge: newForge(s.forge, clk), Clock: clk, Dir: s.dir(), HistoryLimit: s.historyLimit, Keep: s.keep,
 		Self: proc.Self(), Terraform: proc.Parent(), Reached: reached,
 	})
+}
+
+func catalogue(s settings, cli *dbt.CLI, cluster *elastic.Cluster, clk clock.Clock) playbook.Catalogue {
+	return playbook.NewCatalogue(
+		dbtrun.New(cli, s.estimates),
+		dbtdeps.New(cli),
+		cacheclear.New(cluster),
+		synonyms.New(cluster, reindex.New(cluster, clk), clk),
+		canarysplit.New(s.planner, clk),
+		plannerrollback.New(s.planner, clk),
+		plannerdeploy.New(s.planner, clk),
+	)
+}
+
+// actionTypes are those of all playbooks.
+func actionTypes() []string {
+	return slices.Sorted(maps.Keys(catalogue(settings{}, nil, nil, nil)))
 }

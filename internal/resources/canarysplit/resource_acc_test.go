@@ -374,8 +374,8 @@ func TestAccSomebodyElseMovesItInTheMiddle(t *testing.T) {
 func TestAccBadInput(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ main, says string }{
-		"over 100":           {config(101, "", ""), "between 0.000000 and 100"},
-		"below 0":            {config(-1, "", ""), "between 0.000000 and 100"},
+		"over 100":           {config(101, "", ""), "between 0 and 100"},
+		"below 0":            {config(-1, "", ""), "between 0 and 100"},
 		"no steps":           {config(25, "steps = 0", ""), "steps"},
 		"no duration":        {config(25, `gradual_duration = "0s"`, ""), "gradual_duration is 0s"},
 		"shorter than steps": {config(25, `gradual_duration = "3s"`, ""), "too short for 5 steps"},
