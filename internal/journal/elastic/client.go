@@ -171,8 +171,8 @@ func (s *Store) attempt(ctx context.Context, r request) (wait time.Duration, err
 		}
 		return 0, nil
 	}
-	refused := s.refusal(r.what, res.StatusCode, text)
-	if passing(res.StatusCode) {
+	refused, told := s.refusal(r.what, res.StatusCode, text)
+	if passing(res.StatusCode) || !told {
 		return retryAfter(res.Header.Get("Retry-After"), s.clock.Now()), errors.New(refused.Error())
 	}
 	return 0, refused
@@ -194,10 +194,10 @@ func retryAfter(header string, now time.Time) time.Duration {
 	return 0
 }
 
-// refusal reads why the server refused.
-func (s *Store) refusal(what string, status int, text []byte) *statusError {
+// refusal reads why the server refused, and whether it is the server that says so: what isn't JSON is half an answer, or that of something in between.
+func (s *Store) refusal(what string, status int, text []byte) (out *statusError, told bool) {
 	const shown = 200
-	out := &statusError{what: what, status: status, kind: http.StatusText(status)}
+	out = &statusError{what: what, status: status, kind: http.StatusText(status)}
 	var said struct {
 		Error json.RawMessage `json:"error"`
 	}
@@ -208,7 +208,7 @@ func (s *Store) refusal(what string, status int, text []byte) *statusError {
 		out.reason = strings.TrimSpace(string(text[:min(len(text), shown)]))
 	}
 	out.reason = s.secrets.String(out.reason)
-	return out
+	return out, json.Valid(text) || status == http.StatusUnauthorized || status == http.StatusForbidden
 }
 
 // decode reads an answer into out, anew at each attempt, and lets check refuse what is not all of an answer.

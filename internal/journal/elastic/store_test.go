@@ -74,4 +74,3 @@ func TestContractInSmallRanges(t *testing.T) {
 		return func() (journal.Store, error) { return open(t.Context(), at(on.Config, index), small) }
 	})
 }
-
