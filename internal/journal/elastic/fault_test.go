@@ -79,7 +79,7 @@ func replaced(status int, body func(string) string) fault {
 	}
 }
 
-func same(text string) string               { return text }
+func unchanged(text string) string          { return text }
 func constant(s string) func(string) string { return func(string) string { return s } }
 func half(text string) string               { return text[:len(text)/2] }
 
@@ -144,7 +144,7 @@ func TestFaults(t *testing.T) {
 		"429 with Retry-After":   answers(http.StatusTooManyRequests, "1", overload),
 		"500":                    answers(http.StatusInternalServerError, "", `{"error":{"type":"node_closed_exception","reason":"node closed"},"status":500}`),
 		"503 of a proxy":         answers(http.StatusServiceUnavailable, "", "<html>no upstream</html>"),
-		"503 and it was done":    replaced(http.StatusServiceUnavailable, same),
+		"503 and it was done":    replaced(http.StatusServiceUnavailable, unchanged),
 		"504 and it was done":    replaced(http.StatusGatewayTimeout, constant("timeout")),
 		"truncated":              replaced(0, half),
 		"empty":                  replaced(0, constant("")),

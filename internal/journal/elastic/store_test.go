@@ -6,6 +6,8 @@ import (
 	"os"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
@@ -73,4 +75,11 @@ func TestContractInSmallRanges(t *testing.T) {
 		index := place(t, on)
 		return func() (journal.Store, error) { return open(t.Context(), at(on.Config, index), small) }
 	})
+}
+
+func same(t *testing.T, want, got any) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
 }
