@@ -32,10 +32,6 @@ type dbtBlock struct {
 	Environment map[string]string `tfsdk:"environment"`
 }
 
-type journalBlock struct {
-	Path types.String `tfsdk:"path"`
-}
-
 type estimatesBlock struct {
 	DBTSecondsPerModel types.Float64 `tfsdk:"dbt_seconds_per_model"`
 	DBTCostPerModelUSD types.Float64 `tfsdk:"dbt_cost_per_model_usd"`
@@ -70,14 +66,8 @@ func blockSchema() schema.Schema {
 			"planner":       plannerSchema(),
 			"elasticsearch": elasticsearchSchema(),
 			"prometheus":    prometheusSchema(),
-			"journal": schema.SingleNestedAttribute{
-				Optional: true, MarkdownDescription: "Where dry runs and executions are recorded.",
-				Attributes: map[string]schema.Attribute{
-					"path": optionalString("SQLite file. Default `.remediation/journal.db`. The folders of executions, with logs and artifacts, lie " +
-						"beside it. Environment: `REMEDIATION_JOURNAL_PATH`."),
-				},
-			},
-			"approval": approvalSchema(),
+			"journal":       journalSchema(),
+			"approval":      approvalSchema(),
 			"estimates": schema.SingleNestedAttribute{
 				Optional: true, MarkdownDescription: "Figures that replace those of the catalogue.",
 				Attributes: map[string]schema.Attribute{

@@ -2,16 +2,13 @@ package provider
 
 import (
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
 
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/applylens/terraform-provider-remediation/internal/approval"
-	"github.com/applylens/terraform-provider-remediation/internal/journal/sqlite"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
-	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 	"github.com/applylens/terraform-provider-remediation/internal/target/forge"
@@ -20,14 +17,13 @@ import (
 
 // Defaults of the provider block.
 const (
-	defaultJournal = ".remediation/journal.db"
 	defaultHistory = 50
 )
 
 // settings is the provider block with defaults and environment variables filled in.
 type settings struct {
 	dbt          dbt.Config
-	journalPath  string
+	journal      journalSettings
 	planner      planner.Planner
 	elastic      elastic.Config
 	prometheus   prometheusSettings
@@ -37,18 +33,12 @@ type settings struct {
 	historyLimit int
 }
 
-// dir is where executions and caches live.
-func (s settings) dir() string { return filepath.Dir(s.journalPath) }
-
 func (b block) settings(ctx context.Context) (settings, error) {
 	s := settings{historyLimit: defaultHistory, estimates: playbook.DefaultEstimates()}
 	if !b.HistoryLimit.IsNull() {
 		s.historyLimit = int(b.HistoryLimit.ValueInt64())
 	}
 	var err error
-	if s.journalPath, err = b.journalPath(ctx); err != nil {
-		return settings{}, err
-	}
 	if s.policy, err = b.policy(); err != nil {
 		return settings{}, err
 	}
@@ -64,10 +54,13 @@ func (b block) settings(ctx context.Context) (settings, error) {
 	if s.elastic, err = b.elasticsearch(); err != nil {
 		return settings{}, err
 	}
+	if s.journal, err = b.journal(ctx, s.elastic.Configured()); err != nil {
+		return settings{}, err
+	}
 	if s.prometheus, err = b.prometheus(); err != nil {
 		return settings{}, err
 	}
-	s.dbt = b.dbtConfig(s.dir())
+	s.dbt = b.dbtConfig(s.journal.dir)
 	if e := b.Estimates; e != nil {
 		override(&s.estimates.DBTSecondsPerModel, e.DBTSecondsPerModel)
 		override(&s.estimates.DBTCostPerModelUSD, e.DBTCostPerModelUSD)
@@ -90,27 +83,6 @@ func first(configured types.String, variable, fallback string) string {
 		return v
 	}
 	return fallback
-}
-
-func (b block) journalPath(ctx context.Context) (string, error) {
-	var configured types.String
-	if b.Journal != nil {
-		configured = b.Journal.Path
-	}
-	path, err := filepath.Abs(first(configured, "REMEDIATION_JOURNAL_PATH", defaultJournal))
-	if err != nil {
-		return "", problemAt("journal.path", "The journal's path can't be made absolute", err.Error(), "Set an absolute path.")
-	}
-	if err := sqlite.Check(ctx, path); err != nil {
-		var p *problem.Problem
-		if errors.As(err, &p) {
-			at := *p
-			at.Path = []string{"journal", "path"}
-			return "", &at
-		}
-		return "", problemAt("journal.path", "The journal can't be used", err.Error(), "Set journal.path to a file in a folder that can be written.")
-	}
-	return path, nil
 }
 
 func (b block) dbtConfig(dir string) dbt.Config {

@@ -1,12 +1,8 @@
 package provider
 
 import (
-	"context"
-
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
-	"github.com/applylens/terraform-provider-remediation/internal/journal"
-	"github.com/applylens/terraform-provider-remediation/internal/journal/sqlite"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/cacheclear"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/canarysplit"
@@ -33,11 +29,9 @@ func wire(s settings) *engine.Engine {
 			plannerrollback.New(s.planner, clk),
 			plannerdeploy.New(s.planner, clk),
 		),
-		Journal: func(ctx context.Context) (journal.Store, error) {
-			return sqlite.Open(ctx, s.journalPath, clk)
-		},
+		Journal: s.journal.opener(cluster, s.elastic.Secrets(), clk),
 		Metrics: newMetrics(s.prometheus, cluster, clk),
-		Policy:  s.policy, Forge: newForge(s.forge, clk), Clock: clk, Dir: s.dir(), HistoryLimit: s.historyLimit,
+		Policy:  s.policy, Forge: newForge(s.forge, clk), Clock: clk, Dir: s.journal.dir, HistoryLimit: s.historyLimit,
 		Self: proc.Self(), Terraform: proc.Parent(),
 	})
 }
