@@ -4,7 +4,7 @@
     verify_journal.py JOURNAL [SEQ:HASH ...]
 
 JOURNAL is the SQLite file, or an export with one JSON object a line. Each SEQ:HASH is a head that was noted before and must
-still be there. Prints the head, and exits with 1 where the chain is broken. It needs Python 3.9 and nothing else.
+still be there, unless a compaction has removed it. Prints the head, and exits with 1 where the chain is broken. It needs Python 3.9 and nothing else.
 """
 import hashlib
 import json
@@ -47,12 +47,31 @@ def lines(path):
     yield from map(line, db.execute("SELECT %s FROM entries ORDER BY seq" % COLUMNS))
 
 
+def explained(missing, told):
+    """Where entries are missing that no compaction tells of, or None. Each is (seq and hash before, seq and prev after)."""
+    for seq, prev, after, end in missing:
+        at, digest = seq, prev
+        while at < after - 1:
+            gap = told.get(at + 1)
+            if not gap or gap["prev"] != digest or not at < gap["to"] < after:
+                return "after entry %d comes entry %d" % (seq, after)
+            at, digest = gap["to"], gap["hash"]
+        if digest != end:
+            return "entry %d does not follow from the one before it" % after
+    return None
+
+
 def verify(path, known):
     seq, prev = 0, ""
+    missing, told, removed = [], {}, 0
     for raw in lines(path):
         entry = json.loads(raw)
         emptied, found = re.subn(r'"hash":"[0-9a-f]{64}"}$', '"hash":""}', raw)
         digest = hashlib.sha256(DOMAIN + emptied.encode()).hexdigest()
+        if entry["seq"] > seq + 1:
+            missing.append((seq, prev, entry["seq"], entry["prev"]))
+            removed += entry["seq"] - seq - 1
+            seq, prev = entry["seq"] - 1, entry["prev"]
         if entry["seq"] != seq + 1:
             return "after entry %d comes entry %d" % (seq, entry["seq"])
         if entry["prev"] != prev:
@@ -62,9 +81,15 @@ def verify(path, known):
         seq, prev = entry["seq"], digest
         if known.pop(seq, digest) != digest:
             return "entry %d is not the one that was noted" % seq
+        if entry["kind"] == "compaction":
+            told.update((gap["from"], gap) for gap in entry["body"]["gaps"])
+    broken = explained(missing, told)
+    if broken:
+        return broken
+    known = [s for s in known if s > seq]
     if known:
         return "entry %d is gone: the journal ends with entry %d" % (min(known), seq)
-    print("holds, head %d:%s" % (seq, prev))
+    print("holds, head %d:%s%s" % (seq, prev, ", %d entries were removed by compactions" % removed if removed else ""))
     return None
 
 

@@ -22,6 +22,8 @@ type Execution struct {
 	Review Review
 	// Adopted tells that an earlier process had begun it.
 	Adopted bool
+	// TookOver says from whom it was adopted, and how that one was known to be gone. Empty where it wasn't.
+	TookOver string
 	// Earlier are the executions of the same request before this one, oldest first.
 	Earlier []journal.Record
 }
@@ -109,6 +111,7 @@ func (r *run) apply(ctx context.Context, target string) (Execution, error) {
 		if err != nil {
 			return Execution{}, err
 		}
+		r.engine.reached(PointIntent)
 		x := Execution{Record: rec, Review: review, Earlier: r.earlier}
 		if taken, err := r.spentMeanwhile(ctx, rec, review.Decision); err != nil || taken {
 			x, overtaken := r.overtaken(ctx, x)
@@ -137,9 +140,13 @@ func (r *run) execute(ctx context.Context, x Execution) (Execution, error) {
 	r.observe(x)
 	ctx, cancel := r.withDeadline(ctx, x.Record.Intent.Deadline)
 	defer cancel()
+	ctx, letGo := r.hold(ctx, x.Record)
+	defer letGo()
 	watched := r.watch(x.Record)
 	job := watched.guard(r.engine.job(x.Record, x.Review.Preview, r.store))
+	r.engine.reached(PointDispatch)
 	work, err := r.action.Dispatch(ctx, job)
+	r.engine.reached(PointDispatched)
 	if err != nil {
 		status := journal.StatusFailed
 		if errors.Is(err, playbook.ErrUncertain) {
@@ -149,13 +156,17 @@ func (r *run) execute(ctx context.Context, x Execution) (Execution, error) {
 		}
 		return r.conclude(ctx, x, ending{status, playbook.Outcome{}, err})
 	}
-	rec, err := r.store.Append(context.WithoutCancel(ctx), x.Record.ID, journal.KindDispatch, journal.Dispatch{RemoteID: work.RemoteID()})
+	rec, err := r.store.Append(context.WithoutCancel(ctx), x.Record.Hold(), journal.KindDispatch, journal.Dispatch{RemoteID: work.RemoteID()})
 	if err != nil {
 		// The work is on its way and its name is not durable: stop it rather than let it run unseen.
 		cancel()
 		outcome, _ := work.Wait(ctx)
+		if overtakenByOthers(err) {
+			return r.elsewhere(ctx, x, err)
+		}
 		return r.conclude(ctx, x, ending{journal.StatusCancelled, outcome, fmt.Errorf("journal the dispatch: %w", err)})
 	}
+	r.engine.reached(PointRemoteID)
 	x.Record = rec
 	r.observe(x)
 	return r.finish(ctx, x, watched.over(work))
@@ -164,6 +175,7 @@ func (r *run) execute(ctx context.Context, x Execution) (Execution, error) {
 // finish waits for dispatched work and records what came of it.
 func (r *run) finish(ctx context.Context, x Execution, work playbook.Work) (Execution, error) {
 	outcome, err := work.Wait(ctx)
+	r.engine.reached(PointWaited)
 	switch {
 	case err == nil:
 		return r.conclude(ctx, x, ending{journal.StatusSuccess, outcome, nil})
@@ -191,9 +203,13 @@ func (r *run) conclude(ctx context.Context, x Execution, e ending) (Execution, e
 		Message: outcome.Message, StartedAt: x.Record.CreatedAt, FinishedAt: now,
 		ActualDuration: now.Sub(x.Record.CreatedAt).Seconds(), LogsURL: outcome.LogsURL, Details: outcome.Details,
 	}
+	if x.TookOver != "" {
+		result.Details = merged(result.Details, map[string]string{"taken_over_from": x.TookOver})
+	}
 	if remarks := x.Record.Intent.Remarks; len(remarks) > 0 {
 		result.Details = merged(result.Details, map[string]string{"remarks": strings.Join(remarks, "; ")})
 	}
+	result.Details = r.compact(context.WithoutCancel(ctx), result.Details)
 	if cause != nil {
 		p := problem.Of(cause, fmt.Sprintf("%s failed", x.Record.Subject.Playbook))
 		if result.Message = p.What; p.Why != "" {
@@ -202,14 +218,17 @@ func (r *run) conclude(ctx context.Context, x Execution, e ending) (Execution, e
 	}
 	end := journal.Outcome{Status: status, Result: result}
 	var err error
-	if outcome.Undo != nil && status == journal.StatusSuccess {
+	if outcome.Undo != nil {
 		var params json.RawMessage
 		if params, err = json.Marshal(outcome.Undo.Params); err == nil {
 			end.Rollback = &journal.Action{Type: outcome.Undo.ActionType, Params: params}
 		}
 	}
 	// The outcome is recorded even when the apply was interrupted.
-	rec, appendErr := r.store.Append(context.WithoutCancel(ctx), x.Record.ID, journal.KindOutcome, end)
+	rec, appendErr := r.store.Append(context.WithoutCancel(ctx), x.Record.Hold(), journal.KindOutcome, end)
+	if overtakenByOthers(appendErr) {
+		return r.elsewhere(ctx, x, appendErr)
+	}
 	if err = errors.Join(err, appendErr); err != nil {
 		x.Record.Status, x.Record.Result, x.Record.Rollback = status, &result, end.Rollback
 		err = &problem.Problem{
@@ -219,6 +238,7 @@ func (r *run) conclude(ctx context.Context, x Execution, e ending) (Execution, e
 		}
 		return x, errors.Join(failure(ctx, x, cause), err)
 	}
+	r.engine.reached(PointOutcome)
 	x.Record = rec
 	return x, failure(ctx, x, cause)
 }

@@ -179,11 +179,11 @@ type failing struct {
 	kind journal.Kind
 }
 
-func (f failing) Append(ctx context.Context, id int64, kind journal.Kind, body any) (journal.Record, error) {
+func (f failing) Append(ctx context.Context, hold journal.Hold, kind journal.Kind, body any) (journal.Record, error) {
 	if kind == f.kind {
 		return journal.Record{}, errors.New("disk full")
 	}
-	return f.Store.Append(ctx, id, kind, body)
+	return f.Store.Append(ctx, hold, kind, body)
 }
 
 func TestWorkWhoseNameCannotBeJournaledIsStopped(t *testing.T) {
@@ -266,5 +266,41 @@ func TestUndoRunsTheRollbackAction(t *testing.T) {
 	x, err = b.apply(t, engine.UndoRequest(x.Record.ID, *x.Record.Rollback))
 	if err != nil || x.Record.Subject.Target != "fake:back" || !slices.Contains(b.book.calls, "dispatch") {
 		t.Errorf("record %+v, error %v", x.Record, err)
+	}
+}
+
+// TestUndoIsKeptHoweverItEnded is about work that had done something before it ended badly.
+func TestUndoIsKeptHoweverItEnded(t *testing.T) {
+	t.Parallel()
+	undo := &playbook.Undo{ActionType: "fake", Params: params{Name: "back"}}
+	for name, tt := range map[string]struct {
+		err  error
+		undo *playbook.Undo
+		want journal.Status
+	}{
+		"failed":               {errBoom, undo, journal.StatusFailed},
+		"unknown":              {playbook.ErrUncertain, undo, journal.StatusUnknown},
+		"cancelled":            {context.Canceled, undo, journal.StatusCancelled},
+		"failed, nothing done": {errBoom, nil, journal.StatusFailed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			b.book.wait = func(context.Context, playbook.Job) (playbook.Outcome, error) {
+				if errors.Is(tt.err, context.Canceled) {
+					cancel()
+				}
+				return playbook.Outcome{Undo: tt.undo}, tt.err
+			}
+			x, err := b.Apply(ctx, request("a"), nil, func(engine.Execution) {})
+			if err == nil || x.Record.Status != tt.want || (x.Record.Rollback != nil) != (tt.undo != nil) {
+				t.Fatalf("record %+v, error %v", x.Record, err)
+			}
+			if rec, err := b.store.Get(t.Context(), x.Record.ID); err != nil || (rec.Rollback != nil) != (tt.undo != nil) {
+				t.Errorf("the journal holds %+v, %v", rec.Rollback, err)
+			}
+		})
 	}
 }

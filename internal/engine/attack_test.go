@@ -211,7 +211,7 @@ func TestAttackOneSignatureForTwoAtOnce(t *testing.T) {
 	for incident, e := range map[string]*engine.Engine{"INC-1": b.Engine, "INC-2": engine.New(elsewhere)} {
 		group.Go(func() {
 			mine := req
-			mine.Incident = incident
+			mine.Incident, mine.Timeout = incident, time.Hour // of the test's clock, whose waits take no time
 			if _, err := e.Apply(t.Context(), mine, nil, func(engine.Execution) {}); err == nil {
 				ran.Add(1)
 			} else if !errors.Is(err, engine.ErrNotApproved) {

@@ -8,6 +8,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strconv"
@@ -27,7 +28,7 @@ type Forge interface {
 	Confirmed(ctx context.Context) approval.Confirmed
 }
 
-// Config is what an Engine works with. All fields are required but Terraform, Metrics and Forge.
+// Config is what an Engine works with. All fields are required but Terraform, Metrics, Forge and Reached.
 type Config struct {
 	Catalogue playbook.Catalogue
 	// Journal opens the store. It is called when the journal is first needed, and again after it failed.
@@ -40,11 +41,15 @@ type Config struct {
 	Forge Forge
 	// HistoryLimit is how many executions of a request are read back from the journal.
 	HistoryLimit int
+	// Keep is for how long the journal keeps what nothing rests on any more. Zero: for ever.
+	Keep time.Duration
 	// Dir is where executions keep their folders.
 	Dir string
 	// Self is this process; Terraform is the one that started it.
 	Self      proc.Identity
 	Terraform proc.Terraform
+	// Reached, where set, is called at each Point of an execution. Tests die there.
+	Reached func(Point)
 }
 
 // Engine runs playbooks. It is safe for use by several goroutines.
@@ -119,12 +124,22 @@ func (e *Engine) job(rec journal.Record, preview playbook.Preview, store journal
 		RemoteID: rec.RemoteID,
 		Progress: stepOf(rec.Progress),
 		Checkpoint: func(ctx context.Context, step any) error {
-			if _, err := store.Append(context.WithoutCancel(ctx), rec.ID, journal.KindProgress, progress{Step: step}); err != nil {
-				return fmt.Errorf("journal the progress: %w", err)
-			}
-			return context.Cause(ctx)
+			return e.note(ctx, store, rec.Hold(), progress{Step: step})
 		},
 	}
+}
+
+// note journals progress, and tells when the work has to stop.
+func (e *Engine) note(ctx context.Context, store journal.Store, hold journal.Hold, body progress) error {
+	_, err := store.Append(context.WithoutCancel(ctx), hold, journal.KindProgress, body)
+	switch {
+	case overtakenByOthers(err):
+		return errors.Join(playbook.ErrTakenOver, err)
+	case err != nil:
+		return fmt.Errorf("journal the progress: %w", err)
+	}
+	e.reached(PointProgress)
+	return context.Cause(ctx)
 }
 
 // keyedLock is one lock a key.

@@ -144,6 +144,13 @@ func (h *hands) Sleep(ctx context.Context, d time.Duration) error {
 	return ctx.Err()
 }
 
+// jump sets the clock forward, or back.
+func (h *hands) jump(d time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.now = h.now.Add(d)
+}
+
 // bench is an engine on a real journal with a fake playbook.
 type bench struct {
 	*engine.Engine
@@ -201,7 +208,7 @@ func (b *bench) leave(t *testing.T, req engine.Request, holder proc.Identity, di
 		Params: req.Params, Triggers: req.Triggers, Holder: holder, Digest: review.Digest, Deadline: b.clock.Now().Add(2 * time.Minute),
 	})
 	if err == nil && dispatched {
-		rec, err = b.store.Append(t.Context(), rec.ID, journal.KindDispatch, journal.Dispatch{RemoteID: "remote-of-the-dead"})
+		rec, err = b.store.Append(t.Context(), rec.Hold(), journal.KindDispatch, journal.Dispatch{RemoteID: "remote-of-the-dead"})
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"time"
 
@@ -58,14 +57,14 @@ func encodeWatch(w guard.Watch) json.RawMessage {
 // watched is an execution under guardrails.
 type watched struct {
 	run    *run
-	id     int64
+	hold   journal.Hold
 	watch  guard.Watch
 	newest *[]guard.Reading
 }
 
 // watch returns the guardrails of rec as the journal has them, so that they outlive the process that began it.
 func (r *run) watch(rec journal.Record) watched {
-	w := watched{run: r, id: rec.ID, newest: &[]guard.Reading{}}
+	w := watched{run: r, hold: rec.Hold(), newest: &[]guard.Reading{}}
 	if rec.Intent.Guardrails != nil && json.Unmarshal(rec.Intent.Guardrails, &w.watch) != nil {
 		w.watch = guard.Watch{}
 	}
@@ -85,11 +84,11 @@ func (w watched) guard(job playbook.Job) playbook.Job {
 		}
 		readings, verdict := w.watch.Between(ctx, w.run.engine.cfg.Metrics)
 		*w.newest = readings
-		body := progress{Step: step, Readings: readings}
-		if _, err := w.run.store.Append(context.WithoutCancel(ctx), w.id, journal.KindProgress, body); err != nil {
-			return errors.Join(verdict, fmt.Errorf("journal the guardrails: %w", err))
+		err := w.run.engine.note(context.WithoutCancel(ctx), w.run.store, w.hold, progress{Step: step, Readings: readings})
+		if errors.Is(err, playbook.ErrTakenOver) {
+			return err // it is for whoever goes on to judge
 		}
-		return verdict
+		return errors.Join(verdict, err)
 	}
 	return job
 }
@@ -155,6 +154,7 @@ func (g guarded) goBack(ctx context.Context, outcome playbook.Outcome, p *proble
 		return outcome, p
 	}
 	outcome.Details["rollback"] = back.Message
+	outcome.Undo = back.Undo // what is back is not to be taken back once more
 	p.Why += " " + back.Message + "."
 	p.Next = "Find out why before trying again."
 	return outcome, p

@@ -50,7 +50,7 @@ func (s shifting) Wait(ctx context.Context) (playbook.Outcome, error) {
 			return playbook.Outcome{Message: "partly done", Details: map[string]string{"own": "1"}}, err
 		}
 	}
-	return playbook.Outcome{Message: "done", Details: map[string]string{"own": "1"}}, nil
+	return playbook.Outcome{Message: "done", Details: map[string]string{"own": "1"}, Undo: s.undo}, nil
 }
 
 func (s shifting) Revert(ctx context.Context) (playbook.Outcome, error) {
@@ -125,6 +125,7 @@ func TestGuardrailsDecideWhatBecomesOfAnExecution(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
+			b.book.undo = &playbook.Undo{ActionType: "fake", Params: params{Name: "back"}}
 			book := &shiftBook{book: b.book}
 			b.cfg.Catalogue, b.cfg.Metrics = playbook.NewCatalogue(book), &metrics{values: tt.values}
 			e := engine.New(b.cfg)
@@ -153,6 +154,10 @@ func TestGuardrailsDecideWhatBecomesOfAnExecution(t *testing.T) {
 			}
 			if tt.reverted == 1 && (d["rollback"] != "It is back at the start" || !strings.Contains(err.Error(), "It is back at the start")) {
 				t.Errorf("details %q, error %v", d, err)
+			}
+			// What was done wholly can be taken back, unless it has been.
+			if undo := x.Record.Rollback != nil; undo != (tt.steps == 3 && tt.reverted == 0) {
+				t.Errorf("after %d steps, reverted %d times, there is an undo: %t", tt.steps, tt.reverted, undo)
 			}
 		})
 	}

@@ -16,8 +16,7 @@ import (
 // each resource again there and calls a value that moved "a bug in the provider". A problem of our own comes first and names
 // the fact. Where it can't be told whether this is an apply it stays silent, and Terraform's own check refuses.
 func (e *Engine) movedWithinApply(last journal.Record, now Review, intent journal.Intent) error {
-	applying := e.cfg.Terraform.SavedPlan || (intent.Session != "" && last.Intent.Session == intent.Session)
-	if !applying || last.Status != journal.StatusDryRunOK || !maps.Equal(last.Intent.Triggers, intent.Triggers) {
+	if !e.withinApply(last, intent) {
 		return nil
 	}
 	if last.Intent.Digest == now.Digest {
@@ -32,6 +31,12 @@ func (e *Engine) movedWithinApply(last journal.Record, now Review, intent journa
 		return nil //nolint:nilerr // as above
 	}
 	return movedProblem(Reviewed{Digest: last.Intent.Digest, Target: last.Subject.Target, Commands: was.Commands, Facts: facts}, now)
+}
+
+// withinApply tells whether this plan is one within the apply of what the dry run last has shown.
+func (e *Engine) withinApply(last journal.Record, intent journal.Intent) bool {
+	applying := e.cfg.Terraform.SavedPlan || (intent.Session != "" && last.Intent.Session == intent.Session)
+	return applying && last.Status == journal.StatusDryRunOK && maps.Equal(last.Intent.Triggers, intent.Triggers)
 }
 
 // executedSince is for a change that was executed between plan and apply: its payload names that execution now, and what was

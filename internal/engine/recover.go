@@ -13,13 +13,15 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
-	"github.com/applylens/terraform-provider-remediation/internal/proc"
 )
 
-// busyPoll is how often a waiting apply looks whether the target is free.
-const busyPoll = time.Second
+// busyPoll is how often a waiting apply looks whether the target is free; it begins with firstPoll, which doubles.
+const (
+	firstPoll = 50 * time.Millisecond
+	busyPoll  = time.Second
+)
 
-// busyPatience is how long an apply without a timeout of its own waits for a busy target.
+// busyPatience is how long an apply waits for a target that is too busy to be looked at, and so to tell a deadline.
 const busyPatience = 10 * time.Minute
 
 // clear sees to it that no execution is open on the target. It waits for those of living processes and settles those of dead
@@ -29,21 +31,24 @@ func (r *run) clear(ctx context.Context, about journal.Subject) (Execution, erro
 	if err := r.refuseUnknown(about); err != nil {
 		return Execution{}, err
 	}
-	patience := r.req.Timeout
-	if patience == 0 {
-		patience = busyPatience
-	}
-	giveUp := r.engine.cfg.Clock.Now().Add(patience)
-	for {
+	var heard silence
+	var giveUp time.Time
+	for poll := firstPoll; ; poll = min(poll+poll, busyPoll) {
 		open, err := r.store.Find(ctx, journal.Filter{Target: about.Target, Open: true, Limit: 1})
 		if err != nil || len(open) == 0 {
 			return Execution{}, err
 		}
 		rec := open[0]
-		if r.abandoned(rec) {
-			x, err := r.settle(ctx, rec)
+		why, err := r.gone(ctx, rec, &heard)
+		if err != nil {
+			return Execution{}, err
+		}
+		if why != "" {
+			x, err := r.settle(ctx, rec, why)
 			mine := r.sameRun(rec, about)
 			switch {
+			case overtakenByOthers(err):
+				continue // somebody else settles it; it is waited for
 			case mine && !errors.Is(err, playbook.ErrNeverBegan) && !errors.Is(err, playbook.ErrPartway):
 				return x, err
 			case x.Record.Open():
@@ -51,56 +56,67 @@ func (r *run) clear(ctx context.Context, about journal.Subject) (Execution, erro
 			}
 			continue
 		}
-		if !r.engine.cfg.Clock.Now().Before(giveUp) {
-			return Execution{}, busyProblem(rec)
+		now := r.engine.cfg.Clock.Now()
+		if giveUp.IsZero() {
+			giveUp = now.Add(r.patience(ctx))
 		}
-		if err := r.engine.cfg.Clock.Sleep(ctx, busyPoll); err != nil {
+		if !now.Before(giveUp) {
+			return Execution{}, r.busyProblem(ctx, rec)
+		}
+		if err := r.engine.cfg.Clock.Sleep(ctx, poll); err != nil {
 			return Execution{}, err
 		}
 	}
 }
 
-func busyProblem(rec journal.Record) error {
-	busy := &journal.BusyError{Record: rec}
-	return &problem.Problem{
-		What: fmt.Sprintf("Another execution holds %s", rec.Subject.Target),
-		Why:  busy.Error() + ".",
-		Next: fmt.Sprintf("Nothing has run. Wait for it to end and apply again. If that process is gone for good, its hold ends at %s.",
-			rec.Intent.Deadline.Format(time.RFC3339)),
-		Err: errors.Join(ErrBusy, busy),
+// patience is how long this apply waits for a busy target: as long as its own work may take, and long enough to tell that a holder
+// elsewhere is gone.
+func (r *run) patience(ctx context.Context) time.Duration {
+	if r.req.Timeout != 0 {
+		return r.req.Timeout
 	}
+	review, err := r.engine.look(ctx, r.req, r.action)
+	if err != nil {
+		return busyPatience
+	}
+	return max(review.Deadline, leaseTerm+beatEvery)
 }
 
-// abandoned tells whether the process that ran rec is gone. A process of another host is taken to live until the execution's
-// deadline, at which it would have stopped by itself. This process holds the lock of the target, so what it left open is
-// abandoned too.
-func (r *run) abandoned(rec journal.Record) bool {
-	holder := rec.Intent.Holder
-	if holder == r.engine.cfg.Self {
-		return true
+func (r *run) busyProblem(ctx context.Context, rec journal.Record) error {
+	busy := &journal.BusyError{Record: rec}
+	why := busy.Error() + "."
+	if pulse, err := r.store.Pulse(ctx, rec.ID); err == nil && !pulse.At.IsZero() {
+		why += fmt.Sprintf(" It was last heard of at %s.", pulse.At.Format(time.RFC3339))
 	}
-	switch holder.Liveness() {
-	case proc.Alive:
-		return false
-	case proc.Dead:
-		return true
-	default:
-		return r.engine.cfg.Clock.Now().After(rec.Intent.Deadline)
+	return &problem.Problem{
+		What: fmt.Sprintf("Another execution holds %s", rec.Subject.Target), Why: why,
+		Next: fmt.Sprintf("Nothing has run. Wait for it to end and apply again. If that process is gone for good, an apply that waits longer "+
+			"than %s without hearing of it takes its execution over.", leaseTerm),
+		Err: errors.Join(ErrBusy, busy),
 	}
 }
 
 // settle brings an execution whose process died to its outcome: it adopts its work where that can be found, and records that
 // it can't be known otherwise. It never sends anything again.
-func (r *run) settle(ctx context.Context, rec journal.Record) (Execution, error) {
+func (r *run) settle(ctx context.Context, rec journal.Record, why string) (Execution, error) {
 	x := Execution{Record: rec, Adopted: true, Earlier: r.before(rec.ID)}
+	x.TookOver = fmt.Sprintf("%s, which began it %s (%s)", rec.Holder, rec.CreatedAt.Format(time.RFC3339), why)
 	action, err := r.engine.Bind(Request{ActionType: rec.Subject.Playbook, Params: rec.Intent.Params})
 	if err != nil {
 		return x, fmt.Errorf("settle execution %d: %w", rec.ID, err)
 	}
+	if rec, err = r.takeOver(ctx, rec, why); err != nil {
+		return x, err
+	}
+	x.Record = rec
+	ctx, letGo := r.hold(ctx, rec)
+	defer letGo()
 	past := *r
 	past.action, past.observe = action, func(Execution) {}
 	watched := past.watch(rec)
+	r.engine.reached(PointAdopt)
 	work, err := action.Adopt(ctx, watched.guard(r.engine.job(rec, storedPreview(rec), r.store)))
+	r.engine.reached(PointAdopted)
 	switch {
 	case errors.Is(err, playbook.ErrNeverBegan), errors.Is(err, playbook.ErrPartway):
 		x, concluded := past.conclude(ctx, x, ending{journal.StatusCancelled, playbook.Outcome{}, err})

@@ -5,12 +5,10 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
-	"github.com/applylens/terraform-provider-remediation/internal/proc"
 )
 
 func TestExecutionOfADeadProcess(t *testing.T) {
@@ -77,7 +75,7 @@ func TestLivingHolderIsWaitedForThenNamed(t *testing.T) {
 		t.Error("the work of a living process was touched")
 	}
 	outcome := journal.Outcome{Status: journal.StatusSuccess, Result: journal.Result{FinishedAt: b.clock.Now()}}
-	if _, err := b.store.Append(t.Context(), left.ID, journal.KindOutcome, outcome); err != nil {
+	if _, err := b.store.Append(t.Context(), left.Hold(), journal.KindOutcome, outcome); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.apply(t, request("a")); err != nil {
@@ -85,28 +83,11 @@ func TestLivingHolderIsWaitedForThenNamed(t *testing.T) {
 	}
 }
 
-func TestHolderOnAnotherHostKeepsItsHoldUntilItsDeadline(t *testing.T) {
-	t.Parallel()
-	b := newBench(t)
-	b.leave(t, request("a"), proc.Identity{Host: "elsewhere", PID: 7, Started: 1, Boot: "x"}, true)
-	req := request("a")
-	req.Timeout = 10 * time.Second
-	if _, err := b.apply(t, req); !errors.Is(err, engine.ErrBusy) {
-		t.Fatalf("before the deadline: %v", err)
-	}
-	b.clock.mu.Lock()
-	b.clock.now = b.clock.now.Add(time.Hour)
-	b.clock.mu.Unlock()
-	if x, err := b.apply(t, req); err != nil || !x.Adopted {
-		t.Errorf("after the deadline: adopted %v, error %v", x.Adopted, err)
-	}
-}
-
 func TestAdoptionGivesTheActionWhatTheJournalHolds(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	left := b.leave(t, request("a"), dead(), true)
-	if _, err := b.store.Append(t.Context(), left.ID, journal.KindProgress, map[string]any{"step": map[string]int{"stage": 2}}); err != nil {
+	if _, err := b.store.Append(t.Context(), left.Hold(), journal.KindProgress, map[string]any{"step": map[string]int{"stage": 2}}); err != nil {
 		t.Fatal(err)
 	}
 	b.book.wait = func(_ context.Context, job playbook.Job) (playbook.Outcome, error) {

@@ -43,6 +43,9 @@ type Review struct {
 	Executions int
 	// Warnings are for the reader of the plan: what is volatile or needs attention.
 	Warnings []string
+	// Unseen tells that the target can't be looked at before apply has settled the execution that is open on it. Nothing is known then
+	// but ActionType, Target, Request and the history; see the warnings.
+	Unseen bool
 
 	facts json.RawMessage
 	// loosened says where the approval policy demands less than it did for the execution before, or is empty.
@@ -107,7 +110,8 @@ func subject(req Request, target string) (journal.Subject, error) {
 }
 
 // Plan is the dry run: it looks at the live target, journals what it saw and decides on the approval. It changes nothing on
-// the target. A journal that can't be used is a warning here; apply refuses then.
+// the target. A journal that can't be used is a warning here; apply refuses then. So is a target that can't be looked at while an
+// execution is open on it; see Review.Unseen.
 func (e *Engine) Plan(ctx context.Context, req Request) (Review, error) {
 	action, err := e.Bind(req)
 	if err != nil {
@@ -129,8 +133,10 @@ func (e *Engine) Plan(ctx context.Context, req Request) (Review, error) {
 		err = decideErr
 	}
 	switch {
+	case lookErr != nil && moved != nil:
+		return Review{}, moved
 	case lookErr != nil:
-		return Review{}, lookErr
+		return e.unseen(ctx, review, lookErr)
 	case err != nil:
 		p := problem.Of(err, "The journal can't be used")
 		review.Warnings = append(review.Warnings, fmt.Sprintf("%s. %s Apply will refuse to run anything until it can be written.", p.What, p.Detail()))
@@ -148,7 +154,7 @@ func (e *Engine) Plan(ctx context.Context, req Request) (Review, error) {
 
 // remember journals the dry run, unless the newest record of the request is the same dry run, and completes the review with
 // what the journal knows. When this plan is one within an apply and the target has moved since the plan that was reviewed,
-// that is returned as a problem.
+// that is returned as a problem; and so is one that can't be looked at any more.
 func (e *Engine) remember(ctx context.Context, req Request, review *Review, lookErr error) (moved, err error) {
 	store, err := e.Journal(ctx)
 	if err != nil {
@@ -176,6 +182,7 @@ func (e *Engine) remember(ctx context.Context, req Request, review *Review, look
 	}
 	if lookErr != nil {
 		intent.Problem = lookErr.Error()
+		moved = e.outOfSight(last, intent, lookErr)
 	} else if len(last) > 0 {
 		moved = e.movedWithinApply(last[0], *review, intent)
 	}
@@ -247,6 +254,7 @@ var (
 	ErrOutcome       = errors.New("the outcome of an earlier execution is not known")
 	ErrBusy          = errors.New("the target is busy")
 	ErrDeadline      = errors.New("the execution passed its deadline")
+	ErrLease         = errors.New("the hold on the target could not be renewed")
 )
 
 func digestProblem(expected, now string) error {

@@ -69,6 +69,8 @@ func fits(kind Kind, body any) error {
 		_, ok = body.(Intent)
 	case KindDispatch:
 		_, ok = body.(Dispatch)
+	case KindCompaction:
+		_, ok = body.(Compaction)
 	case KindTakeover:
 		_, ok = body.(Takeover)
 	case KindOutcome:

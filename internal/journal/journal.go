@@ -45,6 +45,8 @@ const (
 	KindProgress Kind = "progress"
 	KindTakeover Kind = "takeover"
 	KindOutcome  Kind = "outcome"
+	// KindCompaction is of no execution: it says what was removed.
+	KindCompaction Kind = "compaction"
 )
 
 // Subject says what a dry run or an execution is about. Every entry carries it, so that any of its fields finds them.
@@ -209,6 +211,9 @@ type Store interface {
 	Count(ctx context.Context, filter Filter) (int, error)
 	// Entries calls visit with each entry from sequence number from on, in order, until it returns an error.
 	Entries(ctx context.Context, from int64, visit func(Entry) error) error
+	// Compact appends an entry that says what is removed, and removes it. The entry comes first; ErrGaps is returned where the journal
+	// is not as c has it, such as after another process has compacted it.
+	Compact(ctx context.Context, c Compaction) (Entry, error)
 	// Close releases what the store holds open.
 	Close() error
 }
@@ -219,6 +224,7 @@ var (
 	ErrNotFound = errors.New("not in the journal")
 	ErrClosed   = errors.New("the execution's outcome is recorded already")
 	ErrFenced   = errors.New("another process has taken the execution over")
+	ErrGaps     = errors.New("what is to be removed from the journal is not there as it was")
 	ErrForeign  = errors.New("not a journal of this provider")
 	ErrDamaged  = errors.New("the journal is damaged")
 	ErrNewer    = errors.New("the journal was written by a newer version of the provider")

@@ -22,6 +22,8 @@ type Chain struct {
 	Head Head
 	// Broken says where and how the chain breaks first, in one sentence. Empty where it holds.
 	Broken string
+	// Removed is how many entries are missing that compactions have removed, by entries that are part of the chain.
+	Removed int64
 }
 
 // Holds tells whether the chain holds.
@@ -34,16 +36,24 @@ var errBroken = errors.New("broken")
 // are known from before must be in it. An error means that the journal couldn't be read, not that it is broken.
 func Verify(ctx context.Context, store Store, known ...Head) (Chain, error) {
 	var c Chain
+	g := gaps{told: map[int64]Gap{}}
 	err := store.Entries(ctx, 1, func(e Entry) error {
+		if e.Seq > c.Head.Seq+1 {
+			c.Head = g.jump(c.Head, e)
+		}
 		if c.Broken = c.next(e, known); c.Broken != "" {
 			return errBroken
 		}
 		c.Head = Head{Seq: e.Seq, Hash: e.Hash}
-		return nil
+		return g.tell(e)
 	})
 	if err != nil && !errors.Is(err, errBroken) {
 		return c, fmt.Errorf("verify the journal: %w", err)
 	}
+	if before, broken := g.unexplained(); broken != "" {
+		return Chain{Head: before, Broken: broken}, nil
+	}
+	c.Removed = g.removed
 	for _, h := range known {
 		if c.Broken == "" && h.Seq > c.Head.Seq {
 			c.Broken = fmt.Sprintf("entry %d was there and is not any more: the journal ends with entry %d", h.Seq, c.Head.Seq)

@@ -74,7 +74,7 @@ type Observer interface {
 	Observe(ctx context.Context) (drift string, err error)
 }
 
-// Errors that Dispatch and Adopt wrap.
+// Errors that work and its engine tell each other.
 var (
 	// ErrUncertain marks a dispatch that may or may not have reached the target.
 	ErrUncertain = errors.New("it is not known whether the work began")
@@ -83,6 +83,9 @@ var (
 	// ErrPartway marks an execution of which only a part was done, and that is over: the target is consistent, and running again
 	// goes on from where it is.
 	ErrPartway = errors.New("the work stopped partway")
+	// ErrTakenOver is why a context ends, or a checkpoint fails, once another process has taken the execution over. The work returns
+	// it and changes the target no more, not even to tidy up: that is for whoever goes on with it.
+	ErrTakenOver = errors.New("another process has taken the execution over")
 )
 
 // Risk is how much harm an execution can do.
@@ -142,7 +145,8 @@ type Outcome struct {
 	LogsURL string
 	// Details are figures and facts by name, in snake case.
 	Details map[string]string
-	// Undo is the action that takes the change back, or nil.
+	// Undo is the action that takes the change back, or nil. It is kept also where the work ended badly: give it from when on there is
+	// something that it can take back.
 	Undo *Undo
 }
 

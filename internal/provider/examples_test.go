@@ -63,7 +63,8 @@ func planner(example string) string {
 }
 
 // knowledgeBase starts a cluster with what the examples name: an alias knowledge_base of one index, whose search analyzer uses the
-// filter english_synonyms. It returns the cluster's address.
+// filter english_synonyms, and an alias mail_archive of one whose documents are analyzed with archive_synonyms. It returns the
+// cluster's address.
 func knowledgeBase(t *testing.T) string {
 	t.Helper()
 	s := elastictest.Own(t)
@@ -81,6 +82,20 @@ func knowledgeBase(t *testing.T) string {
 			"title": {"type": "text", "search_analyzer": "english_search"},
 			"tags": {"type": "text", "fielddata": true}
 		}}
+	}`, nil)
+	if err := os.WriteFile(filepath.Join(s.Home, "analysis", "archive.txt"), []byte("mail, email\n"), 0o644); err != nil { //nolint:gosec // another user reads it
+		t.Fatal(err)
+	}
+	s.Do(t, http.MethodPut, "/mail_archive-1", `{
+		"aliases": {"mail_archive": {}},
+		"settings": {
+			"number_of_replicas": 0,
+			"analysis": {
+				"filter": {"archive_synonyms": {"type": "synonym_graph", "synonyms_path": "analysis/archive.txt"}},
+				"analyzer": {"archive": {"tokenizer": "standard", "filter": ["lowercase", "archive_synonyms"]}}
+			}
+		},
+		"mappings": {"properties": {"title": {"type": "text", "analyzer": "archive"}}}
 	}`, nil)
 	return s.URL()
 }

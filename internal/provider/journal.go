@@ -31,6 +31,7 @@ const (
 
 type journalBlock struct {
 	Path          types.String         `tfsdk:"path"`
+	Keep          types.String         `tfsdk:"keep"`
 	Elasticsearch *elasticJournalBlock `tfsdk:"elasticsearch"`
 }
 
@@ -44,6 +45,9 @@ func journalSchema() schema.SingleNestedAttribute {
 		Attributes: map[string]schema.Attribute{
 			"path": optionalString("SQLite file. Default `.remediation/journal.db`. The folders of executions, with logs and artifacts, lie " +
 				"beside it. Environment: `REMEDIATION_JOURNAL_PATH`."),
+			"keep": optionalString("For how long records are kept, such as `8760h`; at least 24h. Default: for ever. Older ones are removed at the end of an " +
+				"apply, which says so in `result.details`; an entry of the journal says which, so that its chain holds. Executions whose outcome is unknown, " +
+				"whatever an approval was asked for, and the last execution of each target stay. Environment: `REMEDIATION_JOURNAL_KEEP`."),
 			"elasticsearch": schema.SingleNestedAttribute{
 				Optional: true,
 				MarkdownDescription: "A journal that machines share, in the cluster of the `elasticsearch` block, instead of `path`. One execution at a time runs on a target, on " +
@@ -120,6 +124,28 @@ func fileJournal(ctx context.Context, path string) (journalSettings, error) {
 		return journalSettings{}, problemAt("journal.path", "The journal can't be used", err.Error(), "Set journal.path to a file in a folder that can be written.")
 	}
 	return journalSettings{path: path, dir: filepath.Dir(path)}, nil
+}
+
+// leastKeep is the shortest time for which records may be kept: a plan that was reviewed yesterday is still compared with its record.
+const leastKeep = 24 * time.Hour
+
+func (b block) keep() (time.Duration, error) {
+	var configured types.String
+	if b.Journal != nil {
+		configured = b.Journal.Keep
+	}
+	text := first(configured, "REMEDIATION_JOURNAL_KEEP", "")
+	if text == "" {
+		return 0, nil
+	}
+	keep, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, problemAt("journal.keep", "Invalid keep", err.Error()+".", "Write it like 8760h.")
+	}
+	if keep < leastKeep {
+		return 0, problemAt("journal.keep", "Invalid keep", fmt.Sprintf("It is %s.", keep), "Records are kept for at least 24h. Leave it out to keep them for ever.")
+	}
+	return keep, nil
 }
 
 // opener returns what opens the journal.

@@ -16,6 +16,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/datasources/history"
 	"github.com/applylens/terraform-provider-remediation/internal/datasources/playbooks"
 	"github.com/applylens/terraform-provider-remediation/internal/datasources/preview"
+	"github.com/applylens/terraform-provider-remediation/internal/engine"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/cacheclear"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/canarysplit"
@@ -23,14 +24,27 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/resources/dbtrun"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/plannerdeploy"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/plannerrollback"
+	"github.com/applylens/terraform-provider-remediation/internal/resources/synonymsrefresh"
 	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
 )
 
-type remediation struct{ version string }
+type remediation struct {
+	version string
+	hooks   Hooks
+}
+
+// Hooks are what a test may hang into the provider.
+type Hooks struct {
+	// Reached is called at each point of an execution.
+	Reached func(engine.Point)
+}
 
 // New returns the provider's constructor.
-func New(version string) func() provider.Provider {
-	return func() provider.Provider { return &remediation{version: version} }
+func New(version string) func() provider.Provider { return NewWith(version, Hooks{}) }
+
+// NewWith returns the constructor of a provider with hooks.
+func NewWith(version string, hooks Hooks) func() provider.Provider {
+	return func() provider.Provider { return &remediation{version: version, hooks: hooks} }
 }
 
 // Metadata implements provider.Provider.
@@ -46,7 +60,7 @@ func (p *remediation) Schema(_ context.Context, _ provider.SchemaRequest, resp *
 // Resources implements provider.Provider.
 func (p *remediation) Resources(context.Context) []func() resource.Resource {
 	return []func() resource.Resource{
-		dbtrun.New(), dbtdeps.New(), cacheclear.New(),
+		dbtrun.New(), dbtdeps.New(), cacheclear.New(), synonymsrefresh.New(),
 		canarysplit.New(), plannerrollback.New(), plannerdeploy.New(),
 	}
 }
@@ -73,7 +87,7 @@ func (p *remediation) Configure(ctx context.Context, req provider.ConfigureReque
 		report(&resp.Diagnostics, err)
 		return
 	}
-	runtime.Engine, runtime.HistoryLimit = wire(settings), settings.historyLimit
+	runtime.Engine, runtime.HistoryLimit = wire(settings, p.hooks), settings.historyLimit
 }
 
 func report(diags *diag.Diagnostics, err error) {

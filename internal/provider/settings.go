@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
@@ -15,15 +16,14 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
 )
 
-// Defaults of the provider block.
-const (
-	defaultHistory = 50
-)
+// defaultHistory is how many executions a resource keeps in state.
+const defaultHistory = 50
 
 // settings is the provider block with defaults and environment variables filled in.
 type settings struct {
 	dbt          dbt.Config
 	journal      journalSettings
+	keep         time.Duration
 	planner      planner.Planner
 	elastic      elastic.Config
 	prometheus   prometheusSettings
@@ -39,6 +39,9 @@ func (b block) settings(ctx context.Context) (settings, error) {
 		s.historyLimit = int(b.HistoryLimit.ValueInt64())
 	}
 	var err error
+	if s.keep, err = b.keep(); err != nil {
+		return settings{}, err
+	}
 	if s.policy, err = b.policy(); err != nil {
 		return settings{}, err
 	}

@@ -10,13 +10,15 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/dbtrun"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/plannerdeploy"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/plannerrollback"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook/synonyms"
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
 	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
+	"github.com/applylens/terraform-provider-remediation/internal/target/elastic/reindex"
 )
 
 // wire builds the engine with every playbook and its target. It does no I/O on any of them.
-func wire(s settings) *engine.Engine {
+func wire(s settings, hooks Hooks) *engine.Engine {
 	clk := clock.System{}
 	cli := dbt.New(s.dbt, clk)
 	cluster := elastic.New(s.elastic, clk)
@@ -25,13 +27,14 @@ func wire(s settings) *engine.Engine {
 			dbtrun.New(cli, s.estimates),
 			dbtdeps.New(cli),
 			cacheclear.New(cluster),
+			synonyms.New(cluster, reindex.New(cluster, clk), clk),
 			canarysplit.New(s.planner, clk),
 			plannerrollback.New(s.planner, clk),
 			plannerdeploy.New(s.planner, clk),
 		),
 		Journal: s.journal.opener(cluster, s.elastic.Secrets(), clk),
 		Metrics: newMetrics(s.prometheus, cluster, clk),
-		Policy:  s.policy, Forge: newForge(s.forge, clk), Clock: clk, Dir: s.journal.dir, HistoryLimit: s.historyLimit,
-		Self: proc.Self(), Terraform: proc.Parent(),
+		Policy:  s.policy, Forge: newForge(s.forge, clk), Clock: clk, Dir: s.journal.dir, HistoryLimit: s.historyLimit, Keep: s.keep,
+		Self: proc.Self(), Terraform: proc.Parent(), Reached: hooks.Reached,
 	})
 }

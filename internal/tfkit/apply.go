@@ -163,7 +163,9 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 		addError(&resp.Diagnostics, err, "Unable to read the state", r.has)
 		return
 	}
-	if prior.text(attrOnDestroy) != onDestroyRollback || prior.null(attrRollback) {
+	announced, diags := req.Private.GetKey(ctx, undoAnnounced)
+	resp.Diagnostics.Append(diags...)
+	if announced == nil || prior.text(attrOnDestroy) != onDestroyRollback || prior.null(attrRollback) {
 		return
 	}
 	if r.runtime == nil || r.runtime.Engine == nil {

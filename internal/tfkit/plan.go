@@ -3,6 +3,7 @@ package tfkit
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
@@ -83,7 +84,7 @@ func (p *planning) operation() string {
 func (p *planning) skip(ctx context.Context, req engine.Request, ready bool) error {
 	p.plan.forget(attrPreview, attrDryRun)
 	if ready {
-		if review, err := p.resource.runtime.Engine.Plan(ctx, req); err == nil {
+		if review, err := p.resource.runtime.Engine.Plan(ctx, req); err == nil && !review.Unseen {
 			if _, err := p.describe(review); err != nil {
 				return err
 			}
@@ -122,6 +123,10 @@ func (p *planning) preview(ctx context.Context, req engine.Request, wish wanted)
 		return err
 	}
 	p.warn(review)
+	if review.Unseen {
+		p.plan.forget(p.resource.computed()...)
+		return nil
+	}
 	past, err := p.describe(review)
 	if err != nil {
 		return err
@@ -209,18 +214,25 @@ func lastOf(prior document) *journal.Record {
 	return rec
 }
 
-// warn tells the reader of the plan what an attribute can't: what is volatile, and what apply will refuse. Each summary names
-// its subject, since Terraform folds warnings with the same summary into one.
+// warn tells the reader of the plan what an attribute can't: what is volatile, and what apply will refuse. Terraform shows only the
+// first of several warnings with the same summary, so each summary names its subject and what is said of one is one warning.
 func (p *planning) warn(review engine.Review) {
 	subject := fmt.Sprintf("%s on %s", review.ActionType, review.Target)
-	for _, w := range review.Warnings {
-		p.resp.Diagnostics.AddWarning(subject, w)
+	switch all := review.Warnings; len(all) {
+	case 0:
+	case 1:
+		p.resp.Diagnostics.AddWarning(subject, all[0])
+	default:
+		p.resp.Diagnostics.AddWarning(subject, "- "+strings.Join(all, "\n- "))
+	}
+	if review.Unseen {
+		return // its warning tells of the open execution
 	}
 	for _, rec := range review.History {
 		if rec.Open() {
 			p.resp.Diagnostics.AddWarning(fmt.Sprintf("Execution %d of %s is still open", rec.ID, subject), fmt.Sprintf(
 				"It was begun %s by %s. If that process is gone, apply adopts what it began and runs nothing a second time.",
-				stamp(rec.CreatedAt), rec.Intent.Holder))
+				stamp(rec.CreatedAt), rec.Holder))
 		}
 	}
 	if d := review.Decision; !d.Granted && p.plan.approvalsKnown() {
@@ -237,21 +249,40 @@ func reasons(list []string) string {
 	return out
 }
 
+// undoAnnounced is the key of the private state by which a planned destroy tells its apply that the plan has announced the undo. A
+// destroy that only makes way for a replacement, as after a failed create, is never planned as one and undoes nothing.
+const undoAnnounced = "undo_announced"
+
 // planDestroy says what destroying does beyond forgetting.
 func (r *Resource) planDestroy(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
 	prior, err := openDocument(req.State.Raw)
-	if err != nil || prior.text(attrOnDestroy) != onDestroyRollback || prior.null(attrRollback) || r.runtime == nil || r.runtime.Engine == nil {
+	if err != nil || prior.text(attrOnDestroy) != onDestroyRollback || prior.null(attrRollback) {
 		return
+	}
+	text, err := r.undoText(ctx, prior)
+	if err != nil {
+		addError(&resp.Diagnostics, err, "Unable to preview the undo", r.has)
+		return
+	}
+	resp.Diagnostics.AddWarning("Destroy undoes execution "+prior.text(attrID), text)
+	resp.Diagnostics.Append(resp.Private.SetKey(ctx, undoAnnounced, []byte("true"))...)
+}
+
+// undoText is what the plan of a destroy says of the undo.
+func (r *Resource) undoText(ctx context.Context, prior document) (string, error) {
+	if r.runtime == nil || r.runtime.Engine == nil {
+		return "What it does is seen when the provider's configuration is known: at apply, before anything of it runs.", nil
 	}
 	undo, err := r.undo(prior)
 	if err != nil {
-		addError(&resp.Diagnostics, err, "Unable to preview the undo", r.has)
-		return
+		return "", err
 	}
 	review, err := r.runtime.Engine.Plan(ctx, undo)
 	if err != nil {
-		addError(&resp.Diagnostics, err, "Unable to preview the undo", r.has)
-		return
+		return "", err
 	}
-	resp.Diagnostics.AddWarning("Destroy undoes execution "+prior.text(attrID), review.Text(1, nil))
+	if review.Unseen {
+		return strings.Join(review.Warnings, "\n\n"), nil
+	}
+	return review.Text(1, nil), nil
 }

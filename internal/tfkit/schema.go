@@ -74,7 +74,7 @@ func commonInputs(ctx context.Context) map[string]schema.Attribute {
 		attrOnDestroy: schema.StringAttribute{
 			Optional: true, Computed: true, Default: stringdefault.StaticString(onDestroyKeep),
 			MarkdownDescription: "What destroying the resource does: `keep` (default) only forgets it, the journal keeps its history; " +
-				"`rollback` takes the last successful execution back, where the playbook can be undone.",
+				"`rollback` carries out `rollback_action`, as the plan of the destroy announces. A destroy that is part of a replacement takes nothing back.",
 			Validators: []validator.String{stringvalidator.OneOf(onDestroyKeep, onDestroyRollback)},
 		},
 		attrExpectedDigest: schema.StringAttribute{

@@ -45,6 +45,8 @@ func description() schema.Schema {
 			"total": schema.Int64Attribute{Computed: true, MarkdownDescription: "How many there are, those beyond `limit` included."},
 			"chain_holds": schema.BoolAttribute{Computed: true,
 				MarkdownDescription: "Whether the whole journal is as it was written: no entry edited, removed or moved. What was cut off its end shows only by a noted `chain_head`."},
+			"compacted_entries": schema.Int64Attribute{Computed: true,
+				MarkdownDescription: "How many entries `journal.keep` has removed so far. Entries that are part of the chain say which."},
 			"chain_break": text("Where and how the journal's chain breaks first, or null."),
 			"chain_head":  text("Number and hash of the journal's last entry that holds, as `SEQ:HASH`. Note it elsewhere."),
 			"records": schema.ListNestedAttribute{
@@ -122,7 +124,7 @@ func read(ctx context.Context, runtime *tfkit.Runtime, config tfkit.Values) (map
 		broken = &chain.Broken
 	}
 	return map[string]any{
-		"records": records, "total": total, "chain_holds": chain.Holds(), "chain_break": broken,
+		"records": records, "total": total, "chain_holds": chain.Holds(), "chain_break": broken, "compacted_entries": chain.Removed,
 		"chain_head": fmt.Sprintf("%d:%s", chain.Head.Seq, chain.Head.Hash),
 	}, err
 }

@@ -101,11 +101,14 @@ func (v *view) with(e journal.Entry) (*view, journal.Record, error) {
 	if err != nil {
 		return nil, journal.Record{}, fmt.Errorf("%w: %w", journal.ErrDamaged, err)
 	}
+	next := &view{head: journal.Head{Seq: e.Seq, Hash: e.Hash}, open: maps.Clone(v.open)}
+	if e.Kind == journal.KindCompaction {
+		return next, journal.Record{}, nil
+	}
 	record, err := v.open[e.Execution].With(e) // the zero record for one that begins
 	if err != nil {
 		return nil, journal.Record{}, err
 	}
-	next := &view{head: journal.Head{Seq: e.Seq, Hash: e.Hash}, open: maps.Clone(v.open)}
 	if record.Open() {
 		next.open[record.ID] = record
 	} else {

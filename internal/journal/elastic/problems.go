@@ -78,7 +78,7 @@ func (s *Store) explain(ctx context.Context, err error) error {
 	var refused *statusError
 	cause := ctx.Err()
 	switch {
-	case err == nil, errors.As(err, &held), errors.Is(err, journal.ErrNotFound), errors.Is(err, journal.ErrClosed), errors.Is(err, journal.ErrFenced):
+	case err == nil, errors.As(err, &held), errors.Is(err, journal.ErrNotFound), errors.Is(err, journal.ErrClosed), errors.Is(err, journal.ErrFenced), errors.Is(err, journal.ErrGaps):
 		return err
 	case errors.Is(err, errClosed):
 		return s.unavailable(err.Error(), err, "This is an error of the provider: report it.")

@@ -29,6 +29,9 @@ func (s *Store) forward(ctx context.Context, v *view, seen func(document)) (*vie
 			return nil, err
 		}
 		for _, d := range found {
+			if d.Kind == kindRemoved {
+				return s.reload(ctx) // what was there can't be followed any more
+			}
 			if v, err = v.withDocument(d); err != nil {
 				return nil, err
 			}
@@ -243,41 +246,4 @@ func (s *Store) one(ctx context.Context, id int64) (journal.Record, error) {
 		return journal.Record{}, journal.ErrNotFound
 	}
 	return found[0], nil
-}
-
-// Entries implements journal.Store.
-func (s *Store) Entries(ctx context.Context, from int64, visit func(journal.Entry) error) error {
-	from = max(from, 1)
-	for {
-		v, err := s.now(ctx)
-		if err != nil || from > v.head.Seq {
-			return s.explain(ctx, err)
-		}
-		for from <= v.head.Seq {
-			found, err := s.documents(ctx, from, min(from+page-1, v.head.Seq))
-			if err != nil {
-				return s.explain(ctx, err)
-			}
-			if err := s.visit(ctx, found, visit); err != nil {
-				return err
-			}
-			from += page
-		}
-	}
-}
-
-func (s *Store) visit(ctx context.Context, found []document, visit func(journal.Entry) error) error {
-	for _, d := range found {
-		if err := ctx.Err(); err != nil {
-			return s.explain(ctx, err)
-		}
-		e, err := d.entry()
-		if err != nil {
-			return s.explain(ctx, err)
-		}
-		if err := visit(e); err != nil {
-			return err
-		}
-	}
-	return nil
 }

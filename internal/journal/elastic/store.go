@@ -96,7 +96,7 @@ func (s *Store) Begin(ctx context.Context, subject journal.Subject, kind journal
 		return journal.Record{}, err
 	}
 	subject = validSubject(subject)
-	record, err := s.append(ctx, func(v *view) (journal.Entry, error) {
+	_, record, err := s.append(ctx, func(v *view) (journal.Entry, error) {
 		if held, busy := v.holder(subject.Target); busy && kind == journal.KindIntent {
 			return journal.Entry{}, &journal.BusyError{Record: held}
 		}
@@ -111,7 +111,7 @@ func (s *Store) Append(ctx context.Context, hold journal.Hold, kind journal.Kind
 	if err != nil {
 		return journal.Record{}, err
 	}
-	record, err := s.append(ctx, func(v *view) (journal.Entry, error) {
+	_, record, err := s.append(ctx, func(v *view) (journal.Entry, error) {
 		before, isOpen := v.open[hold.Execution]
 		if !isOpen {
 			return journal.Entry{}, errNotOpen
@@ -145,61 +145,69 @@ func (s *Store) refuseEnded(ctx context.Context, hold journal.Hold, kind journal
 
 // append adds the entry that next makes of what the journal holds. Where the server then says that somebody else was first, it is made anew. A refusal
 // counts only when it is about the journal as it is now.
-func (s *Store) append(ctx context.Context, next func(*view) (journal.Entry, error)) (journal.Record, error) {
+func (s *Store) append(ctx context.Context, next func(*view) (journal.Entry, error)) (journal.Entry, journal.Record, error) {
 	select {
 	case s.writing <- struct{}{}:
 		defer func() { <-s.writing }()
 	case <-ctx.Done():
-		return journal.Record{}, ctx.Err()
+		return journal.Entry{}, journal.Record{}, ctx.Err()
 	}
 	for v, current := s.latest(), false; ; current = true {
 		e, refusal := next(v)
 		switch {
 		case refusal == nil:
-			record, done, err := s.try(ctx, v, e)
-			if err != nil || done {
-				return record, err
+			e, record, err := s.try(ctx, v, e)
+			if !errors.Is(err, errTaken) {
+				return e, record, err
 			}
 			v = s.latest() // try has read on
 		case current:
-			return journal.Record{}, refusal
+			return journal.Entry{}, journal.Record{}, refusal
 		default:
 			var err error
 			if v, err = s.forward(ctx, v, nil); err != nil {
-				return journal.Record{}, err
+				return journal.Entry{}, journal.Record{}, err
 			}
 		}
 	}
 }
 
-// try makes e the entry after v, or tells that there is another one.
-func (s *Store) try(ctx context.Context, v *view, e journal.Entry) (record journal.Record, done bool, err error) {
+// errTaken says that somebody else has appended meanwhile.
+var errTaken = errors.New("there is such an entry already")
+
+// try makes e the entry after v, or fails with errTaken.
+func (s *Store) try(ctx context.Context, v *view, e journal.Entry) (journal.Entry, journal.Record, error) {
 	e.Seq = v.head.Seq + 1
 	// Without the monotonic reading, so that what is returned is what will be read.
 	e.At = s.clock.Now().UTC().Round(0)
-	if e, err = journal.Seal(e, v.head.Hash); err != nil {
-		return journal.Record{}, false, err
+	e, err := journal.Seal(e, v.head.Hash)
+	if err != nil {
+		return journal.Entry{}, journal.Record{}, err
 	}
 	after, record, err := v.with(e)
 	if err != nil {
-		return journal.Record{}, false, err
+		return journal.Entry{}, journal.Record{}, err
 	}
 	doc := newDocument(e, after.openIDs(), rand.Text())
 	err = s.create(ctx, doc)
 	switch {
 	case err == nil:
 		s.advance(after)
-		return record, true, nil
+		return e, record, nil
 	case !answered(err, http.StatusConflict):
-		return journal.Record{}, false, err
+		return journal.Entry{}, journal.Record{}, err
 	}
 	// There is such an entry. It is this very one where the answer to an earlier attempt was lost.
 	mine := false
-	if _, err = s.forward(ctx, v, func(d document) { mine = mine || d.Seq == doc.Seq && d.Nonce == doc.Nonce }); err != nil || !mine {
-		return journal.Record{}, false, err
+	_, err = s.forward(ctx, v, func(d document) { mine = mine || d.Seq == doc.Seq && d.Nonce == doc.Nonce })
+	switch {
+	case err != nil:
+		return journal.Entry{}, journal.Record{}, err
+	case !mine:
+		return journal.Entry{}, journal.Record{}, errTaken
 	}
 	// The request whose answer was lost may still be on its way to the disk, and it can be read before.
-	return record, true, s.flush(ctx, doc.Seq)
+	return e, record, s.flush(ctx, doc.Seq)
 }
 
 // create writes the document, and before it the index where it is the first one of its range.

@@ -32,6 +32,8 @@ func Run(t *testing.T, open func(t *testing.T) journal.Store) {
 		"a takeover has one winner":                 takeoverHasOneWinner,
 		"beats are counted for the holder":          beatsAreCounted,
 		"beats refuse and write nothing":            beatRefuses,
+		"compaction removes what nothing rests on":  compactRemovesWhatNothingRestsOn,
+		"compaction refuses and removes nothing":    compactRefuses,
 		"bodies are stored as hashed":               bodiesStoredAsHashed,
 		"subjects of any text":                      subjectsOfAnyText,
 		"get knows first entries only":              getKnowsFirstEntries,

@@ -41,15 +41,14 @@ func Work(ctx context.Context, s journal.Store, subject journal.Subject, executi
 	return nil
 }
 
-// Complete fails the test unless the journal holds just so many executions with all their steps, no two of one target at once.
-func Complete(t *testing.T, s journal.Store, executions int) {
+// Sequential fails the test where two executions of one target overlap. It returns how many there are of each target.
+func Sequential(t *testing.T, s journal.Store) map[string]int {
 	t.Helper()
-	entries := Verify(t, s)
-	if len(entries) != executions*entriesPerRound {
-		t.Errorf("%d entries of %d executions", len(entries), executions)
-	}
-	holder := map[string]int64{}
-	for _, e := range entries {
+	executions, holder := map[string]int{}, map[string]int64{}
+	for _, e := range Verify(t, s) {
+		if e.Kind == journal.KindDryRun {
+			continue
+		}
 		if e.Kind != journal.KindIntent && holder[e.Subject.Target] != e.Execution {
 			t.Errorf("entry %d of %d while %d holds %s", e.Seq, e.Execution, holder[e.Subject.Target], e.Subject.Target)
 		}
@@ -59,10 +58,22 @@ func Complete(t *testing.T, s journal.Store, executions int) {
 				t.Errorf("execution %d begun while %d holds %s", e.Execution, held, e.Subject.Target)
 			}
 			holder[e.Subject.Target] = e.Execution
+			executions[e.Subject.Target]++
 		case journal.KindOutcome:
 			delete(holder, e.Subject.Target)
 		}
 	}
+	return executions
+}
+
+// Complete fails the test unless the journal holds just so many executions with all their steps, no two of one target at once.
+func Complete(t *testing.T, s journal.Store, executions int) {
+	t.Helper()
+	entries := Verify(t, s)
+	if len(entries) != executions*entriesPerRound {
+		t.Errorf("%d entries of %d executions", len(entries), executions)
+	}
+	Sequential(t, s)
 	records, err := s.Find(t.Context(), journal.Filter{})
 	if err != nil || len(records) != executions {
 		t.Fatalf("%d records, %v", len(records), err)

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
@@ -182,4 +183,75 @@ func TestEntryEditedAndSealedAnewIsFound(t *testing.T) {
 	if out, code := independent(t, path, anchor(head)); code != 1 {
 		t.Errorf("the script: exit code %d, %s", code, out)
 	}
+}
+
+// TestAttackRemovedBesideACompaction removes entries from a journal that was compacted: only what the compaction tells of may be missing.
+func TestAttackRemovedBesideACompaction(t *testing.T) {
+	t.Parallel()
+	compacted := func(t *testing.T) (string, journal.Head) {
+		t.Helper()
+		path := filepath.Join(t.TempDir(), "journal.db")
+		s := openTest(t, path)
+		for range 4 {
+			rec, err := s.Begin(t.Context(), journal.Subject{Playbook: "p", Target: "t"}, journal.KindIntent, journal.Intent{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Append(t.Context(), rec.Hold(), journal.KindOutcome, journal.Outcome{Status: journal.StatusFailed}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c, err := journal.Removable(t.Context(), s, time.Now().Add(time.Hour))
+		if err != nil || len(c.Gaps) != 1 {
+			t.Fatalf("got %+v, %v", c, err)
+		}
+		c.Gaps[0].To, c.Gaps[0].Hash = 4, entryHash(t, s, 4) // two of the three that may go
+		if _, err := s.Compact(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		chain, err := journal.Verify(t.Context(), s)
+		if err != nil || !chain.Holds() || chain.Removed != 4 {
+			t.Fatalf("untouched: %+v, %v", chain, err)
+		}
+		if out, code := independent(t, path, anchor(chain.Head)); code != 0 || !strings.Contains(out, "4 entries were removed") {
+			t.Errorf("the script: exit code %d, %s", code, out)
+		}
+		return path, chain.Head
+	}
+	for name, statement := range map[string]string{
+		"more than it tells of":    "DELETE FROM entries WHERE seq IN (5, 6)",
+		"the compaction itself":    "DELETE FROM entries WHERE kind = 'compaction'",
+		"the range in the entry":   `UPDATE entries SET body = replace(body, '"to":4', '"to":6') WHERE kind = 'compaction'`,
+		"one next to the gap":      "DELETE FROM entries WHERE seq = 5",
+		"the one after the gap":    "UPDATE entries SET prev = 'x' WHERE seq = 5",
+		"one far away":             "DELETE FROM entries WHERE seq = 7",
+		"all that it doesn't tell": "DELETE FROM entries WHERE seq BETWEEN 5 AND 8",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path, head := compacted(t)
+			tamper(t, path, statement)
+			chain, err := journal.Verify(t.Context(), reader(t, path), head)
+			if err != nil || chain.Holds() {
+				t.Errorf("got %+v, %v", chain, err)
+			}
+			if out, code := independent(t, path, anchor(head)); code != 1 || !strings.Contains(out, "broken: ") {
+				t.Errorf("the script: exit code %d, %s", code, out)
+			}
+		})
+	}
+}
+
+func entryHash(t *testing.T, s journal.Store, seq int64) (hash string) {
+	t.Helper()
+	err := s.Entries(t.Context(), seq, func(e journal.Entry) error {
+		if e.Seq == seq {
+			hash = e.Hash
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hash
 }

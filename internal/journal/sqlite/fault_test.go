@@ -256,6 +256,8 @@ func TestFirstVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = raw(t.Context(), path, "ALTER TABLE open_executions DROP COLUMN beats", "ALTER TABLE open_executions DROP COLUMN beat_at",
+		"DROP TRIGGER entries_are_never_removed", "DROP TABLE gaps", `CREATE TRIGGER entries_are_never_removed BEFORE DELETE ON entries
+			BEGIN SELECT RAISE(ABORT, 'journal entries are never removed'); END`,
 		"PRAGMA user_version = 1")
 	if err != nil {
 		t.Fatal(err)

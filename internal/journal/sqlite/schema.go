@@ -40,8 +40,17 @@ CREATE TRIGGER entries_are_never_removed BEFORE DELETE ON entries
 BEGIN SELECT RAISE(ABORT, 'journal entries are never removed'); END;
 `
 
-// schemaV2 keeps what was heard of the holders of open executions. It changes in place: it is no part of the history.
+// schemaV2 keeps what was heard of the holders of open executions, which changes in place: it is no part of the history. And it lets
+// entries be removed that a compaction has told of.
 const schemaV2 = `
 ALTER TABLE open_executions ADD COLUMN beats INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE open_executions ADD COLUMN beat_at TEXT NOT NULL DEFAULT '';
+CREATE TABLE gaps (
+	first INTEGER PRIMARY KEY,
+	last  INTEGER NOT NULL
+) STRICT;
+DROP TRIGGER entries_are_never_removed;
+CREATE TRIGGER entries_are_never_removed BEFORE DELETE ON entries
+	WHEN NOT EXISTS (SELECT 1 FROM gaps WHERE OLD.seq BETWEEN first AND last)
+BEGIN SELECT RAISE(ABORT, 'journal entries are never removed'); END;
 `

@@ -171,7 +171,7 @@ func (s *Store) insert(ctx context.Context, tx transaction, e journal.Entry) (jo
 		return journal.Entry{}, err
 	}
 	e.Seq++
-	if e.Execution == 0 {
+	if e.Execution == 0 && e.Kind != journal.KindCompaction {
 		e.Execution = e.Seq
 	}
 	// Without the monotonic reading, so that what is returned is what will be read.

@@ -101,13 +101,16 @@ func sizes(tb testing.TB, s *elastictest.Server, name string) elastic.CacheSizes
 	return elastic.CacheSizes{Query: t.Query.Bytes, Request: t.Request.Bytes, Fielddata: t.Fielddata.Bytes}
 }
 
+// journaled is a journal that takes everything.
+func journaled(context.Context, any) error { return nil }
+
 func run(tb testing.TB, action playbook.Action) (playbook.Preview, playbook.Outcome) {
 	tb.Helper()
 	preview, err := action.Preview(tb.Context())
 	if err != nil {
 		tb.Fatal(err)
 	}
-	work, err := action.Dispatch(tb.Context(), playbook.Job{ID: 1, Preview: preview})
+	work, err := action.Dispatch(tb.Context(), playbook.Job{ID: 1, Preview: preview, Checkpoint: journaled})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -348,8 +351,39 @@ func TestAdoption(t *testing.T) {
 	if _, err := action.Adopt(t.Context(), playbook.Job{ID: 1}); !errors.Is(err, playbook.ErrNeverBegan) {
 		t.Errorf("not dispatched: %v, want ErrNeverBegan", err)
 	}
-	if _, err := action.Adopt(t.Context(), playbook.Job{ID: 1, RemoteID: "cache_clear"}); err == nil || errors.Is(err, playbook.ErrNeverBegan) {
-		t.Errorf("dispatched: %v, want an unknown outcome", err)
+	job := playbook.Job{ID: 1, RemoteID: "cache_clear"}
+	if _, err := action.Adopt(t.Context(), job); !errors.Is(err, playbook.ErrNeverBegan) {
+		t.Errorf("dispatched, and not begun: %v, want ErrNeverBegan", err)
+	}
+	job.Progress = json.RawMessage(`{"clearing":true}`)
+	if _, err := action.Adopt(t.Context(), job); err == nil || errors.Is(err, playbook.ErrNeverBegan) {
+		t.Errorf("begun: %v, want an unknown outcome", err)
+	}
+}
+
+// TestNothingIsSentBeforeTheJournalKnows refuses the entry that has to come first.
+func TestNothingIsSentBeforeTheJournalKnows(t *testing.T) {
+	t.Parallel()
+	s := elastictest.Shared(t)
+	index := s.Name(t, "unjournaled")
+	makeIndex(t, s, index)
+	cfg := s.Config
+	var requests atomic.Int64
+	cfg.Transport = func(next http.RoundTripper) http.RoundTripper { return counter{next, &requests} }
+	action := bind(t, elastic.New(cfg, clock.System{}), map[string]any{"index_name": index})
+	preview, err := action.Preview(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := errors.New("disk full")
+	work, err := action.Dispatch(t.Context(), playbook.Job{ID: 1, Preview: preview, Checkpoint: func(context.Context, any) error { return full }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := requests.Load()
+	const sizes = 1 // are read before
+	if _, err := work.Wait(t.Context()); !errors.Is(err, full) || requests.Load() != before+sizes {
+		t.Errorf("error %v, %d requests", err, requests.Load()-before)
 	}
 }
 
@@ -364,7 +398,7 @@ func TestIndexThatIsGoneFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Do(t, http.MethodDelete, "/"+index, nil, nil)
-	work, err := action.Dispatch(t.Context(), playbook.Job{ID: 1, Preview: preview})
+	work, err := action.Dispatch(t.Context(), playbook.Job{ID: 1, Preview: preview, Checkpoint: journaled})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,8 +12,13 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
-// remoteID stands for the request: once it is in the journal, the request may have been sent.
+// remoteID stands for the request.
 const remoteID = "cache_clear"
+
+// progress is journaled right before the request is sent: without it, nothing was.
+type progress struct {
+	Clearing bool `json:"clearing"`
+}
 
 // Dispatch implements playbook.Action. The request itself is sent by Wait, when the journal knows of it.
 func (a action) Dispatch(_ context.Context, job playbook.Job) (playbook.Work, error) {
@@ -21,7 +26,7 @@ func (a action) Dispatch(_ context.Context, job playbook.Job) (playbook.Work, er
 	if err != nil {
 		return nil, fmt.Errorf("encode what was reviewed: %w", err)
 	}
-	w := work{action: a}
+	w := work{action: a, job: job}
 	if err := json.Unmarshal(text, &w.facts); err != nil {
 		return nil, fmt.Errorf("decode what was reviewed: %w", err)
 	}
@@ -30,7 +35,7 @@ func (a action) Dispatch(_ context.Context, job playbook.Job) (playbook.Work, er
 
 // Adopt implements playbook.Action.
 func (a action) Adopt(_ context.Context, job playbook.Job) (playbook.Work, error) {
-	if job.RemoteID == "" {
+	if job.RemoteID == "" || job.Progress == nil {
 		return nil, playbook.ErrNeverBegan
 	}
 	return nil, &problem.Problem{
@@ -42,6 +47,7 @@ func (a action) Adopt(_ context.Context, job playbook.Job) (playbook.Work, error
 
 type work struct {
 	action
+	job   playbook.Job
 	facts Facts
 }
 
@@ -55,6 +61,9 @@ func (w work) Wait(ctx context.Context) (playbook.Outcome, error) {
 	}}
 	// Sizes are for the record: without the privilege to read them the caches are cleared all the same.
 	before, beforeErr := w.elastic.CacheSizes(ctx, w.facts.Indices)
+	if err := w.job.Checkpoint(ctx, progress{Clearing: true}); err != nil {
+		return out, err
+	}
 	if err := w.elastic.ClearCaches(ctx, w.facts.Indices, w.caches()); err != nil {
 		return out, err
 	}

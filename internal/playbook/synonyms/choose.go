@@ -156,7 +156,7 @@ func (a action) loadable(ctx context.Context, c *choice) error {
 		if err != nil {
 			return problem.At(err, "synonym_filter")
 		}
-		c.notes = append(c.notes, fmt.Sprintf("The set of synonyms %q has %d rules now", s.Set, count))
+		c.notes = append(c.notes, fmt.Sprintf("The set of synonyms %q has %s now", s.Set, several(int64(count), "rule")))
 		if count == 0 {
 			c.notes = append(c.notes, fmt.Sprintf("The set of synonyms %q is empty: queries will find no synonyms", s.Set))
 		}

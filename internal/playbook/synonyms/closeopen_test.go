@@ -83,10 +83,13 @@ func TestAdoptionAfterDeathOpensTheIndex(t *testing.T) {
 		before, after string
 		// closes is whether the adoption closes the index again.
 		closes bool
+		// late is whether the deadline has passed when it is adopted.
+		late bool
 	}{
-		"before it is closed": {before: "/_close", closes: true},
-		"after it is closed":  {after: "/_close"},
-		"after it is open":    {after: "/_open"},
+		"before it is closed":      {before: "/_close", closes: true},
+		"after it is closed":       {after: "/_close"},
+		"after it is closed, late": {after: "/_close", late: true},
+		"after it is open":         {after: "/_open"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -122,7 +125,12 @@ func TestAdoptionAfterDeathOpensTheIndex(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			outcome, err := work.Wait(t.Context())
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			if c.late {
+				cancel()
+			}
+			outcome, err := work.Wait(ctx)
 			if err != nil {
 				t.Fatal(err)
 			}

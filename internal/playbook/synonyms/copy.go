@@ -46,18 +46,18 @@ func (w *copyWork) RemoteID() string { return w.req.New }
 // Wait implements playbook.Work.
 func (w *copyWork) Wait(ctx context.Context) (playbook.Outcome, error) {
 	out := playbook.Outcome{Details: map[string]string{"way": string(WayReindex), "old_index": w.req.Old, "new_index": w.req.New}}
-	result, err := w.run.Wait(ctx, func(ctx context.Context, state reindex.State) error { return w.job.Checkpoint(ctx, state) })
+	under, done := leaving(ctx)
+	defer done()
+	result, err := w.run.Wait(under, func(ctx context.Context, state reindex.State) error { return leave(w.job.Checkpoint(ctx, state)) })
 	w.note(result, &out)
+	if err == nil || errors.Is(err, reindex.ErrUnfinished) {
+		out.Undo = w.undo()
+	}
 	if err != nil {
 		return out, err
 	}
-	out.Message = fmt.Sprintf("Reindexed %d documents into %s, which %s stands for now", result.Documents, w.req.New, w.req.Name)
+	out.Message = fmt.Sprintf("Reindexed %s into %s, which %s stands for now", several(result.Documents, "document"), w.req.New, w.req.Name)
 	out.Details["kept_index"] = w.req.Kept()
-	if kept := w.req.Kept(); kept != "" {
-		out.Undo = &playbook.Undo{ActionType: ActionType, Params: map[string]any{
-			"index_name": w.req.Name, "synonym_filter": w.params.SynonymFilter, "restore_index": kept,
-		}}
-	}
 	// Clients are with the new index: what follows only looks, and is done although the caller may be gone.
 	ctx = context.WithoutCancel(ctx)
 	index, err := w.elastic.DescribeNow(ctx, w.req.New)
@@ -68,6 +68,32 @@ func (w *copyWork) Wait(ctx context.Context) (playbook.Outcome, error) {
 		return out, err
 	}
 	return out, w.compare(ctx, w.req.New, w.facts.Probes, &out)
+}
+
+// leave tells a reindex not to tidy up after itself where another process goes on with it.
+func leave(err error) error {
+	if errors.Is(err, playbook.ErrTakenOver) {
+		return errors.Join(reindex.ErrLeave, err)
+	}
+	return err
+}
+
+// leaving is ctx, with such a cause.
+func leaving(ctx context.Context) (context.Context, func()) {
+	under, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { end(leave(context.Cause(ctx))) })
+	return under, func() { stop(); end(context.Canceled) }
+}
+
+// undo leads clients back to the old index. They have to be with the new one.
+func (w *copyWork) undo() *playbook.Undo {
+	kept := w.req.Kept()
+	if kept == "" {
+		return nil
+	}
+	return &playbook.Undo{ActionType: ActionType, Params: map[string]any{
+		"index_name": w.req.Name, "synonym_filter": w.params.SynonymFilter, "restore_index": kept,
+	}}
 }
 
 func (w *copyWork) note(r reindex.Result, out *playbook.Outcome) {

@@ -135,6 +135,42 @@ func TestCancelledReindexLeavesEverything(t *testing.T) {
 	}
 }
 
+// TestReindexTakenOverIsLeftToTheOther takes the execution away in the middle: the copy goes on, for whoever has it now.
+func TestReindexTakenOverIsLeftToTheOther(t *testing.T) {
+	t.Parallel()
+	for _, byContext := range []bool{false, true} {
+		t.Run(fmt.Sprintf("context=%t", byContext), func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			old := f.makeIndex(t, "v1", "from_file_fixed", true)
+			name := f.base + "-alias"
+			f.alias(t, name, old)
+			action := f.bind(t, f.Config, map[string]any{"index_name": name, "synonym_filter": "from_file_fixed", "reindex": true})
+			p, _ := preview(t, action)
+			ctx, end := context.WithCancelCause(t.Context())
+			defer end(nil)
+			j := &journal{}
+			lost := func(ctx context.Context, step any) error {
+				err := j.checkpoint(ctx, step)
+				if text := string(encode(t, step)); err != nil || !strings.Contains(text, `"stage":"copy"`) {
+					return err
+				}
+				if !byContext {
+					return playbook.ErrTakenOver
+				}
+				end(playbook.ErrTakenOver)
+				return nil
+			}
+			if _, err := dispatch(ctx, t, action, playbook.Job{ID: 12, Preview: p, Checkpoint: lost}); !errors.Is(err, playbook.ErrTakenOver) {
+				t.Errorf("error %v, want ErrTakenOver", err)
+			}
+			if now := f.indices(t); len(now) != 2 {
+				t.Errorf("indices %v: the new one has to stay", now)
+			}
+		})
+	}
+}
+
 func TestWhatCannotBeReindexed(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

@@ -11,10 +11,10 @@ import (
 )
 
 const (
-	// mostProbes bounds probe_texts: each costs a few requests.
-	mostProbes = 20
-	// mostSlices is as many slices as Elasticsearch allows.
-	mostSlices = 1024
+	// MostProbes bounds probe_texts: each costs a few requests.
+	MostProbes = 20
+	// MostSlices is as many slices as Elasticsearch allows.
+	MostSlices = 1024
 )
 
 // params are the playbook's inputs.
@@ -64,12 +64,12 @@ func parse(raw json.RawMessage) (params, error) {
 	switch {
 	case strings.TrimSpace(p.SynonymFilter) == "":
 		return params{}, playbook.Invalid("Name the filter of synonyms, as in the settings of the index.", "It is empty.", "synonym_filter")
-	case p.Slices < 0 || p.Slices > mostSlices:
-		return params{}, playbook.Invalid(fmt.Sprintf("Allowed are 1 to %d; leave it out to let Elasticsearch choose.", mostSlices), fmt.Sprintf("It is %d.", p.Slices), "slices")
+	case p.Slices < 0 || p.Slices > MostSlices:
+		return params{}, playbook.Invalid(fmt.Sprintf("Allowed are 1 to %d; leave it out to let Elasticsearch choose.", MostSlices), fmt.Sprintf("It is %d.", p.Slices), "slices")
 	case p.RequestsPerSecond < 0:
 		return params{}, playbook.Invalid("Write a number of documents a second; leave it out for no limit.", fmt.Sprintf("It is %g.", p.RequestsPerSecond), "requests_per_second")
-	case len(p.ProbeTexts) > mostProbes:
-		return params{}, playbook.Invalid(fmt.Sprintf("Allowed are up to %d texts.", mostProbes), fmt.Sprintf("There are %d.", len(p.ProbeTexts)), "probe_texts")
+	case len(p.ProbeTexts) > MostProbes:
+		return params{}, playbook.Invalid(fmt.Sprintf("Allowed are up to %d texts.", MostProbes), fmt.Sprintf("There are %d.", len(p.ProbeTexts)), "probe_texts")
 	case !p.Reindex && p.Slices != 0:
 		return params{}, onlyReindex("slices")
 	case !p.Reindex && p.RequestsPerSecond != 0:

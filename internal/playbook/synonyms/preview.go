@@ -24,7 +24,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, error) {
 		facts.Analyzers = append(facts.Analyzers, Analyzers{Index: index.Name, Names: c.synonyms[i].Names()})
 	}
 	p := playbook.Preview{
-		Duration: estimate, Risk: playbook.RiskLow, Undo: Entry().Undo, Affected: append([]string{"elasticsearch"}, c.found.Indices...), Notes: c.notes,
+		Duration: estimate, Risk: playbook.RiskLow, Undo: undoing, Affected: append([]string{"elasticsearch"}, c.found.Indices...), Notes: c.notes,
 	}
 	if facts.Probes, err = a.today(ctx, c, &p); err != nil {
 		return playbook.Preview{}, err
@@ -98,6 +98,14 @@ func (a action) describeReindex(p *playbook.Preview, c choice) {
 	}
 }
 
+// several counts things.
+func several(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
 // execution stands in a preview for the number of an execution that has not begun.
 const execution = "<execution>"
 
@@ -121,7 +129,7 @@ func (a action) roomFor(ctx context.Context, c *choice, index elastic.Index) err
 	if err != nil {
 		return err
 	}
-	c.notes = append(c.notes, fmt.Sprintf("%s holds %d documents in %s on disk", index.Name, size.Documents, elastic.Bytes(size.TotalBytes)))
+	c.notes = append(c.notes, fmt.Sprintf("%s holds %s in %s on disk", index.Name, several(size.Documents, "document"), elastic.Bytes(size.TotalBytes)))
 	if size.PerSecond > 0 {
 		threads := float64(max(1, a.params.Slices))
 		rate := size.PerSecond * threads

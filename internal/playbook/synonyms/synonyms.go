@@ -28,6 +28,9 @@ const (
 	reindexCost     = 10
 )
 
+// undoing says how a refresh other than a reindex is undone.
+const undoing = "revert the synonyms and run again"
+
 // Elastic is what the playbook needs of Elasticsearch.
 type Elastic interface {
 	// Name names the cluster.
@@ -91,7 +94,7 @@ func Entry() playbook.Entry {
 		Approval:   "needed for a reindex",
 		Duration:   fmt.Sprintf("%.0f s; %.0f h with a reindex", estimate.Seconds(), reindexEstimate.Hours()),
 		Cost:       fmt.Sprintf("USD 0; USD %d with a reindex", reindexCost),
-		Undo:       "revert the synonyms and run again; after a reindex, point the alias back while the old index stands",
+		Undo:       undoing + "; after a reindex, point the alias back while the old index stands",
 		CanUndo:    true,
 	}
 }

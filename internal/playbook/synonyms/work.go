@@ -109,6 +109,8 @@ func (w *work) Wait(ctx context.Context) (playbook.Outcome, error) {
 	if err != nil {
 		return out, err
 	}
+	// It is done: what follows only looks, and is done although the caller may be gone.
+	ctx = context.WithoutCancel(ctx)
 	for _, name := range w.facts.Indices {
 		index, err := w.elastic.DescribeNow(ctx, name)
 		if err != nil {
@@ -177,13 +179,18 @@ func (w *work) closeOpen(ctx context.Context, out *playbook.Outcome) error {
 }
 
 // left brings an index that a dead process may have left closed to an open one, and tells whether that process had got it closed: then its synonyms are loaded.
+// It does so also when ctx has ended: the deadline may have passed before anybody looked after what had died.
 func (w *work) left(ctx context.Context, index string) (over bool, err error) {
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), openPatience)
+	defer done()
 	closed, err := w.elastic.IsClosed(ctx, index)
-	if err != nil {
+	if err != nil && !elastic.IsMissing(err) || closed {
+		// Where that can't be told it is opened all the same, and tried on for a while: that does no harm to an open one.
+		if err := w.open(ctx, index); err != nil || closed {
+			return true, err
+		}
+	} else if err != nil {
 		return false, err
-	}
-	if closed {
-		return true, w.open(ctx, index)
 	}
 	started, err := w.elastic.Started(ctx, index)
 	return started != w.past.Started, err

@@ -98,3 +98,38 @@ func TestAccInterruptStopsDBT(t *testing.T) {
 		t.Errorf("after the interrupt: status %q, %d executions", status, len(history))
 	}
 }
+
+// TestAccInterruptedTwice makes Terraform leave at once, and with it the provider in the middle of stopping dbt. The next apply settles
+// what was left, and nothing runs twice for one execution.
+func TestAccInterruptedTwice(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.project.Write("models/triage_results.sql", slowModel)
+	r.Write("main.tf", config("", ""))
+	cmd, out := r.begin(t)
+	const between = 50 * time.Millisecond
+	for range 2 {
+		if err := cmd.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(between)
+	}
+	if cmd.Wait() == nil {
+		t.Fatal("the interrupted apply succeeded")
+	}
+	if !strings.Contains(out.String(), "Two interrupts received") {
+		t.Fatalf("Terraform did not leave at once:\n%s", out.String())
+	}
+	r.project.Repair()
+	// The first apply may have to say what came of the execution that was left.
+	for range 2 {
+		if _, code := r.Run("apply", "-auto-approve", "-no-color", "-lock=false"); code == 0 {
+			break
+		}
+	}
+	status, history := r.status(t)
+	if status != "success" || len(history) > 2 || r.started(t) != len(history) {
+		t.Errorf("status %q, %d executions, dbt was started %d times", status, len(history), r.started(t))
+	}
+	r.empty(t)
+}

@@ -19,6 +19,9 @@ var (
 	ErrFailed = errors.New("the reindex failed")
 	// ErrUnfinished: clients use the new index, and something after the switch could not be done.
 	ErrUnfinished = errors.New("the reindex is not finished")
+	// ErrLeave is for the caller: an error of save, or a cause of the context's end, that wraps it makes Wait return at once and leave
+	// all as it is, since somebody else goes on with it.
+	ErrLeave = errors.New("the reindex is somebody else's now")
 )
 
 const (
@@ -94,6 +97,8 @@ func (r *Run) Wait(ctx context.Context, save func(ctx context.Context, state Sta
 	switch {
 	case err == nil:
 		return r.state.Result, nil
+	case errors.Is(err, ErrLeave):
+		return r.state.Result, err
 	case r.state.Stage == StageSettle:
 		return r.state.Result, r.unfinished(err)
 	default:

@@ -2,6 +2,7 @@ package reindex
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -74,7 +75,7 @@ func (r *Run) switchOver(ctx context.Context) error {
 				return err
 			}
 		}
-		if err := r.enter(ctx, StageSwitch); err != nil && !done {
+		if err := r.enter(ctx, StageSwitch); err != nil && (!done || errors.Is(err, ErrLeave)) {
 			return err
 		}
 		r.paused = r.clk.Now()

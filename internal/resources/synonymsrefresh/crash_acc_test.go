@@ -1,0 +1,169 @@
+package synonymsrefresh_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/acctest"
+)
+
+// gate passes requests on to the server. While it is shut it holds those whose path ends with an ending, and says that one has come.
+type gate struct {
+	*httptest.Server
+	came chan struct{}
+
+	mu     sync.Mutex
+	ending string
+	opened chan struct{}
+	seen   []string
+}
+
+func newGate(t *testing.T, to, ending string) *gate {
+	t.Helper()
+	server, err := url.Parse(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &gate{came: make(chan struct{}, 1), ending: ending, opened: make(chan struct{})}
+	proxy := httputil.NewSingleHostReverseProxy(server)
+	g.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g.mu.Lock()
+		g.seen = append(g.seen, r.Method+" "+r.URL.Path)
+		held := g.ending != "" && strings.HasSuffix(r.URL.Path, g.ending)
+		g.mu.Unlock()
+		if held {
+			select {
+			case g.came <- struct{}{}:
+			default:
+			}
+			select {
+			case <-g.opened:
+			case <-r.Context().Done():
+			}
+			return // the request of a client that is gone, never passed on
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(g.Close)
+	return g
+}
+
+// open lets every request through from now on.
+func (g *gate) open() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.ending = ""
+	close(g.opened)
+}
+
+// count is how many requests ended so.
+func (g *gate) count(ending string) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := 0
+	for _, s := range g.seen {
+		if strings.HasSuffix(s, ending) {
+			n++
+		}
+	}
+	return n
+}
+
+// killed applies and kills Terraform and the provider when the gate holds a request.
+func (r rig) killed(t *testing.T, g *gate) {
+	t.Helper()
+	cmd := r.Command(t.Context(), "apply", "-auto-approve", "-no-color")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	const patience = time.Minute
+	select {
+	case <-g.came:
+	case <-time.After(patience):
+		t.Error("the apply never came so far")
+	}
+	if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if cmd.Wait() == nil {
+		t.Error("the apply was not killed")
+	}
+	if t.Failed() {
+		t.Fatal(out.String())
+	}
+	g.open()
+}
+
+// TestAccDeathWhileTheIndexIsClosed kills Terraform and the provider between closing and opening. The index is closed then, so that nothing can be
+// previewed; the next apply opens it and records what came of the execution.
+func TestAccDeathWhileTheIndexIsClosed(t *testing.T) {
+	t.Parallel()
+	for _, update := range []bool{false, true} {
+		for _, saved := range []bool{false, true} {
+			t.Run(fmt.Sprintf("update=%t,saved plan=%t", update, saved), func(t *testing.T) {
+				t.Parallel()
+				r := newRig(t)
+				index := r.index(t, "v1", kb{filter: "fixed_file"})
+				executions := 1
+				if update {
+					executions++
+				}
+				g := newGate(t, r.server.URL(), "/_open")
+				r.Workspace = acctest.NewWorkspace(t, "ELASTICSEARCH_ENDPOINTS="+g.URL)
+				body := "probe_texts = [\"cabrio\"]\n  triggers = { run = \"%d\" }"
+				if update {
+					g.mu.Lock()
+					g.ending = ""
+					g.mu.Unlock()
+					r.Write("main.tf", config(index, "fixed_file", fmt.Sprintf(body, 1)))
+					r.Must("apply", "-auto-approve", "-no-color")
+					g.mu.Lock()
+					g.ending = "/_open"
+					g.mu.Unlock()
+				}
+				r.putFile(t, "laptop, notebook", "cabrio, convertible")
+				r.Write("main.tf", config(index, "fixed_file", fmt.Sprintf(body, 2)))
+				r.killed(t, g)
+				if r.isOpen(t, index) {
+					t.Fatal("the index is open: there is nothing to find")
+				}
+				opened, closed := g.count("/_open"), g.count("/_close")
+				out := r.Must("plan", "-no-color", "-out=next.tfplan")
+				if l := lacks(out, "of refresh_synonyms is still open on it, begun ", "by process ", index+" is closed", "apply first adopts",
+					"dry_run = ", "(known after apply)"); len(l) > 0 {
+					t.Errorf("the plan lacks %q:\n%s", l, out)
+				}
+				if r.isOpen(t, index) {
+					t.Error("the plan opened the index")
+				}
+				if saved {
+					r.Must("apply", "-no-color", "next.tfplan")
+				} else {
+					r.Must("apply", "-auto-approve", "-no-color")
+				}
+				if !r.isOpen(t, index) || !r.finds(t, index, "cabrio") {
+					t.Errorf("the index is open: %t", r.isOpen(t, index))
+				}
+				if g.count("/_open") != opened+1 || g.count("/_close") != closed {
+					t.Errorf("opened %d times, closed %d times more", g.count("/_open")-opened, g.count("/_close")-closed)
+				}
+				status, history := r.status()
+				if status != "success" || history != executions || r.detail("changed") != "true" || r.attribute("preview")["way"] != "close_open" {
+					t.Errorf("status %s, %d executions, changed %s, preview %v", status, history, r.detail("changed"), r.attribute("preview"))
+				}
+				r.empty(t)
+			})
+		}
+	}
+}
