@@ -46,19 +46,22 @@ func TerraformPath(t testing.TB) string {
 }
 
 // built is the provider's binary, made once a test process.
-var built = sync.OnceValues(func() (string, error) {
+var built = sync.OnceValues(func() (string, error) { return Build(".") })
+
+// Build builds the provider whose command lies in a folder of the project, and returns the folder that holds the binary.
+func Build(command string) (string, error) {
 	dir, err := os.MkdirTemp("", "remediation-provider-")
 	if err != nil {
 		return "", err
 	}
 	_, file, _, _ := runtime.Caller(0)
-	cmd := exec.CommandContext(context.Background(), "go", "build", "-o", filepath.Join(dir, "terraform-provider-remediation"), ".")
+	cmd := exec.CommandContext(context.Background(), "go", "build", "-o", filepath.Join(dir, "terraform-provider-remediation"), command)
 	cmd.Dir = filepath.Dir(filepath.Dir(filepath.Dir(file)))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the provider: %w\n%s", err, out)
 	}
 	return dir, nil
-})
+}
 
 // Workspace is a Terraform working directory.
 type Workspace struct {
@@ -77,6 +80,12 @@ func NewWorkspace(t testing.TB, env ...string) *Workspace {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return NewWorkspaceOf(t, provider, env...)
+}
+
+// NewWorkspaceOf makes one whose Terraform uses the provider in the folder that Build returned.
+func NewWorkspaceOf(t testing.TB, provider string, env ...string) *Workspace {
+	t.Helper()
 	w := &Workspace{Dir: t.TempDir(), t: t, terraform: TerraformPath(t)}
 	rc := filepath.Join(t.TempDir(), "terraformrc")
 	w.writeFile(rc, fmt.Sprintf("provider_installation {\n  dev_overrides {\n    \"applylens/remediation\" = %q\n  }\n  direct {}\n}\n", provider))

@@ -73,12 +73,15 @@ func (r *run) apply(ctx context.Context, target string) (Execution, error) {
 		return Execution{}, err
 	}
 	for {
-		if r.earlier, err = r.store.Find(ctx, journal.Filter{Request: about.Request, Limit: r.engine.cfg.HistoryLimit}); err != nil {
+		if err := r.readEarlier(ctx, about); err != nil {
 			return Execution{}, err
 		}
 		adopted, err := r.clear(ctx, about)
 		if err != nil || adopted.Record.ID != 0 {
 			return adopted, err
+		}
+		if rec, ok := r.engine.finished(r.req, about, r.earlier); ok {
+			return Execution{Record: rec, Adopted: true, Earlier: r.before(rec.ID)}, nil
 		}
 		review, err := r.engine.look(ctx, r.req, r.action)
 		if err != nil {
@@ -119,6 +122,12 @@ func (r *run) apply(ctx context.Context, target string) (Execution, error) {
 		}
 		return r.execute(ctx, x)
 	}
+}
+
+func (r *run) readEarlier(ctx context.Context, about journal.Subject) error {
+	var err error
+	r.earlier, err = r.store.Find(ctx, journal.Filter{Request: about.Request, Limit: r.engine.cfg.HistoryLimit})
+	return err
 }
 
 // admit refuses what was not reviewed or not approved. Nothing has run yet.
@@ -305,5 +314,9 @@ func (r *run) withDeadline(ctx context.Context, deadline time.Time) (context.Con
 
 // sameRun tells whether rec is an execution of just this request: the same inputs and the same triggers.
 func (r *run) sameRun(rec journal.Record, about journal.Subject) bool {
-	return rec.Subject.Request == about.Request && maps.Equal(rec.Intent.Triggers, r.req.Triggers)
+	return sameRun(r.req, rec, about)
+}
+
+func sameRun(req Request, rec journal.Record, about journal.Subject) bool {
+	return rec.Subject.Request == about.Request && maps.Equal(rec.Intent.Triggers, req.Triggers)
 }

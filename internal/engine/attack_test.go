@@ -214,8 +214,8 @@ func TestAttackOneSignatureForTwoAtOnce(t *testing.T) {
 			mine.Incident, mine.Timeout = incident, time.Hour // of the test's clock, whose waits take no time
 			if _, err := e.Apply(t.Context(), mine, nil, func(engine.Execution) {}); err == nil {
 				ran.Add(1)
-			} else if !errors.Is(err, engine.ErrNotApproved) {
-				t.Error(err)
+			} else if !errors.Is(err, engine.ErrNotApproved) && !errors.Is(err, engine.ErrBusy) {
+				t.Error(err) // where it waits for the other one, the patience of the test's clock may end first
 			}
 		})
 	}

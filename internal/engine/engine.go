@@ -79,6 +79,8 @@ type Request struct {
 	Timeout time.Duration
 	// ExpectedDigest pins the reviewed preview, or is empty.
 	ExpectedDigest string
+	// Known is the newest execution that the caller has kept, or zero.
+	Known int64
 }
 
 // Reviewed is what was shown at plan.

@@ -158,6 +158,8 @@ type bench struct {
 	store journal.Store
 	clock *hands
 	cfg   engine.Config
+	// session is the Terraform run of the executions that leave journals.
+	session string
 }
 
 func newBench(t *testing.T, change ...func(*engine.Config)) *bench {
@@ -205,7 +207,8 @@ func (b *bench) leave(t *testing.T, req engine.Request, holder proc.Identity, di
 	}
 	subject := journal.Subject{Playbook: "fake", Target: review.Target, Request: review.Request, Incident: req.Incident}
 	rec, err := b.store.Begin(t.Context(), subject, journal.KindIntent, journal.Intent{
-		Params: req.Params, Triggers: req.Triggers, Holder: holder, Digest: review.Digest, Deadline: b.clock.Now().Add(2 * time.Minute),
+		Params: req.Params, Triggers: req.Triggers, Holder: holder, Digest: review.Digest, Session: b.session,
+		Deadline: b.clock.Now().Add(2 * time.Minute),
 	})
 	if err == nil && dispatched {
 		rec, err = b.store.Append(t.Context(), rec.Hold(), journal.KindDispatch, journal.Dispatch{RemoteID: "remote-of-the-dead"})

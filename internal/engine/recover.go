@@ -35,8 +35,11 @@ func (r *run) clear(ctx context.Context, about journal.Subject) (Execution, erro
 	var giveUp time.Time
 	for poll := firstPoll; ; poll = min(poll+poll, busyPoll) {
 		open, err := r.store.Find(ctx, journal.Filter{Target: about.Target, Open: true, Limit: 1})
-		if err != nil || len(open) == 0 {
+		if err != nil {
 			return Execution{}, err
+		}
+		if len(open) == 0 {
+			return Execution{}, r.readEarlier(ctx, about) // what was settled or waited for has an outcome now
 		}
 		rec := open[0]
 		why, err := r.gone(ctx, rec, &heard)

@@ -41,6 +41,8 @@ type Review struct {
 	// History holds the newest executions of the same request, oldest first; Executions is how many there are in all.
 	History    []journal.Record
 	Executions int
+	// Finished tells that the newest of them is the outcome of an apply already; see Request.Known.
+	Finished bool
 	// Warnings are for the reader of the plan: what is volatile or needs attention.
 	Warnings []string
 	// Unseen tells that the target can't be looked at before apply has settled the execution that is open on it. Nothing is known then
@@ -185,6 +187,13 @@ func (e *Engine) remember(ctx context.Context, req Request, review *Review, look
 		moved = e.outOfSight(last, intent, lookErr)
 	} else if len(last) > 0 {
 		moved = e.movedWithinApply(last[0], *review, intent)
+	}
+	if len(last) > 0 && e.withinApply(last[0], intent) {
+		review.asOf(last[0].ID)
+	}
+	if rec, ok := e.finished(req, about, review.History); ok {
+		review.Finished = true
+		review.Warnings = append(review.Warnings, warnOfFinished(rec))
 	}
 	if moved == nil && !e.sameDryRun(last, intent) {
 		if _, err := store.Begin(ctx, about, journal.KindDryRun, intent); err != nil {

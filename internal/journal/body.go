@@ -20,14 +20,15 @@ var (
 
 // Accepts returns nil where an entry of the kind may come next, ErrClosed where the outcome is there already, and ErrOrder
 // where the kind is out of order: an intent or a dry run comes first, a dispatch follows the intent, progress follows the dispatch,
-// an outcome or a takeover follows any of them. The zero record stands for one that is to begin.
+// an outcome or a takeover follows any of them, and one forgetting the outcome. The zero record stands for one that is to begin.
 func (r Record) Accepts(kind Kind) error {
 	first := kind == KindIntent || kind == KindDryRun
 	switch {
 	case r.ID == 0 && first,
 		r.Status == StatusPending && kind == KindDispatch,
 		r.Status == StatusRunning && kind == KindProgress,
-		r.Open() && (kind == KindOutcome || kind == KindTakeover):
+		r.Open() && (kind == KindOutcome || kind == KindTakeover),
+		r.Status.Final() && kind == KindForgotten && !r.Forgotten:
 		return nil
 	case r.ID == 0:
 		return fmt.Errorf("%s at the beginning: %w", kind, ErrOrder)
@@ -73,6 +74,8 @@ func fits(kind Kind, body any) error {
 		_, ok = body.(Compaction)
 	case KindTakeover:
 		_, ok = body.(Takeover)
+	case KindForgotten:
+		_, ok = body.(Forgotten)
 	case KindOutcome:
 		var outcome Outcome
 		if outcome, ok = body.(Outcome); ok && !outcome.Status.Final() {

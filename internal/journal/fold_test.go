@@ -16,7 +16,8 @@ func series(kinds ...Kind) []Entry {
 	bodies := map[Kind]string{
 		KindIntent: `{"params":{"a":1},"holder":{"host":"h","pid":1}}`, KindDryRun: `{"params":{"a":1},"holder":{"host":"h","pid":1}}`,
 		KindTakeover: `{"holder":{"host":"o","pid":2}}`, KindDispatch: `{"remote_id":"task"}`, KindProgress: `{"done":1}`,
-		KindOutcome: `{"status":"failed","result":{"message":"m","actual_duration":1},"rollback":{"action_type":"x","params":{}}}`,
+		KindForgotten: `{"by":{"host":"o","pid":2}}`,
+		KindOutcome:   `{"status":"failed","result":{"message":"m","actual_duration":1},"rollback":{"action_type":"x","params":{}}}`,
 	}
 	var entries []Entry
 	for i, kind := range kinds {
@@ -60,6 +61,7 @@ func TestFold(t *testing.T) {
 			}), true},
 		"outcome":         {[]Kind{KindIntent, KindDispatch, KindOutcome}, with(func(r *Record) { sent(r); end(r) }), false},
 		"nothing was run": {[]Kind{KindIntent, KindOutcome}, with(end), false},
+		"forgotten":       {[]Kind{KindIntent, KindOutcome, KindForgotten}, with(func(r *Record) { end(r); r.Forgotten = true }), false},
 	} {
 		got, err := Fold(series(c.kinds...))
 		if err != nil || got.Open() != c.open {
@@ -98,6 +100,9 @@ func TestFoldRefuses(t *testing.T) {
 		"progress of nothing":    series(KindIntent, KindProgress),
 		"after the outcome":      series(KindIntent, KindOutcome, KindProgress),
 		"two outcomes":           series(KindIntent, KindOutcome, KindOutcome),
+		"forgotten while open":   series(KindIntent, KindForgotten),
+		"forgotten twice":        series(KindIntent, KindOutcome, KindForgotten, KindForgotten),
+		"a dry run forgotten":    series(KindDryRun, KindForgotten),
 		"unknown kind":           series(KindIntent, "other"),
 		"broken body":            broken,
 		"entry of another one":   mixed,

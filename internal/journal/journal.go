@@ -2,7 +2,8 @@
 // A state file can be lost or stale; what the journal holds has been durable before the next step began.
 //
 // An execution is a series of entries: an intent, then a dispatch with the name of the remote work, then any number of
-// progress entries, then one outcome. Its identifier is the sequence number of its intent. A dry run is a single entry.
+// progress entries, then one outcome, and at last a note that its resource was destroyed. Its identifier is the sequence number of
+// its intent. A dry run is a single entry.
 //
 // An open execution is a lease on its target. Its holder beats while it works; beats are no entries. A process that finds a
 // holder gone takes the execution over by an entry that raises the fencing token, after which the old holder can append nothing.
@@ -45,6 +46,8 @@ const (
 	KindProgress Kind = "progress"
 	KindTakeover Kind = "takeover"
 	KindOutcome  Kind = "outcome"
+	// KindForgotten follows the outcome where the resource that stood for the execution was destroyed.
+	KindForgotten Kind = "forgotten"
 	// KindCompaction is of no execution: it says what was removed.
 	KindCompaction Kind = "compaction"
 )
@@ -96,6 +99,12 @@ type Takeover struct {
 	Holder proc.Identity `json:"holder"`
 	// Reason says how it was told that the former holder is gone.
 	Reason string `json:"reason"`
+}
+
+// Forgotten is the body of an entry that says that the same request may run again, with the same triggers.
+type Forgotten struct {
+	// By is the process that was asked to destroy the resource.
+	By proc.Identity `json:"by"`
 }
 
 // Hold is the right to go on with an open execution.
@@ -167,6 +176,8 @@ type Record struct {
 	Progress json.RawMessage
 	Result   *Result
 	Rollback *Action
+	// Forgotten tells that the resource that stood for it was destroyed.
+	Forgotten bool
 }
 
 // Hold is the right to append to the record as it is here.
@@ -195,7 +206,7 @@ type Store interface {
 	// target is open an intent is refused with a *BusyError, atomically; a dry run never is.
 	Begin(ctx context.Context, subject Subject, kind Kind, intent Intent) (Record, error)
 	// Append adds an entry to an open execution: body is a Dispatch, any JSON value as progress, a Takeover, which raises the token,
-	// or an Outcome, which closes it. ErrClosed is returned where the outcome is there already, ErrFenced where the hold's token is
+	// or an Outcome, which closes it. A Forgotten follows an outcome, whoever holds what. ErrClosed is returned where the outcome is there already, ErrFenced where the hold's token is
 	// not the record's, ErrNotFound where there is no such execution (a dry run is none), ErrOrder and ErrBody where the entry can't
 	// come next or its body is unfit; see Record.Admits and Encode.
 	Append(ctx context.Context, hold Hold, kind Kind, body any) (Record, error)

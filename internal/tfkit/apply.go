@@ -14,6 +14,7 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
 // Create implements resource.Resource: the first execution.
@@ -70,6 +71,7 @@ func (r *Resource) tryApply(ctx context.Context, a applying) error {
 	if err != nil {
 		return err
 	}
+	req.Known = prior.newest()
 	reviewed, err := r.reviewed(plan)
 	if err != nil {
 		return err
@@ -149,8 +151,11 @@ func (r *Resource) pastAtApply(a applying, plan, prior document, x engine.Execut
 			return nil, 0, err
 		}
 		var executions int
-		err = prior.get(attrExecutions, &executions)
-		return elements, executions, err
+		if err := prior.get(attrExecutions, &executions); err != nil {
+			return nil, 0, err
+		}
+		missing, err := plan.entries(after(x.Earlier, prior.newest()))
+		return append(elements, missing...), executions + len(missing), err
 	}
 	elements, err := plan.entries(x.Earlier)
 	return elements, len(x.Earlier), err
@@ -163,6 +168,7 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 		addError(&resp.Diagnostics, err, "Unable to read the state", r.has)
 		return
 	}
+	defer r.forget(ctx, prior, resp)
 	announced, diags := req.Private.GetKey(ctx, undoAnnounced)
 	resp.Diagnostics.Append(diags...)
 	if announced == nil || prior.text(attrOnDestroy) != onDestroyRollback || prior.null(attrRollback) {
@@ -178,6 +184,19 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 	}
 	if err != nil {
 		addError(&resp.Diagnostics, err, "Unable to undo "+r.front.Entry.ActionType, r.has)
+	}
+}
+
+// forget lets the same triggers run again. It runs nothing, so a journal that can't be written is no reason to keep the resource.
+func (r *Resource) forget(ctx context.Context, prior document, resp *resource.DeleteResponse) {
+	id, err := strconv.ParseInt(prior.text(attrID), 10, 64)
+	if err != nil || prior.text(attrStatus) != string(journal.StatusSuccess) || resp.Diagnostics.HasError() || r.runtime == nil || r.runtime.Engine == nil {
+		return
+	}
+	if err := r.runtime.Engine.Forget(ctx, id); err != nil {
+		p := problem.Of(err, "The journal can't be written")
+		resp.Diagnostics.AddWarning(fmt.Sprintf("The journal does not know that execution %d was destroyed", id),
+			p.What+". "+p.Detail()+"\n\nA new resource with the same inputs and triggers takes that execution for its own and runs nothing: change triggers to run it.")
 	}
 }
 

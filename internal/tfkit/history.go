@@ -2,6 +2,7 @@ package tfkit
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 	"time"
 
@@ -85,6 +86,20 @@ func (d document) elements() ([]tftypes.Value, error) {
 	var elements []tftypes.Value
 	err := v.As(&elements)
 	return elements, err
+}
+
+// newest is the last execution in d's history, or zero.
+func (d document) newest() int64 {
+	var history []entry
+	if d.null(attrHistory) || d.get(attrHistory, &history) != nil || len(history) == 0 {
+		return 0
+	}
+	return history[len(history)-1].ID
+}
+
+// after returns those of records that have ended and are newer than the execution id.
+func after(records []journal.Record, id int64) []journal.Record {
+	return slices.DeleteFunc(slices.Clone(records), func(rec journal.Record) bool { return rec.Open() || rec.ID <= id })
 }
 
 // setHistory puts the newest limit of elements into d.

@@ -3,6 +3,7 @@ package tfkit
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -59,6 +60,7 @@ func (p *planning) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	req.Known = p.prior.newest()
 	wish := p.plan.runIf()
 	ready := known && r.runtime != nil && r.runtime.Engine != nil
 	switch {
@@ -133,7 +135,8 @@ func (p *planning) preview(ctx context.Context, req engine.Request, wish wanted)
 	}
 	p.plan.forget(attrID, attrStatus, attrResult, attrRollback)
 	p.plan.holds()
-	if wish == maybe {
+	if wish == maybe || review.Finished || slices.ContainsFunc(review.History, journal.Record.Open) {
+		// How many records apply adds is not known: it may be none, or also that of an execution that another process left.
 		p.plan.forget(attrHistory, attrExecutions)
 		return nil
 	}
@@ -168,7 +171,7 @@ type past struct {
 	last       *journal.Record
 }
 
-// past comes from the state. A create has none: its history is that of the same request in the journal, which is how the
+// past comes from the state, and from the journal what a process that died has left there since. A create has none: its history is that of the same request in the journal, which is how the
 // history of a failed create, which Terraform replaces, comes back. An execution that is still open is left out, for it becomes
 // the outcome of the apply.
 func (p *planning) past(review engine.Review) (past, error) {
@@ -182,17 +185,12 @@ func (p *planning) past(review engine.Review) (past, error) {
 			return past{}, err
 		}
 		was.last = lastOf(p.prior)
-		return was, nil
+		missing, err := p.plan.entries(after(review.History, p.prior.newest()))
+		was.elements, was.executions = append(was.elements, missing...), was.executions+len(missing)
+		return was, err
 	}
-	settled := make([]journal.Record, 0, len(review.History))
-	was.executions = review.Executions
-	for _, rec := range review.History {
-		if rec.Open() {
-			was.executions--
-			continue
-		}
-		settled = append(settled, rec)
-	}
+	settled := after(review.History, 0)
+	was.executions = review.Executions - len(review.History) + len(settled)
 	if len(settled) > 0 {
 		was.last = &settled[len(settled)-1]
 	}

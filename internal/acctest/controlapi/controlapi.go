@@ -4,6 +4,7 @@ package controlapi
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"sync"
@@ -48,6 +49,21 @@ func (s *Server) Move(percent float64) {
 	const whole = 100
 	s.Versions = map[string]Version{"v1": {whole - percent, true}, "v2": {percent, true}}
 	s.revision++
+}
+
+// Become sets all versions as somebody else would.
+func (s *Server) Become(versions map[string]Version) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Versions = versions
+	s.revision++
+}
+
+// Now returns a copy of the versions.
+func (s *Server) Now() map[string]Version {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.Versions)
 }
 
 func (s *Server) etag() string { return fmt.Sprintf("%q", fmt.Sprint(s.revision)) }

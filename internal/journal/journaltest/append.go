@@ -191,6 +191,37 @@ func appendRefusesClosed(t *testing.T, s journal.Store) {
 	}
 }
 
+func forgottenAfterOutcome(t *testing.T, s journal.Store) {
+	by := journal.Forgotten{By: heir().Holder}
+	left := begin(t, s, Subject(1), journal.KindIntent)
+	if _, err := s.Append(t.Context(), left.Hold(), journal.KindForgotten, by); !errors.Is(err, journal.ErrOrder) {
+		t.Errorf("while it is open: %v", err)
+	}
+	now, err := s.Append(t.Context(), left.Hold(), journal.KindTakeover, heir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := s.Append(t.Context(), now.Hold(), journal.KindOutcome, outcome(journal.StatusSuccess))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.Forgotten = true
+	// Nobody holds what has ended: whoever destroys the resource may not know of a takeover.
+	got, err := s.Append(t.Context(), left.Hold(), journal.KindForgotten, by)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, want, stored(t, s, got))
+	if _, err := s.Append(t.Context(), left.Hold(), journal.KindForgotten, by); !errors.Is(err, journal.ErrClosed) {
+		t.Errorf("twice: %v", err)
+	}
+	// The target is free.
+	begin(t, s, Subject(1), journal.KindIntent)
+	if all := Verify(t, s); len(all) != 5 {
+		t.Errorf("%d entries", len(all))
+	}
+}
+
 func bodiesStoredAsHashed(t *testing.T, s journal.Store) {
 	r := begin(t, s, Subject(1), journal.KindIntent)
 	add(t, s, r.ID, journal.KindDispatch, journal.Dispatch{RemoteID: "a\u2028<b>&\x00\"\\"})

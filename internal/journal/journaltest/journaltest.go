@@ -28,6 +28,7 @@ func Run(t *testing.T, open func(t *testing.T) journal.Store) {
 		"an outcome may follow the intent":          outcomeFollowsIntent,
 		"append refuses and writes nothing":         appendRefuses,
 		"append refuses after the outcome":          appendRefusesClosed,
+		"what ended can be forgotten":               forgottenAfterOutcome,
 		"a takeover fences the holder off":          takeoverFences,
 		"a takeover has one winner":                 takeoverHasOneWinner,
 		"beats are counted for the holder":          beatsAreCounted,

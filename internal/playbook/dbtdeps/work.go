@@ -47,6 +47,8 @@ func (a action) Adopt(ctx context.Context, job playbook.Job) (playbook.Work, err
 	switch {
 	case errors.Is(err, dbt.ErrNeverStarted) && w.stage == 0:
 		return nil, playbook.NeverBegan(err, dbt.ErrNeverStarted)
+	case errors.Is(err, dbt.ErrNeverStarted):
+		w.run = nil // the process died between two commands: Wait goes on with the next one
 	case err != nil:
 		// A command that can't be found out about has left packages that can't be told either: putting the old ones back makes
 		// the outcome known.
@@ -61,7 +63,8 @@ type work struct {
 	action
 	job   playbook.Job
 	stage int
-	run   *dbt.Run
+	// run is the stage's command. Nil: it is to be started.
+	run *dbt.Run
 	// first is the name of the first command's process.
 	first string
 	// lost is why an adopted command could not be found.
@@ -105,6 +108,11 @@ func (w *work) wait(ctx context.Context) (playbook.Outcome, error) {
 		return playbook.Outcome{}, w.lost
 	}
 	for {
+		if w.run == nil {
+			if err := w.start(ctx); err != nil {
+				return playbook.Outcome{}, err
+			}
+		}
 		result, err := w.run.Wait(ctx)
 		out := playbook.Outcome{LogsURL: playbook.FileURL(result.LogPath)}
 		if err != nil || w.stage == len(stages)-1 {
@@ -114,8 +122,6 @@ func (w *work) wait(ctx context.Context) (playbook.Outcome, error) {
 			return out, err
 		}
 		w.stage++
-		if err := w.start(ctx); err != nil {
-			return out, err
-		}
+		w.run = nil
 	}
 }

@@ -125,17 +125,24 @@ func (a action) compare(ctx context.Context, index string, before []Probe, out *
 // mostRules is how many rules of a set are tried.
 const mostRules = 3
 
-// loaded demands that what is loaded is what is kept, by the probe texts and by the first rules of a set.
+// loaded demands that what is loaded is what is kept, as far as that can be seen.
 func (a action) loaded(ctx context.Context, index elastic.Index) error {
+	_, err := a.seenLoaded(ctx, index)
+	return err
+}
+
+// seenLoaded compares what is loaded with what is kept, by the probe texts and by the first rules of a set, and tells whether there
+// was anything to compare.
+func (a action) seenLoaded(ctx context.Context, index elastic.Index) (seen bool, err error) {
 	s, err := index.Synonyms(a.params.SynonymFilter)
 	if err != nil {
-		return err
+		return false, err
 	}
 	texts := slices.Clone(a.params.ProbeTexts)
 	if s.Set != "" {
 		_, rules, err := a.elastic.SynonymsSet(ctx, s.Set)
 		if err != nil {
-			return err
+			return false, err
 		}
 		for _, rule := range rules[:min(len(rules), mostRules)] {
 			left, _, _ := strings.Cut(rule, "=>")
@@ -150,19 +157,20 @@ func (a action) loaded(ctx context.Context, index elastic.Index) error {
 			}
 			now, err := a.elastic.Tokens(ctx, index.Name, an.Name, text)
 			if err != nil {
-				return err
+				return seen, err
 			}
 			fresh, err := a.elastic.FreshTokens(ctx, index, elastic.Probe{Analyzer: an.Name, Filter: s.Filter, Text: text})
 			if err != nil {
-				return err
+				return seen, err
 			}
+			seen = true
 			if d := difference(probe("", "", now).Tokens, probe("", "", fresh).Tokens); d != "" {
-				return &problem.Problem{
+				return true, &problem.Problem{
 					What: "The synonyms were not loaded", Why: fmt.Sprintf("The analyzer %s of %s takes %q apart by other rules than those of the %s; it would have %s.", an.Name, index.Name, text, s.Source(), d),
 					Next: "A file has to be the same on every data node. Apply again.", Err: ErrStale,
 				}
 			}
 		}
 	}
-	return nil
+	return seen, nil
 }

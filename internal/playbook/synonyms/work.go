@@ -14,6 +14,9 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
+// errUnseen is why an adopted reload is not taken for done.
+var errUnseen = errors.New("what is loaded from a file is not shown, and there are no probe_texts to tell it by")
+
 // requestCache are the caches that hold answers to queries with the old synonyms.
 var requestCache = elastic.Caches{Request: true}
 
@@ -77,7 +80,11 @@ func (a action) Adopt(ctx context.Context, job playbook.Job) (playbook.Work, err
 	if err != nil {
 		return nil, err
 	}
-	if err := a.loaded(ctx, index); err != nil {
+	seen, err := a.seenLoaded(ctx, index)
+	if err == nil && !seen {
+		err = errUnseen
+	}
+	if err != nil {
 		return nil, &problem.Problem{
 			What: "It can't be told whether the analyzers of " + a.params.IndexName + " were reloaded", Why: "The process died around the request. " + problem.Of(err, "").Error(),
 			Next: "Reloading again does no harm.", Err: err,

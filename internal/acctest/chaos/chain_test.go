@@ -1,0 +1,328 @@
+package chaos_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/acctest"
+	"github.com/applylens/terraform-provider-remediation/internal/clock"
+	"github.com/applylens/terraform-provider-remediation/internal/journal"
+	"github.com/applylens/terraform-provider-remediation/internal/journal/sqlite"
+	"github.com/applylens/terraform-provider-remediation/internal/proc"
+)
+
+const (
+	// applyPatience bounds one apply. Busy targets are waited for within it.
+	applyPatience = 2 * time.Minute
+	// tries is how many applies in a row may be needed until one succeeds.
+	tries    = 6
+	dirMode  = 0o755
+	fileMode = 0o644
+)
+
+// world is a playbook with the real thing that it changes.
+type world struct {
+	// name tells it apart from the others, playbook is its action type, resource its type in Terraform.
+	name, playbook, resource string
+	// provider is put into the provider block, env added to Terraform's environment.
+	provider string
+	env      []string
+	// begin brings the target to where round n begins, and returns the resource's inputs.
+	begin func(t *testing.T, n int) string
+	// amiss says what is wrong with the target after round n; empty where it is as asked.
+	amiss func(t *testing.T, n int) string
+	// ledger keeps what the target received.
+	ledger *ledger
+	// arm, where set, makes the next start of dbt deadly to the victim, and disarm takes that back.
+	arm    func(victim string)
+	disarm func() bool
+	// always tells that every execution that succeeds changes something.
+	always bool
+	// takes and steps are for the deck.
+	takes time.Duration
+	steps int
+}
+
+// chain is a row of applies in one working directory, most of which are killed.
+type chain struct {
+	t     *testing.T
+	w     *world
+	ws    *acctest.Workspace
+	deck  *deck
+	tally *tally
+	// dir is where providers leave word.
+	dir string
+	// round and run number the goals and the triggers.
+	round, run int
+	// shots are those of the round, for the report.
+	shots []string
+	// seen are the executions that any output named.
+	seen map[int64]bool
+	// sound is the last state file that could be read.
+	sound []byte
+
+	mu    sync.Mutex
+	store journal.Store
+}
+
+var address = regexp.MustCompile(`execution (\d+)`)
+
+// journal opens the chain's journal once there is one.
+func (c *chain) journal() (journal.Store, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.store != nil {
+		return c.store, nil
+	}
+	path := filepath.Join(c.ws.Dir, ".remediation", "journal.db")
+	if _, err := os.Stat(path); err != nil {
+		return nil, err
+	}
+	store, err := sqlite.Open(context.Background(), path, clock.System{})
+	if err != nil {
+		return nil, err
+	}
+	c.store = store
+	return store, nil
+}
+
+// last returns the newest execution in the journal that fits, or zero.
+func (c *chain) last(f journal.Filter) int64 {
+	store, err := c.journal()
+	if err != nil {
+		return 0
+	}
+	f.Limit = 1
+	found, err := store.Find(context.Background(), f)
+	if err != nil || len(found) == 0 {
+		return 0
+	}
+	return found[0].ID
+}
+
+func (c *chain) write(inputs string) {
+	c.ws.Write("main.tf", fmt.Sprintf(`terraform {
+  required_providers {
+    remediation = { source = "applylens/remediation" }
+  }
+}
+
+provider "remediation" {
+  %s
+}
+
+resource %q "it" {
+  incident_id = "INC-7"
+  approved_by = "lead@example.com"
+  triggers    = { run = "%d" }
+  %s
+}
+`, c.w.provider, c.w.resource, c.run, inputs))
+}
+
+// apply runs one apply, killed by s unless that is nil, and returns what it printed, whether it succeeded, and whether somebody was
+// killed.
+func (c *chain) apply(s *shot) (string, bool, bool) {
+	c.t.Helper()
+	if err := os.Remove(filepath.Join(c.dir, "killed")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		c.t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(c.t.Context(), applyPatience)
+	defer cancel()
+	cmd := c.ws.Command(ctx, "apply", "-auto-approve", "-no-color", "-refresh=false")
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.Env = append(cmd.Env, "CHAOS_DIR="+c.dir)
+	killed := make(chan struct{}, 1)
+	if s != nil {
+		cmd.Env = append(cmd.Env, "CHAOS_VICTIM="+s.victim)
+		c.aim(cmd, s, killed)
+	}
+	if err := cmd.Start(); err != nil {
+		c.t.Fatal(err)
+	}
+	if s != nil && s.start > 0 {
+		timer := time.AfterFunc(s.start, func() { c.kill(cmd, s.victim, killed) })
+		defer timer.Stop()
+	}
+	err := cmd.Wait()
+	if ctx.Err() != nil {
+		c.t.Fatalf("%s: an apply did not end within %s:\n%s", c, applyPatience, out.String())
+	}
+	c.w.ledger.arm(nil)
+	hit := len(killed) > 0
+	if c.w.disarm != nil && c.w.disarm() {
+		hit = true
+	}
+	if _, err := os.Stat(filepath.Join(c.dir, "killed")); err == nil {
+		hit = true
+	}
+	for _, m := range address.FindAllStringSubmatch(out.String(), -1) {
+		id, _ := strconv.ParseInt(m[1], 10, 64)
+		c.seen[id] = true
+	}
+	c.mend()
+	return out.String(), err == nil, hit
+}
+
+// aim prepares a shot that is not a matter of time alone.
+func (c *chain) aim(cmd *exec.Cmd, s *shot, killed chan struct{}) {
+	switch {
+	case s.point != "":
+		cmd.Env = append(cmd.Env, "CHAOS_POINT="+string(s.point), "CHAOS_NTH="+strconv.Itoa(s.nth), "CHAOS_AFTER="+s.after.String())
+	case s.phase != "":
+		c.w.ledger.arm(&blow{s.phase, func() { c.kill(cmd, s.victim, killed) }})
+	case s.spawn:
+		c.w.arm(s.victim)
+	}
+}
+
+// kill kills the victims among the running Terraform and its providers.
+func (c *chain) kill(terraform *exec.Cmd, victim string, killed chan struct{}) {
+	if victim != "provider" {
+		if terraform.Process.Kill() != nil {
+			return // it has ended
+		}
+	}
+	if victim != "terraform" && c.providers(true) == 0 && victim == "provider" {
+		return // there was none at that moment
+	}
+	killed <- struct{}{}
+}
+
+// providers counts the chain's living providers, and kills them where asked to.
+func (c *chain) providers(kill bool) int {
+	entries, err := os.ReadDir(c.dir)
+	if err != nil {
+		return 0
+	}
+	living := 0
+	for _, e := range entries {
+		if _, err := strconv.Atoi(e.Name()); err != nil {
+			continue
+		}
+		path := filepath.Join(c.dir, e.Name())
+		text, err := os.ReadFile(path)
+		var who proc.Identity
+		if err != nil || json.Unmarshal(text, &who) != nil {
+			continue // it is just being written
+		}
+		if who.Liveness() != proc.Alive {
+			_ = os.Remove(path)
+			continue
+		}
+		living++
+		if kill {
+			_ = syscall.Kill(who.PID, syscall.SIGKILL)
+		}
+	}
+	return living
+}
+
+// mend puts the last sound state back where Terraform died while it wrote its state, as its user would.
+func (c *chain) mend() {
+	c.t.Helper()
+	path := filepath.Join(c.ws.Dir, "terraform.tfstate")
+	text, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		c.t.Fatal(err)
+	case json.Valid(text), len(text)+len(c.sound) == 0: // Terraform makes an empty file to lock
+		c.sound = text
+	default:
+		c.tally.count(&c.tally.torn)
+		c.shots = append(c.shots, "its state was torn and put back")
+		if err := errors.Join(os.Remove(path), os.WriteFile(path, c.sound, fileMode)); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+}
+
+// String names the chain and all that was done in its round, for a report.
+func (c *chain) String() string {
+	return fmt.Sprintf("seed %d, %s, round %d [%s]", *seed, c.w.name, c.round, strings.Join(c.shots, "; "))
+}
+
+// play plays rounds until quota kills were made.
+func (c *chain) play(quota int) {
+	c.t.Helper()
+	const most = 8
+	for kills, idle := 0, 0; kills < quota && !c.t.Failed(); c.round++ {
+		c.run++
+		inputs := c.w.begin(c.t, c.round)
+		c.write(inputs)
+		c.shots = nil
+		before := kills
+		for left := min(1+c.deck.rng.IntN(most), quota-kills); left > 0; left-- {
+			s := c.deck.deal(c.w.ledger.holder() != 0)
+			started := time.Now()
+			out, ok, hit := c.apply(&s)
+			if hit {
+				kills++
+				c.tally.kill(c.w.playbook, s)
+				c.shots = append(c.shots, s.String())
+			} else if s.start > 0 {
+				c.deck.apply = max(time.Since(started), 2*c.deck.takes)
+			}
+			if ok {
+				break
+			}
+			if unknown(out) {
+				c.run++
+				c.write(inputs)
+			}
+		}
+		c.converge(inputs)
+		c.check()
+		if idle++; kills > before {
+			idle = 0
+		}
+		if idle > tries {
+			c.t.Fatalf("%s: nobody was killed in %d rounds", c, idle)
+		}
+	}
+}
+
+// unknown tells whether an apply asks for new triggers since an outcome can't be known.
+func unknown(out string) bool {
+	return strings.Contains(flat(out), "change triggers to run it again") || strings.Contains(flat(out), "It is not known what came of execution")
+}
+
+var breaks = regexp.MustCompile(`\s*\n(│ )?\s*`)
+
+func flat(out string) string { return breaks.ReplaceAllString(out, " ") }
+
+// converge applies without any death until the state says that all is well.
+func (c *chain) converge(inputs string) {
+	c.t.Helper()
+	var last string
+	for range tries {
+		out, ok, _ := c.apply(nil)
+		if ok {
+			return
+		}
+		last = out
+		c.tally.retry(out)
+		c.t.Logf("%s: an apply without a kill failed:\n%s", c, out)
+		if unknown(out) {
+			c.run++
+			c.write(inputs)
+		}
+	}
+	c.t.Fatalf("%s: no apply succeeds:\n%s", c, last)
+}

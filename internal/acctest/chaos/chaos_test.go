@@ -1,0 +1,132 @@
+// Package chaos_test kills. It runs real applies of a real Terraform on real components, kills the provider, Terraform or both at
+// every point of the engine, around every change of a target and at random times, lets the next applies finish, and then asserts
+// on what the targets really received, on the journal, on the state and on the second plan.
+package chaos_test
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/acctest"
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
+	"github.com/applylens/terraform-provider-remediation/internal/journal"
+)
+
+var (
+	seed  = flag.Uint64("chaos.seed", 7, "what decides the order and the times of the kills")
+	kills = flag.Int("chaos.kills", 24, "how many kills to make in all")
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(elastictest.Main(m))
+}
+
+var digits = regexp.MustCompile(`\d+`)
+
+// killer is the provider that dies, made once a test process.
+var killer = sync.OnceValues(func() (string, error) { return acctest.Build("./internal/acctest/chaos/provider") })
+
+// guardBinary is the guard API, made once a test process.
+var guardBinary = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "guardapi")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "guardapi")
+	out, err := exec.Command("go", "build", "-o", path, "../guardapi").CombinedOutput() //nolint:noctx // once, before what it is for
+	if err != nil {
+		return "", fmt.Errorf("build the guard API: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+func guardProgram(t *testing.T) string {
+	t.Helper()
+	path, err := guardBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// worlds are all playbooks on all that they can change here, each with its part of the kills.
+func worlds() []struct {
+	name string
+	make func(*testing.T) *world
+	part float64
+} {
+	type w = struct {
+		name string
+		make func(*testing.T) *world
+		part float64
+	}
+	return []w{
+		{"dbt_run", dbtRun, 1.2},
+		{"dbt_deps", dbtDeps, 1.2},
+		{"clear_cache", clearCache, 3},
+		{"synonyms_reload", func(t *testing.T) *world { return refreshSynonyms(t, "reload") }, 1},
+		{"synonyms_close_open", func(t *testing.T) *world { return refreshSynonyms(t, "close_open") }, 1},
+		{"synonyms_reindex", func(t *testing.T) *world { return refreshSynonyms(t, "reindex") }, 1},
+		{"canary_http", func(t *testing.T) *world { return canary(overHTTP(t), "http", 0) }, 2},
+		{"canary_http_gradual", func(t *testing.T) *world { return canary(overHTTP(t), "http", 2) }, 2},
+		{"canary_guard_gradual", func(t *testing.T) *world { return canary(overGuard(t), "applylens", 2) }, 1},
+		{"canary_file", func(t *testing.T) *world { return canary(overFile(t), "file", 0) }, 1},
+		{"rollback_http", func(t *testing.T) *world { return rollback(overHTTP(t), "http", 0) }, 1},
+		{"rollback_guard", func(t *testing.T) *world { return rollback(overGuard(t), "applylens", 0) }, 1},
+		{"rollback_file_gradual", func(t *testing.T) *world { return rollback(overFile(t), "file", 2) }, 1},
+		{"deploy_http", func(t *testing.T) *world { return deploy(overHTTP(t), "http") }, 1},
+		{"deploy_guard", func(t *testing.T) *world { return deploy(overGuard(t), "applylens") }, 1},
+		{"deploy_file", func(t *testing.T) *world { return deploy(overFile(t), "file") }, 1},
+	}
+}
+
+// TestAccNothingLostNothingTwice is the suite.
+func TestAccNothingLostNothingTwice(t *testing.T) {
+	provider, err := killer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := newTally()
+	t.Cleanup(func() { fmt.Print(sum.report()) })
+	all := 0.0
+	for _, w := range worlds() {
+		all += w.part
+	}
+	for i, w := range worlds() {
+		quota := max(1, int(float64(*kills)*w.part/all+0.5))
+		t.Run(w.name, func(t *testing.T) {
+			t.Parallel()
+			newChain(t, w.make(t), provider, sum, uint64(i)).play(quota)
+		})
+	}
+}
+
+func newChain(t *testing.T, w *world, provider string, sum *tally, stream uint64) *chain {
+	t.Helper()
+	const firstApply = 1500 * time.Millisecond
+	c := &chain{
+		t: t, w: w, ws: acctest.NewWorkspaceOf(t, provider, w.env...), tally: sum, dir: t.TempDir(), seen: map[int64]bool{},
+		deck: &deck{
+			rng:   rand.New(rand.NewPCG(*seed, stream)), //nolint:gosec // it decides when to kill
+			takes: w.takes, apply: firstApply, changes: w.arm == nil, spawns: w.arm != nil, steps: w.steps,
+		},
+	}
+	w.ledger.holder = func() int64 { return c.last(journal.Filter{Open: true}) }
+	w.ledger.newest = func() int64 { return c.last(journal.Filter{}) }
+	t.Cleanup(func() {
+		c.providers(true)
+		if c.store != nil {
+			_ = c.store.Close()
+		}
+	})
+	return c
+}

@@ -1,0 +1,84 @@
+package chaos_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
+)
+
+// reads are the requests of Elasticsearch's that are not GET and change nothing.
+var reads = regexp.MustCompile(`/_(search|msearch|analyze|count|validate|field_caps|pit|mget)\b|/_reload_search_analyzers\?.*preview=true`)
+
+// elasticChange names what a request changes.
+func elasticChange(r *http.Request, _ []byte) string {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead || reads.MatchString(r.URL.RequestURI()) {
+		return ""
+	}
+	return r.URL.Path
+}
+
+func withoutEnd(r *http.Request) context.Context { return context.WithoutCancel(r.Context()) }
+
+// behind returns the address of a server of which the ledger sees every request.
+func behind(t *testing.T, l *ledger, upstream string, change func(*http.Request, []byte) string) string {
+	t.Helper()
+	to, err := url.Parse(upstream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(to)
+	proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
+	s := httptest.NewServer(l.over(proxy, change))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+func clearCache(t *testing.T) *world {
+	t.Helper()
+	s := elastictest.Shared(t)
+	index := s.Name(t, "chaos")
+	s.Do(t, http.MethodPut, "/"+index, `{"settings":{"number_of_replicas":0},"mappings":{"properties":{"text":{"type":"text","fielddata":true}}}}`, nil)
+	s.Do(t, http.MethodPost, "/"+index+"/_doc?refresh=true", `{"text":"late mail is late"}`, nil)
+	l := &ledger{}
+	filled := func() int64 {
+		var now struct {
+			All struct {
+				Total struct {
+					Fielddata struct {
+						Bytes int64 `json:"memory_size_in_bytes"`
+					} `json:"fielddata"`
+				} `json:"total"`
+			} `json:"_all"`
+		}
+		s.Do(t, http.MethodGet, "/"+index+"/_stats/fielddata", nil, &now)
+		return now.All.Total.Fielddata.Bytes
+	}
+	return &world{
+		name: "clear_cache", playbook: "clear_cache", resource: "remediation_cache_clear", ledger: l,
+		env:   []string{"ELASTICSEARCH_ENDPOINTS=" + behind(t, l, s.URL(), elasticChange)},
+		takes: 60 * time.Millisecond, always: true, steps: 1,
+		begin: func(t *testing.T, _ int) string {
+			t.Helper()
+			s.Do(t, http.MethodPost, "/"+index+"/_search?size=0&request_cache=false", `{"aggs":{"words":{"terms":{"field":"text"}}}}`, nil)
+			if filled() == 0 {
+				t.Fatal("the cache is empty before it is cleared")
+			}
+			return fmt.Sprintf("index_name  = %q\n  cache_types = [\"fielddata\"]", index)
+		},
+		amiss: func(t *testing.T, _ int) string {
+			t.Helper()
+			if n := filled(); n != 0 {
+				return fmt.Sprintf("the cache holds %d bytes", n)
+			}
+			return ""
+		},
+	}
+}

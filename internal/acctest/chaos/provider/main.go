@@ -1,0 +1,115 @@
+// Command provider is the provider as it is released, with a death wish: it kills itself, or the Terraform that started it, where
+// its environment says so. It is built by the fault suite only.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"log"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework/providerserver"
+
+	"github.com/applylens/terraform-provider-remediation/internal/engine"
+	"github.com/applylens/terraform-provider-remediation/internal/proc"
+	"github.com/applylens/terraform-provider-remediation/internal/provider"
+)
+
+// The environment of a death.
+const (
+	// envDir is a folder. Each start leaves its identity there, in a file named by its process id.
+	envDir = "CHAOS_DIR"
+	// envPoint is the engine's point at which to die, at the envNth time that it is reached, and envAfter how long after it.
+	envPoint = "CHAOS_POINT"
+	envNth   = "CHAOS_NTH"
+	envAfter = "CHAOS_AFTER"
+	// envVictim is who dies: provider, terraform or both.
+	envVictim = "CHAOS_VICTIM"
+)
+
+const private = 0o600
+
+func main() {
+	w := wish{dir: os.Getenv(envDir), point: engine.Point(os.Getenv(envPoint)), victim: os.Getenv(envVictim), nth: 1}
+	if text := os.Getenv(envNth); text != "" {
+		w.nth = must(strconv.Atoi(text))
+	}
+	if text := os.Getenv(envAfter); text != "" {
+		w.after = must(time.ParseDuration(text))
+	}
+	self := must(json.Marshal(proc.Self()))
+	if err := os.WriteFile(filepath.Join(w.dir, strconv.Itoa(os.Getpid())), self, private); err != nil {
+		log.Fatal(err)
+	}
+	err := providerserver.Serve(context.Background(), provider.NewWith("chaos", provider.Hooks{Reached: w.reached}), providerserver.ServeOpts{
+		Address: "registry.terraform.io/applylens/remediation", ProtocolVersion: 6,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		log.Fatal(err)
+	}
+	return v
+}
+
+// wish is when to die.
+type wish struct {
+	dir    string
+	point  engine.Point
+	nth    int
+	after  time.Duration
+	victim string
+
+	mu    sync.Mutex
+	times int
+}
+
+// reached is the engine's hook.
+func (w *wish) reached(p engine.Point) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if p != w.point {
+		return
+	}
+	if w.times++; w.times != w.nth {
+		return
+	}
+	if w.after > 0 {
+		time.AfterFunc(w.after, w.die)
+		return
+	}
+	w.die()
+}
+
+// die leaves word of it, and kills. Where the provider is a victim it does not return.
+func (w *wish) die() {
+	word := must(os.OpenFile(filepath.Join(w.dir, "killed"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, private))
+	if err := word.Close(); err != nil {
+		log.Fatal(err)
+	}
+	if w.victim != "provider" {
+		kill(os.Getppid())
+	}
+	if w.victim != "terraform" {
+		kill(os.Getpid())
+		select {} // until the signal has come
+	}
+}
+
+func kill(pid int) {
+	if pid <= 1 {
+		log.Fatal("the Terraform that started this provider is gone already")
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		log.Fatal(err)
+	}
+}
