@@ -29,6 +29,8 @@ const (
 	patience = 2 * time.Minute
 	// openPatience is that of Open: a plan should not wait long to say that there is no journal.
 	openPatience = 10 * time.Second
+	// beatPatience is that of one beat, which comes every 10 s.
+	beatPatience = 10 * time.Second
 	// attemptPatience bounds one attempt; serverPatience is how long the server may wait for a shard within it.
 	attemptPatience = 20 * time.Second
 	serverPatience  = "10s"
@@ -87,14 +89,16 @@ func (s *Store) do(ctx context.Context, r request) error {
 	if began.UnixNano() >= s.restUntil.Load() {
 		until = began.Add(s.patience)
 	}
+	var last error
 	for attempt := 0; ; attempt++ {
 		if s.closed.Load() {
 			return errClosed
 		}
 		wait, err := s.attempt(ctx, r)
 		if cause := ctx.Err(); cause != nil && err != nil {
-			return fmt.Errorf("journal %s: %w", s.index, cause)
+			return errors.Join(fmt.Errorf("journal %s: %w", s.index, cause), last)
 		}
+		last = err
 		var final *statusError
 		switch {
 		case err == nil:
@@ -109,7 +113,7 @@ func (s *Store) do(ctx context.Context, r request) error {
 			return &unansweredError{tries: attempt + 1, last: err}
 		}
 		if err := s.clock.Sleep(ctx, pause); err != nil {
-			return fmt.Errorf("journal %s: %w", s.index, ctx.Err())
+			return errors.Join(fmt.Errorf("journal %s: %w", s.index, ctx.Err()), last)
 		}
 	}
 }

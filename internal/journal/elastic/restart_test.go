@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -16,28 +17,31 @@ import (
 // TestContractWhileTheNodeRestarts runs the contract on a server that another goroutine stops and kills in turn.
 func TestContractWhileTheNodeRestarts(t *testing.T) {
 	t.Parallel()
-	const upFor = 8 * time.Second
+	// Each time it stays up for longer, so that the test ends on a slow machine too.
+	const upFor, factor = 4 * time.Second, 1.4
 	on := elastictest.Own(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	restarts, ended := 0, make(chan error)
 	go func() {
-		for {
+		for stay := upFor; ; stay = time.Duration(factor * float64(stay)) {
 			select {
 			case <-ctx.Done():
 				ended <- nil
 				return
-			case <-time.After(upFor):
+			case <-time.After(stay):
 			}
 			on.Down(restarts%2 == 1)
 			if err := on.Up(); err != nil {
 				ended <- err
 				return
 			}
+			// A server that listens has yet to read its indices.
+			_, _ = on.Call(ctx, http.MethodGet, "/_cluster/health?wait_for_no_initializing_shards=true&timeout=60s", nil, nil) // it is up, at least
 			restarts++
 		}
 	}()
 	patient := usual()
-	patient.patience, patient.open = 10*time.Minute, 10*time.Minute
+	patient.patience, patient.open, patient.beat = 20*time.Minute, 20*time.Minute, 20*time.Minute
 	var places atomic.Int64
 	name := func() string { return fmt.Sprintf("journal-%d", places.Add(1)) }
 	t.Run("within", func(t *testing.T) {

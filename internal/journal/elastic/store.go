@@ -28,13 +28,13 @@ type Config struct {
 
 // limits are what tests make smaller, or larger.
 type limits struct {
-	rangeSize               int64
-	version                 int
-	patience, open, attempt time.Duration
+	rangeSize                     int64
+	version                       int
+	patience, open, attempt, beat time.Duration
 }
 
 func usual() limits {
-	return limits{rangeSize: rangeSize, version: schemaVersion, patience: patience, open: openPatience, attempt: attemptPatience}
+	return limits{rangeSize: rangeSize, version: schemaVersion, patience: patience, open: openPatience, attempt: attemptPatience, beat: beatPatience}
 }
 
 // Store implements journal.Store.
