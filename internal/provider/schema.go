@@ -33,11 +33,6 @@ type dbtBlock struct {
 	Environment map[string]string `tfsdk:"environment"`
 }
 
-type journalBlock struct {
-	Path types.String `tfsdk:"path"`
-	Keep types.String `tfsdk:"keep"`
-}
-
 type estimatesBlock struct {
 	DBTSecondsPerModel types.Number `tfsdk:"dbt_seconds_per_model"`
 	DBTCostPerModelUSD types.Number `tfsdk:"dbt_cost_per_model_usd"`
@@ -75,17 +70,8 @@ func blockSchema() schema.Schema {
 			"planner":       plannerSchema(),
 			"elasticsearch": elasticsearchSchema(),
 			"prometheus":    prometheusSchema(),
-			"journal": schema.SingleNestedAttribute{
-				Optional: true, MarkdownDescription: "Where dry runs and executions are recorded.",
-				Attributes: map[string]schema.Attribute{
-					"path": optionalString("SQLite file. Default `.remediation/journal.db`. The folders of executions, with logs and artifacts, lie " +
-						"beside it. Environment: `REMEDIATION_JOURNAL_PATH`."),
-					"keep": optionalString("For how long records are kept, such as `8760h`; at least 24h. Default: for ever. Older ones are removed at the end of an " +
-						"apply, which says so in `result.details`; an entry of the journal says which, so that its chain holds. Executions whose outcome is unknown, " +
-						"whatever an approval was asked for, and the last execution of each target stay. Environment: `REMEDIATION_JOURNAL_KEEP`."),
-				},
-			},
-			"approval": approvalSchema(),
+			"journal":       journalSchema(),
+			"approval":      approvalSchema(),
 			"estimates": schema.SingleNestedAttribute{
 				Optional: true, MarkdownDescription: "Figures that replace those of the catalogue.",
 				Attributes: map[string]schema.Attribute{

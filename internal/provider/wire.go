@@ -1,14 +1,11 @@
 package provider
 
 import (
-	"context"
 	"maps"
 	"slices"
 
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
-	"github.com/applylens/terraform-provider-remediation/internal/journal"
-	"github.com/applylens/terraform-provider-remediation/internal/journal/sqlite"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/cacheclear"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/canarysplit"
@@ -30,11 +27,9 @@ func wire(s settings, reached func(engine.Point)) *engine.Engine {
 	cluster := elastic.New(s.elastic, clk)
 	return engine.New(engine.Config{
 		Catalogue: catalogue(s, cli, cluster, clk),
-		Journal: func(ctx context.Context) (journal.Store, error) {
-			return sqlite.Open(ctx, s.journalPath, clk)
-		},
-		Metrics: newMetrics(s.prometheus, cluster, clk),
-		Policy:  s.policy, Forge: newForge(s.forge, clk), Clock: clk, Dir: s.dir(), HistoryLimit: s.historyLimit, Keep: s.keep,
+		Journal:   s.journal.opener(cluster, s.elastic.Secrets(), clk),
+		Metrics:   newMetrics(s.prometheus, cluster, clk),
+		Policy:    s.policy, Forge: newForge(s.forge, clk), Clock: clk, Dir: s.journal.dir, HistoryLimit: s.historyLimit, Keep: s.keep,
 		Self: proc.Self(), Terraform: proc.Parent(), Reached: reached,
 	})
 }
