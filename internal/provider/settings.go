@@ -36,7 +36,7 @@ type settings struct {
 func (b block) settings(ctx context.Context) (settings, error) {
 	s := settings{historyLimit: defaultHistory, estimates: playbook.DefaultEstimates()}
 	if !b.HistoryLimit.IsNull() {
-		s.historyLimit = int(b.HistoryLimit.ValueInt64())
+		s.historyLimit = int(whole(b.HistoryLimit))
 	}
 	var err error
 	if s.keep, err = b.keep(); err != nil {
@@ -64,6 +64,9 @@ func (b block) settings(ctx context.Context) (settings, error) {
 		return settings{}, err
 	}
 	s.dbt = b.dbtConfig(s.journal.dir)
+	if err := s.dbt.Check(); err != nil {
+		return settings{}, err
+	}
 	if e := b.Estimates; e != nil {
 		override(&s.estimates.DBTSecondsPerModel, e.DBTSecondsPerModel)
 		override(&s.estimates.DBTCostPerModelUSD, e.DBTCostPerModelUSD)
@@ -71,10 +74,27 @@ func (b block) settings(ctx context.Context) (settings, error) {
 	return s, nil
 }
 
-func override(into *float64, v types.Float64) {
+func override(into *float64, v types.Number) {
 	if !v.IsNull() {
-		*into = v.ValueFloat64()
+		*into = decimal(v)
 	}
+}
+
+// whole and decimal are numbers that the schema has bounded; 0 where they are not set.
+func whole(v types.Number) int64 {
+	if v.IsNull() || v.IsUnknown() {
+		return 0
+	}
+	n, _ := v.ValueBigFloat().Int64()
+	return n
+}
+
+func decimal(v types.Number) float64 {
+	if v.IsNull() || v.IsUnknown() {
+		return 0
+	}
+	n, _ := v.ValueBigFloat().Float64()
+	return n
 }
 
 // first returns the configured value, else that of the environment variable, else the default.

@@ -227,13 +227,13 @@ func TestBadInputs(t *testing.T) {
 		"throttle":          {map[string]any{"index_name": "a", "synonym_filter": "s", "reindex": true, "requests_per_second": -1}, "requests_per_second"},
 		"throttled nothing": {map[string]any{"index_name": "a", "synonym_filter": "s", "requests_per_second": 5}, "requests_per_second"},
 		"kept nothing":      {map[string]any{"index_name": "a", "synonym_filter": "s", "keep_old_index": false}, "keep_old_index"},
-		"an empty probe":    {map[string]any{"index_name": "a", "synonym_filter": "s", "probe_texts": []string{" "}}, "probe_texts"},
+		"an empty probe":    {map[string]any{"index_name": "a", "synonym_filter": "s", "probe_texts": []string{" "}}, "probe_texts[0]"},
 		"too many probes":   {map[string]any{"index_name": "a", "synonym_filter": "s", "probe_texts": make([]string, 21)}, "probe_texts"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var p *problem.Problem
-			if err := synonyms.Check(encode(t, c.params)); !errors.As(err, &p) || len(p.Path) != 1 || p.Path[0] != c.path {
+			if err := synonyms.Check(encode(t, c.params)); !errors.As(err, &p) || problem.Where(p.Path) != c.path {
 				t.Errorf("error %v, want a problem at %s", err, c.path)
 			}
 		})

@@ -53,7 +53,7 @@ func TestAccBadInput(t *testing.T) {
 		"too many probes":           {config(index, "from_file", `probe_texts = ["`+strings.Repeat(`x", "`, 21)+`"]`), "at most 20", "probe_texts = "},
 		"the playbook's own":        {config(index, "from_file", `restore_index = "x"`), "Unsupported argument", "restore_index"},
 	}
-	for name, tt := range tests {
+	for name, tt := range tests { //nolint:paralleltest // what they leave is looked at afterwards
 		t.Run(name, func(t *testing.T) {
 			w := acctest.NewWorkspace(t, "ELASTICSEARCH_ENDPOINTS="+r.server.URL())
 			w.Write("main.tf", tt.config)

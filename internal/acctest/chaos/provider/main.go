@@ -13,8 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/hashicorp/terraform-plugin-framework/providerserver"
-
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
 	"github.com/applylens/terraform-provider-remediation/internal/provider"
@@ -46,10 +44,7 @@ func main() {
 	if err := os.WriteFile(filepath.Join(w.dir, strconv.Itoa(os.Getpid())), self, private); err != nil {
 		log.Fatal(err)
 	}
-	err := providerserver.Serve(context.Background(), provider.NewWith("chaos", provider.Hooks{Reached: w.reached}), providerserver.ServeOpts{
-		Address: "registry.terraform.io/applylens/remediation", ProtocolVersion: 6,
-	})
-	if err != nil {
+	if err := provider.Serve(context.Background(), provider.Options{Version: "chaos", Reached: w.reached}); err != nil {
 		log.Fatal(err)
 	}
 }
