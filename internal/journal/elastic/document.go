@@ -92,7 +92,7 @@ func (v *view) holder(target string) (journal.Record, bool) {
 	return journal.Record{}, false
 }
 
-// with returns the view after e, and the record that e belongs to. An entry that can't follow is damage: nobody could have appended it.
+// with returns the view after e, and the record that e belongs to where that is open, or was before. An entry that can't follow is damage: nobody could have appended it.
 func (v *view) with(e journal.Entry) (*view, journal.Record, error) {
 	sealed, err := journal.Seal(e, v.head.Hash)
 	if err == nil && (e.Seq != v.head.Seq+1 || e.Prev != v.head.Hash || e.Hash != sealed.Hash) {
@@ -102,8 +102,8 @@ func (v *view) with(e journal.Entry) (*view, journal.Record, error) {
 		return nil, journal.Record{}, fmt.Errorf("%w: %w", journal.ErrDamaged, err)
 	}
 	next := &view{head: journal.Head{Seq: e.Seq, Hash: e.Hash}, open: maps.Clone(v.open)}
-	if e.Kind == journal.KindCompaction || e.Kind == journal.KindForgotten {
-		return next, journal.Record{}, nil // of no execution that is open
+	if _, isOpen := v.open[e.Execution]; e.Kind == journal.KindCompaction || e.Kind == journal.KindForgotten && !isOpen {
+		return next, journal.Record{}, nil // it is about what has ended, which is not part of the view
 	}
 	record, err := v.open[e.Execution].With(e) // the zero record for one that begins
 	if err != nil {

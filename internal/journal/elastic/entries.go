@@ -39,7 +39,7 @@ func (s *Store) visit(ctx context.Context, found []document, gone gaps, visit fu
 		if err := ctx.Err(); err != nil {
 			return s.explain(ctx, err)
 		}
-		if gone.after(d.Seq) != d.Seq {
+		if d.Kind == kindRemoved || gone.after(d.Seq) != d.Seq {
 			continue
 		}
 		e, err := d.entry()

@@ -37,9 +37,12 @@ func (s *Store) beat(ctx context.Context, hold journal.Hold) error {
 		return err
 	}
 	// Whoever may take over may beat: the execution is open, and the token is the present one.
-	record, isOpen := v.open[hold.Execution]
-	if !isOpen {
-		return s.refuseEnded(ctx, hold, journal.KindTakeover)
+	record, err := s.at(ctx, v, hold.Execution)
+	switch {
+	case err != nil:
+		return err
+	case record.DryRun:
+		return journal.ErrNotFound
 	}
 	if err := record.Admits(hold, journal.KindTakeover); err != nil {
 		return err

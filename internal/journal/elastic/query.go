@@ -1,6 +1,7 @@
 package elastic
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -174,18 +175,11 @@ func (s *Store) complete(ctx context.Context, first []document, head int64) ([]j
 	}
 	documents := slices.Clone(first)
 	if len(ids) > 0 {
-		steps, err := s.steps(ctx, ids, head)
+		more, err := s.later(ctx, ids, head)
 		if err != nil {
 			return nil, err
 		}
-		newest, err := s.search(ctx, map[string]any{
-			"size": page, "sort": newestFirst, "collapse": map[string]string{"field": "execution"},
-			"query": every([]any{terms("execution", ids), term("kind", string(journal.KindProgress)), upTo(head)}),
-		})
-		if err != nil {
-			return nil, err
-		}
-		documents = slices.Concat(documents, steps, newest)
+		documents = append(documents, more...)
 	}
 	slices.SortFunc(documents, func(a, b document) int { return cmp.Compare(a.Seq, b.Seq) })
 	found := map[int64]journal.Record{}
@@ -201,27 +195,31 @@ func (s *Store) complete(ctx context.Context, first []document, head int64) ([]j
 	return slices.SortedFunc(maps.Values(found), func(a, b journal.Record) int { return cmp.Compare(a.ID, b.ID) }), nil
 }
 
-// steps returns what followed the intents, apart from progress.
-func (s *Store) steps(ctx context.Context, ids []int64, head int64) ([]document, error) {
-	const size = 3 * page // a dispatch, an outcome and its end each; takeovers are rare
-	query := map[string]any{
+// later returns what followed the intents: all steps, and the newest progress of each.
+func (s *Store) later(ctx context.Context, ids []int64, head int64) ([]document, error) {
+	const size = 3 * page // a dispatch and an outcome each, and some takeovers
+	others := []journal.Kind{journal.KindIntent, journal.KindDryRun, journal.KindProgress, kindRemoved}
+	steps := map[string]any{
 		"size": size, "sort": oldestFirst,
-		"query": every([]any{
-			terms("execution", ids), terms("kind", []journal.Kind{journal.KindDispatch, journal.KindTakeover, journal.KindOutcome, journal.KindForgotten}), upTo(head),
-		}),
+		"query": map[string]any{"bool": map[string]any{"filter": []any{terms("execution", ids), upTo(head)}, "must_not": terms("kind", others)}},
 	}
-	var all []document
-	for {
-		found, err := s.search(ctx, query)
-		if err != nil {
+	progress := map[string]any{
+		"size": page, "sort": newestFirst, "collapse": map[string]string{"field": "execution"},
+		"query": every([]any{terms("execution", ids), term("kind", string(journal.KindProgress)), upTo(head)}),
+	}
+	found, err := s.searches(ctx, progress, steps)
+	if err != nil {
+		return nil, err
+	}
+	all := slices.Concat(found...)
+	for part := found[1]; len(part) == size; {
+		steps["search_after"] = []int64{part[len(part)-1].Seq}
+		if part, err = s.search(ctx, steps); err != nil {
 			return nil, err
 		}
-		all = append(all, found...)
-		if len(found) < size {
-			return all, nil
-		}
-		query["search_after"] = []int64{found[len(found)-1].Seq}
+		all = append(all, part...)
 	}
+	return all, nil
 }
 
 // shards is how a request fared on the shards that it went to.
@@ -264,41 +262,83 @@ func (s *shards) check() error {
 
 // search returns the documents that the query finds in all ranges.
 func (s *Store) search(ctx context.Context, query map[string]any) ([]document, error) {
-	query["track_total_hits"] = false
-	body, err := encode(query)
+	found, err := s.searches(ctx, query)
 	if err != nil {
 		return nil, err
 	}
-	type answer struct {
-		TimedOut bool    `json:"timed_out"`
-		Shards   *shards `json:"_shards"`
-		Hits     *struct {
-			Hits []struct {
-				Source json.RawMessage `json:"_source"`
-			} `json:"hits"`
+	return found[0], nil
+}
+
+// result is what one query found.
+type result struct {
+	TimedOut bool    `json:"timed_out"`
+	Shards   *shards `json:"_shards"`
+	Hits     *struct {
+		Hits []struct {
+			Source json.RawMessage `json:"_source"`
 		} `json:"hits"`
+	} `json:"hits"`
+	Status int             `json:"status"`
+	Error  json.RawMessage `json:"error"`
+}
+
+// allOf refuses a result that is not all there is.
+func (s *Store) allOf(r result) error {
+	const what = "Search entries"
+	if r.Error != nil {
+		refused, _ := s.refusal(what, r.Status, []byte(fmt.Sprintf(`{"error":%s}`, r.Error)))
+		if passing(r.Status) {
+			return errors.New(refused.Error())
+		}
+		return refused
+	}
+	if r.Hits == nil || r.TimedOut {
+		return errors.New("it is not complete")
+	}
+	return s.whole(what, r.Shards)
+}
+
+// searches does several searches with one request.
+func (s *Store) searches(ctx context.Context, queries ...map[string]any) ([][]document, error) {
+	var lines bytes.Buffer
+	for _, query := range queries {
+		query["track_total_hits"] = false
+		text, err := encode(query)
+		if err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(&lines, "{\"index\":%q,\"expand_wildcards\":\"all\",\"allow_partial_search_results\":false}\n%s\n", s.pattern(), text)
+	}
+	type answer struct {
+		Responses []result `json:"responses"`
 	}
 	var out answer
-	err = s.do(ctx, request{
-		what: "Search entries", method: http.MethodPost, body: body,
-		path: "/" + s.pattern() + "/_search?allow_partial_search_results=false&" + everywhere,
+	err := s.do(ctx, request{
+		what: "Search entries", method: http.MethodPost, body: lines.Bytes(), path: "/" + s.pattern() + "/_msearch",
 		read: decode(&out, func(a answer) error {
-			if a.Hits == nil || a.TimedOut {
-				return errors.New("it is not complete")
+			if len(a.Responses) != len(queries) {
+				return fmt.Errorf("%d results of %d", len(a.Responses), len(queries))
 			}
-			return s.whole("Search entries", a.Shards)
+			for _, r := range a.Responses {
+				if err := s.allOf(r); err != nil {
+					return err
+				}
+			}
+			return nil
 		}),
 	})
 	if err != nil {
 		return nil, err
 	}
-	var found []document
-	for _, hit := range out.Hits.Hits {
-		d, err := parse(hit.Source)
-		if err != nil {
-			return nil, err
+	found := make([][]document, len(queries))
+	for i, r := range out.Responses {
+		for _, hit := range r.Hits.Hits {
+			d, err := parse(hit.Source)
+			if err != nil {
+				return nil, err
+			}
+			found[i] = append(found[i], d)
 		}
-		found = append(found, d)
 	}
 	return found, nil
 }

@@ -229,6 +229,11 @@ func (s *Store) one(ctx context.Context, id int64) (journal.Record, error) {
 	if err != nil {
 		return journal.Record{}, err
 	}
+	return s.at(ctx, v, id)
+}
+
+// at returns a record as it is in v. One that has ended is read.
+func (s *Store) at(ctx context.Context, v *view, id int64) (journal.Record, error) {
 	if record, ok := v.open[id]; ok {
 		return record, nil
 	}

@@ -3,7 +3,6 @@ package elastic
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -112,60 +111,25 @@ func (s *Store) Append(ctx context.Context, hold journal.Hold, kind journal.Kind
 	if err != nil {
 		return journal.Record{}, err
 	}
-	if kind == journal.KindForgotten {
-		record, err := s.appendEnded(ctx, hold, validBody(text))
-		return record, s.explain(ctx, err)
-	}
-	_, record, err := s.append(ctx, func(v *view) (journal.Entry, error) {
-		before, isOpen := v.open[hold.Execution]
-		if !isOpen {
-			return journal.Entry{}, errNotOpen
+	var before journal.Record
+	entry, _, err := s.append(ctx, func(v *view) (journal.Entry, error) {
+		var err error
+		if before, err = s.at(ctx, v, hold.Execution); err != nil {
+			return journal.Entry{}, err
+		}
+		if before.DryRun {
+			return journal.Entry{}, journal.ErrNotFound
 		}
 		return journal.Entry{Execution: hold.Execution, Kind: kind, Subject: before.Subject, Body: validBody(text)}, before.Admits(hold, kind)
 	})
-	switch {
-	case errors.Is(err, errNotOpen):
-		err = s.refuseEnded(ctx, hold, kind)
-	case err == nil && (kind == journal.KindTakeover || kind == journal.KindOutcome):
+	if err != nil {
+		return journal.Record{}, s.explain(ctx, err)
+	}
+	if kind == journal.KindTakeover || kind == journal.KindOutcome {
 		s.forget(ctx, hold, kind)
 	}
+	record, err := before.With(entry)
 	return record, s.explain(ctx, err)
-}
-
-// errNotOpen stands for an execution that has ended, or that there never was.
-var errNotOpen = errors.New("not an open execution")
-
-// refuseEnded says why nothing can be added to what is not open.
-func (s *Store) refuseEnded(ctx context.Context, hold journal.Hold, kind journal.Kind) error {
-	_, err := s.admitted(ctx, hold, kind)
-	return err
-}
-
-// admitted reads the record that an entry of the kind is to be added to, and refuses who may not.
-func (s *Store) admitted(ctx context.Context, hold journal.Hold, kind journal.Kind) (journal.Record, error) {
-	record, err := s.one(ctx, hold.Execution)
-	switch {
-	case err != nil:
-		return journal.Record{}, err
-	case record.DryRun:
-		return journal.Record{}, journal.ErrNotFound
-	default:
-		return record, record.Admits(hold, kind)
-	}
-}
-
-// appendEnded adds the entry that follows an outcome. A view does not hold what has ended, so the record is read anew for each view: that
-// the entry after the view could be written proves that nothing has come since.
-func (s *Store) appendEnded(ctx context.Context, hold journal.Hold, body json.RawMessage) (journal.Record, error) {
-	var before journal.Record
-	entry, _, err := s.append(ctx, func(*view) (e journal.Entry, err error) {
-		before, err = s.admitted(ctx, hold, journal.KindForgotten)
-		return journal.Entry{Execution: hold.Execution, Kind: journal.KindForgotten, Subject: before.Subject, Body: body}, err
-	})
-	if err != nil {
-		return journal.Record{}, err
-	}
-	return before.With(entry)
 }
 
 // append adds the entry that next makes of what the journal holds. Where the server then says that somebody else was first, it is made anew. A refusal

@@ -3,7 +3,6 @@ package elastic
 import (
 	"context"
 	"net/http"
-	"os"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -14,8 +13,6 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal/journaltest"
 	target "github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
-
-func TestMain(m *testing.M) { os.Exit(elastictest.Main(m)) }
 
 // place is the name of a journal of the test's own. All of it is removed at the end.
 func place(t testing.TB, on *elastictest.Server) string {
