@@ -3,14 +3,20 @@
 
     verify_journal.py JOURNAL [SEQ:HASH ...]
 
-JOURNAL is the SQLite file, or an export with one JSON object a line. Each SEQ:HASH is a head that was noted before and must
+JOURNAL is the SQLite file, an export with one JSON object a line, or the address of a journal in Elasticsearch with its name, such as
+https://search.example.com:9200/remediation-journal; credentials are taken from ELASTICSEARCH_API_KEY, or ELASTICSEARCH_USERNAME and
+ELASTICSEARCH_PASSWORD, and a certificate authority from ELASTICSEARCH_CA_FILE. Each SEQ:HASH is a head that was noted before and must
 still be there, unless a compaction has removed it. Prints the head, and exits with 1 where the chain is broken. It needs Python 3.9 and nothing else.
 """
+import base64
 import hashlib
 import json
+import os
 import re
 import sqlite3
+import ssl
 import sys
+import urllib.request
 
 DOMAIN = b"remediation journal entry v1\n"
 COLUMNS = "seq, execution, kind, at, playbook, target, request, incident, body, prev, hash"
@@ -35,8 +41,44 @@ def line(row):
         seq, execution, text(kind), text(at), subject, body, text(prev), text(digest))
 
 
+def search(address, query):
+    """All documents that a search finds in the ranges of a journal in Elasticsearch, oldest first."""
+    where, _, name = address.rstrip("/").rpartition("/")
+    headers = {"Content-Type": "application/json"}
+    if os.environ.get("ELASTICSEARCH_API_KEY"):
+        headers["Authorization"] = "ApiKey " + os.environ["ELASTICSEARCH_API_KEY"]
+    elif os.environ.get("ELASTICSEARCH_USERNAME"):
+        pair = os.environ["ELASTICSEARCH_USERNAME"] + ":" + os.environ.get("ELASTICSEARCH_PASSWORD", "")
+        headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
+    trust = ssl.create_default_context(cafile=os.environ.get("ELASTICSEARCH_CA_FILE") or None)
+    url = where + "/" + name + "-entries-*/_search?expand_wildcards=all&allow_partial_search_results=false"
+    body = {"size": 100, "sort": [{"seq": "asc"}], "query": query, "track_total_hits": False}
+    while True:
+        request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+        with urllib.request.urlopen(request, context=trust) as answer:
+            hits = json.load(answer)["hits"]["hits"]
+        yield from (hit["_source"] for hit in hits)
+        if len(hits) < body["size"]:
+            return
+        body["search_after"] = hits[-1]["sort"]
+
+
+def documents(address):
+    """The entries of a journal in Elasticsearch, in order, without what its compactions tell of: they may have been interrupted."""
+    told = set()
+    for d in search(address, {"term": {"kind": "compaction"}}):
+        for gap in json.loads(d["body"])["gaps"]:
+            told.update(range(gap["from"], gap["to"] + 1))
+    for d in search(address, {"bool": {"must_not": {"term": {"kind": "removed"}}}}):
+        if d["seq"] not in told:
+            yield line([d.get(column, 0 if column == "execution" else "") for column in COLUMNS.split(", ")])
+
+
 def lines(path):
-    """The entries of a SQLite file or an export, in order."""
+    """The entries of a journal or an export, in order."""
+    if path.startswith(("http://", "https://")):
+        yield from documents(path)
+        return
     with open(path, "rb") as f:
         sqlite = f.read(16).startswith(b"SQLite format 3")
     if not sqlite:

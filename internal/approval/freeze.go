@@ -7,8 +7,11 @@ import (
 	"github.com/teambition/rrule-go"
 )
 
-// maxFreeze is the longest a window may last. A longer one is no window, and would have to be looked for far in the past.
-const maxFreeze = 31 * 24 * time.Hour
+// Bounds of a window. A longer one is no window, and would have to be looked for far in the past.
+const (
+	MinFreeze = time.Minute
+	MaxFreeze = 31 * 24 * time.Hour
+)
 
 // finest is the finest recurrence of a window. RFC 5545 allows every second, which would only cost time to walk through.
 const finest = rrule.DAILY
@@ -42,8 +45,8 @@ func (f Freeze) Parse(zone *time.Location) (Freeze, error) {
 		return f, fmt.Errorf("recurrence %q: %w; write it like FREQ=WEEKLY;BYDAY=FR;BYHOUR=16", f.Recurrence, err)
 	case option.Freq > finest:
 		return f, fmt.Errorf("recurrence %q is finer than daily", f.Recurrence)
-	case f.Length < time.Minute || f.Length > maxFreeze:
-		return f, fmt.Errorf("a window of %s: allowed are 1m to %s", f.Length, maxFreeze)
+	case f.Length < MinFreeze || f.Length > MaxFreeze:
+		return f, fmt.Errorf("a window of %s: allowed are 1m to %s", f.Length, MaxFreeze)
 	case !option.Dtstart.IsZero():
 		return f, fmt.Errorf("recurrence %q has a DTSTART; use start", f.Recurrence)
 	}

@@ -156,3 +156,9 @@ func checkCertificate(cert *ssh.Certificate, identity string, now time.Time) (ti
 	}
 	return "", nil
 }
+
+// CheckSignature returns an error where text is no armored SSH signature at all, whoever made it and whatever it covers.
+func CheckSignature(text string) error {
+	_, err := parseSignature(text)
+	return err
+}

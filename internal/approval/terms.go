@@ -157,33 +157,3 @@ func orUnlimited(d time.Duration) string {
 	}
 	return d.String()
 }
-
-// CheckGroups returns an error where a pattern names a group that isn't there or has no members, or a group names a group.
-func (p Policy) CheckGroups() error {
-	lists := [][]string{p.Approvers}
-	for _, r := range p.Rules {
-		lists = append(lists, r.Approvers)
-	}
-	for _, f := range p.Freeze {
-		lists = append(lists, f.BreakGlass)
-	}
-	for name, members := range p.Groups {
-		for _, m := range members {
-			if strings.HasPrefix(m, GroupPrefix) {
-				return fmt.Errorf("group %q names another group, %q; list its members", name, m)
-			}
-			if err := CheckPattern(m); err != nil {
-				return fmt.Errorf("group %q: %w", name, err)
-			}
-		}
-	}
-	for _, pattern := range slices.Concat(lists...) {
-		if group, ok := strings.CutPrefix(pattern, GroupPrefix); ok && len(p.Groups[group]) == 0 {
-			return fmt.Errorf("there is no group %q, or it has no members", group)
-		}
-		if err := CheckPattern(pattern); err != nil {
-			return err
-		}
-	}
-	return nil
-}

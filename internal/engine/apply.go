@@ -52,7 +52,9 @@ func (e *Engine) Apply(ctx context.Context, req Request, reviewed *Reviewed, obs
 	}
 	defer release()
 	r := run{engine: e, store: store, action: action, req: req, reviewed: reviewed, observe: observe}
-	return r.apply(ctx, target)
+	x, err := r.apply(ctx, target)
+	e.hand(x.Record)
+	return x, err
 }
 
 // run is one call of Apply.

@@ -59,6 +59,8 @@ type Engine struct {
 
 	mu    sync.Mutex
 	store journal.Store
+	// handed are the executions whose outcomes were returned to callers.
+	handed []int64
 }
 
 // New returns an Engine. It does no I/O.

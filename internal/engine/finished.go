@@ -10,10 +10,10 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
 
-// finished returns the execution of just this request that succeeded and of which the caller does not know: Terraform died, or lost
-// its state, after the outcome was journaled. It is the outcome of this apply, for running it again would be a second time. What this
-// process ran itself was handed to its caller, so that another resource with the same request runs for itself; and so does
-// one whose predecessor was destroyed.
+// finished returns the execution of just this request that succeeded and of which the caller does not know: Terraform died after the
+// outcome was journaled, before it was certain to be in its state. It is the outcome of this apply, for running it again would be a
+// second time. What this process ran itself was handed to its caller, so that another resource with the same request runs for itself;
+// and so does one after a Terraform that ended in order, or whose predecessor was destroyed.
 func (e *Engine) finished(req Request, about journal.Subject, past []journal.Record) (journal.Record, bool) {
 	if len(past) == 0 {
 		return journal.Record{}, false
@@ -40,6 +40,29 @@ func (r *Review) asOf(dryRun journal.Record) {
 func warnOfFinished(rec journal.Record) string {
 	return fmt.Sprintf("Execution %d, begun %s, did just this, and the state does not have it: Terraform was stopped before it saved it. Apply records "+
 		"it and runs nothing a second time. To run it again, change triggers.", rec.ID, rec.CreatedAt.UTC().Format(time.RFC3339))
+}
+
+// hand notes that the caller was given the outcome of rec.
+func (e *Engine) hand(rec journal.Record) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if rec.Status == journal.StatusSuccess && !rec.Forgotten {
+		e.handed = append(e.handed, rec.ID)
+	}
+}
+
+// Part journals that Terraform ended in order, and so has what it was handed: the same requests may run again. What can't be journaled
+// stays in doubt, which is safe.
+func (e *Engine) Part(ctx context.Context) {
+	e.mu.Lock()
+	handed := e.handed
+	e.handed = nil
+	e.mu.Unlock()
+	for _, id := range handed {
+		if e.Forget(ctx, id) != nil {
+			return
+		}
+	}
 }
 
 // Forget journals that the resource that stood for an execution was destroyed: the same request with the same triggers may then run

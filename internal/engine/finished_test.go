@@ -128,6 +128,42 @@ func TestPlanWithinApplyHasTheHistoryOfThePlan(t *testing.T) {
 	}
 }
 
+// TestTerraformThatEndedInOrderHasItsOutcomes runs the same request in one Terraform after the other, with nothing kept in between, as
+// pipelines without a state do: each runs, but after one that died.
+func TestTerraformThatEndedInOrderHasItsOutcomes(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	apply := func(session string, ends bool) bool {
+		t.Helper()
+		b.cfg.Terraform.Session = session
+		b.cfg.Self = proc.Identity{Host: session, PID: 7, Started: 1, Boot: "x"}
+		b.Engine = engine.New(b.cfg)
+		before := b.book.count("dispatch")
+		if _, err := b.apply(t, request("a")); err != nil {
+			t.Fatal(err)
+		}
+		if ends {
+			b.Part(t.Context())
+			b.Part(t.Context()) // there is nothing left to tell
+		}
+		return b.book.count("dispatch") > before
+	}
+	for i, run := range []struct{ ends, runs bool }{
+		{ends: true, runs: true}, {ends: true, runs: true}, {ends: false, runs: true}, {ends: false}, {ends: true}, {ends: true, runs: true},
+	} {
+		if ran := apply(strings.Repeat("i", i+1), run.ends); ran != run.runs {
+			t.Errorf("Terraform %d: it ran: %v, want %v", i+1, ran, run.runs)
+		}
+	}
+	entries := map[journal.Kind]int{}
+	if err := b.store.Entries(t.Context(), 1, func(e journal.Entry) error { entries[e.Kind]++; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if entries[journal.KindForgotten] != 4 {
+		t.Errorf("entries %v", entries)
+	}
+}
+
 // TestPlanWithinApplyHasOpenWhatWasOpenAtThePlan: it may end between the two, and then counts as open still.
 func TestPlanWithinApplyHasOpenWhatWasOpenAtThePlan(t *testing.T) {
 	t.Parallel()

@@ -27,7 +27,7 @@ func (e *Engine) unseen(ctx context.Context, review Review, reason error) (Revie
 		"Execution %d of %s is still open on it, begun %s by %s. Until that is settled it can't be seen what this one would do: %s. %s\n\n"+
 			"If that process is gone, apply first adopts what it began. What is left to do then is previewed within apply, before anything of it "+
 			"runs, and is refused there if it needs an approval that is not given.",
-		rec.ID, rec.Subject.Playbook, rec.CreatedAt.UTC().Format(time.RFC3339), rec.Intent.Holder, p.What, p.Why))
+		rec.ID, rec.Subject.Playbook, rec.CreatedAt.UTC().Format(time.RFC3339), rec.Holder, p.What, p.Why))
 	return review, nil
 }
 

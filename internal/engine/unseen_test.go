@@ -36,7 +36,7 @@ func TestTargetThatADeadExecutionLeftUnreadable(t *testing.T) {
 					t.Fatalf("review %+v, error %v", review, err)
 				}
 				warning := strings.Join(review.Warnings, "\n")
-				for _, want := range []string{"Execution 2 of fake is still open", left.Intent.Holder.String(), "the index is closed", "apply first adopts"} {
+				for _, want := range []string{"Execution 2 of fake is still open", left.Holder.String(), "the index is closed", "apply first adopts"} {
 					if !strings.Contains(warning, want) {
 						t.Errorf("the warning lacks %q: %s", want, warning)
 					}

@@ -4,15 +4,10 @@ package guard
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
 // Breach is what a breach calls for.
@@ -79,63 +74,6 @@ type Reader interface {
 	// Read returns the metric's value. An error of any kind, and NaN, make the guardrail inconclusive.
 	Read(ctx context.Context, q Query) (float64, error)
 }
-
-// Check returns a problem at guardrails where rails can't be used.
-func Check(rails []Rail) error {
-	names := map[string]bool{}
-	for i, r := range rails {
-		why := r.wrong()
-		if names[r.Name] {
-			why = "two guardrails have this name"
-		}
-		names[r.Name] = true
-		if why != "" {
-			return &problem.Problem{
-				What: fmt.Sprintf("Invalid guardrail %q", r.Name), Why: upper(why) + ".",
-				Next: "A guardrail has a name, one of query, http and elasticsearch, and one or more of min, max, max_drop_percent and max_increase_percent.",
-				Path: []string{"guardrails", strconv.Itoa(i)},
-			}
-		}
-	}
-	return nil
-}
-
-func upper(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
-
-func (r Rail) wrong() string {
-	sources := 0
-	for _, set := range []bool{r.Prometheus != "", r.HTTP != nil, r.Search != nil} {
-		if set {
-			sources++
-		}
-	}
-	wait, err := r.wait()
-	switch {
-	case strings.TrimSpace(r.Name) == "":
-		return "it has no name"
-	case sources != 1:
-		return fmt.Sprintf("it has %d of query, http and elasticsearch, and must have one", sources)
-	case r.Min == nil && r.Max == nil && !r.Relative():
-		return "it has no bound"
-	case r.Min != nil && r.Max != nil && *r.Min > *r.Max:
-		return "its min is above its max"
-	case negative(r.MaxDrop) || negative(r.MaxIncrease):
-		return "max_drop_percent and max_increase_percent can't be negative"
-	case err != nil:
-		return fmt.Sprintf("its wait is no duration such as 5m: %s", err)
-	case wait < 0 || wait > MaxWait:
-		return fmt.Sprintf("its wait is not between 0 and %s", MaxWait)
-	case !slices.Contains([]Breach{Rollback, Hold, Fail, Warn}, r.OnBreach):
-		return fmt.Sprintf("its on_breach is %q, and rollback, hold, fail and warn are allowed", r.OnBreach)
-	case r.Search != nil && r.Search.Measure != MeasureTook && r.Search.Measure != MeasureHits:
-		return fmt.Sprintf("its measure is %q, and %s and %s are allowed", r.Search.Measure, MeasureTook, MeasureHits)
-	case r.Search != nil && r.Search.Body != "" && !json.Valid([]byte(r.Search.Body)):
-		return "the body of its search is no JSON"
-	}
-	return ""
-}
-
-func negative(v *float64) bool { return v != nil && (*v < 0 || math.IsNaN(*v)) }
 
 func (r Rail) wait() (time.Duration, error) {
 	if r.Wait == "" {

@@ -114,7 +114,10 @@ func (w *walk) add(e Entry) error {
 
 func (w *walk) removable(execution int64) bool {
 	c := w.seen[execution]
-	return c != nil && c.ended && !c.needed && (c.dryRun || w.newest[c.target] != execution)
+	if c == nil {
+		return execution != 0 // an entry that came after the rest of its execution had been removed
+	}
+	return c.ended && !c.needed && (c.dryRun || w.newest[c.target] != execution)
 }
 
 // compaction makes the gaps. An execution goes whole or not at all: where there are too many gaps, none goes that reaches beyond the
@@ -131,6 +134,7 @@ func (w *walk) compaction(before time.Time) Compaction {
 				found.needed = true
 			}
 		}
+		w.entries = w.entries[:over]
 	}
 }
 
@@ -150,7 +154,7 @@ func (w *walk) gaps() (c Compaction, over int) {
 			c.Gaps = append(c.Gaps, Gap{From: e.seq, To: e.seq, Prev: e.prev, Hash: e.hash})
 		}
 		switch {
-		case e.seq != e.execution:
+		case e.seq != e.execution: // counted with its first entry
 		case w.seen[e.execution].dryRun:
 			c.DryRuns++
 		default:

@@ -2,8 +2,7 @@
 // A state file can be lost or stale; what the journal holds has been durable before the next step began.
 //
 // An execution is a series of entries: an intent, then a dispatch with the name of the remote work, then any number of
-// progress entries, then one outcome, and at last a note that its resource was destroyed. Its identifier is the sequence number of
-// its intent. A dry run is a single entry.
+// progress entries, then one outcome, and at last a note that Terraform has it. Its identifier is the sequence number of its intent. A dry run is a single entry.
 //
 // An open execution is a lease on its target. Its holder beats while it works; beats are no entries. A process that finds a
 // holder gone takes the execution over by an entry that raises the fencing token, after which the old holder can append nothing.
@@ -46,7 +45,8 @@ const (
 	KindProgress Kind = "progress"
 	KindTakeover Kind = "takeover"
 	KindOutcome  Kind = "outcome"
-	// KindForgotten follows the outcome where the resource that stood for the execution was destroyed.
+	// KindForgotten follows the outcome once no later apply may take it for its own: Terraform ended in order, and so has it in its
+	// state, or the resource that stood for the execution was destroyed.
 	KindForgotten Kind = "forgotten"
 	// KindCompaction is of no execution: it says what was removed.
 	KindCompaction Kind = "compaction"
@@ -103,7 +103,7 @@ type Takeover struct {
 
 // Forgotten is the body of an entry that says that the same request may run again, with the same triggers.
 type Forgotten struct {
-	// By is the process that was asked to destroy the resource.
+	// By is the process that ended in order, or was asked to destroy the resource.
 	By proc.Identity `json:"by"`
 }
 
@@ -176,7 +176,7 @@ type Record struct {
 	Progress json.RawMessage
 	Result   *Result
 	Rollback *Action
-	// Forgotten tells that the resource that stood for it was destroyed.
+	// Forgotten tells that no later apply may take its outcome for its own; see KindForgotten.
 	Forgotten bool
 }
 
@@ -206,8 +206,8 @@ type Store interface {
 	// target is open an intent is refused with a *BusyError, atomically; a dry run never is.
 	Begin(ctx context.Context, subject Subject, kind Kind, intent Intent) (Record, error)
 	// Append adds an entry to an open execution: body is a Dispatch, any JSON value as progress, a Takeover, which raises the token,
-	// or an Outcome, which closes it. A Forgotten follows an outcome, whoever holds what. ErrClosed is returned where the outcome is there already, ErrFenced where the hold's token is
-	// not the record's, ErrNotFound where there is no such execution (a dry run is none), ErrOrder and ErrBody where the entry can't
+	// or an Outcome, which closes it. A Forgotten follows an outcome, whoever holds what. ErrClosed is returned where the outcome is
+	// there already, ErrFenced where the hold's token is not the record's, ErrNotFound where there is no such execution (a dry run is none), ErrOrder and ErrBody where the entry can't
 	// come next or its body is unfit; see Record.Admits and Encode.
 	Append(ctx context.Context, hold Hold, kind Kind, body any) (Record, error)
 	// Beat renews the hold of an open execution. Errors are those of Append.

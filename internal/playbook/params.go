@@ -3,7 +3,11 @@ package playbook
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"reflect"
+	"strings"
 
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
@@ -13,10 +17,38 @@ func Decode(params json.RawMessage, into any) error {
 	decoder := json.NewDecoder(bytes.NewReader(params))
 	decoder.DisallowUnknownFields()
 	decoder.UseNumber() // a large whole number must reach the command line as it was written
-	if err := decoder.Decode(into); err != nil {
+	err := decoder.Decode(into)
+	switch _, more := decoder.Token(); {
+	case !bytes.HasPrefix(bytes.TrimSpace(params), []byte("{")):
+		err = errors.New("the parameters are no JSON object, such as {\"models\": [\"inbox_emails\"]}")
+	case err == nil && !errors.Is(more, io.EOF):
+		err = errors.New("something follows the JSON object")
+	}
+	if mistyped := new(json.UnmarshalTypeError); errors.As(err, &mistyped) && mistyped.Field != "" {
+		return Invalid("Expected is "+expected(mistyped.Type)+".", fmt.Sprintf("%s is the %s.", mistyped.Field, mistyped.Value), strings.Split(mistyped.Field, ".")...)
+	}
+	if err != nil {
 		return &problem.Problem{What: "Invalid parameters", Why: err.Error() + ".", Next: "See the playbook's inputs in the documentation.", Err: err}
 	}
 	return nil
+}
+
+// expected names a type as people know it.
+func expected(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Int, reflect.Int64:
+		return "a whole number"
+	case reflect.Float64:
+		return "a number"
+	case reflect.String:
+		return "a text"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Slice:
+		return "a list"
+	default:
+		return "an object"
+	}
 }
 
 // Invalid is a parameter that can't be accepted: which one, what is wrong with it, and what is allowed.

@@ -2,16 +2,15 @@ package provider
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	_ "time/tzdata" // freeze windows need time zones where the system has none
 
-	"github.com/hashicorp/terraform-plugin-framework-validators/float64validator"
-	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/mapvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
@@ -19,10 +18,17 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/approval"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
 )
+
+// minAge is the least max_age.
+const minAge = time.Minute
 
 // maxMinimum bounds how many people may be asked for.
 const maxMinimum = 10
+
+// maxAffected bounds min_affected: no change is larger.
+const maxAffected = 1_000_000
 
 // signaturesRequired is the value of signatures that counts signed approvals only.
 const signaturesRequired = "required"
@@ -32,7 +38,7 @@ type approvalBlock struct {
 	Enforce            types.String        `tfsdk:"enforce"`
 	Groups             map[string][]string `tfsdk:"groups"`
 	Aliases            map[string][]string `tfsdk:"aliases"`
-	Minimum            types.Int64         `tfsdk:"minimum"`
+	Minimum            types.Number        `tfsdk:"minimum"`
 	SeparationOfDuties types.Bool          `tfsdk:"separation_of_duties"`
 	Requester          types.String        `tfsdk:"requester"`
 	MaxAge             types.String        `tfsdk:"max_age"`
@@ -44,14 +50,14 @@ type approvalBlock struct {
 }
 
 type ruleBlock struct {
-	Name        types.String  `tfsdk:"name"`
-	Playbooks   []string      `tfsdk:"playbooks"`
-	Risk        types.String  `tfsdk:"risk"`
-	Targets     []string      `tfsdk:"targets"`
-	MinCostUSD  types.Float64 `tfsdk:"min_cost_usd"`
-	MinAffected types.Int64   `tfsdk:"min_affected"`
-	Minimum     types.Int64   `tfsdk:"minimum"`
-	Approvers   []string      `tfsdk:"approvers"`
+	Name        types.String `tfsdk:"name"`
+	Playbooks   []string     `tfsdk:"playbooks"`
+	Risk        types.String `tfsdk:"risk"`
+	Targets     []string     `tfsdk:"targets"`
+	MinCostUSD  types.Number `tfsdk:"min_cost_usd"`
+	MinAffected types.Number `tfsdk:"min_affected"`
+	Minimum     types.Number `tfsdk:"minimum"`
+	Approvers   []string     `tfsdk:"approvers"`
 }
 
 type freezeBlock struct {
@@ -66,16 +72,19 @@ type freezeBlock struct {
 func approverList(description string) schema.ListAttribute {
 	return schema.ListAttribute{
 		Optional: true, ElementType: types.StringType, MarkdownDescription: description,
-		Validators: []validator.List{listvalidator.SizeAtLeast(1), listvalidator.UniqueValues()},
+		Validators: []validator.List{listvalidator.SizeAtLeast(1), listvalidator.UniqueValues(), listvalidator.NoNullValues(), listvalidator.ValueStringsAre(tfkit.Label())},
 	}
 }
 
 func namesByName(description string) schema.MapAttribute {
-	return schema.MapAttribute{Optional: true, ElementType: types.ListType{ElemType: types.StringType}, MarkdownDescription: description}
+	return schema.MapAttribute{
+		Optional: true, ElementType: types.ListType{ElemType: types.StringType}, MarkdownDescription: description,
+		Validators: []validator.Map{mapvalidator.NoNullValues(), mapvalidator.ValueListsAre(listvalidator.NoNullValues())},
+	}
 }
 
-func minimumAttribute(description string) schema.Int64Attribute {
-	return schema.Int64Attribute{Optional: true, MarkdownDescription: description, Validators: []validator.Int64{int64validator.Between(1, maxMinimum)}}
+func minimumAttribute(description string) schema.NumberAttribute {
+	return schema.NumberAttribute{Optional: true, MarkdownDescription: description, Validators: []validator.Number{tfkit.Whole(1, maxMinimum)}}
 }
 
 func approvalSchema() schema.Attribute {
@@ -104,7 +113,7 @@ func approvalSchema() schema.Attribute {
 				MarkdownDescription: "`required`: only signed approvals count. `optional` (default): signatures that are there must hold.",
 				Validators:          []validator.String{stringvalidator.OneOf(signaturesRequired, "optional")},
 			},
-			"allowed_signers": optionalString("Whose signatures are accepted, in the format of OpenSSH's `allowed_signers`, usually `file(\"allowed_signers\")`. " +
+			"allowed_signers": optionalText("Whose signatures are accepted, in the format of OpenSSH's `allowed_signers`, usually `file(\"allowed_signers\")`. " +
 				"Known options: `cert-authority`, `namespaces`, `valid-after`, `valid-before`, with times in UTC."),
 			"rules":  rulesSchema(),
 			"freeze": freezeSchema(),
@@ -117,16 +126,16 @@ func rulesSchema() schema.Attribute {
 	return schema.ListNestedAttribute{
 		Optional: true, MarkdownDescription: "What asks for more, or for an approval at all. A rule applies where all of its conditions that are set hold.",
 		NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
-			"name":      schema.StringAttribute{Required: true, MarkdownDescription: "For messages.", Validators: []validator.String{stringvalidator.LengthAtLeast(1)}},
+			"name":      schema.StringAttribute{Required: true, MarkdownDescription: "For messages.", Validators: []validator.String{tfkit.Label()}},
 			"playbooks": approverList("Condition: one of these action types, such as `rerun_dbt`."),
 			"risk": schema.StringAttribute{Optional: true, MarkdownDescription: "Condition: at least this risk, `low`, `medium` or `high`.",
 				Validators: []validator.String{stringvalidator.OneOf(string(playbook.RiskLow), string(playbook.RiskMedium), string(playbook.RiskHigh))}},
 			"targets": approverList("Condition: `preview.target` matches one of these patterns; `*` stands for any characters."),
-			"min_cost_usd": schema.Float64Attribute{Optional: true, MarkdownDescription: "Condition: at least this estimated cost in US dollars.",
-				Validators: []validator.Float64{float64validator.AtLeast(0)}},
-			"min_affected": schema.Int64Attribute{Optional: true,
+			"min_cost_usd": schema.NumberAttribute{Optional: true, MarkdownDescription: "Condition: at least this estimated cost in US dollars.",
+				Validators: []validator.Number{tfkit.Decimal(0, maxCostUSD)}},
+			"min_affected": schema.NumberAttribute{Optional: true,
 				MarkdownDescription: "Condition: at least so many things are changed, such as dbt models; for other playbooks, what `preview.affected` lists.",
-				Validators:          []validator.Int64{int64validator.AtLeast(1)}},
+				Validators:          []validator.Number{tfkit.Whole(1, maxAffected)}},
 			"minimum":   minimumAttribute("How many different people must approve. Default 1."),
 			"approvers": approverList("Patterns of those who count for this rule. Default: all approvers."),
 		}},
@@ -135,7 +144,7 @@ func rulesSchema() schema.Attribute {
 
 func freezeSchema() schema.Attribute {
 	required := func(description string) schema.StringAttribute {
-		return schema.StringAttribute{Required: true, MarkdownDescription: description, Validators: []validator.String{stringvalidator.LengthAtLeast(1)}}
+		return schema.StringAttribute{Required: true, MarkdownDescription: description, Validators: []validator.String{tfkit.Label()}}
 	}
 	return schema.ListNestedAttribute{
 		Optional: true, MarkdownDescription: "Recurring windows within which nothing runs but with an approval that has `break_glass = true`.",
@@ -158,7 +167,7 @@ func (b block) policy() (approval.Policy, error) {
 	}
 	p := approval.Policy{
 		Approvers: a.Approvers, Enforce: approval.Enforce(a.Enforce.ValueString()), Groups: a.Groups, Aliases: a.Aliases,
-		Minimum: int(a.Minimum.ValueInt64()), SeparationOfDuties: a.SeparationOfDuties.ValueBool(),
+		Minimum: int(whole(a.Minimum)), SeparationOfDuties: a.SeparationOfDuties.ValueBool(),
 		SignaturesRequired: a.Signatures.ValueString() == signaturesRequired,
 	}
 	if p.SeparationOfDuties {
@@ -166,8 +175,8 @@ func (b block) policy() (approval.Policy, error) {
 	}
 	for _, r := range a.Rules {
 		p.Rules = append(p.Rules, approval.Rule{
-			Name: r.Name.ValueString(), Playbooks: r.Playbooks, Risk: r.Risk.ValueString(), Targets: r.Targets, MinCostUSD: r.MinCostUSD.ValueFloat64(),
-			MinCount: int(r.MinAffected.ValueInt64()), Minimum: int(r.Minimum.ValueInt64()), Approvers: r.Approvers,
+			Name: r.Name.ValueString(), Playbooks: r.Playbooks, Risk: r.Risk.ValueString(), Targets: r.Targets, MinCostUSD: decimal(r.MinCostUSD),
+			MinCount: int(whole(r.MinAffected)), Minimum: int(whole(r.Minimum)), Approvers: r.Approvers,
 		})
 	}
 	var err error
@@ -177,15 +186,15 @@ func (b block) policy() (approval.Policy, error) {
 	if p.Signers, err = a.signers(); err != nil {
 		return approval.Policy{}, err
 	}
-	for _, f := range a.Freeze {
-		window, err := f.window()
+	for i, f := range a.Freeze {
+		window, at, err := f.window()
 		if err != nil {
-			return approval.Policy{}, problemAt("approval.freeze", "Invalid freeze window", fmt.Sprintf("Window %q: %s.", f.Name.ValueString(), err),
-				"Nothing has run. Correct the window.")
+			return approval.Policy{}, problemIn([]string{"approval", "freeze", strconv.Itoa(i), at}, "Invalid freeze window",
+				fmt.Sprintf("Window %q: %s.", f.Name.ValueString(), err), "Nothing has run. Correct the window.")
 		}
 		p.Freeze = append(p.Freeze, window)
 	}
-	return p, a.check(p)
+	return p, p.Check(func(actionType string) bool { return slices.Contains(actionTypes(), actionType) })
 }
 
 func (a approvalBlock) maxAge() (time.Duration, error) {
@@ -193,8 +202,8 @@ func (a approvalBlock) maxAge() (time.Duration, error) {
 		return 0, nil
 	}
 	d, err := time.ParseDuration(a.MaxAge.ValueString())
-	if err == nil && d <= 0 {
-		err = fmt.Errorf("%s is not more than nothing", d)
+	if err == nil && d < minAge {
+		err = fmt.Errorf("%s is less than the %s that an approval needs from one terminal to another", d, minAge)
 	}
 	if err != nil {
 		return 0, problemAt("approval.max_age", "Invalid max_age", err.Error()+".", "Write it like 24h or 90m.")
@@ -219,36 +228,29 @@ func (a approvalBlock) signers() ([]approval.Signer, error) {
 	return signers, nil
 }
 
-func (f freezeBlock) window() (approval.Freeze, error) {
-	w := approval.Freeze{Name: f.Name.ValueString(), Recurrence: f.Recurrence.ValueString(), BreakGlass: f.BreakGlass}
+// window also names the attribute at fault.
+func (f freezeBlock) window() (w approval.Freeze, at string, err error) {
+	w = approval.Freeze{Name: f.Name.ValueString(), Recurrence: f.Recurrence.ValueString(), BreakGlass: f.BreakGlass}
 	zone, err := time.LoadLocation(f.TimeZone.ValueString())
+	if err == nil && zone == time.Local { // "Local" is another place on each machine
+		err = fmt.Errorf("time zone %q is that of whichever machine runs Terraform", f.TimeZone.ValueString())
+	}
 	if err != nil {
-		return w, err
+		return w, "time_zone", err
 	}
 	if w.Length, err = time.ParseDuration(f.Duration.ValueString()); err != nil {
-		return w, err
+		return w, "duration", err
 	}
 	if !f.Start.IsNull() {
 		if w.Start, err = time.Parse(time.RFC3339, f.Start.ValueString()); err != nil {
-			return w, err
+			return w, "start", err
 		}
 	}
-	return w.Parse(zone)
-}
-
-// check refuses a policy that nobody could meet or that reads otherwise than it is meant.
-func (a approvalBlock) check(p approval.Policy) error {
-	if err := p.CheckGroups(); err != nil {
-		return problemAt("approval.approvers", "Invalid approver pattern", err.Error()+".", "Write patterns such as *@example.com.")
+	w, err = w.Parse(zone)
+	if err != nil && (w.Length < approval.MinFreeze || w.Length > approval.MaxFreeze) {
+		return w, "duration", err
 	}
-	for _, person := range slices.Sorted(maps.Keys(p.Aliases)) {
-		for _, name := range append([]string{person}, p.Aliases[person]...) {
-			if _, err := approval.Canonical(name); err != nil {
-				return problemAt("approval.aliases", "Invalid name in aliases", err.Error()+".", "Write mail addresses and logins.")
-			}
-		}
-	}
-	return nil
+	return w, "recurrence", err
 }
 
 // requesters is who asked for the change: the configured name, else the names that the first CI system in sight gives.

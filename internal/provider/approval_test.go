@@ -2,7 +2,6 @@ package provider
 
 import (
 	"errors"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -47,18 +46,18 @@ func TestPolicyIsCheckedAtOnce(t *testing.T) {
 		"no signers":           {approvalBlock{AllowedSigners: text("# none")}, "approval.allowed_signers"},
 		"age":                  {approvalBlock{MaxAge: text("1 day")}, "approval.max_age"},
 		"no age":               {approvalBlock{MaxAge: text("-1h")}, "approval.max_age"},
-		"pattern":              {approvalBlock{Approvers: []string{"[x"}}, "approval.approvers"},
-		"group":                {approvalBlock{Approvers: []string{"group:none"}}, "approval.approvers"},
-		"alias":                {approvalBlock{Aliases: map[string][]string{"b\u043ess": nil}}, "approval.aliases"},
-		"time zone":            {approvalBlock{Freeze: change(func(f *freezeBlock) { f.TimeZone = text("Europe/Nowhere") })}, "approval.freeze"},
-		"recurrence":           {approvalBlock{Freeze: change(func(f *freezeBlock) { f.Recurrence = text("Fridays") })}, "approval.freeze"},
-		"duration":             {approvalBlock{Freeze: change(func(f *freezeBlock) { f.Duration = text("long") })}, "approval.freeze"},
-		"start":                {approvalBlock{Freeze: change(func(f *freezeBlock) { f.Start = text("then") })}, "approval.freeze"},
+		"pattern":              {approvalBlock{Approvers: []string{"[x"}}, "approval.approvers[0]"},
+		"group":                {approvalBlock{Approvers: []string{"group:none"}}, "approval.approvers[0]"},
+		"alias":                {approvalBlock{Aliases: map[string][]string{"b\u043ess": nil}}, "approval.aliases[\"bоss\"]"},
+		"time zone":            {approvalBlock{Freeze: change(func(f *freezeBlock) { f.TimeZone = text("Europe/Nowhere") })}, "approval.freeze[0].time_zone"},
+		"recurrence":           {approvalBlock{Freeze: change(func(f *freezeBlock) { f.Recurrence = text("Fridays") })}, "approval.freeze[0].recurrence"},
+		"duration":             {approvalBlock{Freeze: change(func(f *freezeBlock) { f.Duration = text("long") })}, "approval.freeze[0].duration"},
+		"start":                {approvalBlock{Freeze: change(func(f *freezeBlock) { f.Start = text("then") })}, "approval.freeze[0].start"},
 		"good":                 {approvalBlock{Freeze: []freezeBlock{window}, MaxAge: text("24h"), Approvers: []string{"*@example.com"}}, ""},
 	} {
 		_, err := block{Approval: &tt.block}.policy()
 		var p *problem.Problem
-		if (err == nil) != (tt.at == "") || (err != nil && (!errors.As(err, &p) || strings.Join(p.Path, ".") != tt.at || p.Next == "")) {
+		if (err == nil) != (tt.at == "") || (err != nil && (!errors.As(err, &p) || problem.Where(p.Path) != tt.at || p.Next == "")) {
 			t.Errorf("%s: got %v, want one at %q", name, err, tt.at)
 		}
 	}

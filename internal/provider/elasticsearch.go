@@ -4,6 +4,7 @@ import (
 	"os"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/mapvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
@@ -33,7 +34,7 @@ func elasticsearchSchema() schema.SingleNestedAttribute {
 		Optional: true, MarkdownDescription: "Elasticsearch cluster; names and environment variables are those of the Elastic Stack provider.",
 		Attributes: map[string]schema.Attribute{
 			"endpoints": schema.ListAttribute{
-				Optional: true, ElementType: types.StringType, Validators: []validator.List{listvalidator.SizeAtLeast(1)},
+				Optional: true, ElementType: types.StringType, Validators: []validator.List{listvalidator.SizeAtLeast(1), listvalidator.NoNullValues()},
 				MarkdownDescription: "URLs of its nodes, or of a proxy in front of them. Environment: `ELASTICSEARCH_ENDPOINTS`, separated by commas.",
 			},
 			"username":                 optionalString("User name. Environment: `ELASTICSEARCH_USERNAME`."),
@@ -42,19 +43,27 @@ func elasticsearchSchema() schema.SingleNestedAttribute {
 			"bearer_token":             secret("Bearer token. Environment: `ELASTICSEARCH_BEARER_TOKEN`."),
 			"es_client_authentication": secret("Shared secret of a JWT realm. Environment: `ELASTICSEARCH_ES_CLIENT_AUTHENTICATION`."),
 			"ca_file":                  optionalString("Certificate authority to trust, a PEM file. Environment: `ELASTICSEARCH_CA_FILE`."),
-			"ca_data":                  optionalString("Certificate authority to trust, as PEM text."),
+			"ca_data":                  optionalText("Certificate authority to trust, as PEM text."),
 			"cert_file":                optionalString("Client certificate, a PEM file."),
-			"cert_data":                optionalString("Client certificate, as PEM text."),
+			"cert_data":                optionalText("Client certificate, as PEM text."),
 			"key_file":                 optionalString("Key of the client certificate, a PEM file."),
-			"key_data":                 secret("Key of the client certificate, as PEM text."),
+			"key_data":                 secretText("Key of the client certificate, as PEM text."),
 			"insecure": schema.BoolAttribute{
 				Optional: true, MarkdownDescription: "Accept any server certificate. Environment: `ELASTICSEARCH_INSECURE`.",
 			},
 			"headers": schema.MapAttribute{
 				Optional: true, Sensitive: true, ElementType: types.StringType, MarkdownDescription: "Headers sent with every request.",
+				Validators: []validator.Map{mapvalidator.NoNullValues()},
 			},
 		},
 	}
+}
+
+// secretText is an optional sensitive string of several lines.
+func secretText(description string) schema.StringAttribute {
+	s := optionalText(description)
+	s.Sensitive = true
+	return s
 }
 
 // elasticsearch returns the cluster's settings; without endpoints there is none.

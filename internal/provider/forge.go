@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
@@ -20,10 +20,14 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
 	"github.com/applylens/terraform-provider-remediation/internal/target/forge"
+	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
 )
 
 // maxEvent is the most of GitHub Actions' event file that is read, in bytes: GitHub's own bound of a webhook's payload.
 const maxEvent = 25 << 20
+
+// maxPullRequest bounds the number of a pull request.
+const maxPullRequest = 1_000_000_000
 
 // A commit is named in full: an abbreviation can come to name another one.
 var (
@@ -35,7 +39,7 @@ type forgeBlock struct {
 	Kind        types.String `tfsdk:"kind"`
 	URL         types.String `tfsdk:"url"`
 	Repository  types.String `tfsdk:"repository"`
-	PullRequest types.Int64  `tfsdk:"pull_request"`
+	PullRequest types.Number `tfsdk:"pull_request"`
 	Commit      types.String `tfsdk:"commit"`
 	Token       types.String `tfsdk:"token"`
 }
@@ -52,7 +56,7 @@ func forgeSchema() schema.Attribute {
 				"`https://gitlab.com/api/v4`. A Gitea's is like `https://gitea.example.com/api/v1`."),
 			"repository": optionalString("`owner/name`. Default: what the environment says, `BASE_REPO_OWNER` and `BASE_REPO_NAME` (Atlantis), " +
 				"`GITHUB_REPOSITORY` (GitHub Actions), `CI_MERGE_REQUEST_PROJECT_PATH` (GitLab CI)."),
-			"pull_request": schema.Int64Attribute{Optional: true, Validators: []validator.Int64{int64validator.AtLeast(1)},
+			"pull_request": schema.NumberAttribute{Optional: true, Validators: []validator.Number{tfkit.Whole(1, maxPullRequest)},
 				MarkdownDescription: "Number of the pull request. Default: `PULL_NUM` (Atlantis), that of the event (GitHub Actions), `CI_MERGE_REQUEST_IID` (GitLab CI)."},
 			"commit": optionalString("Full identifier of the commit that runs, which must be the pull request's head. Default: `HEAD_COMMIT` (Atlantis), the head of the " +
 				"event's pull request (GitHub Actions), `CI_MERGE_REQUEST_SOURCE_BRANCH_SHA` or `CI_COMMIT_SHA` (GitLab CI)."),
@@ -130,7 +134,7 @@ func (b block) forge(s surroundings) (*forge.Config, error) {
 	}
 	f, found := b.Approval.Forge, s.reviewed()
 	cfg := forge.Config{
-		Kind: forge.Kind(f.Kind.ValueString()), URL: f.URL.ValueString(), Repository: f.Repository.ValueString(), PullRequest: f.PullRequest.ValueInt64(),
+		Kind: forge.Kind(f.Kind.ValueString()), URL: f.URL.ValueString(), Repository: f.Repository.ValueString(), PullRequest: whole(f.PullRequest),
 		Commit: f.Commit.ValueString(), Token: f.Token.ValueString(),
 	}
 	public := map[forge.Kind]string{forge.GitHub: "https://api.github.com", forge.GitLab: "https://gitlab.com/api/v4"}[cfg.Kind]
@@ -142,7 +146,7 @@ func (b block) forge(s surroundings) (*forge.Config, error) {
 		cfg.PullRequest = number
 	}
 	const next = "Set it, or run where Atlantis, GitHub Actions or GitLab CI handle a pull request."
-	if err := checkURL("approval.forge.url", cfg.URL); err != nil {
+	if err := errors.Join(checkURL("approval.forge.url", cfg.URL), checkToken("approval.forge.token", cfg.Token)); err != nil {
 		return nil, err
 	}
 	switch {

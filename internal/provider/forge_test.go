@@ -3,6 +3,7 @@ package provider
 import (
 	"errors"
 	"io"
+	"math/big"
 	"os"
 	"strings"
 	"testing"
@@ -42,7 +43,7 @@ func TestForgeDefaults(t *testing.T) {
 		env   map[string]string
 		want  forge.Config
 	}{
-		"configured": {forgeBlock{Kind: text("gitea"), URL: text("https://git.example.com/api/v1"), Repository: text("a/b"), PullRequest: types.Int64Value(3),
+		"configured": {forgeBlock{Kind: text("gitea"), URL: text("https://git.example.com/api/v1"), Repository: text("a/b"), PullRequest: types.NumberValue(big.NewFloat(3)),
 			Commit: text(otherCommit), Token: text("mine")}, atlantis,
 			forge.Config{Kind: forge.Gitea, URL: "https://git.example.com/api/v1", Repository: "a/b", PullRequest: 3, Commit: otherCommit, Token: "mine"}},
 		"Atlantis": {forgeBlock{Kind: text("github")}, atlantis,

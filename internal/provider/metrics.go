@@ -3,16 +3,18 @@ package provider
 import (
 	"context"
 	"errors"
-	"net/url"
 
 	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/guard"
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 	"github.com/applylens/terraform-provider-remediation/internal/target/prometheus"
 	"github.com/applylens/terraform-provider-remediation/internal/target/webmetric"
+	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
 )
 
 type prometheusBlock struct {
@@ -32,9 +34,7 @@ func prometheusSchema() schema.SingleNestedAttribute {
 
 // secret is an optional sensitive string.
 func secret(description string) schema.StringAttribute {
-	s := optionalString(description)
-	s.Sensitive = true
-	return s
+	return schema.StringAttribute{Optional: true, Sensitive: true, MarkdownDescription: description, Validators: []validator.String{tfkit.SecretLine()}}
 }
 
 // prometheusSettings are those of the Prometheus; an empty url means none.
@@ -53,13 +53,24 @@ func (b block) prometheus() (prometheusSettings, error) {
 		}
 		return s, nil
 	}
-	return s, checkURL("prometheus.url", s.url)
+	if err := checkURL("prometheus.url", s.url); err != nil {
+		return s, err
+	}
+	return s, checkToken("prometheus.token", s.token)
 }
 
 // checkURL demands an address of a web server.
 func checkURL(where, address string) error {
-	if u, err := url.Parse(address); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return problemAt(where, "Not an address of a web server", "The value is no http or https address.", "Write it like https://host:port.")
+	if why := problem.WebBase(address); why != "" {
+		return problemAt(where, "Not an address of a web server", "The value can't be used: "+why+".", "Write it like https://host:port, and credentials into attributes of their own.")
+	}
+	return nil
+}
+
+// checkToken refuses a token that can't be sent as it is, wherever it comes from. It is not repeated. An empty one is none.
+func checkToken(where, token string) error {
+	if why := problem.OneLine(token); token != "" && why != "" {
+		return problemAt(where, "The token can't be sent", "It is not shown, and "+why+".", "Look at the attribute and at its environment variable. A file's content may end with a line break: use trimspace().")
 	}
 	return nil
 }

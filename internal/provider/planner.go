@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner/applylens"
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner/file"
@@ -113,7 +114,8 @@ func (h *httpPlannerBlock) planner() (planner.Planner, error) {
 	if err := checkURL("planner.http.url", url); err != nil {
 		return nil, err
 	}
-	return httpapi.New(url, first(h.Token, plannerToken, "")), nil
+	token := first(h.Token, plannerToken, "")
+	return httpapi.New(url, token), checkToken("planner.http.token", token)
 }
 
 func (a *applylensPlannerBlock) planner() (planner.Planner, error) {
@@ -123,6 +125,14 @@ func (a *applylensPlannerBlock) planner() (planner.Planner, error) {
 	}
 	cfg := applylens.Config{
 		URL: url, Token: first(a.Token, plannerToken, ""), Stable: a.StableVersion.ValueString(), Canary: a.CanaryVersion.ValueString(),
+	}
+	if err := checkToken("planner.applylens.token", cfg.Token); err != nil {
+		return nil, err
+	}
+	for _, name := range []struct{ attribute, version string }{{"stable_version", cfg.Stable}, {"canary_version", cfg.Canary}} {
+		if err := checkVersion([]string{"planner", "applylens", name.attribute}, name.version); err != nil {
+			return nil, err
+		}
 	}
 	if cfg.Stable == cfg.Canary {
 		return nil, problemAt("planner.applylens.canary_version", "The canary is the stable version", "Both are "+cfg.Stable+".", "Name two versions.")
@@ -137,7 +147,17 @@ func (h *haproxyPlannerBlock) planner() (planner.Planner, error) {
 	if err := haproxy.CheckAddress(cfg.Address); err != nil {
 		return nil, problemAt("planner.haproxy.address", "Not an address of HAProxy's runtime API", err.Error()+".", "Write unix:///run/haproxy.sock.")
 	}
-	if err := checkVersions("planner.haproxy", cfg.Servers, cfg.Stable); err != nil {
+	// Both stand in lines of the runtime API, where a blank or a semicolon would begin something else.
+	if !haproxy.IsName(cfg.Backend) {
+		return nil, problemAt("planner.haproxy.backend", "Not a name of HAProxy's", fmt.Sprintf("%q holds more than letters, digits and - _ . :", cfg.Backend), "Write the backend's name as in HAProxy's configuration.")
+	}
+	for _, version := range slices.Sorted(maps.Keys(cfg.Servers)) {
+		if name := cfg.Servers[version]; !haproxy.IsName(name) {
+			return nil, problemIn([]string{"planner", "haproxy", "servers", problem.Key(version)}, "Not a name of HAProxy's",
+				fmt.Sprintf("%q holds more than letters, digits and - _ . :", name), "Write the server's name as in HAProxy's configuration.")
+		}
+	}
+	if err := checkVersions("planner.haproxy", "servers", cfg.Servers, cfg.Stable); err != nil {
 		return nil, err
 	}
 	return haproxy.New(cfg), nil
@@ -148,21 +168,44 @@ func (g *gatewayPlannerBlock) planner() (planner.Planner, error) {
 		Namespace: g.Namespace.ValueString(), Route: g.HTTPRoute.ValueString(), Backends: g.Backends,
 		Kubeconfig: g.Kubeconfig.ValueString(), Stable: g.StableVersion.ValueString(),
 	}
-	if err := checkVersions("planner.gateway_api", cfg.Backends, cfg.Stable); err != nil {
+	const next = "Write it as kubectl shows it."
+	for _, name := range []struct{ attribute, name string }{{"namespace", cfg.Namespace}, {"http_route", cfg.Route}} {
+		if !gatewayapi.IsName(name.name) {
+			return nil, problemAt("planner.gateway_api."+name.attribute, "Not a name of Kubernetes'", fmt.Sprintf("%q is no name of an object.", name.name), next)
+		}
+	}
+	for _, version := range slices.Sorted(maps.Keys(cfg.Backends)) {
+		if name := cfg.Backends[version]; !gatewayapi.IsName(name) {
+			return nil, problemIn([]string{"planner", "gateway_api", "backends", problem.Key(version)}, "Not a name of Kubernetes'", fmt.Sprintf("%q is no name of a service.", name), next)
+		}
+	}
+	if err := checkVersions("planner.gateway_api", "backends", cfg.Backends, cfg.Stable); err != nil {
 		return nil, err
 	}
 	return gatewayapi.New(cfg, clock.System{}), nil
 }
 
+// checkVersion demands a name that a version can have.
+func checkVersion(at []string, name string) error {
+	if why := planner.CheckName(name); why != "" {
+		return problemIn(at, "Not a name of a version", fmt.Sprintf("%q %s.", name, why), "Name the version as the resources do.")
+	}
+	return nil
+}
+
 // checkVersions demands that each version has a name of the backend's of its own, and that the stable one is among them.
-func checkVersions(where string, names map[string]string, stable string) error {
+func checkVersions(where, attribute string, names map[string]string, stable string) error {
 	if _, ok := names[stable]; stable != "" && !ok {
 		return problemAt(where+".stable_version", "The stable version is not among the versions", stable+" has no entry.", "Name one that has.")
 	}
 	taken := map[string]string{}
 	for _, version := range slices.Sorted(maps.Keys(names)) {
+		at := append(strings.Split(where, "."), attribute, problem.Key(version))
+		if err := checkVersion(at, version); err != nil {
+			return err
+		}
 		if other, ok := taken[names[version]]; ok {
-			return problemAt(where, "Two versions are the same", fmt.Sprintf("%s and %s are both %s.", other, version, names[version]), "Name each once.")
+			return problemIn(at, "Two versions are the same", fmt.Sprintf("%s and %s are both %s.", other, version, names[version]), "Name each once.")
 		}
 		taken[names[version]] = version
 	}

@@ -2,10 +2,11 @@ package provider
 
 import (
 	"github.com/hashicorp/terraform-plugin-framework-validators/mapvalidator"
-	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
 )
 
 func plannerSchema() schema.SingleNestedAttribute {
@@ -67,16 +68,14 @@ func plannerSchema() schema.SingleNestedAttribute {
 
 // required is a string that has to be set and is not empty.
 func required(description string) schema.StringAttribute {
-	return schema.StringAttribute{
-		Required: true, MarkdownDescription: description, Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
-	}
+	return schema.StringAttribute{Required: true, MarkdownDescription: description, Validators: []validator.String{tfkit.Label()}}
 }
 
 // versionMap names something of the backend's by version.
 func versionMap(description string) schema.MapAttribute {
 	return schema.MapAttribute{
 		Required: true, ElementType: types.StringType, MarkdownDescription: description,
-		Validators: []validator.Map{mapvalidator.SizeAtLeast(leastVersions), mapvalidator.ValueStringsAre(stringvalidator.LengthAtLeast(1))},
+		Validators: []validator.Map{mapvalidator.SizeAtLeast(leastVersions), mapvalidator.NoNullValues(), mapvalidator.KeysAre(tfkit.Label()), mapvalidator.ValueStringsAre(tfkit.Label())},
 	}
 }
 

@@ -9,14 +9,12 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
-	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/provider"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 
 	"github.com/applylens/terraform-provider-remediation/internal/datasources/history"
 	"github.com/applylens/terraform-provider-remediation/internal/datasources/playbooks"
 	"github.com/applylens/terraform-provider-remediation/internal/datasources/preview"
-	"github.com/applylens/terraform-provider-remediation/internal/engine"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/cacheclear"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/canarysplit"
@@ -29,27 +27,22 @@ import (
 )
 
 type remediation struct {
-	version string
-	hooks   Hooks
+	options Options
+	engines *engines
 }
 
-// Hooks are what a test may hang into the provider.
-type Hooks struct {
-	// Reached is called at each point of an execution.
-	Reached func(engine.Point)
+// New returns the constructor of a provider for tests that serve it themselves; see Serve.
+func New(version string) func() provider.Provider {
+	return newProvider(Options{Version: version}, &engines{})
 }
 
-// New returns the provider's constructor.
-func New(version string) func() provider.Provider { return NewWith(version, Hooks{}) }
-
-// NewWith returns the constructor of a provider with hooks.
-func NewWith(version string, hooks Hooks) func() provider.Provider {
-	return func() provider.Provider { return &remediation{version: version, hooks: hooks} }
+func newProvider(o Options, configured *engines) func() provider.Provider {
+	return func() provider.Provider { return &remediation{options: o, engines: configured} }
 }
 
 // Metadata implements provider.Provider.
 func (p *remediation) Metadata(_ context.Context, _ provider.MetadataRequest, resp *provider.MetadataResponse) {
-	resp.TypeName, resp.Version = "remediation", p.version
+	resp.TypeName, resp.Version = "remediation", p.options.Version
 }
 
 // Schema implements provider.Provider.
@@ -87,7 +80,8 @@ func (p *remediation) Configure(ctx context.Context, req provider.ConfigureReque
 		report(&resp.Diagnostics, err)
 		return
 	}
-	runtime.Engine, runtime.HistoryLimit = wire(settings, p.hooks), settings.historyLimit
+	runtime.Engine, runtime.HistoryLimit = wire(settings, p.options.Reached), settings.historyLimit
+	p.engines.add(runtime.Engine)
 }
 
 func report(diags *diag.Diagnostics, err error) {
@@ -96,14 +90,15 @@ func report(diags *diag.Diagnostics, err error) {
 		diags.AddError(p.What, p.Detail())
 		return
 	}
-	at := path.Root(p.Path[0])
-	for _, name := range p.Path[1:] {
-		at = at.AtName(name)
-	}
 	// Terraform points at the block, not at an attribute within one of its objects.
-	diags.AddAttributeError(at, p.What, p.Detail()+"\n\nProvider setting: "+strings.Join(p.Path, "."))
+	diags.AddAttributeError(tfkit.AttributePath(p.Path), p.What, p.Detail()+"\n\nProvider setting: "+problem.Where(p.Path))
 }
 
 func problemAt(where, what, why, next string) error {
-	return &problem.Problem{What: what, Why: why, Next: next, Path: strings.Split(where, "."), Err: fmt.Errorf("%s", where)}
+	return problemIn(strings.Split(where, "."), what, why, next)
+}
+
+// problemIn is problemAt for a path with keys of maps, which may hold dots.
+func problemIn(where []string, what, why, next string) error {
+	return &problem.Problem{What: what, Why: why, Next: next, Path: where, Err: fmt.Errorf("%s", problem.Where(where))}
 }

@@ -1,12 +1,13 @@
 package provider
 
 import (
-	"github.com/hashicorp/terraform-plugin-framework-validators/float64validator"
-	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/mapvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
 )
 
 // maxHistory bounds history_limit: state is read and written as a whole, so a long one makes every plan slow.
@@ -21,7 +22,7 @@ type block struct {
 	Journal       *journalBlock       `tfsdk:"journal"`
 	Approval      *approvalBlock      `tfsdk:"approval"`
 	Estimates     *estimatesBlock     `tfsdk:"estimates"`
-	HistoryLimit  types.Int64         `tfsdk:"history_limit"`
+	HistoryLimit  types.Number        `tfsdk:"history_limit"`
 }
 
 type dbtBlock struct {
@@ -32,20 +33,18 @@ type dbtBlock struct {
 	Environment map[string]string `tfsdk:"environment"`
 }
 
-type journalBlock struct {
-	Path types.String `tfsdk:"path"`
-	Keep types.String `tfsdk:"keep"`
-}
-
 type estimatesBlock struct {
-	DBTSecondsPerModel types.Float64 `tfsdk:"dbt_seconds_per_model"`
-	DBTCostPerModelUSD types.Float64 `tfsdk:"dbt_cost_per_model_usd"`
+	DBTSecondsPerModel types.Number `tfsdk:"dbt_seconds_per_model"`
+	DBTCostPerModelUSD types.Number `tfsdk:"dbt_cost_per_model_usd"`
 }
 
 func optionalString(description string) schema.StringAttribute {
-	return schema.StringAttribute{
-		Optional: true, MarkdownDescription: description, Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
-	}
+	return schema.StringAttribute{Optional: true, MarkdownDescription: description, Validators: []validator.String{tfkit.Line()}}
+}
+
+// optionalText is an optional string of several lines.
+func optionalText(description string) schema.StringAttribute {
+	return schema.StringAttribute{Optional: true, MarkdownDescription: description, Validators: []validator.String{stringvalidator.LengthAtLeast(1)}}
 }
 
 func blockSchema() schema.Schema {
@@ -62,7 +61,7 @@ func blockSchema() schema.Schema {
 						"Environment: `DBT_PROFILES_DIR`."),
 					"target": optionalString("Target of the profile. Default: the profile's own. Environment: `DBT_TARGET`."),
 					"environment": schema.MapAttribute{
-						Optional: true, Sensitive: true, ElementType: types.StringType,
+						Optional: true, Sensitive: true, ElementType: types.StringType, Validators: []validator.Map{mapvalidator.NoNullValues()},
 						MarkdownDescription: "Environment variables for dbt, beside a few of the system and those that begin with `DBT_ENV_`. " +
 							"Nothing else of this process's environment reaches dbt. Values are masked in logs, errors and records.",
 					},
@@ -71,40 +70,32 @@ func blockSchema() schema.Schema {
 			"planner":       plannerSchema(),
 			"elasticsearch": elasticsearchSchema(),
 			"prometheus":    prometheusSchema(),
-			"journal": schema.SingleNestedAttribute{
-				Optional: true, MarkdownDescription: "Where dry runs and executions are recorded.",
-				Attributes: map[string]schema.Attribute{
-					"path": optionalString("SQLite file. Default `.remediation/journal.db`. The folders of executions, with logs and artifacts, lie " +
-						"beside it. Environment: `REMEDIATION_JOURNAL_PATH`."),
-					"keep": optionalString("For how long records are kept, such as `8760h`; at least 24h. Default: for ever. Older ones are removed at the end of an " +
-						"apply, which says so in `result.details`; an entry of the journal says which, so that its chain holds. Executions whose outcome is unknown, " +
-						"whatever an approval was asked for, and the last execution of each target stay. Environment: `REMEDIATION_JOURNAL_KEEP`."),
-				},
-			},
-			"approval": approvalSchema(),
+			"journal":       journalSchema(),
+			"approval":      approvalSchema(),
 			"estimates": schema.SingleNestedAttribute{
 				Optional: true, MarkdownDescription: "Figures that replace those of the catalogue.",
 				Attributes: map[string]schema.Attribute{
-					"dbt_seconds_per_model": schema.Float64Attribute{
+					"dbt_seconds_per_model": schema.NumberAttribute{
 						Optional: true, MarkdownDescription: "Seconds that a dbt model takes. Default 300.",
-						Validators: []validator.Float64{float64validator.Between(minSeconds, maxSeconds)},
+						Validators: []validator.Number{tfkit.Decimal(minSeconds, maxSeconds)},
 					},
-					"dbt_cost_per_model_usd": schema.Float64Attribute{
+					"dbt_cost_per_model_usd": schema.NumberAttribute{
 						Optional: true, MarkdownDescription: "US dollars that a dbt model costs. Default 0.05.",
-						Validators: []validator.Float64{float64validator.AtLeast(0)},
+						Validators: []validator.Number{tfkit.Decimal(0, maxCostUSD)},
 					},
 				},
 			},
-			"history_limit": schema.Int64Attribute{
+			"history_limit": schema.NumberAttribute{
 				Optional: true, MarkdownDescription: "How many executions a resource keeps in state, the newest ones. Default 50. The journal keeps all.",
-				Validators: []validator.Int64{int64validator.Between(1, maxHistory)},
+				Validators: []validator.Number{tfkit.Whole(1, maxHistory)},
 			},
 		},
 	}
 }
 
-// Bounds of an estimate of one model, in seconds: a run has to have a deadline.
+// Bounds of an estimate of one model, in seconds: a run has to have a deadline. And in US dollars: sums have to stay numbers.
 const (
 	minSeconds = 1
 	maxSeconds = 86_400
+	maxCostUSD = 1e6
 )

@@ -2,8 +2,6 @@ package provider
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -11,25 +9,20 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/applylens/terraform-provider-remediation/internal/approval"
-	"github.com/applylens/terraform-provider-remediation/internal/journal/sqlite"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
-	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 	"github.com/applylens/terraform-provider-remediation/internal/target/forge"
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
 )
 
-// Defaults of the provider block.
-const (
-	defaultJournal = ".remediation/journal.db"
-	defaultHistory = 50
-)
+// defaultHistory is how many executions a resource keeps in state.
+const defaultHistory = 50
 
 // settings is the provider block with defaults and environment variables filled in.
 type settings struct {
 	dbt          dbt.Config
-	journalPath  string
+	journal      journalSettings
 	keep         time.Duration
 	planner      planner.Planner
 	elastic      elastic.Config
@@ -40,18 +33,12 @@ type settings struct {
 	historyLimit int
 }
 
-// dir is where executions and caches live.
-func (s settings) dir() string { return filepath.Dir(s.journalPath) }
-
 func (b block) settings(ctx context.Context) (settings, error) {
 	s := settings{historyLimit: defaultHistory, estimates: playbook.DefaultEstimates()}
 	if !b.HistoryLimit.IsNull() {
-		s.historyLimit = int(b.HistoryLimit.ValueInt64())
+		s.historyLimit = int(whole(b.HistoryLimit))
 	}
 	var err error
-	if s.journalPath, err = b.journalPath(ctx); err != nil {
-		return settings{}, err
-	}
 	if s.keep, err = b.keep(); err != nil {
 		return settings{}, err
 	}
@@ -70,10 +57,16 @@ func (b block) settings(ctx context.Context) (settings, error) {
 	if s.elastic, err = b.elasticsearch(); err != nil {
 		return settings{}, err
 	}
+	if s.journal, err = b.journal(ctx, s.elastic.Configured()); err != nil {
+		return settings{}, err
+	}
 	if s.prometheus, err = b.prometheus(); err != nil {
 		return settings{}, err
 	}
-	s.dbt = b.dbtConfig(s.dir())
+	s.dbt = b.dbtConfig(s.journal.dir)
+	if err := s.dbt.Check(); err != nil {
+		return settings{}, err
+	}
 	if e := b.Estimates; e != nil {
 		override(&s.estimates.DBTSecondsPerModel, e.DBTSecondsPerModel)
 		override(&s.estimates.DBTCostPerModelUSD, e.DBTCostPerModelUSD)
@@ -81,10 +74,27 @@ func (b block) settings(ctx context.Context) (settings, error) {
 	return s, nil
 }
 
-func override(into *float64, v types.Float64) {
+func override(into *float64, v types.Number) {
 	if !v.IsNull() {
-		*into = v.ValueFloat64()
+		*into = decimal(v)
 	}
+}
+
+// whole and decimal are numbers that the schema has bounded; 0 where they are not set.
+func whole(v types.Number) int64 {
+	if v.IsNull() || v.IsUnknown() {
+		return 0
+	}
+	n, _ := v.ValueBigFloat().Int64()
+	return n
+}
+
+func decimal(v types.Number) float64 {
+	if v.IsNull() || v.IsUnknown() {
+		return 0
+	}
+	n, _ := v.ValueBigFloat().Float64()
+	return n
 }
 
 // first returns the configured value, else that of the environment variable, else the default.
@@ -96,49 +106,6 @@ func first(configured types.String, variable, fallback string) string {
 		return v
 	}
 	return fallback
-}
-
-func (b block) journalPath(ctx context.Context) (string, error) {
-	var configured types.String
-	if b.Journal != nil {
-		configured = b.Journal.Path
-	}
-	path, err := filepath.Abs(first(configured, "REMEDIATION_JOURNAL_PATH", defaultJournal))
-	if err != nil {
-		return "", problemAt("journal.path", "The journal's path can't be made absolute", err.Error(), "Set an absolute path.")
-	}
-	if err := sqlite.Check(ctx, path); err != nil {
-		var p *problem.Problem
-		if errors.As(err, &p) {
-			at := *p
-			at.Path = []string{"journal", "path"}
-			return "", &at
-		}
-		return "", problemAt("journal.path", "The journal can't be used", err.Error(), "Set journal.path to a file in a folder that can be written.")
-	}
-	return path, nil
-}
-
-// leastKeep is the shortest time for which records may be kept: a plan that was reviewed yesterday is still compared with its record.
-const leastKeep = 24 * time.Hour
-
-func (b block) keep() (time.Duration, error) {
-	var configured types.String
-	if b.Journal != nil {
-		configured = b.Journal.Keep
-	}
-	text := first(configured, "REMEDIATION_JOURNAL_KEEP", "")
-	if text == "" {
-		return 0, nil
-	}
-	keep, err := time.ParseDuration(text)
-	if err != nil {
-		return 0, problemAt("journal.keep", "Invalid keep", err.Error()+".", "Write it like 8760h.")
-	}
-	if keep < leastKeep {
-		return 0, problemAt("journal.keep", "Invalid keep", fmt.Sprintf("It is %s.", keep), "Records are kept for at least 24h. Leave it out to keep them for ever.")
-	}
-	return keep, nil
 }
 
 func (b block) dbtConfig(dir string) dbt.Config {

@@ -1,12 +1,11 @@
 package provider
 
 import (
-	"context"
+	"maps"
+	"slices"
 
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
-	"github.com/applylens/terraform-provider-remediation/internal/journal"
-	"github.com/applylens/terraform-provider-remediation/internal/journal/sqlite"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/cacheclear"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/canarysplit"
@@ -22,25 +21,32 @@ import (
 )
 
 // wire builds the engine with every playbook and its target. It does no I/O on any of them.
-func wire(s settings, hooks Hooks) *engine.Engine {
+func wire(s settings, reached func(engine.Point)) *engine.Engine {
 	clk := clock.System{}
 	cli := dbt.New(s.dbt, clk)
 	cluster := elastic.New(s.elastic, clk)
 	return engine.New(engine.Config{
-		Catalogue: playbook.NewCatalogue(
-			dbtrun.New(cli, s.estimates),
-			dbtdeps.New(cli),
-			cacheclear.New(cluster),
-			synonyms.New(cluster, reindex.New(cluster, clk), clk),
-			canarysplit.New(s.planner, clk),
-			plannerrollback.New(s.planner, clk),
-			plannerdeploy.New(s.planner, clk),
-		),
-		Journal: func(ctx context.Context) (journal.Store, error) {
-			return sqlite.Open(ctx, s.journalPath, clk)
-		},
-		Metrics: newMetrics(s.prometheus, cluster, clk),
-		Policy:  s.policy, Forge: newForge(s.forge, clk), Clock: clk, Dir: s.dir(), HistoryLimit: s.historyLimit, Keep: s.keep,
-		Self: proc.Self(), Terraform: proc.Parent(), Reached: hooks.Reached,
+		Catalogue: catalogue(s, cli, cluster, clk),
+		Journal:   s.journal.opener(cluster, s.elastic.Secrets(), clk),
+		Metrics:   newMetrics(s.prometheus, cluster, clk),
+		Policy:    s.policy, Forge: newForge(s.forge, clk), Clock: clk, Dir: s.journal.dir, HistoryLimit: s.historyLimit, Keep: s.keep,
+		Self: proc.Self(), Terraform: proc.Parent(), Reached: reached,
 	})
+}
+
+func catalogue(s settings, cli *dbt.CLI, cluster *elastic.Cluster, clk clock.Clock) playbook.Catalogue {
+	return playbook.NewCatalogue(
+		dbtrun.New(cli, s.estimates),
+		dbtdeps.New(cli),
+		cacheclear.New(cluster),
+		synonyms.New(cluster, reindex.New(cluster, clk), clk),
+		canarysplit.New(s.planner, clk),
+		plannerrollback.New(s.planner, clk),
+		plannerdeploy.New(s.planner, clk),
+	)
+}
+
+// actionTypes are those of all playbooks.
+func actionTypes() []string {
+	return slices.Sorted(maps.Keys(catalogue(settings{}, nil, nil, nil)))
 }

@@ -2,6 +2,7 @@
 package redact
 
 import (
+	"encoding/base64"
 	"slices"
 	"strings"
 )
@@ -14,27 +15,80 @@ const Mask = "(redacted)"
 const MinLength = 6
 
 // Redactor replaces known secrets. The zero value and nil replace nothing.
-type Redactor struct{ replacer *strings.Replacer }
+type Redactor struct{ patterns []pattern }
 
-// New returns a Redactor of the given secrets; values shorter than MinLength are passed over.
+// New returns a Redactor of the given secrets; values shorter than MinLength are passed over. A secret is found as others repeat it: escaped for JSON,
+// addresses, HTML or a shell, or for several of them in turn, in Base64, alone or as part of something longer, and line by line.
 func New(secrets ...string) *Redactor {
-	kept := slices.DeleteFunc(slices.Clone(secrets), func(s string) bool { return len(s) < MinLength })
-	// The longest first: a secret that contains another one must go as a whole.
-	slices.SortFunc(kept, func(a, b string) int { return len(b) - len(a) })
-	if len(kept) == 0 {
-		return &Redactor{}
+	var forms []string
+	for _, s := range secrets {
+		forms = append(forms, formsOf(s)...)
 	}
-	pairs := make([]string, 0, 2*len(kept))
-	for _, s := range kept {
-		pairs = append(pairs, s, Mask)
+	slices.Sort(forms)
+	r := &Redactor{}
+	for _, form := range slices.Compact(forms) {
+		r.patterns = append(r.patterns, newPattern(form))
 	}
-	return &Redactor{replacer: strings.NewReplacer(pairs...)}
+	return r
 }
 
-// String returns s with every secret masked.
+// span is a part of a text.
+type span struct{ from, to int }
+
+// String returns s with every secret masked. Secrets that overlap go as a whole.
 func (r *Redactor) String(s string) string {
-	if r == nil || r.replacer == nil {
+	if r == nil {
 		return s
 	}
-	return r.replacer.Replace(s)
+	var found []span
+	for _, p := range r.patterns {
+		found = p.in(s, found)
+	}
+	if len(found) == 0 {
+		return s
+	}
+	slices.SortFunc(found, func(a, b span) int { return a.from - b.from })
+	var b strings.Builder
+	done := 0
+	for i := 0; i < len(found); {
+		one := found[i]
+		for i++; i < len(found) && found[i].from < one.to; i++ {
+			one.to = max(one.to, found[i].to)
+		}
+		b.WriteString(s[done:one.from])
+		b.WriteString(Mask)
+		done = one.to
+	}
+	b.WriteString(s[done:])
+	return b.String()
+}
+
+// formsOf are the texts by which a secret is known, none of them shorter than MinLength.
+func formsOf(secret string) []string {
+	if len(secret) < MinLength {
+		return nil
+	}
+	forms := []string{secret}
+	if lines := strings.Split(strings.TrimSpace(secret), "\n"); len(lines) > 1 {
+		for _, line := range lines {
+			forms = append(forms, strings.TrimSpace(line))
+		}
+	}
+	for _, encoding := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+		forms = append(forms, inBase64(encoding, secret)...)
+	}
+	return slices.DeleteFunc(forms, func(s string) bool { return len(s) < MinLength })
+}
+
+// inBase64 is the Base64 of s where 0, 1 or 2 other bytes are in front of its group, without the characters that those, or what follows, have a part in.
+func inBase64(encoding *base64.Encoding, s string) []string {
+	const group, bits, width = 3, 8, 6
+	forms := make([]string, 0, group)
+	for before := range group {
+		text := encoding.EncodeToString(append(make([]byte, before), s...))
+		from := (before*bits + width - 1) / width
+		to := (before + len(s)) * bits / width
+		forms = append(forms, text[from:to])
+	}
+	return forms
 }

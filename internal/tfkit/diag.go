@@ -2,7 +2,6 @@ package tfkit
 
 import (
 	"strconv"
-	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -21,10 +20,10 @@ func addError(diags *diag.Diagnostics, err error, summary string, has func(name 
 			continue
 		}
 		if !has(p.Path[0]) {
-			diags.AddError(p.What, detail+"\n\nProvider setting: "+strings.Join(p.Path, "."))
+			diags.AddError(p.What, detail+"\n\nProvider setting: "+problem.Where(p.Path))
 			continue
 		}
-		diags.AddAttributeError(attributePath(p.Path), p.What, detail)
+		diags.AddAttributeError(AttributePath(p.Path), p.What, detail)
 	}
 }
 
@@ -37,15 +36,20 @@ func split(err error) []error {
 	return []error{err}
 }
 
-// attributePath addresses an attribute and, in lists, its elements. Keys below that are named by the text.
-func attributePath(names []string) path.Path {
-	p := path.Root(names[0])
-	for _, name := range names[1:] {
-		i, err := strconv.Atoi(name)
-		if err != nil {
-			break
+// AttributePath is the path of a Problem as Terraform has it.
+func AttributePath(steps []string) path.Path {
+	p := path.Root(steps[0])
+	for _, step := range steps[1:] {
+		i, err := strconv.Atoi(step)
+		key, isKey := problem.IsKey(step)
+		switch {
+		case err == nil:
+			p = p.AtListIndex(i)
+		case isKey:
+			p = p.AtMapKey(key)
+		default:
+			p = p.AtName(step)
 		}
-		p = p.AtListIndex(i)
 	}
 	return p
 }

@@ -6,6 +6,8 @@ import (
 	"maps"
 
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
+
+	"github.com/applylens/terraform-provider-remediation/internal/tfkit/codec"
 )
 
 // document is a resource's configuration, plan or state by attribute, as Terraform sees it: each value may be unknown.
@@ -47,7 +49,7 @@ func (d document) same(other document, name string) bool {
 
 // get decodes a known attribute into a Go value by its JSON; null leaves into as it is.
 func (d document) get(name string, into any) error {
-	v, err := goValue(d.values[name])
+	v, err := codec.Go(d.values[name])
 	if err != nil || v == nil {
 		return err
 	}
@@ -76,7 +78,7 @@ func (d document) set(name string, v any) error {
 	if !ok {
 		return fmt.Errorf("no attribute %s", name)
 	}
-	value, err := tfValue(t, v)
+	value, err := codec.Terraform(t, v)
 	if err != nil {
 		return fmt.Errorf("attribute %s: %w", name, err)
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/hashicorp/terraform-plugin-framework-validators/float64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
@@ -13,9 +12,12 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
+// maxPercent bounds how far a metric may move.
+const maxPercent = 1e6
+
 func guardrails() schema.ListNestedAttribute {
-	bound := func(description string, validators ...validator.Float64) schema.Float64Attribute {
-		return schema.Float64Attribute{Optional: true, MarkdownDescription: description, Validators: validators}
+	bound := func(description string, validators ...validator.Number) schema.NumberAttribute {
+		return schema.NumberAttribute{Optional: true, MarkdownDescription: description, Validators: validators}
 	}
 	text := func(description string) schema.StringAttribute {
 		return schema.StringAttribute{Optional: true, MarkdownDescription: description, Validators: []validator.String{stringvalidator.LengthAtLeast(1)}}
@@ -39,10 +41,10 @@ func guardrails() schema.ListNestedAttribute {
 					"body":    text("The search's body as JSON. Not set: all documents."),
 					"measure": schema.StringAttribute{Required: true, MarkdownDescription: "`took_ms` (how long the search took) or `hits` (how many documents match)."},
 				}},
-			"min":                  bound("The value must not be below."),
-			"max":                  bound("The value must not be above."),
-			"max_drop_percent":     bound("The value must not drop by more, in percent of the baseline.", float64validator.AtLeast(0)),
-			"max_increase_percent": bound("The value must not rise by more, in percent of the baseline.", float64validator.AtLeast(0)),
+			"min":                  bound("The value must not be below.", Finite()),
+			"max":                  bound("The value must not be above.", Finite()),
+			"max_drop_percent":     bound("The value must not drop by more, in percent of the baseline.", Decimal(0, maxPercent)),
+			"max_increase_percent": bound("The value must not rise by more, in percent of the baseline.", Decimal(0, maxPercent)),
 			"wait":                 text("How long after the end of the execution the last reading is taken, such as `5m`. Default: at once."),
 			"on_breach": schema.StringAttribute{Optional: true,
 				MarkdownDescription: "`rollback` goes back to the state of before in one step; `hold` stops where it is (status `cancelled`); `fail` stops " +
@@ -84,7 +86,7 @@ func (r *Resource) checkGuardrails(config document) error {
 			return &problem.Problem{
 				What: r.front.Entry.ActionType + " can't be undone",
 				Why:  fmt.Sprintf("Guardrail %q asks to go back. For this playbook: %s.", rail.Name, r.front.Entry.Undo),
-				Next: "Set its on_breach to hold, fail or warn.", Path: []string{attrGuardrails, strconv.Itoa(i)},
+				Next: "Set its on_breach to hold, fail or warn.", Path: []string{attrGuardrails, strconv.Itoa(i), "on_breach"},
 			}
 		}
 	}

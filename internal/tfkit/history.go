@@ -11,6 +11,7 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
+	"github.com/applylens/terraform-provider-remediation/internal/tfkit/codec"
 )
 
 const statusSkipped = string(journal.StatusSkipped)
@@ -167,7 +168,7 @@ func (d document) entryType() tftypes.Object {
 func (d document) entries(records []journal.Record) ([]tftypes.Value, error) {
 	elements := make([]tftypes.Value, 0, len(records)+1)
 	for _, rec := range records {
-		v, err := tfValue(d.entryType(), entryOf(rec))
+		v, err := codec.Terraform(d.entryType(), entryOf(rec))
 		if err != nil {
 			return nil, err
 		}
@@ -184,7 +185,7 @@ func (d document) coming(req engine.Request) (tftypes.Value, error) {
 		values[name] = tftypes.NewValue(t, tftypes.UnknownValue)
 	}
 	for name, v := range map[string]any{"action_type": req.ActionType, "params": compact(req.Params), "dry_run": false} {
-		known, err := tfValue(typ.AttributeTypes[name], v)
+		known, err := codec.Terraform(typ.AttributeTypes[name], v)
 		if err != nil {
 			return tftypes.Value{}, err
 		}

@@ -8,6 +8,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/tfkit/codec"
 )
 
 // params returns the playbook's own inputs that are set, as JSON; known is false where one of them is unknown.
@@ -17,7 +19,7 @@ func (r *Resource) params(d document) (params json.RawMessage, known bool, err e
 		if !d.known(name) {
 			return nil, false, nil
 		}
-		v, err := goValue(d.values[name])
+		v, err := codec.Go(d.values[name])
 		if err != nil {
 			return nil, false, err
 		}
@@ -64,6 +66,25 @@ func (d document) timeout(operation string) (time.Duration, error) {
 	}
 	return time.ParseDuration(*all[operation])
 }
+
+// checkTimeouts refuses a timeout that would end an execution before it began. One that is no duration is refused by the schema.
+func (d document) checkTimeouts() error {
+	for _, operation := range []string{"create", "update", "delete"} {
+		limit, err := d.timeout(operation)
+		var configured map[string]*string
+		if err != nil || !d.known(attrTimeouts) || d.get(attrTimeouts, &configured) != nil || configured[operation] == nil || limit >= minTimeout {
+			continue
+		}
+		return &problem.Problem{
+			What: "Invalid timeout", Why: fmt.Sprintf("%s is %s, and %s is the least.", operation, *configured[operation], minTimeout),
+			Next: "Leave it out for twice the estimate, or write how long the execution may take, such as 20m.", Path: []string{attrTimeouts, operation},
+		}
+	}
+	return nil
+}
+
+// minTimeout is the shortest time that an execution may be given.
+const minTimeout = time.Second
 
 // wanted is whether run_if lets the playbook run.
 type wanted int
@@ -159,5 +180,5 @@ func previewValue(t tftypes.Type, review engine.Review) (tftypes.Value, error) {
 	own["target"] = review.Target
 	own["digest"] = review.Digest
 	own["approval_payload"] = review.Decision.Payload
-	return tfValue(t, own)
+	return codec.Terraform(t, own)
 }

@@ -78,6 +78,12 @@ func (r *Resource) ValidateConfig(_ context.Context, req resource.ValidateConfig
 			fmt.Sprintf("on_destroy = \"rollback\" needs an action that takes the execution back. For this playbook: %s.\n\n"+
 				"Use \"keep\", which only forgets the resource.", r.front.Entry.Undo))
 	}
+	if err := checkApprovals(config); err != nil {
+		addError(&resp.Diagnostics, err, "Invalid approvals", r.has)
+	}
+	if err := config.checkTimeouts(); err != nil {
+		addError(&resp.Diagnostics, err, "Invalid timeouts", r.has)
+	}
 	if err := r.checkGuardrails(config); err != nil {
 		addError(&resp.Diagnostics, err, "Invalid guardrails", r.has)
 	}

@@ -3,6 +3,7 @@ package tfkit
 import (
 	"context"
 	"maps"
+	"regexp"
 
 	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
@@ -42,6 +43,9 @@ var computed = []string{
 	attrID, attrDryRun, attrPreview, attrStatus, attrResult, attrRollback, attrHistory, attrExecutions,
 }
 
+// digestPattern is that of preview.digest.
+var digestPattern = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+
 // Values of on_destroy.
 const (
 	onDestroyKeep     = "keep"
@@ -53,7 +57,7 @@ func commonInputs(ctx context.Context) map[string]schema.Attribute {
 		attrIncident: schema.StringAttribute{
 			Optional:            true,
 			MarkdownDescription: "Incident that this belongs to. It groups the history; a change of it alone runs nothing.",
-			Validators:          []validator.String{stringvalidator.LengthAtLeast(1)},
+			Validators:          []validator.String{Label()},
 		},
 		attrTriggers: schema.MapAttribute{
 			Optional: true, ElementType: types.StringType,
@@ -68,7 +72,7 @@ func commonInputs(ctx context.Context) map[string]schema.Attribute {
 			Optional: true,
 			MarkdownDescription: "Who approved what the plan shows. Must match the provider's `approval.approvers` where those are set. " +
 				"A change of it alone runs nothing.",
-			Validators: []validator.String{stringvalidator.LengthBetween(1, 255), noBlanksAround{}},
+			Validators: []validator.String{Label()},
 		},
 		attrApprovals: approvalsAttribute(),
 		attrOnDestroy: schema.StringAttribute{
@@ -81,6 +85,7 @@ func commonInputs(ctx context.Context) map[string]schema.Attribute {
 			Optional: true,
 			MarkdownDescription: "Pins the reviewed preview: plan and apply refuse to run anything whose `preview.digest` differs. " +
 				"A change of it alone runs nothing.",
+			Validators: []validator.String{stringvalidator.RegexMatches(digestPattern, "must be a digest as preview.digest shows it, sha256: and 64 hexadecimal digits in lower case")},
 		},
 		attrTimeouts: timeouts.Attributes(ctx, timeouts.Opts{
 			Create: true, Update: true, Delete: true,

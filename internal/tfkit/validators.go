@@ -3,26 +3,72 @@ package tfkit
 import (
 	"context"
 	"fmt"
-	"strings"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// noBlanksAround refuses blanks at either end: they would make another identity that looks the same.
-type noBlanksAround struct{}
+// Line accepts a text that can stand for itself in one line: see problem.OneLine.
+func Line() validator.String { return line{why: problem.OneLine} }
+
+// Label is Line for what names something: see problem.Label.
+func Label() validator.String { return line{why: problem.Label} }
+
+// SecretLine is Line for a secret, which its messages don't repeat.
+func SecretLine() validator.String { return line{why: problem.OneLine, secret: true} }
+
+type line struct {
+	why    func(string) string
+	secret bool
+}
 
 // Description implements validator.Describer.
-func (noBlanksAround) Description(context.Context) string { return "no blanks at either end" }
+func (line) Description(context.Context) string {
+	return "not empty, without blanks at either end, line breaks and characters that can't be seen"
+}
 
 // MarkdownDescription implements validator.Describer.
-func (v noBlanksAround) MarkdownDescription(ctx context.Context) string { return v.Description(ctx) }
+func (v line) MarkdownDescription(ctx context.Context) string { return v.Description(ctx) }
 
 // ValidateString implements validator.String.
-func (noBlanksAround) ValidateString(_ context.Context, req validator.StringRequest, resp *validator.StringResponse) {
+func (v line) ValidateString(_ context.Context, req validator.StringRequest, resp *validator.StringResponse) {
+	if req.ConfigValue.IsNull() || req.ConfigValue.IsUnknown() {
+		return
+	}
 	s := req.ConfigValue.ValueString()
-	if s != strings.TrimSpace(s) {
-		resp.Diagnostics.AddAttributeError(req.Path, "Blanks around a value", fmt.Sprintf("The value %q begins or ends with a blank. Remove it.", s))
+	why := v.why(s)
+	switch {
+	case why == "":
+	case v.secret:
+		resp.Diagnostics.AddAttributeError(req.Path, "A value can't be used as it is",
+			fmt.Sprintf("Attribute %s: the value, which is not shown, %s.", req.Path, why)+"\n\nA secret that is read from a file may end with a line break: use trimspace().")
+	default:
+		resp.Diagnostics.AddAttributeError(req.Path, "A value can't be used as it is",
+			fmt.Sprintf("Attribute %s: the value %q %s.\n\nWrite it in one line, without blanks around it.", req.Path, s, why))
+	}
+}
+
+// Moment accepts a time in the format of RFC 3339.
+func Moment() validator.String { return moment{} }
+
+type moment struct{}
+
+// Description implements validator.Describer.
+func (moment) Description(context.Context) string { return "a time such as 2026-01-31T03:00:00Z" }
+
+// MarkdownDescription implements validator.Describer.
+func (v moment) MarkdownDescription(ctx context.Context) string { return v.Description(ctx) }
+
+// ValidateString implements validator.String.
+func (v moment) ValidateString(ctx context.Context, req validator.StringRequest, resp *validator.StringResponse) {
+	if req.ConfigValue.IsNull() || req.ConfigValue.IsUnknown() {
+		return
+	}
+	if _, err := time.Parse(time.RFC3339, req.ConfigValue.ValueString()); err != nil {
+		resp.Diagnostics.AddAttributeError(req.Path, "Not a time", fmt.Sprintf("Attribute %s: %s.\n\nWrite %s.", req.Path, err, v.Description(ctx)))
 	}
 }
 

@@ -93,7 +93,9 @@ type Server struct {
 	// Home is its configuration folder, for files of synonyms. Empty for the user's own cluster.
 	Home string
 
-	stop func()
+	stop    func()
+	process *process
+	launch  func() (*process, error)
 }
 
 // URL is the address of the server without a slash at the end.

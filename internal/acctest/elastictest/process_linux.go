@@ -36,6 +36,8 @@ type process struct {
 	cmd *exec.Cmd
 	// gone is closed when the process has ended.
 	gone chan struct{}
+	// address is where it listens.
+	address string
 }
 
 // launch starts the server's launcher, which starts the server and takes it along when it ends.
@@ -78,6 +80,12 @@ func (p *process) stop() {
 		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 		<-p.gone
 	}
+}
+
+// kill ends the server at once, as a machine that fails does.
+func (p *process) kill() {
+	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+	<-p.gone
 }
 
 // giveAway makes the server's user the owner of the folder and all in it.

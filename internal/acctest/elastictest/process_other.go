@@ -4,13 +4,18 @@ package elastictest
 
 import "errors"
 
-type process struct{ gone chan struct{} }
+type process struct {
+	gone    chan struct{}
+	address string
+}
 
 func launch(_, _, _ string) (*process, error) {
 	return nil, errors.New("a server of the tests' own needs Linux: set ELASTICSEARCH_ENDPOINTS to a cluster instead")
 }
 
 func (p *process) stop() {}
+
+func (p *process) kill() {}
 
 func reachable(dist, _ string) (string, error) { return dist, nil }
 

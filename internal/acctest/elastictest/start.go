@@ -68,22 +68,34 @@ func start(secure bool) (*Server, error) {
 	if err := s.configure(dist, scratch, secure); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(scratch))
 	}
-	process, err := launch(java, dist, scratch)
-	if err != nil {
+	s.launch = func() (*process, error) { return launchAndAwait(java, dist, scratch) }
+	if s.process, err = s.launch(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(scratch))
 	}
 	s.stop = func() {
-		process.stop()
+		s.process.stop()
 		_ = os.RemoveAll(scratch)
 	}
-	address, err := process.await(filepath.Join(scratch, "logs", "http.ports"))
+	s.Config.Endpoints = []string{"http://" + s.process.address}
+	return s, nil
+}
+
+// launchAndAwait starts a server and waits until it listens.
+func launchAndAwait(java, dist, scratch string) (*process, error) {
+	ports := filepath.Join(scratch, "logs", "http.ports")
+	if err := os.RemoveAll(ports); err != nil { // of the one before
+		return nil, err
+	}
+	p, err := launch(java, dist, scratch)
 	if err != nil {
+		return nil, err
+	}
+	if p.address, err = p.await(ports); err != nil {
 		output, _ := os.ReadFile(filepath.Join(scratch, "output"))
-		s.stop()
+		p.stop()
 		return nil, fmt.Errorf("start Elasticsearch: %w\n%s", err, output)
 	}
-	s.Config.Endpoints = []string{"http://" + address}
-	return s, nil
+	return p, nil
 }
 
 // configure fills the folder with a configuration, and gives it to the server's user.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
@@ -32,15 +31,15 @@ func description() schema.Schema {
 	return schema.Schema{
 		MarkdownDescription: "Executions, and dry runs where asked for, from the journal: by incident, playbook, target or time.",
 		Attributes: map[string]schema.Attribute{
-			"incident_id": schema.StringAttribute{Optional: true, MarkdownDescription: "Only those of this incident."},
-			"action_type": schema.StringAttribute{Optional: true, MarkdownDescription: "Only those of this playbook, such as `rerun_dbt`."},
-			"target":      schema.StringAttribute{Optional: true, MarkdownDescription: "Only those on this target, as `preview.target` names it."},
-			"since":       schema.StringAttribute{Optional: true, MarkdownDescription: "Only those begun at this time or later, RFC 3339."},
-			"until":       schema.StringAttribute{Optional: true, MarkdownDescription: "Only those begun before this time, RFC 3339."},
+			"incident_id": filter("Only those of this incident."),
+			"action_type": filter("Only those of this playbook, such as `rerun_dbt`."),
+			"target":      filter("Only those on this target, as `preview.target` names it."),
+			"since":       filter("Only those begun at this time or later, RFC 3339.", tfkit.Moment()),
+			"until":       filter("Only those begun before this time, RFC 3339.", tfkit.Moment()),
 			"dry_runs":    schema.BoolAttribute{Optional: true, MarkdownDescription: "Dry runs too. Default `false`."},
-			"limit": schema.Int64Attribute{
+			"limit": schema.NumberAttribute{
 				Optional: true, MarkdownDescription: "The newest so many. Default 100.",
-				Validators: []validator.Int64{int64validator.Between(1, maxLimit)},
+				Validators: []validator.Number{tfkit.Whole(1, maxLimit)},
 			},
 			"total": schema.Int64Attribute{Computed: true, MarkdownDescription: "How many there are, those beyond `limit` included."},
 			"chain_holds": schema.BoolAttribute{Computed: true,
@@ -81,6 +80,11 @@ func description() schema.Schema {
 	}
 }
 
+// filter is an optional condition. An empty one would let everything through.
+func filter(description string, more ...validator.String) schema.StringAttribute {
+	return schema.StringAttribute{Optional: true, MarkdownDescription: description, Validators: append([]validator.String{tfkit.Line()}, more...)}
+}
+
 func text(description string) schema.StringAttribute {
 	return schema.StringAttribute{Computed: true, MarkdownDescription: description}
 }
@@ -95,6 +99,17 @@ func read(ctx context.Context, runtime *tfkit.Runtime, config tfkit.Values) (map
 	}
 	if filter.Until, err = moment(config, "until"); err != nil {
 		return nil, err
+	}
+	if !filter.Since.IsZero() && !filter.Until.IsZero() && !filter.Since.Before(filter.Until) {
+		return nil, &problem.Problem{
+			What: "No time lies between", Why: "since is not before until.", Next: "Swap them, or leave one out.", Path: []string{"until"},
+		}
+	}
+	if _, ok := runtime.Engine.Catalogue()[filter.Playbook]; filter.Playbook != "" && !ok {
+		return nil, &problem.Problem{
+			What: "Unknown playbook", Why: filter.Playbook + " is not in the catalogue.",
+			Next: "The data source remediation_playbooks lists those that exist.", Path: []string{"action_type"},
+		}
 	}
 	if err := config.Get("dry_runs", &filter.All); err != nil {
 		return nil, err

@@ -4,10 +4,12 @@ package preview
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
@@ -28,7 +30,7 @@ func description() schema.Schema {
 		MarkdownDescription: "A dry run of any playbook. It is read at plan and kept in the plan file, with the volatile figures that a " +
 			"resource's plan can't hold.",
 		Attributes: map[string]schema.Attribute{
-			"action_type":                schema.StringAttribute{Required: true, MarkdownDescription: "Playbook, such as `rerun_dbt`."},
+			"action_type":                schema.StringAttribute{Required: true, MarkdownDescription: "Playbook, such as `rerun_dbt`.", Validators: []validator.String{tfkit.Label()}},
 			"params":                     schema.StringAttribute{Required: true, MarkdownDescription: "Its inputs as JSON: `jsonencode({ models = [\"inbox_emails\"] })`."},
 			"triggers":                   schema.MapAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "Triggers, which are part of the digest."},
 			"dry_run":                    text("The preview as text for people."),
@@ -63,6 +65,9 @@ func read(ctx context.Context, runtime *tfkit.Runtime, config tfkit.Values) (map
 			Next: "The data source remediation_playbooks lists those that exist.", Path: []string{"action_type"},
 		}
 	}
+	if _, err := runtime.Engine.Bind(req); err != nil {
+		return nil, within("params", err)
+	}
 	review, err := runtime.Engine.Look(ctx, req)
 	if err != nil {
 		return nil, err
@@ -74,4 +79,14 @@ func read(ctx context.Context, runtime *tfkit.Runtime, config tfkit.Values) (map
 		"affected": review.Affected, "approval_required": len(review.ApprovalReasons) > 0, "approval_reasons": review.ApprovalReasons,
 		"facts": string(facts), "notes": review.Notes, "digest": review.Digest,
 	}, err
+}
+
+// within says that a playbook's input, which err names, is part of an attribute that holds all of them.
+func within(attribute string, err error) error {
+	p := *problem.Of(err, "Invalid parameters")
+	if len(p.Path) > 0 {
+		p.Why = fmt.Sprintf("%s (%s): %s", attribute, problem.Where(p.Path), p.Why)
+	}
+	p.Path = []string{attribute}
+	return &p
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -101,15 +102,15 @@ func parse(raw json.RawMessage) (params, error) {
 	}
 	// The order in which a set is written says nothing.
 	p.CacheTypes = slices.DeleteFunc(Types(), func(t string) bool { return !slices.Contains(p.CacheTypes, t) })
+	for i, f := range p.Fields {
+		if problem.OneLine(f) != "" || strings.Contains(f, ",") {
+			return params{}, playbook.Invalid("Write each field's full name as an element of its own.", fmt.Sprintf("%q is no field.", f), "fields", strconv.Itoa(i))
+		}
+	}
 	slices.Sort(p.Fields)
 	p.Fields = slices.Compact(p.Fields)
 	if len(p.Fields) > 0 && !slices.Contains(p.CacheTypes, Fielddata) {
 		return params{}, playbook.Invalid("Add fielddata to cache_types, or leave fields out.", "Only the field data cache is kept by field, and cache_types does not name it.", "fields")
-	}
-	for _, f := range p.Fields {
-		if strings.TrimSpace(f) == "" || strings.Contains(f, ",") {
-			return params{}, playbook.Invalid("Write each field's full name as an element of its own.", fmt.Sprintf("%q is no field.", f), "fields")
-		}
 	}
 	return p, nil
 }

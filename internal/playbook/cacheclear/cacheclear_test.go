@@ -244,8 +244,8 @@ func TestBadInputs(t *testing.T) {
 		"a path":               {map[string]any{"index_name": "a/_doc"}, "index_name"},
 		"cache type":           {map[string]any{"index_name": "a", "cache_types": []string{"filter"}}, "cache_types"},
 		"fields of no cache":   {map[string]any{"index_name": "a", "cache_types": []string{"query"}, "fields": []string{"t"}}, "fields"},
-		"an empty field":       {map[string]any{"index_name": "a", "fields": []string{" "}}, "fields"},
-		"two fields in one":    {map[string]any{"index_name": "a", "fields": []string{"a,b"}}, "fields"},
+		"an empty field":       {map[string]any{"index_name": "a", "fields": []string{" "}}, "fields[0]"},
+		"two fields in one":    {map[string]any{"index_name": "a", "fields": []string{"a,b"}}, "fields[0]"},
 		"an unknown parameter": {map[string]any{"index_name": "a", "index": "b"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -255,7 +255,7 @@ func TestBadInputs(t *testing.T) {
 			if !errors.As(err, &p) {
 				t.Fatalf("error %v, want a problem", err)
 			}
-			if c.path != "" && !slices.Equal(p.Path, []string{c.path}) {
+			if c.path != "" && problem.Where(p.Path) != c.path {
 				t.Errorf("path %v, want %s", p.Path, c.path)
 			}
 		})

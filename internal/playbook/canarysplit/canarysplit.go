@@ -77,7 +77,7 @@ func parse(raw json.RawMessage) (shift.Wish, error) {
 	if err := shift.CheckPercent("target_percent", *p.TargetPercent); err != nil {
 		return shift.Wish{}, err
 	}
-	w := shift.Wish{Version: p.Version, Target: *p.TargetPercent, Estimate: immediate, Watched: true, Undoing: Entry().Undo}
+	w := shift.Wish{Version: p.Version, VersionInput: "version", TargetInput: "target_percent", Target: *p.TargetPercent, Estimate: immediate, Watched: true, Undoing: Entry().Undo}
 	pace, err := shift.NewPace(p.GradualDuration, *p.Steps)
 	if err != nil {
 		return shift.Wish{}, err

@@ -65,7 +65,7 @@ func parse(raw json.RawMessage) (shift.Wish, error) {
 	if err := shift.CheckPercent("initial_percent", p.InitialPercent); err != nil {
 		return shift.Wish{}, err
 	}
-	w := shift.Wish{Version: p.Version, Target: p.InitialPercent, Estimate: estimate, Deploy: true, Undoing: Entry().Undo}
+	w := shift.Wish{Version: p.Version, VersionInput: "version", TargetInput: "initial_percent", Target: p.InitialPercent, Estimate: estimate, Deploy: true, Undoing: Entry().Undo}
 	w.Approval = func(current float64) []string {
 		if p.InitialPercent-current <= planner.Tolerance {
 			return nil

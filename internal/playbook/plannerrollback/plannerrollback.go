@@ -90,7 +90,8 @@ func parse(raw json.RawMessage) (shift.Wish, error) {
 		return shift.Wish{}, playbook.Invalid("Name two versions.", fmt.Sprintf("from_version and to_version are both %s.", p.FromVersion), "to_version")
 	}
 	w := shift.Wish{
-		Version: p.FromVersion, Stable: p.ToVersion, Target: 0, Estimate: immediate, Decommission: true, Undoing: Entry().Undo,
+		Version: p.FromVersion, VersionInput: "from_version", Stable: p.ToVersion, StableInput: "to_version",
+		Target: 0, Estimate: immediate, Decommission: true, Undoing: Entry().Undo,
 	}
 	pace, err := shift.NewPace(p.GradualDuration, *p.Steps)
 	if err != nil {

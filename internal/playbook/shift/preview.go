@@ -86,13 +86,18 @@ func (a action) facts(split planner.Split) (Facts, error) {
 	if w.Deploy && !f.Deploy && len(f.Schedule) > 0 && now > planner.Tolerance {
 		return Facts{}, &problem.Problem{
 			What: fmt.Sprintf("Version %s is deployed already", w.Version), Why: fmt.Sprintf("It has %s %% of the traffic.", planner.Percent(now)),
-			Next: "Move its share with remediation_canary_split.", Err: errDeployed,
+			Next: "Move its share with remediation_canary_split.", Path: []string{w.VersionInput}, Err: errDeployed,
 		}
 	}
 	if f.Deploy {
 		split.Down = slices.DeleteFunc(slices.Clone(split.Down), func(v string) bool { return v == w.Version })
 	}
-	return f, split.Validate(w.shares(stable, w.Target))
+	if err := split.Validate(w.shares(stable, w.Target)); err != nil && w.TargetInput != "" {
+		return f, problem.At(err, w.TargetInput)
+	} else if err != nil {
+		return f, err
+	}
+	return f, nil
 }
 
 // shares is the split in which the version has so much and stable the rest.
@@ -103,12 +108,12 @@ func (w Wish) shares(stable string, percent float64) map[string]float64 {
 // counterpart is the version that takes the rest.
 func (w Wish) counterpart(split planner.Split) (string, error) {
 	if err := split.Check(w.Version); err != nil {
-		return "", err
+		return "", problem.At(err, w.VersionInput)
 	}
 	if w.Version == split.Stable {
 		return "", &problem.Problem{
 			What: fmt.Sprintf("Version %s is not a canary", w.Version), Why: "It is the stable version of the planner, which takes what the canary leaves.",
-			Next: "Name one of: " + strings.Join(others(split, w.Version), ", ") + ".", Err: errNotCanary,
+			Next: "Name one of: " + strings.Join(others(split, w.Version), ", ") + ".", Path: []string{w.VersionInput}, Err: errNotCanary,
 		}
 	}
 	stable := w.Stable
@@ -121,15 +126,17 @@ func (w Wish) counterpart(split planner.Split) (string, error) {
 			return "", err
 		}
 	}
-	if err := split.Check(stable); err != nil {
-		return "", err
-	}
-	if err := split.CheckUp(stable); err != nil {
-		return "", err
+	for _, err := range []error{split.Check(stable), split.CheckUp(stable)} {
+		if err != nil && w.StableInput != "" {
+			return "", problem.At(err, w.StableInput)
+		}
+		if err != nil {
+			return "", err
+		}
 	}
 	if w.Target > 0 && !w.Deploy && !split.Latent {
 		if err := split.CheckUp(w.Version); err != nil {
-			return "", err
+			return "", problem.At(err, w.VersionInput)
 		}
 	}
 	for _, v := range others(split, w.Version) {

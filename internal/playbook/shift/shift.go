@@ -61,8 +61,8 @@ const floatBits = 64
 
 // CheckVersion checks an input that is a version.
 func CheckVersion(name, v string) error {
-	if v == "" {
-		return playbook.Invalid("Name a version that the planner knows.", name+" is empty.", name)
+	if why := planner.CheckName(v); why != "" {
+		return playbook.Invalid("Name a version that the planner knows.", name+" "+why+".", name)
 	}
 	return nil
 }
@@ -127,9 +127,10 @@ func clean(v float64) float64 {
 
 // Wish is a move of one version's share.
 type Wish struct {
-	// Version is moved to Target percent.
-	Version string
-	Target  float64
+	// Version is moved to Target percent. VersionInput, TargetInput and StableInput are the inputs that say so, and that name Stable, or empty.
+	Version                                string
+	VersionInput, TargetInput, StableInput string
+	Target                                 float64
 	// Stable takes the rest. Empty: the planner's stable version.
 	Stable string
 	Pace   Pace

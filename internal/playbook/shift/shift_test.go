@@ -302,7 +302,7 @@ func TestBadInput(t *testing.T) {
 		"below 0":         {"canary", `{"version": "v", "target_percent": -0.1}`, "target_percent is -0.1"},
 		"no percent":      {"canary", `{"version": "v"}`, "target_percent is not set"},
 		"NaN":             {"canary", `{"version": "v", "target_percent": NaN}`, "invalid character"},
-		"a text":          {"canary", `{"version": "v", "target_percent": "25"}`, "cannot unmarshal"},
+		"a text":          {"canary", `{"version": "v", "target_percent": "25"}`, "target_percent is the string.: Expected is a number."},
 		"no version":      {"canary", `{"target_percent": 5}`, "version is empty"},
 		"no steps":        {"canary", `{"version": "v", "target_percent": 5, "steps": 0}`, "steps is 0"},
 		"no duration":     {"canary", `{"version": "v", "target_percent": 5, "gradual_duration": "0s"}`, "gradual_duration is 0s"},

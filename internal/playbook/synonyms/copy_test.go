@@ -11,10 +11,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/synonyms"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
+	"github.com/applylens/terraform-provider-remediation/internal/target/elastic/reindex"
 )
 
 func (f fixture) alias(t *testing.T, name string, indices ...string) {
@@ -225,14 +227,60 @@ func TestBadInputs(t *testing.T) {
 		"throttle":          {map[string]any{"index_name": "a", "synonym_filter": "s", "reindex": true, "requests_per_second": -1}, "requests_per_second"},
 		"throttled nothing": {map[string]any{"index_name": "a", "synonym_filter": "s", "requests_per_second": 5}, "requests_per_second"},
 		"kept nothing":      {map[string]any{"index_name": "a", "synonym_filter": "s", "keep_old_index": false}, "keep_old_index"},
-		"an empty probe":    {map[string]any{"index_name": "a", "synonym_filter": "s", "probe_texts": []string{" "}}, "probe_texts"},
+		"an empty probe":    {map[string]any{"index_name": "a", "synonym_filter": "s", "probe_texts": []string{" "}}, "probe_texts[0]"},
 		"too many probes":   {map[string]any{"index_name": "a", "synonym_filter": "s", "probe_texts": make([]string, 21)}, "probe_texts"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var p *problem.Problem
-			if err := synonyms.Check(encode(t, c.params)); !errors.As(err, &p) || len(p.Path) != 1 || p.Path[0] != c.path {
+			if err := synonyms.Check(encode(t, c.params)); !errors.As(err, &p) || problem.Where(p.Path) != c.path {
 				t.Errorf("error %v, want a problem at %s", err, c.path)
+			}
+		})
+	}
+}
+
+// disks makes a cluster look as if its disks had so much left.
+type disks struct {
+	*elastic.Cluster
+	free int64
+	err  error
+}
+
+func (d disks) FreeBytes(context.Context) (int64, error) { return d.free, d.err }
+
+func TestRoomForACopyIsSeenAtPlan(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	index := f.makeIndex(t, "v1", "from_file", false)
+	cluster := elastic.New(f.Config, clock.System{})
+	for name, c := range map[string]struct {
+		disks disks
+		fails bool
+		note  string
+	}{
+		"enough":        {disks{free: 1 << 30}, false, "of the 1.0 GiB that are free"},
+		"too little":    {disks{free: 100}, true, ""},
+		"can't be read": {disks{err: elastic.ErrForbidden}, false, "can't be read"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c.disks.Cluster = cluster
+			action, err := synonyms.New(c.disks, reindex.New(cluster, clock.System{}), clock.System{}).Bind(
+				encode(t, map[string]any{"index_name": index, "synonym_filter": "from_file", "reindex": true}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := action.Preview(t.Context())
+			if errors.Is(err, synonyms.ErrNoWay) != c.fails || (err != nil) != c.fails {
+				t.Fatalf("error %v", err)
+			}
+			if c.fails {
+				if found := problem.Of(err, ""); !strings.Contains(found.What, "not enough disk") || found.Path[0] != "reindex" {
+					t.Errorf("error %v at %v", err, found.Path)
+				}
+			} else if !strings.Contains(strings.Join(p.Notes, "\n"), c.note) {
+				t.Errorf("the notes lack %q: %q", c.note, p.Notes)
 			}
 		})
 	}

@@ -3,7 +3,7 @@ package synonyms
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
+	"strconv"
 
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
@@ -62,8 +62,8 @@ func parse(raw json.RawMessage) (params, error) {
 		return playbook.Invalid("Leave it out, or set reindex = true.", "It is about a reindex, and reindex is not set.", name)
 	}
 	switch {
-	case strings.TrimSpace(p.SynonymFilter) == "":
-		return params{}, playbook.Invalid("Name the filter of synonyms, as in the settings of the index.", "It is empty.", "synonym_filter")
+	case problem.Label(p.SynonymFilter) != "":
+		return params{}, playbook.Invalid("Name the filter of synonyms, as in the settings of the index.", "It "+problem.Label(p.SynonymFilter)+".", "synonym_filter")
 	case p.Slices < 0 || p.Slices > MostSlices:
 		return params{}, playbook.Invalid(fmt.Sprintf("Allowed are 1 to %d; leave it out to let Elasticsearch choose.", MostSlices), fmt.Sprintf("It is %d.", p.Slices), "slices")
 	case p.RequestsPerSecond < 0:
@@ -77,9 +77,9 @@ func parse(raw json.RawMessage) (params, error) {
 	case !p.Reindex && p.KeepOldIndex != nil:
 		return params{}, onlyReindex("keep_old_index")
 	}
-	for _, t := range p.ProbeTexts {
-		if strings.TrimSpace(t) == "" {
-			return params{}, playbook.Invalid("Write words that the synonyms are about.", "A text is empty.", "probe_texts")
+	for i, t := range p.ProbeTexts {
+		if why := problem.OneLine(t); why != "" {
+			return params{}, playbook.Invalid("Write words that the synonyms are about.", fmt.Sprintf("Text %d %s.", i+1, why), "probe_texts", strconv.Itoa(i))
 		}
 	}
 	return p, nil

@@ -2,13 +2,10 @@
 package canarysplit
 
 import (
-	"github.com/hashicorp/terraform-plugin-framework-validators/float64validator"
-	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema/int64default"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringdefault"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 
@@ -30,9 +27,9 @@ func New() func() resource.Resource {
 				Required: true, MarkdownDescription: "The canary, by the name that the planner knows it by.",
 				Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
 			},
-			"target_percent": schema.Float64Attribute{
+			"target_percent": schema.NumberAttribute{
 				Required: true, MarkdownDescription: "Its share of the traffic, 0 to 100.",
-				Validators: []validator.Float64{float64validator.Between(0, planner.Whole)},
+				Validators: []validator.Number{tfkit.Decimal(0, planner.Whole)},
 			},
 			"gradual": schema.BoolAttribute{
 				Optional: true, Computed: true, Default: booldefault.StaticBool(true),
@@ -42,10 +39,10 @@ func New() func() resource.Resource {
 				Optional: true, Computed: true, Default: stringdefault.StaticString(canarysplit.DefaultDuration),
 				MarkdownDescription: "How long a gradual change takes, its last step's watch included. Default `" + canarysplit.DefaultDuration + "`.",
 			},
-			"steps": schema.Int64Attribute{
-				Optional: true, Computed: true, Default: int64default.StaticInt64(shift.DefaultSteps),
+			"steps": schema.NumberAttribute{
+				Optional: true, Computed: true, Default: tfkit.DefaultNumber(shift.DefaultSteps),
 				MarkdownDescription: "In how many steps. Default 5. Steps that would change nothing are left out.",
-				Validators:          []validator.Int64{int64validator.Between(1, shift.MaxSteps)},
+				Validators:          []validator.Number{tfkit.Whole(1, shift.MaxSteps)},
 			},
 		},
 	})

@@ -338,6 +338,24 @@ func TestAccInterruptAndDeathInTheMiddle(t *testing.T) {
 	}
 }
 
+// TestAccStateThrownAway applies the same configuration with a state of its own each time, as some pipelines do. Terraform ended in
+// order, so that the second one is no retry of the first.
+func TestAccStateThrownAway(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.Write("main.tf", config(25, atOnce, ""))
+	for range 2 {
+		r.Must("apply", "-auto-approve", "-no-color")
+		if got := r.share(t); got != 25 {
+			t.Fatalf("the canary has %g %%", got)
+		}
+		if err := os.Remove(filepath.Join(r.Dir, "terraform.tfstate")); err != nil {
+			t.Fatal(err)
+		}
+		r.split(10)
+	}
+}
+
 func TestAccSomebodyElseMovesItInTheMiddle(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -356,8 +374,8 @@ func TestAccSomebodyElseMovesItInTheMiddle(t *testing.T) {
 func TestAccBadInput(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ main, says string }{
-		"over 100":           {config(101, "", ""), "between 0.000000 and 100"},
-		"below 0":            {config(-1, "", ""), "between 0.000000 and 100"},
+		"over 100":           {config(101, "", ""), "between 0 and 100"},
+		"below 0":            {config(-1, "", ""), "between 0 and 100"},
 		"no steps":           {config(25, "steps = 0", ""), "steps"},
 		"no duration":        {config(25, `gradual_duration = "0s"`, ""), "gradual_duration is 0s"},
 		"shorter than steps": {config(25, `gradual_duration = "3s"`, ""), "too short for 5 steps"},

@@ -5,6 +5,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
+	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/dbtdeps"
 	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
@@ -23,6 +24,7 @@ func New() func() resource.Resource {
 			},
 			"task_id": schema.StringAttribute{
 				Optional: true, MarkdownDescription: "A reference of your own, such as a ticket's, kept in the history.",
+				Validators: []validator.String{tfkit.Label()},
 			},
 		},
 		Preview: map[string]schema.Attribute{

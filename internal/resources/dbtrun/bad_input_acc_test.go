@@ -36,7 +36,7 @@ func TestAccBadInput(t *testing.T) {
 		"vars are no object":    {inputs(good + `vars = "days"`), "Expected an object", `vars = "days"`},
 		"an unknown variable":   {inputs(good + `vars = { dais = 3 }`), "days", `vars = { dais = 3 }`},
 		"an unknown model":      {inputs(`models = ["inbox_email"]`), "inbox_emails", `models = ["inbox_email"]`},
-		"an empty approver":     {inputs(good + `approved_by = ""`), "string length must be between 1 and 255", `approved_by = ""`},
+		"an empty approver":     {inputs(good + `approved_by = ""`), "is empty", `approved_by = ""`},
 		"blanks round approver": {inputs(good + `approved_by = " a@example.com"`), "begins or ends with a blank", `approved_by = " a@example.com"`},
 		"rollback of dbt":       {inputs(good + `on_destroy = "rollback"`), "rerun_dbt can't be undone", `on_destroy = "rollback"`},
 		"on_destroy":            {inputs(good + `on_destroy = "explode"`), `value must be one of: ["keep" "rollback"]`, `on_destroy = "explode"`},
@@ -51,7 +51,7 @@ func TestAccBadInput(t *testing.T) {
 		"no approvers":          {config(`approval = { approvers = [] }`, ""), "at least 1", "approval.approvers"},
 		"enforce":               {config(`approval = { enforce = "never" }`, ""), `["apply" "plan"]`, "approval.enforce"},
 		"seconds a model":       {config(`estimates = { dbt_seconds_per_model = 0 }`, ""), "between 1", "estimates.dbt_seconds_per_model"},
-		"cost a model":          {config(`estimates = { dbt_cost_per_model_usd = -1 }`, ""), "at least 0", "estimates.dbt_cost_per_model_usd"},
+		"cost a model":          {config(`estimates = { dbt_cost_per_model_usd = -1 }`, ""), "between 0", "estimates.dbt_cost_per_model_usd"},
 		"history limit":         {config(`history_limit = 0`, ""), "between 1 and 500", "history_limit = 0"},
 	}
 	for name, tt := range tests {

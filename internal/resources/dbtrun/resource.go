@@ -5,7 +5,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema/int64default"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
@@ -39,8 +38,8 @@ func inputs() map[string]schema.Attribute {
 			Optional: true, Computed: true, Default: booldefault.StaticBool(false),
 			MarkdownDescription: "Rebuild incremental models from scratch. Needs an approval. Default `false`.",
 		},
-		"threads": schema.Int64Attribute{
-			Optional: true, Computed: true, Default: int64default.StaticInt64(dbtrun.DefaultThreads),
+		"threads": schema.NumberAttribute{
+			Optional: true, Computed: true, Default: tfkit.DefaultNumber(dbtrun.DefaultThreads),
 			MarkdownDescription: "How many models run at once, 1 to 256. Default 4.",
 		},
 		"vars": schema.DynamicAttribute{
@@ -51,6 +50,7 @@ func inputs() map[string]schema.Attribute {
 		},
 		"task_id": schema.StringAttribute{
 			Optional: true, MarkdownDescription: "A reference of your own, such as a ticket's, kept in the history.",
+			Validators: []validator.String{tfkit.Label()},
 		},
 	}
 }

@@ -276,12 +276,13 @@ func TestAccUnknownInputsArePreviewedAtApply(t *testing.T) {
 func TestAccExpectedDigest(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.Write("main.tf", config("", `expected_digest = "sha256:0000"`))
+	r.Write("main.tf", config("", `expected_digest = "sha256:`+strings.Repeat("0", 64)+`"`))
 	out := r.MustFail("plan", "-no-color")
 	if !strings.Contains(flat(out), "The preview is not the one that expected_digest pins") {
 		t.Fatalf("refusal:\n%s", out)
 	}
-	digest := regexp.MustCompile(`sha256:[0-9a-f]{64}`).FindString(strings.ReplaceAll(flat(out), " ", ""))
+	_, after, _ := strings.Cut(strings.ReplaceAll(flat(out), " ", ""), "hasthedigest")
+	digest := regexp.MustCompile(`^sha256:[0-9a-f]{64}`).FindString(after)
 	r.Write("main.tf", config("", fmt.Sprintf("expected_digest = %q", digest)))
 	r.Must("apply", "-auto-approve", "-no-color")
 }

@@ -2,11 +2,9 @@
 package plannerdeploy
 
 import (
-	"github.com/hashicorp/terraform-plugin-framework-validators/float64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema/float64default"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/plannerdeploy"
@@ -25,10 +23,10 @@ func New() func() resource.Resource {
 				Required: true, MarkdownDescription: "The version, by the name that the planner knows it by.",
 				Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
 			},
-			"initial_percent": schema.Float64Attribute{
-				Optional: true, Computed: true, Default: float64default.StaticFloat64(0),
+			"initial_percent": schema.NumberAttribute{
+				Optional: true, Computed: true, Default: tfkit.DefaultNumber(0),
 				MarkdownDescription: "Its first share of the traffic, 0 to 100. Needs an approval where it is more than 0. Default 0.",
-				Validators:          []validator.Float64{float64validator.Between(0, planner.Whole)},
+				Validators:          []validator.Number{tfkit.Decimal(0, planner.Whole)},
 			},
 		},
 	})

@@ -2,12 +2,10 @@
 package plannerrollback
 
 import (
-	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema/int64default"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringdefault"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 
@@ -37,9 +35,9 @@ func New() func() resource.Resource {
 				Optional: true, Computed: true, Default: stringdefault.StaticString(plannerrollback.DefaultDuration),
 				MarkdownDescription: "How long a gradual rollback takes. Default `" + plannerrollback.DefaultDuration + "`.",
 			},
-			"steps": schema.Int64Attribute{
-				Optional: true, Computed: true, Default: int64default.StaticInt64(shift.DefaultSteps),
-				MarkdownDescription: "In how many steps. Default 5.", Validators: []validator.Int64{int64validator.Between(1, shift.MaxSteps)},
+			"steps": schema.NumberAttribute{
+				Optional: true, Computed: true, Default: tfkit.DefaultNumber(shift.DefaultSteps),
+				MarkdownDescription: "In how many steps. Default 5.", Validators: []validator.Number{tfkit.Whole(1, shift.MaxSteps)},
 			},
 		},
 	})

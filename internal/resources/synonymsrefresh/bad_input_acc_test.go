@@ -45,15 +45,15 @@ func TestAccBadInput(t *testing.T) {
 		"no slices":                 {config(index, "from_file", reindex+"slices = 0"), "between 1 and 1024", "slices = 0"},
 		"too many slices":           {config(index, "from_file", reindex+"slices = 1025"), "between 1 and 1024", "slices = 1025"},
 		"throttled nothing":         {config(index, "from_file", "requests_per_second = 5"), "reindex is not set", "requests_per_second = 5"},
-		"throttled to a standstill": {config(index, "from_file", reindex+"requests_per_second = 0"), "at least 0.001", "requests_per_second = 0"},
+		"throttled to a standstill": {config(index, "from_file", reindex+"requests_per_second = 0"), "between 0.001", "requests_per_second = 0"},
 		"kept nothing":              {config(index, "from_file", "keep_old_index = false"), "reindex is not set", "keep_old_index = false"},
 		"no probes":                 {config(index, "from_file", "probe_texts = []"), "at least 1", "probe_texts = []"},
-		"a blank probe":             {config(index, "from_file", `probe_texts = [" "]`), "A text is empty", `probe_texts = [" "]`},
+		"a blank probe":             {config(index, "from_file", `probe_texts = [" "]`), "Text 1 is empty", `probe_texts = [" "]`},
 		"the same probe twice":      {config(index, "from_file", `probe_texts = ["a", "a"]`), "duplicate", `probe_texts = ["a", "a"]`},
 		"too many probes":           {config(index, "from_file", `probe_texts = ["`+strings.Repeat(`x", "`, 21)+`"]`), "at most 20", "probe_texts = "},
 		"the playbook's own":        {config(index, "from_file", `restore_index = "x"`), "Unsupported argument", "restore_index"},
 	}
-	for name, tt := range tests {
+	for name, tt := range tests { //nolint:paralleltest // what they leave is looked at afterwards
 		t.Run(name, func(t *testing.T) {
 			w := acctest.NewWorkspace(t, "ELASTICSEARCH_ENDPOINTS="+r.server.URL())
 			w.Write("main.tf", tt.config)

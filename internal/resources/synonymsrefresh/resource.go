@@ -2,8 +2,6 @@
 package synonymsrefresh
 
 import (
-	"github.com/hashicorp/terraform-plugin-framework-validators/float64validator"
-	"github.com/hashicorp/terraform-plugin-framework-validators/int64validator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
@@ -40,13 +38,13 @@ func inputs() map[string]schema.Attribute {
 			MarkdownDescription: "Copy every document into a new index, without downtime. Needed where documents are analyzed with the filter when they are indexed. " +
 				"Needs an approval. Default `false`.",
 		},
-		"slices": schema.Int64Attribute{
+		"slices": schema.NumberAttribute{
 			Optional: true, MarkdownDescription: "How many parts of the copy run side by side, 1 to 1024. Not set: as many as Elasticsearch chooses. Only with `reindex`.",
-			Validators: []validator.Int64{int64validator.Between(1, synonyms.MostSlices)},
+			Validators: []validator.Number{tfkit.Whole(1, synonyms.MostSlices)},
 		},
-		"requests_per_second": schema.Float64Attribute{
+		"requests_per_second": schema.NumberAttribute{
 			Optional: true, MarkdownDescription: "Limit of the copy, in documents per second. Not set: none. Only with `reindex`.",
-			Validators: []validator.Float64{float64validator.AtLeast(leastRate)},
+			Validators: []validator.Number{tfkit.Decimal(leastRate, mostRate)},
 		},
 		"probe_texts": schema.ListAttribute{
 			Optional: true, ElementType: types.StringType,
@@ -64,8 +62,11 @@ func inputs() map[string]schema.Attribute {
 	}
 }
 
-// leastRate is the slowest copy that can be asked for, in documents a second.
-const leastRate = 0.001
+// Bounds of the pace of a copy that can be asked for, in documents a second.
+const (
+	leastRate = 0.001
+	mostRate  = 1e9
+)
 
 func preview() map[string]schema.Attribute {
 	return map[string]schema.Attribute{

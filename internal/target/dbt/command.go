@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"al.essio.dev/pkg/shellescape"
 
@@ -53,6 +54,11 @@ func (s Selection) Validate() error {
 				"Put + before the parts that need it, and leave upstream out.", "models", strconv.Itoa(i))
 		}
 	}
+	for key := range s.Vars {
+		if problem.Label(key) != "" {
+			return selectionProblem("A variable has no name", fmt.Sprintf("The name %q %s.", key, problem.Label(key)), "Name a variable of the dbt project.", "vars", problem.Key(key))
+		}
+	}
 	if s.Threads < 0 || s.Threads > MaxThreads {
 		return selectionProblem("The number of threads is out of range", fmt.Sprintf("threads is %d.", s.Threads),
 			fmt.Sprintf("Use 1 to %d.", MaxThreads), "threads")
@@ -71,7 +77,7 @@ func checkSelectors(attribute string, selectors []string) error {
 			why = "it is empty"
 		case strings.HasPrefix(selector, "-"):
 			why = "it begins with -, and dbt would take it for a flag"
-		case strings.ContainsAny(selector, " \t\r\n\x00"):
+		case strings.ContainsFunc(selector, unicode.IsSpace), problem.OneLine(selector) != "":
 			why = "it contains a blank, which dbt would take for the end of the selector"
 		case slices.Index(selectors, selector) < i:
 			why = "it is there twice"

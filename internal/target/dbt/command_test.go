@@ -97,7 +97,7 @@ func TestEnvironmentRefusesFlags(t *testing.T) {
 		c := New(Config{Environment: map[string]string{name: "1"}}, clock.System{})
 		_, err := c.environment(nil, nil)
 		p := wantProblem(t, err, ErrEnvironment)
-		if diff := cmp.Diff([]string{"dbt", "environment"}, p.Path); diff != "" {
+		if diff := cmp.Diff([]string{"dbt", "environment", problem.Key(name)}, p.Path); diff != "" {
 			t.Error(diff)
 		}
 	}

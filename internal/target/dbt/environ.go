@@ -1,7 +1,6 @@
 package dbt
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net/url"
@@ -40,7 +39,7 @@ var credential = regexp.MustCompile(`(?i)SECRET|TOKEN|PASSWORD|ACCESS_KEY`)
 
 // environment is the whole environment of a dbt process, sorted. ours wins over Config.Environment, which wins over parent.
 func (c *CLI) environment(parent []string, ours map[string]string) ([]string, error) {
-	if err := c.checkEnvironment(); err != nil {
+	if err := c.cfg.Check(); err != nil {
 		return nil, err
 	}
 	env := passed(parent)
@@ -72,13 +71,22 @@ func isInherited(name string) bool {
 	})
 }
 
-// checkEnvironment refuses variables that would change what runs behind the command line that was shown.
-func (c *CLI) checkEnvironment() error {
-	for _, name := range slices.Sorted(maps.Keys(c.cfg.Environment)) {
+// Check refuses, without any I/O, what would change what runs behind the command line that is shown: variables that are flags, and a target that dbt would
+// read as one. Errors are problems of ErrEnvironment and ErrUnknownTarget with the attribute's path.
+func (c Config) Check() error {
+	if strings.HasPrefix(c.Target, "-") || (c.Target != "" && problem.Label(c.Target) != "") {
+		return &problem.Problem{
+			What: "Not a target of a dbt profile", Why: fmt.Sprintf("%q begins with -, or holds what can't be seen.", c.Target),
+			Next: "Name one of the profile's targets.", Path: []string{"dbt", "target"}, Err: ErrUnknownTarget,
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Environment)) {
 		why := ""
 		switch {
-		case name == "" || strings.ContainsAny(name, "=\x00") || strings.Contains(c.cfg.Environment[name], "\x00"):
+		case name == "" || strings.ContainsAny(name, "=\x00") || problem.OneLine(name) != "":
 			why = fmt.Sprintf("%q is not a valid variable.", name)
+		case strings.Contains(c.Environment[name], "\x00"):
+			why = "The value of " + name + " holds a null character, which ends it."
 		case isFlag(name):
 			why = name + " is a flag of dbt: it would change what runs without being part of the command that is shown and approved."
 		default:
@@ -88,7 +96,7 @@ func (c *CLI) checkEnvironment() error {
 			What: "A variable can't be passed to dbt",
 			Why:  why,
 			Next: "Remove it; use the attributes of the provider's dbt block and of the resource instead.",
-			Path: []string{"dbt", "environment"},
+			Path: []string{"dbt", "environment", problem.Key(name)},
 			Err:  ErrEnvironment,
 		}
 	}
@@ -110,16 +118,16 @@ func secretsOf(configured map[string]string, parent []string) []string {
 	var secrets []string
 	for name, value := range configured {
 		if !isInherited(name) || isSecretName(name) {
-			secrets = append(secrets, forms(value)...)
+			secrets = append(secrets, value)
 		}
 	}
 	for name, value := range passed(parent) {
 		if isSecretName(name) {
-			secrets = append(secrets, forms(value)...)
+			secrets = append(secrets, value)
 		}
 		if u, err := url.Parse(value); err == nil && u.User != nil {
 			if password, ok := u.User.Password(); ok {
-				secrets = append(secrets, forms(password)...)
+				secrets = append(secrets, password)
 			}
 		}
 	}
@@ -127,18 +135,6 @@ func secretsOf(configured map[string]string, parent []string) []string {
 }
 
 func isSecretName(name string) bool { return credential.MatchString(name) }
-
-// forms are the ways in which a value shows up in output: as it is, as JSON, and, for one of several lines, line by line.
-func forms(value string) []string {
-	all := []string{value}
-	if encoded, err := json.Marshal(value); err == nil {
-		all = append(all, string(encoded[1:len(encoded)-1]))
-	}
-	if lines := strings.Split(value, "\n"); len(lines) > 1 {
-		all = append(all, lines...)
-	}
-	return all
-}
 
 // mask hides secrets in what p says.
 func (c *CLI) mask(p *problem.Problem) *problem.Problem {

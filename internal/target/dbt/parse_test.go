@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/redact"
 )
 
@@ -138,7 +139,7 @@ func TestVars(t *testing.T) {
 	}
 	for unknown, near := range map[string]string{"triage_day": "triage_days", "NOT_A_VAR": "no variable"} {
 		got := wantProblem(t, checkVars(p, files, map[string]any{"triage_days": 1, unknown: 1}), ErrUnknownVar, unknown, near)
-		if diff := cmp.Diff([]string{"vars", unknown}, got.Path); diff != "" {
+		if diff := cmp.Diff([]string{"vars", problem.Key(unknown)}, got.Path); diff != "" {
 			t.Error(diff)
 		}
 	}

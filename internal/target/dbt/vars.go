@@ -50,7 +50,7 @@ func checkVars(p project, files []string, vars map[string]any) error {
 			What: fmt.Sprintf("dbt knows no variable %q", key),
 			Why:  "No vars: section and no var() of the project or its installed packages names it." + didYouMean(key, slices.Collect(maps.Keys(known))),
 			Next: "Correct the name, or declare the variable under vars: in dbt_project.yml.",
-			Path: []string{"vars", key},
+			Path: []string{"vars", problem.Key(key)},
 			Err:  ErrUnknownVar,
 		}
 	}

@@ -58,6 +58,8 @@ type clients struct {
 	repeating *elasticsearch.BaseClient
 	// once goes to another endpoint only where none was reached at all.
 	once *elasticsearch.BaseClient
+	// plain does so too, and without a pause: its caller has a patience of its own.
+	plain *elasticsearch.BaseClient
 }
 
 // New returns a client. It does no I/O; settings that can't work are told by Config.Check, or by the first call.
@@ -114,7 +116,12 @@ func (c *Cluster) connect() (clients, error) {
 	// No status at all is one: an empty list would mean the library's own.
 	once.RetryOnStatus = []int{math.MaxInt}
 	once.RetryOnError = func(req *http.Request, err error) bool { return req.Context().Err() == nil && neverSent(err) }
+	plain := once
+	plain.MaxRetries, plain.DisableRetry, plain.RetryBackoff = len(c.cfg.Endpoints)-1, len(c.cfg.Endpoints) == 1, nil
 	out := clients{}
+	if out.plain, err = elasticsearch.NewBaseClient(plain); err != nil {
+		return clients{}, c.transportProblem("Connect to Elasticsearch", err)
+	}
 	if out.repeating, err = elasticsearch.NewBaseClient(repeating); err != nil {
 		return clients{}, c.transportProblem("Connect to Elasticsearch", err)
 	}

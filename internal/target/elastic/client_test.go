@@ -56,7 +56,7 @@ func TestCheckNamesTheAttribute(t *testing.T) {
 		t.Fatal(err)
 	}
 	for attribute, cfg := range map[string]elastic.Config{
-		"endpoints":    {Endpoints: []string{"localhost:9200"}},
+		"endpoints[0]": {Endpoints: []string{"localhost:9200"}},
 		"api_key":      {Username: "u", Password: "p", APIKey: "k"},
 		"bearer_token": {APIKey: "k", BearerToken: "b"},
 		"username":     {Password: "p"},
@@ -66,7 +66,7 @@ func TestCheckNamesTheAttribute(t *testing.T) {
 		"key_file":     {CertData: "x", KeyFile: filepath.Join(t.TempDir(), "missing.pem")},
 	} {
 		err := cfg.Check()
-		if p := problem.Of(err, ""); !errors.Is(err, elastic.ErrConfiguration) || !slices.Equal(p.Path, []string{"elasticsearch", attribute}) {
+		if p := problem.Of(err, ""); !errors.Is(err, elastic.ErrConfiguration) || problem.Where(p.Path) != "elasticsearch."+attribute {
 			t.Errorf("%s: %v at %v", attribute, err, p.Path)
 		}
 	}

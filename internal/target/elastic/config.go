@@ -3,14 +3,17 @@ package elastic
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
-	"net/url"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/redact"
@@ -77,13 +80,10 @@ func (c Config) Configured() bool { return len(c.Endpoints) > 0 }
 // Check returns a *problem.Problem for a configuration that can't work, with the path of the attribute at fault. It reads the files that are named and talks
 // to nobody. One without endpoints passes: most playbooks need no cluster.
 func (c Config) Check() error {
-	for _, e := range c.Endpoints {
-		u, err := url.Parse(e)
-		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-			return invalid("endpoints", fmt.Sprintf("%q is not the URL of a server.", c.Secrets().String(e)), "Write URLs such as https://search.example.com:9200.", err)
-		}
-		if u.User != nil {
-			return invalid("endpoints", "An endpoint holds a user name or password.", "Set username and password instead, so that they are kept secret.", nil)
+	for i, e := range c.Endpoints {
+		if why := problem.WebBase(e); why != "" {
+			return invalidAt([]string{"endpoints", strconv.Itoa(i)}, fmt.Sprintf("Endpoint %d: %s.", i+1, why),
+				"Write URLs such as https://search.example.com:9200, and credentials into attributes of their own, so that they are kept secret.", nil)
 		}
 	}
 	credentials := slices.DeleteFunc([]string{set("username", c.Username), set("api_key", c.APIKey), set("bearer_token", c.BearerToken)},
@@ -94,8 +94,40 @@ func (c Config) Check() error {
 	if c.Password != "" && c.Username == "" {
 		return invalid("username", "password is set, and username is not.", "Set both.", nil)
 	}
+	if c.ESClientAuthentication != "" && c.BearerToken == "" {
+		return invalid("es_client_authentication", "It is sent along with bearer_token, which is not set.", "Set both.", nil)
+	}
+	if err := c.checkHeaders(); err != nil {
+		return err
+	}
 	_, err := c.tls()
 	return err
+}
+
+// checkHeaders refuses what can't be sent as it is. Values are secrets, and not repeated.
+func (c Config) checkHeaders() error {
+	for _, one := range []struct{ name, value string }{
+		{"username", c.Username}, {"password", c.Password}, {"api_key", c.APIKey}, {"bearer_token", c.BearerToken}, {"es_client_authentication", c.ESClientAuthentication},
+	} {
+		if !httpguts.ValidHeaderFieldValue(one.value) || strings.TrimSpace(one.value) != one.value {
+			return invalid(one.name, "It holds a line break, a control character or a blank at an end, and can't be sent.", "A value read from a file may end with a line break: use trimspace().", nil)
+		}
+	}
+	if strings.Contains(c.Username, ":") {
+		return invalid("username", "It holds a colon, which ends the name where it is sent.", "Use another user.", nil)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Headers)) {
+		at := []string{"headers", problem.Key(name)}
+		switch {
+		case !httpguts.ValidHeaderFieldName(name):
+			return invalidAt(at, fmt.Sprintf("%q is no name of a header.", name), "Write names such as X-Tenant.", nil)
+		case !httpguts.ValidHeaderFieldValue(c.Headers[name]):
+			return invalidAt(at, "Its value holds a line break or a control character, and can't be sent.", "A value read from a file may end with a line break: use trimspace().", nil)
+		case strings.EqualFold(name, "Authorization") && (c.Username != "" || c.APIKey != "" || c.BearerToken != ""):
+			return invalidAt(at, "Credentials are set in another way, too.", "Set one kind of credentials.", nil)
+		}
+	}
+	return nil
 }
 
 func set(name, value string) string {
@@ -108,10 +140,22 @@ func set(name, value string) string {
 // Secrets masks the configuration's credentials.
 func (c Config) Secrets() *redact.Redactor {
 	secrets := []string{c.Password, c.APIKey, c.BearerToken, c.ESClientAuthentication, c.KeyData}
+	// An API key is the Base64 of its identifier and the secret itself.
+	if id, key, ok := strings.Cut(decoded(c.APIKey), ":"); ok {
+		secrets = append(secrets, id+":"+key, key)
+	}
 	for _, v := range c.Headers {
 		secrets = append(secrets, v)
 	}
 	return redact.New(secrets...)
+}
+
+func decoded(s string) string {
+	text, err := base64.StdEncoding.DecodeString(s)
+	if err != nil {
+		return ""
+	}
+	return string(text)
 }
 
 func (c Config) header() http.Header {
@@ -143,13 +187,23 @@ func (c Config) tls() (*tls.Config, error) {
 			return nil, invalid(either("ca_file", "ca_data", c.CAFile), "It holds no certificate in PEM form.", "Set it to the certificate authority of the cluster.", nil)
 		}
 	}
+	for _, pair := range []struct{ name, file, data string }{{"cert", c.CertFile, c.CertData}, {"key", c.KeyFile, c.KeyData}} {
+		if pair.file != "" && pair.data != "" {
+			return nil, invalid(pair.name+"_file", fmt.Sprintf("%[1]s_file and %[1]s_data are both set.", pair.name), "Set one of them.", nil)
+		}
+	}
 	cert, certErr := fileOr(c.CertFile, c.CertData)
 	key, keyErr := fileOr(c.KeyFile, c.KeyData)
 	if err := errors.Join(certErr, keyErr); err != nil {
 		return nil, invalid(either("cert_file", "key_file", boolText(certErr != nil)), err.Error()+".", "Set it to a readable file.", err)
 	}
-	if len(cert) == 0 && len(key) == 0 {
+	switch {
+	case len(cert) == 0 && len(key) == 0:
 		return out, nil
+	case len(cert) == 0:
+		return nil, invalid(either("key_file", "key_data", c.KeyFile), "It is the key of a client certificate, and its certificate is not set.", "Set cert_file or cert_data, too.", nil)
+	case len(key) == 0:
+		return nil, invalid(either("cert_file", "cert_data", c.CertFile), "It is a client certificate, and its key is not set.", "Set key_file or key_data, too.", nil)
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
@@ -181,7 +235,10 @@ func boolText(b bool) string {
 }
 
 func invalid(attribute, why, next string, cause error) error {
-	return &problem.Problem{
-		What: "Invalid elasticsearch." + attribute, Why: why, Next: next, Path: []string{"elasticsearch", attribute}, Err: errors.Join(ErrConfiguration, cause),
-	}
+	return invalidAt([]string{attribute}, why, next, cause)
+}
+
+func invalidAt(at []string, why, next string, cause error) error {
+	at = append([]string{"elasticsearch"}, at...)
+	return &problem.Problem{What: "Invalid " + problem.Where(at), Why: why, Next: next, Path: at, Err: errors.Join(ErrConfiguration, cause)}
 }

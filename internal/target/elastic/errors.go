@@ -90,10 +90,12 @@ func (c *Cluster) responseError(res *http.Response) *ResponseError {
 		CausedBy  json.RawMessage `json:"caused_by"`
 	}
 	if json.Unmarshal(text, &body) == nil && json.Unmarshal(body.Error, &cause) == nil {
-		out.Type, out.Reason = cause.Type, cause.Reason
+		out.Type, out.Reason = c.secrets.String(cause.Type), cause.Reason
 		out.Reason += c.deeper(cause.CausedBy)
 	} else {
-		out.Reason = strings.TrimSpace(string(text[:min(len(text), shownBody)]))
+		// Masked before it is cut: part of a secret at the end is no longer recognised.
+		reason := c.secrets.String(string(text))
+		out.Reason = strings.TrimSpace(strings.ToValidUTF8(reason[:min(len(reason), shownBody)], ""))
 	}
 	out.Reason = c.secrets.String(out.Reason)
 	return out

@@ -22,6 +22,9 @@ type Measured struct {
 // Measure searches without fetching anything. body is the search's body as JSON; empty for all documents. A search that timed out, or that failed on
 // some shards, is an error: its figures say nothing.
 func (c *Cluster) Measure(ctx context.Context, index, body string) (Measured, error) {
+	if err := CheckExpression(index, true); err != nil {
+		return Measured{}, err
+	}
 	what := "Search " + index
 	var answer struct {
 		Took     int64  `json:"took"`

@@ -59,8 +59,13 @@ func CheckExpression(expression string, allowAll bool) error {
 	refuse := func(why, next string) error {
 		return &problem.Problem{What: fmt.Sprintf("%q is no index, alias, pattern or data stream to work on", expression), Why: why, Next: next, Err: ErrRefused}
 	}
+	const longest = 255 // bytes, of the name of an index
 	for part := range strings.SplitSeq(expression, ",") {
 		switch {
+		case len(part) > longest:
+			return refuse("A name is longer than 255 bytes.", "Name an index, an alias, a data stream or a pattern.")
+		case part != "" && problem.OneLine(part) != "":
+			return refuse("One of its parts "+problem.OneLine(part)+".", "Write names without blanks, with one comma in between.")
 		case (part == "" || part == "_all" || strings.Trim(part, "*") == "") && !allowAll:
 			return refuse("It stands for every index of the cluster.", "Name an index, an alias, a data stream or a narrower pattern; or set allow_all = true if every index is meant.")
 		case part == "" && expression != "":

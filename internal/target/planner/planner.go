@@ -103,6 +103,14 @@ var (
 // By is how this provider names itself to backends that ask who makes a change.
 const By = "terraform-provider-remediation"
 
+// CheckName says why name can't be a version's, or nothing. Names stand in paths and in lines of plans.
+func CheckName(name string) string {
+	if name == "." || name == ".." {
+		return "leads to another path"
+	}
+	return problem.Label(name)
+}
+
 // Versions are the known versions, sorted.
 func (s Split) Versions() []string { return slices.Sorted(maps.Keys(s.Shares)) }
 

@@ -64,11 +64,11 @@ func (c *Client) Query(ctx context.Context, query string) (float64, error) {
 	}
 	switch {
 	case got.Status == http.StatusBadRequest || got.Status == http.StatusUnprocessableEntity:
-		return 0, fmt.Errorf("%w: %s: %s", ErrQuery, a.ErrorType, a.Error)
+		return 0, fmt.Errorf("%w: %s", ErrQuery, c.web.Mask(a.ErrorType+": "+a.Error))
 	case got.Status != http.StatusOK || a.Status != "success":
 		return 0, fmt.Errorf("%w: %s", ErrUnavailable, c.web.Text(got))
 	case len(a.Warnings) > 0:
-		return 0, fmt.Errorf("%w: %s", ErrWarnings, strings.Join(a.Warnings, "; "))
+		return 0, fmt.Errorf("%w: %s", ErrWarnings, c.web.Mask(strings.Join(a.Warnings, "; ")))
 	}
 	return a.number()
 }

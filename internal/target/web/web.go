@@ -85,17 +85,20 @@ type Request struct {
 	Body []byte
 }
 
-// Answer is what came back.
+// Answer is what came back. Secrets in the body are masked: an answer that quotes the request must not carry them into whatever is made of it.
 type Answer struct {
 	Status int
 	Header http.Header
 	Body   []byte
 }
 
+// Mask returns s with secrets masked.
+func (c *Client) Mask(s string) string { return c.redact.String(s) }
+
 // Text is the beginning of the body for people, with secrets masked.
 func (c *Client) Text(a Answer) string {
 	const longest = 300
-	text := strings.TrimSpace(c.redact.String(string(a.Body)))
+	text := strings.TrimSpace(c.Mask(string(a.Body)))
 	if len(text) > longest {
 		text = text[:longest] + "..."
 	}
@@ -139,12 +142,12 @@ func (c *Client) Do(ctx context.Context, r Request) (Answer, error) {
 	if err != nil {
 		return Answer{}, c.failed(ErrLost, err)
 	}
-	return Answer{Status: resp.StatusCode, Header: resp.Header, Body: body.Bytes()}, nil
+	return Answer{Status: resp.StatusCode, Header: resp.Header, Body: []byte(c.Mask(body.String()))}, nil
 }
 
 // failed masks secrets. The cause itself is kept for errors.Is only where it is the end of a context.
 func (c *Client) failed(kind, cause error) error {
-	text := c.redact.String(cause.Error())
+	text := c.Mask(cause.Error())
 	for _, end := range []error{context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(cause, end) {
 			return fmt.Errorf("%w: %s: %w", kind, text, end)

@@ -14,8 +14,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/hashicorp/terraform-plugin-framework/providerserver"
-
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
 	"github.com/applylens/terraform-provider-remediation/internal/provider"
@@ -51,10 +49,7 @@ func main() {
 		log.Fatal(err)
 	}
 	w.reached(start)
-	err := providerserver.Serve(context.Background(), provider.NewWith("chaos", provider.Hooks{Reached: w.reached}), providerserver.ServeOpts{
-		Address: "registry.terraform.io/applylens/remediation", ProtocolVersion: 6,
-	})
-	if err != nil {
+	if err := provider.Serve(context.Background(), provider.Options{Version: "chaos", Reached: w.reached}); err != nil {
 		log.Fatal(err)
 	}
 }

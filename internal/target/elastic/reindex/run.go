@@ -25,9 +25,11 @@ var (
 )
 
 const (
-	// firstPoll and lastPoll bound how often the copy's task is looked at: often in the beginning, so that a small copy is not waited for.
-	firstPoll = 50 * time.Millisecond
+	// firstPoll and lastPoll bound how often the copy's task is looked at, each time after a pollShare of the time that it has taken so far: so the end of a short
+	// copy is seen soon, and a long one is not asked for all the time.
+	firstPoll = 20 * time.Millisecond
 	lastPoll  = 2 * time.Second
+	pollShare = 32
 	// journalEvery is how often progress is journaled.
 	journalEvery = 15 * time.Second
 	// smallPass is how many documents a pass may bring over for the switch to begin: what the last pass, for which writers wait, has to do about.
@@ -194,7 +196,7 @@ func (r *Run) create(ctx context.Context) error {
 
 // awaitCopy waits for the server's copy and journals its progress.
 func (r *Run) awaitCopy(ctx context.Context) error {
-	start, wait := r.clk.Now(), firstPoll
+	start := r.clk.Now()
 	for {
 		p, err := r.cluster.Copy(ctx, r.state.Task)
 		if elastic.IsMissing(err) {
@@ -218,11 +220,9 @@ func (r *Run) awaitCopy(ctx context.Context) error {
 			}
 			r.last.touch(ctx)
 		}
-		if err := r.clk.Sleep(ctx, wait); err != nil {
+		if err := r.clk.Sleep(ctx, min(max(firstPoll, r.clk.Now().Sub(start)/pollShare), lastPoll)); err != nil {
 			return err
 		}
-		const growth = 2
-		wait = min(growth*wait, lastPoll)
 	}
 }
 

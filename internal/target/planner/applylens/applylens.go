@@ -91,7 +91,7 @@ func (p *Planner) Read(ctx context.Context) (planner.Split, error) {
 	}
 	split, err := p.split(*after.Config)
 	split.Notes = append(split.Notes, fmt.Sprintf("The guard API's own detector is in breach (%s). While it is, every read of its status, "+
-		"this one included, sets the canary to 0 %% and switches it off: a share that is set will not last.", s.Evaluation.Reason))
+		"this one included, sets the canary to 0 %% and switches it off: a share that is set will not last.", p.web.Mask(s.Evaluation.Reason)))
 	return split, err
 }
 

@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -60,6 +61,9 @@ type Planner struct {
 }
 
 var _ planner.Planner = (*Planner)(nil)
+
+// IsName tells whether name can be that of an object.
+func IsName(name string) bool { return len(validation.IsDNS1123Subdomain(name)) == 0 }
 
 // New returns the planner. It does no I/O.
 func New(cfg Config, clk clock.Clock) *Planner { return &Planner{cfg: cfg, clock: clk} }

@@ -12,6 +12,7 @@ import (
 	"maps"
 	"math"
 	"net"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,6 +49,11 @@ var _ planner.Planner = (*Planner)(nil)
 
 // New returns the planner. It does no I/O.
 func New(cfg Config) *Planner { return &Planner{cfg: cfg} }
+
+// IsName tells whether name can be that of a backend or a server: HAProxy itself allows no other characters.
+func IsName(name string) bool { return namePattern.MatchString(name) }
+
+var namePattern = regexp.MustCompile(`^[A-Za-z0-9_.:-]+$`)
 
 // CheckAddress returns an error where address is none of a runtime API.
 func CheckAddress(address string) error {

@@ -78,9 +78,12 @@ func (p *Planner) split(got web.Answer) (planner.Split, error) {
 		return planner.Split{}, p.problem("The planner's control API gives the split no ETag", fmt.Sprintf("Its ETag is %q, and a strong one is needed: "+
 			"without it somebody else's change could be lost.", etag), planner.ErrMalformed)
 	}
-	s := planner.Split{Revision: etag, Stable: d.Stable, Resolution: d.Resolution, Notes: d.Notes, Shares: map[string]float64{}}
+	s := planner.Split{Revision: etag, Stable: d.Stable, Resolution: d.Resolution, Shares: map[string]float64{}}
 	for name, v := range d.Versions {
 		s.Shares[name] = v.Percent
+	}
+	for _, note := range d.Notes {
+		s.Notes = append(s.Notes, p.web.Mask(note))
 	}
 	for _, name := range s.Versions() {
 		if up := d.Versions[name].Deployed; up != nil && !*up {

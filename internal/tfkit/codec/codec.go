@@ -1,4 +1,5 @@
-package tfkit
+// Package codec turns Go values into those of Terraform and back, by their JSON.
+package codec
 
 import (
 	"bytes"
@@ -9,9 +10,12 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 )
 
-// goValue turns a wholly known Terraform value into what encoding/json makes of its JSON: strings, bools, json.Numbers, slices
+// longest is the size in bits of a whole number that is written out. A larger one means nothing digit by digit.
+const longest = 128
+
+// Go turns a wholly known Terraform value into what encoding/json makes of its JSON: strings, bools, json.Numbers, slices
 // and maps. Null is nil. Sets come in the order in which Terraform sent them, which is sorted.
-func goValue(v tftypes.Value) (any, error) {
+func Go(v tftypes.Value) (any, error) {
 	if !v.IsKnown() {
 		return nil, fmt.Errorf("value is not known yet")
 	}
@@ -32,7 +36,7 @@ func goValue(v tftypes.Value) (any, error) {
 		if err := v.As(&n); err != nil {
 			return nil, err
 		}
-		if n.IsInt() {
+		if n.IsInt() && n.MantExp(nil) <= longest {
 			return json.Number(n.Text('f', 0)), nil // not 1e+06, which is no integer to encoding/json
 		}
 		return json.Number(n.Text('g', -1)), nil
@@ -51,7 +55,7 @@ func goSlice(v tftypes.Value) (any, error) {
 	out := make([]any, len(elements))
 	for i, e := range elements {
 		var err error
-		if out[i], err = goValue(e); err != nil {
+		if out[i], err = Go(e); err != nil {
 			return nil, err
 		}
 	}
@@ -66,16 +70,16 @@ func goMap(v tftypes.Value) (any, error) {
 	out := make(map[string]any, len(elements))
 	for k, e := range elements {
 		var err error
-		if out[k], err = goValue(e); err != nil {
+		if out[k], err = Go(e); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
-// tfValue turns any value into a Terraform value of type t, by its JSON. A missing attribute of an object becomes null;
+// Terraform turns any value into a Terraform value of type t, by its JSON. A missing attribute of an object becomes null;
 // attributes that t doesn't know are left out.
-func tfValue(t tftypes.Type, v any) (tftypes.Value, error) {
+func Terraform(t tftypes.Type, v any) (tftypes.Value, error) {
 	text, err := json.Marshal(v)
 	if err != nil {
 		return tftypes.Value{}, err

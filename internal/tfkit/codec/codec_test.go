@@ -1,4 +1,4 @@
-package tfkit
+package codec
 
 import (
 	"encoding/json"
@@ -20,11 +20,11 @@ func TestValuesSurviveTheWayToJSONAndBack(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &in); err != nil {
 		t.Fatal(err)
 	}
-	value, err := tfValue(object, json.RawMessage(text))
+	value, err := Terraform(object, json.RawMessage(text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := goValue(value)
+	out, err := Go(value)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func TestValuesSurviveTheWayToJSONAndBack(t *testing.T) {
 	if again, err := json.Marshal(out); err != nil || json.Unmarshal(again, &number) != nil || number.Number != 100000000000 {
 		t.Errorf("a whole number became %s (%v)", again, err)
 	}
-	back, err := tfValue(object, out)
+	back, err := Terraform(object, out)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestUnknownValuesAreNotDecoded(t *testing.T) {
 	t.Parallel()
 	unknown := tftypes.NewValue(tftypes.String, tftypes.UnknownValue)
 	list := tftypes.NewValue(tftypes.List{ElementType: tftypes.String}, []tftypes.Value{unknown})
-	if _, err := goValue(list); err == nil {
+	if _, err := Go(list); err == nil {
 		t.Error("an unknown element was decoded")
 	}
 }
@@ -61,7 +61,7 @@ func TestMistypedValuesAreRefused(t *testing.T) {
 		"an object for a set": {tftypes.Set{ElementType: tftypes.String}, map[string]string{"a": "b"}},
 		"text for a number":   {tftypes.Number, "three"},
 	} {
-		if v, err := tfValue(tt.t, tt.v); err == nil {
+		if v, err := Terraform(tt.t, tt.v); err == nil {
 			t.Errorf("%s became %s", name, v)
 		}
 	}

@@ -1,0 +1,230 @@
+// Package inprocess asks the provider through its protocol, in this process, in the order in which Terraform does. What Terraform would
+// print is returned as data, with the exact path of the attribute at fault.
+package inprocess
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-framework/provider"
+	"github.com/hashicorp/terraform-plugin-framework/providerserver"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
+
+	"github.com/applylens/terraform-provider-remediation/internal/tfkit/codec"
+)
+
+// Values are a configuration by attribute, as its JSON would be. What is left out is null.
+type Values = map[string]any
+
+// Unknown stands for a value that is known after apply only.
+type Unknown struct{}
+
+// Stage is how far a configuration came before it was refused.
+type Stage string
+
+// Stages, in their order.
+const (
+	Validate  Stage = "validate"  // terraform validate
+	Configure Stage = "configure" // the provider block is read
+	Plan      Stage = "plan"      // the target has been looked at
+)
+
+// Answer is what the provider says to a configuration.
+type Answer struct {
+	// Stage is the one that ended with an error, or the last.
+	Stage       Stage
+	Diagnostics []*tfprotov6.Diagnostic
+}
+
+// Errors are the errors among the diagnostics.
+func (a Answer) Errors() []*tfprotov6.Diagnostic {
+	return slices.DeleteFunc(slices.Clone(a.Diagnostics), func(d *tfprotov6.Diagnostic) bool { return d.Severity != tfprotov6.DiagnosticSeverityError })
+}
+
+// Server is one provider.
+type Server struct {
+	t      testing.TB
+	server tfprotov6.ProviderServer
+	Schema *tfprotov6.GetProviderSchemaResponse
+}
+
+// New starts the provider.
+func New(t testing.TB, p provider.Provider) *Server {
+	t.Helper()
+	s := &Server{t: t, server: providerserver.NewProtocol6(p)()}
+	var err error
+	if s.Schema, err = s.server.GetProviderSchema(t.Context(), &tfprotov6.GetProviderSchemaRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Provider validates and configures the provider block.
+func (s *Server) Provider(block Values) Answer {
+	s.t.Helper()
+	config := s.encode(s.Schema.Provider, block)
+	checked, err := s.server.ValidateProviderConfig(s.t.Context(), &tfprotov6.ValidateProviderConfigRequest{Config: config})
+	s.must(err)
+	if a := (Answer{Validate, checked.Diagnostics}); len(a.Errors()) > 0 {
+		return a
+	}
+	configured, err := s.server.ConfigureProvider(s.t.Context(), &tfprotov6.ConfigureProviderRequest{Config: config, TerraformVersion: "1.11.0"})
+	s.must(err)
+	return Answer{Configure, configured.Diagnostics}
+}
+
+// Resource validates and plans the creation of a resource. The provider has to be configured.
+func (s *Server) Resource(name string, values Values) Answer {
+	s.t.Helper()
+	schema := s.Schema.ResourceSchemas[name]
+	if schema == nil {
+		s.t.Fatalf("there is no resource %s", name)
+	}
+	config := s.encode(schema, values)
+	checked, err := s.server.ValidateResourceConfig(s.t.Context(), &tfprotov6.ValidateResourceConfigRequest{TypeName: name, Config: config})
+	s.must(err)
+	if a := (Answer{Validate, checked.Diagnostics}); len(a.Errors()) > 0 {
+		return a
+	}
+	planned, err := s.server.PlanResourceChange(s.t.Context(), &tfprotov6.PlanResourceChangeRequest{
+		TypeName: name, Config: config, ProposedNewState: s.encode(schema, proposed(schema, values)), PriorState: s.null(schema),
+	})
+	s.must(err)
+	return Answer{Plan, planned.Diagnostics}
+}
+
+// Import takes an execution into the state of a resource.
+func (s *Server) Import(name, id string) Answer {
+	s.t.Helper()
+	imported, err := s.server.ImportResourceState(s.t.Context(), &tfprotov6.ImportResourceStateRequest{TypeName: name, ID: id})
+	s.must(err)
+	return Answer{Plan, imported.Diagnostics}
+}
+
+// Data validates and reads a data source. The provider has to be configured.
+func (s *Server) Data(name string, values Values) Answer {
+	s.t.Helper()
+	schema := s.Schema.DataSourceSchemas[name]
+	if schema == nil {
+		s.t.Fatalf("there is no data source %s", name)
+	}
+	config := s.encode(schema, values)
+	checked, err := s.server.ValidateDataResourceConfig(s.t.Context(), &tfprotov6.ValidateDataResourceConfigRequest{TypeName: name, Config: config})
+	s.must(err)
+	if a := (Answer{Validate, checked.Diagnostics}); len(a.Errors()) > 0 {
+		return a
+	}
+	read, err := s.server.ReadDataSource(s.t.Context(), &tfprotov6.ReadDataSourceRequest{TypeName: name, Config: config})
+	s.must(err)
+	return Answer{Plan, read.Diagnostics}
+}
+
+func (s *Server) must(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *Server) null(schema *tfprotov6.Schema) *tfprotov6.DynamicValue {
+	s.t.Helper()
+	v, err := tfprotov6.NewDynamicValue(schema.ValueType(), tftypes.NewValue(schema.ValueType(), nil))
+	s.must(err)
+	return &v
+}
+
+// encode turns values into the schema's type. A name that the schema doesn't have is a mistake of the test: Terraform itself refuses it.
+func (s *Server) encode(schema *tfprotov6.Schema, values Values) *tfprotov6.DynamicValue {
+	s.t.Helper()
+	object, ok := schema.ValueType().(tftypes.Object)
+	if !ok {
+		s.t.Fatalf("a schema of type %s", schema.ValueType())
+	}
+	encoded := make(map[string]tftypes.Value, len(object.AttributeTypes))
+	for name, t := range object.AttributeTypes {
+		if _, unknown := values[name].(Unknown); unknown {
+			encoded[name] = tftypes.NewValue(t, tftypes.UnknownValue)
+			continue
+		}
+		var err error
+		if encoded[name], err = codec.Terraform(t, values[name]); err != nil {
+			s.t.Fatalf("%s: %v", name, err)
+		}
+	}
+	if wrong := strangers("", object, values); len(wrong) > 0 {
+		s.t.Fatalf("the schema has no %s", strings.Join(wrong, ", "))
+	}
+	v, err := tfprotov6.NewDynamicValue(object, tftypes.NewValue(object, encoded))
+	s.must(err)
+	return &v
+}
+
+// strangers are the names in v that t doesn't have.
+func strangers(at string, t tftypes.Type, v any) []string {
+	var wrong []string
+	switch v := v.(type) {
+	case map[string]any:
+		for name, in := range v {
+			switch t := t.(type) {
+			case tftypes.Object:
+				if t.AttributeTypes[name] == nil {
+					wrong = append(wrong, at+"."+name)
+				}
+				wrong = append(wrong, strangers(at+"."+name, t.AttributeTypes[name], in)...)
+			case tftypes.Map:
+				wrong = append(wrong, strangers(at+"."+name, t.ElementType, in)...)
+			}
+		}
+	case []any:
+		for i, in := range v {
+			if list, ok := t.(tftypes.List); ok {
+				wrong = append(wrong, strangers(fmt.Sprintf("%s.%d", at, i), list.ElementType, in)...)
+			}
+		}
+	}
+	return wrong
+}
+
+// proposed is what Terraform proposes for a resource that is not there yet: what is computed and not configured is unknown.
+func proposed(schema *tfprotov6.Schema, values Values) Values {
+	all := Values{}
+	for _, a := range schema.Block.Attributes {
+		all[a.Name] = values[a.Name]
+		if a.Computed && values[a.Name] == nil {
+			all[a.Name] = Unknown{}
+		}
+	}
+	return all
+}
+
+// Path writes an attribute's path as people do: approval.freeze[0].name, servers["v1"].
+func Path(p *tftypes.AttributePath) string {
+	var b strings.Builder
+	if p == nil {
+		return ""
+	}
+	for _, step := range p.Steps() {
+		switch step := step.(type) {
+		case tftypes.AttributeName:
+			if b.Len() > 0 {
+				b.WriteByte('.')
+			}
+			b.WriteString(string(step))
+		case tftypes.ElementKeyInt:
+			fmt.Fprintf(&b, "[%d]", int64(step))
+		case tftypes.ElementKeyString:
+			fmt.Fprintf(&b, "[%q]", string(step))
+		case tftypes.ElementKeyValue:
+			var s string
+			if v := tftypes.Value(step); v.As(&s) == nil {
+				fmt.Fprintf(&b, "[%s]", s)
+			} else {
+				fmt.Fprintf(&b, "[%s]", v)
+			}
+		}
+	}
+	return b.String()
+}

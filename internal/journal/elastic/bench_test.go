@@ -1,0 +1,236 @@
+package elastic
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
+	"github.com/applylens/terraform-provider-remediation/internal/journal"
+	"github.com/applylens/terraform-provider-remediation/internal/journal/journaltest"
+	target "github.com/applylens/terraform-provider-remediation/internal/target/elastic"
+)
+
+const (
+	// benchRecords is how many records a journal has in the benchmarks, unless benchVariable says otherwise.
+	benchRecords  = 2_000
+	benchVariable = "REMEDIATION_BENCH_RECORDS"
+	// recordsPerIncident is the history of one incident, of which the newest historyLimit are asked for, as for a state.
+	recordsPerIncident = 100
+	historyLimit       = 50
+	// batch is how many entries are filled in with one request.
+	batch = 5_000
+)
+
+// filled opens a journal with records, each an intent and its outcome, and returns their number.
+func filled(b *testing.B, on *elastictest.Server, index string) (*Store, int) {
+	b.Helper()
+	count := benchRecords
+	if text := os.Getenv(benchVariable); text != "" {
+		var err error
+		if count, err = strconv.Atoi(text); err != nil {
+			b.Fatal(err)
+		}
+	}
+	s := openTest(b, at(on.Config, index), usual())
+	intent, err := journal.Encode(journal.KindIntent, journaltest.Intent())
+	if err != nil {
+		b.Fatal(err)
+	}
+	end, err := journal.Encode(journal.KindOutcome, journal.Outcome{Status: journal.StatusSuccess})
+	if err != nil {
+		b.Fatal(err)
+	}
+	v, lines := s.latest(), &bytes.Buffer{}
+	add := func(e journal.Entry) {
+		e.Seq, e.At = v.head.Seq+1, time.Now().UTC().Round(0)
+		if e.Execution == 0 {
+			e.Execution = e.Seq
+		}
+		if e, err = journal.Seal(e, v.head.Hash); err != nil {
+			b.Fatal(err)
+		}
+		if v, _, err = v.with(e); err != nil {
+			b.Fatal(err)
+		}
+		line, err := json.Marshal(newDocument(e, v.openIDs(), "nonce"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		if s.opensRange(e.Seq) {
+			if err := s.createRange(b.Context(), s.rangeOf(e.Seq)); err != nil {
+				b.Fatal(err)
+			}
+		}
+		fmt.Fprintf(lines, "{\"create\":{\"_index\":%q,\"_id\":%q}}\n%s\n", s.rangeOf(e.Seq), documentID(e.Seq), line)
+		if e.Seq%batch == 0 || e.Seq == int64(2*count) {
+			var answer struct{ Errors bool }
+			on.Do(b, http.MethodPost, "/_bulk", lines.Bytes(), &answer)
+			if answer.Errors {
+				b.Fatal("not all were created")
+			}
+			lines.Reset()
+		}
+	}
+	for i := range count {
+		subject := journaltest.Subject(i % 1000)
+		subject.Incident = incident(i % max(1, count/recordsPerIncident))
+		add(journal.Entry{Kind: journal.KindIntent, Subject: subject, Body: intent})
+		add(journal.Entry{Kind: journal.KindOutcome, Execution: v.head.Seq, Subject: subject, Body: end})
+	}
+	s.advance(v)
+	return s, count
+}
+
+func incident(n int) string { return fmt.Sprintf("INC-%d", n) }
+
+// BenchmarkAppend makes executions of four entries and, in turn with them, creates the same documents under other identifiers in an index with the same mappings
+// and as many documents: one request each, on a connection of the same kind. It reports the ratio of both times.
+func BenchmarkAppend(b *testing.B) {
+	on := elastictest.Shared(b)
+	index := place(b, on)
+	s, count := filled(b, on, index)
+	raw := rawIndex(b, on, s)
+	client := target.New(on.Config, s.clock)
+	var appending, creating time.Duration
+	const warm, rounds, entries = 50, 500, 4
+	for b.Loop() {
+		for n := range warm + rounds {
+			began := time.Now()
+			if err := journaltest.Work(b.Context(), s, journaltest.Subject(n), 1); err != nil {
+				b.Fatal(err)
+			}
+			appended := time.Now()
+			found, err := s.documents(b.Context(), s.latest().head.Seq-entries+1, s.latest().head.Seq)
+			if err != nil || len(found) != entries {
+				b.Fatalf("%d documents, %v", len(found), err)
+			}
+			creatingSince := time.Now()
+			for _, d := range found {
+				if err := createRaw(b.Context(), client, raw, d); err != nil {
+					b.Fatal(err)
+				}
+			}
+			if n >= warm {
+				creating += time.Since(creatingSince)
+				appending += appended.Sub(began)
+			}
+		}
+	}
+	each := float64(b.N * rounds * entries)
+	b.ReportMetric(float64(appending.Microseconds())/each, "µs/append")
+	b.ReportMetric(float64(creating.Microseconds())/each, "µs/create")
+	b.ReportMetric(float64(appending)/float64(creating), "append/create")
+	b.ReportMetric(float64(count), "records")
+}
+
+// rawIndex copies the journal's newest range.
+func rawIndex(b *testing.B, on *elastictest.Server, s *Store) string {
+	b.Helper()
+	name := s.index + "-raw"
+	body, err := encode(map[string]any{"settings": settings(), "mappings": s.mappings()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	on.Do(b, http.MethodPut, "/"+name, body, nil)
+	newest := s.rangeOf(s.latest().head.Seq)
+	var task struct{ Task string }
+	on.Do(b, http.MethodPost, "/_reindex?wait_for_completion=false", map[string]any{
+		"source": map[string]any{"index": newest, "size": batch}, "dest": map[string]string{"index": name},
+	}, &task)
+	for done := false; !done; {
+		var state struct {
+			Completed bool
+			Error     any
+		}
+		on.Do(b, http.MethodGet, "/_tasks/"+task.Task+"?wait_for_completion=true&timeout=30s", nil, &state)
+		if state.Error != nil && !state.Completed {
+			b.Fatal(state.Error)
+		}
+		done = state.Completed
+	}
+	return name
+}
+
+func createRaw(ctx context.Context, client *target.Cluster, index string, d document) error {
+	body, err := json.Marshal(d)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, fmt.Sprintf("/%s/_create/raw-%d", index, d.Seq), bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := client.Send(req)
+	if err != nil {
+		return err
+	}
+	var answer strings.Builder
+	if err := res.Write(&answer); err != nil {
+		return err
+	}
+	if res.StatusCode != http.StatusCreated {
+		return fmt.Errorf("status %d: %s", res.StatusCode, answer.String())
+	}
+	return nil
+}
+
+// BenchmarkHistory reads the newest records of one incident, as a resource does, and reports the median and the slowest.
+func BenchmarkHistory(b *testing.B) {
+	on := elastictest.Shared(b)
+	s, count := filled(b, on, place(b, on))
+	want := min(historyLimit, count)
+	const warm, rounds = 20, 200
+	var all []time.Duration
+	for b.Loop() {
+		for n := range warm + rounds {
+			began := time.Now()
+			found, err := s.Find(b.Context(), journal.Filter{Incident: incident(n % max(1, count/recordsPerIncident)), Limit: historyLimit})
+			if err != nil || len(found) != want {
+				b.Fatalf("%d records, %v", len(found), err)
+			}
+			if n >= warm {
+				all = append(all, time.Since(began))
+			}
+		}
+	}
+	report(b, all, "history")
+	b.ReportMetric(float64(count), "records")
+}
+
+// BenchmarkOpen opens a journal and reads one record, as every run of Terraform does.
+func BenchmarkOpen(b *testing.B) {
+	on := elastictest.Shared(b)
+	index := place(b, on)
+	filled(b, on, index)
+	const rounds = 20
+	var all []time.Duration
+	for b.Loop() {
+		for range rounds {
+			began := time.Now()
+			again := openTest(b, at(on.Config, index), usual())
+			if _, err := again.Get(b.Context(), 1); err != nil {
+				b.Fatal(err)
+			}
+			all = append(all, time.Since(began))
+		}
+	}
+	report(b, all, "open")
+}
+
+func report(b *testing.B, all []time.Duration, what string) {
+	b.Helper()
+	const milli, percent = 1000, 0.95
+	slices.Sort(all)
+	b.ReportMetric(float64(all[len(all)/2].Microseconds())/milli, "ms-median-"+what)
+	b.ReportMetric(float64(all[int(percent*float64(len(all)))].Microseconds())/milli, "ms-95%-"+what)
+}

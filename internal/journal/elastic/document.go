@@ -1,0 +1,134 @@
+package elastic
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/journal"
+)
+
+// document is an entry as it is stored, with what stands beside it outside of the hash.
+type document struct {
+	Seq       int64        `json:"seq"`
+	Execution int64        `json:"execution"`
+	Kind      journal.Kind `json:"kind"`
+	// At is of one width, so that text sorts as time, and holds exactly what is hashed.
+	At       string `json:"at"`
+	Playbook string `json:"playbook"`
+	Target   string `json:"target"`
+	Request  string `json:"request"`
+	Incident string `json:"incident"`
+	// Body is JSON as text: Elasticsearch would keep an object's members, but not its bytes.
+	Body string `json:"body"`
+	Prev string `json:"prev"`
+	Hash string `json:"hash"`
+	// Open are the executions that are open after the entry, in order.
+	Open []int64 `json:"open"`
+	// Nonce tells the writer whether a document is its own.
+	Nonce string `json:"nonce"`
+}
+
+// timeFormat is RFC 3339 in UTC with all nine digits.
+const timeFormat = "2006-01-02T15:04:05.000000000Z"
+
+func timeText(t time.Time) string { return t.UTC().Format(timeFormat) }
+
+// entry returns what is hashed.
+func (d document) entry() (journal.Entry, error) {
+	at, err := time.Parse(timeFormat, d.At)
+	if err != nil {
+		return journal.Entry{}, fmt.Errorf("%w: entry %d: %w", journal.ErrDamaged, d.Seq, err)
+	}
+	return journal.Entry{
+		Seq: d.Seq, Execution: d.Execution, Kind: d.Kind, At: at,
+		Subject: journal.Subject{Playbook: d.Playbook, Target: d.Target, Request: d.Request, Incident: d.Incident},
+		Body:    json.RawMessage(d.Body), Prev: d.Prev, Hash: d.Hash,
+	}, nil
+}
+
+func newDocument(e journal.Entry, open []int64, nonce string) document {
+	return document{
+		Seq: e.Seq, Execution: e.Execution, Kind: e.Kind, At: timeText(e.At), Playbook: e.Subject.Playbook, Target: e.Subject.Target,
+		Request: e.Subject.Request, Incident: e.Subject.Incident, Body: string(e.Body), Prev: e.Prev, Hash: e.Hash, Open: open, Nonce: nonce,
+	}
+}
+
+// Text that is not UTF-8 can't be stored in JSON. It is made so before it is hashed, not on the way to the server.
+const replacement = "\ufffd"
+
+func validSubject(s journal.Subject) journal.Subject {
+	for _, field := range []*string{&s.Playbook, &s.Target, &s.Request, &s.Incident} {
+		*field = strings.ToValidUTF8(*field, replacement)
+	}
+	return s
+}
+
+func validBody(body json.RawMessage) json.RawMessage {
+	return bytes.ToValidUTF8(body, []byte(replacement))
+}
+
+// view is the journal as it stood after one entry. It is never changed: with makes the next one.
+type view struct {
+	head journal.Head
+	// open are the open executions by their identifier.
+	open map[int64]journal.Record
+}
+
+// openIDs are the open executions in order.
+func (v *view) openIDs() []int64 { return slices.Sorted(maps.Keys(v.open)) }
+
+// holder returns the open execution of the target.
+func (v *view) holder(target string) (journal.Record, bool) {
+	for _, r := range v.open {
+		if r.Subject.Target == target {
+			return r, true
+		}
+	}
+	return journal.Record{}, false
+}
+
+// with returns the view after e, and the record that e belongs to where that is open, or was before. An entry that can't follow is damage: nobody could have appended it.
+func (v *view) with(e journal.Entry) (*view, journal.Record, error) {
+	sealed, err := journal.Seal(e, v.head.Hash)
+	if err == nil && (e.Seq != v.head.Seq+1 || e.Prev != v.head.Hash || e.Hash != sealed.Hash) {
+		err = fmt.Errorf("entry %d does not follow from entry %d", e.Seq, v.head.Seq)
+	}
+	if err != nil {
+		return nil, journal.Record{}, fmt.Errorf("%w: %w", journal.ErrDamaged, err)
+	}
+	next := &view{head: journal.Head{Seq: e.Seq, Hash: e.Hash}, open: maps.Clone(v.open)}
+	if _, isOpen := v.open[e.Execution]; e.Kind == journal.KindCompaction || e.Kind == journal.KindForgotten && !isOpen {
+		return next, journal.Record{}, nil // it is about what has ended, which is not part of the view
+	}
+	record, err := v.open[e.Execution].With(e) // the zero record for one that begins
+	if err != nil {
+		return nil, journal.Record{}, err
+	}
+	if record.Open() {
+		next.open[record.ID] = record
+	} else {
+		delete(next.open, record.ID)
+	}
+	return next, record, nil
+}
+
+// withDocument is with for what was read.
+func (v *view) withDocument(d document) (*view, error) {
+	e, err := d.entry()
+	if err != nil {
+		return nil, err
+	}
+	next, _, err := v.with(e)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Equal(next.openIDs(), d.Open) {
+		return nil, fmt.Errorf("%w: entry %d lists the open executions %v, and they are %v", journal.ErrDamaged, d.Seq, d.Open, next.openIDs())
+	}
+	return next, nil
+}

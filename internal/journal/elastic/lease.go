@@ -1,0 +1,158 @@
+package elastic
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/journal"
+)
+
+// lease is what has been heard of the holder of one hold.
+type lease struct {
+	Beats int64  `json:"beats"`
+	At    string `json:"at"`
+	// Nonce tells the holder whether a beat whose answer was lost arrived.
+	Nonce string `json:"nonce"`
+
+	// version is a condition for the next write, in the query's words.
+	version string
+}
+
+func (s *Store) leasePath(hold journal.Hold) string {
+	return fmt.Sprintf("/%s/_doc/%d-%d", s.leases(), hold.Execution, hold.Token)
+}
+
+// Beat implements journal.Store. It looks at the journal first, so that a holder that was taken over learns it here.
+func (s *Store) Beat(ctx context.Context, hold journal.Hold) error {
+	return s.explain(ctx, s.beat(ctx, hold))
+}
+
+func (s *Store) beat(ctx context.Context, hold journal.Hold) error {
+	v, err := s.now(ctx)
+	if err != nil {
+		return err
+	}
+	// Whoever may take over may beat: the execution is open, and the token is the present one.
+	record, err := s.at(ctx, v, hold.Execution)
+	switch {
+	case err != nil:
+		return err
+	case record.DryRun:
+		return journal.ErrNotFound
+	}
+	if err := record.Admits(hold, journal.KindTakeover); err != nil {
+		return err
+	}
+	nonce := rand.Text()
+	for {
+		now, err := s.lease(ctx, hold)
+		if isKind(err, missingIndex) {
+			if err = s.createLeases(ctx); err == nil {
+				continue
+			}
+		}
+		if err != nil {
+			return err
+		}
+		if now.Nonce == nonce {
+			break
+		}
+		if err = s.writeLease(ctx, hold, now, nonce); err == nil {
+			break
+		}
+		if !answered(err, http.StatusConflict) {
+			return err
+		}
+	}
+	s.mu.Lock()
+	s.beaten[hold] = true
+	s.mu.Unlock()
+	return nil
+}
+
+// lease reads the hold's lease, the zero one where there is none.
+func (s *Store) lease(ctx context.Context, hold journal.Hold) (lease, error) {
+	type answer struct {
+		Source      json.RawMessage `json:"_source"`
+		SeqNo       *int64          `json:"_seq_no"`
+		PrimaryTerm int64           `json:"_primary_term"`
+	}
+	var out answer
+	err := s.do(ctx, request{
+		what: fmt.Sprintf("Read the lease of execution %d", hold.Execution), method: http.MethodGet, path: s.leasePath(hold),
+		read: decode(&out, func(a answer) error {
+			if a.SeqNo == nil {
+				return fmt.Errorf("no lease")
+			}
+			return nil
+		}),
+	})
+	if answered(err, http.StatusNotFound) && !isKind(err, missingIndex) {
+		return lease{version: "op_type=create"}, nil
+	}
+	if err != nil {
+		return lease{}, err
+	}
+	found := lease{}
+	if err := json.Unmarshal(out.Source, &found); err != nil {
+		return lease{}, fmt.Errorf("%w: the lease of execution %d: %w", journal.ErrDamaged, hold.Execution, err)
+	}
+	found.version = fmt.Sprintf("if_seq_no=%d&if_primary_term=%d", *out.SeqNo, out.PrimaryTerm)
+	return found, nil
+}
+
+func (s *Store) writeLease(ctx context.Context, hold journal.Hold, before lease, nonce string) error {
+	body, err := encode(lease{Beats: before.Beats + 1, At: timeText(s.clock.Now()), Nonce: nonce})
+	if err != nil {
+		return err
+	}
+	return s.do(ctx, request{
+		what: fmt.Sprintf("Renew the lease of execution %d", hold.Execution), method: http.MethodPut, body: body,
+		path: s.leasePath(hold) + "?timeout=" + serverPatience + "&" + before.version,
+	})
+}
+
+// Pulse implements journal.Store.
+func (s *Store) Pulse(ctx context.Context, execution int64) (journal.Pulse, error) {
+	pulse, err := s.pulse(ctx, execution)
+	return pulse, s.explain(ctx, err)
+}
+
+func (s *Store) pulse(ctx context.Context, execution int64) (journal.Pulse, error) {
+	v, err := s.now(ctx)
+	if err != nil {
+		return journal.Pulse{}, err
+	}
+	record, isOpen := v.open[execution]
+	if !isOpen {
+		return journal.Pulse{}, nil
+	}
+	found, err := s.lease(ctx, record.Hold())
+	if isKind(err, missingIndex) || err == nil && found.Beats == 0 {
+		return journal.Pulse{}, nil
+	}
+	if err != nil {
+		return journal.Pulse{}, err
+	}
+	at, err := time.Parse(timeFormat, found.At)
+	if err != nil {
+		return journal.Pulse{}, fmt.Errorf("%w: the lease of execution %d: %w", journal.ErrDamaged, execution, err)
+	}
+	return journal.Pulse{Beats: found.Beats, At: at}, nil
+}
+
+// forget removes the lease of a hold that is no more: one that this process renewed, or that it took over. A lease that stays is never read again, so that one
+// attempt is enough.
+func (s *Store) forget(ctx context.Context, hold journal.Hold, kind journal.Kind) {
+	s.mu.Lock()
+	renewed := s.beaten[hold]
+	delete(s.beaten, hold)
+	s.mu.Unlock()
+	if renewed || kind == journal.KindTakeover {
+		_, _ = s.attempt(ctx, request{what: "Remove a lease", method: http.MethodDelete, path: s.leasePath(hold)}) // see above
+	}
+}

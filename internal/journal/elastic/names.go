@@ -1,0 +1,59 @@
+package elastic
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// DefaultIndex is the name of a journal.
+const DefaultIndex = "remediation-journal"
+
+const (
+	// entriesPart comes between the journal's name and the number of a range. No name may hold it, so that no journal's ranges match another one's pattern.
+	entriesPart = "-entries-"
+	leasesPart  = "-leases"
+	// rangeSize is how many entries a range holds. An entry takes about a kilobyte.
+	rangeSize = 1_000_000
+	// longestName leaves room for what is put behind it: the names of indices have at most 255 bytes.
+	longestName = 200
+)
+
+var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`)
+
+// CheckIndex says in one sentence why a journal can't have the name, or returns an empty string.
+func CheckIndex(name string) string {
+	switch {
+	case name == "":
+		return "It is empty."
+	case len(name) > longestName:
+		return fmt.Sprintf("It has %d characters, and %d are allowed.", len(name), longestName)
+	case !nameForm.MatchString(name):
+		return "Allowed are lower-case letters, digits, dots, hyphens and underscores; the first one is a letter or a digit."
+	case strings.Contains(name+"-", entriesPart):
+		return fmt.Sprintf("It holds %q, which names the indices of another journal.", strings.TrimSuffix(entriesPart, "-"))
+	}
+	return ""
+}
+
+// pattern matches the journal's ranges and nothing else.
+func (s *Store) pattern() string { return s.index + entriesPart + "*" }
+
+func (s *Store) leases() string { return s.index + leasesPart }
+
+// rangeOf is the index of an entry. Sequence numbers begin with 1.
+func (s *Store) rangeOf(seq int64) string {
+	return fmt.Sprintf("%s%s%06d", s.index, entriesPart, (seq-1)/s.limits.rangeSize)
+}
+
+// opensRange tells whether the entry is the first one of its range.
+func (s *Store) opensRange(seq int64) bool { return (seq-1)%s.limits.rangeSize == 0 }
+
+// lastOfRange is the last sequence number in the range of seq.
+func (s *Store) lastOfRange(seq int64) int64 {
+	return ((seq-1)/s.limits.rangeSize + 1) * s.limits.rangeSize
+}
+
+// documentID is the identifier of an entry's document.
+func documentID(seq int64) string { return strconv.FormatInt(seq, 10) }

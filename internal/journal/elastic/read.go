@@ -1,0 +1,254 @@
+package elastic
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/applylens/terraform-provider-remediation/internal/journal"
+)
+
+const (
+	// glance is how many entries are looked for at first: mostly there is none, or a few.
+	glance = 8
+	// page is how many entries or records are read at a time.
+	page = 100
+	// farBehind is how many pages are read one after the other before it is quicker to begin anew from the newest entry.
+	farBehind = 20
+)
+
+// forward reads what was appended since v. Documents are read by their identifiers, which finds all that was written. seen, unless it is nil, is given each one.
+func (s *Store) forward(ctx context.Context, v *view, seen func(document)) (*view, error) {
+	for i, want := 0, glance; ; i, want = i+1, page {
+		if i == farBehind && seen == nil {
+			return s.reload(ctx)
+		}
+		found, err := s.following(ctx, v.head.Seq, want)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range found {
+			if d.Kind == kindRemoved {
+				return s.reload(ctx) // what was there can't be followed any more
+			}
+			if v, err = v.withDocument(d); err != nil {
+				return nil, err
+			}
+			if seen != nil {
+				seen(d)
+			}
+		}
+		if len(found) < want {
+			s.advance(v)
+			return v, nil
+		}
+	}
+}
+
+// following returns up to count documents after the one with the number seq, without a gap. Others may write while these are read one by one, so that one that
+// was missing is looked for again before later ones make it a gap.
+func (s *Store) following(ctx context.Context, seq int64, count int) ([]document, error) {
+	for again := false; ; again = true {
+		found, err := s.documents(ctx, seq+1, seq+int64(count))
+		if err != nil {
+			return nil, err
+		}
+		whole := 0
+		for whole < len(found) && found[whole].Seq == seq+int64(whole)+1 {
+			whole++
+		}
+		if whole == len(found) {
+			return found, nil
+		}
+		if again {
+			return nil, fmt.Errorf("%w: entry %d is missing, and entry %d is there", journal.ErrDamaged, seq+int64(whole)+1, found[whole].Seq)
+		}
+	}
+}
+
+// fetched is one document of an answer.
+type fetched struct {
+	ID     string          `json:"_id"`
+	Found  bool            `json:"found"`
+	Source json.RawMessage `json:"_source"`
+	Error  *struct {
+		Type   string `json:"type"`
+		Reason string `json:"reason"`
+	} `json:"error"`
+}
+
+type several struct {
+	Docs []fetched `json:"docs"`
+}
+
+// documents returns those of the documents from one number to another that there are, in order.
+func (s *Store) documents(ctx context.Context, from, to int64) ([]document, error) {
+	var all []document
+	for from <= to {
+		last := min(to, s.lastOfRange(from))
+		found, err := s.inRange(ctx, from, last)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+		from = last + 1
+	}
+	return all, nil
+}
+
+func (s *Store) inRange(ctx context.Context, from, to int64) ([]document, error) {
+	var ids []string
+	for seq := from; seq <= to; seq++ {
+		ids = append(ids, documentID(seq))
+	}
+	body, err := encode(map[string][]string{"ids": ids})
+	if err != nil {
+		return nil, err
+	}
+	var answer several
+	err = s.do(ctx, request{
+		what: fmt.Sprintf("Read entries %d to %d", from, to), method: http.MethodPost, path: "/" + s.rangeOf(from) + "/_mget", body: body,
+		read: decode(&answer, func(a several) error { return a.complete(ids) }),
+	})
+	if err != nil {
+		return nil, err
+	}
+	var found []document
+	for _, d := range answer.Docs {
+		if !d.Found {
+			continue
+		}
+		one, err := parse(d.Source)
+		if err != nil {
+			return nil, err
+		}
+		if documentID(one.Seq) != d.ID {
+			return nil, fmt.Errorf("%w: document %s holds entry %d", journal.ErrDamaged, d.ID, one.Seq)
+		}
+		found = append(found, one)
+	}
+	return found, nil
+}
+
+// complete refuses an answer that says nothing of one of the documents. In an index that is not there, there are none.
+func (a several) complete(ids []string) error {
+	if len(a.Docs) != len(ids) {
+		return fmt.Errorf("%d documents of %d", len(a.Docs), len(ids))
+	}
+	for i, d := range a.Docs {
+		switch {
+		case d.Error != nil && d.Error.Type == missingIndex:
+		case d.Error != nil && d.Error.Type == "security_exception":
+			return &statusError{what: "Read entries", status: http.StatusForbidden, kind: d.Error.Type, reason: d.Error.Reason}
+		case d.Error != nil:
+			return fmt.Errorf("document %s: %s: %s", d.ID, d.Error.Type, d.Error.Reason)
+		case d.ID != ids[i]:
+			return fmt.Errorf("document %q in the place of %q", d.ID, ids[i])
+		}
+	}
+	return nil
+}
+
+func parse(source json.RawMessage) (document, error) {
+	var d document
+	if err := json.Unmarshal(source, &d); err != nil {
+		return document{}, fmt.Errorf("%w: %w", journal.ErrDamaged, err)
+	}
+	return d, nil
+}
+
+// reload begins anew from the newest entry.
+func (s *Store) reload(ctx context.Context) (*view, error) {
+	v, err := s.load(ctx)
+	if err == nil {
+		s.advance(v)
+	}
+	return v, err
+}
+
+// load reads the newest entry and the executions that are open after it. Searches may not find the newest ones yet, so it goes on from there.
+func (s *Store) load(ctx context.Context) (*view, error) {
+	if err := s.refresh(ctx); err != nil {
+		return nil, err
+	}
+	found, err := s.search(ctx, map[string]any{"size": 1, "sort": newestFirst})
+	if err != nil {
+		return nil, err
+	}
+	v := &view{open: map[int64]journal.Record{}}
+	if len(found) > 0 {
+		if v, err = s.viewAfter(ctx, found[0]); err != nil {
+			return nil, err
+		}
+	}
+	s.mu.Lock()
+	if s.seen == nil {
+		s.seen = v
+	}
+	s.mu.Unlock()
+	return s.forward(ctx, v, func(document) {}) // not from the beginning again, however much there is
+}
+
+// viewAfter is the view after a document that is read without those before it.
+func (s *Store) viewAfter(ctx context.Context, d document) (*view, error) {
+	e, err := d.entry()
+	if err != nil {
+		return nil, err
+	}
+	if sealed, err := journal.Seal(e, e.Prev); err != nil || sealed.Hash != e.Hash {
+		return nil, fmt.Errorf("%w: entry %d is not as it was written", journal.ErrDamaged, e.Seq)
+	}
+	v := &view{head: journal.Head{Seq: e.Seq, Hash: e.Hash}, open: map[int64]journal.Record{}}
+	records, err := s.records(ctx, d.Open, e.Seq)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range records {
+		if r.Open() {
+			v.open[r.ID] = r
+		}
+	}
+	if len(v.open) != len(d.Open) {
+		return nil, fmt.Errorf("%w: entry %d lists the open executions %v, and they are %v", journal.ErrDamaged, d.Seq, d.Open, v.openIDs())
+	}
+	return v, nil
+}
+
+// now is the journal as it is.
+func (s *Store) now(ctx context.Context) (*view, error) { return s.forward(ctx, s.latest(), nil) }
+
+// Get implements journal.Store.
+func (s *Store) Get(ctx context.Context, id int64) (journal.Record, error) {
+	record, err := s.one(ctx, id)
+	return record, s.explain(ctx, err)
+}
+
+func (s *Store) one(ctx context.Context, id int64) (journal.Record, error) {
+	v, err := s.now(ctx)
+	if err != nil {
+		return journal.Record{}, err
+	}
+	return s.at(ctx, v, id)
+}
+
+// at returns a record as it is in v. One that has ended is read.
+func (s *Store) at(ctx context.Context, v *view, id int64) (journal.Record, error) {
+	if record, ok := v.open[id]; ok {
+		return record, nil
+	}
+	if id < 1 || id > v.head.Seq {
+		return journal.Record{}, journal.ErrNotFound
+	}
+	if err := s.makeSearchable(ctx, v); err != nil {
+		return journal.Record{}, err
+	}
+	found, err := s.records(ctx, []int64{id}, v.head.Seq)
+	switch {
+	case err != nil:
+		return journal.Record{}, err
+	case len(found) == 0:
+		return journal.Record{}, journal.ErrNotFound
+	}
+	return found[0], nil
+}

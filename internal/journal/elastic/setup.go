@@ -1,0 +1,192 @@
+package elastic
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+)
+
+// schemaVersion is that of the mappings and of what documents mean.
+const schemaVersion = 1
+
+// metaKey is where mappings and the template say whose they are.
+const metaKey = "remediation_journal"
+
+// meta is the "_meta" of mappings and of the template.
+type meta map[string]any
+
+// version returns what the meta says, or 0 where it is not the provider's.
+func (m meta) version() int {
+	own, ok := m[metaKey].(map[string]any)
+	if !ok {
+		return 0
+	}
+	version, _ := own["version"].(float64)
+	return int(version)
+}
+
+func (s *Store) meta() map[string]any {
+	return map[string]any{metaKey: map[string]any{"version": s.limits.version}}
+}
+
+// settings are those of a range. One shard: its documents are few and small. Hidden: what is done to "*" is not meant for the journal. The translog is synced at each
+// request, so that what was acknowledged is durable. All of these are written out because a cluster's templates can have other defaults.
+func settings() map[string]any {
+	return map[string]any{"index": map[string]any{
+		"number_of_shards": 1, "auto_expand_replicas": "0-1", "hidden": true, "translog.durability": "request",
+	}}
+}
+
+// mappings are those of a range. Fields that are searched for are keywords, which keep text as it is; at is one too, since it sorts as it is and
+// keeps nanoseconds, and has a date beside it for dashboards. What is not searched for is not indexed.
+func (s *Store) mappings() map[string]any {
+	keyword := map[string]any{"type": "keyword"}
+	number := map[string]any{"type": "long"}
+	stored := map[string]any{"type": "object", "enabled": false}
+	return map[string]any{
+		"dynamic": "strict", "_meta": s.meta(),
+		"properties": map[string]any{
+			"seq": number, "execution": number, "kind": keyword, "playbook": keyword, "target": keyword, "request": keyword, "incident": keyword,
+			"at":   map[string]any{"type": "keyword", "fields": map[string]any{"date": map[string]any{"type": "date", "ignore_malformed": true}}},
+			"body": stored, "prev": stored, "hash": stored, "open": stored, "nonce": stored,
+		},
+	}
+}
+
+// prepare looks at what there is under the journal's name, and puts the template where there is no journal yet.
+func (s *Store) prepare(ctx context.Context) error {
+	ranges, err := s.checkRanges(ctx, s.pattern())
+	if err == nil && ranges == 0 {
+		// A pattern passes over what the caller may not see. A name doesn't.
+		ranges, err = s.checkRanges(ctx, s.rangeOf(1))
+		if isKind(err, missingIndex) {
+			return s.putTemplate(ctx)
+		}
+	}
+	return err
+}
+
+// checkRanges returns how many indices match the name, all of which have to be the journal's.
+func (s *Store) checkRanges(ctx context.Context, name string) (int, error) {
+	type index struct {
+		Mappings struct {
+			Meta meta `json:"_meta"`
+		} `json:"mappings"`
+	}
+	var found map[string]index
+	err := s.do(ctx, request{
+		what: "Look for the journal's indices", method: http.MethodGet, path: "/" + name + "/_mapping?" + everywhere,
+		read: decode(&found, func(map[string]index) error { return nil }),
+	})
+	if err != nil {
+		return 0, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		if err := s.judge("The index "+name, found[name].Mappings.Meta.version()); err != nil {
+			return 0, err
+		}
+	}
+	return len(found), nil
+}
+
+// judge returns nil for what a version of the provider made that is known.
+func (s *Store) judge(what string, version int) error {
+	switch {
+	case version < 1:
+		return s.foreign(what + " has the name of the journal's, and was not made by this provider.")
+	case version > s.limits.version:
+		return s.newer(what, version)
+	}
+	return nil
+}
+
+// putTemplate makes the index template, or brings it up to date. Ranges are made with their settings written out; the template keeps Elasticsearch from making
+// one by itself, with whatever mappings, where one has been removed. Its maker needs a privilege on the cluster, which is more than the journal is worth: without it
+// there is no template.
+func (s *Store) putTemplate(ctx context.Context) error {
+	const tooFew = http.StatusForbidden
+	version, err := s.templateVersion(ctx)
+	switch {
+	case answered(err, tooFew):
+		return nil
+	case err != nil:
+		return err
+	case version == s.limits.version:
+		return nil
+	}
+	const priority = 300 // above what is usual for patterns of many indices
+	body, err := encode(map[string]any{
+		"index_patterns": []string{s.pattern()}, "priority": priority, "allow_auto_create": false, "_meta": s.meta(), "version": s.limits.version,
+		"template": map[string]any{"settings": settings(), "mappings": s.mappings()},
+	})
+	if err != nil {
+		return err
+	}
+	err = s.do(ctx, request{what: "Put the index template", method: http.MethodPut, path: "/_index_template/" + s.index, body: body})
+	if answered(err, tooFew) {
+		return nil
+	}
+	return err
+}
+
+// templateVersion returns the version of the journal's template, 0 where there is none.
+func (s *Store) templateVersion(ctx context.Context) (int, error) {
+	type answer struct {
+		Templates []struct {
+			Name     string `json:"name"`
+			Template struct {
+				Meta meta `json:"_meta"`
+			} `json:"index_template"`
+		} `json:"index_templates"`
+	}
+	var found answer
+	err := s.do(ctx, request{
+		what: "Look for the index template", method: http.MethodGet, path: "/_index_template/" + s.index,
+		read: decode(&found, func(a answer) error {
+			if len(a.Templates) != 1 {
+				return errors.New("not one template")
+			}
+			return nil
+		}),
+	})
+	if answered(err, http.StatusNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	version := found.Templates[0].Template.Meta.version()
+	return version, s.judge("The index template "+s.index, version)
+}
+
+// createRange makes the index, or makes sure that the one that is there is the journal's.
+func (s *Store) createRange(ctx context.Context, name string) error {
+	body, err := encode(map[string]any{"settings": settings(), "mappings": s.mappings()})
+	if err != nil {
+		return err
+	}
+	err = s.do(ctx, request{what: "Create the index " + name, method: http.MethodPut, path: "/" + name, body: body})
+	if isKind(err, exists) {
+		_, err = s.checkRanges(ctx, name)
+	}
+	return err
+}
+
+// exists is the server's type of error for an index that is there already.
+const exists = "resource_already_exists_exception"
+
+// createLeases makes the index of leases. Nothing in it is searched for.
+func (s *Store) createLeases(ctx context.Context) error {
+	body, err := encode(map[string]any{"settings": settings(), "mappings": map[string]any{"enabled": false, "_meta": s.meta()}})
+	if err != nil {
+		return err
+	}
+	err = s.do(ctx, request{what: "Create the index " + s.leases(), method: http.MethodPut, path: "/" + s.leases(), body: body})
+	if err == nil || isKind(err, exists) {
+		return nil
+	}
+	return fmt.Errorf("the index of leases: %w", err)
+}

@@ -1,0 +1,258 @@
+package elastic
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/clock"
+	"github.com/applylens/terraform-provider-remediation/internal/journal"
+	"github.com/applylens/terraform-provider-remediation/internal/redact"
+)
+
+// Config is what a Store works with. All fields are required but Secrets.
+type Config struct {
+	Server Server
+	// Index is the journal's name; see CheckIndex.
+	Index string
+	// Clock dates entries and beats.
+	Clock clock.Clock
+	// Secrets are masked in what the server says.
+	Secrets *redact.Redactor
+}
+
+// limits are what tests make smaller, or larger.
+type limits struct {
+	rangeSize                     int64
+	version                       int
+	patience, open, attempt, beat time.Duration
+}
+
+func usual() limits {
+	return limits{rangeSize: rangeSize, version: schemaVersion, patience: patience, open: openPatience, attempt: attemptPatience, beat: beatPatience}
+}
+
+// Store implements journal.Store.
+type Store struct {
+	server  Server
+	index   string
+	clock   clock.Clock
+	secrets *redact.Redactor
+	limits  limits
+	// patience is that of Open, and then that of everything else.
+	patience time.Duration
+	// writing lets one append at a time go, since each is chained to the one before.
+	writing chan struct{}
+	closed  atomic.Bool
+	// restUntil is when to be patient again, in nanoseconds since 1970.
+	restUntil atomic.Int64
+
+	mu sync.Mutex
+	// seen is the newest view of the journal that this process has.
+	seen *view
+	// searchable is the newest entry that searches are known to find.
+	searchable int64
+	// beaten are the holds that this process has renewed.
+	beaten map[journal.Hold]bool
+}
+
+var errClosed = errors.New("the journal has been closed")
+
+// Open opens the journal and prepares it where there is none. It fails with a *problem.Problem that wraps journal.ErrForeign, ErrDamaged, ErrNewer or
+// ErrUnavailable.
+func Open(ctx context.Context, cfg Config) (*Store, error) { return open(ctx, cfg, usual()) }
+
+func open(ctx context.Context, cfg Config, l limits) (*Store, error) {
+	s := &Store{
+		server: cfg.Server, index: cfg.Index, clock: cfg.Clock, secrets: cfg.Secrets, limits: l, patience: l.open,
+		writing: make(chan struct{}, 1), beaten: map[journal.Hold]bool{},
+	}
+	if why := CheckIndex(s.index); why != "" {
+		return nil, s.unfit(why)
+	}
+	err := s.prepare(ctx)
+	if err == nil {
+		s.seen, err = s.load(ctx)
+	}
+	if err != nil {
+		return nil, s.explain(ctx, err)
+	}
+	s.patience = l.patience
+	return s, nil
+}
+
+// Begin implements journal.Store.
+func (s *Store) Begin(ctx context.Context, subject journal.Subject, kind journal.Kind, intent journal.Intent) (journal.Record, error) {
+	if err := (journal.Record{}).Accepts(kind); err != nil {
+		return journal.Record{}, err
+	}
+	body, err := journal.Encode(kind, intent)
+	if err != nil {
+		return journal.Record{}, err
+	}
+	subject = validSubject(subject)
+	_, record, err := s.append(ctx, func(v *view) (journal.Entry, error) {
+		if held, busy := v.holder(subject.Target); busy && kind == journal.KindIntent {
+			return journal.Entry{}, &journal.BusyError{Record: held}
+		}
+		return journal.Entry{Execution: v.head.Seq + 1, Kind: kind, Subject: subject, Body: validBody(body)}, nil
+	})
+	return record, s.explain(ctx, err)
+}
+
+// Append implements journal.Store.
+func (s *Store) Append(ctx context.Context, hold journal.Hold, kind journal.Kind, body any) (journal.Record, error) {
+	text, err := journal.Encode(kind, body)
+	if err != nil {
+		return journal.Record{}, err
+	}
+	var before journal.Record
+	entry, _, err := s.append(ctx, func(v *view) (journal.Entry, error) {
+		var err error
+		if before, err = s.at(ctx, v, hold.Execution); err != nil {
+			return journal.Entry{}, err
+		}
+		if before.DryRun {
+			return journal.Entry{}, journal.ErrNotFound
+		}
+		return journal.Entry{Execution: hold.Execution, Kind: kind, Subject: before.Subject, Body: validBody(text)}, before.Admits(hold, kind)
+	})
+	if err != nil {
+		return journal.Record{}, s.explain(ctx, err)
+	}
+	if kind == journal.KindTakeover || kind == journal.KindOutcome {
+		s.forget(ctx, hold, kind)
+	}
+	record, err := before.With(entry)
+	return record, s.explain(ctx, err)
+}
+
+// append adds the entry that next makes of what the journal holds. Where the server then says that somebody else was first, it is made anew. A refusal
+// counts only when it is about the journal as it is now.
+func (s *Store) append(ctx context.Context, next func(*view) (journal.Entry, error)) (journal.Entry, journal.Record, error) {
+	select {
+	case s.writing <- struct{}{}:
+		defer func() { <-s.writing }()
+	case <-ctx.Done():
+		return journal.Entry{}, journal.Record{}, ctx.Err()
+	}
+	for v, current := s.latest(), false; ; current = true {
+		e, refusal := next(v)
+		switch {
+		case refusal == nil:
+			e, record, err := s.try(ctx, v, e)
+			if !errors.Is(err, errTaken) {
+				return e, record, err
+			}
+			v = s.latest() // try has read on
+		case current:
+			return journal.Entry{}, journal.Record{}, refusal
+		default:
+			var err error
+			if v, err = s.forward(ctx, v, nil); err != nil {
+				return journal.Entry{}, journal.Record{}, err
+			}
+		}
+	}
+}
+
+// errTaken says that somebody else has appended meanwhile.
+var errTaken = errors.New("there is such an entry already")
+
+// try makes e the entry after v, or fails with errTaken.
+func (s *Store) try(ctx context.Context, v *view, e journal.Entry) (journal.Entry, journal.Record, error) {
+	e.Seq = v.head.Seq + 1
+	// Without the monotonic reading, so that what is returned is what will be read.
+	e.At = s.clock.Now().UTC().Round(0)
+	e, err := journal.Seal(e, v.head.Hash)
+	if err != nil {
+		return journal.Entry{}, journal.Record{}, err
+	}
+	after, record, err := v.with(e)
+	if err != nil {
+		return journal.Entry{}, journal.Record{}, err
+	}
+	doc := newDocument(e, after.openIDs(), rand.Text())
+	err = s.create(ctx, doc)
+	switch {
+	case err == nil:
+		s.advance(after)
+		return e, record, nil
+	case !answered(err, http.StatusConflict):
+		return journal.Entry{}, journal.Record{}, err
+	}
+	// There is such an entry. It is this very one where the answer to an earlier attempt was lost.
+	mine := false
+	_, err = s.forward(ctx, v, func(d document) { mine = mine || d.Seq == doc.Seq && d.Nonce == doc.Nonce })
+	switch {
+	case err != nil:
+		return journal.Entry{}, journal.Record{}, err
+	case !mine:
+		return journal.Entry{}, journal.Record{}, errTaken
+	}
+	// The request whose answer was lost may still be on its way to the disk, and it can be read before.
+	return e, record, s.flush(ctx, doc.Seq)
+}
+
+// create writes the document, and before it the index where it is the first one of its range.
+func (s *Store) create(ctx context.Context, d document) error {
+	if s.opensRange(d.Seq) {
+		if err := s.createRange(ctx, s.rangeOf(d.Seq)); err != nil {
+			return err
+		}
+	}
+	body, err := encode(d)
+	if err != nil {
+		return err
+	}
+	err = s.do(ctx, request{
+		what: fmt.Sprintf("Append entry %d", d.Seq), method: http.MethodPut, body: body,
+		path: "/" + s.rangeOf(d.Seq) + "/_create/" + documentID(d.Seq) + "?timeout=" + serverPatience, read: created(d.Seq),
+	})
+	if isKind(err, missingIndex) {
+		return fmt.Errorf("%w: the index %s is gone, and entries before %d were in it", journal.ErrDamaged, s.rangeOf(d.Seq), d.Seq)
+	}
+	return err
+}
+
+// created makes sure that a success is the server's own word for it.
+func created(seq int64) func([]byte) error {
+	type answer struct {
+		ID     string `json:"_id"`
+		Result string `json:"result"`
+	}
+	return decode(&answer{}, func(a answer) error {
+		if a.ID != documentID(seq) || a.Result != "created" {
+			return fmt.Errorf("%s %q", a.Result, a.ID)
+		}
+		return nil
+	})
+}
+
+func (s *Store) latest() *view {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seen
+}
+
+// advance keeps v where it is newer than what is known.
+func (s *Store) advance(v *view) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if v.head.Seq > s.seen.head.Seq {
+		s.seen = v
+	}
+}
+
+// Close implements journal.Store. Connections are the Server's.
+func (s *Store) Close() error {
+	s.closed.Store(true)
+	return nil
+}
+
+var _ journal.Store = (*Store)(nil)

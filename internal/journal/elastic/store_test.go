@@ -1,0 +1,82 @@
+package elastic
+
+import (
+	"context"
+	"net/http"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
+	"github.com/applylens/terraform-provider-remediation/internal/clock"
+	"github.com/applylens/terraform-provider-remediation/internal/journal"
+	"github.com/applylens/terraform-provider-remediation/internal/journal/journaltest"
+	target "github.com/applylens/terraform-provider-remediation/internal/target/elastic"
+)
+
+// place is the name of a journal of the test's own. All of it is removed at the end.
+func place(t testing.TB, on *elastictest.Server) string {
+	t.Helper()
+	name := on.Name(t, "journal")
+	t.Cleanup(func() {
+		ctx := context.WithoutCancel(t.Context())
+		if status, err := on.Call(ctx, http.MethodDelete, "/_index_template/"+name, nil, nil); err != nil && status != http.StatusNotFound {
+			t.Errorf("remove the template: %v", err)
+		}
+	})
+	return name
+}
+
+// at says where a journal is, for a test's clock and credentials.
+func at(cfg target.Config, index string) Config {
+	return Config{Server: target.New(cfg, clock.System{}), Index: index, Clock: clock.System{}}
+}
+
+// openTest opens the journal until the test ends.
+func openTest(t testing.TB, cfg Config, l limits) *Store {
+	t.Helper()
+	s, err := open(t.Context(), cfg, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func TestContract(t *testing.T) {
+	t.Parallel()
+	on := elastictest.Shared(t)
+	journaltest.Run(t, func(t *testing.T) journal.Store { return openTest(t, at(on.Config, place(t, on)), usual()) })
+}
+
+func TestContractShared(t *testing.T) {
+	t.Parallel()
+	on := elastictest.Shared(t)
+	journaltest.RunShared(t, func(t *testing.T) journaltest.Opener {
+		index := place(t, on)
+		return func() (journal.Store, error) { return Open(t.Context(), at(on.Config, index)) }
+	})
+}
+
+// TestContractInSmallRanges goes from one index to the next all the time.
+func TestContractInSmallRanges(t *testing.T) {
+	t.Parallel()
+	on := elastictest.Shared(t)
+	small := usual()
+	small.rangeSize = 5
+	journaltest.RunShared(t, func(t *testing.T) journaltest.Opener {
+		index := place(t, on)
+		return func() (journal.Store, error) { return open(t.Context(), at(on.Config, index), small) }
+	})
+}
+
+func same(t *testing.T, want, got any) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,37 @@
+package problem
+
+import (
+	"strconv"
+	"strings"
+)
+
+// Key is the step of a Path into a map. All other steps are names of attributes, or whole numbers for elements of lists.
+func Key(name string) string { return "[" + strconv.Quote(name) + "]" }
+
+// IsKey returns the name that a step made by Key stands for.
+func IsKey(step string) (name string, ok bool) {
+	quoted, ok := strings.CutPrefix(step, "[")
+	if !ok {
+		return "", false
+	}
+	name, err := strconv.Unquote(strings.TrimSuffix(quoted, "]"))
+	return name, err == nil
+}
+
+// Where writes a Path for people: approval.freeze[0].name, planner.haproxy.servers["v1"].
+func Where(path []string) string {
+	var b strings.Builder
+	for i, step := range path {
+		_, err := strconv.Atoi(step)
+		_, isKey := IsKey(step)
+		switch {
+		case err == nil && i > 0:
+			b.WriteString("[" + step + "]")
+		case isKey || i == 0:
+			b.WriteString(step)
+		default:
+			b.WriteString("." + step)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,33 @@
+package provider_test
+
+// badData are bad values of data sources.
+func badData() map[string]badInput {
+	history := func(v values) badInput { return badInput{data: "remediation_action_history", values: v} }
+	preview := func(v values) badInput {
+		return badInput{data: "remediation_preview", values: with(values{"action_type": "rerun_dbt", "params": `{"models": ["a"]}`}, v)}
+	}
+	return map[string]badInput{
+		"incident empty":       history(values{"incident_id": ""}).mustSay("is empty", "incident_id"),
+		"playbook empty":       history(values{"action_type": ""}).mustSay("is empty", "action_type"),
+		"playbook unknown":     history(values{"action_type": "rerun-dbt"}).mustSay("rerun-dbt is not in the catalogue", "action_type"),
+		"target empty":         history(values{"target": " "}).mustSay("is empty", "target"),
+		"since a day":          history(values{"since": "2026-01-31"}).mustSay("Write a time such as", "since"),
+		"until yesterday":      history(values{"until": "yesterday"}).mustSay("Write a time such as", "until"),
+		"until before since":   history(values{"since": "2026-02-01T00:00:00Z", "until": "2026-01-01T00:00:00Z"}).mustSay("since is not before until", "until"),
+		"limit zero":           history(values{"limit": 0}).mustSay("between 1 and 10000", "limit"),
+		"limit negative":       history(values{"limit": -1}).mustSay("between 1 and 10000", "limit"),
+		"limit of everything":  history(values{"limit": 10001}).mustSay("between 1 and 10000", "limit"),
+		"preview of nothing":   preview(values{"action_type": ""}).mustSay("is empty", "action_type"),
+		"preview unknown":      preview(values{"action_type": "reboot"}).mustSay("reboot is not in the catalogue", "action_type"),
+		"params missing":       preview(values{"params": nil}).mustSay("required", "params"),
+		"params empty":         preview(values{"params": ""}).mustSay("no JSON object", "params"),
+		"params in HCL":        preview(values{"params": `models = ["a"]`}).mustSay("no JSON object", "params"),
+		"params null":          preview(values{"params": "null"}).mustSay("no JSON object", "params"),
+		"params of two":        preview(values{"params": `{"models": ["a"]} {}`}).mustSay("something follows", "params"),
+		"params unknown":       preview(values{"params": `{"model": "a"}`}).mustSay(`unknown field "model"`, "params"),
+		"params mistyped":      preview(values{"params": `{"models": "a"}`}).mustSay("params (models): models is the string", "params"),
+		"params of a flag":     preview(values{"params": `{"models": ["a", "--full-refresh"]}`}).mustSay("params (models[1])", "params"),
+		"params out of bounds": preview(values{"action_type": "adjust_canary_split", "params": `{"version": "v2", "target_percent": 101}`}).mustSay("params (target_percent)", "params"),
+		"params of no steps":   preview(values{"action_type": "rollback_planner", "params": `{"from_version": "v2", "to_version": "v1", "steps": 0}`}).mustSay("Allowed are 1 to 100", "params"),
+	}
+}

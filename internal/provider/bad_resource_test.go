@@ -1,0 +1,202 @@
+package provider_test
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/inprocess"
+)
+
+// with is base with more: a good configuration, but for what is tried.
+func with(base, more values) values {
+	all := values{}
+	for _, from := range []values{base, more} {
+		for name, v := range from {
+			all[name] = v
+		}
+	}
+	return all
+}
+
+func dbtRun(more values) badInput {
+	return badInput{resource: "remediation_dbt_run", values: with(values{"models": list{"inbox_emails"}}, more)}
+}
+
+func split(more values) badInput {
+	return badInput{resource: "remediation_canary_split", values: with(values{"version": "v2", "target_percent": 25}, more)}
+}
+
+// says completes c.
+func (c badInput) mustSay(says, at string) badInput {
+	c.says, c.at = says, at
+	return c
+}
+
+// onTarget says that only a look at the target shows it.
+func (c badInput) onTarget() badInput {
+	c.live = true
+	return c
+}
+
+// badCommon are bad values of what all resources have.
+func badCommon() map[string]badInput {
+	const signature = "-----BEGIN SSH SIGNATURE-----\nAAAA\n-----END SSH SIGNATURE-----"
+	approvals := func(all ...any) badInput { return dbtRun(values{"approvals": list(all)}) }
+	lead := values{"approved_by": "lead@example.com"}
+	rail := func(change values) badInput {
+		return split(values{"guardrails": list{with(values{"name": "errors", "query": "up", "max": 1}, change)}})
+	}
+	search := func(change values) badInput {
+		return rail(values{"query": nil, "elasticsearch": with(values{"index": "kb", "measure": "hits"}, change)})
+	}
+	web := func(change values) badInput {
+		return rail(values{"query": nil, "http": with(values{"url": "https://a"}, change)})
+	}
+	return map[string]badInput{
+		"incident empty":         dbtRun(values{"incident_id": ""}).mustSay("is empty", "incident_id"),
+		"incident of two lines":  dbtRun(values{"incident_id": "INC-1\nApproval  not needed"}).mustSay("line break", "incident_id"),
+		"approver empty":         dbtRun(values{"approved_by": ""}).mustSay("is empty", "approved_by"),
+		"approver with a blank":  dbtRun(values{"approved_by": "a@example.com "}).mustSay("begins or ends with a blank", "approved_by"),
+		"approver turned around": dbtRun(values{"approved_by": "a\u202emoc.elpmaxe@b"}).mustSay("can't be seen", "approved_by"),
+		"approver too long":      dbtRun(values{"approved_by": strings.Repeat("a", longLine)}).mustSay("longer than 255", "approved_by"),
+		"approvals none":         dbtRun(values{"approvals": list{}}).mustSay("at least 1", "approvals"),
+		"approval of nobody":     approvals(values{"ticket": "CHG-1"}).mustSay("says who approved", "approvals[0]"),
+		"approval with a blank":  approvals(lead, values{"approved_by": " b@example.com"}).mustSay("begins or ends with a blank", "approvals[1].approved_by"),
+		"approval twice":         approvals(lead, values{"approved_by": "b@example.com"}, lead).mustSay("It is there twice", "approvals[2]"),
+		"approval at a day":      approvals(with(lead, values{"approved_at": "2026-01-31"})).mustSay("Not a time", "approvals[0].approved_at"),
+		"approval of no ticket":  approvals(with(lead, values{"ticket": "\t"})).mustSay("is empty", "approvals[0].ticket"),
+		"signature of words":     approvals(with(lead, values{"signature": "signed, the lead"})).mustSay("as ssh-keygen -Y sign writes it", "approvals[0].signature"),
+		"signature of nothing":   approvals(with(lead, values{"signature": signature})).mustSay("can't be read", "approvals[0].signature"),
+		"signature too long":     approvals(with(lead, values{"signature": strings.Repeat("A", 17<<10)})).mustSay("between 1 and 16384", "approvals[0].signature"),
+		"on_destroy":             dbtRun(values{"on_destroy": "explode"}).mustSay(`must be one of: ["keep" "rollback"]`, "on_destroy"),
+		"no way back":            dbtRun(values{"on_destroy": "rollback"}).mustSay("rerun_dbt can't be undone", "on_destroy"),
+		"digest cut off":         dbtRun(values{"expected_digest": "sha256:9604eccc"}).mustSay("64 hexadecimal digits", "expected_digest"),
+		"digest in capitals":     dbtRun(values{"expected_digest": "sha256:" + strings.Repeat("AB", 32)}).mustSay("64 hexadecimal digits", "expected_digest"),
+		"digest empty":           dbtRun(values{"expected_digest": ""}).mustSay("64 hexadecimal digits", "expected_digest"),
+		"timeout in words":       dbtRun(values{"timeouts": values{"create": "soon"}}).mustSay("must be a string", "timeouts.create"),
+		"timeout zero":           dbtRun(values{"timeouts": values{"update": "0s"}}).mustSay("update is 0s, and 1s is the least", "timeouts.update"),
+		"timeout negative":       dbtRun(values{"timeouts": values{"delete": "-5m"}}).mustSay("delete is -5m, and 1s is the least", "timeouts.delete"),
+		"timeout huge":           dbtRun(values{"timeouts": values{"create": "99999999999h"}}).mustSay("must be a string", "timeouts.create"),
+
+		"rail without name":       rail(values{"name": ""}).mustSay("It has no name", "guardrails[0].name"),
+		"rail of two lines":       rail(values{"name": "a\nb"}).mustSay("Its name holds a line break", "guardrails[0].name"),
+		"rail twice":              split(values{"guardrails": list{values{"name": "a", "query": "up", "max": 1}, values{"name": "a", "query": "up", "max": 2}}}).mustSay("have this name", "guardrails[1].name"),
+		"rail without source":     rail(values{"query": nil}).mustSay("0 of query, http and elasticsearch", "guardrails[0]"),
+		"rail of two sources":     rail(values{"http": values{"url": "https://a"}}).mustSay("2 of query, http and elasticsearch", "guardrails[0]"),
+		"rail without bound":      rail(values{"max": nil}).mustSay("It has no bound", "guardrails[0]"),
+		"rail upside down":        rail(values{"min": 2}).mustSay("Its min is above its max", "guardrails[0].min"),
+		"rail drop":               rail(values{"max_drop_percent": -1}).mustSay("between 0 and", "guardrails[0].max_drop_percent"),
+		"rail increase":           rail(values{"max_increase_percent": -0.5}).mustSay("between 0 and", "guardrails[0].max_increase_percent"),
+		"rail endless max":        rail(values{"max": huge}).mustSay("fits 64 bits, got: 1e+400", "guardrails[0].max"),
+		"rail endless min":        rail(values{"min": json.Number("-1e400")}).mustSay("fits 64 bits, got: -1e+400", "guardrails[0].min"),
+		"rail wait in words":      rail(values{"wait": "a while"}).mustSay("no duration such as 5m", "guardrails[0].wait"),
+		"rail wait negative":      rail(values{"wait": "-5m"}).mustSay("not between 0 and 24h", "guardrails[0].wait"),
+		"rail wait too long":      rail(values{"wait": "25h"}).mustSay("not between 0 and 24h", "guardrails[0].wait"),
+		"rail breach":             rail(values{"on_breach": "panic"}).mustSay("must be one of", "guardrails[0].on_breach"),
+		"rail back where none":    dbtRun(values{"guardrails": list{values{"name": "a", "query": "up", "max": 1, "on_breach": "rollback"}}}).mustSay("can't be undone", "guardrails[0].on_breach"),
+		"rail query empty":        rail(values{"query": ""}).mustSay("at least 1", "guardrails[0].query"),
+		"rail of a file":          web(values{"url": "file:///etc/passwd"}).mustSay("does not begin with http://", "guardrails[0].http.url"),
+		"rail with a password":    web(values{"url": "https://u:p@a/metric"}).mustSay("it holds a user name or a password", "guardrails[0].http.url"),
+		"rail pointer":            web(values{"json_pointer": "stats.error_rate"}).mustSay("does not begin with a slash", "guardrails[0].http.json_pointer"),
+		"rail of another path":    search(values{"index": "kb/_delete_by_query"}).mustSay("no name of indices", "guardrails[0].elasticsearch.index"),
+		"rail search no JSON":     search(values{"body": "{query"}).mustSay("no JSON object", "guardrails[0].elasticsearch.body"),
+		"rail search of a list":   search(values{"body": "[]"}).mustSay("no JSON object", "guardrails[0].elasticsearch.body"),
+		"rail measure":            search(values{"measure": "misses"}).mustSay("took_ms and hits are allowed", "guardrails[0].elasticsearch.measure"),
+		"import of a name":        badInput{resource: "remediation_dbt_run", imports: "triage"}.mustSay("a positive number", ""),
+		"import of nothing":       badInput{resource: "remediation_dbt_run", imports: "-1"}.mustSay("a positive number", ""),
+		"import of one unknown":   badInput{resource: "remediation_cache_clear", imports: "7"}.mustSay("There is no execution \"7\"", ""),
+		"bad beside an unknown":   dbtRun(values{"threads": inprocess.Unknown{}, "approved_by": " "}).mustSay("is empty", "approved_by"),
+		"bad beside an unknown 2": split(values{"version": inprocess.Unknown{}, "timeouts": values{"create": "0s"}}).mustSay("1s is the least", "timeouts.create"),
+	}
+}
+
+// badResources are bad values of what one resource has.
+func badResources() map[string]badInput {
+	deps := func(v values) badInput { return badInput{resource: "remediation_dbt_deps", values: v} }
+	clear := func(v values) badInput {
+		return badInput{resource: "remediation_cache_clear", values: with(values{"index_name": "knowledge_base"}, v)}
+	}
+	back := func(v values) badInput {
+		return badInput{resource: "remediation_planner_rollback", values: with(values{"from_version": "v2", "to_version": "v1"}, v)}
+	}
+	deploy := func(v values) badInput {
+		return badInput{resource: "remediation_planner_deploy", values: with(values{"version": "v2"}, v)}
+	}
+	return map[string]badInput{
+		"models none":             dbtRun(values{"models": list{}}).mustSay("models is empty", "models"),
+		"models missing":          dbtRun(values{"models": nil}).mustSay("required", "models"),
+		"models twice":            dbtRun(values{"models": list{"a", "b", "a"}}).mustSay("it is there twice", "models[2]"),
+		"models a null":           dbtRun(values{"models": list{"a", nil}}).mustSay("it is empty", "models[1]"),
+		"models a blank":          dbtRun(values{"models": list{" "}}).mustSay("it is empty", "models[0]"),
+		"models two in one":       dbtRun(values{"models": list{"a b"}}).mustSay("contains a blank", "models[0]"),
+		"models a wide blank":     dbtRun(values{"models": list{"a\u00a0b"}}).mustSay("contains a blank", "models[0]"),
+		"models a null char":      dbtRun(values{"models": list{"a\x00b"}}).mustSay("contains a blank", "models[0]"),
+		"models a flag":           dbtRun(values{"models": list{"a", "--full-refresh"}}).mustSay("dbt would take it for a flag", "models[1]"),
+		"models upstream of both": dbtRun(values{"models": list{"a,b"}, "upstream": true}).mustSay("upstream can't be combined with an intersection", "models[0]"),
+		"exclude a flag":          dbtRun(values{"exclude": list{"-x"}}).mustSay("dbt would take it for a flag", "exclude[0]"),
+		"exclude twice":           dbtRun(values{"exclude": list{"a", "a"}}).mustSay("it is there twice", "exclude[1]"),
+		"threads zero":            dbtRun(values{"threads": 0}).mustSay("Allowed are 1 to 256", "threads"),
+		"threads negative":        dbtRun(values{"threads": -4}).mustSay("Allowed are 1 to 256", "threads"),
+		"threads too many":        dbtRun(values{"threads": 257}).mustSay("Use 1 to 256", "threads"),
+		"threads in part":         dbtRun(values{"threads": 1.5}).mustSay("Expected is a whole number", "threads"),
+		"threads huge":            dbtRun(values{"threads": huge}).mustSay("threads is the number 1e+400", "threads"),
+		"vars of words":           dbtRun(values{"vars": "days: 3"}).mustSay("Expected an object", "vars"),
+		"vars a list":             dbtRun(values{"vars": list{"days"}}).mustSay("Expected an object", "vars"),
+		"vars without a name":     dbtRun(values{"vars": values{"": 1}}).mustSay("A variable has no name", "vars[\"\"]"),
+		"task_id empty":           dbtRun(values{"task_id": ""}).mustSay("is empty", "task_id"),
+		"task_id of deps":         deps(values{"task_id": "CHG-1\nCHG-2"}).mustSay("line break", "task_id"),
+		"project of nobody": badInput{block: dbt(values{"project_dir": "/nowhere"}), resource: "remediation_dbt_run",
+			values: values{"models": list{"a"}}}.mustSay("Provider setting: dbt.project_dir", "").onTarget(),
+
+		"index_name empty":      clear(values{"index_name": ""}).mustSay("at least 1", "index_name"),
+		"index_name all":        clear(values{"index_name": "_all"}).mustSay("It stands for every index of the cluster", "index_name"),
+		"index_name star":       clear(values{"index_name": "a,*"}).mustSay("It stands for every index of the cluster", "index_name"),
+		"index_name a path":     clear(values{"index_name": "kb/_doc"}).mustSay("No index can have this name", "index_name"),
+		"index_name up":         clear(values{"index_name": "../_cluster"}).mustSay("No index can have this name", "index_name"),
+		"index_name capital":    clear(values{"index_name": "KB"}).mustSay("No index can have this name", "index_name"),
+		"index_name of a line":  clear(values{"index_name": "kb\n"}).mustSay("line break", "index_name"),
+		"index_name elsewhere":  clear(values{"index_name": "other:kb"}).mustSay("other clusters are not supported", "index_name"),
+		"index_name subtracts":  clear(values{"index_name": "kb*,-kb1"}).mustSay("takes names out of a pattern", "index_name"),
+		"index_name endless":    clear(values{"index_name": strings.Repeat("a", longLine)}).mustSay("longer than 255", "index_name"),
+		"cache_types none":      clear(values{"cache_types": list{}}).mustSay("at least 1", "cache_types"),
+		"cache_types unknown":   clear(values{"cache_types": list{"filter"}}).mustSay(`There is no cache type "filter"`, "cache_types"),
+		"fields none":           clear(values{"fields": list{}}).mustSay("at least 1", "fields"),
+		"fields twice":          clear(values{"fields": list{"title", "title"}}).mustSay("Duplicate", "fields"),
+		"fields two in one":     clear(values{"fields": list{"title", "a,b"}}).mustSay("is no field", "fields[1]"),
+		"fields of no cache":    clear(values{"cache_types": list{"query"}, "fields": list{"title"}}).mustSay("Only the field data cache is kept by field", "fields"),
+		"no cluster":            clear(nil).mustSay("No Elasticsearch is configured", "").onTarget(),
+		"split version":         split(values{"version": ""}).mustSay("version is empty", "version"),
+		"split version missing": split(values{"version": nil}).mustSay("required", "version"),
+		"split version up":      split(values{"version": ".."}).mustSay("leads to another path", "version"),
+		"split version hidden":  split(values{"version": "v2\u200b"}).mustSay("can't be seen", "version"),
+		"split percent over":    split(values{"target_percent": 101}).mustSay("between 0", "target_percent"),
+		"split percent under":   split(values{"target_percent": -1}).mustSay("between 0", "target_percent"),
+		"split percent huge":    split(values{"target_percent": huge}).mustSay("got: 1e+400", "target_percent"),
+		"split percent missing": split(values{"target_percent": nil}).mustSay("required", "target_percent"),
+		"split for no time":     split(values{"gradual_duration": "0s"}).mustSay("more than 0", "gradual_duration"),
+		"split back in time":    split(values{"gradual_duration": "-10m"}).mustSay("more than 0", "gradual_duration"),
+		"split for days":        split(values{"gradual_duration": "48h"}).mustSay("up to 24h", "gradual_duration"),
+		"split in words":        split(values{"gradual_duration": "ten minutes"}).mustSay("Write a duration such as 10m", "gradual_duration"),
+		"split in a hurry":      split(values{"gradual_duration": "1s"}).mustSay("too short for 5 steps", "gradual_duration"),
+		"split without steps":   split(values{"steps": 0}).mustSay("between 1", "steps"),
+		"split of many steps":   split(values{"steps": 101}).mustSay("between 1", "steps"),
+		"split of half a step":  split(values{"steps": 0.5}).mustSay("a whole number between 1 and 100, got: 0.5", "steps"),
+		"split on_drift":        split(values{"on_drift": "ignore"}).mustSay(`must be one of: ["report" "reconcile"]`, "on_drift"),
+		"split finer than set":  split(values{"target_percent": 33.333}).mustSay("parts of 0.01 percentage points", "target_percent").onTarget(),
+		"split of the stable":   split(values{"version": "v1"}).mustSay("Version v1 is not a canary", "version").onTarget(),
+		"split of a stranger":   split(values{"version": "v3"}).mustSay("The planner knows: v1, v2", "version").onTarget(),
+
+		"back from nothing":   back(values{"from_version": ""}).mustSay("from_version is empty", "from_version"),
+		"back to itself":      back(values{"to_version": "v2"}).mustSay("from_version and to_version are both v2", "to_version"),
+		"back to a blank":     back(values{"to_version": " v1"}).mustSay("begins or ends with a blank", "to_version"),
+		"back in words":       back(values{"gradual_duration": "slowly"}).mustSay("Write a duration such as 10m", "gradual_duration"),
+		"back without steps":  back(values{"steps": -3}).mustSay("between 1", "steps"),
+		"back from strangers": back(values{"from_version": "v7"}).mustSay("The planner knows: v1, v2", "from_version").onTarget(),
+		"back to strangers":   back(values{"to_version": "v7"}).mustSay("The planner knows: v1, v2", "to_version").onTarget(),
+		"deploy a path":       deploy(values{"version": "."}).mustSay("leads to another path", "version"),
+		"deploy over":         deploy(values{"initial_percent": 100.5}).mustSay("between 0", "initial_percent"),
+		"deploy under":        deploy(values{"initial_percent": -0.1}).mustSay("between 0", "initial_percent"),
+		"deploy twice":        deploy(values{"initial_percent": 20}).mustSay("Version v2 is deployed already", "version").onTarget(),
+		"deploy a stranger":   deploy(values{"version": "v4"}).mustSay("The planner knows: v1, v2", "version").onTarget(),
+	}
+}

@@ -1,0 +1,431 @@
+package provider_test
+
+import (
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+
+	"github.com/applylens/terraform-provider-remediation/internal/acctest"
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/inprocess"
+	"github.com/applylens/terraform-provider-remediation/internal/provider"
+)
+
+// credential is a sensitive setting, and a resource that uses it.
+type credential struct {
+	// attribute is its path, and variable the environment variable that stands in for it, or empty.
+	attribute, variable string
+	// block is the provider block. SECRET is the setting itself, SERVER the address of what it is for.
+	block string
+	// resource uses it.
+	resource string
+	// secure asks for a client certificate.
+	secure bool
+}
+
+const (
+	moveSplit  = `resource "remediation_canary_split" "NAME" { version = "v2", target_percent = PERCENT, gradual = false, approved_by = "lead@example.com" MORE }`
+	clearCache = `resource "remediation_cache_clear" "NAME" { index_name = "kb", cache_types = ["query"], triggers = { percent = "PERCENT" } }`
+	runModels  = `resource "remediation_dbt_run" "NAME" { models = ["triage_results"], triggers = { percent = "PERCENT" } }`
+)
+
+func allCredentials() []credential {
+	search := func(rest, path string) string {
+		return `elasticsearch = { endpoints = ["SERVER/` + path + `-NAME"], ` + rest + ` }`
+	}
+	return []credential{
+		{attribute: "planner.http.token", variable: "REMEDIATION_PLANNER_TOKEN", resource: moveSplit, block: `planner = { http = { url = "SERVER/control", token = SECRET } }`},
+		{attribute: "planner.applylens.token", variable: "REMEDIATION_PLANNER_TOKEN", resource: moveSplit,
+			block: `planner = { applylens = { url = "SERVER/guard", stable_version = "v1", canary_version = "v2", token = SECRET } }`},
+		{attribute: "prometheus.token", variable: "PROMETHEUS_TOKEN", block: `prometheus = { url = "SERVER/prometheus", token = SECRET }, planner = { file = { path = "NAME.json" } }`,
+			resource: strings.ReplaceAll(moveSplit, "MORE", `, guardrails = [{ name = "up", query = "up", max = 1 }]`)},
+		{attribute: "approval.forge.token", variable: "REMEDIATION_FORGE_TOKEN", resource: moveSplit, block: `planner = { file = { path = "NAME.json" } }, approval = {
+			aliases = { "lead@example.com" = ["lead"] }
+			forge   = { kind = "gitea", url = "SERVER/forge", repository = "acme/search", pull_request = 12, commit = "` + headOfPull + `", token = SECRET }
+		}`},
+		{attribute: "elasticsearch.api_key", variable: "ELASTICSEARCH_API_KEY", resource: clearCache, block: search("api_key = SECRET", "elasticsearch")},
+		{attribute: "elasticsearch.password", variable: "ELASTICSEARCH_PASSWORD", resource: clearCache, block: search(`username = "elastic", password = SECRET`, "elasticsearch")},
+		{attribute: "elasticsearch.bearer_token", variable: "ELASTICSEARCH_BEARER_TOKEN", resource: clearCache, block: search("bearer_token = SECRET", "elasticsearch-plain")},
+		{attribute: "elasticsearch.es_client_authentication", variable: "ELASTICSEARCH_ES_CLIENT_AUTHENTICATION", resource: clearCache,
+			block: search(`bearer_token = "no canary", es_client_authentication = SECRET`, "elasticsearch")},
+		{attribute: "elasticsearch.headers", resource: clearCache, block: search("headers = { X-Canary = SECRET }", "elasticsearch-plain")},
+		{attribute: "elasticsearch.key_data", resource: clearCache, secure: true, block: search(`ca_data = file("ca.pem"), cert_data = file("cert.pem"), key_data = SECRET`, "elasticsearch")},
+		{attribute: "dbt.environment", resource: runModels, block: `dbt = { environment = { CANARY_PASSWORD = SECRET } }`},
+	}
+}
+
+// handedOn are credentials of the environment that only dbt gets, without any setting.
+func handedOn() []string {
+	return []string{"DBT_ENV_SECRET_CANARY", "AWS_SECRET_ACCESS_KEY", "HTTPS_PROXY"}
+}
+
+// TestEveryCredentialHasACanary walks the schema: a sensitive setting, or an environment variable of one, that is added fails here until the
+// tests below look for it.
+func TestEveryCredentialHasACanary(t *testing.T) {
+	t.Parallel()
+	documented := regexp.MustCompile("Environment: `([A-Z_]+)`")
+	found := map[string]string{}
+	for at, a := range sensitive("", inprocess.New(t, provider.New("test")()).Schema.Provider.Block.Attributes) {
+		found[at] = ""
+		if m := documented.FindStringSubmatch(a.Description); m != nil {
+			found[at] = m[1]
+		}
+	}
+	tried := map[string]string{}
+	for _, c := range allCredentials() {
+		tried[c.attribute] = c.variable
+	}
+	for at, variable := range found {
+		if got, ok := tried[at]; !ok || got != variable {
+			t.Errorf("no canary in %s (or its environment variable %q)", at, variable)
+		}
+	}
+	for at := range tried {
+		if _, ok := found[at]; !ok {
+			t.Errorf("%s is not sensitive: Terraform would show it", at)
+		}
+	}
+	named := regexp.MustCompile(`(?i)(token|password|secret|api_key|key_data|headers|client_authentication|environment)$`)
+	for _, leaf := range leaves("", inprocess.New(t, provider.New("test")()).Schema.Provider.Block.Attributes) {
+		if _, ok := found[strings.TrimPrefix(leaf, ".")]; !ok && named.MatchString(leaf) {
+			t.Errorf("%s looks like a credential and is not sensitive", leaf)
+		}
+	}
+}
+
+// sensitive are the sensitive attributes by their path.
+func sensitive(under string, attributes []*tfprotov6.SchemaAttribute) map[string]*tfprotov6.SchemaAttribute {
+	found := map[string]*tfprotov6.SchemaAttribute{}
+	for _, a := range attributes {
+		at := strings.TrimPrefix(under+"."+a.Name, ".")
+		if a.Sensitive {
+			found[at] = a
+		}
+		if a.NestedType != nil {
+			for name, nested := range sensitive(at, a.NestedType.Attributes) {
+				found[name] = nested
+			}
+		}
+	}
+	return found
+}
+
+// TestAccSecretsStayOut plans, applies, fails and applies again with a canary in every credential, against systems that repeat credentials in their
+// errors, and looks for the canaries in everything that was written or printed.
+func TestAccSecretsStayOut(t *testing.T) {
+	t.Parallel()
+	all := allCredentials()
+	only := func(attributes ...string) []credential {
+		return slices.DeleteFunc(slices.Clone(all), func(c credential) bool { return !slices.Contains(attributes, c.attribute) })
+	}
+	for name, tt := range map[string]struct {
+		credentials []credential
+		environment bool
+	}{
+		"configured": {all, false},
+		"in the environment": {only("planner.http.token", "planner.applylens.token", "prometheus.token", "approval.forge.token", "elasticsearch.api_key",
+			"dbt.environment"), true},
+		"a user in the environment":   {only("elasticsearch.password"), true},
+		"a token in the environment":  {only("elasticsearch.bearer_token"), true},
+		"a secret in the environment": {only("elasticsearch.es_client_authentication"), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHoard(t, tt.credentials, tt.environment)
+			h.live()
+			h.search()
+		})
+	}
+}
+
+// hoard is a working directory whose provider blocks hold canaries.
+type hoard struct {
+	*acctest.Workspace
+	t           *testing.T
+	credentials []credential
+	environment bool
+	plain, tls  *indiscreet
+	project     *acctest.Project
+	canaries    []canary
+	printed     strings.Builder
+	home        string
+}
+
+func newHoard(t *testing.T, credentials []credential, environment bool) *hoard {
+	t.Helper()
+	h := &hoard{t: t, credentials: credentials, environment: environment, plain: newIndiscreet(t, false), tls: newIndiscreet(t, true), project: acctest.NewProject(t), home: t.TempDir()}
+	env := append(h.project.Environment(), "HOME="+h.home, "TMPDIR="+filepath.Join(h.home, "tmp"), "TF_LOG=TRACE", "NO_PROXY=127.0.0.1,localhost",
+		"TF_LOG_PATH="+filepath.Join(h.home, "trace.log"))
+	if err := os.Mkdir(filepath.Join(h.home, "tmp"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	certificate, key := clientKey(t)
+	taken := map[string]bool{}
+	for i, c := range credentials {
+		secret := newCanary(c.attribute)
+		if c.secure {
+			secret = canary{name: c.attribute, value: key, core: strings.Split(key, "\n")[1]}
+		}
+		switch {
+		case environment && taken[c.variable]: // two settings share it
+			continue
+		case environment && c.variable != "":
+			env, taken[c.variable] = append(env, c.variable+"="+secret.value), true
+		case environment:
+			for _, variable := range handedOn() {
+				passed := newCanary(variable)
+				h.canaries = append(h.canaries, passed)
+				if variable == "HTTPS_PROXY" {
+					passed.value = "http://proxy:" + passed.core + "@127.0.0.1:9"
+				}
+				env = append(env, variable+"="+passed.value)
+			}
+			continue
+		default:
+			env = append(env, fmt.Sprintf("TF_VAR_secret_%d=%s", i, secret.value))
+		}
+		h.canaries = append(h.canaries, secret)
+	}
+	h.Workspace = acctest.NewWorkspace(t, env...)
+	h.Write("cert.pem", certificate)
+	h.Write("ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.tls.Certificate().Raw})))
+	for i := range credentials {
+		h.Write(fmt.Sprintf("c%d.json", i), splitFile)
+	}
+	h.project.Write("models/triage_results.sql", h.model("1"))
+	return h
+}
+
+// model prints what it gets in many ways, and reads a number.
+func (h *hoard) model(number string) string {
+	variables := []string{"CANARY_PASSWORD"}
+	if h.environment {
+		variables = []string{"AWS_SECRET_ACCESS_KEY", "HTTPS_PROXY"}
+	}
+	var b strings.Builder
+	for _, v := range variables {
+		b.WriteString(strings.ReplaceAll("{{ log(env_var('V'), info=true) }}{{ log(env_var('V') | urlencode, info=true) }}{{ log(tojson(env_var('V')), info=true) }}\n"+
+			"{{ log(modules.re.escape('x') ~ env_var('V') ~ 'x', info=true) }}-- {{ env_var('V') }}\n", "V", v))
+	}
+	number = strings.ReplaceAll(number, "SECRET", "{{ env_var('"+variables[0]+"') }}")
+	return "{{ config(materialized='table') }}\n" + b.String() + "select " + number + " as id, 0 as queue\n"
+}
+
+// write writes a configuration in which every resource wants so many percent. ephemeral keeps Terraform from storing the variables.
+func (h *hoard) write(percent int, ephemeral bool) {
+	var b strings.Builder
+	b.WriteString("terraform {\n  required_providers {\n    remediation = { source = \"applylens/remediation\" }\n  }\n}\n")
+	for i, c := range h.credentials {
+		server, secret := h.plain.URL, fmt.Sprintf("var.secret_%d", i)
+		if c.secure {
+			server = h.tls.URL
+		}
+		if h.environment {
+			secret = "null"
+		}
+		name := fmt.Sprintf("c%d", i)
+		block := c.block
+		if h.environment && c.attribute == "dbt.environment" {
+			block = ""
+		}
+		if h.environment && c.attribute == "elasticsearch.es_client_authentication" {
+			block = strings.Replace(block, `bearer_token = "no canary"`, `bearer_token = "no canary either"`, 1)
+		}
+		fill := strings.NewReplacer("SECRET", secret, "SERVER", server, "NAME", name, "PERCENT", fmt.Sprint(percent), "MORE", "")
+		fmt.Fprintf(&b, "provider \"remediation\" {\n  alias = %q\n  %s\n}\n", name, lines(fill.Replace(block)))
+		resource := lines(fill.Replace(c.resource))
+		resource = strings.TrimSuffix(strings.TrimSpace(resource), "}") + "\n  provider = remediation." + name + "\n}\n"
+		b.WriteString(strings.Replace(resource, "{ ", "{\n  ", 1))
+		if !h.environment {
+			fmt.Fprintf(&b, "variable \"secret_%d\" {\n  type      = string\n  sensitive = true\n  ephemeral = %t\n}\n", i, ephemeral)
+		}
+		fmt.Fprintf(&b, "data \"remediation_action_history\" %q {\n  provider = remediation.%s\n  dry_runs = true\n}\noutput %q { value = data.remediation_action_history.%s }\n",
+			name, name, name, name)
+	}
+	text := b.String()
+	if !ephemeral {
+		text = strings.ReplaceAll(text, "  ephemeral = false\n", "") // unknown to older ones
+	}
+	h.Write("main.tf", text)
+}
+
+// lines puts the arguments of a block, which the tables write in one line, into lines of their own.
+func lines(block string) string {
+	var b strings.Builder
+	depth := 0
+	for _, r := range block {
+		switch r {
+		case '{', '[', '(':
+			depth++
+		case '}', ']', ')':
+			depth--
+		}
+		outer := 0
+		if strings.HasPrefix(block, "resource") {
+			outer = 1
+		}
+		if r == ',' && depth == outer {
+			b.WriteString("\n ")
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+func (h *hoard) keep(out string, _ ...int) string {
+	h.printed.WriteString(out)
+	return out
+}
+
+// live goes through plan, apply, a failure of every resource, and an apply that mends it.
+func (h *hoard) live() {
+	h.t.Helper()
+	ephemeral := h.hasEphemeral()
+	h.write(25, ephemeral)
+	h.keep(h.Must("plan", "-no-color", "-out=first.tfplan"))
+	h.keep(h.Must("show", "-json", "first.tfplan"))
+	h.keep(h.Must("apply", "-no-color", "first.tfplan"))
+	h.keep(h.Must("show", "-json"))
+
+	h.write(40, ephemeral)
+	h.keep(h.Must("plan", "-no-color", "-out=second.tfplan"))
+	h.plain.blurts.Store(true)
+	h.tls.blurts.Store(true)
+	h.project.Write("models/triage_results.sql", h.model("cast('SECRET' as integer)"))
+	failed := h.keep(h.MustFail("apply", "-no-color", "second.tfplan"))
+	h.keep(h.MustFail("plan", "-no-color", "-refresh=false"))
+	h.keep(h.MustFail("plan", "-no-color", "-json", "-refresh=false"))
+	for i, c := range h.credentials {
+		kind, _, _ := strings.Cut(strings.TrimPrefix(c.resource, `resource "`), `"`)
+		if !strings.Contains(failed, fmt.Sprintf("with %s.c%d,", kind, i)) {
+			h.t.Errorf("%s: nothing failed:\n%s", c.attribute, failed)
+		}
+	}
+	if !strings.Contains(failed, "(redacted)") {
+		h.t.Errorf("nothing was masked, so nothing was repeated:\n%s", failed)
+	}
+	if h.environment {
+		h.spoilProfile()
+	}
+
+	h.plain.blurts.Store(false)
+	h.tls.blurts.Store(false)
+	h.project.Write("models/triage_results.sql", h.model("1"))
+	h.write(50, ephemeral)
+	h.keep(h.Must("apply", "-no-color", "-auto-approve"))
+	h.keep(h.Must("show", "-json"))
+	h.keep(h.Must("output", "-json"))
+	for _, c := range h.canaries {
+		if c.name != "dbt.environment" && !slices.Contains(handedOn(), c.name) && c.name != "elasticsearch.key_data" && !h.plain.saw(c.core) {
+			h.t.Errorf("%s was never sent", c.name)
+		}
+	}
+}
+
+// spoilProfile makes dbt name a secret of its environment in an error of the connection.
+func (h *hoard) spoilProfile() {
+	h.t.Helper()
+	profile := "inbox:\n  target: dev\n  outputs:\n    dev: {type: duckdb, path: '%s'}\n"
+	h.project.Write("profiles.yml", fmt.Sprintf(profile, "/nowhere/{{ env_var(\"DBT_ENV_SECRET_CANARY\") }}.duckdb"))
+	h.keep(h.MustFail("apply", "-no-color", "-auto-approve"))
+	h.project.Write("profiles.yml", fmt.Sprintf(profile, h.project.Warehouse))
+}
+
+// hasEphemeral tells whether variables can be kept out of plans: Terraform from 1.10 on, OpenTofu from 1.11 on.
+func (h *hoard) hasEphemeral() bool {
+	h.t.Helper()
+	m := regexp.MustCompile(`^(Terraform|OpenTofu) v1\.(\d+)\.`).FindStringSubmatch(h.Must("version"))
+	if m == nil {
+		h.t.Fatal("which version is this?")
+	}
+	var minor int
+	_, _ = fmt.Sscan(m[2], &minor)
+	return minor > 10 || (minor == 10 && m[1] == "Terraform")
+}
+
+// search looks for the canaries in all that was printed, and in every file of the run.
+func (h *hoard) search() {
+	h.t.Helper()
+	s := &searcher{t: h.t, canaries: h.canaries}
+	if !h.hasEphemeral() && !h.environment {
+		s.spared = func(name string) bool {
+			return strings.HasSuffix(name, ".tfplan!tfplan") || strings.HasSuffix(name, ".tfplan")
+		}
+	}
+	printed := h.printed.String()
+	if s.spared != nil {
+		printed = regexp.MustCompile(`"variables":\{.*?\}\}`).ReplaceAllString(printed, "")
+	}
+	s.text("what was printed", printed)
+	s.below(h.Dir)
+	s.below(h.home)
+	trace, err := os.ReadFile(filepath.Join(h.home, "trace.log"))
+	if err != nil || !strings.Contains(string(trace), "[TRACE]") || !strings.Contains(string(trace), "tf_req_id") {
+		h.t.Errorf("there is no trace of core and provider: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(h.Dir, ".remediation", "journal.db")); err != nil {
+		h.t.Error(err)
+	}
+	h.t.Logf("%d canaries looked for in %d texts of %d bytes", len(h.canaries), s.files, s.bytes)
+}
+
+// TestAccWhatTerraformItselfKeeps holds what SECURITY.md says: a saved plan keeps variables and the configuration as they are written, in clear text, and
+// nothing else of them is in it.
+func TestAccWhatTerraformItselfKeeps(t *testing.T) {
+	t.Parallel()
+	literal, variable := newCanary("literal"), newCanary("variable")
+	w := acctest.NewWorkspace(t, "TF_VAR_token="+variable.value)
+	w.Write("main.tf", fmt.Sprintf(`terraform {
+  required_providers {
+    remediation = { source = "applylens/remediation" }
+  }
+}
+
+variable "token" {
+  type      = string
+  sensitive = true
+}
+
+provider "remediation" {
+  prometheus = { url = "http://127.0.0.1:9", token = %q }
+}
+
+provider "remediation" {
+  alias      = "variable"
+  prometheus = { url = "http://127.0.0.1:9", token = var.token }
+}
+
+data "remediation_playbooks" "a" {}
+
+data "remediation_playbooks" "b" {
+  provider = remediation.variable
+}
+`, literal.value))
+	w.Must("plan", "-no-color", "-out=saved.tfplan")
+	var shown map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(w.Must("show", "-json", "saved.tfplan")), &shown); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(shown["variables"]), variable.core) || !strings.Contains(string(shown["configuration"]), literal.core) {
+		t.Error("Terraform keeps less than SECURITY.md says")
+	}
+	s := &searcher{t: t, canaries: []canary{literal, variable}}
+	for part, text := range shown {
+		if part != "variables" && part != "configuration" {
+			s.text("part "+part+" of the plan", string(text))
+		}
+	}
+	w.Must("apply", "-no-color", "saved.tfplan")
+	s.spared = func(name string) bool {
+		return regexp.MustCompile(`(main\.tf|\.tfplan|!tfplan|!tfconfig/.*)$`).MatchString(name)
+	}
+	s.below(w.Dir)
+}

@@ -1,0 +1,103 @@
+package redact
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+)
+
+// pattern finds one text however it is escaped. The longest run of letters and digits in it, which no escaping changes, is looked for, and what is around
+// it only there: a search through a large file costs little more than one for a plain text.
+type pattern struct {
+	anchor        string
+	before, after *regexp.Regexp
+	// window is how many bytes the parts around the anchor can take.
+	window int
+}
+
+func newPattern(text string) pattern {
+	from, to := longestRun(text)
+	// A character takes no more than this many bytes, escaped twice.
+	const widest = 24
+	return pattern{
+		anchor: text[from:to], window: widest * (len(text) - (to - from)),
+		before: regexp.MustCompile("(?s)" + escaped(text[:from]) + "$"), after: regexp.MustCompile("(?s)^" + escaped(text[to:])),
+	}
+}
+
+// longestRun is the longest part of text that is letters and digits; all of a text that has none.
+func longestRun(text string) (from, to int) {
+	begin := -1
+	for i := 0; i <= len(text); i++ {
+		if i < len(text) && plain(text[i]) {
+			if begin < 0 {
+				begin = i
+			}
+			continue
+		}
+		if begin >= 0 && i-begin > to-from {
+			from, to = begin, i
+		}
+		begin = -1
+	}
+	if to == from {
+		return 0, len(text)
+	}
+	return from, to
+}
+
+func plain(c byte) bool { return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' }
+
+// in adds where the pattern is in s.
+func (p pattern) in(s string, found []span) []span {
+	for at := 0; ; {
+		next := strings.Index(s[at:], p.anchor)
+		if next < 0 {
+			return found
+		}
+		from, to := at+next, at+next+len(p.anchor)
+		at = from + 1
+		left := p.before.FindStringIndex(s[max(0, from-p.window):from])
+		right := p.after.FindStringIndex(s[to:min(len(s), to+p.window)])
+		if left == nil || right == nil {
+			continue
+		}
+		one := span{from: max(0, from-p.window) + left[0], to: to + right[1]}
+		found, at = append(found, one), to
+	}
+}
+
+// escaped matches a text in which each character that is no letter or digit may be escaped.
+func escaped(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if r < utf8.RuneSelf && plain(byte(r)) { //nolint:gosec // one byte
+			b.WriteRune(r)
+			continue
+		}
+		b.WriteString("(?:" + strings.Join(spellings(r), "|") + ")")
+	}
+	return b.String()
+}
+
+// spellings are the ways to write a character, as regular expressions: as it is, behind backslashes, by its code behind a percent sign, as JSON and Python write it,
+// and as HTML does.
+func spellings(r rune) []string {
+	const amp = `(?:&|\\+(?i:u0026|x26)|%(?:25)*26)` // HTML in JSON or in an address
+	const invalid = '\uFFFD'                         // what stands for bytes that are no text
+	code := ""
+	for _, c := range []byte(string(r)) {
+		code += fmt.Sprintf(`%%(?:25)*(?i:%02x)`, c)
+	}
+	ways := []string{`\\*` + regexp.QuoteMeta(string(r)), code, fmt.Sprintf(`\\+(?i:u%04x|x%02x)`, r, r), amp + fmt.Sprintf(`#(?:%d|(?i:x%x));`, r, r)}
+	for plain, names := range map[rune][]string{
+		'\\': {`\\+`}, ' ': {`\+`}, '\n': {`\\+n`, `\\+r\\+n`, `\r\n`}, '\t': {`\\+t`}, '\r': {`\\+r`},
+		'"': {amp + "quot;"}, '&': {amp + "amp;"}, '<': {amp + "lt;"}, '>': {amp + "gt;"}, '\'': {amp + "apos;", `'\\+''`, `''`}, invalid: {`(?s:.{1,4})`},
+	} {
+		if plain == r {
+			ways = append(ways, names...)
+		}
+	}
+	return ways
+}
