@@ -129,6 +129,14 @@ func (r *run) settle(ctx context.Context, rec journal.Record, why string) (Execu
 	case err != nil:
 		return past.conclude(ctx, x, ending{journal.StatusUnknown, playbook.Outcome{}, err})
 	}
+	if rec.Status == journal.StatusPending {
+		// Its process died before the name was durable. The work goes on, and can journal its progress only once it has one.
+		named := journal.Dispatch{RemoteID: work.RemoteID()}
+		if rec, err = r.store.Append(context.WithoutCancel(ctx), rec.Hold(), journal.KindDispatch, named); err != nil {
+			return x, err
+		}
+		x.Record = rec
+	}
 	ctx, cancel := r.withDeadline(ctx, rec.Intent.Deadline)
 	defer cancel()
 	return past.finish(ctx, x, watched.over(work))

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -45,6 +46,20 @@ func TestExecutionOfADeadProcess(t *testing.T) {
 				t.Errorf("left record is %q, want %q (%v)", rec.Status, tt.left, err)
 			}
 		})
+	}
+}
+
+// TestAdoptedWorkWithoutANameGetsOne: work whose process died before the name was journaled goes on, and journals its progress.
+func TestAdoptedWorkWithoutANameGetsOne(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	left := b.leave(t, request("a"), dead(), false)
+	b.book.wait = func(ctx context.Context, job playbook.Job) (playbook.Outcome, error) {
+		return playbook.Outcome{}, job.Checkpoint(ctx, 1)
+	}
+	x, err := b.apply(t, request("a"))
+	if err != nil || x.Record.ID != left.ID || x.Record.Status != journal.StatusSuccess || x.Record.RemoteID != fmt.Sprintf("remote-%d", left.ID) {
+		t.Errorf("record %+v, error %v", x.Record, err)
 	}
 }
 

@@ -109,6 +109,7 @@ func TestAccNothingLostNothingTwice(t *testing.T) {
 		quota := int(math.Ceil(float64(*kills) * w.part / all))
 		t.Run(w.name, func(t *testing.T) {
 			t.Parallel()
+			sum.want(quota)
 			newChain(t, w.make(t), provider, sum, uint64(i)).play(quota)
 		})
 	}

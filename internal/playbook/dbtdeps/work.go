@@ -54,6 +54,9 @@ func (a action) Adopt(ctx context.Context, job playbook.Job) (playbook.Work, err
 		// the outcome known.
 		w.lost = err
 	}
+	if w.first = job.RemoteID; w.first == "" && w.run != nil {
+		w.first = w.run.ID()
+	}
 	return w, nil
 }
 
