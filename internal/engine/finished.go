@@ -23,10 +23,15 @@ func (e *Engine) finished(req Request, about journal.Subject, past []journal.Rec
 		last.Holder != e.cfg.Self && (last.Intent.Session == "" || last.Intent.Session != e.cfg.Terraform.Session)
 }
 
-// asOf leaves executions out that were begun after the dry run id. Terraform plans once more within an apply and demands the history
-// of the plan; what has begun since, apply itself finds.
-func (r *Review) asOf(id int64) {
-	before := slices.DeleteFunc(slices.Clone(r.History), func(rec journal.Record) bool { return rec.ID > id })
+// asOf takes the history back to what it was at the dry run: Terraform plans once more within an apply and demands what the plan has
+// shown. What has begun or ended since, apply itself finds.
+func (r *Review) asOf(dryRun journal.Record) {
+	before := slices.DeleteFunc(slices.Clone(r.History), func(rec journal.Record) bool { return rec.ID > dryRun.ID })
+	for i, rec := range before {
+		if rec.Result != nil && rec.Result.FinishedAt.After(dryRun.CreatedAt) {
+			before[i].Status, before[i].Result, before[i].Rollback = journal.StatusRunning, nil, nil
+		}
+	}
 	r.Executions -= len(r.History) - len(before)
 	r.History = before
 }

@@ -163,3 +163,25 @@ func TestTerraformThatEndedInOrderHasItsOutcomes(t *testing.T) {
 		t.Errorf("entries %v", entries)
 	}
 }
+
+// TestPlanWithinApplyHasOpenWhatWasOpenAtThePlan: it may end between the two, and then counts as open still.
+func TestPlanWithinApplyHasOpenWhatWasOpenAtThePlan(t *testing.T) {
+	t.Parallel()
+	for session, open := range map[string]bool{"host:boot:1:1": true, "host:boot:2:2": false} {
+		b := newBench(t)
+		left := b.leave(t, request("a"), dead(), true)
+		b.cfg.Terraform.Session = "host:boot:1:1"
+		if _, err := engine.New(b.cfg).Plan(t.Context(), request("a")); err != nil {
+			t.Fatal(err)
+		}
+		outcome := journal.Outcome{Status: journal.StatusSuccess, Result: journal.Result{FinishedAt: b.clock.Now()}}
+		if _, err := b.store.Append(t.Context(), left.Hold(), journal.KindOutcome, outcome); err != nil {
+			t.Fatal(err)
+		}
+		b.cfg.Terraform.Session = session
+		review, err := engine.New(b.cfg).Plan(t.Context(), request("a"))
+		if err != nil || len(review.History) != 1 || review.History[0].Open() != open || review.Finished == open {
+			t.Errorf("session %s: history %+v, finished %v, error %v", session, review.History, review.Finished, err)
+		}
+	}
+}

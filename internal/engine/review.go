@@ -189,7 +189,7 @@ func (e *Engine) remember(ctx context.Context, req Request, review *Review, look
 		moved = e.movedWithinApply(last[0], *review, intent)
 	}
 	if len(last) > 0 && e.withinApply(last[0], intent) {
-		review.asOf(last[0].ID)
+		review.asOf(last[0])
 	}
 	if rec, ok := e.finished(req, about, review.History); ok {
 		review.Finished = true

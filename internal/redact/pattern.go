@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 )
 
 // pattern finds one text however it is escaped. The longest run of letters and digits in it, which no escaping changes, is looked for, and what is around
@@ -71,7 +72,7 @@ func (p pattern) in(s string, found []span) []span {
 func escaped(text string) string {
 	var b strings.Builder
 	for _, r := range text {
-		if r < 0x80 && plain(byte(r)) {
+		if r < utf8.RuneSelf && plain(byte(r)) { //nolint:gosec // one byte
 			b.WriteRune(r)
 			continue
 		}

@@ -30,6 +30,9 @@ const (
 	requestPatience = 2 * time.Minute
 	// connectPatience bounds the making of one connection, so that a dead node does not eat the patience for all.
 	connectPatience = 10 * time.Second
+	// maxAnswer is the longest answer that is taken, in bytes: the mappings of some thousands of indices.
+	maxAnswer = 32 << mebibyte
+	mebibyte  = 20
 	// retries is how often an idempotent request is sent again.
 	retries = 3
 	// firstBackoff doubles with every retry, with up to as much again by chance, so that many clients do not come back at once.
@@ -191,15 +194,32 @@ func (c *Cluster) do(ctx context.Context, what call, out any) error {
 		}
 		return c.toProblem(what.what, said)
 	}
+	answer := &bounded{Reader: res.Body, left: maxAnswer}
 	if out == nil {
-		_, err = io.Copy(io.Discard, res.Body)
+		_, err = io.Copy(io.Discard, answer)
 	} else {
-		err = json.NewDecoder(res.Body).Decode(out)
+		err = json.NewDecoder(answer).Decode(out)
 	}
 	if err != nil {
 		return c.transportProblem(what.what, fmt.Errorf("read the answer: %w", err))
 	}
 	return nil
+}
+
+// bounded is a reader with an end, past which it fails rather than pretend that all was read.
+type bounded struct {
+	io.Reader
+	left int
+}
+
+// Read implements io.Reader.
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, fmt.Errorf("it is longer than %d MiB", maxAnswer>>mebibyte)
+	}
+	n, err := b.Reader.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
 }
 
 // stranger is for answers that do not look like Elasticsearch's: a proxy in front of it, or something else altogether.

@@ -25,7 +25,7 @@ const (
 	longestWait = 2 * time.Second
 	// timeout bounds one try.
 	timeout = 30 * time.Second
-	// maxBody is the most of an answer that is read, in bytes.
+	// maxBody is the longest answer that is taken, in bytes.
 	maxBody = 4 << 20
 )
 
@@ -135,7 +135,11 @@ func (c *Client) Do(ctx context.Context, r Request) (Answer, error) {
 	}
 	defer resp.Body.Close()
 	var body bytes.Buffer
-	if _, err := io.Copy(&body, io.LimitReader(resp.Body, maxBody)); err != nil {
+	n, err := io.Copy(&body, io.LimitReader(resp.Body, maxBody+1))
+	if err == nil && n > maxBody {
+		err = fmt.Errorf("it is longer than %d bytes", maxBody)
+	}
+	if err != nil {
 		return Answer{}, c.failed(ErrLost, err)
 	}
 	return Answer{Status: resp.StatusCode, Header: resp.Header, Body: []byte(c.Mask(body.String()))}, nil

@@ -126,7 +126,10 @@ func (p *Planner) Set(ctx context.Context, c planner.Change) (planner.Split, err
 	if got.Status != http.StatusOK {
 		return planner.Split{}, p.refused(got, true)
 	}
-	return p.split(got)
+	if now, err = p.split(got); err != nil {
+		return planner.Split{}, errors.Join(planner.ErrUncertain, err)
+	}
+	return now, nil
 }
 
 // Deploy implements planner.Planner.
@@ -162,6 +165,15 @@ func (p *Planner) version(ctx context.Context, v planner.Version, verb string, c
 		return planner.Moved(now)
 	case got.Status/100 != http.StatusOK/100:
 		return p.refused(got, true)
+	case got.Status == http.StatusNoContent:
+		return nil
+	}
+	// Something else may have answered so, such as a page to log in.
+	if now, err = p.Read(ctx); err != nil {
+		return errors.Join(planner.ErrUncertain, err)
+	}
+	if now.Deployed(v.Name) != (verb == "deploy") {
+		return p.problem("The planner's control API did not "+verb+" "+v.Name, p.web.Text(got), planner.ErrUncertain)
 	}
 	return nil
 }

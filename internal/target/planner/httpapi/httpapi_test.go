@@ -76,6 +76,7 @@ func TestAnswers(t *testing.T) {
 	}{
 		"a write fails":   {onWrite(http.StatusInternalServerError), planner.ErrUncertain},
 		"a write at 503":  {onWrite(http.StatusServiceUnavailable), planner.ErrUncertain},
+		"a write of junk": {onWrite(http.StatusOK), planner.ErrUncertain},
 		"forbidden":       {onWrite(http.StatusForbidden), planner.ErrForbidden},
 		"unprocessable":   {onWrite(http.StatusUnprocessableEntity), planner.ErrShares},
 		"moved meanwhile": {onWrite(http.StatusPreconditionFailed), planner.ErrMoved},
@@ -127,5 +128,42 @@ func TestRetryAfterIsHeeded(t *testing.T) {
 	})
 	if err != nil || api.Versions["v2"].Percent != 25 || time.Since(began) < time.Second {
 		t.Errorf("%v after %s, the split is %v", err, time.Since(began), api.Versions)
+	}
+}
+
+// TestVersionsAreReallyTurned: a success that is not the API's own is none.
+func TestVersionsAreReallyTurned(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		done, junk bool
+		want       error
+	}{
+		"done":                   {done: true},
+		"done, answered by junk": {done: true, junk: true},
+		"answered by junk":       {junk: true, want: planner.ErrUncertain},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			api := controlapi.New()
+			api.Become(map[string]controlapi.Version{"v1": {Percent: 100, Deployed: true}, "v2": {Percent: 0, Deployed: true}})
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodGet || !tt.junk {
+					api.Handler().ServeHTTP(w, r)
+					return
+				}
+				if tt.done {
+					api.Handler().ServeHTTP(httptest.NewRecorder(), r)
+				}
+				answer(w, http.StatusOK, "<html>Please log in</html>")
+			}))
+			t.Cleanup(s.Close)
+			p := httpapi.New(s.URL, "")
+			if err := p.Decommission(t.Context(), planner.Version{Name: "v2"}); !errors.Is(err, tt.want) {
+				t.Errorf("decommission: %v", err)
+			}
+			if up := api.Now()["v2"].Deployed; up == tt.done {
+				t.Errorf("v2 is up: %t", up)
+			}
+		})
 	}
 }

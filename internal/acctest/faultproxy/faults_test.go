@@ -1,0 +1,91 @@
+package faultproxy_test
+
+import (
+	"flag"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"testing"
+
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/faultproxy"
+)
+
+var (
+	seed  = flag.Uint64("faults.seed", 7, "what chooses the cases and their order")
+	cases = flag.Int("faults.cases", 10, "how many cases a playbook has at most; 0 for all")
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(elastictest.Main(m))
+}
+
+// TestFaultsLoseNothing spoils each request of an apply in each way, once and for longer than anybody tries again.
+func TestFaultsLoseNothing(t *testing.T) {
+	t.Parallel()
+	stream := uint64(0)
+	for _, s := range subjects() {
+		stream++
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, s.make(t))
+			all := b.cases()
+			rng := rand.New(rand.NewPCG(*seed, stream)) //nolint:gosec // it chooses cases
+			rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+			if *cases > 0 {
+				all = all[:min(*cases, len(all))]
+			}
+			for _, c := range all {
+				b.check(c)
+			}
+			b.verify()
+			t.Logf("%d cases, seed %d", len(all), *seed)
+		})
+	}
+}
+
+// cases are all that an apply without a fault has requests for.
+func (b *bench) cases() []spoiled {
+	b.t.Helper()
+	b.begin(b.t)
+	b.run++
+	b.proxy.Spoil("", 0, 0)
+	if _, err := b.apply(); err != nil {
+		b.t.Fatal(err)
+	}
+	n := len(b.proxy.Seen())
+	if wrong := b.amiss(b.t); wrong != "" {
+		b.t.Fatal(wrong)
+	}
+	var all []spoiled
+	for nth := range n {
+		for _, f := range faultproxy.Faults() {
+			// More than any client tries.
+			const lasting = 6
+			all = append(all, spoiled{f, nth, 1}, spoiled{f, nth, lasting})
+		}
+	}
+	return all
+}
+
+// TestEndlessAnswersAreNotKept holds that no client reads more than it can use.
+func TestEndlessAnswersAreNotKept(t *testing.T) {
+	const bound = 256 << 20
+	for _, s := range subjects() {
+		b := newBench(t, s.make(t))
+		n := len(b.cases()) / (2 * len(faultproxy.Faults()))
+		for nth := range n {
+			b.begin(t)
+			b.run++
+			b.proxy.Spoil(faultproxy.Huge, nth, 1)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, _ = b.apply() // whether it succeeds is another test's matter
+			runtime.ReadMemStats(&after)
+			if used := after.TotalAlloc - before.TotalAlloc; used > bound {
+				t.Errorf("%s: %d MiB were used for an endless answer to %s %s", s.name, used>>20, b.proxy.Seen()[nth].Method, b.proxy.Seen()[nth].URI)
+			}
+		}
+	}
+}
