@@ -212,7 +212,8 @@ func (r *run) conclude(ctx context.Context, x Execution, e ending) (Execution, e
 	now := r.engine.cfg.Clock.Now()
 	result := journal.Result{
 		Message: outcome.Message, StartedAt: x.Record.CreatedAt, FinishedAt: now,
-		ActualDuration: now.Sub(x.Record.CreatedAt).Seconds(), LogsURL: outcome.LogsURL, Details: outcome.Details,
+		// A clock that was set back makes no duration negative.
+		ActualDuration: max(0, now.Sub(x.Record.CreatedAt).Seconds()), LogsURL: outcome.LogsURL, Details: outcome.Details,
 	}
 	if x.TookOver != "" {
 		result.Details = merged(result.Details, map[string]string{"taken_over_from": x.TookOver})
@@ -241,13 +242,16 @@ func (r *run) conclude(ctx context.Context, x Execution, e ending) (Execution, e
 		return r.elsewhere(ctx, x, appendErr)
 	}
 	if err = errors.Join(err, appendErr); err != nil {
-		x.Record.Status, x.Record.Result, x.Record.Rollback = status, &result, end.Rollback
+		ended := x
+		ended.Record.Status, ended.Record.Result = status, &result
+		// The record stays open, as it is in the journal: who keeps it comes back for its outcome.
+		x.Record.Result, x.Record.Rollback = &result, end.Rollback
 		err = &problem.Problem{
 			What: "The outcome could not be written to the journal", Err: err,
 			Why:  fmt.Sprintf("Execution %d ended as %q (%s), but: %s", x.Record.ID, status, result.Message, err),
 			Next: "Make the journal writable again. The next apply finds the open execution and records its outcome without running it again.",
 		}
-		return x, errors.Join(failure(ctx, x, cause), err)
+		return x, errors.Join(failure(ctx, ended, cause), err)
 	}
 	r.engine.reached(PointOutcome)
 	x.Record = rec

@@ -71,7 +71,11 @@ func (r *Resource) tryApply(ctx context.Context, a applying) error {
 	if err != nil {
 		return err
 	}
-	req.Known = prior.newest()
+	kept, err := prior.ended()
+	if err != nil {
+		return err
+	}
+	req.Known = kept.newest()
 	reviewed, err := r.reviewed(plan)
 	if err != nil {
 		return err
@@ -146,16 +150,8 @@ func (r *Resource) pastAtApply(a applying, plan, prior document, x engine.Execut
 		return elements[:len(elements)-1], executions - 1, err
 	}
 	if !a.prior.IsNull() {
-		elements, err := prior.elements()
-		if err != nil {
-			return nil, 0, err
-		}
-		var executions int
-		if err := prior.get(attrExecutions, &executions); err != nil {
-			return nil, 0, err
-		}
-		missing, err := plan.entries(after(x.Earlier, prior.newest()))
-		return append(elements, missing...), executions + len(missing), err
+		was, err := prior.pastWith(x.Earlier)
+		return was.elements, was.executions, err
 	}
 	elements, err := plan.entries(x.Earlier)
 	return elements, len(x.Earlier), err

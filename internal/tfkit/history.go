@@ -2,6 +2,7 @@ package tfkit
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"strconv"
 	"time"
@@ -89,13 +90,56 @@ func (d document) elements() ([]tftypes.Value, error) {
 	return elements, err
 }
 
-// newest is the last execution in d's history, or zero.
-func (d document) newest() int64 {
+// ended is what d has of executions that have ended. One that was open when d was saved is left out: it comes back from the journal,
+// with how it ended.
+func (d document) ended() (past, error) {
+	var was past
+	if d.null(attrHistory) {
+		return was, nil
+	}
+	elements, err := d.elements()
+	if err != nil {
+		return past{}, err
+	}
 	var history []entry
-	if d.null(attrHistory) || d.get(attrHistory, &history) != nil || len(history) == 0 {
+	if err := errors.Join(d.get(attrHistory, &history), d.get(attrExecutions, &was.executions)); err != nil {
+		return past{}, err
+	}
+	for i, e := range history {
+		if !journal.Status(e.Status).Final() {
+			was.executions--
+			continue
+		}
+		was.elements = append(was.elements, elements[i])
+		was.last = &journal.Record{ID: e.ID, Status: journal.Status(e.Status), CreatedAt: parseStamp(e.CreatedAt)}
+		if e.Result != nil {
+			was.last.Result = &journal.Result{FinishedAt: parseStamp(e.Result.FinishedAt)}
+		}
+	}
+	return was, nil
+}
+
+// pastWith is ended, with those of records that have ended since.
+func (d document) pastWith(records []journal.Record) (past, error) {
+	was, err := d.ended()
+	if err != nil {
+		return past{}, err
+	}
+	missing := after(records, was.newest())
+	elements, err := d.entries(missing)
+	if len(missing) > 0 {
+		was.last = &missing[len(missing)-1]
+	}
+	was.elements, was.executions = append(was.elements, elements...), was.executions+len(missing)
+	return was, err
+}
+
+// newest is the last execution, or zero.
+func (p past) newest() int64 {
+	if p.last == nil {
 		return 0
 	}
-	return history[len(history)-1].ID
+	return p.last.ID
 }
 
 // after returns those of records that have ended and are newer than the execution id.

@@ -60,7 +60,11 @@ func (p *planning) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	req.Known = p.prior.newest()
+	kept, err := p.prior.ended()
+	if err != nil {
+		return err
+	}
+	req.Known = kept.newest()
 	wish := p.plan.runIf()
 	ready := known && r.runtime != nil && r.runtime.Engine != nil
 	switch {
@@ -171,24 +175,15 @@ type past struct {
 	last       *journal.Record
 }
 
-// past comes from the state, and from the journal what a process that died has left there since. A create has none: its history is that of the same request in the journal, which is how the
-// history of a failed create, which Terraform replaces, comes back. An execution that is still open is left out, for it becomes
-// the outcome of the apply.
+// past comes from the state, and from the journal what a process that died has left there since. A create has none: its history is
+// that of the same request in the journal, which is how the history of a failed create, which Terraform replaces, comes back. An
+// execution that is still open is left out, for it becomes the outcome of the apply.
 func (p *planning) past(review engine.Review) (past, error) {
+	if !p.create {
+		return p.prior.pastWith(review.History)
+	}
 	var was past
 	var err error
-	if !p.create {
-		if was.elements, err = p.prior.elements(); err != nil {
-			return past{}, err
-		}
-		if err := p.prior.get(attrExecutions, &was.executions); err != nil {
-			return past{}, err
-		}
-		was.last = lastOf(p.prior)
-		missing, err := p.plan.entries(after(review.History, p.prior.newest()))
-		was.elements, was.executions = append(was.elements, missing...), was.executions+len(missing)
-		return was, err
-	}
 	settled := after(review.History, 0)
 	was.executions = review.Executions - len(review.History) + len(settled)
 	if len(settled) > 0 {
@@ -196,20 +191,6 @@ func (p *planning) past(review engine.Review) (past, error) {
 	}
 	was.elements, err = p.plan.entries(settled)
 	return was, err
-}
-
-// lastOf reads the newest execution back from the state, as far as the preview's text needs it.
-func lastOf(prior document) *journal.Record {
-	var history []entry
-	if err := prior.get(attrHistory, &history); err != nil || len(history) == 0 {
-		return nil
-	}
-	e := history[len(history)-1]
-	rec := &journal.Record{ID: e.ID, Status: journal.Status(e.Status), CreatedAt: parseStamp(e.CreatedAt)}
-	if e.Result != nil {
-		rec.Result = &journal.Result{FinishedAt: parseStamp(e.Result.FinishedAt)}
-	}
-	return rec
 }
 
 // warn tells the reader of the plan what an attribute can't: what is volatile, and what apply will refuse. Terraform shows only the

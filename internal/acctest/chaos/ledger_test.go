@@ -91,6 +91,12 @@ func (l *ledger) all() (arrived, made map[effect]int) {
 	return maps.Clone(l.effects), maps.Clone(l.made)
 }
 
+// received are the changes that arrived.
+func (l *ledger) received() map[effect]int {
+	arrived, _ := l.all()
+	return arrived
+}
+
 // over returns next behind the ledger. change names the change that a request asks for, and is empty for one that only reads.
 func (l *ledger) over(next http.Handler, change func(r *http.Request, body []byte) string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

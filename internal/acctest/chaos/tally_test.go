@@ -6,6 +6,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"testing"
+
+	"github.com/applylens/terraform-provider-remediation/internal/engine"
 )
 
 // tally counts over all chains.
@@ -68,6 +71,25 @@ func (t *tally) retry(out string) {
 		why = why[:min(len(why), 110)]
 	}
 	t.retries[why]++
+}
+
+// complete demands that a run of some size has killed as often as it was asked to, and at every point.
+func (t *tally) complete(tb testing.TB) {
+	tb.Helper()
+	const someSize = 300
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.kills < *kills && !tb.Failed() {
+		tb.Errorf("%d kills, asked for were %d", t.kills, *kills)
+	}
+	if *kills < someSize {
+		return
+	}
+	for _, p := range engine.Points() {
+		if at := (shot{point: p}).where(); t.places[at] == 0 {
+			tb.Errorf("nobody was killed %s", at)
+		}
+	}
 }
 
 // report is what make chaos prints.

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
@@ -13,7 +14,8 @@ import (
 
 var (
 	seed  = flag.Uint64("faults.seed", 7, "what chooses the cases and their order")
-	cases = flag.Int("faults.cases", 10, "how many cases a playbook has at most; 0 for all")
+	cases = flag.Int("faults.cases", 4, "how many cases a playbook has at most; 0 for all")
+	only  = flag.String("faults.only", "", "the case to run, as a failure names it")
 )
 
 func TestMain(m *testing.M) {
@@ -33,7 +35,9 @@ func TestFaultsLoseNothing(t *testing.T) {
 			all := b.cases()
 			rng := rand.New(rand.NewPCG(*seed, stream)) //nolint:gosec // it chooses cases
 			rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-			if *cases > 0 {
+			if *only != "" {
+				all = slices.DeleteFunc(all, func(c spoiled) bool { return c.String() != *only })
+			} else if *cases > 0 {
 				all = all[:min(*cases, len(all))]
 			}
 			for _, c := range all {
@@ -74,8 +78,11 @@ func TestEndlessAnswersAreNotKept(t *testing.T) {
 	const bound = 256 << 20
 	for _, s := range subjects() {
 		b := newBench(t, s.make(t))
-		n := len(b.cases()) / (2 * len(faultproxy.Faults()))
-		for nth := range n {
+		n, step := len(b.cases())/(2*len(faultproxy.Faults())), 1
+		if *cases > 0 {
+			step = n / *cases + 1
+		}
+		for nth := 0; nth < n; nth += step {
 			b.begin(t)
 			b.run++
 			b.proxy.Spoil(faultproxy.Huge, nth, 1)

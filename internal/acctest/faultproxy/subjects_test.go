@@ -203,6 +203,13 @@ func guarded(t *testing.T) subject {
 	api := controlapi.New()
 	direct := httptest.NewServer(api.Handler())
 	t.Cleanup(direct.Close)
+	const patience = 100
+	for range patience {
+		if _, err := (reader{server.URL}).Read(t.Context(), guard.Query{Prometheus: "errors"}); err == nil {
+			break
+		}
+		time.Sleep(patience * time.Millisecond) // until it has been scraped
+	}
 	most := 5.0
 	return subject{
 		proxy: p, once: func(faultproxy.Seen) bool { return false }, action: "adjust_canary_split",

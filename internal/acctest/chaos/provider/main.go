@@ -1,5 +1,5 @@
 // Command provider is the provider as it is released, with a death wish: it kills itself, or the Terraform that started it, where
-// its environment says so. It is built by the fault suite only.
+// its environment says so, or finds the disk full from then on. It is built by the fault suite only.
 package main
 
 import (
@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"log"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -26,9 +27,12 @@ const (
 	envPoint = "CHAOS_POINT"
 	envNth   = "CHAOS_NTH"
 	envAfter = "CHAOS_AFTER"
-	// envVictim is who dies: provider, terraform or both.
+	// envVictim is who dies: provider, terraform or both; or disk, which is full from then on.
 	envVictim = "CHAOS_VICTIM"
 )
+
+// start is a point before all of the engine's.
+const start engine.Point = "start"
 
 const private = 0o600
 
@@ -44,6 +48,7 @@ func main() {
 	if err := os.WriteFile(filepath.Join(w.dir, strconv.Itoa(os.Getpid())), self, private); err != nil {
 		log.Fatal(err)
 	}
+	w.reached(start)
 	if err := provider.Serve(context.Background(), provider.Options{Version: "chaos", Reached: w.reached}); err != nil {
 		log.Fatal(err)
 	}
@@ -87,9 +92,19 @@ func (w *wish) reached(p engine.Point) {
 
 // die leaves word of it, and kills. Where the provider is a victim it does not return.
 func (w *wish) die() {
-	word := must(os.OpenFile(filepath.Join(w.dir, "killed"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, private))
-	if err := word.Close(); err != nil {
+	word, err := os.OpenFile(filepath.Join(w.dir, "killed"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, private)
+	switch {
+	case err == nil:
+		err = word.Close()
+	case w.point == start && os.IsExist(err):
+		err = nil // Terraform starts its provider several times
+	}
+	if err != nil {
 		log.Fatal(err)
+	}
+	if w.victim == "disk" {
+		fill()
+		return
 	}
 	if w.victim != "provider" {
 		kill(os.Getppid())
@@ -97,6 +112,14 @@ func (w *wish) die() {
 	if w.victim != "terraform" {
 		kill(os.Getpid())
 		select {} // until the signal has come
+	}
+}
+
+// fill makes every write to a file fail, as on a full disk. Sockets go on.
+func fill() {
+	signal.Ignore(syscall.SIGXFSZ)
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{}); err != nil {
+		log.Fatal(err)
 	}
 }
 

@@ -15,6 +15,8 @@ const (
 	drainPoll = 20 * time.Millisecond
 	// readPatience is how long searches of the old index may take to end before it is removed all the same.
 	readPatience = 30 * time.Second
+	// releasePause is between two tries to let waiting writers go on.
+	releasePause = time.Second
 	// finishTries is how often the last pass is tried while writers wait.
 	finishTries = 3
 )
@@ -98,6 +100,7 @@ func (r *Run) switchOver(ctx context.Context) error {
 
 // hold lets writers wait at the new index while the last writes to the old one are brought over.
 func (r *Run) hold(ctx context.Context, done bool) error {
+	r.held = true // where the switch is done already, whoever made it may have died over it
 	if !done {
 		if err := r.stop(ctx); err != nil {
 			return err
@@ -106,7 +109,7 @@ func (r *Run) hold(ctx context.Context, done bool) error {
 			// Where the answer was lost the switch may have happened: writers must not wait on.
 			now, lookErr := r.cluster.AliasTargets(ctx, r.state.Name)
 			if lookErr != nil || !slices.Contains(now, r.state.New) {
-				_ = r.release(ctx)
+				_ = r.letGo(ctx)
 				return err
 			}
 		}
@@ -120,7 +123,7 @@ func (r *Run) hold(ctx context.Context, done bool) error {
 			break
 		}
 	}
-	releaseErr := r.release(ctx)
+	releaseErr := r.letGo(ctx)
 	if err == nil {
 		err = releaseErr
 	}
@@ -185,6 +188,19 @@ func (r *Run) stop(ctx context.Context) error {
 func (r *Run) replicas(ctx context.Context) (int, error) {
 	h, err := r.cluster.Health(ctx, r.state.New)
 	return max(0, h.MinActive-1), err
+}
+
+// letGo is release, tried for a while where the cluster can't be reached or is busy: clients wait.
+func (r *Run) letGo(ctx context.Context) error {
+	ctx, done := context.WithTimeout(ctx, cleanupPatience)
+	defer done()
+	for {
+		err := r.release(ctx)
+		passing := errors.Is(err, elastic.ErrUnreachable) || errors.Is(err, elastic.ErrTimeout) || errors.Is(err, elastic.ErrBusy)
+		if !passing || !r.held || r.clk.Sleep(ctx, releasePause) != nil {
+			return err
+		}
+	}
 }
 
 // release lets waiting writes go on. They ask for all copies of a shard that there are, so the setting is first brought down to those that are active.
