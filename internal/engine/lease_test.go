@@ -164,6 +164,36 @@ func TestHoldIsRenewedWhileWorking(t *testing.T) {
 	}
 }
 
+// TestSlowBeatCountsFromItsBeginning loses the hold before anybody else may take over, though the last beat took its time to be told.
+func TestSlowBeatCountsFromItsBeginning(t *testing.T) {
+	t.Parallel()
+	const slow, others = 45 * time.Second, 90 * time.Second
+	clock := &ticking{hands: newHands()}
+	b := newBench(t, func(c *engine.Config) { c.Clock = clock })
+	var began, lost time.Time
+	store := &leases{Store: b.store, beat: func() error {
+		if began.IsZero() {
+			began = clock.Now()
+			clock.jump(slow)
+			return nil
+		}
+		return errors.New("disk full")
+	}}
+	b.store = store
+	b.Engine = engine.New(b.cfg)
+	b.book.wait = func(ctx context.Context, _ playbook.Job) (playbook.Outcome, error) {
+		<-ctx.Done()
+		lost = clock.Now()
+		return playbook.Outcome{}, context.Cause(ctx)
+	}
+	if _, err := b.apply(t, request("a")); !errors.Is(err, engine.ErrLease) {
+		t.Errorf("got %v", err)
+	}
+	if after := lost.Sub(began); after <= slow || after >= others {
+		t.Errorf("the work was stopped %s after the last beat began", after)
+	}
+}
+
 // TestHoldThatCannotBeRenewedStopsTheWork makes the journal fail: soon nobody knows whose the target is.
 func TestHoldThatCannotBeRenewedStopsTheWork(t *testing.T) {
 	t.Parallel()

@@ -92,13 +92,20 @@ func filled(b *testing.B, on *elastictest.Server, index string) (*Store, int) {
 
 func incident(n int) string { return fmt.Sprintf("INC-%d", n) }
 
-// BenchmarkAppend makes executions of four entries and, in turn with them, creates the same documents under other identifiers in an index with the same mappings
-// and as many documents: one request each, on a connection of the same kind. It reports the ratio of both times.
-func BenchmarkAppend(b *testing.B) {
+// BenchmarkJournal fills one journal for all that is measured.
+func BenchmarkJournal(b *testing.B) {
 	on := elastictest.Shared(b)
 	index := place(b, on)
 	s, count := filled(b, on, index)
 	raw := rawIndex(b, on, s)
+	b.Run("append", func(b *testing.B) { benchAppend(b, on, s, raw) })
+	b.Run("history", func(b *testing.B) { benchHistory(b, s, count) })
+	b.Run("open", func(b *testing.B) { benchOpen(b, at(on.Config, index)) })
+}
+
+// benchAppend makes executions of four entries and, in turn with them, creates the same documents under other identifiers in an index with the same mappings
+// and as many documents: one request each, on a connection of the same kind. It reports the ratio of both times.
+func benchAppend(b *testing.B, on *elastictest.Server, s *Store, raw string) {
 	client := target.New(on.Config, s.clock)
 	var appending, creating time.Duration
 	const warm, rounds, entries = 50, 500, 4
@@ -129,7 +136,6 @@ func BenchmarkAppend(b *testing.B) {
 	b.ReportMetric(float64(appending.Microseconds())/each, "µs/append")
 	b.ReportMetric(float64(creating.Microseconds())/each, "µs/create")
 	b.ReportMetric(float64(appending)/float64(creating), "append/create")
-	b.ReportMetric(float64(count), "records")
 }
 
 // rawIndex copies the journal's newest range.
@@ -184,10 +190,8 @@ func createRaw(ctx context.Context, client *target.Cluster, index string, d docu
 	return nil
 }
 
-// BenchmarkHistory reads the newest records of one incident, as a resource does, and reports the median and the slowest.
-func BenchmarkHistory(b *testing.B) {
-	on := elastictest.Shared(b)
-	s, count := filled(b, on, place(b, on))
+// benchHistory reads the newest records of one incident, as a resource does.
+func benchHistory(b *testing.B, s *Store, count int) {
 	want := min(historyLimit, count)
 	const warm, rounds = 20, 200
 	var all []time.Duration
@@ -207,17 +211,14 @@ func BenchmarkHistory(b *testing.B) {
 	b.ReportMetric(float64(count), "records")
 }
 
-// BenchmarkOpen opens a journal and reads one record, as every run of Terraform does.
-func BenchmarkOpen(b *testing.B) {
-	on := elastictest.Shared(b)
-	index := place(b, on)
-	filled(b, on, index)
+// benchOpen opens the journal and reads one record, as every run of Terraform does.
+func benchOpen(b *testing.B, cfg Config) {
 	const rounds = 20
 	var all []time.Duration
 	for b.Loop() {
 		for range rounds {
 			began := time.Now()
-			again := openTest(b, at(on.Config, index), usual())
+			again := openTest(b, cfg, usual())
 			if _, err := again.Get(b.Context(), 1); err != nil {
 				b.Fatal(err)
 			}

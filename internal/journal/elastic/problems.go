@@ -59,7 +59,7 @@ func (s *Store) unavailable(why string, cause error, next string) error {
 var granted = regexp.MustCompile(`this action is granted by the (index|cluster) privileges \[([^\]]*)\]`)
 
 // needed are the privileges of the guide on the journal in Elasticsearch.
-const needed = "On %[1]s-entries-* the journal needs read, create_doc, create_index, view_index_metadata and maintenance; on %[1]s-leases read, index, " +
+const needed = "On %[1]s-entries-* the journal needs read, create_doc, create_index, view_index_metadata and maintenance, with journal.keep also index; on %[1]s-leases read, index, " +
 	"delete and create_index"
 
 func (s *Store) privilegeAdvice(reason string) string {

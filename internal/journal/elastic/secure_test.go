@@ -6,8 +6,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
+	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 	"github.com/applylens/terraform-provider-remediation/internal/journal/journaltest"
 	target "github.com/applylens/terraform-provider-remediation/internal/target/elastic"
@@ -109,6 +111,29 @@ func TestPrivileges(t *testing.T) {
 			}
 		})
 	}
+	t.Run("keep", func(t *testing.T) {
+		t.Parallel()
+		appender := openTest(t, at(on.User(t, "keep-not", role("", "")), "keep"), usual())
+		intent := journaltest.Intent()
+		intent.ApprovedBy = ""
+		if _, err := appender.Begin(t.Context(), journaltest.Subject(1), journal.KindDryRun, intent); err != nil {
+			t.Fatal(err)
+		}
+		c, err := journal.Removable(t.Context(), appender, clock.System{}.Now().Add(time.Hour))
+		if err != nil || c.DryRuns != 1 {
+			t.Fatalf("%+v, %v", c, err)
+		}
+		_, err = appender.Compact(t.Context(), c)
+		explained(t, err, journal.ErrUnavailable, "with journal.keep also index")
+		if all := journaltest.Verify(t, appender); len(all) != 1 {
+			t.Errorf("%d entries", len(all))
+		}
+		may := role("", "")
+		may["indices"] = append(may["indices"].([]any), map[string]any{"names": []string{"*-entries-*"}, "privileges": []string{"index"}})
+		if _, err := openTest(t, at(on.User(t, "keep-may", may), "keep"), usual()).Compact(t.Context(), c); err != nil {
+			t.Error(err)
+		}
+	})
 	t.Run("nobody", func(t *testing.T) {
 		t.Parallel()
 		cfg := on.Config

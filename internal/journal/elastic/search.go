@@ -1,0 +1,175 @@
+package elastic
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+)
+
+// shards is how a request fared on the shards that it went to.
+type shards struct {
+	Total    int `json:"total"`
+	Failed   int `json:"failed"`
+	Failures []struct {
+		Index  string `json:"index"`
+		Reason struct{ Type, Reason string }
+	} `json:"failures"`
+}
+
+// whole refuses an answer that leaves out what some shards hold. A pattern passes over what the caller may not do there, so that an answer about no
+// shards, where there are entries, is a refusal.
+func (s *Store) whole(what string, on *shards) error {
+	if on != nil && on.Total == 0 && s.entriesKnown() {
+		return &statusError{what: what, status: http.StatusForbidden, kind: "security_exception", reason: "no index of the journal may be used so"}
+	}
+	return on.check()
+}
+
+func (s *Store) entriesKnown() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seen != nil && s.seen.head.Seq > 0
+}
+
+// check refuses an answer with failures.
+func (s *shards) check() error {
+	switch {
+	case s == nil:
+		return errors.New("nothing is said of the shards")
+	case s.Failed == 0:
+		return nil
+	case len(s.Failures) == 0:
+		return fmt.Errorf("it failed on %d shards", s.Failed)
+	}
+	return fmt.Errorf("it failed on %d shards, one of them of %s: %s", s.Failed, s.Failures[0].Index, s.Failures[0].Reason.Reason)
+}
+
+// search returns the documents that the query finds in all ranges.
+func (s *Store) search(ctx context.Context, query map[string]any) ([]document, error) {
+	found, err := s.searches(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return found[0], nil
+}
+
+// result is what one query found.
+type result struct {
+	TimedOut bool    `json:"timed_out"`
+	Shards   *shards `json:"_shards"`
+	Hits     *struct {
+		Hits []struct {
+			Source json.RawMessage `json:"_source"`
+		} `json:"hits"`
+	} `json:"hits"`
+	Status int             `json:"status"`
+	Error  json.RawMessage `json:"error"`
+}
+
+// allOf refuses a result that is not all there is.
+func (s *Store) allOf(r result) error {
+	const what = "Search entries"
+	if r.Error != nil {
+		refused, _ := s.refusal(what, r.Status, []byte(fmt.Sprintf(`{"error":%s}`, r.Error)))
+		if passing(r.Status) {
+			return errors.New(refused.Error())
+		}
+		return refused
+	}
+	if r.Hits == nil || r.TimedOut {
+		return errors.New("it is not complete")
+	}
+	return s.whole(what, r.Shards)
+}
+
+// searches does several searches with one request.
+func (s *Store) searches(ctx context.Context, queries ...map[string]any) ([][]document, error) {
+	var lines bytes.Buffer
+	for _, query := range queries {
+		query["track_total_hits"] = false
+		text, err := encode(query)
+		if err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(&lines, "{\"index\":%q,\"expand_wildcards\":\"all\",\"allow_partial_search_results\":false}\n%s\n", s.pattern(), text)
+	}
+	type answer struct {
+		Responses []result `json:"responses"`
+	}
+	var out answer
+	err := s.do(ctx, request{
+		what: "Search entries", method: http.MethodPost, body: lines.Bytes(), path: "/" + s.pattern() + "/_msearch",
+		read: decode(&out, func(a answer) error {
+			if len(a.Responses) != len(queries) {
+				return fmt.Errorf("%d results of %d", len(a.Responses), len(queries))
+			}
+			for _, r := range a.Responses {
+				if err := s.allOf(r); err != nil {
+					return err
+				}
+			}
+			return nil
+		}),
+	})
+	if err != nil {
+		return nil, err
+	}
+	found := make([][]document, len(queries))
+	for i, r := range out.Responses {
+		for _, hit := range r.Hits.Hits {
+			d, err := parse(hit.Source)
+			if err != nil {
+				return nil, err
+			}
+			found[i] = append(found[i], d)
+		}
+	}
+	return found, nil
+}
+
+// makeSearchable makes sure that searches find all entries of v.
+func (s *Store) makeSearchable(ctx context.Context, v *view) error {
+	s.mu.Lock()
+	known := s.searchable >= v.head.Seq
+	s.mu.Unlock()
+	if known {
+		return nil
+	}
+	if err := s.refresh(ctx); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.searchable = max(s.searchable, v.head.Seq)
+	s.mu.Unlock()
+	return nil
+}
+
+func (s *Store) refresh(ctx context.Context) error {
+	return s.allShards(ctx, "Refresh the journal", "/"+s.pattern()+"/_refresh?"+everywhere)
+}
+
+// flush returns when the entry is on the disk.
+func (s *Store) flush(ctx context.Context, seq int64) error {
+	return s.allShards(ctx, fmt.Sprintf("Flush entry %d", seq), "/"+s.rangeOf(seq)+"/_flush")
+}
+
+func (s *Store) allShards(ctx context.Context, what, path string) error {
+	type answer struct {
+		Shards *shards `json:"_shards"`
+	}
+	var out answer
+	return s.do(ctx, request{
+		what: what, method: http.MethodPost, path: path, read: decode(&out, func(a answer) error { return s.whole(what, a.Shards) }),
+	})
+}
+
+func encode(v any) ([]byte, error) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("encode a request: %w", err)
+	}
+	return text, nil
+}
