@@ -258,46 +258,6 @@ func (r *run) conclude(ctx context.Context, x Execution, e ending) (Execution, e
 	return x, failure(ctx, x, cause)
 }
 
-// failure is the error that the reader of a failed apply sees.
-func failure(ctx context.Context, x Execution, cause error) error {
-	if cause == nil {
-		return nil
-	}
-	p := *problem.Of(cause, "")
-	what := p.What
-	p.Err = cause
-	p.What = fmt.Sprintf("%s %s (execution %d)", x.Record.Subject.Playbook, verb(x.Record.Status), x.Record.ID)
-	if what != "" {
-		p.Why = what + ". " + p.Why
-	}
-	switch {
-	case errors.Is(context.Cause(ctx), ErrDeadline):
-		p.Next = "It was stopped. Escalate to the team that owns the system: an execution that takes this long is a sign of a larger problem. " +
-			"If it is expected to, raise timeouts. " + p.Next
-		p.Err = errors.Join(ErrDeadline, cause)
-	case x.Record.Status == journal.StatusUnknown:
-		p.Next += " Find out what happened on the target; then change triggers to run it again. It is not run again by itself."
-		p.Err = errors.Join(ErrOutcome, cause)
-	case x.Record.Status == journal.StatusFailed:
-		p.Next += " The next apply tries again."
-	}
-	if x.Record.Result != nil && x.Record.Result.LogsURL != "" {
-		p.Next += "\n\nLogs: " + x.Record.Result.LogsURL
-	}
-	return &p
-}
-
-func verb(s journal.Status) string {
-	switch s {
-	case journal.StatusCancelled:
-		return "was cancelled"
-	case journal.StatusUnknown:
-		return "may or may not have run"
-	default:
-		return "failed"
-	}
-}
-
 // interrupted tells whether err is the end of ctx.
 func interrupted(ctx context.Context, err error) bool {
 	return ctx.Err() != nil && (errors.Is(err, context.Cause(ctx)) || errors.Is(err, ctx.Err()))
