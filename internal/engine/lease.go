@@ -42,10 +42,12 @@ func (r *run) beat(ctx context.Context, rec journal.Record, lose context.CancelC
 	clk := r.engine.cfg.Clock
 	heard := clk.Now()
 	for clk.Sleep(ctx, beatEvery) == nil {
-		err := r.store.Beat(ctx, rec.Hold())
+		// Others may have seen the beat since the moment that it was sent.
+		began := clk.Now()
+		err := r.beatWithin(ctx, rec, max(holdPatience-began.Sub(heard), beatEvery))
 		switch {
 		case err == nil:
-			heard = clk.Now()
+			heard = began
 		case ctx.Err() != nil:
 			return
 		case errors.Is(err, journal.ErrFenced), errors.Is(err, journal.ErrClosed):
@@ -56,6 +58,13 @@ func (r *run) beat(ctx context.Context, rec journal.Record, lose context.CancelC
 			return
 		}
 	}
+}
+
+// beatWithin gives up in time for the work to be stopped before anybody else takes over.
+func (r *run) beatWithin(ctx context.Context, rec journal.Record, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return r.store.Beat(ctx, rec.Hold())
 }
 
 func leaseProblem(rec journal.Record, cause error) error {
