@@ -8,13 +8,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -22,7 +20,6 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 	"github.com/applylens/terraform-provider-remediation/internal/journal/sqlite"
-	"github.com/applylens/terraform-provider-remediation/internal/proc"
 )
 
 const (
@@ -177,60 +174,6 @@ func (c *chain) apply(s *shot) (string, bool, bool) {
 	}
 	c.mend()
 	return out.String(), err == nil, hit
-}
-
-// aim prepares a shot that is not a matter of time alone.
-func (c *chain) aim(cmd *exec.Cmd, s *shot, killed chan struct{}) {
-	switch {
-	case s.point != "":
-		cmd.Env = append(cmd.Env, "CHAOS_POINT="+string(s.point), "CHAOS_NTH="+strconv.Itoa(s.nth), "CHAOS_AFTER="+s.after.String())
-	case s.phase != "":
-		c.w.ledger.arm(&blow{s.phase, func() { c.kill(cmd, s.victim, killed) }})
-	case s.spawn:
-		c.w.arm(s.victim)
-	}
-}
-
-// kill kills the victims among the running Terraform and its providers.
-func (c *chain) kill(terraform *exec.Cmd, victim string, killed chan struct{}) {
-	if victim != "provider" {
-		if terraform.Process.Kill() != nil {
-			return // it has ended
-		}
-	}
-	if victim != "terraform" && c.providers(true) == 0 && victim == "provider" {
-		return // there was none at that moment
-	}
-	killed <- struct{}{}
-}
-
-// providers counts the chain's living providers, and kills them where asked to.
-func (c *chain) providers(kill bool) int {
-	entries, err := os.ReadDir(c.dir)
-	if err != nil {
-		return 0
-	}
-	living := 0
-	for _, e := range entries {
-		if _, err := strconv.Atoi(e.Name()); err != nil {
-			continue
-		}
-		path := filepath.Join(c.dir, e.Name())
-		text, err := os.ReadFile(path)
-		var who proc.Identity
-		if err != nil || json.Unmarshal(text, &who) != nil {
-			continue // it is just being written
-		}
-		if who.Liveness() != proc.Alive {
-			_ = os.Remove(path)
-			continue
-		}
-		living++
-		if kill {
-			_ = syscall.Kill(who.PID, syscall.SIGKILL)
-		}
-	}
-	return living
 }
 
 // mend puts the last sound state back where Terraform died while it wrote its state, as its user would.

@@ -92,6 +92,7 @@ func worlds() []struct {
 
 // TestAccNothingLostNothingTwice is the suite.
 func TestAccNothingLostNothingTwice(t *testing.T) {
+	t.Parallel()
 	provider, err := killer()
 	if err != nil {
 		t.Fatal(err)

@@ -70,7 +70,7 @@ func (w workshop) received() (arrived, made map[effect]int, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // read only
 	made = map[effect]int{}
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {

@@ -74,7 +74,7 @@ func (b *bench) cases() []spoiled {
 }
 
 // TestEndlessAnswersAreNotKept holds that no client reads more than it can use.
-func TestEndlessAnswersAreNotKept(t *testing.T) {
+func TestEndlessAnswersAreNotKept(t *testing.T) { //nolint:paralleltest // it measures the memory of the whole process
 	const bound = 256 << 20
 	for _, s := range subjects() {
 		b := newBench(t, s.make(t))
