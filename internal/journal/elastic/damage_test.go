@@ -53,6 +53,7 @@ func TestAttacks(t *testing.T) {
 		"removed as if by us": {http.MethodPut, "_doc/6?refresh", `{"seq":6,"kind":"removed"}`, "after entry 5 comes entry 7", false},
 		"the newest edited":   {http.MethodPost, "_update/12?refresh", `{"doc":{"body":"{}"}}`, "entry 12", true},
 		"the newest removed":  {http.MethodDelete, "_doc/12?refresh", "", "entry 12", false},
+		"its list edited":     {http.MethodPost, "_update/12?refresh", `{"doc":{"open":[1]}}`, "", true},
 		"one added":           {http.MethodPut, "_create/13?refresh", `{"seq":13,"execution":9,"kind":"progress","at":"2026-01-01T00:00:00.000000000Z","body":"{}","prev":"x","hash":"y","open":[]}`, "entry 13", true},
 		"no entry":            {http.MethodPut, "_create/13?refresh", `{"seq":14}`, "", true},
 		"one added later":     {http.MethodPut, "_create/14?refresh", `{"seq":14,"execution":14,"kind":"dry_run"}`, "", true},

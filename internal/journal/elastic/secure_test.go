@@ -16,17 +16,17 @@ import (
 )
 
 // role is the role of the guide, for the journals of this test, without one privilege.
-func role(without, on string) map[string]any {
+func role(without, on string, more ...any) map[string]any {
 	grant := func(part string, privileges ...string) map[string]any {
 		if part == on {
 			privileges = slices.DeleteFunc(privileges, func(p string) bool { return p == without })
 		}
 		return map[string]any{"names": []string{"*" + part}, "privileges": privileges}
 	}
-	return map[string]any{"indices": []any{
+	return map[string]any{"indices": append([]any{
 		grant("-entries-*", "read", "create_doc", "create_index", "view_index_metadata", "maintenance"),
 		grant("-leases", "read", "index", "delete", "create_index"),
-	}}
+	}, more...)}
 }
 
 // all does all that a store does.
@@ -128,9 +128,8 @@ func TestPrivileges(t *testing.T) {
 		if all := journaltest.Verify(t, appender); len(all) != 1 {
 			t.Errorf("%d entries", len(all))
 		}
-		may := role("", "")
-		may["indices"] = append(may["indices"].([]any), map[string]any{"names": []string{"*-entries-*"}, "privileges": []string{"index"}})
-		if _, err := openTest(t, at(on.User(t, "keep-may", may), "keep"), usual()).Compact(t.Context(), c); err != nil {
+		more := map[string]any{"names": []string{"*-entries-*"}, "privileges": []string{"index"}}
+		if _, err := openTest(t, at(on.User(t, "keep-may", role("", "", more)), "keep"), usual()).Compact(t.Context(), c); err != nil {
 			t.Error(err)
 		}
 	})

@@ -61,7 +61,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	ranges, err := s.checkRanges(ctx, s.pattern())
 	if err == nil && ranges == 0 {
 		// A pattern passes over what the caller may not see. A name doesn't.
-		ranges, err = s.checkRanges(ctx, s.rangeOf(1))
+		_, err = s.checkRanges(ctx, s.rangeOf(1))
 		if isKind(err, missingIndex) {
 			return s.putTemplate(ctx)
 		}
