@@ -172,12 +172,19 @@ func (s *Store) load(ctx context.Context) (*view, error) {
 	if err := s.refresh(ctx); err != nil {
 		return nil, err
 	}
-	found, err := s.search(ctx, map[string]any{"size": 1, "sort": newestFirst})
+	newest, err := s.newest(ctx)
 	if err != nil {
 		return nil, err
 	}
 	v := &view{open: map[int64]journal.Record{}}
-	if len(found) > 0 {
+	if newest > 0 {
+		found, err := s.documents(ctx, newest, newest)
+		if err != nil {
+			return nil, err
+		}
+		if len(found) == 0 {
+			return nil, fmt.Errorf("%w: entry %d is found and is not there", journal.ErrDamaged, newest)
+		}
 		if v, err = s.viewAfter(ctx, found[0]); err != nil {
 			return nil, err
 		}

@@ -130,6 +130,41 @@ func (s *Store) searches(ctx context.Context, queries ...map[string]any) ([][]do
 	return found, nil
 }
 
+// newest returns the largest sequence number that searches find. It is asked for as a maximum, which the server reads from the ends of its indexes; to sort for it
+// would look at every entry.
+func (s *Store) newest(ctx context.Context) (int64, error) {
+	const what = "Look for the newest entry"
+	body, err := encode(map[string]any{
+		"size": 0, "track_total_hits": false, "aggs": map[string]any{"newest": map[string]any{"max": map[string]string{"field": "seq"}}},
+	})
+	if err != nil {
+		return 0, err
+	}
+	type answer struct {
+		result
+		Aggregations *struct {
+			Newest struct {
+				Value *float64 `json:"value"`
+			} `json:"newest"`
+		} `json:"aggregations"`
+	}
+	var out answer
+	err = s.do(ctx, request{
+		what: what, method: http.MethodPost, body: body, path: "/" + s.pattern() + "/_search?allow_partial_search_results=false&" + everywhere,
+		read: decode(&out, func(a answer) error {
+			// Without an index there is no aggregation.
+			if a.Aggregations == nil && a.Shards != nil && a.Shards.Total > 0 {
+				return errors.New("it is not complete")
+			}
+			return s.allOf(a.result)
+		}),
+	})
+	if err != nil || out.Aggregations == nil || out.Aggregations.Newest.Value == nil {
+		return 0, err
+	}
+	return int64(*out.Aggregations.Newest.Value), nil
+}
+
 // makeSearchable makes sure that searches find all entries of v.
 func (s *Store) makeSearchable(ctx context.Context, v *view) error {
 	s.mu.Lock()

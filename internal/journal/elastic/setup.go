@@ -40,16 +40,15 @@ func settings() map[string]any {
 	}}
 }
 
-// mappings are those of a range. Fields that are searched for are keywords, which keep text as it is; at is one too, since it sorts as it is and
+// mappings are those of a range. Fields that are searched for are keywords, which keep text as it is and are found fastest; at is one too, since it sorts as it is and
 // keeps nanoseconds, and has a date beside it for dashboards. What is not searched for is not indexed.
 func (s *Store) mappings() map[string]any {
 	keyword := map[string]any{"type": "keyword"}
-	number := map[string]any{"type": "long"}
 	stored := map[string]any{"type": "object", "enabled": false}
 	return map[string]any{
 		"dynamic": "strict", "_meta": s.meta(),
 		"properties": map[string]any{
-			"seq": number, "execution": number, "kind": keyword, "playbook": keyword, "target": keyword, "request": keyword, "incident": keyword,
+			"seq": map[string]any{"type": "long"}, "execution": keyword, "kind": keyword, "playbook": keyword, "target": keyword, "request": keyword, "incident": keyword,
 			"at":   map[string]any{"type": "keyword", "fields": map[string]any{"date": map[string]any{"type": "date", "ignore_malformed": true}}},
 			"body": stored, "prev": stored, "hash": stored, "open": stored, "nonce": stored,
 		},
