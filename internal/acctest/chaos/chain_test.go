@@ -201,11 +201,11 @@ func (c *chain) String() string {
 	return fmt.Sprintf("seed %d, %s, round %d [%s]", *seed, c.w.name, c.round, strings.Join(c.shots, "; "))
 }
 
-// play plays rounds until quota kills were made.
-func (c *chain) play(quota int) {
+// play plays rounds until quota kills were made, or the time is over.
+func (c *chain) play(quota int, until time.Time) {
 	c.t.Helper()
 	const most = 8
-	for kills, idle := 0, 0; kills < quota && !c.t.Failed(); c.round++ {
+	for kills, idle := 0, 0; kills < quota && !c.t.Failed() && time.Now().Before(until); c.round++ {
 		c.run++
 		inputs := c.w.begin(c.t, c.round)
 		c.write(inputs)
