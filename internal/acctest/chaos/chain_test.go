@@ -144,16 +144,18 @@ func (c *chain) apply(s *shot) (string, bool, bool) {
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.Env = append(cmd.Env, "CHAOS_DIR="+c.dir)
-	killed := make(chan struct{}, 1)
+	terraform := &running{ready: make(chan struct{}), killed: make(chan struct{}, 1)}
 	if s != nil {
 		cmd.Env = append(cmd.Env, "CHAOS_VICTIM="+s.victim)
-		c.aim(cmd, s, killed)
+		c.aim(cmd, s, terraform)
 	}
 	if err := cmd.Start(); err != nil {
 		c.t.Fatal(err)
 	}
+	terraform.process = cmd.Process
+	close(terraform.ready)
 	if s != nil && s.start > 0 {
-		timer := time.AfterFunc(s.start, func() { c.kill(cmd, s.victim, killed) })
+		timer := time.AfterFunc(s.start, func() { c.kill(terraform, s.victim) })
 		defer timer.Stop()
 	}
 	err := cmd.Wait()
@@ -161,7 +163,7 @@ func (c *chain) apply(s *shot) (string, bool, bool) {
 		c.t.Fatalf("%s: an apply did not end within %s:\n%s", c, applyPatience, out.String())
 	}
 	c.w.ledger.arm(nil)
-	hit := len(killed) > 0
+	hit := len(terraform.killed) > 0
 	if c.w.disarm != nil && c.w.disarm() {
 		hit = true
 	}
