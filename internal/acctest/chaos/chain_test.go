@@ -98,17 +98,35 @@ func (c *chain) journal() (journal.Store, error) {
 }
 
 // last returns the newest execution in the journal that fits, or zero.
-func (c *chain) last(f journal.Filter) int64 {
+func (c *chain) last(f journal.Filter) int64 { return c.lastRecord(f).ID }
+
+func (c *chain) lastRecord(f journal.Filter) journal.Record {
 	store, err := c.journal()
 	if err != nil {
-		return 0
+		return journal.Record{}
 	}
 	f.Limit = 1
 	found, err := store.Find(context.Background(), f)
 	if err != nil || len(found) == 0 {
-		return 0
+		return journal.Record{}
 	}
-	return found[0].ID
+	return found[0]
+}
+
+// underWay is how long a change may have been on its way when its sender gave up waiting.
+const underWay = 5 * time.Second
+
+// holder returns the execution that a change belongs to which arrives now: the open one, or the one that was cancelled while the change
+// was on its way. A provider whose Terraform was killed is told to stop, and stops waiting for an answer.
+func (c *chain) holder() int64 {
+	if open := c.last(journal.Filter{Open: true}); open != 0 {
+		return open
+	}
+	rec := c.lastRecord(journal.Filter{})
+	if rec.Status == journal.StatusCancelled && rec.Result != nil && time.Since(rec.Result.FinishedAt) < underWay {
+		return rec.ID
+	}
+	return 0
 }
 
 func (c *chain) write(inputs string) {

@@ -128,7 +128,7 @@ func newChain(t *testing.T, w *world, provider string, sum *tally, stream uint64
 			takes: w.takes, apply: firstApply, changes: w.arm == nil, spawns: w.arm != nil, steps: w.steps,
 		},
 	}
-	w.ledger.holder = func() int64 { return c.last(journal.Filter{Open: true}) }
+	w.ledger.holder = c.holder
 	w.ledger.newest = func() int64 { return c.last(journal.Filter{}) }
 	t.Cleanup(func() {
 		c.providers(true)
