@@ -42,22 +42,55 @@ func (s *Store) find(ctx context.Context, filter journal.Filter) ([]journal.Reco
 			size = min(size, filter.Limit-len(all))
 		}
 		query["size"] = size
-		first, err := s.search(ctx, query)
-		if err != nil {
-			return nil, err
-		}
-		records, err := s.complete(ctx, first, v.head.Seq)
+		first, records, err := s.page(ctx, query, narrow(filter), v.head.Seq)
 		if err != nil {
 			return nil, err
 		}
 		slices.Reverse(records)
 		all = append(all, records...)
-		if len(first) < size || len(all) == filter.Limit {
+		if first < size || len(all) == filter.Limit {
 			slices.Reverse(all)
 			return all, nil
 		}
-		query["search_after"] = []int64{first[len(first)-1].Seq}
+		query["search_after"] = []int64{records[len(records)-1].ID}
 	}
+}
+
+// page returns the records that begin with the entries that the query finds, oldest first, and how many entries that are. Where about says what they are about, what
+// followed them is asked for in the same request, by the subject, which all entries of an execution have: mostly that is all.
+func (s *Store) page(ctx context.Context, query map[string]any, about []any, head int64) (int, []journal.Record, error) {
+	queries := []map[string]any{query}
+	if _, later := query["search_after"]; len(about) > 0 && !later {
+		queries = append(queries, progress(about, head), steps(about, head))
+	}
+	found, err := s.searches(ctx, queries...)
+	if err != nil {
+		return 0, nil, err
+	}
+	first := found[0]
+	var ids []int64
+	for _, d := range first {
+		if d.Kind == journal.KindIntent {
+			ids = append(ids, d.Seq)
+		}
+	}
+	var more []document
+	switch {
+	case len(ids) == 0:
+	case len(found) > 1 && reaches(found[1], page, ids) && reaches(found[2], stepsPage, ids):
+		more = slices.Concat(found[1:]...)
+	default:
+		if more, err = s.later(ctx, ids, head); err != nil {
+			return 0, nil, err
+		}
+	}
+	records, err := fold(first, more)
+	return len(first), records, err
+}
+
+// reaches tells whether all that was looked for, newest first and size at the most, and that came after the executions, was found.
+func reaches(found []document, size int, ids []int64) bool {
+	return len(found) < size || found[len(found)-1].Seq < slices.Min(ids)
 }
 
 // Count implements journal.Store.
@@ -98,14 +131,29 @@ func (s *Store) count(ctx context.Context, filter journal.Filter) (int, error) {
 	return *out.Count, nil
 }
 
-// conditions returns the filter as queries on first entries, of the journal as v has it.
-func conditions(f journal.Filter, v *view) []any {
-	out := []any{upTo(v.head.Seq)}
-	for field, value := range map[string]string{"playbook": f.Playbook, "target": f.Target, "request": f.Request, "incident": f.Incident} {
+// subject returns the filter's part about subjects, which all entries of an execution meet or none.
+func subject(f journal.Filter) []any {
+	var out []any
+	about := validSubject(journal.Subject{Playbook: f.Playbook, Target: f.Target, Request: f.Request, Incident: f.Incident})
+	for field, value := range map[string]string{"playbook": about.Playbook, "target": about.Target, "request": about.Request, "incident": about.Incident} {
 		if value != "" {
 			out = append(out, term(field, value))
 		}
 	}
+	return out
+}
+
+// narrow is subject for a filter that few records can be expected to meet, and nothing otherwise.
+func narrow(f journal.Filter) []any {
+	if f.Target == "" && f.Request == "" && f.Incident == "" {
+		return nil
+	}
+	return subject(f)
+}
+
+// conditions returns the filter as queries on first entries, of the journal as v has it.
+func conditions(f journal.Filter, v *view) []any {
+	out := append(subject(f), upTo(v.head.Seq))
 	bounds := map[string]string{}
 	if !f.Since.IsZero() {
 		bounds["gte"] = timeText(f.Since)
@@ -148,11 +196,7 @@ func (s *Store) records(ctx context.Context, ids []int64, head int64) ([]journal
 	var all []journal.Record
 	for some := range slices.Chunk(ids, page) {
 		query := every([]any{terms("seq", some), terms("kind", []journal.Kind{journal.KindIntent, journal.KindDryRun}), upTo(head)})
-		first, err := s.search(ctx, map[string]any{"size": page, "sort": oldestFirst, "query": query})
-		if err != nil {
-			return nil, err
-		}
-		records, err := s.complete(ctx, first, head)
+		_, records, err := s.page(ctx, map[string]any{"size": page, "sort": newestFirst, "query": query}, []any{terms("execution", some)}, head)
 		if err != nil {
 			return nil, err
 		}
@@ -161,25 +205,18 @@ func (s *Store) records(ctx context.Context, ids []int64, head int64) ([]journal
 	return all, nil
 }
 
-// complete returns the records that begin with the given entries, oldest first. Progress that is not the newest, of which there may be any number, is
-// not read.
-func (s *Store) complete(ctx context.Context, first []document, head int64) ([]journal.Record, error) {
-	var ids []int64
-	for _, d := range first {
-		if d.Kind == journal.KindIntent {
-			ids = append(ids, d.Seq)
-		}
-	}
-	documents := slices.Clone(first)
-	if len(ids) > 0 {
-		more, err := s.later(ctx, ids, head)
-		if err != nil {
-			return nil, err
-		}
-		documents = append(documents, more...)
-	}
-	slices.SortFunc(documents, func(a, b document) int { return cmp.Compare(a.Seq, b.Seq) })
+// fold returns the records that begin with the first entries, oldest first. Among more may be entries of others.
+func fold(first, more []document) ([]journal.Record, error) {
 	found := map[int64]journal.Record{}
+	for _, d := range first {
+		found[d.Seq] = journal.Record{}
+	}
+	more = slices.DeleteFunc(more, func(d document) bool {
+		_, asked := found[d.Execution]
+		return !asked
+	})
+	documents := slices.Concat(first, more)
+	slices.SortFunc(documents, func(a, b document) int { return cmp.Compare(a.Seq, b.Seq) })
 	for _, d := range documents {
 		e, err := d.entry()
 		if err != nil {
@@ -192,26 +229,38 @@ func (s *Store) complete(ctx context.Context, first []document, head int64) ([]j
 	return slices.SortedFunc(maps.Values(found), func(a, b journal.Record) int { return cmp.Compare(a.ID, b.ID) }), nil
 }
 
-// later returns what followed the intents: all steps, and the newest progress of each.
-func (s *Store) later(ctx context.Context, ids []int64, head int64) ([]document, error) {
-	const size = 3 * page // a dispatch and an outcome each, and some takeovers
+// stepsPage is how many steps are read at a time: a dispatch and an outcome of each record, and some takeovers.
+const stepsPage = 3 * page
+
+// steps is the query for what followed the first entries, apart from progress, of which there may be any number.
+func steps(about []any, head int64) map[string]any {
 	others := []journal.Kind{journal.KindIntent, journal.KindDryRun, journal.KindProgress, kindRemoved}
-	steps := map[string]any{
-		"size": size, "sort": oldestFirst,
-		"query": map[string]any{"bool": map[string]any{"filter": []any{terms("execution", ids), upTo(head)}, "must_not": terms("kind", others)}},
+	return map[string]any{
+		"size": stepsPage, "sort": newestFirst,
+		"query": map[string]any{"bool": map[string]any{"filter": slices.Concat(about, []any{upTo(head)}), "must_not": terms("kind", others)}},
 	}
-	progress := map[string]any{
+}
+
+// progress is the query for the newest progress of each execution.
+func progress(about []any, head int64) map[string]any {
+	return map[string]any{
 		"size": page, "sort": newestFirst, "collapse": map[string]string{"field": "execution"},
-		"query": every([]any{terms("execution", ids), term("kind", string(journal.KindProgress)), upTo(head)}),
+		"query": every(slices.Concat(about, []any{term("kind", string(journal.KindProgress)), upTo(head)})),
 	}
-	found, err := s.searches(ctx, progress, steps)
+}
+
+// later returns what followed the intents, by their identifiers.
+func (s *Store) later(ctx context.Context, ids []int64, head int64) ([]document, error) {
+	about := []any{terms("execution", ids)}
+	query := steps(about, head)
+	found, err := s.searches(ctx, progress(about, head), query)
 	if err != nil {
 		return nil, err
 	}
 	all := slices.Concat(found...)
-	for part := found[1]; len(part) == size; {
-		steps["search_after"] = []int64{part[len(part)-1].Seq}
-		if part, err = s.search(ctx, steps); err != nil {
+	for part := found[1]; len(part) == stepsPage; {
+		query["search_after"] = []int64{part[len(part)-1].Seq}
+		if part, err = s.search(ctx, query); err != nil {
 			return nil, err
 		}
 		all = append(all, part...)

@@ -2,6 +2,8 @@ package elastic
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"net/http"
 	"testing"
 
@@ -78,5 +80,65 @@ func same(t *testing.T, want, got any) {
 	t.Helper()
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestManySteps is about records with more steps than are read at a time.
+func TestManySteps(t *testing.T) {
+	t.Parallel()
+	on := elastictest.Shared(t)
+	s := openTest(t, at(on.Config, place(t, on)), usual())
+	var want []journal.Record
+	for i := range 2 {
+		r, err := s.Begin(t.Context(), journaltest.Subject(i), journal.KindIntent, journaltest.Intent())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, err = s.Append(t.Context(), r.Hold(), journal.KindDispatch, journal.Dispatch{RemoteID: "task"}); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, r)
+	}
+	for range stepsPage {
+		r, err := s.Append(t.Context(), want[1].Hold(), journal.KindTakeover, journal.Takeover{Holder: journaltest.Intent().Holder})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want[1] = r
+	}
+	for _, f := range []journal.Filter{{Incident: want[0].Subject.Incident}, {}, {Playbook: want[0].Subject.Playbook, Limit: 2}} {
+		got, err := s.Find(t.Context(), f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, want, got)
+	}
+}
+
+// TestTextThatIsNotUTF8 is kept as it was hashed, and found.
+func TestTextThatIsNotUTF8(t *testing.T) {
+	t.Parallel()
+	on := elastictest.Shared(t)
+	s := openTest(t, at(on.Config, place(t, on)), usual())
+	subject := journal.Subject{Playbook: "p\xff", Target: "t\xc3", Request: "r", Incident: "\xf0\x9f"}
+	r, err := s.Begin(t.Context(), subject, journal.KindIntent, journaltest.Intent())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Append(t.Context(), r.Hold(), journal.KindDispatch, journal.Dispatch{RemoteID: "\xff"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Append(t.Context(), r.Hold(), journal.KindProgress, json.RawMessage("\"\xff\"")); err != nil {
+		t.Fatal(err)
+	}
+	journaltest.Verify(t, s)
+	for _, f := range []journal.Filter{{Target: subject.Target}, {Incident: subject.Incident, Playbook: subject.Playbook}} {
+		if got, err := s.Find(t.Context(), f); err != nil || len(got) != 1 || got[0].ID != r.ID {
+			t.Errorf("%+v: got %+v, %v", f, got, err)
+		}
+	}
+	var busy *journal.BusyError
+	if _, err := s.Begin(t.Context(), subject, journal.KindIntent, journaltest.Intent()); !errors.As(err, &busy) {
+		t.Errorf("got %v", err)
 	}
 }
