@@ -103,6 +103,7 @@ func TestNothingIsWrittenOnTopOfDamage(t *testing.T) {
 	on := elastictest.Shared(t)
 	for name, body := range map[string]string{
 		"an entry that does not follow": `{"seq":2,"execution":2,"kind":"dry_run","at":"2026-01-01T00:00:00.000000000Z","body":"{}","prev":"x","hash":"y","open":[]}`,
+		"an entry with another hash":    `{"seq":2,"execution":2,"kind":"dry_run","at":"2026-01-01T00:00:00.000000000Z","body":"{}","prev":"HEAD","hash":"y","open":[1]}`,
 		"an entry after a gap":          "",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -112,7 +113,7 @@ func TestNothingIsWrittenOnTopOfDamage(t *testing.T) {
 			if _, err := s.Begin(t.Context(), journaltest.Subject(1), journal.KindIntent, journaltest.Intent()); err != nil {
 				t.Fatal(err)
 			}
-			number := "2"
+			number, body := "2", strings.Replace(body, "HEAD", journaltest.Verify(t, s)[0].Hash, 1)
 			if body == "" {
 				number, body = "3", `{"seq":3,"kind":"dry_run"}`
 			}

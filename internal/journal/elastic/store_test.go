@@ -142,3 +142,25 @@ func TestTextThatIsNotUTF8(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestRefusalsAreAboutNow has a handle that has not looked since another one changed what it would refuse for.
+func TestRefusalsAreAboutNow(t *testing.T) {
+	t.Parallel()
+	on := elastictest.Shared(t)
+	cfg := at(on.Config, place(t, on))
+	a := openTest(t, cfg, usual())
+	r, err := a.Begin(t.Context(), journaltest.Subject(1), journal.KindIntent, journaltest.Intent())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := openTest(t, cfg, usual())
+	if _, err := a.Append(t.Context(), r.Hold(), journal.KindOutcome, journal.Outcome{Status: journal.StatusSuccess}); err != nil {
+		t.Fatal(err)
+	}
+	if r, err = b.Begin(t.Context(), journaltest.Subject(1), journal.KindIntent, journaltest.Intent()); err != nil {
+		t.Fatalf("the target is free, and: %v", err)
+	}
+	if _, err := a.Append(t.Context(), r.Hold(), journal.KindDispatch, journal.Dispatch{}); err != nil {
+		t.Errorf("it was begun elsewhere, and: %v", err)
+	}
+}
