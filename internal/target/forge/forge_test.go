@@ -184,7 +184,7 @@ func TestUnreadable(t *testing.T) {
 		"the token in the answer": {forge.GitHub, reply(http.StatusForbidden, "no rights for "+token), "(redacted)"},
 		"another page":            {forge.Gitea, reply(http.StatusOK, "<html>"), "not what the API documents"},
 		"a moved repository":      {forge.GitHub, reply(http.StatusMovedPermanently, ""), "301"},
-		"too long an answer":      {forge.GitHub, only("/reviews", `[{"body":"`+strings.Repeat("x", 5<<20)+`"}]`), "longer than is read"},
+		"too long an answer":      {forge.GitHub, only("/reviews", `[{"body":"`+strings.Repeat("x", 5<<20)+`"}]`), "it is longer than"},
 		"pages without an end":    {forge.GitHub, only("/reviews", `[{"state":"COMMENTED"}]`), "more than 40 pages"},
 		"no author":               {forge.Gitea, reply(http.StatusOK, `{"head":{"sha":"`+head+`"}}`), "no author"},
 		"no times at GitLab":      {forge.GitLab, only("/approvals", `{"approved_by":[{"user":{"username":"boss"}}]}`), "approved_at"},
