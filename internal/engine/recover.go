@@ -126,6 +126,8 @@ func (r *run) settle(ctx context.Context, rec journal.Record, why string) (Execu
 		return x, errors.Join(concluded, err)
 	case interrupted(ctx, err):
 		return x, err
+	case errors.Is(err, playbook.ErrLater):
+		return x, laterProblem(rec, err)
 	case err != nil:
 		return past.conclude(ctx, x, ending{journal.StatusUnknown, playbook.Outcome{}, err})
 	}
@@ -140,6 +142,16 @@ func (r *run) settle(ctx context.Context, rec journal.Record, why string) (Execu
 	ctx, cancel := r.withDeadline(ctx, rec.Intent.Deadline)
 	defer cancel()
 	return past.finish(ctx, x, watched.over(work))
+}
+
+// laterProblem leaves an execution open whose target gives no answer.
+func laterProblem(rec journal.Record, cause error) error {
+	p := *problem.Of(cause, "The target gives no answer")
+	p.Why = p.What + ". " + p.Why
+	p.What = fmt.Sprintf("It can't be told now what came of execution %d", rec.ID)
+	p.Next = "Nothing has run now, and the execution stays open: apply again once its target answers. " + p.Next
+	p.Err = errors.Join(playbook.ErrLater, cause)
+	return &p
 }
 
 // before are the request's earlier executions.

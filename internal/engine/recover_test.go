@@ -63,6 +63,34 @@ func TestAdoptedWorkWithoutANameGetsOne(t *testing.T) {
 	}
 }
 
+// TestTargetThatGivesNoAnswerIsAskedLater leaves the execution open: that its target is down says nothing of what came of it.
+func TestTargetThatGivesNoAnswerIsAskedLater(t *testing.T) {
+	t.Parallel()
+	for _, trigger := range []string{"1", "2"} {
+		b := newBench(t)
+		left := b.leave(t, request("a"), dead(), true)
+		req := request("a")
+		req.Triggers = map[string]string{"run": trigger}
+		b.book.adopt = errors.Join(playbook.ErrLater, errBoom)
+		for range 2 {
+			_, err := b.apply(t, req)
+			if !errors.Is(err, playbook.ErrLater) || !errors.Is(err, errBoom) || !strings.Contains(err.Error(), "stays open") {
+				t.Fatalf("got %v", err)
+			}
+			if rec, err := b.store.Get(t.Context(), left.ID); err != nil || !rec.Open() || b.book.count("dispatch") != 0 {
+				t.Fatalf("%d dispatches, record %+v, %v", b.book.count("dispatch"), rec, err)
+			}
+		}
+		b.book.adopt = nil
+		if _, err := b.apply(t, req); err != nil {
+			t.Fatal(err)
+		}
+		if rec, err := b.store.Get(t.Context(), left.ID); err != nil || rec.Status != journal.StatusSuccess {
+			t.Errorf("record %+v, %v", rec, err)
+		}
+	}
+}
+
 func TestUnknownOutcomeAsksForNewTriggersEachTime(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -28,7 +28,8 @@ type Action interface {
 	// have begun; any other error, that it has not.
 	Dispatch(ctx context.Context, job Job) (Work, error)
 	// Adopt finds the work of an execution whose process died, by what the journal holds of it. An error that wraps
-	// ErrNeverBegan means that nothing was sent; any other error, that the outcome can't be known now, and says how to find out.
+	// ErrNeverBegan means that nothing was sent, and one that wraps ErrLater that it can't be told yet; any other error, that the outcome
+	// can't be known, and says how to find out.
 	Adopt(ctx context.Context, job Job) (Work, error)
 }
 
@@ -83,6 +84,9 @@ var (
 	// ErrPartway marks an execution of which only a part was done, and that is over: the target is consistent, and running again
 	// goes on from where it is.
 	ErrPartway = errors.New("the work stopped partway")
+	// ErrLater marks an Adopt that can't find out now, such as from a target that doesn't answer: the execution stays open, and the next
+	// apply looks again.
+	ErrLater = errors.New("it can't be told now")
 	// ErrTakenOver is why a context ends, or a checkpoint fails, once another process has taken the execution over. The work returns
 	// it and changes the target no more, not even to tidy up: that is for whoever goes on with it.
 	ErrTakenOver = errors.New("another process has taken the execution over")

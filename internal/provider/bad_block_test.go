@@ -28,6 +28,10 @@ func cluster(more values) values {
 	return elasticsearch(v)
 }
 
+func sharedJournal(index any) values {
+	return values{"journal": values{"elasticsearch": values{"index": index}}}
+}
+
 // haproxy is a good haproxy planner, but for change; and gateway and guardAPI are such.
 func haproxy(change values) values {
 	v := values{"address": "tcp://127.0.0.1:9999", "backend": "planner", "servers": values{"v1": "srv1", "v2": "srv2"}}
@@ -77,6 +81,15 @@ func badBlocks() map[string]badInput {
 		"journal.keep in words":  {block: values{"journal": values{"keep": "for ever"}}, says: "8760h", at: "journal.keep"},
 		"journal.keep too short": {block: values{"journal": values{"keep": "1h"}}, says: "24h", at: "journal.keep"},
 		"journal.keep negative":  {block: values{"journal": values{"keep": "-24h"}}, says: "24h", at: "journal.keep"},
+
+		"journal twice": {block: with(cluster(nil), values{"journal": values{"path": "journal.db", "elasticsearch": values{}}}), says: "both path and elasticsearch",
+			at: "journal.elasticsearch"},
+		"journal without cluster": {block: sharedJournal(nil), says: "and none is configured", at: "journal.elasticsearch"},
+		"journal index capital":   {block: sharedJournal("Journal"), says: "can't be named", at: "journal.elasticsearch.index"},
+		"journal index a pattern": {block: sharedJournal("journal-*"), says: "can't be named", at: "journal.elasticsearch.index"},
+		"journal index a path":    {block: sharedJournal("../journal"), says: "can't be named", at: "journal.elasticsearch.index"},
+		"journal index empty":     {block: sharedJournal(""), says: "is empty", at: "journal.elasticsearch.index"},
+		"journal index of lines":  {block: sharedJournal("a\nb"), says: "can't be seen", at: "journal.elasticsearch.index"},
 
 		"seconds zero":      {block: estimates(values{"dbt_seconds_per_model": 0}), says: "between 1", at: "estimates.dbt_seconds_per_model"},
 		"seconds negative":  {block: estimates(values{"dbt_seconds_per_model": -5}), says: "between 1", at: "estimates.dbt_seconds_per_model"},

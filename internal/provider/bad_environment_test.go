@@ -29,12 +29,14 @@ func TestBadEnvironment(t *testing.T) {
 		"bearer token":      {map[string]string{"ELASTICSEARCH_BEARER_TOKEN": secret + "\x00"}, cluster(nil), "elasticsearch.bearer_token"},
 		"shared secret": {map[string]string{"ELASTICSEARCH_BEARER_TOKEN": "token", "ELASTICSEARCH_ES_CLIENT_AUTHENTICATION": secret + "\n"}, cluster(nil),
 			"elasticsearch.es_client_authentication"},
-		"password":      {map[string]string{"ELASTICSEARCH_USERNAME": "u", "ELASTICSEARCH_PASSWORD": secret + "\n"}, cluster(nil), "elasticsearch.password"},
-		"two kinds":     {map[string]string{"ELASTICSEARCH_USERNAME": "u", "ELASTICSEARCH_API_KEY": secret}, cluster(nil), "elasticsearch.api_key"},
-		"CA":            {map[string]string{"ELASTICSEARCH_CA_FILE": "/nowhere/ca.pem"}, cluster(nil), "elasticsearch.ca_file"},
-		"dbt target":    {map[string]string{"DBT_TARGET": "--full-refresh"}, nil, "dbt.target"},
-		"the journal's": {map[string]string{"REMEDIATION_JOURNAL_KEEP": "1h"}, nil, "journal.keep"},
-		"the journal":   {map[string]string{"REMEDIATION_JOURNAL_PATH": "/"}, values{"journal": nil}, "journal.path"},
+		"password":          {map[string]string{"ELASTICSEARCH_USERNAME": "u", "ELASTICSEARCH_PASSWORD": secret + "\n"}, cluster(nil), "elasticsearch.password"},
+		"two kinds":         {map[string]string{"ELASTICSEARCH_USERNAME": "u", "ELASTICSEARCH_API_KEY": secret}, cluster(nil), "elasticsearch.api_key"},
+		"CA":                {map[string]string{"ELASTICSEARCH_CA_FILE": "/nowhere/ca.pem"}, cluster(nil), "elasticsearch.ca_file"},
+		"dbt target":        {map[string]string{"DBT_TARGET": "--full-refresh"}, nil, "dbt.target"},
+		"two journals":      {map[string]string{"REMEDIATION_JOURNAL_PATH": "a.db", "REMEDIATION_JOURNAL_INDEX": "b"}, values{"journal": nil}, "journal"},
+		"a journal's index": {map[string]string{"REMEDIATION_JOURNAL_INDEX": "B*"}, values{"journal": nil}, "journal.elasticsearch.index"},
+		"the journal's":     {map[string]string{"REMEDIATION_JOURNAL_KEEP": "1h"}, nil, "journal.keep"},
+		"the journal":       {map[string]string{"REMEDIATION_JOURNAL_PATH": "/"}, values{"journal": nil}, "journal.path"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for variable, v := range tt.env {

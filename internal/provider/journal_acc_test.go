@@ -162,7 +162,7 @@ func TestAccJournalSettings(t *testing.T) {
 		"a wildcard":            {block(`elasticsearch = { index = "a*" }`, cluster), nil, "lower-case letters", "journal.elasticsearch.index"},
 		"upper case":            {block(`elasticsearch = { index = "Journal" }`, cluster), nil, "lower-case letters", "journal.elasticsearch.index"},
 		"another's":             {block(`elasticsearch = { index = "a-entries" }`, cluster), nil, "another journal", "journal.elasticsearch.index"},
-		"empty":                 {block(`elasticsearch = { index = "" }`, cluster), nil, "at least 1", "journal"},
+		"empty":                 {block(`elasticsearch = { index = "" }`, cluster), nil, "is empty", "journal"},
 		"both in environment":   {block("", cluster), []string{"REMEDIATION_JOURNAL_PATH=a.db", "REMEDIATION_JOURNAL_INDEX=a"}, "Two journals are configured", "journal"},
 		"a bad name from there": {block("", cluster), []string{"REMEDIATION_JOURNAL_INDEX=A"}, "lower-case letters", "journal.elasticsearch.index"},
 		"no cluster from there": {block("", ""), []string{"REMEDIATION_JOURNAL_INDEX=a"}, "none is configured", "journal.elasticsearch"},

@@ -98,17 +98,35 @@ func (c *chain) journal() (journal.Store, error) {
 }
 
 // last returns the newest execution in the journal that fits, or zero.
-func (c *chain) last(f journal.Filter) int64 {
+func (c *chain) last(f journal.Filter) int64 { return c.lastRecord(f).ID }
+
+func (c *chain) lastRecord(f journal.Filter) journal.Record {
 	store, err := c.journal()
 	if err != nil {
-		return 0
+		return journal.Record{}
 	}
 	f.Limit = 1
 	found, err := store.Find(context.Background(), f)
 	if err != nil || len(found) == 0 {
-		return 0
+		return journal.Record{}
 	}
-	return found[0].ID
+	return found[0]
+}
+
+// underWay is how long a change may have been on its way when its sender gave up waiting.
+const underWay = 5 * time.Second
+
+// holder returns the execution that a change belongs to which arrives now: the open one, or the one that was cancelled while the change
+// was on its way. A provider whose Terraform was killed is told to stop, and stops waiting for an answer.
+func (c *chain) holder() int64 {
+	if open := c.last(journal.Filter{Open: true}); open != 0 {
+		return open
+	}
+	rec := c.lastRecord(journal.Filter{})
+	if rec.Status == journal.StatusCancelled && rec.Result != nil && time.Since(rec.Result.FinishedAt) < underWay {
+		return rec.ID
+	}
+	return 0
 }
 
 func (c *chain) write(inputs string) {
@@ -144,16 +162,18 @@ func (c *chain) apply(s *shot) (string, bool, bool) {
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.Env = append(cmd.Env, "CHAOS_DIR="+c.dir)
-	killed := make(chan struct{}, 1)
+	terraform := &running{ready: make(chan struct{}), killed: make(chan struct{}, 1)}
 	if s != nil {
 		cmd.Env = append(cmd.Env, "CHAOS_VICTIM="+s.victim)
-		c.aim(cmd, s, killed)
+		c.aim(cmd, s, terraform)
 	}
 	if err := cmd.Start(); err != nil {
 		c.t.Fatal(err)
 	}
+	terraform.process = cmd.Process
+	close(terraform.ready)
 	if s != nil && s.start > 0 {
-		timer := time.AfterFunc(s.start, func() { c.kill(cmd, s.victim, killed) })
+		timer := time.AfterFunc(s.start, func() { c.kill(terraform, s.victim) })
 		defer timer.Stop()
 	}
 	err := cmd.Wait()
@@ -161,7 +181,7 @@ func (c *chain) apply(s *shot) (string, bool, bool) {
 		c.t.Fatalf("%s: an apply did not end within %s:\n%s", c, applyPatience, out.String())
 	}
 	c.w.ledger.arm(nil)
-	hit := len(killed) > 0
+	hit := len(terraform.killed) > 0
 	if c.w.disarm != nil && c.w.disarm() {
 		hit = true
 	}
@@ -201,11 +221,11 @@ func (c *chain) String() string {
 	return fmt.Sprintf("seed %d, %s, round %d [%s]", *seed, c.w.name, c.round, strings.Join(c.shots, "; "))
 }
 
-// play plays rounds until quota kills were made.
-func (c *chain) play(quota int) {
+// play plays rounds until quota kills were made, or the time is over.
+func (c *chain) play(quota int, until time.Time) {
 	c.t.Helper()
 	const most = 8
-	for kills, idle := 0, 0; kills < quota && !c.t.Failed(); c.round++ {
+	for kills, idle := 0, 0; kills < quota && !c.t.Failed() && time.Now().Before(until); c.round++ {
 		c.run++
 		inputs := c.w.begin(c.t, c.round)
 		c.write(inputs)

@@ -24,6 +24,7 @@ import (
 var (
 	seed  = flag.Uint64("chaos.seed", 7, "what decides the order and the times of the kills")
 	kills = flag.Int("chaos.kills", 16, "how many kills to make in all")
+	limit = flag.Duration("chaos.for", time.Hour, "after how long no chain begins another round")
 )
 
 func TestMain(m *testing.M) {
@@ -98,6 +99,7 @@ func TestAccNothingLostNothingTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	sum := newTally()
+	until := time.Now().Add(*limit)
 	t.Cleanup(func() {
 		fmt.Print(sum.report())
 		sum.complete(t)
@@ -111,7 +113,7 @@ func TestAccNothingLostNothingTwice(t *testing.T) {
 		t.Run(w.name, func(t *testing.T) {
 			t.Parallel()
 			sum.want(quota)
-			newChain(t, w.make(t), provider, sum, uint64(i)).play(quota)
+			newChain(t, w.make(t), provider, sum, uint64(i)).play(quota, until)
 		})
 	}
 }
@@ -126,7 +128,7 @@ func newChain(t *testing.T, w *world, provider string, sum *tally, stream uint64
 			takes: w.takes, apply: firstApply, changes: w.arm == nil, spawns: w.arm != nil, steps: w.steps,
 		},
 	}
-	w.ledger.holder = func() int64 { return c.last(journal.Filter{Open: true}) }
+	w.ledger.holder = c.holder
 	w.ledger.newest = func() int64 { return c.last(journal.Filter{}) }
 	t.Cleanup(func() {
 		c.providers(true)

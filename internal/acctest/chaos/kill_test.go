@@ -11,29 +11,38 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
 )
 
+// running is a Terraform that was started, once ready is closed.
+type running struct {
+	ready   chan struct{}
+	process *os.Process
+	// killed has something in it once a victim was hit.
+	killed chan struct{}
+}
+
 // aim prepares a shot that is not a matter of time alone.
-func (c *chain) aim(cmd *exec.Cmd, s *shot, killed chan struct{}) {
+func (c *chain) aim(cmd *exec.Cmd, s *shot, terraform *running) {
 	switch {
 	case s.point != "":
 		cmd.Env = append(cmd.Env, "CHAOS_POINT="+string(s.point), "CHAOS_NTH="+strconv.Itoa(s.nth), "CHAOS_AFTER="+s.after.String())
 	case s.phase != "":
-		c.w.ledger.arm(&blow{s.phase, func() { c.kill(cmd, s.victim, killed) }})
+		c.w.ledger.arm(&blow{s.phase, func() { c.kill(terraform, s.victim) }})
 	case s.spawn:
 		c.w.arm(s.victim)
 	}
 }
 
 // kill kills the victims among the running Terraform and its providers.
-func (c *chain) kill(terraform *exec.Cmd, victim string, killed chan struct{}) {
+func (c *chain) kill(terraform *running, victim string) {
+	<-terraform.ready
 	if victim != "provider" {
-		if terraform.Process.Kill() != nil {
+		if terraform.process.Kill() != nil {
 			return // it has ended
 		}
 	}
 	if victim != "terraform" && c.providers(true) == 0 && victim == "provider" {
 		return // there was none at that moment
 	}
-	killed <- struct{}{}
+	terraform.killed <- struct{}{}
 }
 
 // providers counts the chain's living providers, and kills them where asked to.

@@ -89,7 +89,7 @@ func (t *tally) complete(tb testing.TB) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.kills < t.wanted && !tb.Failed() {
-		tb.Errorf("%d kills, asked for were %d", t.kills, t.wanted)
+		tb.Errorf("%d kills, asked for were %d: the time was over (-chaos.for)", t.kills, t.wanted)
 	}
 	if t.wanted < someSize {
 		return

@@ -160,6 +160,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case Huge:
 		maps.Copy(w.Header(), answer.Header())
 		w.Header().Del("Content-Length")
+		w.Header().Del("Content-Encoding")
 		w.WriteHeader(answer.Code)
 		flood(w)
 	default:

@@ -14,7 +14,7 @@ import (
 
 var (
 	seed  = flag.Uint64("faults.seed", 7, "what chooses the cases and their order")
-	cases = flag.Int("faults.cases", 4, "how many cases a playbook has at most; 0 for all")
+	cases = flag.Int("faults.cases", 3, "how many cases a playbook has at most; 0 for all")
 	only  = flag.String("faults.only", "", "the case to run, as a failure names it")
 )
 

@@ -207,9 +207,11 @@ func (s *Store) refusal(what string, status int, text []byte) (out *statusError,
 	}
 	var cause struct{ Type, Reason string }
 	if json.Unmarshal(text, &said) == nil && json.Unmarshal(said.Error, &cause) == nil {
-		out.kind, out.reason = cause.Type, cause.Reason
+		out.kind, out.reason = s.secrets.String(cause.Type), cause.Reason
 	} else {
-		out.reason = strings.TrimSpace(string(text[:min(len(text), shown)]))
+		// Masked before it is cut: part of a secret at the end is no longer recognised.
+		masked := s.secrets.String(string(text))
+		out.reason = strings.TrimSpace(strings.ToValidUTF8(masked[:min(len(masked), shown)], ""))
 	}
 	out.reason = s.secrets.String(out.reason)
 	return out, json.Valid(text) || status == http.StatusUnauthorized || status == http.StatusForbidden

@@ -179,17 +179,17 @@ func same(t *testing.T, want, got any) {
 	}
 }
 
-// each runs work(0) to work(n-1) at once and returns their errors.
-func each(ctx context.Context, n int, work func(ctx context.Context, i int) error) []error {
-	errs := make([]error, n)
+// each runs work(0) to work(workers-1) at once and returns their errors.
+func each(ctx context.Context, work func(ctx context.Context, i int) error) []error {
+	errs := make([]error, workers)
 	done := make(chan struct{})
-	for i := range n {
+	for i := range workers {
 		go func() {
 			defer func() { done <- struct{}{} }()
 			errs[i] = work(ctx, i)
 		}()
 	}
-	for range n {
+	for range workers {
 		<-done
 	}
 	return errs

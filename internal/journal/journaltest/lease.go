@@ -66,7 +66,7 @@ func takeoverFences(t *testing.T, s journal.Store) {
 
 func takeoverHasOneWinner(t *testing.T, s journal.Store) {
 	left := begin(t, s, Subject(1), journal.KindIntent)
-	errs := each(t.Context(), workers, func(ctx context.Context, _ int) error {
+	errs := each(t.Context(), func(ctx context.Context, _ int) error {
 		_, err := s.Append(ctx, left.Hold(), journal.KindTakeover, heir())
 		return err
 	})

@@ -86,7 +86,7 @@ func Complete(t *testing.T, s journal.Store, executions int) {
 }
 
 func goroutinesLoseNothing(t *testing.T, s journal.Store) {
-	errs := each(t.Context(), workers, func(ctx context.Context, i int) error { return Work(ctx, s, Subject(i), rounds) })
+	errs := each(t.Context(), func(ctx context.Context, i int) error { return Work(ctx, s, Subject(i), rounds) })
 	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func goroutinesShareTargets(t *testing.T, s journal.Store) {
 func oneWins(t *testing.T, store func(i int) journal.Store) {
 	t.Helper()
 	records := make([]journal.Record, workers)
-	errs := each(t.Context(), workers, func(ctx context.Context, i int) (err error) {
+	errs := each(t.Context(), func(ctx context.Context, i int) (err error) {
 		records[i], err = store(i).Begin(ctx, Subject(0), journal.KindIntent, Intent())
 		return err
 	})
@@ -190,7 +190,7 @@ func handlesSeeEachOther(t *testing.T, open Opener) {
 
 func handlesOpenAtOnce(t *testing.T, open Opener) {
 	stores := make([]journal.Store, workers)
-	errs := each(t.Context(), workers, func(ctx context.Context, i int) (err error) {
+	errs := each(t.Context(), func(ctx context.Context, i int) (err error) {
 		if stores[i], err = open(); err != nil {
 			return err
 		}

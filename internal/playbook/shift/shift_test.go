@@ -20,6 +20,8 @@ import (
 
 // fake is a planner in memory that records what was asked of it.
 type fake struct {
+	// unread is why the split can't be read.
+	unread error
 	split  planner.Split
 	writes []string
 	// onSet is called before a change is made; an error of it is the answer.
@@ -31,7 +33,7 @@ func newFake(canary float64) *fake {
 }
 
 func (f *fake) Name(context.Context) (string, error)        { return "planner:fake", nil }
-func (f *fake) Read(context.Context) (planner.Split, error) { return f.split, nil }
+func (f *fake) Read(context.Context) (planner.Split, error) { return f.split, f.unread }
 func (f *fake) Command(shares map[string]float64) string    { return "set " + planner.Text(shares) }
 
 func (f *fake) Set(_ context.Context, c planner.Change) (planner.Split, error) {
@@ -236,6 +238,11 @@ func TestAdoption(t *testing.T) {
 		if !errors.Is(err, tt.want) || len(f.writes) != 0 || (err != nil && !strings.Contains(err.Error(), tt.says)) {
 			t.Errorf("%s: %v", name, err)
 		}
+		f.unread = errors.Join(planner.ErrUnreachable)
+		if _, err := bind(t, canarysplit.New(f, &quick{}), toQuarter).Adopt(t.Context(), job); !errors.Is(err, playbook.ErrLater) {
+			t.Errorf("%s, and the planner does not answer: %v", name, err)
+		}
+		f.unread = nil
 		if tt.want == nil {
 			if out, err := work.Wait(t.Context()); err != nil || out.Undo == nil || len(f.writes) != 0 {
 				t.Errorf("%s: %+v, %v", name, out, err)

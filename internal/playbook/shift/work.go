@@ -73,6 +73,9 @@ func (a action) Adopt(ctx context.Context, job playbook.Job) (playbook.Work, err
 		return nil, err
 	}
 	split, err := a.planner.Read(ctx)
+	if planner.Unanswered(err) {
+		return nil, errors.Join(playbook.ErrLater, err)
+	}
 	if err != nil {
 		return nil, err
 	}

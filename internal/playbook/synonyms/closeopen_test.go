@@ -2,6 +2,7 @@ package synonyms_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"runtime"
@@ -141,6 +142,27 @@ func TestAdoptionAfterDeathOpensTheIndex(t *testing.T) {
 				t.Errorf("closed again: %t, want %t", closed, c.closes)
 			}
 		})
+	}
+}
+
+// TestClusterThatDoesNotAnswerIsAskedLater adopts what can only be told from the cluster.
+func TestClusterThatDoesNotAnswerIsAskedLater(t *testing.T) {
+	t.Parallel()
+	nowhere := elastic.Config{Endpoints: []string{"http://127.0.0.1:1"}}
+	for name, c := range map[string]struct {
+		params   map[string]any
+		facts    synonyms.Facts
+		progress string
+	}{
+		"reload": {map[string]any{"index_name": "kb", "synonym_filter": "s"}, synonyms.Facts{Way: synonyms.WayReload, Indices: []string{"kb"}}, `{"reloading":true}`},
+		"reindex": {map[string]any{"index_name": "kb", "synonym_filter": "s", "reindex": true}, synonyms.Facts{Way: synonyms.WayReindex, Indices: []string{"kb"}},
+			`{"name":"kb","old":"kb-1","new":"kb-2","stage":"create"}`},
+		"way back": {map[string]any{"index_name": "kb", "synonym_filter": "s", "restore_index": "kb-1"}, synonyms.Facts{Way: synonyms.WayRestore, Indices: []string{"kb-2", "kb-1"}}, `{}`},
+	} {
+		job := playbook.Job{ID: 7, RemoteID: "x", Preview: playbook.Preview{Facts: c.facts}, Progress: json.RawMessage(c.progress)}
+		if _, err := (fixture{}).bind(t, nowhere, c.params).Adopt(t.Context(), job); !errors.Is(err, playbook.ErrLater) {
+			t.Errorf("%s: %v, want ErrLater", name, err)
+		}
 	}
 }
 

@@ -35,7 +35,7 @@ func (a action) adoptCopy(ctx context.Context, job playbook.Job, facts Facts) (p
 		return nil, errors.Join(playbook.ErrNeverBegan, err)
 	}
 	if err != nil {
-		return nil, err
+		return nil, later(err)
 	}
 	return &copyWork{action: a, job: job, facts: facts, run: run, req: state.Request}, nil
 }

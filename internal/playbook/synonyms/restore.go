@@ -67,7 +67,7 @@ func (r restore) Dispatch(_ context.Context, job playbook.Job) (playbook.Work, e
 func (r restore) Adopt(ctx context.Context, job playbook.Job) (playbook.Work, error) {
 	now, err := r.elastic.AliasTargets(ctx, r.params.IndexName)
 	if err != nil {
-		return nil, err
+		return nil, later(err)
 	}
 	if !slices.Contains(now, r.params.RestoreIndex) {
 		return nil, playbook.ErrNeverBegan

@@ -78,11 +78,14 @@ func (a action) Adopt(ctx context.Context, job playbook.Job) (playbook.Work, err
 	}
 	index, err := a.elastic.DescribeNow(ctx, facts.Indices[0])
 	if err != nil {
-		return nil, err
+		return nil, later(err)
 	}
 	seen, err := a.seenLoaded(ctx, index)
 	if err == nil && !seen {
 		err = errUnseen
+	}
+	if elastic.Unanswered(err) {
+		return nil, later(err)
 	}
 	if err != nil {
 		return nil, &problem.Problem{
@@ -91,6 +94,14 @@ func (a action) Adopt(ctx context.Context, job playbook.Job) (playbook.Work, err
 		}
 	}
 	return w, nil
+}
+
+// later marks an error that says nothing of what came of the work.
+func later(err error) error {
+	if elastic.Unanswered(err) {
+		return errors.Join(playbook.ErrLater, err)
+	}
+	return err
 }
 
 type work struct {

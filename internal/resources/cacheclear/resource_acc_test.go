@@ -167,6 +167,24 @@ func TestAccThousandResourcesCostAHandfulOfRequests(t *testing.T) {
 	}
 }
 
+// TestAccAlikeInOneApply asks twice for the same in one apply: both run, one after the other, and each has its own record.
+func TestAccAlikeInOneApply(t *testing.T) {
+	t.Parallel()
+	s := elastictest.Shared(t)
+	index := s.Name(t, "alike")
+	fill(t, s, index)
+	w := acctest.NewWorkspace(t, "ELASTICSEARCH_ENDPOINTS="+s.URL())
+	w.Write("main.tf", config(index, "count = 2"))
+	w.Must("apply", "-auto-approve", "-no-color")
+	one, other := w.Attributes(address+"[0]"), w.Attributes(address+"[1]")
+	if one["status"] != "success" || other["status"] != "success" || one["id"] == other["id"] {
+		t.Errorf("executions %v (%v) and %v (%v)", one["id"], one["status"], other["id"], other["status"])
+	}
+	if out, code := w.Run("plan", "-no-color", "-detailed-exitcode"); code != 0 {
+		t.Errorf("the second plan is not empty:\n%s", out)
+	}
+}
+
 // TestAccSearchesAreGuardrails watches an execution by what a search finds, and by a search that can't be made.
 func TestAccSearchesAreGuardrails(t *testing.T) {
 	t.Parallel()

@@ -118,6 +118,16 @@ func (c *Cluster) deeper(raw json.RawMessage) string {
 	return out.String()
 }
 
+// Unanswered tells whether err says nothing about what was asked for, because the cluster gave no answer, or not to these credentials.
+func Unanswered(err error) bool {
+	for _, e := range []error{ErrUnreachable, ErrTLS, ErrNotElasticsearch, ErrCredentials, ErrForbidden, ErrTimeout, ErrBusy, ErrShards} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
 // granted finds the privileges in the server's own words: "this action is granted by the index privileges [manage,all]".
 var granted = regexp.MustCompile(`this action is granted by the (index|cluster) privileges \[([^\]]*)\]`)
 

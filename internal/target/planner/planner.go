@@ -100,6 +100,11 @@ var (
 	ErrOwned = errors.New("something else owns the split")
 )
 
+// Unanswered tells whether err says nothing about the split, because the backend gave no answer, or none that could be read.
+func Unanswered(err error) bool {
+	return errors.Is(err, ErrUnreachable) || errors.Is(err, ErrForbidden) || errors.Is(err, ErrMalformed)
+}
+
 // By is how this provider names itself to backends that ask who makes a change.
 const By = "terraform-provider-remediation"
 
