@@ -27,45 +27,87 @@ func (s *Store) Find(ctx context.Context, filter journal.Filter) ([]journal.Reco
 }
 
 func (s *Store) find(ctx context.Context, filter journal.Filter) ([]journal.Record, error) {
-	v, err := s.now(ctx)
-	if err == nil {
-		err = s.makeSearchable(ctx, v)
-	}
+	part, v, err := s.newestPart(ctx, filter)
 	if err != nil {
 		return nil, err
 	}
 	var all []journal.Record
-	query := map[string]any{"query": every(conditions(filter, v)), "sort": newestFirst}
 	for {
-		size := page
-		if filter.Limit > 0 {
-			size = min(size, filter.Limit-len(all))
-		}
-		query["size"] = size
-		first, records, err := s.page(ctx, query, narrow(filter), v.head.Seq)
-		if err != nil {
-			return nil, err
-		}
-		slices.Reverse(records)
-		all = append(all, records...)
-		if first < size || len(all) == filter.Limit {
+		all = append(all, part...)
+		if len(part) < partSize(filter, len(all)-len(part)) || len(all) == filter.Limit {
 			slices.Reverse(all)
 			return all, nil
 		}
-		query["search_after"] = []int64{records[len(records)-1].ID}
+		if part, err = s.part(ctx, filter, v, all); err != nil {
+			return nil, err
+		}
 	}
 }
 
-// page returns the records that begin with the entries that the query finds, oldest first, and how many entries that are. Where about says what they are about, what
-// followed them is asked for in the same request, by the subject, which all entries of an execution have: mostly that is all.
-func (s *Store) page(ctx context.Context, query map[string]any, about []any, head int64) (int, []journal.Record, error) {
+// partSize is how many records are read when there are some already.
+func partSize(filter journal.Filter, have int) int {
+	if filter.Limit > 0 {
+		return min(page, filter.Limit-have)
+	}
+	return page
+}
+
+// newestPart returns the newest records, newest first, and the view that they are of. Mostly nothing has happened since this process looked last, so it
+// searches while it looks; where something has, it searches again.
+func (s *Store) newestPart(ctx context.Context, filter journal.Filter) ([]journal.Record, *view, error) {
+	before := s.latest()
+	type result struct {
+		part []journal.Record
+		err  error
+	}
+	ahead := make(chan result, 1)
+	guessing, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if s.isSearchable(before) {
+		go func() {
+			part, err := s.part(guessing, filter, before, nil)
+			ahead <- result{part, err}
+		}()
+	} else {
+		ahead <- result{err: errTaken}
+	}
+	v, err := s.now(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if v.head == before.head {
+		if guess := <-ahead; guess.err == nil {
+			return guess.part, v, nil
+		}
+	}
+	if err := s.makeSearchable(ctx, v); err != nil {
+		return nil, nil, err
+	}
+	part, err := s.part(ctx, filter, v, nil)
+	return part, v, err
+}
+
+// part returns the next records, newest first, after those that are there.
+func (s *Store) part(ctx context.Context, filter journal.Filter, v *view, have []journal.Record) ([]journal.Record, error) {
+	query := map[string]any{"query": every(conditions(filter, v)), "sort": newestFirst, "size": partSize(filter, len(have))}
+	if len(have) > 0 {
+		query["search_after"] = []int64{have[len(have)-1].ID}
+	}
+	records, err := s.page(ctx, query, narrow(filter), v.head.Seq)
+	slices.Reverse(records)
+	return records, err
+}
+
+// page returns the records that begin with the entries that the query finds, oldest first. Where about says what they are about, what followed them is asked for in
+// the same request, by the subject, which all entries of an execution have: mostly that is all.
+func (s *Store) page(ctx context.Context, query map[string]any, about []any, head int64) ([]journal.Record, error) {
 	queries := []map[string]any{query}
 	if _, later := query["search_after"]; len(about) > 0 && !later {
 		queries = append(queries, progress(about, head), steps(about, head))
 	}
 	found, err := s.searches(ctx, queries...)
 	if err != nil {
-		return 0, nil, err
+		return nil, err
 	}
 	first := found[0]
 	var ids []int64
@@ -81,11 +123,10 @@ func (s *Store) page(ctx context.Context, query map[string]any, about []any, hea
 		more = slices.Concat(found[1:]...)
 	default:
 		if more, err = s.later(ctx, ids, head); err != nil {
-			return 0, nil, err
+			return nil, err
 		}
 	}
-	records, err := fold(first, more)
-	return len(first), records, err
+	return fold(first, more)
 }
 
 // reaches tells whether all that was looked for, newest first and size at the most, and that came after the executions, was found.
@@ -196,7 +237,7 @@ func (s *Store) records(ctx context.Context, ids []int64, head int64) ([]journal
 	var all []journal.Record
 	for some := range slices.Chunk(ids, page) {
 		query := every([]any{terms("seq", some), terms("kind", []journal.Kind{journal.KindIntent, journal.KindDryRun}), upTo(head)})
-		_, records, err := s.page(ctx, map[string]any{"size": page, "sort": newestFirst, "query": query}, []any{terms("execution", some)}, head)
+		records, err := s.page(ctx, map[string]any{"size": page, "sort": newestFirst, "query": query}, []any{terms("execution", some)}, head)
 		if err != nil {
 			return nil, err
 		}

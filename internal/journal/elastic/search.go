@@ -167,10 +167,7 @@ func (s *Store) newest(ctx context.Context) (int64, error) {
 
 // makeSearchable makes sure that searches find all entries of v.
 func (s *Store) makeSearchable(ctx context.Context, v *view) error {
-	s.mu.Lock()
-	known := s.searchable >= v.head.Seq
-	s.mu.Unlock()
-	if known {
+	if s.isSearchable(v) {
 		return nil
 	}
 	if err := s.refresh(ctx); err != nil {
@@ -180,6 +177,12 @@ func (s *Store) makeSearchable(ctx context.Context, v *view) error {
 	s.searchable = max(s.searchable, v.head.Seq)
 	s.mu.Unlock()
 	return nil
+}
+
+func (s *Store) isSearchable(v *view) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.searchable >= v.head.Seq
 }
 
 func (s *Store) refresh(ctx context.Context) error {
