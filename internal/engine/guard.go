@@ -143,6 +143,10 @@ func (g guarded) goBack(ctx context.Context, outcome playbook.Outcome, p *proble
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revertTimeout)
 	defer cancel()
+	// Going back is a change of the target too: it is for whoever holds it now. A journal that can't be reached is no reason to let harm go on.
+	if err := g.under.run.store.Beat(ctx, g.under.hold); overtakenByOthers(err) {
+		return outcome, errors.Join(playbook.ErrTakenOver, err)
+	}
 	back, err := reverter.Revert(ctx)
 	outcome.Details = merged(outcome.Details, back.Details)
 	if err != nil {

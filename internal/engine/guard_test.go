@@ -89,6 +89,49 @@ func (b *shiftBook) Bind(raw json.RawMessage) (playbook.Action, error) {
 
 func ptr(v float64) *float64 { return &v }
 
+// counting is metrics whose readings are counted from 1.
+type counting struct {
+	n    int
+	read func(n int) float64
+}
+
+func (c *counting) Read(context.Context, guard.Query) (float64, error) {
+	c.n++
+	return c.read(c.n), nil
+}
+
+// TestBreachAfterATakeoverIsLeftToTheOther lets another process take the execution over right before a reading that asks to go back.
+func TestBreachAfterATakeoverIsLeftToTheOther(t *testing.T) {
+	t.Parallel()
+	const betweenSteps, afterTheWork, breach = 3, 5, 99
+	for _, at := range []int{betweenSteps, afterTheWork} {
+		metrics := &counting{}
+		book := &shiftBook{}
+		b := newBench(t, func(c *engine.Config) { c.Metrics = metrics })
+		book.book = b.book
+		b.cfg.Catalogue = playbook.NewCatalogue(book)
+		b.Engine = engine.New(b.cfg)
+		metrics.read = func(n int) float64 {
+			if n != at {
+				return 1
+			}
+			open, err := b.store.Find(t.Context(), journal.Filter{Open: true})
+			if err != nil || len(open) != 1 {
+				t.Fatalf("%+v, %v", open, err)
+			}
+			if _, err := b.store.Append(t.Context(), open[0].Hold(), journal.KindTakeover, journal.Takeover{Holder: elsewhere()}); err != nil {
+				t.Fatal(err)
+			}
+			return breach
+		}
+		req := request("a")
+		req.Guardrails = []guard.Rail{{Name: "errors", Query: guard.Query{Prometheus: "q"}, Max: ptr(10), OnBreach: guard.Rollback}}
+		if _, err := b.apply(t, req); !errors.Is(err, playbook.ErrTakenOver) || book.reverted != 0 {
+			t.Errorf("at reading %d of %d: gone back %d times, error %v", at, metrics.n, book.reverted, err)
+		}
+	}
+}
+
 func TestGuardrailsDecideWhatBecomesOfAnExecution(t *testing.T) {
 	t.Parallel()
 	ok, bad := 1.0, 9.0
