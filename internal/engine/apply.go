@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -67,6 +68,8 @@ type run struct {
 	observe  func(Execution)
 	// earlier are the request's executions that were there when the apply began.
 	earlier []journal.Record
+	// holds are what it would hold beside the target, as far as it has looked.
+	holds []string
 }
 
 func (r *run) apply(ctx context.Context, target string) (Execution, error) {
@@ -86,7 +89,11 @@ func (r *run) apply(ctx context.Context, target string) (Execution, error) {
 			return Execution{Record: rec, Adopted: true, Earlier: r.before(rec.ID)}, nil
 		}
 		review, err := r.engine.look(ctx, r.req, r.action)
+		r.holds = slices.DeleteFunc(review.Holds, func(name string) bool { return name == target })
 		if err != nil {
+			if _, ok, findErr := inTheWay(ctx, r.store, target, r.holds); findErr == nil && ok {
+				continue // the reason may be what that one does, or has left
+			}
 			return Execution{}, err
 		}
 		if err := r.engine.decide(ctx, r.req, &review); err != nil {
@@ -107,7 +114,7 @@ func (r *run) apply(ctx context.Context, target string) (Execution, error) {
 			intent.ApprovedBy = names // a name that was offered and didn't count is nobody's approval
 		}
 		intent.Guardrails = encodeWatch(watch)
-		intent.Deadline = r.engine.cfg.Clock.Now().Add(review.Deadline)
+		intent.Deadline, intent.Holds = r.engine.cfg.Clock.Now().Add(review.Deadline), r.holds
 		rec, err := r.store.Begin(ctx, about, journal.KindIntent, intent)
 		var busy *journal.BusyError
 		if errors.As(err, &busy) {

@@ -154,7 +154,29 @@ type keyedLock struct {
 
 // acquire waits for the key's lock or the end of ctx, and returns what releases it.
 func (l *keyedLock) acquire(ctx context.Context, key string) (func(), error) {
+	lock := l.lock(key)
+	select {
+	case lock <- struct{}{}:
+		return func() { <-lock }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// try is acquire that does not wait.
+func (l *keyedLock) try(key string) (release func(), ok bool) {
+	lock := l.lock(key)
+	select {
+	case lock <- struct{}{}:
+		return func() { <-lock }, true
+	default:
+		return nil, false
+	}
+}
+
+func (l *keyedLock) lock(key string) chan struct{} {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.held == nil {
 		l.held = map[string]chan struct{}{}
 	}
@@ -163,11 +185,5 @@ func (l *keyedLock) acquire(ctx context.Context, key string) (func(), error) {
 		lock = make(chan struct{}, 1)
 		l.held[key] = lock
 	}
-	l.mu.Unlock()
-	select {
-	case lock <- struct{}{}:
-		return func() { <-lock }, nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
+	return lock
 }

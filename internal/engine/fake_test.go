@@ -26,6 +26,8 @@ type book struct {
 	facts   map[string]any
 	reasons []string
 	undo    *playbook.Undo
+	// holds are what an action holds beside its target, by its name.
+	holds map[string][]string
 
 	previewErr  error
 	dispatchErr error
@@ -74,11 +76,13 @@ type action struct {
 
 func (a action) Target(context.Context) (string, error) { return "fake:" + a.params.Name, nil }
 
+func (a action) Forget() { a.note("forget") }
+
 func (a action) Preview(context.Context) (playbook.Preview, error) {
 	a.note("preview")
 	return playbook.Preview{
 		Summary: "Will fake " + a.params.Name, Commands: []string{"fake " + a.params.Name}, Changes: []string{"Will fake " + a.params.Name},
-		Duration: time.Minute, Risk: playbook.RiskLow, Facts: a.facts, ApprovalReasons: a.reasons, Undo: "none",
+		Duration: time.Minute, Risk: playbook.RiskLow, Facts: a.facts, ApprovalReasons: a.reasons, Undo: "none", Holds: a.holds[a.params.Name],
 	}, a.previewErr
 }
 
@@ -207,7 +211,7 @@ func (b *bench) leave(t *testing.T, req engine.Request, holder proc.Identity, di
 	}
 	subject := journal.Subject{Playbook: "fake", Target: review.Target, Request: review.Request, Incident: req.Incident}
 	rec, err := b.store.Begin(t.Context(), subject, journal.KindIntent, journal.Intent{
-		Params: req.Params, Triggers: req.Triggers, Holder: holder, Digest: review.Digest, Session: b.session,
+		Params: req.Params, Triggers: req.Triggers, Holder: holder, Digest: review.Digest, Session: b.session, Holds: review.Holds,
 		Deadline: b.clock.Now().Add(2 * time.Minute),
 	})
 	if err == nil && dispatched {

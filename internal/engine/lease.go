@@ -87,7 +87,7 @@ type silence struct {
 // be is known by its beats.
 func (r *run) gone(ctx context.Context, rec journal.Record, heard *silence) (string, error) {
 	if rec.Holder == r.engine.cfg.Self {
-		// This process holds the lock of the target, so what it left open is nobody's.
+		// The caller has the target to itself in this process, so what the process left open is nobody's.
 		return "it is this process, which left it open", nil
 	}
 	switch rec.Holder.Liveness() {

@@ -24,30 +24,30 @@ const (
 // busyPatience is how long an apply waits for a target that is too busy to be looked at, and so to tell a deadline.
 const busyPatience = 10 * time.Minute
 
-// clear sees to it that no execution is open on the target. It waits for those of living processes and settles those of dead
-// ones. When one of these was of just this request, it is the outcome of this apply: nothing is run twice. When such a one
-// ended in a way that can't be known, the apply is refused until its triggers change.
+// clear sees to it that no execution is open on the target, nor on anything else that this one would hold. It waits for those of
+// living processes and settles those of dead ones. When one of these was of just this request, it is the outcome of this apply:
+// nothing is run twice. When such a one ended in a way that can't be known, the apply is refused until its triggers change.
 func (r *run) clear(ctx context.Context, about journal.Subject) (Execution, error) {
 	if err := r.refuseUnknown(about); err != nil {
 		return Execution{}, err
 	}
 	var heard silence
 	var giveUp time.Time
+	waited := false
 	for poll := firstPoll; ; poll = min(poll+poll, busyPoll) {
-		open, err := r.store.Find(ctx, journal.Filter{Target: about.Target, Open: true, Limit: 1})
+		rec, ok, err := inTheWay(ctx, r.store, about.Target, r.holds)
 		if err != nil {
 			return Execution{}, err
 		}
-		if len(open) == 0 {
+		if !ok {
+			if f, keeps := r.action.(playbook.Forgetter); keeps && waited {
+				f.Forget() // others have changed what it remembers
+			}
 			return Execution{}, r.readEarlier(ctx, about) // what was settled or waited for has an outcome now
 		}
-		rec := open[0]
-		why, err := r.gone(ctx, rec, &heard)
-		if err != nil {
-			return Execution{}, err
-		}
-		if why != "" {
-			x, err := r.settle(ctx, rec, why)
+		waited = true
+		x, settled, err := r.settleGone(ctx, about, rec, &heard)
+		if settled {
 			mine := r.sameRun(rec, about)
 			switch {
 			case overtakenByOthers(err):
@@ -59,17 +59,51 @@ func (r *run) clear(ctx context.Context, about journal.Subject) (Execution, erro
 			}
 			continue
 		}
+		if err != nil {
+			return Execution{}, err
+		}
 		now := r.engine.cfg.Clock.Now()
 		if giveUp.IsZero() {
 			giveUp = now.Add(r.patience(ctx))
 		}
 		if !now.Before(giveUp) {
-			return Execution{}, r.busyProblem(ctx, rec)
+			return Execution{}, r.busyProblem(ctx, about, rec)
 		}
 		if err := r.engine.cfg.Clock.Sleep(ctx, poll); err != nil {
 			return Execution{}, err
 		}
 	}
+}
+
+// inTheWay returns an open execution that excludes one of target, which holds others beside it.
+func inTheWay(ctx context.Context, store journal.Store, target string, holds []string) (journal.Record, bool, error) {
+	open, err := store.Find(ctx, journal.Filter{Open: true}) // as many as run at this moment
+	if err != nil {
+		return journal.Record{}, false, err
+	}
+	for _, rec := range open {
+		if rec.Excludes(target, holds) {
+			return rec, true, nil
+		}
+	}
+	return journal.Record{}, false, nil
+}
+
+// settleGone settles rec where its holder is gone, and tells whether it was.
+func (r *run) settleGone(ctx context.Context, about journal.Subject, rec journal.Record, heard *silence) (Execution, bool, error) {
+	if rec.Subject.Target != about.Target {
+		release, ok := r.engine.targets.try(rec.Subject.Target)
+		if !ok {
+			return Execution{}, false, nil // somebody in this process works on it
+		}
+		defer release()
+	}
+	why, err := r.gone(ctx, rec, heard)
+	if err != nil || why == "" {
+		return Execution{}, false, err
+	}
+	x, err := r.settle(ctx, rec, why)
+	return x, true, err
 }
 
 // patience is how long this apply waits for a busy target: as long as its own work may take, and long enough to tell that a holder
@@ -85,11 +119,14 @@ func (r *run) patience(ctx context.Context) time.Duration {
 	return max(review.Deadline, leaseTerm+beatEvery)
 }
 
-func (r *run) busyProblem(ctx context.Context, rec journal.Record) error {
+func (r *run) busyProblem(ctx context.Context, about journal.Subject, rec journal.Record) error {
 	busy := &journal.BusyError{Record: rec}
 	why := busy.Error() + "."
 	if pulse, err := r.store.Pulse(ctx, rec.ID); err == nil && !pulse.At.IsZero() {
 		why += fmt.Sprintf(" It was last heard of at %s.", pulse.At.Format(time.RFC3339))
+	}
+	if rec.Subject.Target != about.Target {
+		why += fmt.Sprintf(" It works on what %s stands for.", about.Target)
 	}
 	return &problem.Problem{
 		What: fmt.Sprintf("Another execution holds %s", rec.Subject.Target), Why: why,

@@ -71,7 +71,7 @@ func (e *Engine) look(ctx context.Context, req Request, action playbook.Action) 
 	}
 	preview, err := action.Preview(ctx)
 	if err != nil {
-		return Review{ActionType: req.ActionType, Target: target}, err
+		return Review{Preview: playbook.Preview{Holds: preview.Holds}, ActionType: req.ActionType, Target: target}, err
 	}
 	facts, err := json.Marshal(preview.Facts)
 	if err != nil {

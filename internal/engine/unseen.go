@@ -17,11 +17,11 @@ func (e *Engine) unseen(ctx context.Context, review Review, reason error) (Revie
 	if err != nil {
 		return Review{}, reason
 	}
-	open, err := store.Find(ctx, journal.Filter{Target: review.Target, Open: true, Limit: 1})
-	if err != nil || len(open) == 0 {
+	rec, ok, err := inTheWay(ctx, store, review.Target, review.Holds)
+	if err != nil || !ok {
 		return Review{}, reason
 	}
-	rec, p := open[0], problem.Of(reason, "The target can't be looked at")
+	p := problem.Of(reason, "The target can't be looked at")
 	review.Unseen = true
 	review.Warnings = append(review.Warnings, fmt.Sprintf(
 		"Execution %d of %s is still open on it, begun %s by %s. Until that is settled it can't be seen what this one would do: %s. %s\n\n"+

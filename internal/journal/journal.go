@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
@@ -56,7 +57,7 @@ const (
 type Subject struct {
 	// Playbook is the action type, such as "rerun_dbt".
 	Playbook string `json:"playbook"`
-	// Target names the thing that is changed, such as "dbt:shop/prod". One execution at a time is open per target.
+	// Target names the thing that is changed, such as "dbt:shop/prod". One execution at a time is open per target; see Record.Excludes.
 	Target string `json:"target"`
 	// Request identifies what was asked for: the same playbook, target, incident and inputs have the same request.
 	Request string `json:"request"`
@@ -83,6 +84,8 @@ type Intent struct {
 	Session string `json:"session,omitempty"`
 	// Deadline is when the holder stops the execution by itself. Zero in a dry run.
 	Deadline time.Time `json:"deadline,omitzero"`
+	// Holds are what the execution holds beside its target, as targets of their own: the indices behind an alias.
+	Holds []string `json:"holds,omitempty"`
 	// Guardrails are those that watch the execution, with their readings before it began.
 	Guardrails json.RawMessage `json:"guardrails,omitempty"`
 	// Problem is why a dry run failed. Empty otherwise.
@@ -186,6 +189,12 @@ func (r Record) Hold() Hold { return Hold{Execution: r.ID, Token: r.Token} }
 // Open tells whether the execution's outcome is still to come.
 func (r Record) Open() bool { return r.Status == StatusPending || r.Status == StatusRunning }
 
+// Excludes tells whether r holds something that an execution of target would change, which holds others beside it.
+func (r Record) Excludes(target string, holds []string) bool {
+	mine := append([]string{r.Subject.Target}, r.Intent.Holds...)
+	return slices.Contains(mine, target) || slices.ContainsFunc(holds, func(h string) bool { return slices.Contains(mine, h) })
+}
+
 // Filter selects records. Empty fields match everything.
 type Filter struct {
 	Playbook, Target, Request, Incident string
@@ -202,8 +211,8 @@ type Filter struct {
 // Store keeps the journal. Implementations are safe for use by several goroutines and by several processes at once; what
 // a method has returned without an error is durable.
 type Store interface {
-	// Begin appends the first entry of an execution, or a dry run, and returns its record. While another execution of the same
-	// target is open an intent is refused with a *BusyError, atomically; a dry run never is.
+	// Begin appends the first entry of an execution, or a dry run, and returns its record. While an execution is open that excludes it
+	// an intent is refused with a *BusyError, atomically; a dry run never is.
 	Begin(ctx context.Context, subject Subject, kind Kind, intent Intent) (Record, error)
 	// Append adds an entry to an open execution: body is a Dispatch, any JSON value as progress, a Takeover, which raises the token,
 	// or an Outcome, which closes it. A Forgotten follows an outcome, whoever holds what. ErrClosed is returned where the outcome is

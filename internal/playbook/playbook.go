@@ -22,7 +22,8 @@ type Playbook interface {
 type Action interface {
 	// Target names what would be changed, such as "dbt:shop/prod"; cheap, read-only.
 	Target(ctx context.Context) (string, error)
-	// Preview looks at the live target and changes nothing.
+	// Preview looks at the live target and changes nothing. What is known of Holds goes with an error, too: the reason may be what a
+	// dead execution left there.
 	Preview(ctx context.Context) (Preview, error)
 	// Dispatch starts the work and returns as soon as it is under way. An error that wraps ErrUncertain means that the work may
 	// have begun; any other error, that it has not.
@@ -73,6 +74,12 @@ type Observer interface {
 	// Observe says in a sentence how the target differs from what the action brings about; empty where it doesn't. It changes
 	// nothing.
 	Observe(ctx context.Context) (drift string, err error)
+}
+
+// Forgetter is an Action whose target answers from memory for a while.
+type Forgetter interface {
+	// Forget makes the next look a look at the target.
+	Forget()
 }
 
 // Errors that work and its engine tell each other.
@@ -131,6 +138,9 @@ type Preview struct {
 	Facts any `json:"facts"`
 	// Notes are volatile observations. They are shown as warnings, and are no part of the digest or of known plan values.
 	Notes []string `json:"-"`
+	// Holds are the things that are worked on by names that Target would return for them, where others may ask for them by
+	// those: the indices behind an alias. Nothing else runs on them meanwhile.
+	Holds []string `json:"-"`
 }
 
 // Size is how many things the execution changes.

@@ -82,10 +82,10 @@ type view struct {
 // openIDs are the open executions in order.
 func (v *view) openIDs() []int64 { return slices.Sorted(maps.Keys(v.open)) }
 
-// holder returns the open execution of the target.
-func (v *view) holder(target string) (journal.Record, bool) {
+// holder returns an open execution that excludes one of target, which holds others beside it.
+func (v *view) holder(target string, holds []string) (journal.Record, bool) {
 	for _, r := range v.open {
-		if r.Subject.Target == target {
+		if r.Excludes(target, holds) {
 			return r, true
 		}
 	}

@@ -97,7 +97,7 @@ func (s *Store) Begin(ctx context.Context, subject journal.Subject, kind journal
 	}
 	subject = validSubject(subject)
 	_, record, err := s.append(ctx, func(v *view) (journal.Entry, error) {
-		if held, busy := v.holder(subject.Target); busy && kind == journal.KindIntent {
+		if held, busy := v.holder(subject.Target, intent.Holds); busy && kind == journal.KindIntent {
 			return journal.Entry{}, &journal.BusyError{Record: held}
 		}
 		return journal.Entry{Execution: v.head.Seq + 1, Kind: kind, Subject: subject, Body: validBody(body)}, nil

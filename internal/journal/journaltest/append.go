@@ -72,6 +72,42 @@ func oneOpenPerTarget(t *testing.T, s journal.Store) {
 	}
 }
 
+func othersAreExcluded(t *testing.T, s journal.Store) {
+	try := func(target string, holds ...string) (journal.Record, error) {
+		subject, intent := Subject(1), Intent()
+		subject.Target, intent.Holds = target, holds
+		return s.Begin(t.Context(), subject, journal.KindIntent, intent)
+	}
+	free := begin(t, s, Subject(2), journal.KindIntent)
+	alias, err := try("es/products", "es/products-1", "es/products-2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored(t, s, alias)
+	for name, overlaps := range map[string][]string{
+		"its target": {"es/products"}, "an index behind it": {"es/products-2"}, "another alias of that": {"es/all", "es/others", "es/products-1"},
+		"a pattern that covers the alias": {"es/p*", "es/products"},
+	} {
+		var busy *journal.BusyError
+		if r, err := try(overlaps[0], overlaps[1:]...); !errors.As(err, &busy) {
+			t.Errorf("%s: got %+v, %v", name, r, err)
+		} else {
+			same(t, alias, busy.Record)
+		}
+	}
+	beside, err := try("es/others-1", "es/others-2")
+	if err != nil {
+		t.Fatalf("what has nothing in common: %v", err)
+	}
+	for _, r := range []journal.Record{free, beside, alias} {
+		add(t, s, r.ID, journal.KindOutcome, outcome(journal.StatusSuccess))
+	}
+	if _, err := try("es/products-2"); err != nil {
+		t.Errorf("after the outcome: %v", err)
+	}
+	Verify(t, s)
+}
+
 func beginRefuses(t *testing.T, s journal.Store) {
 	for _, kind := range []journal.Kind{journal.KindDispatch, journal.KindProgress, journal.KindOutcome, "", "other"} {
 		if _, err := s.Begin(t.Context(), Subject(1), kind, Intent()); !errors.Is(err, journal.ErrOrder) {

@@ -23,6 +23,7 @@ func Run(t *testing.T, open func(t *testing.T) journal.Store) {
 		"begin returns the record":                  beginReturnsRecord,
 		"a dry run is one entry":                    dryRunIsOneEntry,
 		"one open execution per target":             oneOpenPerTarget,
+		"what is held beside a target is excluded":  othersAreExcluded,
 		"begin refuses other kinds":                 beginRefuses,
 		"an execution goes through its steps":       lifecycle,
 		"an outcome may follow the intent":          outcomeFollowsIntent,
@@ -74,7 +75,7 @@ func RunShared(t *testing.T, place func(t *testing.T) Opener) {
 	}
 }
 
-// Intent is an intent with every field set.
+// Intent is an intent with every field set but Holds, which would exclude others of its kind.
 func Intent() journal.Intent {
 	return journal.Intent{
 		Params:     json.RawMessage(`{"models":["inbox_emails"],"threads":4,"share":0.25,"big":9007199254740993}`),

@@ -27,7 +27,7 @@ const (
 	newestEntry = "SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1"
 	insertEntry = `INSERT INTO entries (seq, execution, kind, at, playbook, target, request, incident, body, prev, hash)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	holder     = "SELECT execution FROM open_executions WHERE target = ?"
+	holders    = "SELECT execution FROM open_executions"
 	insertOpen = "INSERT INTO open_executions (target, execution) VALUES (?, ?)"
 	deleteOpen = "DELETE FROM open_executions WHERE execution = ?"
 	getBeat    = "SELECT beats, beat_at FROM open_executions WHERE execution = ?"
@@ -46,7 +46,7 @@ func (s *Store) Begin(ctx context.Context, subject journal.Subject, kind journal
 	var record journal.Record
 	err = s.update(ctx, func(ctx context.Context, tx transaction) error {
 		if kind == journal.KindIntent {
-			if err := busy(ctx, tx, subject.Target); err != nil {
+			if err := busy(ctx, tx, subject.Target, intent.Holds); err != nil {
 				return err
 			}
 		}
@@ -65,23 +65,41 @@ func (s *Store) Begin(ctx context.Context, subject journal.Subject, kind journal
 	return record, s.explain(ctx, err)
 }
 
-// busy returns a *journal.BusyError where an execution of the target is open.
-func busy(ctx context.Context, tx transaction, target string) error {
-	var id int64
-	if err := tx.QueryRowContext(ctx, holder, target).Scan(&id); err != nil {
-		if errors.Is(err, sql.ErrNoRows) {
-			return nil
+// busy returns a *journal.BusyError where an execution is open that excludes one of target, which holds others beside it.
+func busy(ctx context.Context, tx transaction, target string, holds []string) error {
+	open, err := openExecutions(ctx, tx)
+	if err != nil {
+		return err
+	}
+	for _, id := range open {
+		record, err := one(ctx, tx, id)
+		switch {
+		case errors.Is(err, journal.ErrNotFound):
+			return fmt.Errorf("%w: execution %d is open and has no entries", journal.ErrDamaged, id)
+		case err != nil:
+			return err
+		case record.Excludes(target, holds):
+			return &journal.BusyError{Record: record}
 		}
-		return err
 	}
-	record, err := one(ctx, tx, id)
-	switch {
-	case errors.Is(err, journal.ErrNotFound):
-		return fmt.Errorf("%w: execution %d of %s is open and has no entries", journal.ErrDamaged, id, target)
-	case err != nil:
-		return err
+	return nil
+}
+
+// openExecutions are as many as run at this moment.
+func openExecutions(ctx context.Context, tx transaction) (open []int64, err error) {
+	rows, err := tx.QueryContext(ctx, holders)
+	if err != nil {
+		return nil, err
 	}
-	return &journal.BusyError{Record: record}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		open = append(open, id)
+	}
+	return open, rows.Err()
 }
 
 // Append implements journal.Store.
@@ -187,7 +205,7 @@ func (s *Store) insert(ctx context.Context, tx transaction, e journal.Entry) (jo
 // prepare compiles the statements of appends, which would take longer than to run them.
 func (s *Store) prepare(ctx context.Context) error {
 	s.prepared = map[string]*sql.Stmt{}
-	for _, query := range []string{newestEntry, insertEntry, insertOpen, deleteOpen, holder, essential(oneRecord)} {
+	for _, query := range []string{newestEntry, insertEntry, insertOpen, deleteOpen, holders, essential(oneRecord)} {
 		statement, err := s.write.PrepareContext(ctx, query)
 		if err != nil {
 			return err

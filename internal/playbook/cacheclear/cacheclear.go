@@ -35,6 +35,8 @@ func Types() []string { return []string{Query, Request, Fielddata} }
 type Elastic interface {
 	// Name names the cluster.
 	Name() string
+	// Forget makes the next question go to the cluster.
+	Forget()
 	// Resolve says which concrete indices a name stands for.
 	Resolve(ctx context.Context, expression string, allowAll bool) (elastic.Resolution, error)
 	// AllCacheSizes returns the sizes of the caches by index, as of a while ago.
@@ -144,14 +146,17 @@ type Facts struct {
 
 // Target implements playbook.Action.
 func (a action) Target(context.Context) (string, error) {
-	return a.elastic.Name() + "/" + a.params.IndexName, nil
+	return elastic.Targets(a.elastic.Name(), a.params.IndexName)[0], nil
 }
+
+// Forget implements playbook.Forgetter.
+func (a action) Forget() { a.elastic.Forget() }
 
 // Preview implements playbook.Action.
 func (a action) Preview(ctx context.Context) (playbook.Preview, error) {
 	found, err := a.elastic.Resolve(ctx, a.params.IndexName, a.params.AllowAll)
 	if err != nil {
-		return playbook.Preview{}, problem.At(err, "index_name")
+		return playbook.Preview{Holds: elastic.Targets(a.elastic.Name(), found.Closed...)}, problem.At(err, "index_name")
 	}
 	facts := Facts{Indices: found.Indices, CacheTypes: a.params.CacheTypes}
 	what := list(a.params.CacheTypes)
@@ -170,7 +175,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, error) {
 	if others := slices.DeleteFunc(Types(), func(t string) bool { return slices.Contains(a.params.CacheTypes, t) }); len(others) > 0 {
 		p.Changes = append(p.Changes, "Left alone: "+list(others))
 	}
-	p.Notes = a.notes(ctx, found)
+	p.Notes, p.Holds = a.notes(ctx, found), elastic.Targets(a.elastic.Name(), found.Indices...)
 	return p, nil
 }
 

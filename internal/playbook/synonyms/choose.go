@@ -46,7 +46,7 @@ func (c choice) wanted() elastic.Reloaded {
 func (a action) choose(ctx context.Context) (choice, error) {
 	found, err := a.elastic.Resolve(ctx, a.params.IndexName, a.params.AllowAll)
 	if err != nil {
-		return choice{}, problem.At(err, "index_name")
+		return choice{found: found}, problem.At(err, "index_name")
 	}
 	c := choice{found: found}
 	if len(found.Closed) > 0 {

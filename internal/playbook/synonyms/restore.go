@@ -25,6 +25,7 @@ func (r restore) Preview(ctx context.Context) (playbook.Preview, error) {
 		Commands: []string{fmt.Sprintf(`PUT /%s/_settings {"index.blocks.write":null}`, to), fmt.Sprintf("POST /_aliases (in one call: every alias of %s moves to %s)", from, to)},
 		Duration: estimate, Risk: playbook.RiskHigh, Affected: []string{"elasticsearch", from, to}, Undo: "none",
 		Facts: Facts{Way: WayRestore, WayReason: "a reindex is undone", Indices: []string{from, to}, Analyzers: []Analyzers{}, Probes: []Probe{}},
+		Holds: elastic.Targets(r.elastic.Name(), from, to),
 	}
 	p.Changes = []string{p.Summary, fmt.Sprintf("What was written since the reindex is in %s only, which stays", from), "No downtime"}
 	return p, nil

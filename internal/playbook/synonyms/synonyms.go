@@ -35,6 +35,8 @@ const undoing = "revert the synonyms and run again"
 type Elastic interface {
 	// Name names the cluster.
 	Name() string
+	// Forget makes the next question go to the cluster.
+	Forget()
 	// Resolve says which concrete indices a name stands for.
 	Resolve(ctx context.Context, expression string, allowAll bool) (elastic.Resolution, error)
 	// Describe returns settings, mappings and aliases, as of a while ago; DescribeNow as of now.
@@ -122,8 +124,11 @@ type action struct {
 
 // Target implements playbook.Action.
 func (a action) Target(context.Context) (string, error) {
-	return a.elastic.Name() + "/" + a.params.IndexName, nil
+	return elastic.Targets(a.elastic.Name(), a.params.IndexName)[0], nil
 }
+
+// Forget implements playbook.Forgetter.
+func (a action) Forget() { a.elastic.Forget() }
 
 // Way is how the synonyms are refreshed.
 type Way string

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -77,8 +78,8 @@ func (g *gate) count(ending string) int {
 	return n
 }
 
-// killed applies and kills Terraform and the provider when the gate holds a request.
-func (r rig) killed(t *testing.T, g *gate) {
+// killed applies and kills Terraform and the provider when the gate holds a request. While it is held, meanwhile is called.
+func (r rig) killed(t *testing.T, g *gate, meanwhile func()) {
 	t.Helper()
 	cmd := r.Command(t.Context(), "apply", "-auto-approve", "-no-color")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -93,6 +94,7 @@ func (r rig) killed(t *testing.T, g *gate) {
 	case <-time.After(patience):
 		t.Error("the apply never came so far")
 	}
+	meanwhile()
 	if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +136,7 @@ func TestAccDeathWhileTheIndexIsClosed(t *testing.T) {
 				}
 				r.putFile(t, "laptop, notebook", "cabrio, convertible")
 				r.Write("main.tf", config(index, "fixed_file", fmt.Sprintf(body, 2)))
-				r.killed(t, g)
+				r.killed(t, g, func() {})
 				if r.isOpen(t, index) {
 					t.Fatal("the index is open: there is nothing to find")
 				}
@@ -165,5 +167,39 @@ func TestAccDeathWhileTheIndexIsClosed(t *testing.T) {
 				r.empty(t)
 			})
 		}
+	}
+}
+
+// TestAccAnIndexByItsAliasAndByItsName holds that two names of one index are one target, while the one works on it and after it has died.
+func TestAccAnIndexByItsAliasAndByItsName(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	alias := r.base + "-alias"
+	index := r.index(t, "v1", kb{filter: "fixed_file", alias: alias})
+	g := newGate(t, r.server.URL(), "/_open")
+	env := []string{"ELASTICSEARCH_ENDPOINTS=" + g.URL, "REMEDIATION_JOURNAL_PATH=" + filepath.Join(t.TempDir(), "journal.db")}
+	r.Workspace = acctest.NewWorkspace(t, env...)
+	byName := r
+	byName.Workspace = acctest.NewWorkspace(t, env...)
+	r.putFile(t, "cabrio, convertible")
+	r.Write("main.tf", config(alias, "fixed_file", ""))
+	r.killed(t, g, func() {
+		byName.Write("main.tf", config(index, "fixed_file", `timeouts = { create = "3s" }`))
+		out := byName.MustFail("apply", "-auto-approve", "-no-color")
+		if l := lacks(out, "Another execution holds elasticsearch:", alias, "It works on what elasticsearch:", index+" stands for", "Nothing has run"); len(l) > 0 {
+			t.Errorf("the apply lacks %q:\n%s", l, out)
+		}
+	})
+	if g.count("/_close") != 1 {
+		t.Errorf("closed %d times", g.count("/_close"))
+	}
+	byName.Write("main.tf", config(index, "fixed_file", ""))
+	byName.Must("apply", "-auto-approve", "-no-color")
+	// Opened for the dead execution, then closed and opened for this one.
+	if status, _ := byName.status(); status != "success" || !byName.finds(t, index, "cabrio") || g.count("/_close") != 2 {
+		t.Errorf("status %s, closed %d times", status, g.count("/_close"))
+	}
+	if out := r.Must("apply", "-auto-approve", "-no-color"); g.count("/_close") != 2 || r.detail("taken_over_from") == "<nil>" {
+		t.Errorf("the dead execution was not recorded but run again:\n%s", out)
 	}
 }

@@ -84,6 +84,15 @@ func (c *Cluster) Name() string {
 	return "elasticsearch:" + slices.Min(append(hosts, "~"))
 }
 
+// Targets are the names of a cluster's indices, aliases and patterns as targets of executions.
+func Targets(cluster string, names ...string) []string {
+	targets := make([]string, 0, len(names))
+	for _, name := range names {
+		targets = append(targets, cluster+"/"+name)
+	}
+	return targets
+}
+
 func (c *Cluster) connect() (clients, error) {
 	if !c.cfg.Configured() {
 		return clients{}, &problem.Problem{

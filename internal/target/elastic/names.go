@@ -82,7 +82,7 @@ func CheckExpression(expression string, allowAll bool) error {
 }
 
 // Resolve says what the expression stands for: a name, a pattern, or several separated by commas. All names are read in one request, which further calls share.
-// It returns a *problem.Problem with ErrRefused, ErrNotFound (with near matches) or ErrClosed.
+// It returns a *problem.Problem with ErrRefused, ErrNotFound (with near matches) or, beside the names of the closed indices, ErrClosed.
 func (c *Cluster) Resolve(ctx context.Context, expression string, allowAll bool) (Resolution, error) {
 	if err := CheckExpression(expression, allowAll); err != nil {
 		return Resolution{}, err
@@ -118,7 +118,7 @@ func (c *Cluster) Resolve(ctx context.Context, expression string, allowAll bool)
 		}
 	}
 	if len(found.Indices) == 0 {
-		return Resolution{}, &problem.Problem{
+		return found, &problem.Problem{
 			What: fmt.Sprintf("%s is closed", strings.Join(found.Closed, ", ")), Why: "A closed index can't be searched, and has no caches and no analyzers.",
 			Next: "Open it (POST /" + strings.Join(found.Closed, ",") + "/_open), then plan again.", Err: ErrClosed,
 		}

@@ -1,0 +1,111 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/clock"
+	"github.com/applylens/terraform-provider-remediation/internal/engine"
+	"github.com/applylens/terraform-provider-remediation/internal/journal"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	"github.com/applylens/terraform-provider-remediation/internal/proc"
+)
+
+// overlapping is a bench on which the alias stands for two indices, of which one is asked for by its own name too.
+func overlapping(t *testing.T, change ...func(*engine.Config)) *bench {
+	t.Helper()
+	b := newBench(t, change...)
+	b.book.holds = map[string][]string{"alias": {"fake:index-1", "fake:index-2"}, "index-2": {"fake:index-2"}}
+	return b
+}
+
+// TestNamesOfOneThingNeverRunTogether applies by both names in one process, each several times at once.
+func TestNamesOfOneThingNeverRunTogether(t *testing.T) {
+	t.Parallel()
+	b := overlapping(t, func(c *engine.Config) { c.Clock = clock.System{} })
+	var inside, most atomic.Int64
+	b.book.wait = func(context.Context, playbook.Job) (playbook.Outcome, error) {
+		most.Store(max(most.Load(), inside.Add(1)))
+		defer inside.Add(-1)
+		time.Sleep(20 * time.Millisecond) // long enough for the others to arrive
+		return playbook.Outcome{Message: "done"}, nil
+	}
+	const each = 4
+	var all sync.WaitGroup
+	for _, name := range []string{"alias", "index-2"} {
+		for i := range each {
+			all.Go(func() {
+				req := request(name)
+				req.Triggers = map[string]string{"run": strings.Repeat("x", i)}
+				if _, err := b.Apply(t.Context(), req, nil, func(engine.Execution) {}); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+			})
+		}
+	}
+	all.Wait()
+	if most.Load() != 1 || b.book.count("dispatch") != 2*each || b.book.count("adopt") != 0 {
+		t.Errorf("%d at once; calls %v", most.Load(), b.book.calls)
+	}
+}
+
+func TestHolderByAnotherName(t *testing.T) {
+	t.Parallel()
+	for name, names := range map[string][2]string{"an index of the alias": {"alias", "index-2"}, "an alias of the index": {"index-2", "alias"}} {
+		for _, tt := range []struct {
+			what    string
+			holder  proc.Identity
+			settled bool
+		}{{"alive", other(), false}, {"dead", dead(), true}, {"left open by this process", proc.Self(), true}} {
+			t.Run(name+" held by one that is "+tt.what, func(t *testing.T) {
+				t.Parallel()
+				b := overlapping(t)
+				left := b.leave(t, request(names[0]), tt.holder, true)
+				_, err := b.apply(t, request(names[1]))
+				now, getErr := b.store.Get(t.Context(), left.ID)
+				if getErr != nil {
+					t.Fatal(getErr)
+				}
+				if !tt.settled {
+					if !errors.Is(err, engine.ErrBusy) || !strings.Contains(err.Error(), "It works on what fake:"+names[1]+" stands for") || !now.Open() || b.book.count("dispatch") != 0 {
+						t.Errorf("got %v, record %+v, calls %v", err, now, b.book.calls)
+					}
+					return
+				}
+				if err != nil || now.Status != journal.StatusSuccess || b.book.count("adopt") != 1 || b.book.count("dispatch") != 1 || b.book.count("forget") == 0 {
+					t.Errorf("got %v, record %+v, calls %v", err, now, b.book.calls)
+				}
+			})
+		}
+	}
+}
+
+// TestUnreadableByAnotherName plans and applies by the one name what a dead execution by the other name left unreadable.
+func TestUnreadableByAnotherName(t *testing.T) {
+	t.Parallel()
+	for _, names := range [][2]string{{"alias", "index-2"}, {"index-2", "alias"}} {
+		b := overlapping(t)
+		left := b.leave(t, request(names[0]), dead(), true)
+		b.book.previewErr = errClosed
+		review, err := b.Plan(t.Context(), request(names[1]))
+		if err != nil || !review.Unseen {
+			t.Errorf("%s: review %+v, %v", names[1], review, err)
+		}
+		// The adoption opens it.
+		b.book.wait = func(context.Context, playbook.Job) (playbook.Outcome, error) {
+			b.book.previewErr = nil
+			return playbook.Outcome{Message: "open again"}, nil
+		}
+		if _, err := b.apply(t, request(names[1])); err != nil {
+			t.Errorf("%s: %v", names[1], err)
+		}
+		if now, err := b.store.Get(t.Context(), left.ID); err != nil || now.Status != journal.StatusSuccess {
+			t.Errorf("left %+v, %v", now, err)
+		}
+	}
+}
