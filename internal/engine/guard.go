@@ -36,6 +36,9 @@ func stepOf(body json.RawMessage) json.RawMessage {
 
 // baseline reads the guardrails before anything runs, and refuses where one that is needed can't be read.
 func (r *run) baseline(ctx context.Context) (guard.Watch, error) {
+	if err := guard.CheckSources(r.engine.cfg.Metrics, r.req.Guardrails); err != nil {
+		return guard.Watch{}, err
+	}
 	w := guard.Begin(ctx, r.engine.cfg.Metrics, r.req.Guardrails)
 	if err := context.Cause(ctx); err != nil {
 		return w, err

@@ -13,13 +13,18 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/guard"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
 // metrics gives one value after the other; the last one stays.
 type metrics struct {
 	mu     sync.Mutex
 	values []any
+	// lacks is what has to be configured first, by the query.
+	lacks map[string]string
 }
+
+func (m *metrics) Lacks(q guard.Query) string { return m.lacks[q.Prometheus] }
 
 func (m *metrics) Read(context.Context, guard.Query) (float64, error) {
 	m.mu.Lock()
@@ -95,9 +100,34 @@ type counting struct {
 	read func(n int) float64
 }
 
+func (c *counting) Lacks(guard.Query) string { return "" }
+
 func (c *counting) Read(context.Context, guard.Query) (float64, error) {
 	c.n++
 	return c.read(c.n), nil
+}
+
+// TestGuardrailWithoutASourceIsRefused at plan, and at apply where no plan has seen it, before anything has run.
+func TestGuardrailWithoutASourceIsRefused(t *testing.T) {
+	t.Parallel()
+	source := &metrics{values: []any{1.0}, lacks: map[string]string{"errors": "nobody knows of errors"}}
+	b := newBench(t, func(c *engine.Config) { c.Metrics = source })
+	req := request("a")
+	req.Guardrails = []guard.Rail{
+		{Name: "fine", Query: guard.Query{Prometheus: "up"}, Max: ptr(2), OnBreach: guard.Fail},
+		{Name: "lost", Query: guard.Query{Prometheus: "errors"}, Max: ptr(2), OnBreach: guard.Warn},
+	}
+	_, planned := b.Plan(t.Context(), req)
+	_, applied := b.apply(t, req)
+	for _, err := range []error{planned, applied} {
+		p := problem.Of(err, "")
+		if err == nil || problem.Where(p.Path) != "guardrails[1].query" || !strings.Contains(p.Why, "nobody knows of errors") {
+			t.Errorf("got %v at %v", err, p.Path)
+		}
+	}
+	if b.book.count("dispatch") != 0 {
+		t.Errorf("calls %v", b.book.calls)
+	}
 }
 
 // TestBreachAfterATakeoverIsLeftToTheOther lets another process take the execution over right before a reading that asks to go back.

@@ -119,6 +119,9 @@ func (e *Engine) Plan(ctx context.Context, req Request) (Review, error) {
 	if err != nil {
 		return Review{}, err
 	}
+	if err := guard.CheckSources(e.cfg.Metrics, req.Guardrails); err != nil {
+		return Review{}, err
+	}
 	review, lookErr := e.look(ctx, req, action)
 	if lookErr != nil && (review.Target == "" || ctx.Err() != nil) {
 		return Review{}, lookErr

@@ -31,6 +31,36 @@ func Check(rails []Rail) error {
 	return nil
 }
 
+// CheckSources returns a problem at the source of a guardrail that is not configured, and so could never pass.
+func CheckSources(reader Reader, rails []Rail) error {
+	for i, r := range rails {
+		lack := ""
+		if reader != nil {
+			lack = reader.Lacks(r.Query)
+		}
+		if lack == "" {
+			continue
+		}
+		return &problem.Problem{
+			What: fmt.Sprintf("Guardrail %q can't be read", r.Name), Why: "Nothing tells where: " + lack + ".",
+			Next: "Nothing has run. Configure it, or take the guardrail out.", Path: []string{"guardrails", strconv.Itoa(i), r.source()},
+		}
+	}
+	return nil
+}
+
+// source is the attribute that says where the metric comes from.
+func (r Rail) source() string {
+	switch {
+	case r.HTTP != nil:
+		return "http"
+	case r.Search != nil:
+		return "elasticsearch"
+	default:
+		return "query"
+	}
+}
+
 func upper(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 // wrong says what is wrong with r, and with which part of it.

@@ -73,6 +73,8 @@ const (
 type Reader interface {
 	// Read returns the metric's value. An error of any kind, and NaN, make the guardrail inconclusive.
 	Read(ctx context.Context, q Query) (float64, error)
+	// Lacks says, without asking anybody, what has to be configured before the metric can be read; empty where it can be.
+	Lacks(q Query) string
 }
 
 func (r Rail) wait() (time.Duration, error) {

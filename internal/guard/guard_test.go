@@ -58,6 +58,8 @@ func (w *waits) Sleep(ctx context.Context, d time.Duration) error {
 
 type constant float64
 
+func (c constant) Lacks(guard.Query) string { return "" }
+
 func (c constant) Read(context.Context, guard.Query) (float64, error) { return float64(c), nil }
 
 func TestWaitsAreFromTheEndOfTheWork(t *testing.T) {

@@ -95,6 +95,8 @@ func badCommon() map[string]badInput {
 		"rail breach":             rail(values{"on_breach": "panic"}).mustSay("must be one of", "guardrails[0].on_breach"),
 		"rail back where none":    dbtRun(values{"guardrails": list{values{"name": "a", "query": "up", "max": 1, "on_breach": "rollback"}}}).mustSay("can't be undone", "guardrails[0].on_breach"),
 		"rail query empty":        rail(values{"query": ""}).mustSay("at least 1", "guardrails[0].query"),
+		"rail of no Prometheus":   rail(nil).mustSay("the provider has no prometheus.url", "guardrails[0].query").onTarget(),
+		"rail of no cluster":      search(nil).mustSay("the provider has no elasticsearch.endpoints", "guardrails[0].elasticsearch").onTarget(),
 		"rail of a file":          web(values{"url": "file:///etc/passwd"}).mustSay("does not begin with http://", "guardrails[0].http.url"),
 		"rail with a password":    web(values{"url": "https://u:p@a/metric"}).mustSay("it holds a user name or a password", "guardrails[0].http.url"),
 		"rail pointer":            web(values{"json_pointer": "stats.error_rate"}).mustSay("does not begin with a slash", "guardrails[0].http.json_pointer"),

@@ -75,26 +75,42 @@ func checkToken(where, token string) error {
 	return nil
 }
 
-// metrics reads what guardrails watch.
+// metrics reads what guardrails watch. prometheus and cluster are nil where none is configured.
 type metrics struct {
 	prometheus *prometheus.Client
 	web        *webmetric.Client
 	cluster    *elastic.Cluster
 }
 
-func newMetrics(s prometheusSettings, cluster *elastic.Cluster, clk clock.Clock) metrics {
-	m := metrics{web: webmetric.New(clk), cluster: cluster}
-	if s.url != "" {
-		m.prometheus = prometheus.New(s.url, s.token)
+func newMetrics(s settings, cluster *elastic.Cluster, clk clock.Clock) metrics {
+	m := metrics{web: webmetric.New(clk)}
+	if s.prometheus.url != "" {
+		m.prometheus = prometheus.New(s.prometheus.url, s.prometheus.token)
+	}
+	if s.elastic.Configured() {
+		m.cluster = cluster
 	}
 	return m
 }
 
-// Read implements guard.Reader.
-func (m metrics) Read(ctx context.Context, q guard.Query) (float64, error) {
+// Lacks implements guard.Reader.
+func (m metrics) Lacks(q guard.Query) string {
 	switch {
 	case q.Prometheus != "" && m.prometheus == nil:
-		return 0, errors.New("no Prometheus is configured (the provider's prometheus.url)")
+		return "the provider has no prometheus.url, and PROMETHEUS_URL is not set"
+	case q.Search != nil && m.cluster == nil:
+		return "the provider has no elasticsearch.endpoints, and ELASTICSEARCH_ENDPOINTS is not set"
+	default:
+		return ""
+	}
+}
+
+// Read implements guard.Reader.
+func (m metrics) Read(ctx context.Context, q guard.Query) (float64, error) {
+	if lack := m.Lacks(q); lack != "" {
+		return 0, errors.New(lack)
+	}
+	switch {
 	case q.Prometheus != "":
 		return m.prometheus.Query(ctx, q.Prometheus)
 	case q.HTTP != nil:

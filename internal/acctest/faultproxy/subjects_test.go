@@ -51,6 +51,9 @@ func subjects() []named {
 // reader reads guardrails from the Prometheus behind the proxy.
 type reader struct{ url string }
 
+// Lacks implements guard.Reader.
+func (r reader) Lacks(guard.Query) string { return "" }
+
 // Read implements guard.Reader.
 func (r reader) Read(ctx context.Context, q guard.Query) (float64, error) {
 	return prometheus.New(r.url, "").Query(ctx, q.Prometheus)
