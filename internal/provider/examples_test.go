@@ -10,6 +10,7 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/acctest"
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/prometheustest"
 )
 
 // providerConfig is the provider's own example, which the others need.
@@ -27,7 +28,7 @@ func TestAccExamplesPlan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cluster := knowledgeBase(t)
+	cluster, metrics := knowledgeBase(t), prometheustest.Start(t).URL
 	for _, example := range examples {
 		name, err := filepath.Rel(root, example)
 		if err != nil {
@@ -43,7 +44,7 @@ func TestAccExamplesPlan(t *testing.T) {
 				t.Fatal(err)
 			}
 			project := acctest.NewProject(t)
-			w := acctest.NewWorkspace(t, append(project.Environment(), "ELASTICSEARCH_ENDPOINTS="+cluster)...)
+			w := acctest.NewWorkspace(t, append(project.Environment(), "ELASTICSEARCH_ENDPOINTS="+cluster, "PROMETHEUS_URL="+metrics)...)
 			w.Write("provider.tf", strings.Replace(string(terraform), `"dbt"`, `"`+project.Dir+`"`, 1))
 			w.Write("example.tf", string(text))
 			w.Write("planner.json", planner(name))

@@ -64,7 +64,7 @@ func TestAccSharedJournal(t *testing.T) {
 	on.Do(t, http.MethodPut, "/"+index, `{"settings":{"number_of_replicas":0}}`, nil)
 	t.Cleanup(func() { _, _ = on.Try(t, http.MethodDelete, "/_index_template/"+name, nil, nil) })
 	config := block(fmt.Sprintf("elasticsearch = { index = %q }", name), "")
-	machine := func() *acctest.Workspace { return acctest.NewWorkspace(t, "ELASTICSEARCH_ENDPOINTS="+on.URL()) }
+	machine := func() *acctest.Workspace { return acctest.NewWorkspace(t, on.Environment(on.URL())...) }
 
 	first := machine()
 	first.Write("main.tf", config+clears(index, 1))

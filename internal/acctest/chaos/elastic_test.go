@@ -63,7 +63,7 @@ func clearCache(t *testing.T) *world {
 	}
 	return &world{
 		name: "clear_cache", playbook: "clear_cache", resource: "remediation_cache_clear", ledger: l,
-		env:   []string{"ELASTICSEARCH_ENDPOINTS=" + behind(t, l, s.URL(), elasticChange)},
+		env:   s.Environment(behind(t, l, s.URL(), elasticChange)),
 		takes: 60 * time.Millisecond, always: true, steps: 1,
 		begin: func(t *testing.T, _ int) string {
 			t.Helper()

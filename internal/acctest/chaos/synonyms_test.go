@@ -27,10 +27,7 @@ func synonymsChange(r *http.Request, body []byte) string {
 // refreshSynonyms loads the rules of a file in one of the three ways: a reload, a close and open, or a reindex.
 func refreshSynonyms(t *testing.T, way string) *world {
 	t.Helper()
-	s := elastictest.Shared(t)
-	if s.Home == "" {
-		s = elastictest.Own(t) // nobody lets us write files to their cluster
-	}
+	s := elastictest.WithFiles(t)
 	base := s.Name(t, "chaos-"+way)
 	file := "analysis/" + base + ".txt"
 	rules := func(n int) {
@@ -62,7 +59,7 @@ func refreshSynonyms(t *testing.T, way string) *world {
 	l := &ledger{}
 	return &world{
 		name: "refresh_synonyms (" + way + ")", playbook: "refresh_synonyms", resource: "remediation_synonyms_refresh", ledger: l,
-		env: []string{"ELASTICSEARCH_ENDPOINTS=" + behind(t, l, s.URL(), synonymsChange)}, takes: takes, steps: 1,
+		env: s.Environment(behind(t, l, s.URL(), synonymsChange)), takes: takes, steps: 1,
 		begin: func(_ *testing.T, n int) string {
 			rules(n)
 			return inputs

@@ -17,6 +17,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -25,21 +26,33 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
-// shared is what the tests of one binary have in common. Go runs TestMain and tests in the same process, and there is nobody to pass it on.
-var shared struct {
-	sync.Mutex
-	server *Server
-	err    error
-	began  bool
-}
+// What the tests of one binary have in common. Go runs TestMain and tests in the same process, and there is nobody to pass it on.
+var (
+	// ours is started by the first test that asks for it.
+	ours struct {
+		sync.Mutex
+		began  bool
+		server *Server
+		err    error
+	}
+	// theirs connects to the user's own cluster, where there is one.
+	theirs elastic.Config
+)
 
-// Main runs the tests of a binary and then stops the shared server. Give its result to os.Exit.
+// Main runs the tests of a binary and then stops the shared server. Give its result to os.Exit. It takes the ELASTICSEARCH_* variables out of the environment: a
+// test says itself what the provider is to find there; see Server.Environment.
 func Main(m *testing.M) int {
+	theirs = elastic.Config{}.WithEnvironment(os.Getenv)
+	for _, variable := range os.Environ() {
+		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "ELASTICSEARCH_") {
+			_ = os.Unsetenv(name) // it fails for a name that can't be one
+		}
+	}
 	code := m.Run()
-	shared.Lock()
-	defer shared.Unlock()
-	if shared.server != nil {
-		shared.server.stop()
+	ours.Lock()
+	defer ours.Unlock()
+	if ours.server != nil {
+		ours.server.stop()
 	}
 	return code
 }
@@ -47,27 +60,28 @@ func Main(m *testing.M) int {
 // Shared returns the binary's server, or the user's own cluster. Security is off on the former.
 func Shared(tb testing.TB) *Server {
 	tb.Helper()
-	shared.Lock()
-	defer shared.Unlock()
-	if !shared.began {
-		shared.began = true
-		shared.server, shared.err = sharedServer()
+	if !theirs.Configured() {
+		return WithFiles(tb)
 	}
-	if shared.err != nil {
-		tb.Fatal(shared.err)
+	if err := theirs.Check(); err != nil {
+		tb.Fatal(err)
 	}
-	return shared.server
+	return &Server{Config: theirs}
 }
 
-func sharedServer() (*Server, error) {
-	if os.Getenv("ELASTICSEARCH_ENDPOINTS") == "" {
-		return start(false)
+// WithFiles returns the binary's server, whose Home can be written to: nobody lets us write files to their cluster.
+func WithFiles(tb testing.TB) *Server {
+	tb.Helper()
+	ours.Lock()
+	defer ours.Unlock()
+	if !ours.began {
+		ours.began = true
+		ours.server, ours.err = start(false)
 	}
-	cfg := elastic.Config{}.WithEnvironment(os.Getenv)
-	if err := cfg.Check(); err != nil {
-		return nil, err
+	if ours.err != nil {
+		tb.Fatal(ours.err)
 	}
-	return &Server{Config: cfg}, nil
+	return ours.server
 }
 
 // Own starts a server of the test's own, for what would disturb others: files of synonyms, crashes. It never is the user's cluster.
@@ -100,6 +114,28 @@ type Server struct {
 
 // URL is the address of the server without a slash at the end.
 func (s *Server) URL() string { return strings.TrimSuffix(s.Config.Endpoints[0], "/") }
+
+// Environment are the variables that lead a provider to the server at endpoint, which is URL or a proxy in front of it.
+func (s *Server) Environment(endpoint string) []string {
+	c := s.Config
+	env := []string{"ELASTICSEARCH_ENDPOINTS=" + endpoint, "ELASTICSEARCH_INSECURE=" + strconv.FormatBool(c.Insecure)}
+	for name, value := range map[string]string{
+		"USERNAME": c.Username, "PASSWORD": c.Password, "API_KEY": c.APIKey, "BEARER_TOKEN": c.BearerToken,
+		"ES_CLIENT_AUTHENTICATION": c.ESClientAuthentication, "CA_FILE": c.CAFile,
+	} {
+		if value != "" {
+			env = append(env, "ELASTICSEARCH_"+name+"="+value)
+		}
+	}
+	return env
+}
+
+// At is Config for a proxy in front of the server.
+func (s *Server) At(endpoint string) elastic.Config {
+	c := s.Config
+	c.Endpoints = []string{endpoint}
+	return c
+}
 
 // Name returns a name for an index, alias or set of synonyms that no other test uses, and removes every index whose name begins with it at the end.
 func (s *Server) Name(tb testing.TB, base string) string {

@@ -100,9 +100,9 @@ func elasticOnce(s faultproxy.Seen) bool {
 		s.Method == http.MethodPut && strings.Count(path, "/") == 1
 }
 
-// cluster is a new client through the proxy.
-func cluster(p *faultproxy.Proxy) *elastic.Cluster {
-	return elastic.New(elastic.Config{Endpoints: []string{p.URL}}, clock.System{})
+// cluster is a new client of the server, through the proxy.
+func cluster(s *elastictest.Server, p *faultproxy.Proxy) *elastic.Cluster {
+	return elastic.New(s.At(p.URL), clock.System{})
 }
 
 func clearCache(t *testing.T) subject {
@@ -114,7 +114,7 @@ func clearCache(t *testing.T) subject {
 	p := faultproxy.Start(t, s.URL())
 	return subject{
 		proxy: p, once: elasticOnce, action: "clear_cache", params: map[string]any{"index_name": index, "cache_types": []string{"fielddata"}},
-		book: func() playbook.Playbook { return cacheclear.New(cluster(p)) },
+		book: func() playbook.Playbook { return cacheclear.New(cluster(s, p)) },
 		begin: func(t *testing.T) {
 			t.Helper()
 			s.Do(t, http.MethodPost, "/"+index+"/_search?size=0&request_cache=false", `{"aggs":{"words":{"terms":{"field":"text"}}}}`, nil)
@@ -141,10 +141,7 @@ func clearCache(t *testing.T) subject {
 
 func refreshSynonyms(t *testing.T, way string) subject {
 	t.Helper()
-	s := elastictest.Shared(t)
-	if s.Home == "" {
-		s = elastictest.Own(t) // nobody lets us write files to their cluster
-	}
+	s := elastictest.WithFiles(t)
 	base, n := s.Name(t, "faults-"+way), 0
 	file := "analysis/" + base + ".txt"
 	rules := func(t *testing.T) {
@@ -178,7 +175,7 @@ func refreshSynonyms(t *testing.T, way string) subject {
 	return subject{
 		proxy: p, once: elasticOnce, action: "refresh_synonyms", params: params, begin: rules,
 		book: func() playbook.Playbook {
-			c := cluster(p)
+			c := cluster(s, p)
 			return synonyms.New(c, reindex.New(c, clock.System{}), clock.System{})
 		},
 		amiss: func(t *testing.T) string {

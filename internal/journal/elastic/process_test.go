@@ -17,7 +17,7 @@ import (
 	target "github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
-// The test binary started with childVariable set is one of several processes on a journal: it works on the subject whose number is the third argument.
+// The test binary started with childVariable set is one of several processes on a journal: it works on the subject whose number is the second argument.
 const childVariable = "REMEDIATION_TEST_JOURNAL_CHILD"
 
 const (
@@ -28,7 +28,7 @@ const (
 
 func TestMain(m *testing.M) {
 	if os.Getenv(childVariable) != "" {
-		if err := childMain(os.Args[1], os.Args[2], os.Args[3]); err != nil {
+		if err := childMain(os.Args[1], os.Args[2]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -37,14 +37,14 @@ func TestMain(m *testing.M) {
 	os.Exit(elastictest.Main(m))
 }
 
-func childMain(endpoint, index, number string) error {
+func childMain(index, number string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), childTimeout)
 	defer cancel()
 	n, err := strconv.Atoi(number)
 	if err != nil {
 		return err
 	}
-	s, err := Open(ctx, at(target.Config{Endpoints: []string{endpoint}}, index))
+	s, err := Open(ctx, at(target.Config{}.WithEnvironment(os.Getenv), index))
 	if err != nil {
 		return err
 	}
@@ -58,8 +58,8 @@ func child(t *testing.T, on *elastictest.Server, index string, n int) (*exec.Cmd
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), self, on.URL(), index, strconv.Itoa(n))
-	cmd.Env = append(os.Environ(), childVariable+"=work")
+	cmd := exec.CommandContext(t.Context(), self, index, strconv.Itoa(n))
+	cmd.Env = append(append(os.Environ(), on.Environment(on.URL())...), childVariable+"=work")
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	if err := cmd.Start(); err != nil {

@@ -33,10 +33,7 @@ type fixture struct {
 
 func newFixture(t *testing.T) fixture {
 	t.Helper()
-	s := elastictest.Shared(t)
-	if s.Home == "" {
-		s = elastictest.Own(t) // nobody lets us write files to their cluster
-	}
+	s := elastictest.WithFiles(t)
 	f := fixture{Server: s, base: s.Name(t, "syn")}
 	f.set, f.file = f.base+"-set", "analysis/"+f.base+".txt"
 	f.putFile(t, "laptop, notebook")

@@ -62,7 +62,7 @@ func TestAccOnlyTheAskedCacheIsCleared(t *testing.T) {
 	if requestBefore == 0 || fielddataBefore == 0 {
 		t.Fatalf("the caches are empty before: %d, %d", requestBefore, fielddataBefore)
 	}
-	w := acctest.NewWorkspace(t, "ELASTICSEARCH_ENDPOINTS="+s.URL())
+	w := acctest.NewWorkspace(t, s.Environment(s.URL())...)
 	w.Write("main.tf", config(index, `cache_types = ["fielddata"]`))
 	out := w.Must("plan", "-no-color")
 	for _, want := range []string{"POST /" + index + "/_cache/clear?", "May cause a brief latency spike (1-2 s)", "5 s", "not needed"} {
@@ -90,7 +90,7 @@ func TestAccSpecifiedExample(t *testing.T) {
 	s := elastictest.Shared(t)
 	index := s.Name(t, "knowledge-base")
 	fill(t, s, index)
-	w := acctest.NewWorkspace(t, "ELASTICSEARCH_ENDPOINTS="+s.URL())
+	w := acctest.NewWorkspace(t, s.Environment(s.URL())...)
 	w.Write("main.tf", config(index, `cache_types = ["query", "request", "fielddata"]`))
 	w.Must("apply", "-auto-approve", "-no-color")
 	preview, ok := w.Attributes(address)["preview"].(map[string]any)
@@ -119,7 +119,7 @@ func TestAccBadInput(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := acctest.NewWorkspace(t, "ELASTICSEARCH_ENDPOINTS="+s.URL())
+			w := acctest.NewWorkspace(t, s.Environment(s.URL())...)
 			w.Write("main.tf", tt.config)
 			if out := w.MustFail("plan", "-no-color"); !strings.Contains(out, tt.says) || !strings.Contains(out, tt.at) {
 				t.Errorf("want %q at %q:\n%s", tt.says, tt.at, out)
@@ -151,7 +151,7 @@ func TestAccThousandResourcesCostAHandfulOfRequests(t *testing.T) {
 		proxy.ServeHTTP(w, r)
 	}))
 	t.Cleanup(counting.Close)
-	w := acctest.NewWorkspace(t, "ELASTICSEARCH_ENDPOINTS="+counting.URL)
+	w := acctest.NewWorkspace(t, s.Environment(counting.URL)...)
 	w.Write("main.tf", header+fmt.Sprintf("resource \"remediation_cache_clear\" \"many\" {\n  count       = %d\n  index_name  = \"%s-${count.index %% %d}\"\n"+
 		"  cache_types = [\"request\"]\n}\n", resources, base, indices))
 	w.Must("plan", "-no-color")
@@ -173,7 +173,7 @@ func TestAccAlikeInOneApply(t *testing.T) {
 	s := elastictest.Shared(t)
 	index := s.Name(t, "alike")
 	fill(t, s, index)
-	w := acctest.NewWorkspace(t, "ELASTICSEARCH_ENDPOINTS="+s.URL())
+	w := acctest.NewWorkspace(t, s.Environment(s.URL())...)
 	w.Write("main.tf", config(index, "count = 2"))
 	w.Must("apply", "-auto-approve", "-no-color")
 	one, other := w.Attributes(address+"[0]"), w.Attributes(address+"[1]")
@@ -204,7 +204,7 @@ func TestAccSearchesAreGuardrails(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := acctest.NewWorkspace(t, "ELASTICSEARCH_ENDPOINTS="+s.URL())
+			w := acctest.NewWorkspace(t, s.Environment(s.URL())...)
 			w.Write("main.tf", config(index, tt.rail))
 			if out, code := w.Run("apply", "-auto-approve", "-no-color"); (code == 0) != (tt.status == "success") {
 				t.Fatalf("exit code %d:\n%s", code, out)

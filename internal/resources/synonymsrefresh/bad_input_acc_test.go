@@ -55,7 +55,7 @@ func TestAccBadInput(t *testing.T) {
 	}
 	for name, tt := range tests { //nolint:paralleltest // what they leave is looked at afterwards
 		t.Run(name, func(t *testing.T) {
-			w := acctest.NewWorkspace(t, "ELASTICSEARCH_ENDPOINTS="+r.server.URL())
+			w := acctest.NewWorkspace(t, r.server.Environment(r.server.URL())...)
 			w.Write("main.tf", tt.config)
 			out := w.MustFail("plan", "-no-color")
 			if l := lacks(out, tt.says, tt.at); len(l) > 0 {

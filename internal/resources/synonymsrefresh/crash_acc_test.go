@@ -122,7 +122,7 @@ func TestAccDeathWhileTheIndexIsClosed(t *testing.T) {
 					executions++
 				}
 				g := newGate(t, r.server.URL(), "/_open")
-				r.Workspace = acctest.NewWorkspace(t, "ELASTICSEARCH_ENDPOINTS="+g.URL)
+				r.Workspace = acctest.NewWorkspace(t, r.server.Environment(g.URL)...)
 				body := "probe_texts = [\"cabrio\"]\n  triggers = { run = \"%d\" }"
 				if update {
 					g.mu.Lock()
@@ -177,7 +177,7 @@ func TestAccAnIndexByItsAliasAndByItsName(t *testing.T) {
 	alias := r.base + "-alias"
 	index := r.index(t, "v1", kb{filter: "fixed_file", alias: alias})
 	g := newGate(t, r.server.URL(), "/_open")
-	env := []string{"ELASTICSEARCH_ENDPOINTS=" + g.URL, "REMEDIATION_JOURNAL_PATH=" + filepath.Join(t.TempDir(), "journal.db")}
+	env := append(r.server.Environment(g.URL), "REMEDIATION_JOURNAL_PATH="+filepath.Join(t.TempDir(), "journal.db"))
 	r.Workspace = acctest.NewWorkspace(t, env...)
 	byName := r
 	byName.Workspace = acctest.NewWorkspace(t, env...)

@@ -29,13 +29,10 @@ type rig struct {
 
 func newRig(t *testing.T) rig {
 	t.Helper()
-	s := elastictest.Shared(t)
-	if s.Home == "" {
-		s = elastictest.Own(t) // nobody lets us write files to their cluster
-	}
+	s := elastictest.WithFiles(t)
 	r := rig{server: s, base: s.Name(t, "acc")}
 	r.set, r.file = r.base+"-set", "analysis/"+r.base+".txt"
-	r.Workspace = acctest.NewWorkspace(t, "ELASTICSEARCH_ENDPOINTS="+s.URL())
+	r.Workspace = acctest.NewWorkspace(t, s.Environment(s.URL())...)
 	r.putFile(t, "laptop, notebook")
 	r.putSet(t, "laptop, notebook")
 	t.Cleanup(func() {
