@@ -24,6 +24,15 @@ export CHECKPOINT_DISABLE=1 DBT_SEND_ANONYMOUS_USAGE_STATS=false
 export GOFLAGS="-buildvcs=false ${GOFLAGS:-}"
 export PATH=$bin:$PATH
 
+# temporary makes a folder for what the tests leave behind, and removes it at the end: binaries, and whatever a killed process could not remove. Others
+# than the user look into it, and paths of sockets are short.
+temporary() {
+  TMPDIR=$(mktemp -d "${TMPDIR:-/tmp}/rt.XXX")
+  export TMPDIR
+  chmod 711 "$TMPDIR"
+  trap 'rm -rf "$TMPDIR"' EXIT
+}
+
 say() { printf '==> %s\n' "$*" >&2; }
 fail() {
   printf 'error: %s\n' "$*" >&2

@@ -8,6 +8,7 @@ cd "$root"
 timeout=25m
 
 tools/tool.sh testsum
+temporary
 TF_ACC_TERRAFORM_PATH=$(tools/terraform.sh)
 export TF_ACC_TERRAFORM_PATH TF_ACC=1
 say "tests, with $("$TF_ACC_TERRAFORM_PATH" version | head -n 1) and dbt at $(tools/dbt.sh)"

@@ -50,17 +50,24 @@ var built = sync.OnceValues(func() (string, error) { return Build(".") })
 
 // Build builds the provider whose command lies in a folder of the project, and returns the folder that holds the binary.
 func Build(command string) (string, error) {
-	dir, err := os.MkdirTemp("", "remediation-provider-")
+	path, err := BuildProgram(command, "terraform-provider-remediation")
+	return filepath.Dir(path), err
+}
+
+// BuildProgram builds the command that lies in a folder of the project, and returns the path of the binary.
+func BuildProgram(command, name string) (string, error) {
+	dir, err := os.MkdirTemp("", "remediation-build-")
 	if err != nil {
 		return "", err
 	}
 	_, file, _, _ := runtime.Caller(0)
-	cmd := exec.CommandContext(context.Background(), "go", "build", "-o", filepath.Join(dir, "terraform-provider-remediation"), command)
+	path := filepath.Join(dir, name)
+	cmd := exec.CommandContext(context.Background(), "go", "build", "-o", path, command)
 	cmd.Dir = filepath.Dir(filepath.Dir(filepath.Dir(file)))
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build the provider: %w\n%s", err, out)
+		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
 	}
-	return dir, nil
+	return path, nil
 }
 
 // Workspace is a Terraform working directory.

@@ -9,8 +9,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"sync"
 	"testing"
@@ -36,29 +34,6 @@ var digits = regexp.MustCompile(`\d+`)
 
 // killer is the provider that dies, made once a test process.
 var killer = sync.OnceValues(func() (string, error) { return acctest.Build("./internal/acctest/chaos/provider") })
-
-// guardBinary is the guard API, made once a test process.
-var guardBinary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "guardapi")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "guardapi")
-	out, err := exec.Command("go", "build", "-o", path, "../guardapi").CombinedOutput() //nolint:noctx // once, before what it is for
-	if err != nil {
-		return "", fmt.Errorf("build the guard API: %w\n%s", err, out)
-	}
-	return path, nil
-})
-
-func guardProgram(t *testing.T) string {
-	t.Helper()
-	path, err := guardBinary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
 
 // worlds are all playbooks on all that they can change here, each with its part of the kills.
 func worlds() []struct {

@@ -44,41 +44,16 @@ func behind(t *testing.T, l *ledger, upstream string, change func(*http.Request,
 func clearCache(t *testing.T) *world {
 	t.Helper()
 	s := elastictest.Shared(t)
-	index := s.Name(t, "chaos")
-	s.Do(t, http.MethodPut, "/"+index, `{"settings":{"number_of_replicas":0},"mappings":{"properties":{"text":{"type":"text","fielddata":true}}}}`, nil)
-	s.Do(t, http.MethodPost, "/"+index+"/_doc?refresh=true", `{"text":"late mail is late"}`, nil)
-	l := &ledger{}
-	filled := func() int64 {
-		var now struct {
-			All struct {
-				Total struct {
-					Fielddata struct {
-						Bytes int64 `json:"memory_size_in_bytes"`
-					} `json:"fielddata"`
-				} `json:"total"`
-			} `json:"_all"`
-		}
-		s.Do(t, http.MethodGet, "/"+index+"/_stats/fielddata", nil, &now)
-		return now.All.Total.Fielddata.Bytes
-	}
+	c, l := s.Cached(t, "chaos"), &ledger{}
 	return &world{
 		name: "clear_cache", playbook: "clear_cache", resource: "remediation_cache_clear", ledger: l,
 		env:   s.Environment(behind(t, l, s.URL(), elasticChange)),
 		takes: 60 * time.Millisecond, always: true, steps: 1,
 		begin: func(t *testing.T, _ int) string {
 			t.Helper()
-			s.Do(t, http.MethodPost, "/"+index+"/_search?size=0&request_cache=false", `{"aggs":{"words":{"terms":{"field":"text"}}}}`, nil)
-			if filled() == 0 {
-				t.Fatal("the cache is empty before it is cleared")
-			}
-			return fmt.Sprintf("index_name  = %q\n  cache_types = [\"fielddata\"]", index)
+			c.Fill(t)
+			return fmt.Sprintf("index_name  = %q\n  cache_types = [\"fielddata\"]", c.Index)
 		},
-		amiss: func(t *testing.T, _ int) string {
-			t.Helper()
-			if n := filled(); n != 0 {
-				return fmt.Sprintf("the cache holds %d bytes", n)
-			}
-			return ""
-		},
+		amiss: func(t *testing.T, _ int) string { t.Helper(); return c.Amiss(t) },
 	}
 }

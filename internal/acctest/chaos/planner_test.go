@@ -1,8 +1,6 @@
 package chaos_test
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -14,7 +12,7 @@ import (
 	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/controlapi"
-	"github.com/applylens/terraform-provider-remediation/internal/acctest/spawn"
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/guardtest"
 )
 
 // router is a planner as its own system sees it: the share of v2, and whether v2 is up.
@@ -59,51 +57,13 @@ func overHTTP(t *testing.T) router {
 
 func overGuard(t *testing.T) router {
 	t.Helper()
-	l, where := &ledger{}, spawn.Address(t)
-	upstream := "http://" + where
-	call := func(method, path string, body any) (float64, bool, error) {
-		text, err := json.Marshal(body)
-		if err != nil {
-			return 0, false, err
-		}
-		req, err := http.NewRequestWithContext(context.Background(), method, upstream+path, bytes.NewReader(text))
-		if err != nil {
-			return 0, false, err
-		}
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			return 0, false, err
-		}
-		defer resp.Body.Close()
-		var answer struct {
-			Config struct {
-				Percent float64 `json:"canary_pct"`
-				Switch  bool    `json:"kill_switch"`
-			} `json:"config"`
-		}
-		err = json.NewDecoder(resp.Body).Decode(&answer)
-		return answer.Config.Percent, !answer.Config.Switch, err
-	}
-	up := func() bool { _, _, err := call(http.MethodGet, "/guard/status", nil); return err == nil }
-	spawn.Start(t, up, guardProgram(t), "-address", where)
+	l, api := &ledger{}, guardtest.Start(t)
 	return router{
 		provider: fmt.Sprintf("planner = { applylens = { url = %q, stable_version = \"v1\", canary_version = \"v2\" } }",
-			behind(t, l, upstream, plannerChange)),
+			behind(t, l, api.URL, plannerChange)),
 		ledger: l,
-		set: func(t *testing.T, percent float64, up bool) {
-			t.Helper()
-			if _, _, err := call(http.MethodPut, "/guard/config", map[string]any{"canary_pct": percent, "kill_switch": !up}); err != nil {
-				t.Fatal(err)
-			}
-		},
-		get: func(t *testing.T) (float64, bool) {
-			t.Helper()
-			percent, up, err := call(http.MethodGet, "/guard/status", nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return percent, up
-		},
+		set:    func(t *testing.T, percent float64, up bool) { t.Helper(); api.Set(t, percent, up) },
+		get:    func(t *testing.T) (float64, bool) { t.Helper(); return api.Get(t) },
 	}
 }
 

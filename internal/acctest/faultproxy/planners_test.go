@@ -1,20 +1,13 @@
 package faultproxy_test
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"sync"
 	"testing"
 
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/controlapi"
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/faultproxy"
-	"github.com/applylens/terraform-provider-remediation/internal/acctest/spawn"
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/guardtest"
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/canarysplit"
@@ -50,68 +43,14 @@ func overHTTP(t *testing.T) router {
 	}
 }
 
-// guardBinary is the guard API, made once a test process.
-var guardBinary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "guardapi")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "guardapi")
-	out, err := exec.Command("go", "build", "-o", path, "../guardapi").CombinedOutput() //nolint:noctx // once, before what it is for
-	if err != nil {
-		return "", fmt.Errorf("build the guard API: %w\n%s", err, out)
-	}
-	return path, nil
-})
-
 func overGuard(t *testing.T) router {
 	t.Helper()
-	program, err := guardBinary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	where := spawn.Address(t)
-	call := func(method, path string, body any) (float64, bool, error) {
-		text, err := json.Marshal(body)
-		if err != nil {
-			return 0, false, err
-		}
-		req, err := http.NewRequestWithContext(context.Background(), method, "http://"+where+path, bytes.NewReader(text))
-		if err != nil {
-			return 0, false, err
-		}
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			return 0, false, err
-		}
-		defer resp.Body.Close()
-		var answer struct {
-			Config struct {
-				Percent float64 `json:"canary_pct"`
-				Switch  bool    `json:"kill_switch"`
-			} `json:"config"`
-		}
-		err = json.NewDecoder(resp.Body).Decode(&answer)
-		return answer.Config.Percent, !answer.Config.Switch, err
-	}
-	spawn.Start(t, func() bool { _, _, err := call(http.MethodGet, "/guard/status", nil); return err == nil }, program, "-address", where)
-	p := faultproxy.Start(t, "http://"+where)
+	api := guardtest.Start(t)
+	p := faultproxy.Start(t, api.URL)
 	return router{
 		proxy: p, planner: func() planner.Planner { return applylens.New(applylens.Config{URL: p.URL, Stable: "v1", Canary: "v2"}) },
-		set: func(t *testing.T, percent float64, up bool) {
-			t.Helper()
-			if _, _, err := call(http.MethodPut, "/guard/config", map[string]any{"canary_pct": percent, "kill_switch": !up}); err != nil {
-				t.Fatal(err)
-			}
-		},
-		get: func(t *testing.T) (float64, bool) {
-			t.Helper()
-			percent, up, err := call(http.MethodGet, "/guard/status", nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return percent, up
-		},
+		set: func(t *testing.T, percent float64, up bool) { t.Helper(); api.Set(t, percent, up) },
+		get: func(t *testing.T) (float64, bool) { t.Helper(); return api.Get(t) },
 	}
 }
 

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -108,101 +106,35 @@ func cluster(s *elastictest.Server, p *faultproxy.Proxy) *elastic.Cluster {
 func clearCache(t *testing.T) subject {
 	t.Helper()
 	s := elastictest.Shared(t)
-	index := s.Name(t, "faults")
-	s.Do(t, http.MethodPut, "/"+index, `{"settings":{"number_of_replicas":0},"mappings":{"properties":{"text":{"type":"text","fielddata":true}}}}`, nil)
-	s.Do(t, http.MethodPost, "/"+index+"/_doc?refresh=true", `{"text":"late mail is late"}`, nil)
-	p := faultproxy.Start(t, s.URL())
+	c, p := s.Cached(t, "faults"), faultproxy.Start(t, s.URL())
 	return subject{
-		proxy: p, once: elasticOnce, action: "clear_cache", params: map[string]any{"index_name": index, "cache_types": []string{"fielddata"}},
-		book: func() playbook.Playbook { return cacheclear.New(cluster(s, p)) },
-		begin: func(t *testing.T) {
-			t.Helper()
-			s.Do(t, http.MethodPost, "/"+index+"/_search?size=0&request_cache=false", `{"aggs":{"words":{"terms":{"field":"text"}}}}`, nil)
-		},
-		amiss: func(t *testing.T) string {
-			t.Helper()
-			var now struct {
-				All struct {
-					Total struct {
-						Fielddata struct {
-							Bytes int64 `json:"memory_size_in_bytes"`
-						} `json:"fielddata"`
-					} `json:"total"`
-				} `json:"_all"`
-			}
-			s.Do(t, http.MethodGet, "/"+index+"/_stats/fielddata", nil, &now)
-			if n := now.All.Total.Fielddata.Bytes; n != 0 {
-				return fmt.Sprintf("the cache holds %d bytes", n)
-			}
-			return ""
-		},
+		proxy: p, once: elasticOnce, action: "clear_cache", params: map[string]any{"index_name": c.Index, "cache_types": []string{"fielddata"}},
+		book:  func() playbook.Playbook { return cacheclear.New(cluster(s, p)) },
+		begin: func(t *testing.T) { t.Helper(); c.Fill(t) },
+		amiss: func(t *testing.T) string { t.Helper(); return c.Amiss(t) },
 	}
 }
 
 func refreshSynonyms(t *testing.T, way string) subject {
 	t.Helper()
 	s := elastictest.WithFiles(t)
-	base, n := s.Name(t, "faults-"+way), 0
-	file := "analysis/" + base + ".txt"
-	rules := func(t *testing.T) {
-		t.Helper()
-		n++
-		const mode = 0o644
-		if err := os.WriteFile(filepath.Join(s.Home, file), fmt.Appendf(nil, "laptop, notebook%d\n", n), mode); err != nil { //nolint:gosec // the server reads it
-			t.Fatal(err)
-		}
-	}
-	rules(t)
-	filter := map[string]any{"type": "synonym_graph", "synonyms_path": file}
-	if way == "reload" {
-		filter["updateable"] = true
-	}
-	alias := base + "-all"
-	s.Do(t, http.MethodPut, "/"+base+"-1", map[string]any{
-		"settings": map[string]any{"number_of_shards": 1, "number_of_replicas": 0, "analysis": map[string]any{
-			"filter":   map[string]any{"rules": filter},
-			"analyzer": map[string]any{"syn": map[string]any{"tokenizer": "standard", "filter": []string{"lowercase", "rules"}}},
-		}},
-		"mappings": map[string]any{"properties": map[string]any{"t": map[string]any{"type": "text", "analyzer": "standard", "search_analyzer": "syn"}}},
-		"aliases":  map[string]any{alias: map[string]any{}},
-	}, nil)
-	s.Do(t, http.MethodPost, "/"+base+"-1/_doc/1?refresh=true", `{"t":"a fine laptop"}`, nil)
+	x, n := s.Searched(t, "faults-"+way, way == "reload"), 0
 	p := faultproxy.Start(t, s.URL())
-	params := map[string]any{"index_name": alias, "synonym_filter": "rules"}
+	params := map[string]any{"index_name": x.Alias, "synonym_filter": "rules"}
 	if way == "reindex" {
 		params["reindex"], params["keep_old_index"] = true, false
 	}
 	return subject{
-		proxy: p, once: elasticOnce, action: "refresh_synonyms", params: params, begin: rules,
+		proxy: p, once: elasticOnce, action: "refresh_synonyms", params: params,
 		book: func() playbook.Playbook {
 			c := cluster(s, p)
 			return synonyms.New(c, reindex.New(c, clock.System{}), clock.System{})
 		},
-		amiss: func(t *testing.T) string {
+		begin: func(t *testing.T) {
 			t.Helper()
-			return serves(t, s, alias, fmt.Sprintf("notebook%d", n))
+			n++
+			x.Rules(t, n)
 		},
+		amiss: func(t *testing.T) string { t.Helper(); return x.Amiss(t, n) },
 	}
-}
-
-// serves says what is wrong with an alias that should stand for one open, writable index on which the word finds the document.
-func serves(t *testing.T, s *elastictest.Server, alias, word string) string {
-	t.Helper()
-	const patience = time.Minute
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	var answer struct {
-		Hits struct{ Total struct{ Value int } }
-	}
-	body := fmt.Sprintf(`{"size":0,"query":{"match":{"t":%q}}}`, word)
-	if _, err := s.Call(ctx, http.MethodPost, "/"+alias+"/_search?request_cache=true", body, &answer); err != nil {
-		return fmt.Sprintf("it can't be searched: %v", err)
-	}
-	if answer.Hits.Total.Value != 1 {
-		return fmt.Sprintf("%q finds %d documents", word, answer.Hits.Total.Value)
-	}
-	if _, err := s.Call(ctx, http.MethodPut, "/"+alias+"/_doc/1?refresh=true", `{"t":"a fine laptop"}`, nil); err != nil {
-		return fmt.Sprintf("it can't be written: %v", err)
-	}
-	return ""
 }

@@ -5,49 +5,17 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	"errors"
 
-	"github.com/applylens/terraform-provider-remediation/internal/acctest/spawn"
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/guardtest"
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner/applylens"
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner/plannertest"
 )
-
-// program is the guard API's server, built for these tests.
-var program string
-
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "guardapi")
-	if err != nil {
-		panic(err)
-	}
-	program = filepath.Join(dir, "guardapi")
-	if out, err := exec.Command("go", "build", "-o", program, "../../../acctest/guardapi").CombinedOutput(); err != nil { //nolint:noctx // before any test
-		panic(fmt.Sprintf("%v\n%s", err, out))
-	}
-	code := m.Run()
-	_ = os.RemoveAll(dir)
-	os.Exit(code)
-}
-
-// start runs a guard API with 10 % for the canary.
-func start(t *testing.T) string {
-	t.Helper()
-	address := spawn.Address(t)
-	url := "http://" + address
-	spawn.Start(t, func() bool {
-		resp, err := http.Get(url + "/guard/status") //nolint:noctx // a test
-		return err == nil && resp.Body.Close() == nil
-	}, program, "-address", address)
-	return url
-}
 
 func open(url string) *applylens.Planner {
 	return applylens.New(applylens.Config{URL: url, Token: "token-of-the-test", Stable: "v1", Canary: "v2"})
@@ -72,7 +40,7 @@ func TestConformance(t *testing.T) {
 	t.Parallel()
 	plannertest.Run(t, func(t *testing.T) plannertest.Backend {
 		t.Helper()
-		url := start(t)
+		url := guardtest.Start(t).URL
 		return plannertest.Backend{
 			Planner: open(url), Second: open(url), Weak: true,
 			Foreign: func(t *testing.T, percent float64) {
@@ -85,7 +53,7 @@ func TestConformance(t *testing.T) {
 
 func TestStandingBreachIsTold(t *testing.T) {
 	t.Parallel()
-	url := start(t)
+	url := guardtest.Start(t).URL
 	send(t, http.MethodPost, url+"/test/breach", "")
 	s, err := open(url).Read(t.Context())
 	if err != nil || s.Shares["v2"] != 0 || s.Deployed("v2") || len(s.Notes) != 1 || !strings.Contains(s.Notes[0], "every read of its status, this one included") {
@@ -100,7 +68,7 @@ func TestStandingBreachIsTold(t *testing.T) {
 
 func TestKillSwitch(t *testing.T) {
 	t.Parallel()
-	url := start(t)
+	url := guardtest.Start(t).URL
 	send(t, http.MethodPut, url+"/guard/config", `{"kill_switch": true}`)
 	p := open(url)
 	s, err := p.Read(t.Context())
