@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Kill real applies at every point, spoil every kind of answer, fill the disk, let pairs of processes apply at once; then assert that
 # nothing is lost, nothing is sent twice and nothing overlaps. The figures are printed. KILLS is how many kills (default 500), PAIRS how
-# many pairs (default 1000), SEED decides the order and the times, FAULTS is how many cases each playbook meets behind the proxy
+# many pairs with either journal (default 1000), SEED decides the order and the times, FAULTS is how many cases each playbook meets behind the proxy
 # (default 12; 0 for all of them, which takes an hour). MINUTES (default 20) bounds it all; a machine that has other things to do needs more.
 . "$(dirname "$0")/env.sh"
 cd "$root"
@@ -29,7 +29,7 @@ go test -count=1 -timeout "${minutes}m" -parallel "$chains" ./internal/acctest/c
   -chaos.for="$((minutes * 45))s" -v >"$log" 2>&1 ||
   { cat "$log"; fail "chaos: an assertion failed; SEED=$seed repeats its order"; }
 sed -n '/^seed: /,/^histories/p' "$log"
-go test -count=1 -timeout "$(left)" ./internal/engine -run '^TestPairsOfProcessesNeverOverlap$' -pairs "$pairs" -v >"$log" 2>&1 ||
+go test -count=1 -timeout "$(left)" ./internal/engine -run '^TestPairsOfProcessesNeverOverlap$' -pairs "$pairs" -pairs.shared "$pairs" -v >"$log" 2>&1 ||
   { cat "$log"; fail "pairs: executions overlapped"; }
 sed -n 's/.*pairs_test.go:[0-9]*: //p' "$log"
 [ "$faults" != 0 ] || minutes=$((minutes + 60))

@@ -2,8 +2,10 @@ package journaltest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"testing"
 
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
@@ -54,13 +56,19 @@ func Sequential(t *testing.T, s journal.Store) map[string]int {
 		}
 		switch e.Kind {
 		case journal.KindIntent:
-			if held, ok := holder[e.Subject.Target]; ok {
-				t.Errorf("execution %d begun while %d holds %s", e.Execution, held, e.Subject.Target)
+			var intent journal.Intent
+			if err := json.Unmarshal(e.Body, &intent); err != nil {
+				t.Fatal(err)
 			}
-			holder[e.Subject.Target] = e.Execution
+			for _, name := range append(intent.Holds, e.Subject.Target) {
+				if held, ok := holder[name]; ok {
+					t.Errorf("execution %d begun while %d holds %s", e.Execution, held, name)
+				}
+				holder[name] = e.Execution
+			}
 			executions[e.Subject.Target]++
 		case journal.KindOutcome:
-			delete(holder, e.Subject.Target)
+			maps.DeleteFunc(holder, func(_ string, by int64) bool { return by == e.Execution })
 		}
 	}
 	return executions
