@@ -76,7 +76,7 @@ func WithFiles(tb testing.TB) *Server {
 	defer ours.Unlock()
 	if !ours.began {
 		ours.began = true
-		ours.server, ours.err = start(false)
+		ours.server, ours.err = start(false, alone())
 	}
 	if ours.err != nil {
 		tb.Fatal(ours.err)
@@ -92,7 +92,7 @@ func Secure(tb testing.TB) *Server { return own(tb, true) }
 
 func own(tb testing.TB, secure bool) *Server {
 	tb.Helper()
-	s, err := start(secure)
+	s, err := start(secure, alone())
 	if err != nil {
 		tb.Fatal(err)
 	}

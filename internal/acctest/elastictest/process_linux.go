@@ -47,11 +47,20 @@ func launch(java, dist, scratch string) (*process, error) {
 		return nil, err
 	}
 	defer func() { _ = output.Close() }() // the server has its own descriptor
-	cmd := exec.CommandContext(context.Background(), java, "-Xmx64m", "-Dcli.name=server", "-Dcli.script=bin/elasticsearch",
-		"-Dcli.libs=lib/tools/server-cli,lib/tools/ansi-console", "-Des.path.home="+dist, "-Des.path.conf="+filepath.Join(scratch, "config"),
-		"-Des.distribution.type=tar", "-cp", "lib/*:lib/cli-launcher/*", "org.elasticsearch.launcher.CliToolLauncher")
+	configuration := filepath.Join(scratch, "config")
+	args := []string{
+		"-Dcli.name=server", "-Dcli.script=bin/elasticsearch", "-Dcli.libs=lib/tools/server-cli,lib/tools/ansi-console", "-Des.path.home=" + dist,
+		"-Des.path.conf=" + configuration, "-Des.distribution.type=tar", "-cp", "lib/*:lib/cli-launcher/*", "org.elasticsearch.launcher.CliToolLauncher",
+	}
+	if newer := "lib/tools/server-launcher/*"; exists(filepath.Join(dist, filepath.Dir(newer))) { // as of 9.4
+		args = []string{"-cp", newer, "org.elasticsearch.server.launcher.ServerLauncher"}
+	}
+	cmd := exec.CommandContext(context.Background(), java, append([]string{"-Xmx64m"}, args...)...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dist, output, output
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "ES_JAVA_OPTS=" + heap, "ES_TMPDIR=" + filepath.Join(scratch, "tmp")}
+	cmd.Env = []string{
+		"PATH=" + os.Getenv("PATH"), "ES_JAVA_OPTS=" + heap, "ES_TMPDIR=" + filepath.Join(scratch, "tmp"), "JAVA=" + java, "ES_HOME=" + dist,
+		"ES_PATH_CONF=" + configuration, "ES_DISTRIBUTION_TYPE=tar",
+	}
 	// A test binary that is killed takes its server along.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	if os.Getuid() == 0 {

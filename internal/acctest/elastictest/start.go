@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,16 +30,23 @@ const (
 	superuser = "test_admin"
 )
 
-var errNotSetUp = errors.New("no Elasticsearch is unpacked in .build/elasticsearch: run make setup")
+var errNotSetUp = errors.New("no Elasticsearch is unpacked in .build/elasticsearch: run make setup, or make test-elasticsearch-9 for the newer one")
+
+// releaseVariable chooses another release than the usual one: "9" is the one in .build/elasticsearch-9.
+const releaseVariable = "REMEDIATION_TEST_ELASTICSEARCH"
 
 // distribution finds .build/elasticsearch at the root of the project, from the working directory of the tests upwards.
 func distribution() (string, error) {
+	name := "elasticsearch"
+	if release := os.Getenv(releaseVariable); release != "" {
+		name += "-" + release
+	}
 	dir, err := os.Getwd()
 	if err != nil {
 		return "", err
 	}
 	for ; ; dir = filepath.Dir(dir) {
-		home := filepath.Join(dir, ".build", "elasticsearch")
+		home := filepath.Join(dir, ".build", name)
 		if _, err := os.Stat(filepath.Join(home, ".stamp")); err == nil {
 			return home, nil
 		}
@@ -48,14 +56,16 @@ func distribution() (string, error) {
 	}
 }
 
-func start(secure bool) (*Server, error) {
+// alone are the settings of a cluster of one node.
+func alone() []string {
+	return []string{"cluster.name: remediation-test", "discovery.type: single-node", "transport.port: 0"}
+}
+
+// start starts a node with the settings of its cluster.
+func start(secure bool, cluster []string) (*Server, error) {
 	dist, err := distribution()
 	if err != nil {
 		return nil, err
-	}
-	java, err := exec.LookPath("java")
-	if err != nil {
-		return nil, fmt.Errorf("elasticsearch needs Java 17: %w", err)
 	}
 	scratch, err := os.MkdirTemp("", "elastictest-")
 	if err != nil {
@@ -65,7 +75,11 @@ func start(secure bool) (*Server, error) {
 		return nil, errors.Join(err, os.RemoveAll(scratch))
 	}
 	s := &Server{Home: filepath.Join(scratch, "config")}
-	if err := s.configure(dist, scratch, secure); err != nil {
+	if err := s.configure(dist, scratch, secure, cluster); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(scratch))
+	}
+	java, err := javaFor(dist)
+	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(scratch))
 	}
 	s.launch = func() (*process, error) { return launchAndAwait(java, dist, scratch) }
@@ -78,6 +92,24 @@ func start(secure bool) (*Server, error) {
 	}
 	s.Config.Endpoints = []string{"http://" + s.process.address}
 	return s, nil
+}
+
+// javaFor is the Java beside the distribution, or else the machine's.
+func javaFor(dist string) (string, error) {
+	own := filepath.Join(dist, "jdk", "bin", "java")
+	if exists(own) {
+		return own, nil
+	}
+	java, err := exec.LookPath("java")
+	if err != nil {
+		return "", fmt.Errorf("find a Java for Elasticsearch: %w", err)
+	}
+	return java, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // launchAndAwait starts a server and waits until it listens.
@@ -99,19 +131,17 @@ func launchAndAwait(java, dist, scratch string) (*process, error) {
 }
 
 // configure fills the folder with a configuration, and gives it to the server's user.
-func (s *Server) configure(dist, scratch string, secure bool) error {
+func (s *Server) configure(dist, scratch string, secure bool, cluster []string) error {
 	if err := os.CopyFS(s.Home, os.DirFS(filepath.Join(dist, "config"))); err != nil {
 		return err
 	}
-	settings := []string{
-		"cluster.name: remediation-test", "discovery.type: single-node", "network.host: 127.0.0.1", "http.port: 0", "transport.port: 0",
+	settings := append(slices.Clone(cluster), "network.host: 127.0.0.1", "http.port: 0",
 		// The server writes the port that it got to logs/http.ports once it is up.
 		"node.portsfile: true",
-		"path.data: " + filepath.Join(scratch, "data"), "path.logs: " + filepath.Join(scratch, "logs"),
+		"path.data: "+filepath.Join(scratch, "data"), "path.logs: "+filepath.Join(scratch, "logs"),
 		// A nearly full disk of the machine would block every index.
 		"cluster.routing.allocation.disk.threshold_enabled: false",
-		fmt.Sprintf("xpack.security.enabled: %t", secure),
-	}
+		fmt.Sprintf("xpack.security.enabled: %t", secure))
 	files := map[string]string{
 		"log4j2.properties": "status = error\nappender.console.type = Console\nappender.console.name = console\n" +
 			"appender.console.layout.type = PatternLayout\nappender.console.layout.pattern = %d{ISO8601} %p %c{1.} %m%n\n" +

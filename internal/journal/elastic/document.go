@@ -82,6 +82,25 @@ type view struct {
 // openIDs are the open executions in order.
 func (v *view) openIDs() []int64 { return slices.Sorted(maps.Keys(v.open)) }
 
+// find returns the open executions that the filter selects, oldest first. It takes no search.
+func (v *view) find(f journal.Filter) []journal.Record {
+	about := validSubject(journal.Subject{Playbook: f.Playbook, Target: f.Target, Request: f.Request, Incident: f.Incident})
+	same := func(wanted, has string) bool { return wanted == "" || wanted == has }
+	var found []journal.Record
+	for _, id := range v.openIDs() {
+		r := v.open[id]
+		if same(about.Playbook, r.Subject.Playbook) && same(about.Target, r.Subject.Target) && same(about.Request, r.Subject.Request) &&
+			same(about.Incident, r.Subject.Incident) && (f.Since.IsZero() || !r.CreatedAt.Before(f.Since)) &&
+			(f.Until.IsZero() || r.CreatedAt.Before(f.Until)) && (f.All || !f.DryRuns) {
+			found = append(found, r)
+		}
+	}
+	if f.Limit > 0 && len(found) > f.Limit {
+		found = found[len(found)-f.Limit:]
+	}
+	return found
+}
+
 // holder returns an open execution that excludes one of target, which holds others beside it.
 func (v *view) holder(target string, holds []string) (journal.Record, bool) {
 	for _, r := range v.open {

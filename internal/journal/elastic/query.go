@@ -27,6 +27,13 @@ func (s *Store) Find(ctx context.Context, filter journal.Filter) ([]journal.Reco
 }
 
 func (s *Store) find(ctx context.Context, filter journal.Filter) ([]journal.Record, error) {
+	if filter.Open {
+		v, err := s.now(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return v.find(filter), nil
+	}
 	part, v, err := s.newestPart(ctx, filter)
 	if err != nil {
 		return nil, err

@@ -43,10 +43,17 @@ const definition = `{
 
 func newFixture(t testing.TB, name string, documents int) fixture {
 	t.Helper()
-	s := elastictest.Shared(t)
+	return fixtureOn(t, elastictest.Shared(t), name, documents, 0)
+}
+
+func fixtureOn(t testing.TB, s *elastictest.Server, name string, documents, replicas int) fixture {
+	t.Helper()
 	f := fixture{Server: s, alias: s.Name(t, name)}
 	f.old = f.alias + "-v1"
 	s.Do(t, http.MethodPut, "/"+f.old, definition, nil)
+	if replicas > 0 {
+		s.Do(t, http.MethodPut, "/"+f.old+"/_settings", fmt.Sprintf(`{"number_of_replicas":%d}`, replicas), nil)
+	}
 	const batch = 20_000
 	for from := 0; from < documents; from += batch {
 		var bulk strings.Builder
@@ -206,6 +213,19 @@ func TestNothingIsLostWhateverHappensMeanwhile(t *testing.T) {
 	f.checkDefinition(t, req.New)
 }
 
+// TestAgainAfterAWayBack reindexes an index of which a reindex was undone: its writes were blocked, and Elasticsearch 9 remembers that in its settings.
+func TestAgainAfterAWayBack(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "again", 100)
+	f.Do(t, http.MethodPut, "/"+f.old+"/_block/write", nil, nil)
+	f.Do(t, http.MethodPut, "/"+f.old+"/_settings", `{"index.blocks.write":null}`, nil)
+	req := f.request(f.alias)
+	if _, err := copier(f.Config).Start(req).Wait(t.Context(), (&recorder{}).save); err != nil {
+		t.Fatal(err)
+	}
+	f.checkDefinition(t, req.New)
+}
+
 // touchedBy tells whether a round of disturb touches a document.
 func touchedBy(round int, id string) bool {
 	var n int
@@ -227,7 +247,7 @@ func (f fixture) checkDefinition(t *testing.T, index string) {
 		answer := map[string]described{}
 		f.Do(t, http.MethodGet, "/"+name, nil, &answer)
 		d := answer[name]
-		for _, own := range []string{"uuid", "creation_date", "provided_name", "version", "blocks"} {
+		for _, own := range []string{"uuid", "creation_date", "provided_name", "version", "blocks", "verified_read_only"} {
 			delete(d.Settings.Index, own)
 		}
 		return d

@@ -38,6 +38,8 @@ const (
 	shortPass = time.Second
 	// mostPasses bounds how often it is tried to catch up with the writers.
 	mostPasses = 40
+	// healthPatience is for how long the server is asked to wait for the copies of the new index's shards, before the old one is looked at again.
+	healthPatience = 15 * time.Second
 	// cleanupPatience bounds the way back, and the way on after the switch began. Both go on when the caller's context has ended.
 	cleanupPatience = 5 * time.Minute
 )
@@ -258,10 +260,6 @@ func (r *Run) near(ctx context.Context) error {
 
 // ready gives the new index its own settings, and waits for copies of its shards as the old one has them.
 func (r *Run) ready(ctx context.Context) error {
-	old, err := r.cluster.Health(ctx, r.state.Old)
-	if err != nil {
-		return err
-	}
 	now := maps.Clone(r.state.Late)
 	for name := range r.lastSettings() {
 		delete(now, name)
@@ -273,13 +271,13 @@ func (r *Run) ready(ctx context.Context) error {
 	if err := r.cluster.Flush(ctx, r.state.New); err != nil {
 		return err
 	}
-	if !old.Green {
-		return nil
-	}
-	// Copying shards takes as long as copying files; the caller's context bounds it.
-	const patience = time.Minute
+	// Copying shards takes as long as copying files; the caller's context bounds it. Where a node fails meanwhile the old index has lost its copies too.
 	for {
-		err := r.cluster.WaitForHealth(ctx, r.state.New, "green", patience)
+		old, err := r.cluster.Health(ctx, r.state.Old)
+		if err != nil || !old.Green {
+			return err
+		}
+		err = r.cluster.WaitForHealth(ctx, r.state.New, "green", healthPatience)
 		if !errors.Is(err, elastic.ErrTimeout) || ctx.Err() != nil {
 			return err
 		}
