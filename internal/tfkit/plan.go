@@ -235,7 +235,15 @@ const undoAnnounced = "undo_announced"
 // planDestroy says what destroying does beyond forgetting.
 func (r *Resource) planDestroy(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
 	prior, err := openDocument(req.State.Raw)
-	if err != nil || prior.text(attrOnDestroy) != onDestroyRollback || prior.null(attrRollback) {
+	if err != nil || prior.text(attrOnDestroy) != onDestroyRollback {
+		return
+	}
+	if prior.null(attrRollback) {
+		if id := prior.text(attrID); id != "" {
+			resp.Diagnostics.AddWarning(fmt.Sprintf("Destroy undoes nothing of %s", r.front.Entry.ActionType), fmt.Sprintf(
+				"on_destroy is rollback, and execution %s, the newest one (%s), has nothing that can be taken back. What earlier executions have changed stays; the "+
+					"history names them.", id, prior.text(attrStatus)))
+		}
 		return
 	}
 	text, err := r.undoText(ctx, prior)

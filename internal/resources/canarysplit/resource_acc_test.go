@@ -165,7 +165,7 @@ func TestAccAlreadyThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Write("main.tf", config(25, "", ""))
+	r.Write("main.tf", config(25, "on_destroy = \"rollback\"", ""))
 	r.Must("apply", "-auto-approve", "-no-color") // nothing moves, so nobody has to approve
 	after, err := os.ReadFile(r.file)
 	if err != nil || string(before) != string(after) {
@@ -175,6 +175,10 @@ func TestAccAlreadyThere(t *testing.T) {
 		t.Errorf("preview %v", p)
 	}
 	r.empty(t)
+	if out := flat(r.Must("plan", "-destroy", "-no-color")); !strings.Contains(out, "Destroy undoes nothing of adjust_canary_split") ||
+		!strings.Contains(out, "the newest one (success), has nothing that can be taken back") {
+		t.Errorf("the plan of the destroy does not say that nothing is undone:\n%s", out)
+	}
 }
 
 func TestAccSplitMovedAfterReview(t *testing.T) {
