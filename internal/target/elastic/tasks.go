@@ -106,7 +106,8 @@ type copyTask struct {
 // shownFailures is how many failures of a copy are quoted.
 const shownFailures = 3
 
-// Copy returns how far a task has come. A task that the cluster knows nothing of is ErrNotFound: how it ended can't be told then.
+// Copy returns how far a task has come, without the parts that are under way. A task that the cluster knows nothing of is ErrNotFound: how it ended can't be
+// told then.
 func (c *Cluster) Copy(ctx context.Context, task string) (Progress, error) {
 	var answer copyTask
 	err := c.do(ctx, call{what: "Read the progress of the copy (task " + task + ")", request: func(on *elasticsearch.BaseClient) performer {
@@ -118,9 +119,12 @@ func (c *Cluster) Copy(ctx context.Context, task string) (Progress, error) {
 	p := Progress{Total: answer.Task.Status.Total, Done: answer.Task.Status.Created + answer.Task.Status.Updated, Completed: answer.Completed}
 	if p.Completed {
 		p.Failure = c.secrets.String(answer.failure())
-		return p, nil
 	}
-	// The parts under way are tasks of their own; the parent counts those that are over.
+	return p, nil
+}
+
+// WithParts adds to p the parts of the task that are under way. They are tasks of their own, and the parent counts those that are over.
+func (c *Cluster) WithParts(ctx context.Context, task string, p Progress) (Progress, error) {
 	parts, err := c.listTasks(ctx, func(l *list.List) *list.List { return l.ParentTaskId(task).Detailed(true) })
 	if err != nil {
 		return Progress{}, err

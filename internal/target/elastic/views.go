@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	elasticsearch "github.com/elastic/go-elasticsearch/v8"
@@ -54,11 +55,26 @@ func (c *Cluster) Checkpoints(ctx context.Context, index string) ([]int64, error
 	return out, nil
 }
 
-// View is one shard of an index as it was when the view was opened.
+// View is one shard of an index as it was when the view was opened. It is safe for use by several goroutines.
 type View struct {
 	cluster *Cluster
 	index   string
-	id      string
+
+	mu sync.Mutex
+	// id can change with each answer.
+	id string
+}
+
+func (v *View) name() string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.id
+}
+
+func (v *View) rename(id string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.id = id
 }
 
 // OpenView opens a view of a shard. It lasts for keep after its last use.
@@ -80,7 +96,7 @@ func (c *Cluster) OpenView(ctx context.Context, index string, shard int, keep ti
 // Close gives up the view. Failing costs memory of the cluster for a while only, so nothing is said.
 func (v *View) Close(ctx context.Context) {
 	_ = v.cluster.do(ctx, call{what: "Close a view of " + v.index, request: func(on *elasticsearch.BaseClient) performer {
-		return closepointintime.NewClosePointInTimeFunc(on)().Raw(body(map[string]any{"id": v.id}))
+		return closepointintime.NewClosePointInTimeFunc(on)().Raw(body(map[string]any{"id": v.name()}))
 	}}, nil)
 }
 
@@ -120,7 +136,7 @@ const viewKeep = 5 * time.Minute
 const needed = "pit_id,_shards,hits.total,hits.hits._id,hits.hits._routing,hits.hits._version,hits.hits._seq_no,hits.hits._source,hits.hits.sort,aggregations.ranges.buckets.doc_count"
 
 func (v *View) search(ctx context.Context, query map[string]any) (viewAnswer, error) {
-	query["pit"] = map[string]any{"id": v.id, "keep_alive": seconds(viewKeep)}
+	query["pit"] = map[string]any{"id": v.name(), "keep_alive": seconds(viewKeep)}
 	var answer viewAnswer
 	what := "Read " + v.index
 	err := v.cluster.do(ctx, call{what: what, request: func(on *elasticsearch.BaseClient) performer {
@@ -130,7 +146,7 @@ func (v *View) search(ctx context.Context, query map[string]any) (viewAnswer, er
 		err = answer.Shards.check(what)
 	}
 	if answer.ID != "" {
-		v.id = answer.ID
+		v.rename(answer.ID)
 	}
 	return answer, err
 }

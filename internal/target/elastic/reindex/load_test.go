@@ -184,6 +184,9 @@ func TestClientsNoticeNothing(t *testing.T) { //nolint:paralleltest // it is abo
 	}
 }
 
+// benchDocuments is how many documents a benchmark copies.
+const benchDocuments = 1_000_000
+
 // rounds is how often a benchmark copies in each manner. They take turns in going first.
 const rounds = 4
 
@@ -192,7 +195,7 @@ const rounds = 4
 func BenchmarkCopy(b *testing.B) {
 	for _, slices := range []int{1, 2} {
 		b.Run(fmt.Sprintf("slices=%d", slices), func(b *testing.B) {
-			c := comparison{fixture: newFixture(b, "bench", loadDocuments), slices: slices}
+			c := comparison{fixture: newFixture(b, "bench", benchDocuments), slices: slices}
 			c.rawCopy(b) // a cold server is slower
 			c.raw = 0
 			for b.Loop() {
@@ -208,7 +211,7 @@ func BenchmarkCopy(b *testing.B) {
 					c.old = made
 				}
 			}
-			rate := func(d time.Duration) float64 { return loadDocuments * float64(rounds*b.N) / d.Seconds() }
+			rate := func(d time.Duration) float64 { return benchDocuments * float64(rounds*b.N) / d.Seconds() }
 			b.ReportMetric(rate(c.raw), "raw-docs/s")
 			b.ReportMetric(rate(c.copied), "copy-docs/s")
 			b.ReportMetric(rate(c.whole), "whole-docs/s")

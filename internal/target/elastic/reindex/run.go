@@ -29,7 +29,7 @@ const (
 	// copy is seen soon, and a long one is not asked for all the time.
 	firstPoll = 20 * time.Millisecond
 	lastPoll  = 2 * time.Second
-	pollShare = 32
+	pollShare = 64
 	// journalEvery is how often progress is journaled.
 	journalEvery = 15 * time.Second
 	// smallPass is how many documents a pass may bring over for the switch to begin: what the last pass, for which writers wait, has to do about.
@@ -217,6 +217,10 @@ func (r *Run) awaitCopy(ctx context.Context) error {
 			return nil
 		}
 		if r.clk.Now().Sub(r.saved) >= journalEvery {
+			if p, err = r.cluster.WithParts(ctx, r.state.Task, p); err != nil {
+				return err
+			}
+			r.state.Total, r.state.Done = p.Total, p.Done
 			if err := r.enter(ctx, StageCopy); err != nil {
 				return err
 			}
