@@ -85,14 +85,14 @@ func WithFiles(tb testing.TB) *Server {
 }
 
 // Own starts a server of the test's own, for what would disturb others: files of synonyms, crashes. It never is the user's cluster.
-func Own(tb testing.TB) *Server { return own(tb, false) }
+func Own(tb testing.TB) *Server { return own(tb, false, alone()) }
 
 // Secure starts a server with security on. Config holds the credentials of a superuser; see User and APIKey for others.
-func Secure(tb testing.TB) *Server { return own(tb, true) }
+func Secure(tb testing.TB) *Server { return own(tb, true, alone()) }
 
-func own(tb testing.TB, secure bool) *Server {
+func own(tb testing.TB, secure bool, cluster []string) *Server {
 	tb.Helper()
-	s, err := start(secure, alone())
+	s, err := start(secure, cluster)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -146,7 +146,7 @@ type Facts struct {
 
 // Target implements playbook.Action.
 func (a action) Target(context.Context) (string, error) {
-	return elastic.Targets(a.elastic.Name(), a.params.IndexName)[0], nil
+	return elastic.Target(a.elastic.Name(), a.params.IndexName), nil
 }
 
 // Forget implements playbook.Forgetter.

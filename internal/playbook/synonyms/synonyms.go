@@ -124,7 +124,7 @@ type action struct {
 
 // Target implements playbook.Action.
 func (a action) Target(context.Context) (string, error) {
-	return elastic.Targets(a.elastic.Name(), a.params.IndexName)[0], nil
+	return elastic.Target(a.elastic.Name(), a.params.IndexName), nil
 }
 
 // Forget implements playbook.Forgetter.

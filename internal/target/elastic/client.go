@@ -84,11 +84,14 @@ func (c *Cluster) Name() string {
 	return "elasticsearch:" + slices.Min(append(hosts, "~"))
 }
 
-// Targets are the names of a cluster's indices, aliases and patterns as targets of executions.
+// Target is the name of a cluster's index, alias or pattern as a target of executions.
+func Target(cluster, name string) string { return cluster + "/" + name }
+
+// Targets is Target for several.
 func Targets(cluster string, names ...string) []string {
 	targets := make([]string, 0, len(names))
 	for _, name := range names {
-		targets = append(targets, cluster+"/"+name)
+		targets = append(targets, Target(cluster, name))
 	}
 	return targets
 }

@@ -210,8 +210,8 @@ func (r *Run) awaitCopy(ctx context.Context) error {
 		if p.Failure != "" {
 			return r.failed("The copy failed", p.Failure, nil)
 		}
-		r.state.Total, r.state.Done = p.Total, p.Done
 		if p.Completed {
+			r.state.Total, r.state.Done = p.Total, p.Done
 			r.state.Result.Copied = p.Done
 			r.state.Result.CopyTime += r.clk.Now().Sub(start)
 			return nil

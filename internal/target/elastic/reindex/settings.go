@@ -10,7 +10,7 @@ import (
 
 // Settings below "index" that belong to one index and not to its copy.
 var (
-	ownNames    = []string{"uuid", "creation_date", "creation_date_string", "provided_name", "verified_before_close", "verified_read_only", "frozen"}
+	ownNames    = []string{"uuid", "creation_date", "creation_date_string", "provided_name", "verified_before_close", "frozen"}
 	ownPrefixes = []string{"version.", "resize.", "shrink.", "history.", "blocks.", "routing.allocation.initial_recovery.", "store.snapshot.", "lifecycle.indexing_complete"}
 )
 
