@@ -13,8 +13,8 @@ import (
 // DigestFormat names the canonical text below and its version; it also separates this digest from all others.
 const DigestFormat = "remediation.preview.v1"
 
-// Subject is what a digest binds: what was reviewed is what runs.
-type Subject struct {
+// Binding is what a digest binds: what was reviewed is what runs.
+type Binding struct {
 	// Format is always DigestFormat.
 	Format string `json:"format"`
 	// Playbook is the action type.
@@ -32,7 +32,7 @@ type Subject struct {
 }
 
 // Canonical returns the canonical JSON (RFC 8785) of s.
-func (s Subject) Canonical() ([]byte, error) {
+func (s Binding) Canonical() ([]byte, error) {
 	s.Format = DigestFormat
 	if s.Triggers == nil {
 		s.Triggers = map[string]string{}
@@ -55,7 +55,7 @@ func (s Subject) Canonical() ([]byte, error) {
 }
 
 // plain refuses text that is not UTF-8: encoded, different texts of that kind would become the same.
-func (s Subject) plain() error {
+func (s Binding) plain() error {
 	texts := append([]string{s.Playbook, s.Target, string(s.Inputs), string(s.Facts)}, s.Commands...)
 	for k, v := range s.Triggers {
 		texts = append(texts, k, v)
@@ -69,7 +69,7 @@ func (s Subject) plain() error {
 }
 
 // Digest returns "sha256:" and the hexadecimal SHA-256 of the canonical JSON of s.
-func (s Subject) Digest() (string, error) {
+func (s Binding) Digest() (string, error) {
 	canonical, err := s.Canonical()
 	if err != nil {
 		return "", err

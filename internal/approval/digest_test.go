@@ -13,7 +13,7 @@ import (
 // vector is one element of testdata/digest_vectors.json, which the digest's specification shows.
 type vector struct {
 	Name      string           `json:"name"`
-	Subject   approval.Subject `json:"subject"`
+	Subject   approval.Binding `json:"subject"`
 	Canonical string           `json:"canonical"`
 	Digest    string           `json:"digest"`
 	After     int64            `json:"after"`
@@ -49,8 +49,8 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-func base() approval.Subject {
-	return approval.Subject{
+func base() approval.Binding {
+	return approval.Binding{
 		Playbook: "rerun_dbt", Target: "dbt:shop/prod", Inputs: json.RawMessage(`{"models":["a","b"],"threads":4}`),
 		Triggers: map[string]string{"run": "1"}, Commands: []string{"dbt run --select a b"},
 		Facts: json.RawMessage(`{"selected_models":["a","b"],"current_percent":10}`),
@@ -63,26 +63,26 @@ func TestDigestBindsEverything(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, change := range map[string]func(*approval.Subject){
-		"playbook": func(s *approval.Subject) { s.Playbook = "refresh_dbt_dependencies" },
-		"target":   func(s *approval.Subject) { s.Target = "dbt:shop/staging" },
-		"an input": func(s *approval.Subject) { s.Inputs = json.RawMessage(`{"models":["a","b"],"threads":5}`) },
-		"an input more": func(s *approval.Subject) {
+	for name, change := range map[string]func(*approval.Binding){
+		"playbook": func(s *approval.Binding) { s.Playbook = "refresh_dbt_dependencies" },
+		"target":   func(s *approval.Binding) { s.Target = "dbt:shop/staging" },
+		"an input": func(s *approval.Binding) { s.Inputs = json.RawMessage(`{"models":["a","b"],"threads":5}`) },
+		"an input more": func(s *approval.Binding) {
 			s.Inputs = json.RawMessage(`{"models":["a","b"],"threads":4,"full_refresh":true}`)
 		},
-		"order":             func(s *approval.Subject) { s.Inputs = json.RawMessage(`{"models":["b","a"],"threads":4}`) },
-		"type of an input":  func(s *approval.Subject) { s.Inputs = json.RawMessage(`{"models":["a","b"],"threads":"4"}`) },
-		"trigger":           func(s *approval.Subject) { s.Triggers = map[string]string{"run": "2"} },
-		"no trigger":        func(s *approval.Subject) { s.Triggers = nil },
-		"command":           func(s *approval.Subject) { s.Commands = []string{"dbt run --select a b --full-refresh"} },
-		"splitting command": func(s *approval.Subject) { s.Commands = []string{"dbt run", "--select a b"} },
-		"selected models": func(s *approval.Subject) {
+		"order":             func(s *approval.Binding) { s.Inputs = json.RawMessage(`{"models":["b","a"],"threads":4}`) },
+		"type of an input":  func(s *approval.Binding) { s.Inputs = json.RawMessage(`{"models":["a","b"],"threads":"4"}`) },
+		"trigger":           func(s *approval.Binding) { s.Triggers = map[string]string{"run": "2"} },
+		"no trigger":        func(s *approval.Binding) { s.Triggers = nil },
+		"command":           func(s *approval.Binding) { s.Commands = []string{"dbt run --select a b --full-refresh"} },
+		"splitting command": func(s *approval.Binding) { s.Commands = []string{"dbt run", "--select a b"} },
+		"selected models": func(s *approval.Binding) {
 			s.Facts = json.RawMessage(`{"selected_models":["a","b","c"],"current_percent":10}`)
 		},
-		"percent": func(s *approval.Subject) {
+		"percent": func(s *approval.Binding) {
 			s.Facts = json.RawMessage(`{"selected_models":["a","b"],"current_percent":11}`)
 		},
-		"a field's place": func(s *approval.Subject) { s.Inputs, s.Facts = s.Facts, s.Inputs },
+		"a field's place": func(s *approval.Binding) { s.Inputs, s.Facts = s.Facts, s.Inputs },
 	} {
 		s := base()
 		change(&s)

@@ -49,12 +49,12 @@ func FuzzDigest(f *testing.F) {
 	f.Add("rerun_dbt", "dbt:shop/prod", `{"a":[1,2.50,"\u00e9<&>"],"b":null}`, "1")
 	f.Add("", "", `{}`, "\u2028")
 	f.Fuzz(func(t *testing.T, playbook, target, inputs, trigger string) {
-		s := approval.Subject{Playbook: playbook, Target: target, Inputs: json.RawMessage(inputs), Triggers: map[string]string{"run": trigger}}
+		s := approval.Binding{Playbook: playbook, Target: target, Inputs: json.RawMessage(inputs), Triggers: map[string]string{"run": trigger}}
 		canonical, err := s.Canonical()
 		if err != nil {
 			return
 		}
-		var back approval.Subject
+		var back approval.Binding
 		if err := json.Unmarshal(canonical, &back); err != nil {
 			t.Fatalf("not JSON: %v", err)
 		}

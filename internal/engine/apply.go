@@ -54,7 +54,7 @@ func (e *Engine) Apply(ctx context.Context, req Request, reviewed *Reviewed, obs
 	defer release()
 	r := run{engine: e, store: store, action: action, req: req, reviewed: reviewed, observe: observe}
 	x, err := r.apply(ctx, target)
-	e.hand(x.Record)
+	e.handOver(x.Record)
 	return x, err
 }
 
@@ -89,7 +89,7 @@ func (r *run) apply(ctx context.Context, target string) (Execution, error) {
 			return Execution{Record: rec, Adopted: true, Earlier: r.before(rec.ID)}, nil
 		}
 		review, err := r.engine.look(ctx, r.req, r.action)
-		r.holds = slices.DeleteFunc(review.Holds, func(name string) bool { return name == target })
+		r.holds = slices.DeleteFunc(review.Locks, func(name string) bool { return name == target })
 		if err != nil {
 			if _, ok, findErr := inTheWay(ctx, r.store, target, r.holds); findErr == nil && ok {
 				continue // the reason may be what that one does, or has left
@@ -114,7 +114,7 @@ func (r *run) apply(ctx context.Context, target string) (Execution, error) {
 			intent.ApprovedBy = names // a name that was offered and didn't count is nobody's approval
 		}
 		intent.Guardrails = encodeWatch(watch)
-		intent.Deadline, intent.Holds = r.engine.cfg.Clock.Now().Add(review.Deadline), r.holds
+		intent.Deadline, intent.Locks = r.engine.cfg.Clock.Now().Add(review.Deadline), r.holds
 		rec, err := r.store.Begin(ctx, about, journal.KindIntent, intent)
 		var busy *journal.BusyError
 		if errors.As(err, &busy) {
@@ -172,9 +172,9 @@ func (r *run) execute(ctx context.Context, x Execution) (Execution, error) {
 		} else if interrupted(ctx, err) {
 			status = journal.StatusCancelled
 		}
-		return r.conclude(ctx, x, ending{status, playbook.Outcome{}, err})
+		return r.conclude(ctx, x, ending{status, playbook.Report{}, err})
 	}
-	rec, err := r.store.Append(context.WithoutCancel(ctx), x.Record.Hold(), journal.KindDispatch, journal.Dispatch{RemoteID: work.RemoteID()})
+	rec, err := r.store.Append(context.WithoutCancel(ctx), x.Record.Lease(), journal.KindDispatch, journal.Dispatch{RemoteID: work.RemoteID()})
 	if err != nil {
 		// The work is on its way and its name is not durable: stop it rather than let it run unseen.
 		cancel()
@@ -209,7 +209,7 @@ func (r *run) finish(ctx context.Context, x Execution, work playbook.Work) (Exec
 // ending is how an execution ended. cause is nil for a success.
 type ending struct {
 	status  journal.Status
-	outcome playbook.Outcome
+	outcome playbook.Report
 	cause   error
 }
 
@@ -240,11 +240,11 @@ func (r *run) conclude(ctx context.Context, x Execution, e ending) (Execution, e
 	if outcome.Undo != nil {
 		var params json.RawMessage
 		if params, err = json.Marshal(outcome.Undo.Params); err == nil {
-			end.Rollback = &journal.Action{Type: outcome.Undo.ActionType, Params: params}
+			end.Rollback = &journal.Undo{Type: outcome.Undo.ActionType, Params: params}
 		}
 	}
 	// The outcome is recorded even when the apply was interrupted.
-	rec, appendErr := r.store.Append(context.WithoutCancel(ctx), x.Record.Hold(), journal.KindOutcome, end)
+	rec, appendErr := r.store.Append(context.WithoutCancel(ctx), x.Record.Lease(), journal.KindOutcome, end)
 	if overtakenByOthers(appendErr) {
 		return r.elsewhere(ctx, x, appendErr)
 	}

@@ -22,12 +22,12 @@ func TestApplyJournalsBeforeEachStep(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	var atWait journal.Record
-	b.book.wait = func(ctx context.Context, job playbook.Job) (playbook.Outcome, error) {
+	b.book.wait = func(ctx context.Context, job playbook.Job) (playbook.Report, error) {
 		var err error
 		if atWait, err = b.store.Get(ctx, job.ID); err != nil {
-			return playbook.Outcome{}, err
+			return playbook.Report{}, err
 		}
-		return playbook.Outcome{Message: "done", Details: map[string]string{"n": "1"}}, job.Checkpoint(ctx, map[string]int{"step": 1})
+		return playbook.Report{Message: "done", Details: map[string]string{"n": "1"}}, job.Checkpoint(ctx, map[string]int{"step": 1})
 	}
 	var seen []journal.Status
 	x, err := b.Apply(t.Context(), request("a"), nil, func(x engine.Execution) { seen = append(seen, x.Record.Status) })
@@ -108,8 +108,8 @@ func TestApprovedRequestRuns(t *testing.T) {
 func TestFailureIsKeptAndTheNextApplyRunsAgain(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.book.wait = func(context.Context, playbook.Job) (playbook.Outcome, error) {
-		return playbook.Outcome{LogsURL: "file:///here"}, errBoom
+	b.book.wait = func(context.Context, playbook.Job) (playbook.Report, error) {
+		return playbook.Report{LogsURL: "file:///here"}, errBoom
 	}
 	x, err := b.apply(t, request("a"))
 	if !errors.Is(err, errBoom) || x.Record.Status != journal.StatusFailed {
@@ -152,10 +152,10 @@ func TestInterruptAndDeadlineAreRecordedAsCancelled(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	started := make(chan struct{}, 1)
-	b.book.wait = func(ctx context.Context, _ playbook.Job) (playbook.Outcome, error) {
+	b.book.wait = func(ctx context.Context, _ playbook.Job) (playbook.Report, error) {
 		started <- struct{}{}
 		<-ctx.Done()
-		return playbook.Outcome{Message: "stopped"}, context.Cause(ctx)
+		return playbook.Report{Message: "stopped"}, context.Cause(ctx)
 	}
 	ctx, interrupt := context.WithCancel(t.Context())
 	go func() { <-started; interrupt() }()
@@ -179,7 +179,7 @@ type failing struct {
 	kind journal.Kind
 }
 
-func (f failing) Append(ctx context.Context, hold journal.Hold, kind journal.Kind, body any) (journal.Record, error) {
+func (f failing) Append(ctx context.Context, hold journal.Lease, kind journal.Kind, body any) (journal.Record, error) {
 	if kind == f.kind {
 		return journal.Record{}, errors.New("disk full")
 	}
@@ -190,10 +190,10 @@ func TestWorkWhoseNameCannotBeJournaledIsStopped(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	stopped := false
-	b.book.wait = func(ctx context.Context, _ playbook.Job) (playbook.Outcome, error) {
+	b.book.wait = func(ctx context.Context, _ playbook.Job) (playbook.Report, error) {
 		<-ctx.Done()
 		stopped = true
-		return playbook.Outcome{}, context.Cause(ctx)
+		return playbook.Report{}, context.Cause(ctx)
 	}
 	b.store = failing{b.store, journal.KindDispatch}
 	x, err := b.apply(t, request("a"))
@@ -231,10 +231,10 @@ func TestOneExecutionPerTargetAtATime(t *testing.T) {
 	const patience = 20 * time.Second
 	met := make(chan struct{})
 	var meet sync.Once
-	b.book.wait = func(ctx context.Context, job playbook.Job) (playbook.Outcome, error) {
+	b.book.wait = func(ctx context.Context, job playbook.Job) (playbook.Report, error) {
 		rec, err := b.store.Get(ctx, job.ID)
 		if err != nil {
-			return playbook.Outcome{}, err
+			return playbook.Report{}, err
 		}
 		if _, busy := running.LoadOrStore(rec.Subject.Target, true); busy {
 			t.Errorf("two executions on %s at once", rec.Subject.Target)
@@ -250,7 +250,7 @@ func TestOneExecutionPerTargetAtATime(t *testing.T) {
 		}
 		together.Add(-1)
 		running.Delete(rec.Subject.Target)
-		return playbook.Outcome{}, nil
+		return playbook.Report{}, nil
 	}
 	var group sync.WaitGroup
 	for i := range 20 {
@@ -269,7 +269,7 @@ func TestOneExecutionPerTargetAtATime(t *testing.T) {
 func TestUndoRunsTheRollbackAction(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.book.undo = &playbook.Undo{ActionType: "fake", Params: params{Name: "back"}}
+	b.book.undo = &playbook.Rollback{ActionType: "fake", Params: params{Name: "back"}}
 	x, err := b.apply(t, request("a"))
 	if err != nil || x.Record.Rollback == nil {
 		t.Fatalf("record %+v, error %v", x.Record, err)
@@ -283,10 +283,10 @@ func TestUndoRunsTheRollbackAction(t *testing.T) {
 // TestUndoIsKeptHoweverItEnded is about work that had done something before it ended badly.
 func TestUndoIsKeptHoweverItEnded(t *testing.T) {
 	t.Parallel()
-	undo := &playbook.Undo{ActionType: "fake", Params: params{Name: "back"}}
+	undo := &playbook.Rollback{ActionType: "fake", Params: params{Name: "back"}}
 	for name, tt := range map[string]struct {
 		err  error
-		undo *playbook.Undo
+		undo *playbook.Rollback
 		want journal.Status
 	}{
 		"failed":               {errBoom, undo, journal.StatusFailed},
@@ -299,11 +299,11 @@ func TestUndoIsKeptHoweverItEnded(t *testing.T) {
 			b := newBench(t)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			b.book.wait = func(context.Context, playbook.Job) (playbook.Outcome, error) {
+			b.book.wait = func(context.Context, playbook.Job) (playbook.Report, error) {
 				if errors.Is(tt.err, context.Canceled) {
 					cancel()
 				}
-				return playbook.Outcome{Undo: tt.undo}, tt.err
+				return playbook.Report{Undo: tt.undo}, tt.err
 			}
 			x, err := b.Apply(ctx, request("a"), nil, func(engine.Execution) {})
 			if err == nil || x.Record.Status != tt.want || (x.Record.Rollback != nil) != (tt.undo != nil) {

@@ -217,5 +217,5 @@ func (r *run) overtaken(ctx context.Context, x Execution) (Execution, error) {
 		What: "Its approval was used by another execution at the same moment", Why: "An approval that is signed is for one execution.",
 		Next: "Nothing has run. Plan again and have the new payload signed.", Err: ErrNotApproved,
 	}
-	return r.conclude(ctx, x, ending{journal.StatusCancelled, playbook.Outcome{}, cause})
+	return r.conclude(ctx, x, ending{journal.StatusCancelled, playbook.Report{}, cause})
 }

@@ -164,7 +164,7 @@ func TestAttackReplay(t *testing.T) {
 			t.Parallel()
 			b := guarded(t)
 			if fail {
-				b.book.wait = func(context.Context, playbook.Job) (playbook.Outcome, error) { return playbook.Outcome{}, errBoom }
+				b.book.wait = func(context.Context, playbook.Job) (playbook.Report, error) { return playbook.Report{}, errBoom }
 			}
 			req, was := b.reviewed(t, request("a"))
 			if _, err := b.Apply(t.Context(), req, was, func(engine.Execution) {}); (err != nil) != fail {
@@ -188,7 +188,7 @@ func TestUnsignedRetryNeedsNoCeremony(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.book.reasons = []string{"it is dangerous"}
-	b.book.wait = func(context.Context, playbook.Job) (playbook.Outcome, error) { return playbook.Outcome{}, errBoom }
+	b.book.wait = func(context.Context, playbook.Job) (playbook.Report, error) { return playbook.Report{}, errBoom }
 	req := request("a")
 	req.Given.By = "me@example.com"
 	if _, err := b.apply(t, req); !errors.Is(err, errBoom) {
@@ -316,7 +316,7 @@ func TestAttackExpiryIsRefusedWhileThePlanStaysTheSame(t *testing.T) {
 func TestAttackUndoWithTheApprovalOfTheExecution(t *testing.T) {
 	t.Parallel()
 	b := guarded(t)
-	b.book.undo = &playbook.Undo{ActionType: "fake", Params: params{Name: "a"}}
+	b.book.undo = &playbook.Rollback{ActionType: "fake", Params: params{Name: "a"}}
 	req, was := b.reviewed(t, request("a"))
 	x, err := b.Apply(t.Context(), req, was, func(engine.Execution) {})
 	if err != nil {

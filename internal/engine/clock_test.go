@@ -20,18 +20,18 @@ func TestClockJumpsInTheMiddleOfAnExecution(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
-			b.book.wait = func(ctx context.Context, job playbook.Job) (playbook.Outcome, error) {
+			b.book.wait = func(ctx context.Context, job playbook.Job) (playbook.Report, error) {
 				if err := job.Checkpoint(ctx, 1); err != nil {
-					return playbook.Outcome{}, err
+					return playbook.Report{}, err
 				}
 				b.clock.jump(jump)
 				const beats = 3
 				for range beats {
 					if err := job.Checkpoint(ctx, beats); err != nil {
-						return playbook.Outcome{}, err
+						return playbook.Report{}, err
 					}
 				}
-				return playbook.Outcome{Message: "done"}, context.Cause(ctx)
+				return playbook.Report{Message: "done"}, context.Cause(ctx)
 			}
 			var ids []int64
 			for range 3 {

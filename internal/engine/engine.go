@@ -128,13 +128,13 @@ func (e *Engine) job(rec journal.Record, preview playbook.Preview, store journal
 		RemoteID: rec.RemoteID,
 		Progress: stepOf(rec.Progress),
 		Checkpoint: func(ctx context.Context, step any) error {
-			return e.note(ctx, store, rec.Hold(), progress{Step: step})
+			return e.note(ctx, store, rec.Lease(), progress{Step: step})
 		},
 	}
 }
 
 // note journals progress, and tells when the work has to stop.
-func (e *Engine) note(ctx context.Context, store journal.Store, hold journal.Hold, body progress) error {
+func (e *Engine) note(ctx context.Context, store journal.Store, hold journal.Lease, body progress) error {
 	_, err := store.Append(context.WithoutCancel(ctx), hold, journal.KindProgress, body)
 	switch {
 	case overtakenByOthers(err):

@@ -25,14 +25,14 @@ type book struct {
 	calls   []string
 	facts   map[string]any
 	reasons []string
-	undo    *playbook.Undo
+	undo    *playbook.Rollback
 	// holds are what an action holds beside its target, by its name.
 	holds map[string][]string
 
 	previewErr  error
 	dispatchErr error
 	// wait is what dispatched or adopted work does.
-	wait func(ctx context.Context, job playbook.Job) (playbook.Outcome, error)
+	wait func(ctx context.Context, job playbook.Job) (playbook.Report, error)
 	// adopt is what becomes of an execution whose process died.
 	adopt error
 }
@@ -59,7 +59,7 @@ func (b *book) count(call string) int {
 	return n
 }
 
-func (b *book) Entry() playbook.Entry { return playbook.Entry{ActionType: "fake"} }
+func (b *book) Metadata() playbook.Metadata { return playbook.Metadata{ActionType: "fake"} }
 
 func (b *book) Bind(raw json.RawMessage) (playbook.Action, error) {
 	var p params
@@ -76,13 +76,13 @@ type action struct {
 
 func (a action) Target(context.Context) (string, error) { return "fake:" + a.params.Name, nil }
 
-func (a action) Forget() { a.note("forget") }
+func (a action) Invalidate() { a.note("forget") }
 
 func (a action) Preview(context.Context) (playbook.Preview, error) {
 	a.note("preview")
 	return playbook.Preview{
 		Summary: "Will fake " + a.params.Name, Commands: []string{"fake " + a.params.Name}, Changes: []string{"Will fake " + a.params.Name},
-		Duration: time.Minute, Risk: playbook.RiskLow, Facts: a.facts, ApprovalReasons: a.reasons, Undo: "none", Holds: a.holds[a.params.Name],
+		Duration: time.Minute, Risk: playbook.RiskLow, Facts: a.facts, ApprovalReasons: a.reasons, Undo: "none", Locks: a.holds[a.params.Name],
 	}, a.previewErr
 }
 
@@ -106,12 +106,12 @@ type work struct {
 
 func (w work) RemoteID() string { return fmt.Sprintf("remote-%d", w.job.ID) }
 
-func (w work) Wait(ctx context.Context) (playbook.Outcome, error) {
+func (w work) Wait(ctx context.Context) (playbook.Report, error) {
 	w.note("wait")
 	if w.wait != nil {
 		return w.wait(ctx, w.job)
 	}
-	return playbook.Outcome{Message: "done", LogsURL: "file:///logs", Undo: w.undo}, nil
+	return playbook.Report{Message: "done", LogsURL: "file:///logs", Undo: w.undo}, nil
 }
 
 // hands is a clock whose deadlines never come by themselves, and whose short waits pass at once.
@@ -211,11 +211,11 @@ func (b *bench) leave(t *testing.T, req engine.Request, holder proc.Identity, di
 	}
 	subject := journal.Subject{Playbook: "fake", Target: review.Target, Request: review.Request, Incident: req.Incident}
 	rec, err := b.store.Begin(t.Context(), subject, journal.KindIntent, journal.Intent{
-		Params: req.Params, Triggers: req.Triggers, Holder: holder, Digest: review.Digest, Session: b.session, Holds: review.Holds,
+		Params: req.Params, Triggers: req.Triggers, Holder: holder, Digest: review.Digest, Session: b.session, Locks: review.Locks,
 		Deadline: b.clock.Now().Add(2 * time.Minute),
 	})
 	if err == nil && dispatched {
-		rec, err = b.store.Append(t.Context(), rec.Hold(), journal.KindDispatch, journal.Dispatch{RemoteID: "remote-of-the-dead"})
+		rec, err = b.store.Append(t.Context(), rec.Lease(), journal.KindDispatch, journal.Dispatch{RemoteID: "remote-of-the-dead"})
 	}
 	if err != nil {
 		t.Fatal(err)

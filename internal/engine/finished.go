@@ -19,7 +19,7 @@ func (e *Engine) finished(req Request, about journal.Subject, past []journal.Rec
 		return journal.Record{}, false
 	}
 	last := past[len(past)-1]
-	return last, last.Status == journal.StatusSuccess && !last.Forgotten && last.ID > req.Known && sameRun(req, last, about) &&
+	return last, last.Status == journal.StatusSuccess && !last.Acknowledged && last.ID > req.Known && sameRun(req, last, about) &&
 		last.Holder != e.cfg.Self && (last.Intent.Session == "" || last.Intent.Session != e.cfg.Terraform.Session)
 }
 
@@ -42,37 +42,37 @@ func warnOfFinished(rec journal.Record) string {
 		"it and runs nothing a second time. To run it again, change triggers.", rec.ID, rec.CreatedAt.UTC().Format(time.RFC3339))
 }
 
-// hand notes that the caller was given the outcome of rec.
-func (e *Engine) hand(rec journal.Record) {
+// handOver notes that the caller was given the outcome of rec.
+func (e *Engine) handOver(rec journal.Record) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if rec.Status == journal.StatusSuccess && !rec.Forgotten {
+	if rec.Status == journal.StatusSuccess && !rec.Acknowledged {
 		e.handed = append(e.handed, rec.ID)
 	}
 }
 
-// Part journals that Terraform ended in order, and so has what it was handed: the same requests may run again. What can't be journaled
+// AcknowledgeAll journals that Terraform ended in order, and so has what it was handed: the same requests may run again. What can't be journaled
 // stays in doubt, which is safe.
-func (e *Engine) Part(ctx context.Context) {
+func (e *Engine) AcknowledgeAll(ctx context.Context) {
 	e.mu.Lock()
 	handed := e.handed
 	e.handed = nil
 	e.mu.Unlock()
 	for _, id := range handed {
-		if e.Forget(ctx, id) != nil {
+		if e.Acknowledge(ctx, id) != nil {
 			return
 		}
 	}
 }
 
-// Forget journals that the resource that stood for an execution was destroyed: the same request with the same triggers may then run
+// Acknowledge journals that the resource that stood for an execution was destroyed: the same request with the same triggers may then run
 // again. Forgetting twice does nothing.
-func (e *Engine) Forget(ctx context.Context, execution int64) error {
+func (e *Engine) Acknowledge(ctx context.Context, execution int64) error {
 	store, err := e.Journal(ctx)
 	if err != nil {
 		return err
 	}
-	_, err = store.Append(ctx, journal.Hold{Execution: execution}, journal.KindForgotten, journal.Forgotten{By: e.cfg.Self})
+	_, err = store.Append(ctx, journal.Lease{Execution: execution}, journal.KindAcknowledged, journal.Acknowledged{By: e.cfg.Self})
 	if errors.Is(err, journal.ErrClosed) || errors.Is(err, journal.ErrNotFound) {
 		return nil // it is forgotten already, or it is of another journal
 	}

@@ -14,7 +14,7 @@ import (
 func (b *bench) done(t *testing.T, req engine.Request, holder proc.Identity, status journal.Status) journal.Record {
 	t.Helper()
 	rec := b.leave(t, req, holder, true)
-	rec, err := b.store.Append(t.Context(), rec.Hold(), journal.KindOutcome, journal.Outcome{Status: status})
+	rec, err := b.store.Append(t.Context(), rec.Lease(), journal.KindOutcome, journal.Outcome{Status: status})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestWhatSucceededAndWasNotKeptIsNotRunAgain(t *testing.T) {
 		"its resource was destroyed": {runs: true, change: func(t *testing.T, b *bench, rec journal.Record, _ *engine.Request) {
 			t.Helper()
 			for range 2 {
-				if err := b.Forget(t.Context(), rec.ID); err != nil {
+				if err := b.Acknowledge(t.Context(), rec.ID); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -90,11 +90,11 @@ func TestWhatSucceededAndWasNotKeptIsNotRunAgain(t *testing.T) {
 func TestForgettingWhatTheJournalDoesNotHave(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	if err := b.Forget(t.Context(), 12); err != nil {
+	if err := b.Acknowledge(t.Context(), 12); err != nil {
 		t.Errorf("an execution of another journal: %v", err)
 	}
 	_ = b.store.Close()
-	if err := b.Forget(t.Context(), 12); err == nil {
+	if err := b.Acknowledge(t.Context(), 12); err == nil {
 		t.Error("a journal that can't be written is no error")
 	}
 }
@@ -143,8 +143,8 @@ func TestTerraformThatEndedInOrderHasItsOutcomes(t *testing.T) {
 			t.Fatal(err)
 		}
 		if ends {
-			b.Part(t.Context())
-			b.Part(t.Context()) // there is nothing left to tell
+			b.AcknowledgeAll(t.Context())
+			b.AcknowledgeAll(t.Context()) // there is nothing left to tell
 		}
 		return b.book.count("dispatch") > before
 	}
@@ -159,7 +159,7 @@ func TestTerraformThatEndedInOrderHasItsOutcomes(t *testing.T) {
 	if err := b.store.Entries(t.Context(), 1, func(e journal.Entry) error { entries[e.Kind]++; return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if entries[journal.KindForgotten] != 4 {
+	if entries[journal.KindAcknowledged] != 4 {
 		t.Errorf("entries %v", entries)
 	}
 }
@@ -175,7 +175,7 @@ func TestPlanWithinApplyHasOpenWhatWasOpenAtThePlan(t *testing.T) {
 			t.Fatal(err)
 		}
 		outcome := journal.Outcome{Status: journal.StatusSuccess, Result: journal.Result{FinishedAt: b.clock.Now()}}
-		if _, err := b.store.Append(t.Context(), left.Hold(), journal.KindOutcome, outcome); err != nil {
+		if _, err := b.store.Append(t.Context(), left.Lease(), journal.KindOutcome, outcome); err != nil {
 			t.Fatal(err)
 		}
 		b.cfg.Terraform.Session = session

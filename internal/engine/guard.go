@@ -60,14 +60,14 @@ func encodeWatch(w guard.Watch) json.RawMessage {
 // watched is an execution under guardrails.
 type watched struct {
 	run    *run
-	hold   journal.Hold
+	hold   journal.Lease
 	watch  guard.Watch
 	newest *[]guard.Reading
 }
 
 // watch returns the guardrails of rec as the journal has them, so that they outlive the process that began it.
 func (r *run) watch(rec journal.Record) watched {
-	w := watched{run: r, hold: rec.Hold(), newest: &[]guard.Reading{}}
+	w := watched{run: r, hold: rec.Lease(), newest: &[]guard.Reading{}}
 	if rec.Intent.Guardrails != nil && json.Unmarshal(rec.Intent.Guardrails, &w.watch) != nil {
 		w.watch = guard.Watch{}
 	}
@@ -111,7 +111,7 @@ type guarded struct {
 }
 
 // Wait implements playbook.Work: the guardrails are read once more after the work, and what they call for is done.
-func (g guarded) Wait(ctx context.Context) (playbook.Outcome, error) {
+func (g guarded) Wait(ctx context.Context) (playbook.Report, error) {
 	outcome, err := g.Work.Wait(ctx)
 	cfg := g.under.run.engine.cfg
 	if err == nil {
@@ -138,7 +138,7 @@ func (g guarded) Wait(ctx context.Context) (playbook.Outcome, error) {
 }
 
 // goBack takes the work back in one step.
-func (g guarded) goBack(ctx context.Context, outcome playbook.Outcome, p *problem.Problem) (playbook.Outcome, error) {
+func (g guarded) goBack(ctx context.Context, outcome playbook.Report, p *problem.Problem) (playbook.Report, error) {
 	reverter, ok := g.Work.(playbook.Reverter)
 	if !ok {
 		p.Next = "This playbook can't be taken back by itself, so what it did was left as it is."

@@ -48,22 +48,22 @@ type shifting struct {
 	revert   error
 }
 
-func (s shifting) Wait(ctx context.Context) (playbook.Outcome, error) {
+func (s shifting) Wait(ctx context.Context) (playbook.Report, error) {
 	for *s.steps < 3 {
 		*s.steps++
 		if err := s.job.Checkpoint(ctx, map[string]int{"at": *s.steps}); err != nil {
-			return playbook.Outcome{Message: "partly done", Details: map[string]string{"own": "1"}}, err
+			return playbook.Report{Message: "partly done", Details: map[string]string{"own": "1"}}, err
 		}
 	}
-	return playbook.Outcome{Message: "done", Details: map[string]string{"own": "1"}, Undo: s.undo}, nil
+	return playbook.Report{Message: "done", Details: map[string]string{"own": "1"}, Undo: s.undo}, nil
 }
 
-func (s shifting) Revert(ctx context.Context) (playbook.Outcome, error) {
+func (s shifting) Revert(ctx context.Context) (playbook.Report, error) {
 	*s.reverted++
 	if ctx.Err() != nil {
-		return playbook.Outcome{}, ctx.Err()
+		return playbook.Report{}, ctx.Err()
 	}
-	return playbook.Outcome{Message: "It is back at the start"}, s.revert
+	return playbook.Report{Message: "It is back at the start"}, s.revert
 }
 
 type shiftAction struct {
@@ -149,7 +149,7 @@ func TestBreachAfterATakeoverIsLeftToTheOther(t *testing.T) {
 			if err != nil || len(open) != 1 {
 				t.Fatalf("%+v, %v", open, err)
 			}
-			if _, err := b.store.Append(t.Context(), open[0].Hold(), journal.KindTakeover, journal.Takeover{Holder: elsewhere()}); err != nil {
+			if _, err := b.store.Append(t.Context(), open[0].Lease(), journal.KindTakeover, journal.Takeover{Holder: elsewhere()}); err != nil {
 				t.Fatal(err)
 			}
 			return breach
@@ -198,7 +198,7 @@ func TestGuardrailsDecideWhatBecomesOfAnExecution(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
-			b.book.undo = &playbook.Undo{ActionType: "fake", Params: params{Name: "back"}}
+			b.book.undo = &playbook.Rollback{ActionType: "fake", Params: params{Name: "back"}}
 			book := &shiftBook{book: b.book}
 			b.cfg.Catalogue, b.cfg.Metrics = playbook.NewCatalogue(book), &metrics{values: tt.values}
 			e := engine.New(b.cfg)

@@ -64,7 +64,7 @@ func (r *run) beat(ctx context.Context, rec journal.Record, lose context.CancelC
 func (r *run) beatWithin(ctx context.Context, rec journal.Record, patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return r.store.Beat(ctx, rec.Hold())
+	return r.store.Beat(ctx, rec.Lease())
 }
 
 func leaseProblem(rec journal.Record, cause error) error {
@@ -78,7 +78,7 @@ func leaseProblem(rec journal.Record, cause error) error {
 // silence is what an observer knows of a holder whose process it can't look at: since when, by the observer's own clock,
 // nothing has been heard of it.
 type silence struct {
-	hold  journal.Hold
+	hold  journal.Lease
 	beats int64
 	since time.Time
 }
@@ -101,8 +101,8 @@ func (r *run) gone(ctx context.Context, rec journal.Record, heard *silence) (str
 		return "", err
 	}
 	now := r.engine.cfg.Clock.Now()
-	if heard.hold != rec.Hold() || heard.beats != pulse.Beats {
-		*heard = silence{hold: rec.Hold(), beats: pulse.Beats, since: now}
+	if heard.hold != rec.Lease() || heard.beats != pulse.Beats {
+		*heard = silence{hold: rec.Lease(), beats: pulse.Beats, since: now}
 	}
 	if now.Sub(heard.since) < leaseTerm {
 		return "", nil
@@ -115,7 +115,7 @@ func (r *run) gone(ctx context.Context, rec journal.Record, heard *silence) (str
 
 // takeOver makes this process the holder of rec. The holder of before can append nothing from then on.
 func (r *run) takeOver(ctx context.Context, rec journal.Record, why string) (journal.Record, error) {
-	return r.store.Append(ctx, rec.Hold(), journal.KindTakeover, journal.Takeover{Holder: r.engine.cfg.Self, Reason: why})
+	return r.store.Append(ctx, rec.Lease(), journal.KindTakeover, journal.Takeover{Holder: r.engine.cfg.Self, Reason: why})
 }
 
 // elsewhere is for a process that learns that it no longer holds x. Whoever does records the outcome.

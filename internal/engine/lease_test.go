@@ -36,7 +36,7 @@ func (l *leases) Pulse(ctx context.Context, id int64) (journal.Pulse, error) {
 	return l.Store.Pulse(ctx, id)
 }
 
-func (l *leases) Beat(ctx context.Context, hold journal.Hold) error {
+func (l *leases) Beat(ctx context.Context, hold journal.Lease) error {
 	l.beats.Add(1)
 	if l.beat != nil {
 		return l.beat()
@@ -125,13 +125,13 @@ func TestTakenOverWhileWorking(t *testing.T) {
 			clock := &ticking{hands: newHands()}
 			b := newBench(t, func(c *engine.Config) { c.Clock = clock })
 			var noticed error
-			b.book.wait = func(ctx context.Context, job playbook.Job) (playbook.Outcome, error) {
-				hold := journal.Hold{Execution: job.ID, Token: 1}
+			b.book.wait = func(ctx context.Context, job playbook.Job) (playbook.Report, error) {
+				hold := journal.Lease{Execution: job.ID, Token: 1}
 				if _, err := b.store.Append(ctx, hold, journal.KindTakeover, journal.Takeover{Holder: elsewhere()}); err != nil {
-					return playbook.Outcome{}, err
+					return playbook.Report{}, err
 				}
 				noticed = notice(ctx, job)
-				return playbook.Outcome{Message: "of the one that lost it"}, noticed
+				return playbook.Report{Message: "of the one that lost it"}, noticed
 			}
 			x, err := b.apply(t, request("a"))
 			if !errors.Is(err, playbook.ErrTakenOver) || !strings.Contains(err.Error(), "process 7 on runner-3") {
@@ -152,10 +152,10 @@ func TestHoldIsRenewedWhileWorking(t *testing.T) {
 	t.Parallel()
 	clock := &ticking{hands: newHands()}
 	b := newBench(t, func(c *engine.Config) { c.Clock = clock })
-	b.book.wait = func(ctx context.Context, job playbook.Job) (playbook.Outcome, error) {
+	b.book.wait = func(ctx context.Context, job playbook.Job) (playbook.Report, error) {
 		for {
 			if p, err := b.store.Pulse(ctx, job.ID); err != nil || p.Beats > 2 {
-				return playbook.Outcome{Message: "done"}, err
+				return playbook.Report{Message: "done"}, err
 			}
 		}
 	}
@@ -181,10 +181,10 @@ func TestSlowBeatCountsFromItsBeginning(t *testing.T) {
 	}}
 	b.store = store
 	b.Engine = engine.New(b.cfg)
-	b.book.wait = func(ctx context.Context, _ playbook.Job) (playbook.Outcome, error) {
+	b.book.wait = func(ctx context.Context, _ playbook.Job) (playbook.Report, error) {
 		<-ctx.Done()
 		lost = clock.Now()
-		return playbook.Outcome{}, context.Cause(ctx)
+		return playbook.Report{}, context.Cause(ctx)
 	}
 	if _, err := b.apply(t, request("a")); !errors.Is(err, engine.ErrLease) {
 		t.Errorf("got %v", err)
@@ -202,9 +202,9 @@ func TestHoldThatCannotBeRenewedStopsTheWork(t *testing.T) {
 	store := &leases{Store: b.store, beat: func() error { return errors.New("disk full") }}
 	b.store = store
 	b.Engine = engine.New(b.cfg)
-	b.book.wait = func(ctx context.Context, _ playbook.Job) (playbook.Outcome, error) {
+	b.book.wait = func(ctx context.Context, _ playbook.Job) (playbook.Report, error) {
 		<-ctx.Done()
-		return playbook.Outcome{}, context.Cause(ctx)
+		return playbook.Report{}, context.Cause(ctx)
 	}
 	x, err := b.apply(t, request("a"))
 	if !errors.Is(err, engine.ErrLease) || !strings.Contains(err.Error(), "disk full") || x.Record.Status != journal.StatusCancelled {

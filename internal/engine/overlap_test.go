@@ -29,11 +29,11 @@ func TestNamesOfOneThingNeverRunTogether(t *testing.T) {
 	t.Parallel()
 	b := overlapping(t, func(c *engine.Config) { c.Clock = clock.System{} })
 	var inside, most atomic.Int64
-	b.book.wait = func(context.Context, playbook.Job) (playbook.Outcome, error) {
+	b.book.wait = func(context.Context, playbook.Job) (playbook.Report, error) {
 		most.Store(max(most.Load(), inside.Add(1)))
 		defer inside.Add(-1)
 		time.Sleep(20 * time.Millisecond) // long enough for the others to arrive
-		return playbook.Outcome{Message: "done"}, nil
+		return playbook.Report{Message: "done"}, nil
 	}
 	const each = 4
 	var all sync.WaitGroup
@@ -97,9 +97,9 @@ func TestUnreadableByAnotherName(t *testing.T) {
 			t.Errorf("%s: review %+v, %v", names[1], review, err)
 		}
 		// The adoption opens it.
-		b.book.wait = func(context.Context, playbook.Job) (playbook.Outcome, error) {
+		b.book.wait = func(context.Context, playbook.Job) (playbook.Report, error) {
 			b.book.previewErr = nil
-			return playbook.Outcome{Message: "open again"}, nil
+			return playbook.Report{Message: "open again"}, nil
 		}
 		if _, err := b.apply(t, request(names[1])); err != nil {
 			t.Errorf("%s: %v", names[1], err)

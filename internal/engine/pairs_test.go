@@ -75,15 +75,15 @@ func applyOnce(dir, target, run string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), applierTimeout)
 	defer cancel()
 	thing := strings.TrimPrefix(target, also)
-	book := &book{holds: map[string][]string{target: {"fake:" + thing}}, wait: func(context.Context, playbook.Job) (playbook.Outcome, error) {
+	book := &book{holds: map[string][]string{target: {"fake:" + thing}}, wait: func(context.Context, playbook.Job) (playbook.Report, error) {
 		// Whoever finds the mark of another one overlaps with it.
 		mark := filepath.Join(dir, thing+".busy")
 		file, err := os.OpenFile(mark, os.O_CREATE|os.O_EXCL, 0o600)
 		if err != nil {
-			return playbook.Outcome{}, fmt.Errorf("two executions overlap: %w", err)
+			return playbook.Report{}, fmt.Errorf("two executions overlap: %w", err)
 		}
 		time.Sleep(workTime)
-		return playbook.Outcome{Message: "done"}, errors.Join(file.Close(), os.Remove(mark))
+		return playbook.Report{Message: "done"}, errors.Join(file.Close(), os.Remove(mark))
 	}}
 	e := engine.New(engine.Config{
 		Catalogue: playbook.NewCatalogue(book), Clock: clock.System{}, Dir: dir, HistoryLimit: 1, Self: proc.Self(),

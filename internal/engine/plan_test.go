@@ -117,7 +117,7 @@ func TestPlanOnlyWarnsOfABrokenJournal(t *testing.T) {
 func TestPlanAdvisesToEscalate(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.book.wait = func(context.Context, playbook.Job) (playbook.Outcome, error) { return playbook.Outcome{}, errBoom }
+	b.book.wait = func(context.Context, playbook.Job) (playbook.Report, error) { return playbook.Report{}, errBoom }
 	for i := range 3 {
 		review, err := b.Plan(t.Context(), request("a"))
 		if err != nil || len(review.Warnings) != 0 {

@@ -74,8 +74,8 @@ func TestPointsComeInOrderAndAfterWhatTheyName(t *testing.T) {
 			if tt.leave {
 				b.leave(t, request("a"), dead(), true)
 			}
-			b.book.wait = func(ctx context.Context, job playbook.Job) (playbook.Outcome, error) {
-				return playbook.Outcome{Message: "done"}, job.Checkpoint(ctx, map[string]int{"step": 1})
+			b.book.wait = func(ctx context.Context, job playbook.Job) (playbook.Report, error) {
+				return playbook.Report{Message: "done"}, job.Checkpoint(ctx, map[string]int{"step": 1})
 			}
 			if _, err := b.apply(t, request("a")); err != nil {
 				t.Fatal(err)

@@ -40,8 +40,8 @@ func (r *run) clear(ctx context.Context, about journal.Subject) (Execution, erro
 			return Execution{}, err
 		}
 		if !ok {
-			if f, keeps := r.action.(playbook.Forgetter); keeps && waited {
-				f.Forget() // others have changed what it remembers
+			if f, keeps := r.action.(playbook.Invalidator); keeps && waited {
+				f.Invalidate() // others have changed what it remembers
 			}
 			return Execution{}, r.readEarlier(ctx, about) // what was settled or waited for has an outcome now
 		}
@@ -159,19 +159,19 @@ func (r *run) settle(ctx context.Context, rec journal.Record, why string) (Execu
 	r.engine.reached(PointAdopted)
 	switch {
 	case errors.Is(err, playbook.ErrNeverBegan), errors.Is(err, playbook.ErrPartway):
-		x, concluded := past.conclude(ctx, x, ending{journal.StatusCancelled, playbook.Outcome{}, err})
+		x, concluded := past.conclude(ctx, x, ending{journal.StatusCancelled, playbook.Report{}, err})
 		return x, errors.Join(concluded, err)
 	case interrupted(ctx, err):
 		return x, err
 	case errors.Is(err, playbook.ErrLater):
 		return x, laterProblem(rec, err)
 	case err != nil:
-		return past.conclude(ctx, x, ending{journal.StatusUnknown, playbook.Outcome{}, err})
+		return past.conclude(ctx, x, ending{journal.StatusUnknown, playbook.Report{}, err})
 	}
 	if rec.Status == journal.StatusPending {
 		// Its process died before the name was durable. The work goes on, and can journal its progress only once it has one.
 		named := journal.Dispatch{RemoteID: work.RemoteID()}
-		if rec, err = r.store.Append(context.WithoutCancel(ctx), rec.Hold(), journal.KindDispatch, named); err != nil {
+		if rec, err = r.store.Append(context.WithoutCancel(ctx), rec.Lease(), journal.KindDispatch, named); err != nil {
 			return x, err
 		}
 		x.Record = rec
@@ -225,7 +225,7 @@ func (r *run) refuseUnknown(about journal.Subject) error {
 
 // UndoRequest asks for the action that takes an execution back. It needs an approval of its own where its playbook asks for
 // one.
-func UndoRequest(execution int64, action journal.Action) Request {
+func UndoRequest(execution int64, action journal.Undo) Request {
 	return Request{
 		ActionType: action.Type, Params: action.Params,
 		// Taking back one execution is another request than taking back the next one.

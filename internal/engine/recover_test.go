@@ -54,8 +54,8 @@ func TestAdoptedWorkWithoutANameGetsOne(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	left := b.leave(t, request("a"), dead(), false)
-	b.book.wait = func(ctx context.Context, job playbook.Job) (playbook.Outcome, error) {
-		return playbook.Outcome{}, job.Checkpoint(ctx, 1)
+	b.book.wait = func(ctx context.Context, job playbook.Job) (playbook.Report, error) {
+		return playbook.Report{}, job.Checkpoint(ctx, 1)
 	}
 	x, err := b.apply(t, request("a"))
 	if err != nil || x.Record.ID != left.ID || x.Record.Status != journal.StatusSuccess || x.Record.RemoteID != fmt.Sprintf("remote-%d", left.ID) {
@@ -118,7 +118,7 @@ func TestLivingHolderIsWaitedForThenNamed(t *testing.T) {
 		t.Error("the work of a living process was touched")
 	}
 	outcome := journal.Outcome{Status: journal.StatusSuccess, Result: journal.Result{FinishedAt: b.clock.Now()}}
-	if _, err := b.store.Append(t.Context(), left.Hold(), journal.KindOutcome, outcome); err != nil {
+	if _, err := b.store.Append(t.Context(), left.Lease(), journal.KindOutcome, outcome); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.apply(t, request("a")); err != nil {
@@ -130,14 +130,14 @@ func TestAdoptionGivesTheActionWhatTheJournalHolds(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	left := b.leave(t, request("a"), dead(), true)
-	if _, err := b.store.Append(t.Context(), left.Hold(), journal.KindProgress, map[string]any{"step": map[string]int{"stage": 2}}); err != nil {
+	if _, err := b.store.Append(t.Context(), left.Lease(), journal.KindProgress, map[string]any{"step": map[string]int{"stage": 2}}); err != nil {
 		t.Fatal(err)
 	}
-	b.book.wait = func(_ context.Context, job playbook.Job) (playbook.Outcome, error) {
+	b.book.wait = func(_ context.Context, job playbook.Job) (playbook.Report, error) {
 		if job.ID != left.ID || job.RemoteID != "remote-of-the-dead" || string(job.Progress) != `{"stage":2}` {
 			t.Errorf("job %+v", job)
 		}
-		return playbook.Outcome{}, nil
+		return playbook.Report{}, nil
 	}
 	if _, err := b.apply(t, request("a")); err != nil {
 		t.Fatal(err)

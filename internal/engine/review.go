@@ -33,8 +33,12 @@ type Review struct {
 	ActionType string
 	Target     string
 	// Request identifies what is asked for; see journal.Subject.
-	Request  string
-	Digest   string
+	Request string
+	Digest  string
+	// IdentityHash and ContentHash are the SHA-256 sums, in hexadecimal, of what Identity and Content (with Facts) hold.
+	IdentityHash, ContentHash string
+	// Record is the dry run's number in the journal, or zero where it has none.
+	Record   int64
 	Decision approval.Decision
 	// Deadline bounds the execution, from its start.
 	Deadline time.Duration
@@ -71,13 +75,13 @@ func (e *Engine) look(ctx context.Context, req Request, action playbook.Action) 
 	}
 	preview, err := action.Preview(ctx)
 	if err != nil {
-		return Review{Preview: playbook.Preview{Holds: preview.Holds}, ActionType: req.ActionType, Target: target}, err
+		return Review{Preview: playbook.Preview{Locks: preview.Locks}, ActionType: req.ActionType, Target: target}, err
 	}
 	facts, err := json.Marshal(preview.Facts)
 	if err != nil {
 		return Review{}, fmt.Errorf("encode the facts of the preview: %w", err)
 	}
-	digest, err := approval.Subject{
+	digest, err := approval.Binding{
 		Playbook: req.ActionType, Target: target, Inputs: req.Params,
 		Triggers: req.Triggers, Commands: preview.Commands, Facts: facts,
 	}.Digest()
@@ -90,7 +94,7 @@ func (e *Engine) look(ctx context.Context, req Request, action playbook.Action) 
 	}
 	return Review{
 		Preview: preview, ActionType: req.ActionType, Target: target, Digest: digest, Deadline: deadline,
-		Warnings: preview.Notes, facts: facts,
+		Warnings: preview.Warnings, facts: facts,
 	}, nil
 }
 

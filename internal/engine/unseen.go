@@ -17,7 +17,7 @@ func (e *Engine) unseen(ctx context.Context, review Review, reason error) (Revie
 	if err != nil {
 		return Review{}, reason
 	}
-	rec, ok, err := inTheWay(ctx, store, review.Target, review.Holds)
+	rec, ok, err := inTheWay(ctx, store, review.Target, review.Locks)
 	if err != nil || !ok {
 		return Review{}, reason
 	}

@@ -28,7 +28,7 @@ func (r Record) Accepts(kind Kind) error {
 		r.Status == StatusPending && kind == KindDispatch,
 		r.Status == StatusRunning && kind == KindProgress,
 		r.Open() && (kind == KindOutcome || kind == KindTakeover),
-		r.Status.Final() && kind == KindForgotten && !r.Forgotten:
+		r.Status.Final() && kind == KindAcknowledged && !r.Acknowledged:
 		return nil
 	case r.ID == 0:
 		return fmt.Errorf("%s at the beginning: %w", kind, ErrOrder)
@@ -40,7 +40,7 @@ func (r Record) Accepts(kind Kind) error {
 }
 
 // Admits is Accepts for an entry that the holder of hold wants to add: ErrFenced where somebody else holds the record by now.
-func (r Record) Admits(hold Hold, kind Kind) error {
+func (r Record) Admits(hold Lease, kind Kind) error {
 	if r.Open() && r.Token != hold.Token {
 		return fmt.Errorf("execution %d is held by %s since takeover %d: %w", r.ID, r.Holder, r.Token-1, ErrFenced)
 	}
@@ -74,8 +74,8 @@ func fits(kind Kind, body any) error {
 		_, ok = body.(Compaction)
 	case KindTakeover:
 		_, ok = body.(Takeover)
-	case KindForgotten:
-		_, ok = body.(Forgotten)
+	case KindAcknowledged:
+		_, ok = body.(Acknowledged)
 	case KindOutcome:
 		var outcome Outcome
 		if outcome, ok = body.(Outcome); ok && !outcome.Status.Final() {

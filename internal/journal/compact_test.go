@@ -17,7 +17,7 @@ func TestTooManyGaps(t *testing.T) {
 	}{
 		{1, KindIntent, false}, {2, KindIntent, false}, {3, KindDryRun, true}, {1, KindOutcome, false}, {5, KindDryRun, true},
 		{2, KindOutcome, false}, {7, KindDryRun, true}, {8, KindDryRun, false}, {9, KindDryRun, true}, {10, KindDryRun, false},
-		{11, KindIntent, false}, {11, KindOutcome, false}, {99, KindForgotten, false}, {0, KindCompaction, false},
+		{11, KindIntent, false}, {11, KindOutcome, false}, {99, KindAcknowledged, false}, {0, KindCompaction, false},
 	}
 	for most, want := range map[int]string{1: "0 executions, 0 dry runs, 0 gaps", 2: "1 executions, 0 dry runs, 2 gaps",
 		3: "2 executions, 0 dry runs, 3 gaps", 4: "2 executions, 1 dry runs, 4 gaps", 9: "2 executions, 2 dry runs, 6 gaps"} {

@@ -68,8 +68,8 @@ func (r *Record) add(e Entry) error {
 		err := json.Unmarshal(e.Body, &o)
 		r.Status, r.Result, r.Rollback = o.Status, &o.Result, o.Rollback
 		return err
-	case KindForgotten:
-		r.Forgotten = true
+	case KindAcknowledged:
+		r.Acknowledged = true
 		return nil
 	default:
 		return fmt.Errorf("unknown kind %q", e.Kind)

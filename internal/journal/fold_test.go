@@ -16,8 +16,8 @@ func series(kinds ...Kind) []Entry {
 	bodies := map[Kind]string{
 		KindIntent: `{"params":{"a":1},"holder":{"host":"h","pid":1}}`, KindDryRun: `{"params":{"a":1},"holder":{"host":"h","pid":1}}`,
 		KindTakeover: `{"holder":{"host":"o","pid":2}}`, KindDispatch: `{"remote_id":"task"}`, KindProgress: `{"done":1}`,
-		KindForgotten: `{"by":{"host":"o","pid":2}}`,
-		KindOutcome:   `{"status":"failed","result":{"message":"m","actual_duration":1},"rollback":{"action_type":"x","params":{}}}`,
+		KindAcknowledged: `{"by":{"host":"o","pid":2}}`,
+		KindOutcome:      `{"status":"failed","result":{"message":"m","actual_duration":1},"rollback":{"action_type":"x","params":{}}}`,
 	}
 	var entries []Entry
 	for i, kind := range kinds {
@@ -41,7 +41,7 @@ func TestFold(t *testing.T) {
 	with := func(change func(*Record)) Record { r := base; change(&r); return r }
 	end := func(r *Record) {
 		r.Status, r.Result = StatusFailed, &Result{Message: "m", ActualDuration: 1}
-		r.Rollback = &Action{Type: "x", Params: json.RawMessage(`{}`)}
+		r.Rollback = &Undo{Type: "x", Params: json.RawMessage(`{}`)}
 	}
 	sent := func(r *Record) { r.Status, r.RemoteID = StatusRunning, "task" }
 	for name, c := range map[string]struct {
@@ -61,7 +61,7 @@ func TestFold(t *testing.T) {
 			}), true},
 		"outcome":         {[]Kind{KindIntent, KindDispatch, KindOutcome}, with(func(r *Record) { sent(r); end(r) }), false},
 		"nothing was run": {[]Kind{KindIntent, KindOutcome}, with(end), false},
-		"forgotten":       {[]Kind{KindIntent, KindOutcome, KindForgotten}, with(func(r *Record) { end(r); r.Forgotten = true }), false},
+		"forgotten":       {[]Kind{KindIntent, KindOutcome, KindAcknowledged}, with(func(r *Record) { end(r); r.Acknowledged = true }), false},
 	} {
 		got, err := Fold(series(c.kinds...))
 		if err != nil || got.Open() != c.open {
@@ -100,9 +100,9 @@ func TestFoldRefuses(t *testing.T) {
 		"progress of nothing":    series(KindIntent, KindProgress),
 		"after the outcome":      series(KindIntent, KindOutcome, KindProgress),
 		"two outcomes":           series(KindIntent, KindOutcome, KindOutcome),
-		"forgotten while open":   series(KindIntent, KindForgotten),
-		"forgotten twice":        series(KindIntent, KindOutcome, KindForgotten, KindForgotten),
-		"a dry run forgotten":    series(KindDryRun, KindForgotten),
+		"forgotten while open":   series(KindIntent, KindAcknowledged),
+		"forgotten twice":        series(KindIntent, KindOutcome, KindAcknowledged, KindAcknowledged),
+		"a dry run forgotten":    series(KindDryRun, KindAcknowledged),
 		"unknown kind":           series(KindIntent, "other"),
 		"broken body":            broken,
 		"entry of another one":   mixed,

@@ -46,9 +46,9 @@ const (
 	KindProgress Kind = "progress"
 	KindTakeover Kind = "takeover"
 	KindOutcome  Kind = "outcome"
-	// KindForgotten follows the outcome once no later apply may take it for its own: Terraform ended in order, and so has it in its
+	// KindAcknowledged follows the outcome once no later apply may take it for its own: Terraform ended in order, and so has it in its
 	// state, or the resource that stood for the execution was destroyed.
-	KindForgotten Kind = "forgotten"
+	KindAcknowledged Kind = "acknowledged"
 	// KindCompaction is of no execution: it says what was removed.
 	KindCompaction Kind = "compaction"
 )
@@ -84,8 +84,8 @@ type Intent struct {
 	Session string `json:"session,omitempty"`
 	// Deadline is when the holder stops the execution by itself. Zero in a dry run.
 	Deadline time.Time `json:"deadline,omitzero"`
-	// Holds are what the execution holds beside its target, as targets of their own: the indices behind an alias.
-	Holds []string `json:"holds,omitempty"`
+	// Locks are what the execution holds beside its target, as targets of their own: the indices behind an alias.
+	Locks []string `json:"locks,omitempty"`
 	// Guardrails are those that watch the execution, with their readings before it began.
 	Guardrails json.RawMessage `json:"guardrails,omitempty"`
 	// Problem is why a dry run failed. Empty otherwise.
@@ -104,14 +104,14 @@ type Takeover struct {
 	Reason string `json:"reason"`
 }
 
-// Forgotten is the body of an entry that says that the same request may run again, with the same triggers.
-type Forgotten struct {
+// Acknowledged is the body of an entry that says that the same request may run again, with the same triggers.
+type Acknowledged struct {
 	// By is the process that ended in order, or was asked to destroy the resource.
 	By proc.Identity `json:"by"`
 }
 
-// Hold is the right to go on with an open execution.
-type Hold struct {
+// Lease is the right to go on with an open execution.
+type Lease struct {
 	Execution int64
 	// Token is the fencing token: 1 for the process that began the execution, and one more with each takeover.
 	Token int64
@@ -126,8 +126,8 @@ type Pulse struct {
 	At time.Time
 }
 
-// Action is a playbook with its parameters, such as the one that undoes an execution.
-type Action struct {
+// Undo is a playbook with its parameters, such as the one that undoes an execution.
+type Undo struct {
 	Type   string          `json:"action_type"`
 	Params json.RawMessage `json:"params"`
 }
@@ -145,9 +145,9 @@ type Result struct {
 
 // Outcome is the body of the last entry.
 type Outcome struct {
-	Status   Status  `json:"status"`
-	Result   Result  `json:"result"`
-	Rollback *Action `json:"rollback,omitempty"`
+	Status   Status `json:"status"`
+	Result   Result `json:"result"`
+	Rollback *Undo  `json:"rollback,omitempty"`
 }
 
 // Entry is one line of the journal.
@@ -178,20 +178,20 @@ type Record struct {
 	// Progress is the newest progress entry's body, or nil.
 	Progress json.RawMessage
 	Result   *Result
-	Rollback *Action
-	// Forgotten tells that no later apply may take its outcome for its own; see KindForgotten.
-	Forgotten bool
+	Rollback *Undo
+	// Acknowledged tells that no later apply may take its outcome for its own; see KindForgotten.
+	Acknowledged bool
 }
 
-// Hold is the right to append to the record as it is here.
-func (r Record) Hold() Hold { return Hold{Execution: r.ID, Token: r.Token} }
+// Lease is the right to append to the record as it is here.
+func (r Record) Lease() Lease { return Lease{Execution: r.ID, Token: r.Token} }
 
 // Open tells whether the execution's outcome is still to come.
 func (r Record) Open() bool { return r.Status == StatusPending || r.Status == StatusRunning }
 
 // Excludes tells whether r holds something that an execution of target would change, which holds others beside it.
 func (r Record) Excludes(target string, holds []string) bool {
-	mine := append([]string{r.Subject.Target}, r.Intent.Holds...)
+	mine := append([]string{r.Subject.Target}, r.Intent.Locks...)
 	return slices.Contains(mine, target) || slices.ContainsFunc(holds, func(h string) bool { return slices.Contains(mine, h) })
 }
 
@@ -218,9 +218,9 @@ type Store interface {
 	// or an Outcome, which closes it. A Forgotten follows an outcome, whoever holds what. ErrClosed is returned where the outcome is
 	// there already, ErrFenced where the hold's token is not the record's, ErrNotFound where there is no such execution (a dry run is none), ErrOrder and ErrBody where the entry can't
 	// come next or its body is unfit; see Record.Admits and Encode.
-	Append(ctx context.Context, hold Hold, kind Kind, body any) (Record, error)
+	Append(ctx context.Context, hold Lease, kind Kind, body any) (Record, error)
 	// Beat renews the hold of an open execution. Errors are those of Append.
-	Beat(ctx context.Context, hold Hold) error
+	Beat(ctx context.Context, hold Lease) error
 	// Pulse returns what has been heard of the execution's present holder; zero where it is not open or has not beaten yet.
 	Pulse(ctx context.Context, execution int64) (Pulse, error)
 	// Get returns one record, or ErrNotFound.

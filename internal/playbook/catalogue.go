@@ -13,17 +13,17 @@ type Catalogue map[string]Playbook
 func NewCatalogue(playbooks ...Playbook) Catalogue {
 	c := make(Catalogue, len(playbooks))
 	for _, p := range playbooks {
-		c[p.Entry().ActionType] = p
+		c[p.Metadata().ActionType] = p
 	}
 	return c
 }
 
 // Entries returns all pages, by action type.
-func (c Catalogue) Entries() []Entry {
-	entries := make([]Entry, 0, len(c))
+func (c Catalogue) Entries() []Metadata {
+	entries := make([]Metadata, 0, len(c))
 	for p := range maps.Values(c) {
-		entries = append(entries, p.Entry())
+		entries = append(entries, p.Metadata())
 	}
-	slices.SortFunc(entries, func(a, b Entry) int { return cmp.Compare(a.ActionType, b.ActionType) })
+	slices.SortFunc(entries, func(a, b Metadata) int { return cmp.Compare(a.ActionType, b.ActionType) })
 	return entries
 }

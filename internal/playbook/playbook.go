@@ -11,8 +11,8 @@ import (
 
 // Playbook is one kind of remediation, such as rerun_dbt.
 type Playbook interface {
-	// Entry is its page in the catalogue.
-	Entry() Entry
+	// Metadata is its page in the catalogue.
+	Metadata() Metadata
 	// Bind checks inputs, given as a JSON object, and returns the action that they describe. It does no I/O. A bad input is a
 	// *problem.Problem with the input's path.
 	Bind(params json.RawMessage) (Action, error)
@@ -58,7 +58,7 @@ type Work interface {
 	// Wait returns when the work is over. When ctx ends first it stops the work, leaves the target consistent, and returns
 	// what is known with an error that wraps the cause of ctx. Work that ended badly is an error too; Outcome then says what is
 	// known of it.
-	Wait(ctx context.Context) (Outcome, error)
+	Wait(ctx context.Context) (Report, error)
 }
 
 // Reverter is Work that can take back what it has done so far, in one step. The engine calls it after Wait, when a guardrail
@@ -66,7 +66,7 @@ type Work interface {
 type Reverter interface {
 	// Revert returns the target to what it was before the work began, and says what it is now. Where somebody else has changed the
 	// target since, it is left alone and that is an error.
-	Revert(ctx context.Context) (Outcome, error)
+	Revert(ctx context.Context) (Report, error)
 }
 
 // Observer is an Action whose effect can be looked at again later, cheaply.
@@ -76,10 +76,10 @@ type Observer interface {
 	Observe(ctx context.Context) (drift string, err error)
 }
 
-// Forgetter is an Action whose target answers from memory for a while.
-type Forgetter interface {
-	// Forget makes the next look a look at the target.
-	Forget()
+// Invalidator is an Action whose target answers from memory for a while.
+type Invalidator interface {
+	// Invalidate makes the next look a look at the target.
+	Invalidate()
 }
 
 // Errors that work and its engine tell each other.
@@ -109,19 +109,31 @@ const (
 	RiskHigh   Risk = "high"
 )
 
-// Preview is what an execution would do, as seen on the live target.
+// Preview is what an execution would do, as seen on the live target. What enters the digest is marked; all else is shown, and kept in
+// the record of the dry run.
 type Preview struct {
 	// Summary is one sentence, such as "Will re-run 2 dbt models: inbox_emails, triage_results".
 	Summary string `json:"summary"`
-	// Commands are what will be executed, in order, as a person would type them.
+	// Where says where the change happens, one line per place, such as "duckdb, target dev: triage.main".
+	Where []string `json:"where,omitempty"`
+	// Commands are what will be executed, in order, as a person would type them. Part of the digest.
 	Commands []string `json:"commands"`
-	// Changes are sentences, one a change.
+	// Changes are sentences, one per change.
 	Changes []string `json:"changes"`
-	// Duration is the estimate.
-	Duration time.Duration `json:"duration"`
+	// NotDone are sentences about what is not done although a reader might expect it, such as tests of the models.
+	NotDone []string `json:"not_done,omitempty"`
+	// Figures are routine observations that hold as of the time of the dry run, such as row counts and sizes.
+	Figures []string `json:"figures,omitempty"`
+	// Duration is the estimate, or the upper end of it; DurationFrom is the lower end where the estimate is a range, else zero.
+	Duration     time.Duration `json:"duration"`
+	DurationFrom time.Duration `json:"duration_from,omitempty"`
 	// CostUSD is the estimate in US dollars.
 	CostUSD float64 `json:"cost_usd"`
-	Risk    Risk    `json:"risk"`
+	// EstimateOrigin says where the estimate comes from, such as "default, no history" or "11 runs".
+	EstimateOrigin string `json:"estimate_origin,omitempty"`
+	Risk           Risk   `json:"risk"`
+	// RiskReason says why, in a phrase.
+	RiskReason string `json:"risk_reason,omitempty"`
 	// Affected are the systems and things that feel the change.
 	Affected []string `json:"affected"`
 	// Count is how many things the execution changes, such as models, where that is not the number of Affected. Rules of the
@@ -133,14 +145,20 @@ type Preview struct {
 	RollbackAvailable bool `json:"rollback_available"`
 	// Undo says how, or why not, in a phrase.
 	Undo string `json:"undo"`
-	// Facts are the live facts whose change must stop the apply, and the playbook's own attributes of preview: a struct
-	// with JSON names, or a map. They are part of the digest.
+	// Rollback is the action that would undo the change, as far as it is known before the execution, or nil. Part of the digest.
+	Rollback *Rollback `json:"rollback,omitempty"`
+	// Facts are the playbook's own attributes of preview, by their JSON names: a struct, or a map. Part of the digest, by the content hash.
 	Facts any `json:"facts"`
-	// Notes are volatile observations. They are shown as warnings, and are no part of the digest or of known plan values.
-	Notes []string `json:"-"`
-	// Holds are the things that are worked on by names that Target would return for them, where others may ask for them by
+	// Identity is what makes the target the same thing however it is named, such as host, port and database. Nil: its name. Part of the
+	// digest, by its hash.
+	Identity any `json:"identity,omitempty"`
+	// Content is what runs beyond Facts, such as a checksum per model. Part of the digest, by the content hash.
+	Content any `json:"content,omitempty"`
+	// Warnings are for what needs action by the reader of the plan. They are not part of the digest.
+	Warnings []string `json:"-"`
+	// Locks are the things that are worked on by names that Target would return for them, where others may ask for them by
 	// those: the indices behind an alias. Nothing else runs on them meanwhile.
-	Holds []string `json:"-"`
+	Locks []string `json:"-"`
 }
 
 // Size is how many things the execution changes.
@@ -151,8 +169,8 @@ func (p Preview) Size() int {
 	return len(p.Affected)
 }
 
-// Outcome is what came of an execution.
-type Outcome struct {
+// Report is what came of an execution.
+type Report struct {
 	// Message is one sentence.
 	Message string
 	// LogsURL is where the logs are, or empty.
@@ -161,19 +179,19 @@ type Outcome struct {
 	Details map[string]string
 	// Undo is the action that takes the change back, or nil. It is kept also where the work ended badly: give it from when on there is
 	// something that it can take back.
-	Undo *Undo
+	Undo *Rollback
 }
 
-// Undo is an action that takes a change back.
-type Undo struct {
+// Rollback is an action that takes a change back.
+type Rollback struct {
 	// ActionType is the playbook that does it.
-	ActionType string
+	ActionType string `json:"action_type"`
 	// Params are its inputs.
-	Params any
+	Params any `json:"params"`
 }
 
-// Entry is a playbook's page in the catalogue.
-type Entry struct {
+// Metadata is a playbook's page in the catalogue.
+type Metadata struct {
 	// ActionType is its name in the history, such as "rerun_dbt".
 	ActionType string
 	// Summary says what it does, in one sentence.

@@ -19,7 +19,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/approval"
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
-	"github.com/applylens/terraform-provider-remediation/internal/target/forge"
+	"github.com/applylens/terraform-provider-remediation/internal/forge"
 	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
 )
 

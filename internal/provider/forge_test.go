@@ -12,8 +12,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
+	"github.com/applylens/terraform-provider-remediation/internal/forge"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
-	"github.com/applylens/terraform-provider-remediation/internal/target/forge"
 )
 
 const (

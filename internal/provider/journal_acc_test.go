@@ -104,7 +104,7 @@ func TestAccSharedJournal(t *testing.T) {
 	if !strings.Contains(out, "third-machine") || !strings.Contains(out, fmt.Sprint("execution ", busy.ID)) {
 		t.Errorf("it does not say who holds the target:\n%s", out)
 	}
-	if _, err := store.Append(t.Context(), busy.Hold(), journal.KindOutcome, journal.Outcome{Status: journal.StatusCancelled}); err != nil {
+	if _, err := store.Append(t.Context(), busy.Lease(), journal.KindOutcome, journal.Outcome{Status: journal.StatusCancelled}); err != nil {
 		t.Fatal(err)
 	}
 	if out := second.Must("apply", "-auto-approve", "-no-color"); !strings.Contains(out, "3 executions, chain holds: true") {

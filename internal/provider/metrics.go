@@ -10,10 +10,10 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/guard"
+	"github.com/applylens/terraform-provider-remediation/internal/metrics/prometheus"
+	"github.com/applylens/terraform-provider-remediation/internal/metrics/webmetric"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
-	"github.com/applylens/terraform-provider-remediation/internal/target/prometheus"
-	"github.com/applylens/terraform-provider-remediation/internal/target/webmetric"
 	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
 )
 

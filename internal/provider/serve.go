@@ -60,6 +60,6 @@ func (e *engines) part(ctx context.Context) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, one := range e.all {
-		one.Part(ctx)
+		one.AcknowledgeAll(ctx)
 	}
 }

@@ -38,7 +38,7 @@ type applying struct {
 
 func (r *Resource) apply(ctx context.Context, a applying) {
 	if err := r.tryApply(ctx, a); err != nil {
-		addError(a.diags, err, "Unable to execute "+r.front.Entry.ActionType, r.has)
+		addError(a.diags, err, "Unable to execute "+r.front.Metadata.ActionType, r.has)
 	}
 }
 
@@ -171,7 +171,7 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 		return
 	}
 	if r.runtime == nil || r.runtime.Engine == nil {
-		resp.Diagnostics.AddError("Unable to undo "+r.front.Entry.ActionType, "The provider's configuration is not known.")
+		resp.Diagnostics.AddError("Unable to undo "+r.front.Metadata.ActionType, "The provider's configuration is not known.")
 		return
 	}
 	undo, err := r.undo(prior)
@@ -179,7 +179,7 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 		_, err = r.runtime.Engine.Apply(ctx, undo, nil, func(engine.Execution) {})
 	}
 	if err != nil {
-		addError(&resp.Diagnostics, err, "Unable to undo "+r.front.Entry.ActionType, r.has)
+		addError(&resp.Diagnostics, err, "Unable to undo "+r.front.Metadata.ActionType, r.has)
 	}
 }
 
@@ -189,7 +189,7 @@ func (r *Resource) forget(ctx context.Context, prior document, resp *resource.De
 	if err != nil || prior.text(attrStatus) != string(journal.StatusSuccess) || resp.Diagnostics.HasError() || r.runtime == nil || r.runtime.Engine == nil {
 		return
 	}
-	if err := r.runtime.Engine.Forget(ctx, id); err != nil {
+	if err := r.runtime.Engine.Acknowledge(ctx, id); err != nil {
 		p := problem.Of(err, "The journal can't be written")
 		resp.Diagnostics.AddWarning(fmt.Sprintf("The journal does not know that execution %d was destroyed", id),
 			p.What+". "+p.Detail()+"\n\nA new resource with the same inputs and triggers takes that execution for its own and runs nothing: change triggers to run it.")
@@ -213,7 +213,7 @@ func (r *Resource) undo(prior document) (engine.Request, error) {
 	if err != nil {
 		return engine.Request{}, err
 	}
-	req := engine.UndoRequest(execution, journal.Action{Type: action.Type, Params: json.RawMessage(action.Params)})
+	req := engine.UndoRequest(execution, journal.Undo{Type: action.Type, Params: json.RawMessage(action.Params)})
 	req.Incident, req.Timeout = prior.text(attrIncident), timeout
 	req.Given, err = prior.given()
 	return req, err

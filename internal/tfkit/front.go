@@ -20,8 +20,8 @@ import (
 type Front struct {
 	// Name is the resource's name without the provider's prefix, such as "dbt_run".
 	Name string
-	// Entry is the playbook's page in the catalogue.
-	Entry playbook.Entry
+	// Metadata is the playbook's page in the catalogue.
+	Metadata playbook.Metadata
 	// Check checks inputs, a JSON object, without the provider's configuration. Errors are problems with the input's path.
 	Check func(params json.RawMessage) error
 	// Description is Markdown, put above the catalogue's facts.

@@ -45,7 +45,7 @@ func (r *Resource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *r
 }
 
 func (r *Resource) description() string {
-	e := r.front.Entry
+	e := r.front.Metadata
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n\nPlaybook `%s`: %s\n\n", r.front.Description, e.ActionType, e.Summary)
 	fmt.Fprintf(&b, "- Use it for: %s.\n- Estimate: %s; %s.\n- Approval: %s.\n- Undo: %s.\n",
@@ -73,10 +73,10 @@ func (r *Resource) ValidateConfig(_ context.Context, req resource.ValidateConfig
 		addError(&resp.Diagnostics, err, "Unable to read the configuration", r.has)
 		return
 	}
-	if config.text(attrOnDestroy) == onDestroyRollback && !r.front.Entry.CanUndo {
-		resp.Diagnostics.AddAttributeError(path.Root(attrOnDestroy), r.front.Entry.ActionType+" can't be undone",
+	if config.text(attrOnDestroy) == onDestroyRollback && !r.front.Metadata.CanUndo {
+		resp.Diagnostics.AddAttributeError(path.Root(attrOnDestroy), r.front.Metadata.ActionType+" can't be undone",
 			fmt.Sprintf("on_destroy = \"rollback\" needs an action that takes the execution back. For this playbook: %s.\n\n"+
-				"Use \"keep\", which only forgets the resource.", r.front.Entry.Undo))
+				"Use \"keep\", which only forgets the resource.", r.front.Metadata.Undo))
 	}
 	if err := checkApprovals(config); err != nil {
 		addError(&resp.Diagnostics, err, "Invalid approvals", r.has)

@@ -15,6 +15,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/prometheustest"
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/guard"
+	"github.com/applylens/terraform-provider-remediation/internal/metrics/prometheus"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/cacheclear"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/canarysplit"
@@ -22,7 +23,6 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic/reindex"
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner/httpapi"
-	"github.com/applylens/terraform-provider-remediation/internal/target/prometheus"
 )
 
 type named struct {

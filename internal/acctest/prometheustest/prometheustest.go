@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/spawn"
-	"github.com/applylens/terraform-provider-remediation/internal/target/prometheus"
+	"github.com/applylens/terraform-provider-remediation/internal/metrics/prometheus"
 )
 
 // scrape is how often the exporter is read, and so how old a value can be.

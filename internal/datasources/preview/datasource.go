@@ -77,7 +77,7 @@ func read(ctx context.Context, runtime *tfkit.Runtime, config tfkit.Values) (map
 		"dry_run": review.Text(1, nil), "target": review.Target, "commands": review.Commands, "changes": review.Changes,
 		"estimated_duration_seconds": int64(review.Duration / time.Second), "estimated_cost_usd": review.CostUSD, "risk": review.Risk,
 		"affected": review.Affected, "approval_required": len(review.ApprovalReasons) > 0, "approval_reasons": review.ApprovalReasons,
-		"facts": string(facts), "notes": review.Notes, "digest": review.Digest,
+		"facts": string(facts), "notes": review.Preview.Warnings, "digest": review.Digest,
 	}, err
 }
 

@@ -118,7 +118,7 @@ func TestNothingIsWrittenOnTopOfDamage(t *testing.T) {
 				number, body = "3", `{"seq":3,"kind":"dry_run"}`
 			}
 			on.Do(t, http.MethodPut, "/"+index+"-entries-000000/_create/"+number, body, nil)
-			_, err := s.Append(t.Context(), journal.Hold{Execution: 1, Token: 7}, journal.KindProgress, 1) // looks before it refuses
+			_, err := s.Append(t.Context(), journal.Lease{Execution: 1, Token: 7}, journal.KindProgress, 1) // looks before it refuses
 			explained(t, err, journal.ErrDamaged, "Nothing was repaired")
 			_, err = s.Find(t.Context(), journal.Filter{})
 			explained(t, err, journal.ErrDamaged, "entr")
@@ -137,7 +137,7 @@ func TestRangeIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	on.Do(t, http.MethodDelete, "/"+index+"-entries-000000", nil, nil)
-	_, err = s.Append(t.Context(), r.Hold(), journal.KindDispatch, journal.Dispatch{})
+	_, err = s.Append(t.Context(), r.Lease(), journal.KindDispatch, journal.Dispatch{})
 	explained(t, err, journal.ErrDamaged, "index "+index+"-entries-000000 is gone")
 	if status, err := on.Try(t, http.MethodGet, "/"+index+"-entries-000000", nil, nil); status != http.StatusNotFound {
 		t.Errorf("it was made again: status %d, %v", status, err)
@@ -179,7 +179,7 @@ func TestCompactedAndLeftBehind(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Append(t.Context(), r.Hold(), journal.KindOutcome, journal.Outcome{Status: journal.StatusSuccess}); err != nil {
+		if _, err := s.Append(t.Context(), r.Lease(), journal.KindOutcome, journal.Outcome{Status: journal.StatusSuccess}); err != nil {
 			t.Fatal(err)
 		}
 	}

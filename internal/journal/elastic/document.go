@@ -121,7 +121,7 @@ func (v *view) with(e journal.Entry) (*view, journal.Record, error) {
 		return nil, journal.Record{}, fmt.Errorf("%w: %w", journal.ErrDamaged, err)
 	}
 	next := &view{head: journal.Head{Seq: e.Seq, Hash: e.Hash}, open: maps.Clone(v.open)}
-	if _, isOpen := v.open[e.Execution]; e.Kind == journal.KindCompaction || e.Kind == journal.KindForgotten && !isOpen {
+	if _, isOpen := v.open[e.Execution]; e.Kind == journal.KindCompaction || e.Kind == journal.KindAcknowledged && !isOpen {
 		return next, journal.Record{}, nil // it is about what has ended, which is not part of the view
 	}
 	record, err := v.open[e.Execution].With(e) // the zero record for one that begins

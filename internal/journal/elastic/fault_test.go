@@ -167,7 +167,7 @@ func TestFaults(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := s.Beat(t.Context(), r.Hold()); err != nil {
+			if err := s.Beat(t.Context(), r.Lease()); err != nil {
 				t.Error(err)
 			}
 			if p, err := s.Pulse(t.Context(), r.ID); err != nil || p.Beats != 1 {

@@ -22,16 +22,16 @@ type lease struct {
 	version string
 }
 
-func (s *Store) leasePath(hold journal.Hold) string {
+func (s *Store) leasePath(hold journal.Lease) string {
 	return fmt.Sprintf("/%s/_doc/%d-%d", s.leases(), hold.Execution, hold.Token)
 }
 
 // Beat implements journal.Store. It looks at the journal first, so that a holder that was taken over learns it here.
-func (s *Store) Beat(ctx context.Context, hold journal.Hold) error {
+func (s *Store) Beat(ctx context.Context, hold journal.Lease) error {
 	return s.explain(ctx, s.beat(ctx, hold))
 }
 
-func (s *Store) beat(ctx context.Context, hold journal.Hold) error {
+func (s *Store) beat(ctx context.Context, hold journal.Lease) error {
 	v, err := s.now(ctx)
 	if err != nil {
 		return err
@@ -75,7 +75,7 @@ func (s *Store) beat(ctx context.Context, hold journal.Hold) error {
 }
 
 // lease reads the hold's lease, the zero one where there is none.
-func (s *Store) lease(ctx context.Context, hold journal.Hold) (lease, error) {
+func (s *Store) lease(ctx context.Context, hold journal.Lease) (lease, error) {
 	type answer struct {
 		Source      json.RawMessage `json:"_source"`
 		SeqNo       *int64          `json:"_seq_no"`
@@ -105,7 +105,7 @@ func (s *Store) lease(ctx context.Context, hold journal.Hold) (lease, error) {
 	return found, nil
 }
 
-func (s *Store) writeLease(ctx context.Context, hold journal.Hold, before lease, nonce string) error {
+func (s *Store) writeLease(ctx context.Context, hold journal.Lease, before lease, nonce string) error {
 	body, err := encode(lease{Beats: before.Beats + 1, At: timeText(s.clock.Now()), Nonce: nonce})
 	if err != nil {
 		return err
@@ -131,7 +131,7 @@ func (s *Store) pulse(ctx context.Context, execution int64) (journal.Pulse, erro
 	if !isOpen {
 		return journal.Pulse{}, nil
 	}
-	found, err := s.lease(ctx, record.Hold())
+	found, err := s.lease(ctx, record.Lease())
 	if isKind(err, missingIndex) || err == nil && found.Beats == 0 {
 		return journal.Pulse{}, nil
 	}
@@ -147,7 +147,7 @@ func (s *Store) pulse(ctx context.Context, execution int64) (journal.Pulse, erro
 
 // forget removes the lease of a hold that is no more: one that this process renewed, or that it took over. A lease that stays is never read again, so that one
 // attempt is enough.
-func (s *Store) forget(ctx context.Context, hold journal.Hold, kind journal.Kind) {
+func (s *Store) forget(ctx context.Context, hold journal.Lease, kind journal.Kind) {
 	s.mu.Lock()
 	renewed := s.beaten[hold]
 	delete(s.beaten, hold)

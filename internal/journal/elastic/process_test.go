@@ -111,7 +111,7 @@ func TestKilledWriters(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range left {
-		if _, err := s.Append(t.Context(), r.Hold(), journal.KindOutcome, journal.Outcome{Status: journal.StatusUnknown}); err != nil {
+		if _, err := s.Append(t.Context(), r.Lease(), journal.KindOutcome, journal.Outcome{Status: journal.StatusUnknown}); err != nil {
 			t.Error(err)
 		}
 	}

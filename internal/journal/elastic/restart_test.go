@@ -74,13 +74,13 @@ func TestServerDown(t *testing.T) {
 	}
 	before := journaltest.Verify(t, s)
 	on.Down(true)
-	_, appended := s.Append(t.Context(), r.Hold(), journal.KindDispatch, journal.Dispatch{})
+	_, appended := s.Append(t.Context(), r.Lease(), journal.KindDispatch, journal.Dispatch{})
 	explained(t, appended, journal.ErrUnavailable, "cluster is up")
 	began := time.Now()
 	_, begun := s.Begin(t.Context(), journaltest.Subject(2), journal.KindIntent, journaltest.Intent())
 	_, got := s.Get(t.Context(), r.ID)
 	_, opened := open(t.Context(), at(on.Config, "journal"), hasty)
-	for _, err := range []error{begun, got, opened, s.Beat(t.Context(), r.Hold())} {
+	for _, err := range []error{begun, got, opened, s.Beat(t.Context(), r.Lease())} {
 		explained(t, err, journal.ErrUnavailable, "cluster is up")
 	}
 	if took := time.Since(began); took > 10*time.Second {
@@ -93,10 +93,10 @@ func TestServerDown(t *testing.T) {
 	if after := journaltest.Verify(t, again); len(after) != len(before) {
 		t.Errorf("%d entries, want %d", len(after), len(before))
 	}
-	if _, err := again.Append(t.Context(), r.Hold(), journal.KindOutcome, journal.Outcome{Status: journal.StatusUnknown}); err != nil {
+	if _, err := again.Append(t.Context(), r.Lease(), journal.KindOutcome, journal.Outcome{Status: journal.StatusUnknown}); err != nil {
 		t.Error(err)
 	}
-	if _, err := s.Append(t.Context(), r.Hold(), journal.KindDispatch, journal.Dispatch{}); !errors.Is(err, journal.ErrClosed) {
+	if _, err := s.Append(t.Context(), r.Lease(), journal.KindDispatch, journal.Dispatch{}); !errors.Is(err, journal.ErrClosed) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -44,11 +44,11 @@ func all(t *testing.T, cfg target.Config, index string) error {
 		return err
 	}
 	for range 2 {
-		if err := s.Beat(t.Context(), r.Hold()); err != nil {
+		if err := s.Beat(t.Context(), r.Lease()); err != nil {
 			return err
 		}
 	}
-	if _, err := s.Append(t.Context(), r.Hold(), journal.KindOutcome, journal.Outcome{Status: journal.StatusSuccess}); err != nil {
+	if _, err := s.Append(t.Context(), r.Lease(), journal.KindOutcome, journal.Outcome{Status: journal.StatusSuccess}); err != nil {
 		return err
 	}
 	records, err := s.Find(t.Context(), journal.Filter{})

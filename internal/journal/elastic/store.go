@@ -58,7 +58,7 @@ type Store struct {
 	// searchable is the newest entry that searches are known to find.
 	searchable int64
 	// beaten are the holds that this process has renewed.
-	beaten map[journal.Hold]bool
+	beaten map[journal.Lease]bool
 }
 
 var errClosed = errors.New("the journal has been closed")
@@ -70,7 +70,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) { return open(ctx, cf
 func open(ctx context.Context, cfg Config, l limits) (*Store, error) {
 	s := &Store{
 		server: cfg.Server, index: cfg.Index, clock: cfg.Clock, secrets: cfg.Secrets, limits: l, patience: l.open,
-		writing: make(chan struct{}, 1), beaten: map[journal.Hold]bool{},
+		writing: make(chan struct{}, 1), beaten: map[journal.Lease]bool{},
 	}
 	if why := CheckIndex(s.index); why != "" {
 		return nil, s.unfit(why)
@@ -97,7 +97,7 @@ func (s *Store) Begin(ctx context.Context, subject journal.Subject, kind journal
 	}
 	subject = validSubject(subject)
 	_, record, err := s.append(ctx, func(v *view) (journal.Entry, error) {
-		if held, busy := v.holder(subject.Target, intent.Holds); busy && kind == journal.KindIntent {
+		if held, busy := v.holder(subject.Target, intent.Locks); busy && kind == journal.KindIntent {
 			return journal.Entry{}, &journal.BusyError{Record: held}
 		}
 		return journal.Entry{Execution: v.head.Seq + 1, Kind: kind, Subject: subject, Body: validBody(body)}, nil
@@ -106,7 +106,7 @@ func (s *Store) Begin(ctx context.Context, subject journal.Subject, kind journal
 }
 
 // Append implements journal.Store.
-func (s *Store) Append(ctx context.Context, hold journal.Hold, kind journal.Kind, body any) (journal.Record, error) {
+func (s *Store) Append(ctx context.Context, hold journal.Lease, kind journal.Kind, body any) (journal.Record, error) {
 	text, err := journal.Encode(kind, body)
 	if err != nil {
 		return journal.Record{}, err

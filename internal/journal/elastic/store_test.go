@@ -94,13 +94,13 @@ func TestManySteps(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r, err = s.Append(t.Context(), r.Hold(), journal.KindDispatch, journal.Dispatch{RemoteID: "task"}); err != nil {
+		if r, err = s.Append(t.Context(), r.Lease(), journal.KindDispatch, journal.Dispatch{RemoteID: "task"}); err != nil {
 			t.Fatal(err)
 		}
 		want = append(want, r)
 	}
 	for range stepsPage {
-		r, err := s.Append(t.Context(), want[1].Hold(), journal.KindTakeover, journal.Takeover{Holder: journaltest.Intent().Holder})
+		r, err := s.Append(t.Context(), want[1].Lease(), journal.KindTakeover, journal.Takeover{Holder: journaltest.Intent().Holder})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -125,10 +125,10 @@ func TestTextThatIsNotUTF8(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Append(t.Context(), r.Hold(), journal.KindDispatch, journal.Dispatch{RemoteID: "\xff"}); err != nil {
+	if _, err := s.Append(t.Context(), r.Lease(), journal.KindDispatch, journal.Dispatch{RemoteID: "\xff"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Append(t.Context(), r.Hold(), journal.KindProgress, json.RawMessage("\"\xff\"")); err != nil {
+	if _, err := s.Append(t.Context(), r.Lease(), journal.KindProgress, json.RawMessage("\"\xff\"")); err != nil {
 		t.Fatal(err)
 	}
 	journaltest.Verify(t, s)
@@ -154,13 +154,13 @@ func TestRefusalsAreAboutNow(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := openTest(t, cfg, usual())
-	if _, err := a.Append(t.Context(), r.Hold(), journal.KindOutcome, journal.Outcome{Status: journal.StatusSuccess}); err != nil {
+	if _, err := a.Append(t.Context(), r.Lease(), journal.KindOutcome, journal.Outcome{Status: journal.StatusSuccess}); err != nil {
 		t.Fatal(err)
 	}
 	if r, err = b.Begin(t.Context(), journaltest.Subject(1), journal.KindIntent, journaltest.Intent()); err != nil {
 		t.Fatalf("the target is free, and: %v", err)
 	}
-	if _, err := a.Append(t.Context(), r.Hold(), journal.KindDispatch, journal.Dispatch{}); err != nil {
+	if _, err := a.Append(t.Context(), r.Lease(), journal.KindDispatch, journal.Dispatch{}); err != nil {
 		t.Errorf("it was begun elsewhere, and: %v", err)
 	}
 }

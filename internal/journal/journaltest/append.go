@@ -75,7 +75,7 @@ func oneOpenPerTarget(t *testing.T, s journal.Store) {
 func othersAreExcluded(t *testing.T, s journal.Store) {
 	try := func(target string, holds ...string) (journal.Record, error) {
 		subject, intent := Subject(1), Intent()
-		subject.Target, intent.Holds = target, holds
+		subject.Target, intent.Locks = target, holds
 		return s.Begin(t.Context(), subject, journal.KindIntent, intent)
 	}
 	free := begin(t, s, Subject(2), journal.KindIntent)
@@ -217,7 +217,7 @@ func appendRefusesClosed(t *testing.T, s journal.Store) {
 	for kind, body := range map[journal.Kind]any{
 		journal.KindDispatch: journal.Dispatch{}, journal.KindProgress: 1, journal.KindOutcome: outcome(journal.StatusFailed),
 	} {
-		if _, err := s.Append(t.Context(), r.Hold(), kind, body); !errors.Is(err, journal.ErrClosed) {
+		if _, err := s.Append(t.Context(), r.Lease(), kind, body); !errors.Is(err, journal.ErrClosed) {
 			t.Errorf("%s: %v", kind, err)
 		}
 	}
@@ -228,27 +228,27 @@ func appendRefusesClosed(t *testing.T, s journal.Store) {
 }
 
 func forgottenAfterOutcome(t *testing.T, s journal.Store) {
-	by := journal.Forgotten{By: heir().Holder}
+	by := journal.Acknowledged{By: heir().Holder}
 	left := begin(t, s, Subject(1), journal.KindIntent)
-	if _, err := s.Append(t.Context(), left.Hold(), journal.KindForgotten, by); !errors.Is(err, journal.ErrOrder) {
+	if _, err := s.Append(t.Context(), left.Lease(), journal.KindAcknowledged, by); !errors.Is(err, journal.ErrOrder) {
 		t.Errorf("while it is open: %v", err)
 	}
-	now, err := s.Append(t.Context(), left.Hold(), journal.KindTakeover, heir())
+	now, err := s.Append(t.Context(), left.Lease(), journal.KindTakeover, heir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := s.Append(t.Context(), now.Hold(), journal.KindOutcome, outcome(journal.StatusSuccess))
+	want, err := s.Append(t.Context(), now.Lease(), journal.KindOutcome, outcome(journal.StatusSuccess))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want.Forgotten = true
+	want.Acknowledged = true
 	// Nobody holds what has ended: whoever destroys the resource may not know of a takeover.
-	got, err := s.Append(t.Context(), left.Hold(), journal.KindForgotten, by)
+	got, err := s.Append(t.Context(), left.Lease(), journal.KindAcknowledged, by)
 	if err != nil {
 		t.Fatal(err)
 	}
 	same(t, want, stored(t, s, got))
-	if _, err := s.Append(t.Context(), left.Hold(), journal.KindForgotten, by); !errors.Is(err, journal.ErrClosed) {
+	if _, err := s.Append(t.Context(), left.Lease(), journal.KindAcknowledged, by); !errors.Is(err, journal.ErrClosed) {
 		t.Errorf("twice: %v", err)
 	}
 	// The target is free.

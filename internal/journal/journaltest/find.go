@@ -180,12 +180,12 @@ func endedContext(t *testing.T, s journal.Store) {
 	defer stop()
 	for ctx, want := range map[context.Context]error{ended: context.Canceled, late: context.DeadlineExceeded} {
 		_, begun := s.Begin(ctx, Subject(2), journal.KindIntent, Intent())
-		_, appended := s.Append(ctx, r.Hold(), journal.KindOutcome, outcome(journal.StatusSuccess))
+		_, appended := s.Append(ctx, r.Lease(), journal.KindOutcome, outcome(journal.StatusSuccess))
 		_, got := s.Get(ctx, r.ID)
 		_, found := s.Find(ctx, journal.Filter{})
 		_, counted := s.Count(ctx, journal.Filter{})
 		read := s.Entries(ctx, 0, func(journal.Entry) error { return nil })
-		beaten := s.Beat(ctx, r.Hold())
+		beaten := s.Beat(ctx, r.Lease())
 		_, felt := s.Pulse(ctx, r.ID)
 		for i, err := range []error{begun, appended, got, found, counted, read, beaten, felt} {
 			if !errors.Is(err, want) {
@@ -213,7 +213,7 @@ func closedStore(t *testing.T, s journal.Store) {
 		t.Fatal(err)
 	}
 	_, begun := s.Begin(t.Context(), Subject(2), journal.KindIntent, Intent())
-	_, appended := s.Append(t.Context(), r.Hold(), journal.KindOutcome, outcome(journal.StatusSuccess))
+	_, appended := s.Append(t.Context(), r.Lease(), journal.KindOutcome, outcome(journal.StatusSuccess))
 	_, got := s.Get(t.Context(), r.ID)
 	if slices.Contains([]error{begun, appended, got}, nil) {
 		t.Errorf("got %v, %v, %v", begun, appended, got)

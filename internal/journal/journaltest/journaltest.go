@@ -137,7 +137,7 @@ func outcome(status journal.Status) journal.Outcome {
 			Message: "2 models", StartedAt: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), FinishedAt: time.Date(2026, 1, 2, 3, 4, 6, 7, time.UTC),
 			ActualDuration: 1.25, LogsURL: "file:///log", Details: map[string]string{"inbox_emails": "success"},
 		},
-		Rollback: &journal.Action{Type: "rerun_dbt", Params: json.RawMessage(`{"a":1}`)},
+		Rollback: &journal.Undo{Type: "rerun_dbt", Params: json.RawMessage(`{"a":1}`)},
 	}
 }
 
@@ -151,7 +151,7 @@ func begin(t *testing.T, s journal.Store, subject journal.Subject, kind journal.
 }
 
 // first is the hold of the process that began an execution.
-func first(execution int64) journal.Hold { return journal.Hold{Execution: execution, Token: 1} }
+func first(execution int64) journal.Lease { return journal.Lease{Execution: execution, Token: 1} }
 
 func add(t *testing.T, s journal.Store, id int64, kind journal.Kind, body any) journal.Record {
 	t.Helper()

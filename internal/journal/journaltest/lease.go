@@ -22,7 +22,7 @@ func takeoverFences(t *testing.T, s journal.Store) {
 	}
 	old = add(t, s, old.ID, journal.KindDispatch, journal.Dispatch{RemoteID: "task"})
 	old = add(t, s, old.ID, journal.KindProgress, 1)
-	now, err := s.Append(t.Context(), old.Hold(), journal.KindTakeover, heir())
+	now, err := s.Append(t.Context(), old.Lease(), journal.KindTakeover, heir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,13 +35,13 @@ func takeoverFences(t *testing.T, s journal.Store) {
 		journal.KindOutcome: outcome(journal.StatusSuccess),
 	} {
 		for _, token := range []int64{old.Token, 0, -1, now.Token + 1} {
-			hold := journal.Hold{Execution: old.ID, Token: token}
+			hold := journal.Lease{Execution: old.ID, Token: token}
 			if r, err := s.Append(t.Context(), hold, kind, body); !errors.Is(err, journal.ErrFenced) {
 				t.Errorf("%s with token %d: got %+v, %v", kind, token, r, err)
 			}
 		}
 	}
-	if err := s.Beat(t.Context(), old.Hold()); !errors.Is(err, journal.ErrFenced) {
+	if err := s.Beat(t.Context(), old.Lease()); !errors.Is(err, journal.ErrFenced) {
 		t.Errorf("beat: %v", err)
 	}
 	if after := len(Verify(t, s)); after != before {
@@ -54,12 +54,12 @@ func takeoverFences(t *testing.T, s journal.Store) {
 		t.Fatalf("got %v", err)
 	}
 	same(t, now, busy.Record)
-	end, err := s.Append(t.Context(), now.Hold(), journal.KindOutcome, outcome(journal.StatusSuccess))
+	end, err := s.Append(t.Context(), now.Lease(), journal.KindOutcome, outcome(journal.StatusSuccess))
 	if err != nil || end.Open() || end.RemoteID != "task" || end.Token != now.Token {
 		t.Errorf("got %+v, %v", end, err)
 	}
 	stored(t, s, end)
-	if _, err := s.Append(t.Context(), old.Hold(), journal.KindOutcome, outcome(journal.StatusFailed)); !errors.Is(err, journal.ErrClosed) {
+	if _, err := s.Append(t.Context(), old.Lease(), journal.KindOutcome, outcome(journal.StatusFailed)); !errors.Is(err, journal.ErrClosed) {
 		t.Errorf("after the end: %v", err)
 	}
 }
@@ -67,7 +67,7 @@ func takeoverFences(t *testing.T, s journal.Store) {
 func takeoverHasOneWinner(t *testing.T, s journal.Store) {
 	left := begin(t, s, Subject(1), journal.KindIntent)
 	errs := each(t.Context(), func(ctx context.Context, _ int) error {
-		_, err := s.Append(ctx, left.Hold(), journal.KindTakeover, heir())
+		_, err := s.Append(ctx, left.Lease(), journal.KindTakeover, heir())
 		return err
 	})
 	won := 0
@@ -97,30 +97,30 @@ func beatsAreCounted(t *testing.T, s journal.Store) {
 		}
 		return p
 	}
-	beat := func(hold journal.Hold) {
+	beat := func(hold journal.Lease) {
 		t.Helper()
 		if err := s.Beat(t.Context(), hold); err != nil {
 			t.Fatal(err)
 		}
 	}
 	beats(r.ID, 0)
-	beat(r.Hold())
+	beat(r.Lease())
 	one := beats(r.ID, 1)
-	beat(r.Hold())
+	beat(r.Lease())
 	if two := beats(r.ID, 2); !two.At.After(one.At) || one.At.Before(r.CreatedAt) {
 		t.Errorf("begun %v, beats at %v and %v", r.CreatedAt, one.At, two.At)
 	}
 	beats(other.ID, 0)
 	// A beat changes no record and is no entry.
 	stored(t, s, r)
-	now, err := s.Append(t.Context(), r.Hold(), journal.KindTakeover, heir())
+	now, err := s.Append(t.Context(), r.Lease(), journal.KindTakeover, heir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	beats(r.ID, 0) // nothing has been heard of the new holder yet
-	beat(now.Hold())
+	beat(now.Lease())
 	beats(r.ID, 1)
-	if _, err := s.Append(t.Context(), now.Hold(), journal.KindOutcome, outcome(journal.StatusSuccess)); err != nil {
+	if _, err := s.Append(t.Context(), now.Lease(), journal.KindOutcome, outcome(journal.StatusSuccess)); err != nil {
 		t.Fatal(err)
 	}
 	beats(r.ID, 0)
@@ -135,15 +135,15 @@ func beatRefuses(t *testing.T, s journal.Store) {
 	ended := begin(t, s, Subject(2), journal.KindIntent)
 	add(t, s, ended.ID, journal.KindOutcome, outcome(journal.StatusSuccess))
 	for name, c := range map[string]struct {
-		hold journal.Hold
+		hold journal.Lease
 		want error
 	}{
 		"nothing":         {first(1 << 40), journal.ErrNotFound},
-		"zero":            {journal.Hold{}, journal.ErrNotFound},
+		"zero":            {journal.Lease{}, journal.ErrNotFound},
 		"a dry run":       {first(dry.ID), journal.ErrNotFound},
-		"an ended one":    {ended.Hold(), journal.ErrClosed},
-		"an older token":  {journal.Hold{Execution: open.ID}, journal.ErrFenced},
-		"a token to come": {journal.Hold{Execution: open.ID, Token: 2}, journal.ErrFenced},
+		"an ended one":    {ended.Lease(), journal.ErrClosed},
+		"an older token":  {journal.Lease{Execution: open.ID}, journal.ErrFenced},
+		"a token to come": {journal.Lease{Execution: open.ID, Token: 2}, journal.ErrFenced},
 	} {
 		if err := s.Beat(t.Context(), c.hold); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", name, err)
@@ -152,7 +152,7 @@ func beatRefuses(t *testing.T, s journal.Store) {
 			t.Errorf("%s: pulse %+v, %v", name, p, err)
 		}
 	}
-	if _, err := s.Append(t.Context(), open.Hold(), journal.KindTakeover, json.RawMessage(`{}`)); !errors.Is(err, journal.ErrBody) {
+	if _, err := s.Append(t.Context(), open.Lease(), journal.KindTakeover, json.RawMessage(`{}`)); !errors.Is(err, journal.ErrBody) {
 		t.Errorf("a takeover of any value: %v", err)
 	}
 	if all := Verify(t, s); len(all) != 4 {

@@ -32,9 +32,9 @@ func Work(ctx context.Context, s journal.Store, subject journal.Subject, executi
 		if err != nil {
 			return err
 		}
-		_, dispatched := s.Append(ctx, r.Hold(), journal.KindDispatch, journal.Dispatch{RemoteID: fmt.Sprint("task-", r.ID)})
-		_, progressed := s.Append(ctx, r.Hold(), journal.KindProgress, done)
-		_, ended := s.Append(ctx, r.Hold(), journal.KindOutcome, outcome(journal.StatusSuccess))
+		_, dispatched := s.Append(ctx, r.Lease(), journal.KindDispatch, journal.Dispatch{RemoteID: fmt.Sprint("task-", r.ID)})
+		_, progressed := s.Append(ctx, r.Lease(), journal.KindProgress, done)
+		_, ended := s.Append(ctx, r.Lease(), journal.KindOutcome, outcome(journal.StatusSuccess))
 		if err := errors.Join(dispatched, progressed, ended); err != nil {
 			return err
 		}
@@ -60,7 +60,7 @@ func Sequential(t *testing.T, s journal.Store) map[string]int {
 			if err := json.Unmarshal(e.Body, &intent); err != nil {
 				t.Fatal(err)
 			}
-			for _, name := range append(intent.Holds, e.Subject.Target) {
+			for _, name := range append(intent.Locks, e.Subject.Target) {
 				if held, ok := holder[name]; ok {
 					t.Errorf("execution %d begun while %d holds %s", e.Execution, held, name)
 				}
@@ -183,7 +183,7 @@ func handlesSeeEachOther(t *testing.T, open Opener) {
 	}
 	stored(t, a, add(t, b, r.ID, journal.KindDispatch, journal.Dispatch{RemoteID: "task"}))
 	stored(t, b, add(t, a, r.ID, journal.KindOutcome, outcome(journal.StatusSuccess)))
-	if _, err := b.Append(t.Context(), r.Hold(), journal.KindProgress, 1); !errors.Is(err, journal.ErrClosed) {
+	if _, err := b.Append(t.Context(), r.Lease(), journal.KindProgress, 1); !errors.Is(err, journal.ErrClosed) {
 		t.Errorf("got %v", err)
 	}
 	// What one handle holds open must not end with the other.

@@ -30,11 +30,11 @@ func attackable(t *testing.T) (path string, head journal.Head) {
 			t.Fatal(err)
 		}
 		for kind, body := range map[journal.Kind]any{journal.KindDispatch: journal.Dispatch{RemoteID: "x"}} {
-			if _, err := s.Append(t.Context(), rec.Hold(), kind, body); err != nil {
+			if _, err := s.Append(t.Context(), rec.Lease(), kind, body); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if _, err := s.Append(t.Context(), rec.Hold(), journal.KindOutcome, journal.Outcome{Status: journal.StatusFailed, Result: journal.Result{Message: "a\nb"}}); err != nil {
+		if _, err := s.Append(t.Context(), rec.Lease(), journal.KindOutcome, journal.Outcome{Status: journal.StatusFailed, Result: journal.Result{Message: "a\nb"}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -197,7 +197,7 @@ func TestAttackRemovedBesideACompaction(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := s.Append(t.Context(), rec.Hold(), journal.KindOutcome, journal.Outcome{Status: journal.StatusFailed}); err != nil {
+			if _, err := s.Append(t.Context(), rec.Lease(), journal.KindOutcome, journal.Outcome{Status: journal.StatusFailed}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -44,13 +44,13 @@ func TestFaultsWhileOpen(t *testing.T) {
 			before := journaltest.Verify(t, s)
 			pragma(t, s, c.broken)
 			long := journal.Outcome{Status: journal.StatusFailed, Result: journal.Result{Message: strings.Repeat("x", 100_000)}}
-			_, err = s.Append(t.Context(), r.Hold(), journal.KindOutcome, long)
+			_, err = s.Append(t.Context(), r.Lease(), journal.KindOutcome, long)
 			explained(t, err, journal.ErrUnavailable, c.says)
 			if diff := cmp.Diff(before, journaltest.Verify(t, s)); diff != "" {
 				t.Errorf("changed:\n%s", diff)
 			}
 			pragma(t, s, c.mended)
-			if _, err := s.Append(t.Context(), r.Hold(), journal.KindOutcome, long); err != nil {
+			if _, err := s.Append(t.Context(), r.Lease(), journal.KindOutcome, long); err != nil {
 				t.Error(err)
 			}
 			journaltest.Verify(t, s)
@@ -133,7 +133,7 @@ func TestDamagedInside(t *testing.T) {
 			}
 		}()
 		_, begun := s.Begin(t.Context(), journaltest.Subject(1), journal.KindIntent, journaltest.Intent())
-		_, appended := s.Append(t.Context(), journal.Hold{Execution: 1, Token: 1}, journal.KindProgress, 1)
+		_, appended := s.Append(t.Context(), journal.Lease{Execution: 1, Token: 1}, journal.KindProgress, 1)
 		_, found := s.Find(t.Context(), journal.Filter{})
 		for _, err := range []error{begun, appended, found, s.Entries(t.Context(), 0, func(journal.Entry) error { return nil })} {
 			explained(t, err, journal.ErrDamaged, "recover")
@@ -263,7 +263,7 @@ func TestFirstVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = openTest(t, path)
-	if err := s.Beat(t.Context(), left.Hold()); err != nil {
+	if err := s.Beat(t.Context(), left.Lease()); err != nil {
 		t.Error(err)
 	}
 	if p, err := s.Pulse(t.Context(), left.ID); err != nil || p.Beats != 1 {

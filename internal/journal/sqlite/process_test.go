@@ -169,7 +169,7 @@ func TestKilledWriters(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range open {
-		if _, err := s.Append(t.Context(), r.Hold(), journal.KindOutcome, journal.Outcome{Status: journal.StatusUnknown}); err != nil {
+		if _, err := s.Append(t.Context(), r.Lease(), journal.KindOutcome, journal.Outcome{Status: journal.StatusUnknown}); err != nil {
 			t.Error(err)
 		}
 	}

@@ -46,7 +46,7 @@ func (s *Store) Begin(ctx context.Context, subject journal.Subject, kind journal
 	var record journal.Record
 	err = s.update(ctx, func(ctx context.Context, tx transaction) error {
 		if kind == journal.KindIntent {
-			if err := busy(ctx, tx, subject.Target, intent.Holds); err != nil {
+			if err := busy(ctx, tx, subject.Target, intent.Locks); err != nil {
 				return err
 			}
 		}
@@ -103,7 +103,7 @@ func openExecutions(ctx context.Context, tx transaction) (open []int64, err erro
 }
 
 // Append implements journal.Store.
-func (s *Store) Append(ctx context.Context, hold journal.Hold, kind journal.Kind, body any) (journal.Record, error) {
+func (s *Store) Append(ctx context.Context, hold journal.Lease, kind journal.Kind, body any) (journal.Record, error) {
 	text, err := journal.Encode(kind, body)
 	if err != nil {
 		return journal.Record{}, err
@@ -134,7 +134,7 @@ func (s *Store) Append(ctx context.Context, hold journal.Hold, kind journal.Kind
 }
 
 // held returns the record that an entry of the kind is to be added to, and refuses who may not.
-func held(ctx context.Context, tx transaction, hold journal.Hold, kind journal.Kind) (journal.Record, error) {
+func held(ctx context.Context, tx transaction, hold journal.Lease, kind journal.Kind) (journal.Record, error) {
 	record, err := one(ctx, tx, hold.Execution)
 	switch {
 	case err != nil:
@@ -146,7 +146,7 @@ func held(ctx context.Context, tx transaction, hold journal.Hold, kind journal.K
 }
 
 // Beat implements journal.Store.
-func (s *Store) Beat(ctx context.Context, hold journal.Hold) error {
+func (s *Store) Beat(ctx context.Context, hold journal.Lease) error {
 	err := s.update(ctx, func(ctx context.Context, tx transaction) error {
 		// Whoever may take over may beat: the execution is open, and the token is the present one.
 		if _, err := held(ctx, tx, hold, journal.KindTakeover); err != nil {

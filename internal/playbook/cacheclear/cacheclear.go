@@ -52,9 +52,9 @@ type book struct{ elastic Elastic }
 // New returns the playbook.
 func New(cluster Elastic) playbook.Playbook { return book{elastic: cluster} }
 
-// Entry is the playbook's page in the catalogue.
-func Entry() playbook.Entry {
-	return playbook.Entry{
+// Describe is the playbook's page in the catalogue.
+func Describe() playbook.Metadata {
+	return playbook.Metadata{
 		ActionType: ActionType,
 		Summary:    "clears caches of Elasticsearch indices, only the types that are asked for",
 		Use:        []string{"P95 latency over budget", "stale results", "memory pressure"},
@@ -65,8 +65,8 @@ func Entry() playbook.Entry {
 	}
 }
 
-// Entry implements playbook.Playbook.
-func (b book) Entry() playbook.Entry { return Entry() }
+// Metadata implements playbook.Playbook.
+func (b book) Metadata() playbook.Metadata { return Describe() }
 
 // params are the playbook's inputs.
 type params struct {
@@ -149,14 +149,14 @@ func (a action) Target(context.Context) (string, error) {
 	return elastic.Target(a.elastic.Name(), a.params.IndexName), nil
 }
 
-// Forget implements playbook.Forgetter.
-func (a action) Forget() { a.elastic.Forget() }
+// Invalidate implements playbook.Invalidator.
+func (a action) Invalidate() { a.elastic.Forget() }
 
 // Preview implements playbook.Action.
 func (a action) Preview(ctx context.Context) (playbook.Preview, error) {
 	found, err := a.elastic.Resolve(ctx, a.params.IndexName, a.params.AllowAll)
 	if err != nil {
-		return playbook.Preview{Holds: elastic.Targets(a.elastic.Name(), found.Closed...)}, problem.At(err, "index_name")
+		return playbook.Preview{Locks: elastic.Targets(a.elastic.Name(), found.Closed...)}, problem.At(err, "index_name")
 	}
 	facts := Facts{Indices: found.Indices, CacheTypes: a.params.CacheTypes}
 	what := list(a.params.CacheTypes)
@@ -169,13 +169,13 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, error) {
 	}
 	p := playbook.Preview{
 		Summary: summary, Commands: []string{a.caches().Command(found.Indices)}, Duration: estimate, Risk: playbook.RiskLow,
-		Affected: append([]string{"elasticsearch"}, found.Indices...), Undo: Entry().Undo, Facts: facts,
+		Affected: append([]string{"elasticsearch"}, found.Indices...), Undo: Describe().Undo, Facts: facts,
 		Changes: []string{summary, "May cause a brief latency spike (1-2 s)", "The caches are rebuilt by the next queries"},
 	}
 	if others := slices.DeleteFunc(Types(), func(t string) bool { return slices.Contains(a.params.CacheTypes, t) }); len(others) > 0 {
 		p.Changes = append(p.Changes, "Left alone: "+list(others))
 	}
-	p.Notes, p.Holds = a.notes(ctx, found), elastic.Targets(a.elastic.Name(), found.Indices...)
+	p.Warnings, p.Locks = a.notes(ctx, found), elastic.Targets(a.elastic.Name(), found.Indices...)
 	return p, nil
 }
 

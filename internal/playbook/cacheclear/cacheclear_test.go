@@ -104,7 +104,7 @@ func sizes(tb testing.TB, s *elastictest.Server, name string) elastic.CacheSizes
 // journaled is a journal that takes everything.
 func journaled(context.Context, any) error { return nil }
 
-func run(tb testing.TB, action playbook.Action) (playbook.Preview, playbook.Outcome) {
+func run(tb testing.TB, action playbook.Action) (playbook.Preview, playbook.Report) {
 	tb.Helper()
 	preview, err := action.Preview(tb.Context())
 	if err != nil {

@@ -55,8 +55,8 @@ type work struct {
 func (w work) RemoteID() string { return remoteID }
 
 // Wait implements playbook.Work.
-func (w work) Wait(ctx context.Context) (playbook.Outcome, error) {
-	out := playbook.Outcome{Details: map[string]string{
+func (w work) Wait(ctx context.Context) (playbook.Report, error) {
+	out := playbook.Report{Details: map[string]string{
 		"indices": strings.Join(w.facts.Indices, ","), "cache_types": strings.Join(w.facts.CacheTypes, ","),
 	}}
 	// Sizes are for the record: without the privilege to read them the caches are cleared all the same.

@@ -31,9 +31,9 @@ type book struct {
 // New returns the playbook.
 func New(p planner.Planner, clk clock.Clock) playbook.Playbook { return book{planner: p, clock: clk} }
 
-// Entry is the playbook's page in the catalogue.
-func Entry() playbook.Entry {
-	return playbook.Entry{
+// Describe is the playbook's page in the catalogue.
+func Describe() playbook.Metadata {
+	return playbook.Metadata{
 		ActionType: ActionType,
 		Summary:    "moves a canary's share of the traffic, gradually under guardrails or at once; the stable version takes the rest",
 		Use:        []string{"a canary that does well and gets more traffic", "a canary that regresses and gets less"},
@@ -43,8 +43,8 @@ func Entry() playbook.Entry {
 	}
 }
 
-// Entry implements playbook.Playbook.
-func (b book) Entry() playbook.Entry { return Entry() }
+// Metadata implements playbook.Playbook.
+func (b book) Metadata() playbook.Metadata { return Describe() }
 
 // Params are the playbook's inputs.
 type Params struct {
@@ -77,7 +77,7 @@ func parse(raw json.RawMessage) (shift.Wish, error) {
 	if err := shift.CheckPercent("target_percent", *p.TargetPercent); err != nil {
 		return shift.Wish{}, err
 	}
-	w := shift.Wish{Version: p.Version, VersionInput: "version", TargetInput: "target_percent", Target: *p.TargetPercent, Estimate: immediate, Watched: true, Undoing: Entry().Undo}
+	w := shift.Wish{Version: p.Version, VersionInput: "version", TargetInput: "target_percent", Target: *p.TargetPercent, Estimate: immediate, Watched: true, Undoing: Describe().Undo}
 	pace, err := shift.NewPace(p.GradualDuration, *p.Steps)
 	if err != nil {
 		return shift.Wish{}, err
@@ -101,9 +101,9 @@ func parse(raw json.RawMessage) (shift.Wish, error) {
 			return playbook.RiskHigh
 		}
 	}
-	w.Undo = func(before float64, _ string) *playbook.Undo {
+	w.Undo = func(before float64, _ string) *playbook.Rollback {
 		atOnce := false
-		return &playbook.Undo{ActionType: ActionType, Params: Params{Version: w.Version, TargetPercent: &before, Gradual: &atOnce}}
+		return &playbook.Rollback{ActionType: ActionType, Params: Params{Version: w.Version, TargetPercent: &before, Gradual: &atOnce}}
 	}
 	return w, nil
 }

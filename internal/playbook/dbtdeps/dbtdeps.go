@@ -44,9 +44,9 @@ type book struct{ dbt DBT }
 // New returns the playbook.
 func New(cli DBT) playbook.Playbook { return book{dbt: cli} }
 
-// Entry is the playbook's page in the catalogue.
-func Entry() playbook.Entry {
-	return playbook.Entry{
+// Describe is the playbook's page in the catalogue.
+func Describe() playbook.Metadata {
+	return playbook.Metadata{
 		ActionType: ActionType,
 		Summary:    "installs the packages of a dbt project anew, then compiles it; a failed compilation puts the old packages back",
 		Use:        []string{"outdated packages", "a dependency conflict", "a macro that is not found"},
@@ -57,8 +57,8 @@ func Entry() playbook.Entry {
 	}
 }
 
-// Entry implements playbook.Playbook.
-func (b book) Entry() playbook.Entry { return Entry() }
+// Metadata implements playbook.Playbook.
+func (b book) Metadata() playbook.Metadata { return Describe() }
 
 // params are the playbook's inputs.
 type params struct {
@@ -115,7 +115,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, error) {
 	facts := Facts{LockChanges: change.LockChanges, DBTVersion: change.DBTVersion, Packages: []Package{}}
 	p := playbook.Preview{
 		Summary: "Will install the packages of the dbt project anew and compile it", Duration: estimate, CostUSD: costUSD,
-		Risk: playbook.RiskLow, Affected: []string{"dbt"}, Undo: Entry().Undo,
+		Risk: playbook.RiskLow, Affected: []string{"dbt"}, Undo: Describe().Undo,
 	}
 	p.Changes = []string{p.Summary}
 	for _, c := range change.Packages {

@@ -89,7 +89,7 @@ func (w *work) start(ctx context.Context) error {
 func (w *work) RemoteID() string { return w.first }
 
 // Wait implements playbook.Work.
-func (w *work) Wait(ctx context.Context) (playbook.Outcome, error) {
+func (w *work) Wait(ctx context.Context) (playbook.Report, error) {
 	out, err := w.wait(ctx)
 	if err == nil {
 		out.Message = "Packages are installed and the project compiles"
@@ -106,18 +106,18 @@ func (w *work) Wait(ctx context.Context) (playbook.Outcome, error) {
 	return out, &p
 }
 
-func (w *work) wait(ctx context.Context) (playbook.Outcome, error) {
+func (w *work) wait(ctx context.Context) (playbook.Report, error) {
 	if w.lost != nil {
-		return playbook.Outcome{}, w.lost
+		return playbook.Report{}, w.lost
 	}
 	for {
 		if w.run == nil {
 			if err := w.start(ctx); err != nil {
-				return playbook.Outcome{}, err
+				return playbook.Report{}, err
 			}
 		}
 		result, err := w.run.Wait(ctx)
-		out := playbook.Outcome{LogsURL: playbook.FileURL(result.LogPath)}
+		out := playbook.Report{LogsURL: playbook.FileURL(result.LogPath)}
 		if err != nil || w.stage == len(stages)-1 {
 			return out, err
 		}

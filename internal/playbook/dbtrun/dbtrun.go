@@ -39,10 +39,10 @@ func New(cli DBT, estimates playbook.Estimates) playbook.Playbook {
 	return book{dbt: cli, estimates: estimates}
 }
 
-// Entry is the playbook's page in the catalogue.
-func Entry() playbook.Entry {
+// Describe is the playbook's page in the catalogue.
+func Describe() playbook.Metadata {
 	e := playbook.DefaultEstimates()
-	return playbook.Entry{
+	return playbook.Metadata{
 		ActionType: ActionType,
 		Summary:    "builds dbt models again, optionally with what is upstream of them or as a full refresh",
 		Use:        []string{"stale data", "a transient dbt failure", "quality that dropped after a missed run"},
@@ -53,8 +53,8 @@ func Entry() playbook.Entry {
 	}
 }
 
-// Entry implements playbook.Playbook.
-func (b book) Entry() playbook.Entry { return Entry() }
+// Metadata implements playbook.Playbook.
+func (b book) Metadata() playbook.Metadata { return Describe() }
 
 // Bind implements playbook.Playbook.
 func (b book) Bind(raw json.RawMessage) (playbook.Action, error) {
@@ -91,7 +91,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, error) {
 		Count:           count,
 		Affected:        append([]string{"dbt"}, facts.Exposures...),
 		ApprovalReasons: full,
-		Undo:            Entry().Undo,
+		Undo:            Describe().Undo,
 		Facts:           facts,
 	}
 	p.Changes = append([]string{p.Summary}, a.changes(full, facts)...)
@@ -153,13 +153,13 @@ type work struct{ run *dbt.Run }
 func (w work) RemoteID() string { return w.run.ID() }
 
 // Wait implements playbook.Work.
-func (w work) Wait(ctx context.Context) (playbook.Outcome, error) {
+func (w work) Wait(ctx context.Context) (playbook.Report, error) {
 	result, err := w.run.Wait(ctx)
 	return outcome(result), err
 }
 
 // outcome says what became of each model.
-func outcome(result dbt.Result) playbook.Outcome {
+func outcome(result dbt.Result) playbook.Report {
 	details := map[string]string{}
 	counts := map[string]int{}
 	for _, n := range result.Nodes {
@@ -173,7 +173,7 @@ func outcome(result dbt.Result) playbook.Outcome {
 	for status, n := range counts {
 		details["models_"+strings.ReplaceAll(status, " ", "_")] = strconv.Itoa(n)
 	}
-	return playbook.Outcome{
+	return playbook.Report{
 		Message: fmt.Sprintf("Ran %s", models(len(result.Nodes))),
 		LogsURL: playbook.FileURL(result.LogPath),
 		Details: details,

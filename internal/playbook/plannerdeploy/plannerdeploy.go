@@ -27,9 +27,9 @@ type book struct {
 // New returns the playbook.
 func New(p planner.Planner, clk clock.Clock) playbook.Playbook { return book{planner: p, clock: clk} }
 
-// Entry is the playbook's page in the catalogue.
-func Entry() playbook.Entry {
-	return playbook.Entry{
+// Describe is the playbook's page in the catalogue.
+func Describe() playbook.Metadata {
+	return playbook.Metadata{
 		ActionType: ActionType,
 		Summary:    "brings a version that the planner knows up, with a first share of the traffic",
 		Use:        []string{"a new canary", "a canary that comes back after a rollback"},
@@ -39,8 +39,8 @@ func Entry() playbook.Entry {
 	}
 }
 
-// Entry implements playbook.Playbook.
-func (b book) Entry() playbook.Entry { return Entry() }
+// Metadata implements playbook.Playbook.
+func (b book) Metadata() playbook.Metadata { return Describe() }
 
 // params are the playbook's inputs.
 type params struct {
@@ -65,7 +65,7 @@ func parse(raw json.RawMessage) (shift.Wish, error) {
 	if err := shift.CheckPercent("initial_percent", p.InitialPercent); err != nil {
 		return shift.Wish{}, err
 	}
-	w := shift.Wish{Version: p.Version, VersionInput: "version", TargetInput: "initial_percent", Target: p.InitialPercent, Estimate: estimate, Deploy: true, Undoing: Entry().Undo}
+	w := shift.Wish{Version: p.Version, VersionInput: "version", TargetInput: "initial_percent", Target: p.InitialPercent, Estimate: estimate, Deploy: true, Undoing: Describe().Undo}
 	w.Approval = func(current float64) []string {
 		if p.InitialPercent-current <= planner.Tolerance {
 			return nil
@@ -78,8 +78,8 @@ func parse(raw json.RawMessage) (shift.Wish, error) {
 		}
 		return playbook.RiskLow
 	}
-	w.Undo = func(_ float64, stable string) *playbook.Undo {
-		return &playbook.Undo{ActionType: plannerrollback.ActionType, Params: plannerrollback.Params{
+	w.Undo = func(_ float64, stable string) *playbook.Rollback {
+		return &playbook.Rollback{ActionType: plannerrollback.ActionType, Params: plannerrollback.Params{
 			FromVersion: p.Version, ToVersion: stable, Immediate: p.InitialPercent > 0,
 		}}
 	}

@@ -34,9 +34,9 @@ type book struct {
 // New returns the playbook.
 func New(p planner.Planner, clk clock.Clock) playbook.Playbook { return book{planner: p, clock: clk} }
 
-// Entry is the playbook's page in the catalogue.
-func Entry() playbook.Entry {
-	return playbook.Entry{
+// Describe is the playbook's page in the catalogue.
+func Describe() playbook.Metadata {
+	return playbook.Metadata{
 		ActionType: ActionType,
 		Summary:    "moves all traffic from a canary to the stable version, gradually or at once, and decommissions the canary",
 		Use: []string{
@@ -49,8 +49,8 @@ func Entry() playbook.Entry {
 	}
 }
 
-// Entry implements playbook.Playbook.
-func (b book) Entry() playbook.Entry { return Entry() }
+// Metadata implements playbook.Playbook.
+func (b book) Metadata() playbook.Metadata { return Describe() }
 
 // Params are the playbook's inputs.
 type Params struct {
@@ -91,7 +91,7 @@ func parse(raw json.RawMessage) (shift.Wish, error) {
 	}
 	w := shift.Wish{
 		Version: p.FromVersion, VersionInput: "from_version", Stable: p.ToVersion, StableInput: "to_version",
-		Target: 0, Estimate: immediate, Decommission: true, Undoing: Entry().Undo,
+		Target: 0, Estimate: immediate, Decommission: true, Undoing: Describe().Undo,
 	}
 	pace, err := shift.NewPace(p.GradualDuration, *p.Steps)
 	if err != nil {
@@ -112,8 +112,8 @@ func parse(raw json.RawMessage) (shift.Wish, error) {
 		}
 		return playbook.RiskMedium
 	}
-	w.Undo = func(before float64, _ string) *playbook.Undo {
-		return &playbook.Undo{ActionType: Deploy, Params: deployment{Version: p.FromVersion, InitialPercent: before}}
+	w.Undo = func(before float64, _ string) *playbook.Rollback {
+		return &playbook.Rollback{ActionType: Deploy, Params: deployment{Version: p.FromVersion, InitialPercent: before}}
 	}
 	return w, nil
 }

@@ -56,7 +56,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, error) {
 		Summary:  fmt.Sprintf("Will move %s from %s to %s %% of the traffic", w.Version, planner.Percent(facts.CurrentPercent), planner.Percent(w.Target)),
 		Affected: []string{"planner", w.Version, facts.StableVersion}, Risk: w.Risk(felt),
 		ApprovalReasons: w.Approval(felt), RollbackAvailable: true, Undo: w.Undoing,
-		Facts: facts, Notes: a.notes(split), Commands: a.commands(facts), Duration: w.Estimate,
+		Facts: facts, Warnings: a.notes(split), Commands: a.commands(facts), Duration: w.Estimate,
 	}
 	if w.Pace.Over > 0 && len(facts.Schedule) > 0 {
 		p.Duration = w.Pace.Over

@@ -145,7 +145,7 @@ type Wish struct {
 	// Risk is that of a change from the current share.
 	Risk func(current float64) playbook.Risk
 	// Undo takes the change back to the share of before.
-	Undo func(before float64, stable string) *playbook.Undo
+	Undo func(before float64, stable string) *playbook.Rollback
 	// Undoing says so in a phrase.
 	Undoing string
 }

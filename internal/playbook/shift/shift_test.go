@@ -88,7 +88,7 @@ func look(t *testing.T, a playbook.Action) playbook.Preview {
 }
 
 // run executes the action as the engine does; checkpoint may stop it.
-func run(t *testing.T, a playbook.Action, checkpoint func(n int) error) (playbook.Work, playbook.Outcome, error) {
+func run(t *testing.T, a playbook.Action, checkpoint func(n int) error) (playbook.Work, playbook.Report, error) {
 	t.Helper()
 	n := 0
 	job := playbook.Job{ID: 7, Preview: look(t, a), Checkpoint: func(ctx context.Context, _ any) error {
@@ -124,7 +124,7 @@ func TestSpecifiedExample(t *testing.T) {
 		t.Errorf("writes %v in %s: %v", f.writes, clk.slept, err)
 	}
 	undo, err := json.Marshal(out.Undo)
-	if err != nil || string(undo) != `{"ActionType":"adjust_canary_split","Params":{"version":"v1.2.3-canary","target_percent":10,"gradual":false}}` {
+	if err != nil || string(undo) != `{"action_type":"adjust_canary_split","params":{"version":"v1.2.3-canary","target_percent":10,"gradual":false}}` {
 		t.Errorf("undo %s, %v", undo, err)
 	}
 }
@@ -276,7 +276,7 @@ func TestRollbackAndDeployment(t *testing.T) {
 		g.split.Latent = true
 		g.split.Down = []string{"v1.2.3-canary"}
 		return g
-	}(), &quick{}), toQuarter)).Notes; len(notes) != 1 || !strings.Contains(notes[0], "has no effect") {
+	}(), &quick{}), toQuarter)).Warnings; len(notes) != 1 || !strings.Contains(notes[0], "has no effect") {
 		t.Errorf("notes %v", notes)
 	}
 }

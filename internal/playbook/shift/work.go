@@ -132,7 +132,7 @@ type work struct {
 func (w *work) RemoteID() string { return w.name }
 
 // Wait implements playbook.Work.
-func (w *work) Wait(ctx context.Context) (playbook.Outcome, error) {
+func (w *work) Wait(ctx context.Context) (playbook.Report, error) {
 	if !w.done {
 		if err := w.run(ctx); err != nil {
 			out := w.outcome()
@@ -153,8 +153,8 @@ func (w *work) Wait(ctx context.Context) (playbook.Outcome, error) {
 	return out, nil
 }
 
-func (w *work) outcome() playbook.Outcome {
-	return playbook.Outcome{Details: map[string]string{
+func (w *work) outcome() playbook.Report {
+	return playbook.Report{Details: map[string]string{
 		"version": w.wish.Version, "stable_version": w.facts.StableVersion,
 		"percent_before": planner.Percent(w.facts.CurrentPercent), "percent_target": planner.Percent(w.facts.TargetPercent),
 		"percent_now": planner.Percent(w.percent), "step": strconv.Itoa(w.step), "steps": strconv.Itoa(len(w.facts.Schedule)),
@@ -272,22 +272,22 @@ func sent(err error) error {
 }
 
 // Revert implements playbook.Reverter: the split of before, in one step.
-func (w *work) Revert(ctx context.Context) (playbook.Outcome, error) {
+func (w *work) Revert(ctx context.Context) (playbook.Report, error) {
 	if w.down {
 		if err := w.planner.Deploy(ctx, w.version()); err != nil {
-			return playbook.Outcome{}, err
+			return playbook.Report{}, err
 		}
 		w.down = false
 	}
 	if err := w.back(ctx); err != nil {
-		return playbook.Outcome{}, err
+		return playbook.Report{}, err
 	}
 	if w.deployed {
 		if err := w.planner.Decommission(ctx, w.version()); err != nil {
-			return playbook.Outcome{}, err
+			return playbook.Report{}, err
 		}
 	}
-	return playbook.Outcome{
+	return playbook.Report{
 		Message: fmt.Sprintf("%s is back at %s %% of the traffic", w.wish.Version, planner.Percent(w.percent)),
 		Details: map[string]string{"percent_now": planner.Percent(w.percent)},
 	}, nil

@@ -44,8 +44,8 @@ func (a action) adoptCopy(ctx context.Context, job playbook.Job, facts Facts) (p
 func (w *copyWork) RemoteID() string { return w.req.New }
 
 // Wait implements playbook.Work.
-func (w *copyWork) Wait(ctx context.Context) (playbook.Outcome, error) {
-	out := playbook.Outcome{Details: map[string]string{"way": string(WayReindex), "old_index": w.req.Old, "new_index": w.req.New}}
+func (w *copyWork) Wait(ctx context.Context) (playbook.Report, error) {
+	out := playbook.Report{Details: map[string]string{"way": string(WayReindex), "old_index": w.req.Old, "new_index": w.req.New}}
 	under, done := leaving(ctx)
 	defer done()
 	result, err := w.run.Wait(under, func(ctx context.Context, state reindex.State) error { return leave(w.job.Checkpoint(ctx, state)) })
@@ -86,17 +86,17 @@ func leaving(ctx context.Context) (context.Context, func()) {
 }
 
 // undo leads clients back to the old index. They have to be with the new one.
-func (w *copyWork) undo() *playbook.Undo {
+func (w *copyWork) undo() *playbook.Rollback {
 	kept := w.req.Kept()
 	if kept == "" {
 		return nil
 	}
-	return &playbook.Undo{ActionType: ActionType, Params: map[string]any{
+	return &playbook.Rollback{ActionType: ActionType, Params: map[string]any{
 		"index_name": w.req.Name, "synonym_filter": w.params.SynonymFilter, "restore_index": kept,
 	}}
 }
 
-func (w *copyWork) note(r reindex.Result, out *playbook.Outcome) {
+func (w *copyWork) note(r reindex.Result, out *playbook.Report) {
 	d := out.Details
 	d["documents"] = strconv.FormatInt(r.Documents, 10)
 	d["copied"] = strconv.FormatInt(r.Copied, 10)

@@ -279,8 +279,8 @@ func TestRoomForACopyIsSeenAtPlan(t *testing.T) {
 				if found := problem.Of(err, ""); !strings.Contains(found.What, "not enough disk") || found.Path[0] != "reindex" {
 					t.Errorf("error %v at %v", err, found.Path)
 				}
-			} else if !strings.Contains(strings.Join(p.Notes, "\n"), c.note) {
-				t.Errorf("the notes lack %q: %q", c.note, p.Notes)
+			} else if !strings.Contains(strings.Join(p.Warnings, "\n"), c.note) {
+				t.Errorf("the notes lack %q: %q", c.note, p.Warnings)
 			}
 		})
 	}

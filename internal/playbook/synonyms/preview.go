@@ -16,7 +16,7 @@ import (
 func (a action) Preview(ctx context.Context) (playbook.Preview, error) {
 	c, err := a.choose(ctx)
 	if err != nil {
-		return playbook.Preview{Holds: elastic.Targets(a.elastic.Name(), c.found.Closed...)}, err
+		return playbook.Preview{Locks: elastic.Targets(a.elastic.Name(), c.found.Closed...)}, err
 	}
 	_, s := c.first()
 	facts := Facts{Way: c.way, WayReason: c.reason, Indices: c.found.Indices, Source: s.Source(), Analyzers: []Analyzers{}, Probes: []Probe{}}
@@ -24,7 +24,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, error) {
 		facts.Analyzers = append(facts.Analyzers, Analyzers{Index: index.Name, Names: c.synonyms[i].Names()})
 	}
 	p := playbook.Preview{
-		Duration: estimate, Risk: playbook.RiskLow, Undo: undoing, Affected: append([]string{"elasticsearch"}, c.found.Indices...), Notes: c.notes,
+		Duration: estimate, Risk: playbook.RiskLow, Undo: undoing, Affected: append([]string{"elasticsearch"}, c.found.Indices...), Warnings: c.notes,
 	}
 	if facts.Probes, err = a.today(ctx, c, &p); err != nil {
 		return playbook.Preview{}, err
@@ -45,7 +45,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, error) {
 	for _, probe := range facts.Probes {
 		p.Changes = append(p.Changes, fmt.Sprintf("Today %s takes %q apart as: %s", probe.Analyzer, probe.Text, strings.Join(probe.Tokens, " ")))
 	}
-	p.Facts, p.Holds = facts, elastic.Targets(a.elastic.Name(), facts.Indices...)
+	p.Facts, p.Locks = facts, elastic.Targets(a.elastic.Name(), facts.Indices...)
 	return p, nil
 }
 

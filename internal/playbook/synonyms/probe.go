@@ -41,15 +41,15 @@ func (a action) today(ctx context.Context, c choice, p *playbook.Preview) ([]Pro
 			}
 			if d := difference(now.Tokens, probe(text, an.Name, tokens).Tokens); d != "" {
 				changes = true
-				p.Notes = append(p.Notes, fmt.Sprintf("By what is kept now, %q will have %s (%s)", text, d, an.Name))
+				p.Warnings = append(p.Warnings, fmt.Sprintf("By what is kept now, %q will have %s (%s)", text, d, an.Name))
 			}
 		}
 	}
 	switch {
 	case len(a.params.ProbeTexts) == 0:
-		p.Notes = append(p.Notes, "Without probe_texts it can't be shown what changes")
+		p.Warnings = append(p.Warnings, "Without probe_texts it can't be shown what changes")
 	case !changes:
-		p.Notes = append(p.Notes, "No probe text would be analyzed differently: the synonyms that are kept are those that are loaded, as far as these texts tell")
+		p.Warnings = append(p.Warnings, "No probe text would be analyzed differently: the synonyms that are kept are those that are loaded, as far as these texts tell")
 	}
 	return probes, nil
 }
@@ -89,7 +89,7 @@ func without(of, taken []string) []string {
 
 // compare analyzes the probe texts again, on the index that clients use now, and adds what each gained and lost to the outcome. Synonyms that are empty now are
 // ErrEmptied.
-func (a action) compare(ctx context.Context, index string, before []Probe, out *playbook.Outcome) error {
+func (a action) compare(ctx context.Context, index string, before []Probe, out *playbook.Report) error {
 	had, have, changed := 0, 0, false
 	for i, was := range before {
 		tokens, err := a.elastic.Tokens(ctx, index, was.Analyzer, was.Text)

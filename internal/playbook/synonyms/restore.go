@@ -25,7 +25,7 @@ func (r restore) Preview(ctx context.Context) (playbook.Preview, error) {
 		Commands: []string{fmt.Sprintf(`PUT /%s/_settings {"index.blocks.write":null}`, to), fmt.Sprintf("POST /_aliases (in one call: every alias of %s moves to %s)", from, to)},
 		Duration: estimate, Risk: playbook.RiskHigh, Affected: []string{"elasticsearch", from, to}, Undo: "none",
 		Facts: Facts{Way: WayRestore, WayReason: "a reindex is undone", Indices: []string{from, to}, Analyzers: []Analyzers{}, Probes: []Probe{}},
-		Holds: elastic.Targets(r.elastic.Name(), from, to),
+		Locks: elastic.Targets(r.elastic.Name(), from, to),
 	}
 	p.Changes = []string{p.Summary, fmt.Sprintf("What was written since the reindex is in %s only, which stays", from), "No downtime"}
 	return p, nil
@@ -88,9 +88,9 @@ type restoreWork struct {
 func (w restoreWork) RemoteID() string { return string(WayRestore) }
 
 // Wait implements playbook.Work.
-func (w restoreWork) Wait(ctx context.Context) (playbook.Outcome, error) {
+func (w restoreWork) Wait(ctx context.Context) (playbook.Report, error) {
 	from, to := w.facts.Indices[0], w.facts.Indices[1]
-	out := playbook.Outcome{Details: map[string]string{"way": string(WayRestore), "old_index": to, "new_index": from}}
+	out := playbook.Report{Details: map[string]string{"way": string(WayRestore), "old_index": to, "new_index": from}}
 	if !w.done {
 		if err := w.elastic.AllowWrites(ctx, to); err != nil {
 			return out, err

@@ -87,9 +87,9 @@ func New(cluster Elastic, reindexer Reindexer, clk clock.Clock) playbook.Playboo
 	return book{elastic: cluster, reindex: reindexer, clk: clk}
 }
 
-// Entry is the playbook's page in the catalogue.
-func Entry() playbook.Entry {
-	return playbook.Entry{
+// Describe is the playbook's page in the catalogue.
+func Describe() playbook.Metadata {
+	return playbook.Metadata{
 		ActionType: ActionType,
 		Summary:    "makes an index use the synonyms that its set or file holds now: by a reload, by closing and opening it, or by a reindex without downtime",
 		Use:        []string{"synonyms changed", "search quality dropped"},
@@ -101,8 +101,8 @@ func Entry() playbook.Entry {
 	}
 }
 
-// Entry implements playbook.Playbook.
-func (b book) Entry() playbook.Entry { return Entry() }
+// Metadata implements playbook.Playbook.
+func (b book) Metadata() playbook.Metadata { return Describe() }
 
 // Bind implements playbook.Playbook.
 func (b book) Bind(raw json.RawMessage) (playbook.Action, error) {
@@ -127,8 +127,8 @@ func (a action) Target(context.Context) (string, error) {
 	return elastic.Target(a.elastic.Name(), a.params.IndexName), nil
 }
 
-// Forget implements playbook.Forgetter.
-func (a action) Forget() { a.elastic.Forget() }
+// Invalidate implements playbook.Invalidator.
+func (a action) Invalidate() { a.elastic.Forget() }
 
 // Way is how the synonyms are refreshed.
 type Way string

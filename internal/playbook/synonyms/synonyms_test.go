@@ -153,13 +153,13 @@ func preview(t *testing.T, action playbook.Action) (playbook.Preview, synonyms.F
 	return p, facts
 }
 
-func run(t *testing.T, action playbook.Action, j *journal) (playbook.Outcome, error) {
+func run(t *testing.T, action playbook.Action, j *journal) (playbook.Report, error) {
 	t.Helper()
 	p, _ := preview(t, action)
 	return dispatch(t.Context(), t, action, playbook.Job{ID: 12, Preview: p, Checkpoint: j.checkpoint})
 }
 
-func dispatch(ctx context.Context, t *testing.T, action playbook.Action, job playbook.Job) (playbook.Outcome, error) {
+func dispatch(ctx context.Context, t *testing.T, action playbook.Action, job playbook.Job) (playbook.Report, error) {
 	t.Helper()
 	work, err := action.Dispatch(ctx, job)
 	if err != nil {
@@ -297,8 +297,8 @@ func TestEmptiedSynonymsAreAFailure(t *testing.T) {
 	// Nothing is left of these terms once they are analyzed.
 	f.putFile(t, "!, ?")
 	p, _ := preview(t, f.bind(t, f.Config, map[string]any{"index_name": index, "synonym_filter": "lenient", "probe_texts": []string{"laptop"}}))
-	if !slices.ContainsFunc(p.Notes, func(n string) bool { return strings.Contains(n, "lost notebook") }) {
-		t.Errorf("the preview does not say what would be lost: %q", p.Notes)
+	if !slices.ContainsFunc(p.Warnings, func(n string) bool { return strings.Contains(n, "lost notebook") }) {
+		t.Errorf("the preview does not say what would be lost: %q", p.Warnings)
 	}
 	outcome, err := run(t, f.bind(t, f.Config, map[string]any{"index_name": index, "synonym_filter": "lenient", "probe_texts": []string{"laptop"}}), &journal{})
 	if !errors.Is(err, synonyms.ErrEmptied) || outcome.Details["changed"] != "emptied" {
@@ -327,7 +327,7 @@ func TestEmptySetIsTold(t *testing.T) {
 	action := f.bind(t, f.Config, map[string]any{"index_name": index, "synonym_filter": "from_set"})
 	f.putSet(t)
 	p, _ := preview(t, action)
-	if !slices.ContainsFunc(p.Notes, func(n string) bool { return strings.Contains(n, "is empty") }) {
-		t.Errorf("an empty set is not told: %q", p.Notes)
+	if !slices.ContainsFunc(p.Warnings, func(n string) bool { return strings.Contains(n, "is empty") }) {
+		t.Errorf("an empty set is not told: %q", p.Warnings)
 	}
 }

@@ -116,8 +116,8 @@ type work struct {
 func (w *work) RemoteID() string { return string(w.facts.Way) }
 
 // Wait implements playbook.Work.
-func (w *work) Wait(ctx context.Context) (playbook.Outcome, error) {
-	out := playbook.Outcome{Details: map[string]string{"way": string(w.facts.Way), "indices": strings.Join(w.facts.Indices, ",")}}
+func (w *work) Wait(ctx context.Context) (playbook.Report, error) {
+	out := playbook.Report{Details: map[string]string{"way": string(w.facts.Way), "indices": strings.Join(w.facts.Indices, ",")}}
 	var err error
 	if w.facts.Way == WayCloseOpen {
 		err = w.closeOpen(ctx, &out)
@@ -141,7 +141,7 @@ func (w *work) Wait(ctx context.Context) (playbook.Outcome, error) {
 	return out, w.compare(ctx, w.facts.Indices[0], w.facts.Probes, &out)
 }
 
-func (w *work) reload(ctx context.Context, out *playbook.Outcome) error {
+func (w *work) reload(ctx context.Context, out *playbook.Report) error {
 	if !w.past.Reloading {
 		if err := w.job.Checkpoint(ctx, progress{Reloading: true}); err != nil {
 			return err
@@ -172,7 +172,7 @@ func (w *work) reload(ctx context.Context, out *playbook.Outcome) error {
 }
 
 // closeOpen closes and opens the indices one after the other. Where another process died it goes on with the index that it had come to.
-func (w *work) closeOpen(ctx context.Context, out *playbook.Outcome) error {
+func (w *work) closeOpen(ctx context.Context, out *playbook.Report) error {
 	var longest time.Duration
 	from := max(0, slices.Index(w.facts.Indices, w.past.Index))
 	for _, index := range w.facts.Indices[from:] {

@@ -19,7 +19,7 @@ import (
 // New returns the resource's constructor.
 func New() func() resource.Resource {
 	return tfkit.NewResource(tfkit.Front{
-		Name: "canary_split", Entry: canarysplit.Entry(), Check: canarysplit.Check, Preview: shiftpreview.Attributes(), Watched: true,
+		Name: "canary_split", Metadata: canarysplit.Describe(), Check: canarysplit.Check, Preview: shiftpreview.Attributes(), Watched: true,
 		Description: "Moves a canary's share of the traffic. The plan shows both shares before and after and every step; `guardrails` watch " +
 			"the steps and can take the share back. Later refreshes look at the share again.",
 		Inputs: map[string]schema.Attribute{

@@ -198,7 +198,7 @@ func TestAccDigestIsComputedFromThePlan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := approval.Subject{
+	want, err := approval.Binding{
 		Playbook: "rerun_dbt", Target: fmt.Sprint(preview["target"]), Triggers: map[string]string{"run": "2"}, Facts: encoded,
 		Inputs:   json.RawMessage(`{"models":["inbox_emails","triage_results"],"full_refresh":true,"upstream":false,"threads":4}`),
 		Commands: []string{fmt.Sprint(preview["command"])},

@@ -16,7 +16,7 @@ import (
 // New returns the resource's constructor.
 func New() func() resource.Resource {
 	return tfkit.NewResource(tfkit.Front{
-		Name: "planner_deploy", Entry: plannerdeploy.Entry(), Check: plannerdeploy.Check, Preview: shiftpreview.Attributes(),
+		Name: "planner_deploy", Metadata: plannerdeploy.Describe(), Check: plannerdeploy.Check, Preview: shiftpreview.Attributes(),
 		Description: "Brings a version up that the planner knows, with a first share of the traffic.",
 		Inputs: map[string]schema.Attribute{
 			"version": schema.StringAttribute{

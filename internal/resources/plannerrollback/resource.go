@@ -18,7 +18,7 @@ import (
 // New returns the resource's constructor.
 func New() func() resource.Resource {
 	return tfkit.NewResource(tfkit.Front{
-		Name: "planner_rollback", Entry: plannerrollback.Entry(), Check: plannerrollback.Check, Preview: shiftpreview.Attributes(),
+		Name: "planner_rollback", Metadata: plannerrollback.Describe(), Check: plannerrollback.Check, Preview: shiftpreview.Attributes(),
 		Description: "Rolls a canary back: all of its traffic goes to another version, gradually or at once, and it is decommissioned.",
 		Inputs: map[string]schema.Attribute{
 			"from_version": schema.StringAttribute{

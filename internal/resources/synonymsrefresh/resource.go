@@ -17,7 +17,7 @@ import (
 // New returns the resource's constructor.
 func New() func() resource.Resource {
 	return tfkit.NewResource(tfkit.Front{
-		Name: "synonyms_refresh", Entry: synonyms.Entry(), Check: synonyms.Check, Inputs: inputs(), Preview: preview(),
+		Name: "synonyms_refresh", Metadata: synonyms.Describe(), Check: synonyms.Check, Inputs: inputs(), Preview: preview(),
 		Description: "Makes Elasticsearch indices use the synonyms that their filter's set or file holds now. The plan says which way is taken and why: a " +
 			"reload, closing and opening, or a reindex. See the guide \"Refreshing synonyms\".",
 	})

@@ -15,7 +15,7 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
-	"github.com/applylens/terraform-provider-remediation/internal/target/web"
+	"github.com/applylens/terraform-provider-remediation/internal/web"
 )
 
 // resolution in percentage points: the API takes any number.

@@ -13,7 +13,7 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
-	"github.com/applylens/terraform-provider-remediation/internal/target/web"
+	"github.com/applylens/terraform-provider-remediation/internal/web"
 )
 
 // Planner is a planner behind the control API.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/applylens/terraform-provider-remediation/internal/target/prometheus"
+	"github.com/applylens/terraform-provider-remediation/internal/metrics/prometheus"
 )
 
 // TestErrorsAreMasked holds it also where the answer spells the token in codes, which only decoding turns into the token.

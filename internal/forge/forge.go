@@ -16,7 +16,7 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
-	"github.com/applylens/terraform-provider-remediation/internal/target/web"
+	"github.com/applylens/terraform-provider-remediation/internal/web"
 )
 
 const (

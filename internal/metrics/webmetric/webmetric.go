@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
-	"github.com/applylens/terraform-provider-remediation/internal/target/web"
+	"github.com/applylens/terraform-provider-remediation/internal/web"
 )
 
 // Errors of Read, for errors.Is.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/applylens/terraform-provider-remediation/internal/target/web"
+	"github.com/applylens/terraform-provider-remediation/internal/web"
 )
 
 // TestAnswersAreMasked holds that a server that repeats the token can't bring it into whatever is made of its answer.

@@ -12,7 +12,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/applylens/terraform-provider-remediation/internal/target/web"
+	"github.com/applylens/terraform-provider-remediation/internal/web"
 )
 
 // Errors of Query, for errors.Is.

@@ -10,7 +10,7 @@ import (
 	"math"
 
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/prometheustest"
-	"github.com/applylens/terraform-provider-remediation/internal/target/prometheus"
+	"github.com/applylens/terraform-provider-remediation/internal/metrics/prometheus"
 )
 
 // TestRealPrometheus asks a real one what guardrails ask.

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/applylens/terraform-provider-remediation/internal/target/webmetric"
+	"github.com/applylens/terraform-provider-remediation/internal/metrics/webmetric"
 )
 
 // ticking is a clock that goes on by 20 ms at each look.

@@ -15,8 +15,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
+	"github.com/applylens/terraform-provider-remediation/internal/forge"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
-	"github.com/applylens/terraform-provider-remediation/internal/target/forge"
 )
 
 const (
