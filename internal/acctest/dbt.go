@@ -34,10 +34,14 @@ func NewProject(t testing.TB) *Project {
 	p.Write("profiles.yml", "inbox:\n  target: dev\n  outputs:\n    dev: {type: duckdb, path: '"+p.Warehouse+"'}\n")
 	p.Write("models/inbox_emails.sql", "{{ config(materialized='incremental', unique_key='id') }}\n"+
 		"select range as id, 'sender' || (range % 7) as sender from range(100)\n")
-	p.Write("models/triage_results.sql", "{{ config(materialized='table') }}\nselect id, id % 3 as queue from {{ ref('inbox_emails') }}\n")
-	p.Write("models/triage_daily.sql", "select queue, count(*) as emails from {{ ref('triage_results') }} group by queue\n")
-	p.Write("models/schema.yml", "exposures:\n  - name: triage_board\n    type: dashboard\n    owner: {name: Triage, email: triage@example.com}\n"+
-		"    depends_on: [ref('triage_daily')]\n")
+	p.Write("models/triage_results.sql",
+		"{{ config(materialized='table') }}\nselect id, id % 3 as queue from {{ ref('inbox_emails') }}\n")
+	p.Write("models/triage_daily.sql",
+		"select queue, count(*) as emails from {{ ref('triage_results') }} group by queue\n")
+	p.Write("models/schema.yml",
+		"exposures:\n  - name: triage_board\n    type: dashboard\n    owner: {name: Triage, email: "+
+			"triage@example.com}\n"+
+			"    depends_on: [ref('triage_daily')]\n")
 	return p
 }
 
@@ -56,12 +60,14 @@ func (p *Project) Write(name, text string) {
 
 // Break makes triage_results fail when it runs, and Repair mends it.
 func (p *Project) Break() {
-	p.Write("models/triage_results.sql", "{{ config(materialized='table') }}\nselect cast('not a number' as integer) as id, 0 as queue\n")
+	p.Write("models/triage_results.sql",
+		"{{ config(materialized='table') }}\nselect cast('not a number' as integer) as id, 0 as queue\n")
 }
 
 // Repair takes Break back.
 func (p *Project) Repair() {
-	p.Write("models/triage_results.sql", "{{ config(materialized='table') }}\nselect id, id % 3 as queue from {{ ref('inbox_emails') }}\n")
+	p.Write("models/triage_results.sql",
+		"{{ config(materialized='table') }}\nselect id, id % 3 as queue from {{ ref('inbox_emails') }}\n")
 }
 
 // Environment makes "dbt" and this project the ones that a provider without any configuration finds.

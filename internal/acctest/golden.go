@@ -9,8 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Golden compares got with testdata/name, and writes it there instead where UPDATE_GOLDEN is set. OpenTofu prints what Terraform
-// does, but for its name and a word.
+// Golden compares got with testdata/name, and writes it there instead where UPDATE_GOLDEN is set. OpenTofu prints what
+// Terraform does, but for its name and a word.
 func Golden(t testing.TB, name, got string) {
 	t.Helper()
 	got = strings.NewReplacer("OpenTofu", "Terraform", "is tainted, so it must", "is tainted, so must").Replace(got)
@@ -20,7 +20,8 @@ func Golden(t testing.TB, name, got string) {
 		if err := os.MkdirAll(filepath.Dir(path), dirMode); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, []byte(got), fileMode); err != nil { //nolint:gosec // test data is meant to be read
+		//nolint:gosec // test data is meant to be read
+		if err := os.WriteFile(path, []byte(got), fileMode); err != nil {
 			t.Fatal(err)
 		}
 		return

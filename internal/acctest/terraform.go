@@ -1,5 +1,5 @@
-// Package acctest runs the provider as its users do: a real Terraform starts the built binary. Tests fail, and never skip,
-// where something they need is missing.
+// Package acctest runs the provider as its users do: a real Terraform starts the built binary. Tests fail, and never
+// skip, where something they need is missing.
 package acctest
 
 import (
@@ -48,7 +48,8 @@ func TerraformPath(t testing.TB) string {
 // built is the provider's binary, made once a test process.
 var built = sync.OnceValues(func() (string, error) { return Build(".") })
 
-// Build builds the provider whose command lies in a folder of the project, and returns the folder that holds the binary.
+// Build builds the provider whose command lies in a folder of the project, and returns the folder that holds the
+// binary.
 func Build(command string) (string, error) {
 	path, err := BuildProgram(command, "terraform-provider-remediation")
 	return filepath.Dir(path), err
@@ -80,7 +81,8 @@ type Workspace struct {
 	confined bool
 }
 
-// NewWorkspace makes an empty working directory whose Terraform uses the built provider. env is added to the environment.
+// NewWorkspace makes an empty working directory whose Terraform uses the built provider. env is added to the
+// environment.
 func NewWorkspace(t testing.TB, env ...string) *Workspace {
 	t.Helper()
 	provider, err := built()
@@ -95,7 +97,8 @@ func NewWorkspaceOf(t testing.TB, provider string, env ...string) *Workspace {
 	t.Helper()
 	w := &Workspace{Dir: t.TempDir(), t: t, terraform: TerraformPath(t)}
 	rc := filepath.Join(t.TempDir(), "terraformrc")
-	w.writeFile(rc, fmt.Sprintf("provider_installation {\n  dev_overrides {\n    \"applylens/remediation\" = %q\n  }\n  direct {}\n}\n", provider))
+	w.writeFile(rc, fmt.Sprintf("provider_installation {\n  dev_overrides {\n    \"applylens/remediation\" = %q\n  "+
+		"}\n  direct {}\n}\n", provider))
 	w.env = append([]string{
 		"TF_CLI_CONFIG_FILE=" + rc, "TF_IN_AUTOMATION=1", "TF_INPUT=0", "CHECKPOINT_DISABLE=1",
 		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "TMPDIR=" + os.TempDir(),
@@ -117,8 +120,8 @@ func (w *Workspace) writeFile(path, text string) {
 	}
 }
 
-// Run runs one Terraform command and returns what it printed, without what it always says of development overrides, and its
-// exit code.
+// Run runs one Terraform command and returns what it printed, without what it always says of development overrides, and
+// its exit code.
 func (w *Workspace) Run(args ...string) (string, int) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), commandTimeout)
@@ -147,7 +150,8 @@ func (w *Workspace) Protect(dirs ...string) {
 func (w *Workspace) chmod(dir, mode string) {
 	w.t.Helper()
 	// Cleanups run after the test's context has ended.
-	if out, err := exec.CommandContext(context.Background(), "chmod", "-R", mode, dir).CombinedOutput(); err != nil { //nolint:usetesting // as above
+	//nolint:usetesting // as above
+	if out, err := exec.CommandContext(context.Background(), "chmod", "-R", mode, dir).CombinedOutput(); err != nil {
 		w.t.Fatalf("chmod: %v %s", err, out)
 	}
 }

@@ -1,4 +1,5 @@
-// Package approval decides whether an execution may go ahead. It is pure: values in, a decision out; no I/O, no clock of its own.
+// Package approval decides whether an execution may go ahead. It is pure: values in, a decision out; no I/O, no clock
+// of its own.
 package approval
 
 import (
@@ -23,7 +24,8 @@ const GroupPrefix = "group:"
 
 // Policy is who may approve, as the provider's approval block says. The zero value asks for nothing but a name.
 type Policy struct {
-	// Approvers are patterns such as "*@example.com", matched without regard to case. None means that anybody may approve.
+	// Approvers are patterns such as "*@example.com", matched without regard to case. None means that anybody may
+	// approve.
 	Approvers []string
 	// Enforce is EnforceApply where empty.
 	Enforce Enforce
@@ -43,8 +45,8 @@ type Policy struct {
 	Signers            []Signer
 	Rules              []Rule
 	Freeze             []Freeze
-	// Forge names where approvals must have been given as well, or is empty. An approval then counts only where Case.Confirmed has
-	// its approver.
+	// Forge names where approvals must have been given as well, or is empty. An approval then counts only where
+	// Case.Confirmed has its approver.
 	Forge string
 }
 
@@ -122,8 +124,8 @@ type Decision struct {
 	// Needed tells whether the change asked for an approval at all, and Reasons why.
 	Needed  bool
 	Reasons []string
-	// Granted tells whether the change may run. Shown tells the same apart from the clock and the forge: a plan shows it, and what a
-	// plan shows must not move by time passing or by somebody's review.
+	// Granted tells whether the change may run. Shown tells the same apart from the clock and the forge: a plan shows
+	// it, and what a plan shows must not move by time passing or by somebody's review.
 	Granted, Shown bool
 	// RefusedAtPlan tells that plan must fail already: the policy says so, or the approver given is a wrong one.
 	RefusedAtPlan bool

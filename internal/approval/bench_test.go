@@ -80,8 +80,9 @@ func strict(t testing.TB) approval.Policy {
 // risky is a change that needs an approval.
 func risky() approval.Case {
 	return approval.Case{
-		Playbook: "rerun_dbt", Target: "dbt:shop/prod", Digest: digest, Payload: payload, Reasons: []string{"it is dangerous"},
-		Risk: "high", CostUSD: 1, Count: 2, Now: now, FirstSeen: now.Add(-time.Hour),
+		Playbook: "rerun_dbt", Target: "dbt:shop/prod", Digest: digest, Payload: payload,
+		Reasons: []string{"it is dangerous"},
+		Risk:    "high", CostUSD: 1, Count: 2, Now: now, FirstSeen: now.Add(-time.Hour),
 	}
 }
 

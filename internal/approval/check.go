@@ -10,8 +10,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// Check returns a problem, at its place in the approval block, where nobody could meet the policy or where it reads otherwise than it is meant.
-// known tells whether an action type is that of a playbook.
+// Check returns a problem, at its place in the approval block, where nobody could meet the policy or where it reads
+// otherwise than it is meant. known tells whether an action type is that of a playbook.
 func (p Policy) Check(known func(actionType string) bool) error {
 	for _, check := range []func() error{
 		p.checkGroups, p.checkAliases, func() error { return p.checkRules(known) }, p.checkFreeze,
@@ -37,14 +37,17 @@ func (p Policy) checkGroups() error {
 	for _, name := range slices.Sorted(maps.Keys(p.Groups)) {
 		path := []string{"groups", problem.Key(name)}
 		if problem.Label(name) != "" {
-			return wrong("Invalid name of a group", fmt.Sprintf("%q %s.", name, problem.Label(name)), "Name the group in one line.", path...)
+			return wrong("Invalid name of a group", fmt.Sprintf("%q %s.", name, problem.Label(name)),
+				"Name the group in one line.", path...)
 		}
 		if len(p.Groups[name]) == 0 {
-			return wrong("A group without members", fmt.Sprintf("Nobody is in %q.", name), "Name its members, or leave the group out.", path...)
+			return wrong("A group without members", fmt.Sprintf("Nobody is in %q.", name),
+				"Name its members, or leave the group out.", path...)
 		}
 		for i, m := range p.Groups[name] {
 			if strings.HasPrefix(m, GroupPrefix) {
-				return wrong("Invalid approver pattern", fmt.Sprintf("Group %q names another group, %q.", name, m), "List its members.", at(path, strconv.Itoa(i))...)
+				return wrong("Invalid approver pattern", fmt.Sprintf("Group %q names another group, %q.", name, m),
+					"List its members.", at(path, strconv.Itoa(i))...)
 			}
 		}
 		if err := p.checkPatterns(p.Groups[name], path...); err != nil {
@@ -58,10 +61,12 @@ func (p Policy) checkGroups() error {
 func (p Policy) checkPatterns(patterns []string, path ...string) error {
 	for i, pattern := range patterns {
 		if group, ok := strings.CutPrefix(pattern, GroupPrefix); ok && len(p.Groups[group]) == 0 {
-			return wrong("Invalid approver pattern", fmt.Sprintf("There is no group %q.", group), "Name it in groups, with its members.", at(path, strconv.Itoa(i))...)
+			return wrong("Invalid approver pattern", fmt.Sprintf("There is no group %q.", group),
+				"Name it in groups, with its members.", at(path, strconv.Itoa(i))...)
 		}
 		if err := CheckPattern(pattern); err != nil {
-			return wrong("Invalid approver pattern", err.Error()+".", "Write patterns such as *@example.com.", at(path, strconv.Itoa(i))...)
+			return wrong("Invalid approver pattern", err.Error()+".", "Write patterns such as *@example.com.",
+				at(path, strconv.Itoa(i))...)
 		}
 	}
 	return nil
@@ -81,7 +86,8 @@ func (p Policy) checkAliases() error {
 				return wrong("Invalid name in aliases", err.Error()+".", "Write mail addresses and logins.", path...)
 			}
 			if other, ok := taken[one]; ok && other != person {
-				return wrong("One name of two people", fmt.Sprintf("%q is a name of %s and of %s.", name, other, person), "Name each person once, with all other names beside.", path...)
+				return wrong("One name of two people", fmt.Sprintf("%q is a name of %s and of %s.", name, other,
+					person), "Name each person once, with all other names beside.", path...)
 			}
 			taken[one] = person
 		}
@@ -94,13 +100,17 @@ func (p Policy) checkRules(known func(string) bool) error {
 	for i, r := range p.Rules {
 		path := []string{"rules", strconv.Itoa(i)}
 		if names[r.Name] {
-			return wrong("Two rules have one name", fmt.Sprintf("%q is there twice, and messages could mean either.", r.Name), "Give each its own.", at(path, "name")...)
+			return wrong("Two rules have one name", fmt.Sprintf("%q is there twice, and messages could mean either.",
+				r.Name), "Give each its own.", at(path, "name")...)
 		}
 		names[r.Name] = true
 		for j, playbook := range r.Playbooks {
 			if !known(playbook) {
-				return wrong("Unknown playbook", fmt.Sprintf("Rule %q is for %q, which is no action type, so it would never apply.", r.Name, playbook),
-					"The data source remediation_playbooks lists those that exist.", at(path, "playbooks", strconv.Itoa(j))...)
+				return wrong("Unknown playbook",
+					fmt.Sprintf("Rule %q is for %q, which is no action type, so it would never apply.", r.Name,
+						playbook),
+					"The data source remediation_playbooks lists those that exist.", at(path, "playbooks",
+						strconv.Itoa(j))...)
 			}
 		}
 		if err := p.checkPatterns(r.Approvers, at(path, "approvers")...); err != nil {
@@ -122,7 +132,9 @@ func (p Policy) checkFreeze() error {
 	for i, f := range p.Freeze {
 		path := []string{"freeze", strconv.Itoa(i)}
 		if names[f.Name] {
-			return wrong("Two freeze windows have one name", fmt.Sprintf("%q is there twice, and messages could mean either.", f.Name), "Give each its own.", at(path, "name")...)
+			return wrong("Two freeze windows have one name",
+				fmt.Sprintf("%q is there twice, and messages could mean either.",
+					f.Name), "Give each its own.", at(path, "name")...)
 		}
 		names[f.Name] = true
 		if err := p.checkPatterns(f.BreakGlass, at(path, "break_glass")...); err != nil {
@@ -135,7 +147,8 @@ func (p Policy) checkFreeze() error {
 // checkMinimum refuses to ask for more people than the approvers name.
 func (p Policy) checkMinimum(minimum int, approvers []string, path ...string) error {
 	if named, bounded := p.named(approvers); bounded && named < minimum {
-		return wrong("Nobody could approve anything", fmt.Sprintf("%d different people must approve, and the approvers are %d.", minimum, named),
+		return wrong("Nobody could approve anything",
+			fmt.Sprintf("%d different people must approve, and the approvers are %d.", minimum, named),
 			"Ask for fewer, or name more approvers. Names of one person in aliases count once.", path...)
 	}
 	return nil
@@ -168,7 +181,8 @@ func (p Policy) named(patterns []string) (count int, bounded bool) {
 func (p Policy) checkRequesters() error {
 	for _, name := range p.Requesters {
 		if _, err := Canonical(name); err != nil && p.SeparationOfDuties {
-			return wrong("The requester can't be compared", err.Error()+".", "Write a mail address or a login.", "requester")
+			return wrong("The requester can't be compared", err.Error()+".", "Write a mail address or a login.",
+				"requester")
 		}
 	}
 	return nil

@@ -18,15 +18,15 @@ const maxApprovals = 100
 // vote is an approval that has been looked at.
 type vote struct {
 	Used
-	// refused is why it doesn't count, or "". Timed is why it would but for what may change between a plan and its apply: the time,
-	// and what the forge says.
+	// refused is why it doesn't count, or "". Timed is why it would but for what may change between a plan and its
+	// apply: the time, and what the forge says.
 	refused, timed string
 	// person is the canonical name; equal to By where the policy needn't tell people apart.
 	person string
 }
 
-// Decide weighs what was given against what the case needs; no reasons, no need. An approver who doesn't match the policy is
-// refused even where none is needed: a wrong name is a mistake to be told of, not to be kept.
+// Decide weighs what was given against what the case needs; no reasons, no need. An approver who doesn't match the
+// policy is refused even where none is needed: a wrong name is a mistake to be told of, not to be kept.
 func (p Policy) Decide(c Case, given Given) Decision {
 	demands, reasons := p.demands(c)
 	d := Decision{Needed: len(reasons) > 0, Reasons: reasons, Who: p.who(), By: given.By, Payload: c.Payload}
@@ -122,10 +122,12 @@ func (p Policy) look(c Case, v *vote) {
 	}
 }
 
-// checkSignature fills in whose key signed what, or why the signature doesn't count. It returns the time that it covers, or "".
+// checkSignature fills in whose key signed what, or why the signature doesn't count. It returns the time that it
+// covers, or "".
 func (p Policy) checkSignature(c Case, v *vote) (covered string) {
 	if len(p.Signers) == 0 {
-		v.refused = "there is nothing to check its signature against: set allowed_signers in the provider's approval block"
+		v.refused = "there is nothing to check its signature against: set allowed_signers in the provider's approval " +
+			"block"
 		return ""
 	}
 	sig, err := parseSignature(v.Signature)
@@ -163,8 +165,8 @@ func SignatureHash(armored string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// checkAge notes why the approval is too old or not given yet. A time that the signature doesn't cover is a claim, which may
-// make an approval older but not younger than the first plan that showed what it approves.
+// checkAge notes why the approval is too old or not given yet. A time that the signature doesn't cover is a claim,
+// which may make an approval older but not younger than the first plan that showed what it approves.
 func (p Policy) checkAge(c Case, v *vote, covered string) {
 	given := c.FirstSeen
 	if v.At != "" {
@@ -256,11 +258,13 @@ func (p Policy) frozen(c Case, votes []vote, d *Decision) (missing []string) {
 			if v.BreakGlass && v.refused == "" && v.timed == "" && p.matchAny(who, v.By) {
 				broken = true
 				d.Used = append(d.Used, v.Used)
-				d.Remarks = append(d.Remarks, fmt.Sprintf("break-glass by %s within the freeze %q, which ends %s", v.By, f.Name, stamp(end)))
+				d.Remarks = append(d.Remarks, fmt.Sprintf("break-glass by %s within the freeze %q, which ends %s", v.By,
+					f.Name, stamp(end)))
 			}
 		}
 		if !broken {
-			missing = append(missing, fmt.Sprintf("the freeze %q is in force until %s, and no break-glass approval by %s is there",
+			missing = append(missing, fmt.Sprintf("the freeze %q is in force until %s, and no break-glass approval "+
+				"by %s is there",
 				f.Name, stamp(end), orAnybody(who)))
 		}
 	}

@@ -101,10 +101,12 @@ func TestDigestBindsEverything(t *testing.T) {
 func TestPayloadIsOneLineOfPlainFields(t *testing.T) {
 	t.Parallel()
 	line := approval.Payload("p", "elasticsearch:a b\n'$(x)'/é%", "sha256:00", 7)
-	if want := "remediation-approval-v1 p elasticsearch:a%20b%0A%27%24%28x%29%27/%C3%A9%25 sha256:00 after=7"; line != want {
+	if want := "remediation-approval-v1 p elasticsearch:a%20b%0A%27%24%28x%29%27/%C3%A9%25 sha256:00 " +
+		"after=7"; line != want {
 		t.Errorf("got %q", line)
 	}
-	if a, b := approval.Payload("p", "a b", "d", 0), approval.Payload("p", "a", "b d", 0); a == b || strings.Count(a, " ") != 3 {
+	if a, b := approval.Payload("p", "a b", "d", 0), approval.Payload("p", "a", "b d", 0); a == b ||
+		strings.Count(a, " ") != 3 {
 		t.Errorf("fields can be moved: %q, %q", a, b)
 	}
 }
@@ -112,14 +114,16 @@ func TestPayloadIsOneLineOfPlainFields(t *testing.T) {
 func TestCanonicalNames(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
-		"Boss@Example.COM": boss, "boss@example.com..": boss, "boss+x@example.com": boss, "ｂoss@example.com": boss, "Octocat": "octocat",
+		"Boss@Example.COM": boss, "boss@example.com..": boss, "boss+x@example.com": boss, "ｂoss@example.com": boss,
+		"Octocat":        "octocat",
 		"+x@example.com": "+x@example.com",
 	} {
 		if got, err := approval.Canonical(in); err != nil || got != want {
 			t.Errorf("%q: %q, %v", in, got, err)
 		}
 	}
-	for _, in := range []string{"", "@", "@x.y", "a@.", "b\u043ess@example.com", "bo\u200bss", "a b", "<a@b>", "a@b@c", "bo\u0131@x"} {
+	for _, in := range []string{"", "@", "@x.y", "a@.", "b\u043ess@example.com", "bo\u200bss", "a b", "<a@b>", "a@b@c",
+		"bo\u0131@x"} {
 		if got, err := approval.Canonical(in); err == nil {
 			t.Errorf("%q: accepted as %q", in, got)
 		}

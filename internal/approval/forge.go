@@ -16,7 +16,8 @@ type Confirmed struct {
 	Problem string
 }
 
-// NeedsForge tells whether the decision depends on what the forge says: some approval must count, or is to break a freeze.
+// NeedsForge tells whether the decision depends on what the forge says: some approval must count, or is to break a
+// freeze.
 func (p Policy) NeedsForge(c Case, given Given) bool {
 	if p.Forge == "" {
 		return false
@@ -26,8 +27,8 @@ func (p Policy) NeedsForge(c Case, given Given) bool {
 		(len(p.Freeze) > 0 && slices.ContainsFunc(given.Approvals, func(a Approval) bool { return a.BreakGlass }))
 }
 
-// confirm notes why the forge doesn't bear the approval out. That is never a reason of its own to refuse for good: a plan is made
-// before the review, and applied after it.
+// confirm notes why the forge doesn't bear the approval out. That is never a reason of its own to refuse for good: a
+// plan is made before the review, and applied after it.
 func (p Policy) confirm(forge *Confirmed, v *vote) {
 	if p.Forge == "" || v.timed != "" {
 		return
@@ -70,6 +71,7 @@ func (p Policy) forgeAdvice(forge *Confirmed) string {
 	if forge != nil && forge.Change != "" {
 		change = forge.Change
 	}
-	return fmt.Sprintf(" Each of them must also approve %s at the forge, and must not be its author; a login that is not the name in approved_by belongs "+
+	return fmt.Sprintf(" Each of them must also approve %s at the forge, and must not be its author; a login that is "+
+		"not the name in approved_by belongs "+
 		"into aliases.", change)
 }

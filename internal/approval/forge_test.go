@@ -23,7 +23,8 @@ func TestAttacksOnTheForge(t *testing.T) {
 	breaking := approval.Given{By: lead, Approvals: []approval.Approval{{By: boss, BreakGlass: true}}}
 	const not = "they have not approved acme/search pull request 12"
 	run(t, func() approval.Policy {
-		return approval.Policy{Forge: "github acme/search", Approvers: []string{"*@example.com", "octo*"}, Aliases: map[string][]string{boss: {"octo-boss", "chief"}}}
+		return approval.Policy{Forge: "github acme/search", Approvers: []string{"*@example.com", "octo*"},
+			Aliases: map[string][]string{boss: {"octo-boss", "chief"}}}
 	}, map[string]attack{
 		"none":                         {facts: approved("Octo-Boss"), given: approval.Given{By: boss}},
 		"none: the login is the name":  {facts: approved("octodad"), given: approval.Given{By: "octodad"}},
@@ -31,21 +32,27 @@ func TestAttacksOnTheForge(t *testing.T) {
 		"nobody approved there":        {facts: approved(), given: approval.Given{By: boss}, says: not},
 		"somebody else approved there": {facts: approved("eve"), given: approval.Given{By: boss}, says: not},
 		"a login like the local part":  {facts: approved("lead"), given: approval.Given{By: lead}, says: not},
-		"a login that can't be told":   {facts: approved("b\u043ess@example.com", "octo-boss[bot]"), given: approval.Given{By: boss}, says: not},
-		"a name that can't be told":    {facts: approved("octo-boss"), given: approval.Given{By: "b\u043ess@example.com"}, says: "U+043E"},
+		"a login that can't be told": {facts: approved("b\u043ess@example.com", "octo-boss[bot]"),
+			given: approval.Given{By: boss}, says: not},
+		"a name that can't be told": {facts: approved("octo-boss"),
+			given: approval.Given{By: "b\u043ess@example.com"}, says: "U+043E"},
 		"approved there, unnamed here": {facts: approved("octo-boss"), says: "nobody has approved it"},
-		"a stranger who approved there": {facts: approved("eve@example.org"), given: approval.Given{By: "eve@example.org"},
-			says: "not among the approvers"},
+		"a stranger who approved there": {facts: approved("eve@example.org"),
+			given: approval.Given{By: "eve@example.org"},
+			says:  "not among the approvers"},
 		"the forge is down": {facts: func(c *approval.Case) {
 			c.Confirmed = &approval.Confirmed{By: []string{"octo-boss"}, Problem: "status 503"}
 		},
 			given: approval.Given{By: boss}, says: "status 503"},
 		"the forge was not asked": {given: approval.Given{By: boss}, says: "the forge was not asked"},
-		"one of two there":        {policy: two, facts: approved("octo-boss"), given: by(name(boss), name(lead)), says: "1 of 2 people"},
-		"one there as two here":   {policy: two, facts: approved("octo-boss", "chief"), given: by(name(boss), name("octo-boss")), says: "1 of 2 people"},
-		"none: two":               {policy: two, facts: approved("octo-boss", lead), given: by(name(boss), name(lead))},
-		"a break-glass":           {policy: frozen, facts: approved(lead), given: breaking, says: "no break-glass approval"},
-		"none: a break-glass":     {policy: frozen, facts: approved(lead, "chief"), given: breaking},
+		"one of two there": {policy: two, facts: approved("octo-boss"), given: by(name(boss), name(lead)),
+			says: "1 of 2 people"},
+		"one there as two here": {policy: two, facts: approved("octo-boss", "chief"),
+			given: by(name(boss), name("octo-boss")), says: "1 of 2 people"},
+		"none: two": {policy: two, facts: approved("octo-boss", lead), given: by(name(boss), name(lead))},
+		"a break-glass": {policy: frozen, facts: approved(lead), given: breaking,
+			says: "no break-glass approval"},
+		"none: a break-glass": {policy: frozen, facts: approved(lead, "chief"), given: breaking},
 	})
 }
 
@@ -55,13 +62,15 @@ func TestForgeMovesNothingThatAPlanShows(t *testing.T) {
 	for _, said := range []*approval.Confirmed{nil, {}, {Problem: "down"}, {By: []string{boss}}} {
 		c := risky()
 		c.Confirmed = said
-		if d := p.Decide(c, approval.Given{By: boss}); !d.Shown || d.By != boss || d.Granted != (said != nil && len(said.By) > 0) {
+		if d := p.Decide(c, approval.Given{By: boss}); !d.Shown || d.By != boss ||
+			d.Granted != (said != nil && len(said.By) > 0) {
 			t.Errorf("%+v: %+v", said, d)
 		}
 	}
 	c := risky()
 	c.Reasons = nil
-	if p.NeedsForge(c, approval.Given{By: boss}) || !p.NeedsForge(risky(), approval.Given{}) || (approval.Policy{}).NeedsForge(risky(), approval.Given{}) {
+	if p.NeedsForge(c, approval.Given{By: boss}) || !p.NeedsForge(risky(), approval.Given{}) ||
+		(approval.Policy{}).NeedsForge(risky(), approval.Given{}) {
 		t.Error("the forge is needed where an approval is needed and a forge is named, and nowhere else")
 	}
 }

@@ -13,7 +13,8 @@ const (
 	MaxFreeze = 31 * 24 * time.Hour
 )
 
-// finest is the finest recurrence of a window. RFC 5545 allows every second, which would only cost time to walk through.
+// finest is the finest recurrence of a window. RFC 5545 allows every second, which would only cost time to walk
+// through.
 const finest = rrule.DAILY
 
 // epochYear is where a window without a start begins to recur: 1 January, a Monday.

@@ -26,7 +26,8 @@ func FuzzSignature(f *testing.F) {
 	})
 }
 
-// FuzzSigners feeds anything to the reader of allowed_signers: what it accepts has principals, a key, and no unread option.
+// FuzzSigners feeds anything to the reader of allowed_signers: what it accepts has principals, a key, and no unread
+// option.
 func FuzzSigners(f *testing.F) {
 	f.Add(boss + ` namespaces="remediation",valid-before="20300101Z" ` + public(f, boss))
 	f.Add(`"a,!b" cert-authority ` + public(f, lead) + "\n# comment\n")
@@ -49,7 +50,8 @@ func FuzzDigest(f *testing.F) {
 	f.Add("rerun_dbt", "dbt:shop/prod", `{"a":[1,2.50,"\u00e9<&>"],"b":null}`, "1")
 	f.Add("", "", `{}`, "\u2028")
 	f.Fuzz(func(t *testing.T, playbook, target, inputs, trigger string) {
-		s := approval.Binding{Playbook: playbook, Target: target, Inputs: json.RawMessage(inputs), Triggers: map[string]string{"run": trigger}}
+		s := approval.Binding{Playbook: playbook, Target: target, Inputs: json.RawMessage(inputs),
+			Triggers: map[string]string{"run": trigger}}
 		canonical, err := s.Canonical()
 		if err != nil {
 			return

@@ -7,16 +7,16 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// identityBytes are the characters of a name that can be compared: those of mail addresses and logins. Whatever lies beyond
-// ASCII after normalization may be a look-alike of one of these.
+// identityBytes are the characters of a name that can be compared: those of mail addresses and logins. Whatever lies
+// beyond ASCII after normalization may be a look-alike of one of these.
 const identityBytes = "abcdefghijklmnopqrstuvwxyz0123456789._-+=%~/:@"
 
 // maxIdentity bounds a name, in bytes.
 const maxIdentity = 255
 
-// Canonical returns the one spelling of a person's name or address: normalized by NFKC, lower case, without the part after a
-// plus sign and without the final dot of a domain. It returns an error where the name holds characters that can't be told from
-// others.
+// Canonical returns the one spelling of a person's name or address: normalized by NFKC, lower case, without the part
+// after a plus sign and without the final dot of a domain. It returns an error where the name holds characters that
+// can't be told from others.
 func Canonical(identity string) (string, error) {
 	if len(identity) > maxIdentity {
 		return "", fmt.Errorf("a name of %d bytes; %d are allowed", len(identity), maxIdentity)
@@ -27,7 +27,8 @@ func Canonical(identity string) (string, error) {
 	}
 	for _, r := range s {
 		if !strings.ContainsRune(identityBytes, r) {
-			return "", fmt.Errorf("%q holds the character %q (U+%04X), which can be taken for another one; write a mail address or a login in plain ASCII",
+			return "", fmt.Errorf("%q holds the character %q (U+%04X), which can be taken for another one; write a "+
+				"mail address or a login in plain ASCII",
 				identity, r, r)
 		}
 	}
@@ -80,7 +81,8 @@ func (p Policy) separate(by string) string {
 		return ""
 	}
 	if len(p.Requesters) == 0 {
-		return "it is not known who asked for the change: set requester in the provider's approval block (separation_of_duties)"
+		return "it is not known who asked for the change: set requester in the provider's approval block " +
+			"(separation_of_duties)"
 	}
 	approver, err := p.person(by)
 	if err != nil {
@@ -99,7 +101,8 @@ func (p Policy) separate(by string) string {
 		}
 	}
 	if !comparable {
-		return fmt.Sprintf("it can't be told whether %q, who asked for the change, is the same person: name them in aliases (separation_of_duties)",
+		return fmt.Sprintf("it can't be told whether %q, who asked for the change, is the same person: name them in "+
+			"aliases (separation_of_duties)",
 			strings.Join(p.Requesters, ", "))
 	}
 	return ""

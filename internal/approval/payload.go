@@ -12,9 +12,9 @@ const PayloadFormat = "remediation-approval-v1"
 // Namespace is the namespace of the SSH signatures: what signs mail or commits with the same key is no approval.
 const Namespace = "remediation"
 
-// Payload is the one line that an approver signs, without a line end: the format, the playbook, the target and the digest. The
-// digest binds the other two already; they are there to be read. Where the same change has been executed before, the identifier
-// of its last execution follows, so that each execution needs a signature of its own.
+// Payload is the one line that an approver signs, without a line end: the format, the playbook, the target and the
+// digest. The digest binds the other two already; they are there to be read. Where the same change has been executed
+// before, the identifier of its last execution follows, so that each execution needs a signature of its own.
 func Payload(playbook, target, digest string, after int64) string {
 	line := fmt.Sprintf("%s %s %s %s", PayloadFormat, escape(playbook), escape(target), escape(digest))
 	if after > 0 {
@@ -23,7 +23,8 @@ func Payload(playbook, target, digest string, after int64) string {
 	return line
 }
 
-// plainBytes are the bytes that stand for themselves in a payload. None of them means anything within single quotes of a shell.
+// plainBytes are the bytes that stand for themselves in a payload. None of them means anything within single quotes of
+// a shell.
 const plainBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~:/@,+*[]"
 
 // escape writes every other byte as % and two hexadecimal digits, so that no name can break the line into other fields.

@@ -20,7 +20,8 @@ func TestSimpleUse(t *testing.T) {
 	if d := (approval.Policy{}).Decide(approval.Case{Now: now}, approval.Given{}); !d.Granted || d.Needed {
 		t.Errorf("a change that needs no approval: %+v", d)
 	}
-	if d := (approval.Policy{}).Decide(risky(), approval.Given{}); d.Granted || d.RefusedAtPlan || !strings.Contains(d.Next, "set approved_by") {
+	if d := (approval.Policy{}).Decide(risky(), approval.Given{}); d.Granted || d.RefusedAtPlan ||
+		!strings.Contains(d.Next, "set approved_by") {
 		t.Errorf("no approval at all: %+v", d)
 	}
 }
@@ -39,16 +40,25 @@ func TestAttacksOnWhoApproves(t *testing.T) {
 		"unknown approver in the list": {given: by(name("eve@example.org")), says: "not among the approvers"},
 		"no name":                      {given: by(approval.Approval{Ticket: "T-1"}), says: "no approved_by"},
 		"self":                         {policy: separate(boss), given: approval.Given{By: boss}, says: self},
-		"self in other case":           {policy: separate(boss), given: approval.Given{By: "BOSS@Example.COM"}, says: self},
-		"self by a plus address":       {policy: separate(boss), given: approval.Given{By: "boss+approve@example.com"}, says: self},
-		"requester has a plus address": {policy: separate("boss+ci@example.com"), given: approval.Given{By: boss}, says: self},
-		"self in full-width letters":   {policy: separate(boss), given: approval.Given{By: "ｂoss@example.com"}, says: self},
-		"self with a Cyrillic letter":  {policy: separate(boss), given: approval.Given{By: "b\u043ess@example.com"}, says: "U+043E"},
-		"self with a hidden character": {policy: separate(boss), given: approval.Given{By: "boss\u200b@example.com"}, says: "U+200B"},
-		"self with a display name":     {policy: func(p *approval.Policy) { separate(boss)(p); p.Approvers = nil }, given: approval.Given{By: "The Boss <boss@example.com>"}, says: "can be taken for another"},
-		"self with a domain's dot":     {policy: func(p *approval.Policy) { separate(boss)(p); p.Approvers = nil }, given: approval.Given{By: "boss@example.com."}, says: self},
-		"self by login":                {policy: separate("boss"), given: approval.Given{By: boss}, says: self},
-		"a login that can't be told":   {policy: separate("xy-91"), given: approval.Given{By: boss}, says: "name them in aliases"},
+		"self in other case": {policy: separate(boss), given: approval.Given{By: "BOSS@Example.COM"},
+			says: self},
+		"self by a plus address": {policy: separate(boss), given: approval.Given{By: "boss+approve@example.com"},
+			says: self},
+		"requester has a plus address": {policy: separate("boss+ci@example.com"), given: approval.Given{By: boss},
+			says: self},
+		"self in full-width letters": {policy: separate(boss), given: approval.Given{By: "ｂoss@example.com"},
+			says: self},
+		"self with a Cyrillic letter": {policy: separate(boss), given: approval.Given{By: "b\u043ess@example.com"},
+			says: "U+043E"},
+		"self with a hidden character": {policy: separate(boss), given: approval.Given{By: "boss\u200b@example.com"},
+			says: "U+200B"},
+		"self with a display name": {policy: func(p *approval.Policy) { separate(boss)(p); p.Approvers = nil },
+			given: approval.Given{By: "The Boss <boss@example.com>"}, says: "can be taken for another"},
+		"self with a domain's dot": {policy: func(p *approval.Policy) { separate(boss)(p); p.Approvers = nil },
+			given: approval.Given{By: "boss@example.com."}, says: self},
+		"self by login": {policy: separate("boss"), given: approval.Given{By: boss}, says: self},
+		"a login that can't be told": {policy: separate("xy-91"), given: approval.Given{By: boss},
+			says: "name them in aliases"},
 		"self by an alias": {policy: func(p *approval.Policy) {
 			separate("xy-91")(p)
 			p.Aliases = map[string][]string{boss: {"xy-91"}}
@@ -57,11 +67,14 @@ func TestAttacksOnWhoApproves(t *testing.T) {
 			separate("xy-91")(p)
 			p.Aliases = map[string][]string{lead: {"xy-91"}}
 		}, given: approval.Given{By: boss}},
-		"requester unknown":            {policy: func(p *approval.Policy) { p.SeparationOfDuties = true }, given: approval.Given{By: boss}, says: "set requester"},
-		"none: somebody else":          {policy: separate(lead), given: approval.Given{By: boss}},
-		"one of two":                   {policy: two, given: approval.Given{By: boss}, says: "1 of 2 people"},
-		"the same one twice":           {policy: two, given: by(name(boss), name("Boss@example.com")), says: "1 of 2 people"},
-		"a plus address as the second": {policy: two, given: by(name(boss), name("boss+2@example.com")), says: "1 of 2 people"},
+		"requester unknown": {policy: func(p *approval.Policy) { p.SeparationOfDuties = true },
+			given: approval.Given{By: boss}, says: "set requester"},
+		"none: somebody else": {policy: separate(lead), given: approval.Given{By: boss}},
+		"one of two":          {policy: two, given: approval.Given{By: boss}, says: "1 of 2 people"},
+		"the same one twice": {policy: two, given: by(name(boss), name("Boss@example.com")),
+			says: "1 of 2 people"},
+		"a plus address as the second": {policy: two, given: by(name(boss), name("boss+2@example.com")),
+			says: "1 of 2 people"},
 		"an alias as the second": {policy: func(p *approval.Policy) {
 			two(p)
 			p.Aliases = map[string][]string{boss: {"the.boss@example.com"}}
@@ -70,7 +83,8 @@ func TestAttacksOnWhoApproves(t *testing.T) {
 		"a group of others": {policy: func(p *approval.Policy) {
 			p.Approvers, p.Groups = []string{"group:leads"}, map[string][]string{"leads": {lead}}
 		}, given: approval.Given{By: boss}, says: "not among the approvers"},
-		"a group that is gone": {policy: func(p *approval.Policy) { p.Approvers = []string{"group:leads"} }, given: approval.Given{By: lead}, says: "not among"},
+		"a group that is gone": {policy: func(p *approval.Policy) { p.Approvers = []string{"group:leads"} },
+			given: approval.Given{By: lead}, says: "not among"},
 		"none: a group": {policy: func(p *approval.Policy) {
 			p.Approvers, p.Groups = []string{"group:leads"}, map[string][]string{"leads": {lead}}
 		}, given: approval.Given{By: lead}},
@@ -84,15 +98,20 @@ func TestAttacksOnCountingKeys(t *testing.T) {
 		p.Minimum = 2
 		return p
 	}
-	twice := signers(t, boss+" "+public(t, boss), boss+" "+public(t, "second key of boss"), "*@example.com "+public(t, lead))
+	twice := signers(t, boss+" "+public(t, boss), boss+" "+public(t, "second key of boss"),
+		"*@example.com "+public(t, lead))
 	second := approval.Approval{By: boss, Signature: sign(t, key(t, "second key of boss"), payload, approval.Namespace)}
 	other := approval.Approval{By: "other@example.com", Signature: sign(t, key(t, lead), payload, approval.Namespace)}
 	run(t, base, map[string]attack{
 		"none: two people, two keys": {given: by(signed(t, boss, payload), signed(t, lead, payload))},
-		"two keys of one person":     {policy: func(p *approval.Policy) { p.Signers = twice }, given: by(signed(t, boss, payload), second), says: "1 of 2 people"},
-		"one key for two names":      {policy: func(p *approval.Policy) { p.Signers = twice }, given: by(signed(t, lead, payload), other), says: "1 of 2 people"},
-		"one signature for two":      {policy: func(p *approval.Policy) { p.Signers = twice }, given: by(signed(t, lead, payload), approval.Approval{By: "x@example.com", Signature: signed(t, lead, payload).Signature}), says: "1 of 2 people"},
-		"the second is not signed":   {given: by(signed(t, boss, payload), name(lead)), says: "1 of 2 people"},
+		"two keys of one person": {policy: func(p *approval.Policy) { p.Signers = twice },
+			given: by(signed(t, boss, payload), second), says: "1 of 2 people"},
+		"one key for two names": {policy: func(p *approval.Policy) { p.Signers = twice },
+			given: by(signed(t, lead, payload), other), says: "1 of 2 people"},
+		"one signature for two": {policy: func(p *approval.Policy) { p.Signers = twice },
+			given: by(signed(t, lead, payload), approval.Approval{By: "x@example.com",
+				Signature: signed(t, lead, payload).Signature}), says: "1 of 2 people"},
+		"the second is not signed": {given: by(signed(t, boss, payload), name(lead)), says: "1 of 2 people"},
 	})
 }
 
@@ -106,24 +125,36 @@ func TestRules(t *testing.T) {
 	plain := func(c *approval.Case) { c.Reasons = nil }
 	one := approval.Given{By: boss}
 	run(t, func() approval.Policy { return approval.Policy{} }, map[string]attack{
-		"none: ten models":                        {policy: rule(many), facts: count(10), given: one},
-		"eleven models":                           {policy: rule(many), facts: count(11), given: one, says: `1 of 2 people have approved it for the rule "many models"`},
-		"none: eleven models by two":              {policy: rule(many), facts: count(11), given: by(name(boss), name(lead))},
-		"none: another playbook":                  {policy: rule(many), facts: func(c *approval.Case) { c.Count, c.Playbook = 11, "clear_cache" }, given: one},
-		"none: less risk":                         {policy: rule(many), facts: func(c *approval.Case) { c.Count, c.Risk = 11, "medium" }, given: one},
-		"a risk nobody knows":                     {policy: rule(many), facts: func(c *approval.Case) { c.Count, c.Risk = 11, "" }, given: one, says: "1 of 2"},
-		"a rule asks where the playbook does not": {policy: rule(approval.Rule{Name: "prod", Targets: []string{"*prod"}}), facts: plain, says: "nobody has approved it"},
-		"none: another target":                    {policy: rule(approval.Rule{Name: "prod", Targets: []string{"*staging"}}), facts: plain},
-		"cost":                                    {policy: rule(approval.Rule{Name: "cost", MinCostUSD: 1, Minimum: 2}), given: one, says: "1 of 2"},
-		"none: less cost":                         {policy: rule(approval.Rule{Name: "cost", MinCostUSD: 1.01, Minimum: 2}), given: one},
-		"the wrong people":                        {policy: rule(approval.Rule{Name: "leads", Approvers: []string{lead}}), given: one, says: `for the rule "leads"`},
-		"none: the right ones":                    {policy: rule(approval.Rule{Name: "leads", Approvers: []string{lead}}), given: approval.Given{By: lead}},
+		"none: ten models": {policy: rule(many), facts: count(10), given: one},
+		"eleven models": {policy: rule(many), facts: count(11), given: one,
+			says: `1 of 2 people have approved it for the rule "many models"`},
+		"none: eleven models by two": {policy: rule(many), facts: count(11),
+			given: by(name(boss), name(lead))},
+		"none: another playbook": {policy: rule(many),
+			facts: func(c *approval.Case) { c.Count, c.Playbook = 11, "clear_cache" }, given: one},
+		"none: less risk": {policy: rule(many),
+			facts: func(c *approval.Case) { c.Count, c.Risk = 11, "medium" }, given: one},
+		"a risk nobody knows": {policy: rule(many),
+			facts: func(c *approval.Case) { c.Count, c.Risk = 11, "" }, given: one, says: "1 of 2"},
+		"a rule asks where the playbook does not": {policy: rule(approval.Rule{Name: "prod",
+			Targets: []string{"*prod"}}), facts: plain, says: "nobody has approved it"},
+		"none: another target": {policy: rule(approval.Rule{Name: "prod",
+			Targets: []string{"*staging"}}), facts: plain},
+		"cost": {policy: rule(approval.Rule{Name: "cost", MinCostUSD: 1,
+			Minimum: 2}), given: one, says: "1 of 2"},
+		"none: less cost": {policy: rule(approval.Rule{Name: "cost", MinCostUSD: 1.01,
+			Minimum: 2}), given: one},
+		"the wrong people": {policy: rule(approval.Rule{Name: "leads",
+			Approvers: []string{lead}}), given: one, says: `for the rule "leads"`},
+		"none: the right ones": {policy: rule(approval.Rule{Name: "leads",
+			Approvers: []string{lead}}), given: approval.Given{By: lead}},
 	})
 }
 
 func friday(t testing.TB, zone string, change ...func(*approval.Freeze)) []approval.Freeze {
 	t.Helper()
-	f := approval.Freeze{Name: "weekend", Recurrence: "FREQ=WEEKLY;BYDAY=FR;BYHOUR=16;BYMINUTE=0;BYSECOND=0", Length: 64 * time.Hour}
+	f := approval.Freeze{Name: "weekend", Recurrence: "FREQ=WEEKLY;BYDAY=FR;BYHOUR=16;BYMINUTE=0;BYSECOND=0",
+		Length: 64 * time.Hour}
 	for _, c := range change {
 		c(&f)
 	}
@@ -158,20 +189,37 @@ func TestFreeze(t *testing.T) {
 	const closed = `the freeze "weekend" is in force until 2026-03-02T08:00:00Z`
 	base := func() approval.Policy { return approval.Policy{Freeze: friday(t, "UTC")} }
 	run(t, base, map[string]attack{
-		"within the window":                    {given: ordinary, says: closed},
-		"a change that needs no approval":      {facts: func(c *approval.Case) { c.Reasons = nil }, says: closed},
-		"none: broken":                         {given: broken},
-		"break-glass instead of an approval":   {given: by(glass), says: "nobody has approved it"},
-		"broken by the wrong one":              {policy: onlyBoss, given: broken, says: closed},
-		"none: before":                         {facts: at("2026-02-27T15:59:59Z"), given: ordinary},
-		"its first moment":                     {facts: at("2026-02-27T16:00:00Z"), given: ordinary, says: closed},
-		"its last moment":                      {facts: at("2026-03-02T07:59:59Z"), given: ordinary, says: closed},
-		"none: after":                          {facts: at("2026-03-02T08:00:00Z"), given: ordinary},
-		"none: read in the time zone":          {policy: func(p *approval.Policy) { p.Freeze = friday(t, "America/New_York") }, facts: at("2026-02-27T20:59:59Z"), given: ordinary},
-		"read in the time zone":                {policy: func(p *approval.Policy) { p.Freeze = friday(t, "America/New_York") }, facts: at("2026-02-27T21:00:00Z"), given: ordinary, says: "in force"},
-		"in summer time an hour earlier":       {policy: func(p *approval.Policy) { p.Freeze = friday(t, "America/New_York") }, facts: at("2026-07-03T20:00:00Z"), given: ordinary, says: "in force"},
-		"none: broken, with a signature":       {policy: func(p *approval.Policy) { *p = strict(t); p.Freeze = friday(t, "UTC") }, given: by(signed(t, boss, payload), breaking(t, payload+" break-glass"))},
-		"break-glass by an ordinary signature": {policy: func(p *approval.Policy) { *p = strict(t); p.Freeze = friday(t, "UTC") }, given: by(signed(t, boss, payload), breaking(t, payload)), says: "no break-glass approval"},
+		"within the window":                  {given: ordinary, says: closed},
+		"a change that needs no approval":    {facts: func(c *approval.Case) { c.Reasons = nil }, says: closed},
+		"none: broken":                       {given: broken},
+		"break-glass instead of an approval": {given: by(glass), says: "nobody has approved it"},
+		"broken by the wrong one":            {policy: onlyBoss, given: broken, says: closed},
+		"none: before":                       {facts: at("2026-02-27T15:59:59Z"), given: ordinary},
+		"its first moment":                   {facts: at("2026-02-27T16:00:00Z"), given: ordinary, says: closed},
+		"its last moment":                    {facts: at("2026-03-02T07:59:59Z"), given: ordinary, says: closed},
+		"none: after":                        {facts: at("2026-03-02T08:00:00Z"), given: ordinary},
+		"none: read in the time zone": {policy: func(p *approval.Policy) {
+			p.Freeze = friday(t,
+				"America/New_York")
+		}, facts: at("2026-02-27T20:59:59Z"), given: ordinary},
+		"read in the time zone": {policy: func(p *approval.Policy) {
+			p.Freeze = friday(t,
+				"America/New_York")
+		}, facts: at("2026-02-27T21:00:00Z"), given: ordinary, says: "in force"},
+		"in summer time an hour earlier": {policy: func(p *approval.Policy) {
+			p.Freeze = friday(t,
+				"America/New_York")
+		}, facts: at("2026-07-03T20:00:00Z"), given: ordinary, says: "in force"},
+		"none: broken, with a signature": {policy: func(p *approval.Policy) {
+			*p = strict(t)
+			p.Freeze = friday(t,
+				"UTC")
+		}, given: by(signed(t, boss, payload), breaking(t, payload+" break-glass"))},
+		"break-glass by an ordinary signature": {policy: func(p *approval.Policy) {
+			*p = strict(t)
+			p.Freeze = friday(t,
+				"UTC")
+		}, given: by(signed(t, boss, payload), breaking(t, payload)), says: "no break-glass approval"},
 	})
 	d := base().Decide(risky(), broken)
 	if len(d.Remarks) != 1 || !strings.Contains(d.Remarks[0], "break-glass by lead@example.com") {
@@ -232,19 +280,28 @@ func TestLoosened(t *testing.T) {
 		"signatures": {func(p *approval.Policy) { p.SignaturesRequired = false }, "signatures are no longer required"},
 		"longer":     {func(p *approval.Policy) { p.MaxAge = 2 * time.Hour }, "max_age was 1h0m0s and is 2h0m0s"},
 		"for ever":   {func(p *approval.Policy) { p.MaxAge = 0 }, "unlimited"},
-		"approver":   {func(p *approval.Policy) { p.Approvers = append(slices.Clone(p.Approvers), "eve@example.org") }, "new approvers: eve@example.org"},
-		"member":     {func(p *approval.Policy) { p.Groups = map[string][]string{"leads": {lead, "eve@example.org"}} }, "new approvers: eve@example.org"},
-		"anybody":    {func(p *approval.Policy) { p.Approvers = nil }, "no longer restricted"},
+		"approver": {func(p *approval.Policy) { p.Approvers = append(slices.Clone(p.Approvers), "eve@example.org") },
+			"new approvers: eve@example.org"},
+		"member": {func(p *approval.Policy) { p.Groups = map[string][]string{"leads": {lead, "eve@example.org"}} },
+			"new approvers: eve@example.org"},
+		"anybody": {func(p *approval.Policy) { p.Approvers = nil }, "no longer restricted"},
 		"signer": {func(p *approval.Policy) {
 			p.Signers = append(slices.Clone(p.Signers), signers(t, "eve "+public(t, "eve"))...)
 		}, "new in allowed_signers: eve SHA256:"},
-		"validity":        {func(p *approval.Policy) { p.Signers = signers(t, boss+` valid-before="20300101Z" `+public(t, boss)) }, "new in allowed_signers"},
-		"rule":            {func(p *approval.Policy) { p.Rules = nil }, `the rule "many" changed or is gone`},
-		"freeze":          {func(p *approval.Policy) { p.Freeze = nil }, `the freeze "weekend" changed or is gone`},
-		"aliases":         {func(p *approval.Policy) { p.Aliases = map[string][]string{boss: {"eve"}} }, "aliases changed"},
+		"validity": {func(p *approval.Policy) {
+			p.Signers = signers(t,
+				boss+` valid-before="20300101Z" `+public(t, boss))
+		}, "new in allowed_signers"},
+		"rule":   {func(p *approval.Policy) { p.Rules = nil }, `the rule "many" changed or is gone`},
+		"freeze": {func(p *approval.Policy) { p.Freeze = nil }, `the freeze "weekend" changed or is gone`},
+		"aliases": {func(p *approval.Policy) { p.Aliases = map[string][]string{boss: {"eve"}} },
+			"aliases changed"},
 		"the whole block": {func(p *approval.Policy) { *p = approval.Policy{} }, "signatures are no longer required"},
 		"nothing":         {func(*approval.Policy) {}, ""},
-		"stricter":        {func(p *approval.Policy) { p.Minimum, p.MaxAge, p.Approvers = 3, time.Minute, []string{boss} }, ""},
+		"stricter": {func(p *approval.Policy) {
+			p.Minimum, p.MaxAge, p.Approvers = 3, time.Minute,
+				[]string{boss}
+		}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -26,7 +26,8 @@ func orAnybody(who []string) string {
 // advice says what to do about what is missing.
 func (p Policy) advice(c Case, demands []demand, votes []vote) string {
 	sign := p.SignaturesRequired || slices.ContainsFunc(votes, func(v vote) bool { return v.Signature != "" })
-	text := fmt.Sprintf("Have the preview (%s) reviewed, then set approved_by. Approvals are accepted from: %s.", c.Digest, p.who())
+	text := fmt.Sprintf("Have the preview (%s) reviewed, then set approved_by. Approvals are accepted from: %s.",
+		c.Digest, p.who())
 	if sign {
 		text = fmt.Sprintf("Have the preview (%s) reviewed. Each approver signs its payload by\n\n  %s\n\n"+
 			"and the output goes into approvals, as signature beside approved_by. Approvals are accepted from: %s.",

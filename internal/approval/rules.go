@@ -36,7 +36,8 @@ func (r Rule) applies(c Case) bool {
 		c.Count < r.MinCount:
 		return false
 	}
-	return len(r.Targets) == 0 || slices.ContainsFunc(r.Targets, func(pattern string) bool { return wildcard(pattern, c.Target) })
+	return len(r.Targets) == 0 || slices.ContainsFunc(r.Targets,
+		func(pattern string) bool { return wildcard(pattern, c.Target) })
 }
 
 // reason is why an execution needs the rule's approvals.
@@ -65,7 +66,8 @@ func (d demand) who(p Policy) string {
 	return strings.Join(d.approvers, ", ")
 }
 
-// Asks tells whether there is anything to decide: a reason for an approval, a freeze window, or an approval that is given.
+// Asks tells whether there is anything to decide: a reason for an approval, a freeze window, or an approval that is
+// given.
 func (p Policy) Asks(c Case, given Given) bool {
 	demands, _ := p.demands(c)
 	return len(demands)+len(p.Freeze)+len(given.Approvals) > 0

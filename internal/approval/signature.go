@@ -28,8 +28,10 @@ func parseSignature(text string) (*sshsig.Signature, error) {
 		return nil, fmt.Errorf("the signature has %d bytes, and %d are allowed", len(text), maxSignature)
 	}
 	text = strings.TrimSpace(strings.ReplaceAll(text, "\r\n", "\n"))
-	if !strings.HasPrefix(text, armorBegin+"\n") || !strings.HasSuffix(text, "\n"+armorEnd) || strings.Count(text, "-----BEGIN") != 1 {
-		return nil, fmt.Errorf("a signature begins with %q and ends with %q, as ssh-keygen -Y sign writes it", armorBegin, armorEnd)
+	if !strings.HasPrefix(text, armorBegin+"\n") || !strings.HasSuffix(text, "\n"+armorEnd) ||
+		strings.Count(text, "-----BEGIN") != 1 {
+		return nil, fmt.Errorf("a signature begins with %q and ends with %q, as ssh-keygen -Y sign writes it",
+			armorBegin, armorEnd)
 	}
 	if strings.Contains(text, ":") {
 		return nil, errors.New("a signature has no headers")
@@ -55,7 +57,8 @@ type verified struct {
 // verify checks that sig covers text and was made by a key that the signers grant to identity.
 func verify(sig *sshsig.Signature, text, identity string, policy signing) (verified, error) {
 	if sig.Namespace != Namespace {
-		return verified{}, fmt.Errorf("the signature is for the namespace %q; sign with -n %s", sig.Namespace, Namespace)
+		return verified{}, fmt.Errorf("the signature is for the namespace %q; sign with -n %s", sig.Namespace,
+			Namespace)
 	}
 	if err := sshsig.Verify(strings.NewReader(text), sig, sig.PublicKey, sig.HashAlgorithm, Namespace); err != nil {
 		return verified{}, errOtherText
@@ -91,7 +94,8 @@ func verify(sig *sshsig.Signature, text, identity string, policy signing) (verif
 var errOtherKey = errors.New("another key")
 
 // errOtherText says that a signature is not one of the text in question.
-var errOtherText = errors.New("its signature is for something else: another change, another state of the target, or another text than the payload")
+var errOtherText = errors.New("its signature is for something else: another change, another state of the target, or " +
+	"another text than the payload")
 
 // signing is what signatures are checked against.
 type signing struct {
@@ -100,7 +104,8 @@ type signing struct {
 }
 
 // grants tells whether the line lets the key sign for identity. timed is why it does, but not now.
-func (s Signer) grants(key ssh.PublicKey, cert *ssh.Certificate, identity string, now time.Time) (timed string, err error) {
+func (s Signer) grants(key ssh.PublicKey, cert *ssh.Certificate, identity string,
+	now time.Time) (timed string, err error) {
 	offered := key
 	if s.Authority {
 		if cert == nil {
@@ -112,10 +117,12 @@ func (s Signer) grants(key ssh.PublicKey, cert *ssh.Certificate, identity string
 		return "", errOtherKey
 	}
 	if !s.names(identity) {
-		return "", fmt.Errorf("the key %s belongs to %s, not to %q", ssh.FingerprintSHA256(key), strings.Join(s.Principals, ","), identity)
+		return "", fmt.Errorf("the key %s belongs to %s, not to %q", ssh.FingerprintSHA256(key),
+			strings.Join(s.Principals, ","), identity)
 	}
 	if !s.inNamespace() {
-		return "", fmt.Errorf("allowed_signers grants the key %s the namespaces %s only", ssh.FingerprintSHA256(key), strings.Join(s.Namespaces, ","))
+		return "", fmt.Errorf("allowed_signers grants the key %s the namespaces %s only", ssh.FingerprintSHA256(key),
+			strings.Join(s.Namespaces, ","))
 	}
 	if s.Authority {
 		if timed, err = checkCertificate(cert, identity, now); err != nil || timed != "" {
@@ -146,7 +153,8 @@ func checkCertificate(cert *ssh.Certificate, identity string, now time.Time) (ti
 		}
 	}
 	// At a time at which it is valid first, so that the rest is checked apart from the clock.
-	always := ssh.CertChecker{Clock: func() time.Time { return time.Unix(int64(cert.ValidAfter), 0) }} //nolint:gosec // CheckCert refuses an overflow
+	//nolint:gosec // CheckCert refuses an overflow
+	always := ssh.CertChecker{Clock: func() time.Time { return time.Unix(int64(cert.ValidAfter), 0) }}
 	if err := always.CheckCert(principal, cert); err != nil {
 		return "", fmt.Errorf("the signature's certificate: %w", err)
 	}
@@ -157,7 +165,8 @@ func checkCertificate(cert *ssh.Certificate, identity string, now time.Time) (ti
 	return "", nil
 }
 
-// CheckSignature returns an error where text is no armored SSH signature at all, whoever made it and whatever it covers.
+// CheckSignature returns an error where text is no armored SSH signature at all, whoever made it and whatever it
+// covers.
 func CheckSignature(text string) error {
 	_, err := parseSignature(text)
 	return err

@@ -36,8 +36,8 @@ type Signer struct {
 	Line          int
 }
 
-// ParseSigners reads a text in the format of OpenSSH's allowed_signers. What it doesn't know it refuses rather than ignores, and
-// times must be in UTC: the time zone of whichever machine reads the file must not decide.
+// ParseSigners reads a text in the format of OpenSSH's allowed_signers. What it doesn't know it refuses rather than
+// ignores, and times must be in UTC: the time zone of whichever machine reads the file must not decide.
 func ParseSigners(text string) ([]Signer, error) {
 	if len(text) > maxSigners {
 		return nil, fmt.Errorf("the text has %d bytes, and %d are allowed", len(text), maxSigners)
@@ -68,7 +68,8 @@ func parseSigner(line string) (Signer, error) {
 	}
 	key, _, options, more, err := ssh.ParseAuthorizedKey([]byte(rest))
 	if err != nil {
-		return Signer{}, fmt.Errorf("after the principals, a public key such as \"ssh-ed25519 AAAA...\" is expected: %w", err)
+		return Signer{}, fmt.Errorf("after the principals, a public key such as \"ssh-ed25519 AAAA...\" is "+
+			"expected: %w", err)
 	}
 	if len(bytes.TrimSpace(more)) > 0 {
 		return Signer{}, errors.New("there is more than one key on the line")
@@ -130,7 +131,8 @@ func (s *Signer) set(option, value string) (err error) {
 	case "valid-before":
 		s.Before, err = parseTime(value)
 	default:
-		return fmt.Errorf("option %q is not known; allowed are cert-authority, namespaces, valid-after and valid-before", option)
+		return fmt.Errorf("option %q is not known; allowed are cert-authority, namespaces, valid-after and "+
+			"valid-before", option)
 	}
 	return err
 }

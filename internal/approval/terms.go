@@ -13,7 +13,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Terms are what a policy demands, as the journal keeps it with each execution, so that a later one that demands less is found.
+// Terms are what a policy demands, as the journal keeps it with each execution, so that a later one that demands less
+// is found.
 type Terms struct {
 	Approvers          []string      `json:"approvers,omitempty"` // groups resolved
 	Minimum            int           `json:"minimum,omitempty"`
@@ -30,7 +31,8 @@ type Terms struct {
 // Terms returns what p demands. Lists are sorted.
 func (p Policy) Terms() Terms {
 	t := Terms{
-		Approvers: p.resolved(p.Approvers), Minimum: p.Minimum, SeparationOfDuties: p.SeparationOfDuties, MaxAge: p.MaxAge,
+		Approvers: p.resolved(p.Approvers), Minimum: p.Minimum, SeparationOfDuties: p.SeparationOfDuties,
+		MaxAge:             p.MaxAge,
 		SignaturesRequired: p.SignaturesRequired, Rules: slices.Clone(p.Rules), Freeze: slices.Clone(p.Freeze),
 		Forge: p.Forge,
 	}
@@ -108,22 +110,28 @@ func (t Terms) Loosened(was Terms) (out []string) {
 	note(max(t.Minimum, 1) < max(was.Minimum, 1), "minimum was %d and is %d", max(was.Minimum, 1), max(t.Minimum, 1))
 	note(was.SeparationOfDuties && !t.SeparationOfDuties, "separation_of_duties is gone")
 	note(was.SignaturesRequired && !t.SignaturesRequired, "signatures are no longer required")
-	note(was.Forge != "" && t.Forge != was.Forge, "approvals were confirmed at the forge %s, and are at %s", was.Forge, orNone(t.Forge))
-	note(was.MaxAge > 0 && (t.MaxAge == 0 || t.MaxAge > was.MaxAge), "max_age was %s and is %s", was.MaxAge, orUnlimited(t.MaxAge))
+	note(was.Forge != "" && t.Forge != was.Forge, "approvals were confirmed at the forge %s, and are at %s", was.Forge,
+		orNone(t.Forge))
+	note(was.MaxAge > 0 && (t.MaxAge == 0 || t.MaxAge > was.MaxAge), "max_age was %s and is %s", was.MaxAge,
+		orUnlimited(t.MaxAge))
 	if len(was.Approvers) > 0 && len(t.Approvers) == 0 {
 		note(true, "approvers are no longer restricted")
 	} else if len(was.Approvers) > 0 {
-		note(len(added(was.Approvers, t.Approvers)) > 0, "new approvers: %s", strings.Join(added(was.Approvers, t.Approvers), ", "))
+		note(len(added(was.Approvers, t.Approvers)) > 0, "new approvers: %s",
+			strings.Join(added(was.Approvers, t.Approvers), ", "))
 	}
 	if len(was.Signers) > 0 {
-		note(len(added(was.Signers, t.Signers)) > 0, "new in allowed_signers: %s", strings.Join(added(was.Signers, t.Signers), "; "))
+		note(len(added(was.Signers, t.Signers)) > 0, "new in allowed_signers: %s",
+			strings.Join(added(was.Signers, t.Signers), "; "))
 	}
 	note(len(was.Aliases) > 0 && !slices.Equal(was.Aliases, t.Aliases), "aliases changed")
 	for _, rule := range was.Rules {
-		note(!slices.ContainsFunc(t.Rules, func(r Rule) bool { return same(r, rule) }), "the rule %q changed or is gone", rule.Name)
+		note(!slices.ContainsFunc(t.Rules, func(r Rule) bool { return same(r, rule) }),
+			"the rule %q changed or is gone", rule.Name)
 	}
 	for _, freeze := range was.Freeze {
-		note(!slices.ContainsFunc(t.Freeze, func(f Freeze) bool { return same(f, freeze) }), "the freeze %q changed or is gone", freeze.Name)
+		note(!slices.ContainsFunc(t.Freeze, func(f Freeze) bool { return same(f, freeze) }),
+			"the freeze %q changed or is gone", freeze.Name)
 	}
 	return out
 }

@@ -29,12 +29,13 @@ type Execution struct {
 	Earlier []journal.Record
 }
 
-// Apply executes the request, or adopts an execution of it that an earlier process left open. reviewed is what plan showed, or
-// nil where plan could not tell. observe is called with the record as soon as something may have run.
+// Apply executes the request, or adopts an execution of it that an earlier process left open. reviewed is what plan
+// showed, or nil where plan could not tell. observe is called with the record as soon as something may have run.
 //
-// An error with a zero Record.ID means that nothing has run. With a record it means that the execution failed, was cancelled,
-// or ended in a way that can't be known.
-func (e *Engine) Apply(ctx context.Context, req Request, reviewed *Reviewed, observe func(Execution)) (Execution, error) {
+// An error with a zero Record.ID means that nothing has run. With a record it means that the execution failed, was
+// cancelled, or ended in a way that can't be known.
+func (e *Engine) Apply(ctx context.Context, req Request, reviewed *Reviewed,
+	observe func(Execution)) (Execution, error) {
 	action, err := e.Bind(req)
 	if err != nil {
 		return Execution{}, err
@@ -174,7 +175,8 @@ func (r *run) execute(ctx context.Context, x Execution) (Execution, error) {
 		}
 		return r.conclude(ctx, x, ending{status, playbook.Report{}, err})
 	}
-	rec, err := r.store.Append(context.WithoutCancel(ctx), x.Record.Lease(), journal.KindDispatch, journal.Dispatch{RemoteID: work.RemoteID()})
+	rec, err := r.store.Append(context.WithoutCancel(ctx), x.Record.Lease(), journal.KindDispatch,
+		journal.Dispatch{RemoteID: work.RemoteID()})
 	if err != nil {
 		// The work is on its way and its name is not durable: stop it rather than let it run unseen.
 		cancel()
@@ -220,7 +222,8 @@ func (r *run) conclude(ctx context.Context, x Execution, e ending) (Execution, e
 	result := journal.Result{
 		Message: outcome.Message, StartedAt: x.Record.CreatedAt, FinishedAt: now,
 		// A clock that was set back makes no duration negative.
-		ActualDuration: max(0, now.Sub(x.Record.CreatedAt).Seconds()), LogsURL: outcome.LogsURL, Details: outcome.Details,
+		ActualDuration: max(0, now.Sub(x.Record.CreatedAt).Seconds()), LogsURL: outcome.LogsURL,
+		Details: outcome.Details,
 	}
 	if x.TookOver != "" {
 		result.Details = merged(result.Details, map[string]string{"taken_over_from": x.TookOver})
@@ -255,8 +258,9 @@ func (r *run) conclude(ctx context.Context, x Execution, e ending) (Execution, e
 		x.Record.Result, x.Record.Rollback = &result, end.Rollback
 		err = &problem.Problem{
 			What: "The outcome could not be written to the journal", Err: err,
-			Why:  fmt.Sprintf("Execution %d ended as %q (%s), but: %s", x.Record.ID, status, result.Message, err),
-			Next: "Make the journal writable again. The next apply finds the open execution and records its outcome without running it again.",
+			Why: fmt.Sprintf("Execution %d ended as %q (%s), but: %s", x.Record.ID, status, result.Message, err),
+			Next: "Make the journal writable again. The next apply finds the open execution and records its outcome " +
+				"without running it again.",
 		}
 		return x, errors.Join(failure(ctx, ended, cause), err)
 	}

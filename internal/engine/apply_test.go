@@ -27,7 +27,8 @@ func TestApplyJournalsBeforeEachStep(t *testing.T) {
 		if atWait, err = b.store.Get(ctx, job.ID); err != nil {
 			return playbook.Report{}, err
 		}
-		return playbook.Report{Message: "done", Details: map[string]string{"n": "1"}}, job.Checkpoint(ctx, map[string]int{"step": 1})
+		return playbook.Report{Message: "done", Details: map[string]string{"n": "1"}},
+			job.Checkpoint(ctx, map[string]int{"step": 1})
 	}
 	var seen []journal.Status
 	x, err := b.Apply(t.Context(), request("a"), nil, func(x engine.Execution) { seen = append(seen, x.Record.Status) })
@@ -41,7 +42,8 @@ func TestApplyJournalsBeforeEachStep(t *testing.T) {
 		t.Errorf("observed %v, want %v", seen, want)
 	}
 	var kinds []journal.Kind
-	if err := b.store.Entries(t.Context(), 1, func(e journal.Entry) error { kinds = append(kinds, e.Kind); return nil }); err != nil {
+	if err := b.store.Entries(t.Context(), 1,
+		func(e journal.Entry) error { kinds = append(kinds, e.Kind); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	want := []journal.Kind{journal.KindIntent, journal.KindDispatch, journal.KindProgress, journal.KindOutcome}
@@ -55,7 +57,8 @@ func TestApplyJournalsBeforeEachStep(t *testing.T) {
 
 func TestApplyRefusesBeforeAnythingRan(t *testing.T) {
 	t.Parallel()
-	reviewed := &engine.Reviewed{Digest: "sha256:other", Target: "fake:a", Commands: []string{"fake a"}, Facts: map[string]any{"things": []any{"a"}}}
+	reviewed := &engine.Reviewed{Digest: "sha256:other", Target: "fake:a", Commands: []string{"fake a"},
+		Facts: map[string]any{"things": []any{"a"}}}
 	unapproved := func(b *bench) { b.book.reasons = []string{"it is dangerous"} }
 	tests := map[string]struct {
 		change   func(*bench)
@@ -64,10 +67,13 @@ func TestApplyRefusesBeforeAnythingRan(t *testing.T) {
 		want     error
 		says     string
 	}{
-		"not approved":    {change: unapproved, want: engine.ErrNotApproved, says: "it is dangerous"},
-		"wrong approver":  {change: unapproved, req: func(r *engine.Request) { r.Given.By = "eve@example.org" }, want: engine.ErrNotApproved, says: "eve@example.org"},
-		"a fact moved":    {reviewed: reviewed, want: engine.ErrTargetChanged, says: "things: added b (was [\"a\"], now [\"a\",\"b\"])"},
-		"pinned digest":   {req: func(r *engine.Request) { r.ExpectedDigest = "sha256:pinned" }, want: engine.ErrTargetChanged, says: "sha256:pinned"},
+		"not approved": {change: unapproved, want: engine.ErrNotApproved, says: "it is dangerous"},
+		"wrong approver": {change: unapproved, req: func(r *engine.Request) { r.Given.By = "eve@example.org" },
+			want: engine.ErrNotApproved, says: "eve@example.org"},
+		"a fact moved": {reviewed: reviewed, want: engine.ErrTargetChanged,
+			says: "things: added b (was [\"a\"], now [\"a\",\"b\"])"},
+		"pinned digest": {req: func(r *engine.Request) { r.ExpectedDigest = "sha256:pinned" },
+			want: engine.ErrTargetChanged, says: "sha256:pinned"},
 		"preview fails":   {change: func(b *bench) { b.book.previewErr = errBoom }, want: errBoom},
 		"journal is gone": {change: func(b *bench) { _ = b.store.Close() }, says: "database is closed"},
 	}
@@ -82,8 +88,10 @@ func TestApplyRefusesBeforeAnythingRan(t *testing.T) {
 			if tt.req != nil {
 				tt.req(&req)
 			}
-			x, err := b.Apply(t.Context(), req, tt.reviewed, func(engine.Execution) { t.Error("something was observed to run") })
-			if err == nil || x.Record.ID != 0 || (tt.want != nil && !errors.Is(err, tt.want)) || !strings.Contains(err.Error(), tt.says) {
+			x, err := b.Apply(t.Context(), req, tt.reviewed,
+				func(engine.Execution) { t.Error("something was observed to run") })
+			if err == nil || x.Record.ID != 0 || (tt.want != nil && !errors.Is(err, tt.want)) ||
+				!strings.Contains(err.Error(), tt.says) {
 				t.Errorf("got %v, record %d; want %v saying %q", err, x.Record.ID, tt.want, tt.says)
 			}
 			if b.book.count("dispatch") != 0 {
@@ -131,11 +139,13 @@ func TestUncertainDispatchIsNeverSentAgain(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.book.dispatchErr = errors.Join(playbook.ErrUncertain, errBoom)
-	if x, err := b.apply(t, request("a")); x.Record.Status != journal.StatusUnknown || !errors.Is(err, engine.ErrOutcome) {
+	if x, err := b.apply(t, request("a")); x.Record.Status != journal.StatusUnknown ||
+		!errors.Is(err, engine.ErrOutcome) {
 		t.Fatalf("record %+v, error %v", x.Record, err)
 	}
 	b.book.dispatchErr = nil
-	if _, err := b.apply(t, request("a")); !errors.Is(err, engine.ErrOutcome) || !strings.Contains(err.Error(), "triggers") {
+	if _, err := b.apply(t, request("a")); !errors.Is(err, engine.ErrOutcome) ||
+		!strings.Contains(err.Error(), "triggers") {
 		t.Errorf("the second apply gave %v", err)
 	}
 	if n := b.book.count("dispatch"); n != 1 {
@@ -165,7 +175,8 @@ func TestInterruptAndDeadlineAreRecordedAsCancelled(t *testing.T) {
 	}
 	go func() { <-started; close(b.clock.ring) }()
 	x, err = b.apply(t, request("a"))
-	if x.Record.Status != journal.StatusCancelled || !errors.Is(err, engine.ErrDeadline) || !strings.Contains(err.Error(), "Escalate") {
+	if x.Record.Status != journal.StatusCancelled || !errors.Is(err, engine.ErrDeadline) ||
+		!strings.Contains(err.Error(), "Escalate") {
 		t.Errorf("deadline: record %+v, error %v", x.Record, err)
 	}
 	if got := x.Record.Intent.Deadline.Sub(x.Record.CreatedAt).Round(time.Second); got != 2*time.Minute {
@@ -209,7 +220,8 @@ func TestOutcomeThatCannotBeJournaledIsToldAndFoundLater(t *testing.T) {
 	b.store = failing{good, journal.KindOutcome}
 	x, err := b.apply(t, request("a"))
 	// What is kept of it is open, as it is in the journal, so that whoever keeps it comes back.
-	if err == nil || !x.Record.Open() || x.Record.Result.Message != "done" || !strings.Contains(err.Error(), "without running it again") {
+	if err == nil || !x.Record.Open() || x.Record.Result.Message != "done" ||
+		!strings.Contains(err.Error(), "without running it again") {
 		t.Fatalf("record %+v, error %v", x.Record, err)
 	}
 	later := *b
@@ -309,7 +321,8 @@ func TestUndoIsKeptHoweverItEnded(t *testing.T) {
 			if err == nil || x.Record.Status != tt.want || (x.Record.Rollback != nil) != (tt.undo != nil) {
 				t.Fatalf("record %+v, error %v", x.Record, err)
 			}
-			if rec, err := b.store.Get(t.Context(), x.Record.ID); err != nil || (rec.Rollback != nil) != (tt.undo != nil) {
+			if rec, err := b.store.Get(t.Context(), x.Record.ID); err != nil ||
+				(rec.Rollback != nil) != (tt.undo != nil) {
 				t.Errorf("the journal holds %+v, %v", rec.Rollback, err)
 			}
 		})

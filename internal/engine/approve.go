@@ -14,8 +14,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// decide weighs the approvals of req, with what the journal knows of them. Without a journal it decides on the configuration
-// alone and returns the journal's error: that is good enough for a plan, and apply doesn't come that far.
+// decide weighs the approvals of req, with what the journal knows of them. Without a journal it decides on the
+// configuration alone and returns the journal's error: that is good enough for a plan, and apply doesn't come that far.
 func (e *Engine) decide(ctx context.Context, req Request, review *Review) error {
 	c := approval.Case{
 		Playbook: review.ActionType, Target: review.Target, Digest: review.Digest, Reasons: review.ApprovalReasons,
@@ -33,13 +33,14 @@ func (e *Engine) decide(ctx context.Context, req Request, review *Review) error 
 		review.loosened, err = e.loosened(ctx, review.Target)
 	}
 	if review.loosened != "" {
-		review.Warnings = append(slices.Clip(review.Warnings), "The approval policy demands less than before. "+review.loosened)
+		review.Warnings = append(slices.Clip(review.Warnings),
+			"The approval policy demands less than before. "+review.loosened)
 	}
 	return err
 }
 
-// evidence completes c with what the journal knows: which executions there have been of the same change, which signatures
-// they used, when the change was first shown, and a time that is not before anything it holds.
+// evidence completes c with what the journal knows: which executions there have been of the same change, which
+// signatures they used, when the change was first shown, and a time that is not before anything it holds.
 func (e *Engine) evidence(ctx context.Context, req Request, c *approval.Case) error {
 	if !e.cfg.Policy.Asks(*c, req.Given) {
 		return nil
@@ -153,8 +154,8 @@ func (e *Engine) encodedPolicy() json.RawMessage {
 	return text
 }
 
-// loosened compares the policy with that of the target's last execution, or of the last one at all, and says where it demands
-// less now. Dry runs don't count: the plan of the very change that loosens it would hide it from the next one.
+// loosened compares the policy with that of the target's last execution, or of the last one at all, and says where it
+// demands less now. Dry runs don't count: the plan of the very change that loosens it would hide it from the next one.
 func (e *Engine) loosened(ctx context.Context, target string) (string, error) {
 	store, err := e.Journal(ctx)
 	if err != nil {
@@ -214,7 +215,8 @@ func approvalProblem(review Review) error {
 // conclude an execution whose approval somebody else used at the same moment. Nothing was sent.
 func (r *run) overtaken(ctx context.Context, x Execution) (Execution, error) {
 	cause := &problem.Problem{
-		What: "Its approval was used by another execution at the same moment", Why: "An approval that is signed is for one execution.",
+		What: "Its approval was used by another execution at the same " +
+			"moment", Why: "An approval that is signed is for one execution.",
 		Next: "Nothing has run. Plan again and have the new payload signed.", Err: ErrNotApproved,
 	}
 	return r.conclude(ctx, x, ending{journal.StatusCancelled, playbook.Report{}, cause})

@@ -121,20 +121,52 @@ func TestAttackChangeAfterReview(t *testing.T) {
 		want    error
 		says    string
 	}{
-		"another input or target":        {change: func(_ *bench, r *engine.Request) { r.Params = request("b").Params }, want: engine.ErrNotApproved, says: other},
-		"another input, in a saved plan": {change: func(_ *bench, r *engine.Request) { r.Params = request("b").Params }, planned: true, want: engine.ErrTargetChanged, says: "target: was fake:a, now fake:b"},
-		"another trigger":                {change: func(_ *bench, r *engine.Request) { r.Triggers = map[string]string{"run": "2"} }, want: engine.ErrNotApproved, says: other},
-		"a model more":                   {change: func(b *bench, _ *engine.Request) { b.book.facts = map[string]any{"things": []string{"a", "b", "c"}} }, planned: true, want: engine.ErrTargetChanged, says: "added c"},
-		"a model more, planned anew":     {change: func(b *bench, _ *engine.Request) { b.book.facts = map[string]any{"things": []string{"a", "b", "c"}} }, want: engine.ErrNotApproved, says: other},
-		"another order":                  {change: func(b *bench, _ *engine.Request) { b.book.facts = map[string]any{"things": []string{"b", "a"}} }, planned: true, want: engine.ErrTargetChanged, says: "another order"},
-		"another order, planned anew":    {change: func(b *bench, _ *engine.Request) { b.book.facts = map[string]any{"things": []string{"b", "a"}} }, want: engine.ErrNotApproved, says: other},
+		"another input or target": {change: func(_ *bench, r *engine.Request) { r.Params = request("b").Params },
+			want: engine.ErrNotApproved, says: other},
+		"another input, in a saved plan": {change: func(_ *bench, r *engine.Request) { r.Params = request("b").Params },
+			planned: true, want: engine.ErrTargetChanged, says: "target: was fake:a, now fake:b"},
+		"another trigger": {change: func(_ *bench,
+			r *engine.Request) {
+			r.Triggers = map[string]string{"run": "2"}
+		}, want: engine.ErrNotApproved,
+			says: other},
+		"a model more": {change: func(b *bench,
+			_ *engine.Request) {
+			b.book.facts = map[string]any{"things": []string{"a", "b", "c"}}
+		}, planned: true,
+			want: engine.ErrTargetChanged, says: "added c"},
+		"a model more, planned anew": {change: func(b *bench,
+			_ *engine.Request) {
+			b.book.facts = map[string]any{"things": []string{"a", "b", "c"}}
+		},
+			want: engine.ErrNotApproved, says: other},
+		"another order": {change: func(b *bench,
+			_ *engine.Request) {
+			b.book.facts = map[string]any{"things": []string{"b", "a"}}
+		}, planned: true,
+			want: engine.ErrTargetChanged, says: "another order"},
+		"another order, planned anew": {change: func(b *bench,
+			_ *engine.Request) {
+			b.book.facts = map[string]any{"things": []string{"b", "a"}}
+		},
+			want: engine.ErrNotApproved, says: other},
 		"another percentage": {change: func(b *bench, _ *engine.Request) {
 			b.book.facts = map[string]any{"things": []string{"a", "b"}, "percent": 11}
 		}, want: engine.ErrNotApproved, says: other},
-		"another pinned digest":          {change: func(_ *bench, r *engine.Request) { r.ExpectedDigest = "sha256:00" }, want: engine.ErrTargetChanged, says: "sha256:00"},
-		"the name without the signature": {change: func(_ *bench, r *engine.Request) { r.Given = approval.Given{By: boss} }, want: engine.ErrNotApproved, says: "it is not signed"},
-		"the approval taken away":        {change: func(_ *bench, r *engine.Request) { r.Given = approval.Given{} }, planned: true, want: engine.ErrNotApproved, says: "nobody has approved it"},
-		"somebody else's name":           {change: func(_ *bench, r *engine.Request) { r.Given.Approvals[0].By = "lead@example.com" }, want: engine.ErrNotApproved, says: "belongs to boss@example.com"},
+		"another pinned digest": {change: func(_ *bench, r *engine.Request) { r.ExpectedDigest = "sha256:00" },
+			want: engine.ErrTargetChanged, says: "sha256:00"},
+		"the name without the signature": {change: func(_ *bench,
+			r *engine.Request) {
+			r.Given = approval.Given{By: boss}
+		}, want: engine.ErrNotApproved,
+			says: "it is not signed"},
+		"the approval taken away": {change: func(_ *bench, r *engine.Request) { r.Given = approval.Given{} },
+			planned: true, want: engine.ErrNotApproved, says: "nobody has approved it"},
+		"somebody else's name": {change: func(_ *bench,
+			r *engine.Request) {
+			r.Given.Approvals[0].By = "lead@example.com"
+		}, want: engine.ErrNotApproved,
+			says: "belongs to boss@example.com"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -164,14 +196,18 @@ func TestAttackReplay(t *testing.T) {
 			t.Parallel()
 			b := guarded(t)
 			if fail {
-				b.book.wait = func(context.Context, playbook.Job) (playbook.Report, error) { return playbook.Report{}, errBoom }
+				b.book.wait = func(context.Context, playbook.Job) (playbook.Report, error) {
+					return playbook.Report{},
+						errBoom
+				}
 			}
 			req, was := b.reviewed(t, request("a"))
 			if _, err := b.Apply(t.Context(), req, was, func(engine.Execution) {}); (err != nil) != fail {
 				t.Fatal(err)
 			}
 			b.refused(t, req, nil, engine.ErrNotApproved, "its signature was used by execution 2") // 1 is the dry run
-			b.refused(t, req, was, engine.ErrNotApproved, "its signature was used by execution 2") // the saved plan once more
+			// the saved plan once more
+			b.refused(t, req, was, engine.ErrNotApproved, "its signature was used by execution 2")
 			elsewhere := req
 			elsewhere.Incident = "INC-2"
 			b.refused(t, elsewhere, nil, engine.ErrNotApproved, "its signature was used by execution 2")
@@ -232,7 +268,8 @@ type slow struct {
 	before func()
 }
 
-func (s *slow) Begin(ctx context.Context, about journal.Subject, kind journal.Kind, intent journal.Intent) (journal.Record, error) {
+func (s *slow) Begin(ctx context.Context, about journal.Subject, kind journal.Kind,
+	intent journal.Intent) (journal.Record, error) {
 	if kind == journal.KindIntent {
 		s.once.Do(s.before)
 	}
@@ -252,7 +289,8 @@ func TestAttackSignatureUsedBetweenDecisionAndIntent(t *testing.T) {
 		}
 	}}
 	x, err := engine.New(b.cfg).Apply(t.Context(), req, nil, func(engine.Execution) {})
-	if !errors.Is(err, engine.ErrNotApproved) || x.Record.Status != journal.StatusCancelled || b.book.count("dispatch") != 1 {
+	if !errors.Is(err, engine.ErrNotApproved) || x.Record.Status != journal.StatusCancelled ||
+		b.book.count("dispatch") != 1 {
 		t.Errorf("status %q, %d dispatches, %v", x.Record.Status, b.book.count("dispatch"), err)
 	}
 }
@@ -307,7 +345,8 @@ func TestAttackExpiryIsRefusedWhileThePlanStaysTheSame(t *testing.T) {
 	b.clock.now = b.clock.now.Add(2 * time.Hour)
 	b.clock.mu.Unlock()
 	after, err := b.Plan(t.Context(), req)
-	if err != nil || after.Decision.Granted || after.Text(1, nil) != before.Text(1, nil) || after.Decision.Payload != before.Decision.Payload {
+	if err != nil || after.Decision.Granted || after.Text(1, nil) != before.Text(1, nil) ||
+		after.Decision.Payload != before.Decision.Payload {
 		t.Errorf("what the plan shows moved by time passing: %v\n%s\n%s", err, before.Text(1, nil), after.Text(1, nil))
 	}
 	b.refused(t, req, was, engine.ErrNotApproved, "it expired")
@@ -346,7 +385,8 @@ func TestAttackPolicyLoosenedInTheSameChange(t *testing.T) {
 		}
 	}
 	x, err := loose.Apply(t.Context(), next, nil, func(engine.Execution) {})
-	if err != nil || !strings.Contains(x.Record.Result.Details["remarks"], says) || !strings.Contains(strings.Join(x.Record.Intent.Remarks, ""), "Since execution 2") {
+	if err != nil || !strings.Contains(x.Record.Result.Details["remarks"], says) ||
+		!strings.Contains(strings.Join(x.Record.Intent.Remarks, ""), "Since execution 2") {
 		t.Errorf("the history says %+v, remarks %q: %v", x.Record.Result, x.Record.Intent.Remarks, err)
 	}
 	review, err := loose.Plan(t.Context(), request("b"))
@@ -379,7 +419,8 @@ func TestChangeExecutedBetweenPlanAndApplyIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.cfg.Terraform = proc.Terraform{SavedPlan: true}
-	if _, err := engine.New(b.cfg).Plan(t.Context(), req); !errors.Is(err, engine.ErrTargetChanged) || !strings.Contains(err.Error(), "after=2") {
+	if _, err := engine.New(b.cfg).Plan(t.Context(), req); !errors.Is(err, engine.ErrTargetChanged) ||
+		!strings.Contains(err.Error(), "after=2") {
 		t.Errorf("within the apply of an older plan: %v", err)
 	}
 	b.cfg.Terraform = proc.Terraform{Session: "new"}

@@ -12,8 +12,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 )
 
-// TestClockJumpsInTheMiddleOfAnExecution sets the clock forward and back while work is under way: it is not taken for overdue, its
-// hold is not lost, and the records keep the order in which they were made.
+// TestClockJumpsInTheMiddleOfAnExecution sets the clock forward and back while work is under way: it is not taken for
+// overdue, its hold is not lost, and the records keep the order in which they were made.
 func TestClockJumpsInTheMiddleOfAnExecution(t *testing.T) {
 	t.Parallel()
 	for name, jump := range map[string]time.Duration{"forward": 30 * time.Hour, "back": -30 * time.Hour} {

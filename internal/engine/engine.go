@@ -1,8 +1,10 @@
-// Package engine alone knows the order of an execution: preview, approve, journal, dispatch, wait, record, and what is done
-// after a death in the middle. Playbooks say what each step is; fronts (Terraform resources) only call Plan, Apply and Undo.
+// Package engine alone knows the order of an execution: preview, approve, journal, dispatch, wait, record, and what is
+// done after a death in the middle. Playbooks say what each step is; fronts (Terraform resources) only call Plan, Apply
+// and Undo.
 //
-// The order is chosen so that whatever dies, the next apply can tell what happened: the intent is durable before anything is
-// sent, the name of the remote work before anything waits, and a dispatch that may have happened is never sent again.
+// The order is chosen so that whatever dies, the next apply can tell what happened: the intent is durable before
+// anything is sent, the name of the remote work before anything waits, and a dispatch that may have happened is never
+// sent again.
 package engine
 
 import (
@@ -23,7 +25,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
 )
 
-// Forge tells who approved the change at the forge where it was reviewed. What it can't read is part of the answer: it confirms nobody.
+// Forge tells who approved the change at the forge where it was reviewed. What it can't read is part of the answer: it
+// confirms nobody.
 type Forge interface {
 	Confirmed(ctx context.Context) approval.Confirmed
 }

@@ -81,8 +81,10 @@ func (a action) Invalidate() { a.note("forget") }
 func (a action) Preview(context.Context) (playbook.Preview, error) {
 	a.note("preview")
 	return playbook.Preview{
-		Summary: "Will fake " + a.params.Name, Commands: []string{"fake " + a.params.Name}, Changes: []string{"Will fake " + a.params.Name},
-		Duration: time.Minute, Risk: playbook.RiskLow, Facts: a.facts, ApprovalReasons: a.reasons, Undo: "none", Locks: a.holds[a.params.Name],
+		Summary: "Will fake " + a.params.Name, Commands: []string{"fake " +
+			a.params.Name}, Changes: []string{"Will fake " + a.params.Name},
+		Duration: time.Minute, Risk: playbook.RiskLow, Facts: a.facts, ApprovalReasons: a.reasons, Undo: "none",
+		Locks: a.holds[a.params.Name],
 	}, a.previewErr
 }
 
@@ -177,9 +179,10 @@ func newBench(t *testing.T, change ...func(*engine.Config)) *bench {
 	t.Cleanup(func() { _ = store.Close() })
 	b.store = store
 	b.cfg = engine.Config{
-		Catalogue: playbook.NewCatalogue(b.book), Policy: approval.Policy{}, Clock: b.clock, Dir: t.TempDir(), HistoryLimit: 50,
-		Self:    proc.Self(),
-		Journal: func(context.Context) (journal.Store, error) { return b.store, nil },
+		Catalogue: playbook.NewCatalogue(b.book), Policy: approval.Policy{}, Clock: b.clock, Dir: t.TempDir(),
+		HistoryLimit: 50,
+		Self:         proc.Self(),
+		Journal:      func(context.Context) (journal.Store, error) { return b.store, nil },
 	}
 	for _, c := range change {
 		c(&b.cfg)
@@ -211,11 +214,13 @@ func (b *bench) leave(t *testing.T, req engine.Request, holder proc.Identity, di
 	}
 	subject := journal.Subject{Playbook: "fake", Target: review.Target, Request: review.Request, Incident: req.Incident}
 	rec, err := b.store.Begin(t.Context(), subject, journal.KindIntent, journal.Intent{
-		Params: req.Params, Triggers: req.Triggers, Holder: holder, Digest: review.Digest, Session: b.session, Locks: review.Locks,
+		Params: req.Params, Triggers: req.Triggers, Holder: holder, Digest: review.Digest, Session: b.session,
+		Locks:    review.Locks,
 		Deadline: b.clock.Now().Add(2 * time.Minute),
 	})
 	if err == nil && dispatched {
-		rec, err = b.store.Append(t.Context(), rec.Lease(), journal.KindDispatch, journal.Dispatch{RemoteID: "remote-of-the-dead"})
+		rec, err = b.store.Append(t.Context(), rec.Lease(), journal.KindDispatch,
+			journal.Dispatch{RemoteID: "remote-of-the-dead"})
 	}
 	if err != nil {
 		t.Fatal(err)

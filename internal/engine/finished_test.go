@@ -30,19 +30,29 @@ func TestWhatSucceededAndWasNotKeptIsNotRunAgain(t *testing.T) {
 		change  func(t *testing.T, b *bench, rec journal.Record, req *engine.Request)
 		runs    bool
 	}{
-		"it succeeded":                 {},
-		"of another host":              {holder: elsewhere()},
-		"it failed":                    {status: journal.StatusFailed, runs: true},
-		"it was cancelled":             {status: journal.StatusCancelled, runs: true},
-		"this process ran it":          {holder: proc.Self(), runs: true},
-		"this Terraform ran it":        {session: "host:boot:2:2", runs: true},
-		"the state has it":             {runs: true, change: func(_ *testing.T, _ *bench, rec journal.Record, req *engine.Request) { req.Known = rec.ID }},
-		"the state has an earlier one": {change: func(_ *testing.T, _ *bench, rec journal.Record, req *engine.Request) { req.Known = rec.ID - 1 }},
+		"it succeeded":          {},
+		"of another host":       {holder: elsewhere()},
+		"it failed":             {status: journal.StatusFailed, runs: true},
+		"it was cancelled":      {status: journal.StatusCancelled, runs: true},
+		"this process ran it":   {holder: proc.Self(), runs: true},
+		"this Terraform ran it": {session: "host:boot:2:2", runs: true},
+		"the state has it": {runs: true, change: func(_ *testing.T, _ *bench, rec journal.Record,
+			req *engine.Request) {
+			req.Known = rec.ID
+		}},
+		"the state has an earlier one": {change: func(_ *testing.T, _ *bench, rec journal.Record,
+			req *engine.Request) {
+			req.Known = rec.ID - 1
+		}},
 		"other triggers": {runs: true, change: func(_ *testing.T, _ *bench, _ journal.Record, req *engine.Request) {
 			req.Triggers = map[string]string{"run": "2"}
 		}},
-		"other inputs": {runs: true, change: func(_ *testing.T, _ *bench, _ journal.Record, req *engine.Request) { req.Params = request("b").Params }},
-		"its resource was destroyed": {runs: true, change: func(t *testing.T, b *bench, rec journal.Record, _ *engine.Request) {
+		"other inputs": {runs: true, change: func(_ *testing.T, _ *bench, _ journal.Record,
+			req *engine.Request) {
+			req.Params = request("b").Params
+		}},
+		"its resource was destroyed": {runs: true, change: func(t *testing.T, b *bench, rec journal.Record,
+			_ *engine.Request) {
 			t.Helper()
 			for range 2 {
 				if err := b.Acknowledge(t.Context(), rec.ID); err != nil {
@@ -50,7 +60,8 @@ func TestWhatSucceededAndWasNotKeptIsNotRunAgain(t *testing.T) {
 				}
 			}
 		}},
-		"other triggers ran since": {runs: true, change: func(t *testing.T, b *bench, _ journal.Record, _ *engine.Request) {
+		"other triggers ran since": {runs: true, change: func(t *testing.T, b *bench, _ journal.Record,
+			_ *engine.Request) {
 			t.Helper()
 			later := request("a")
 			later.Triggers = map[string]string{"run": "2"}
@@ -76,12 +87,15 @@ func TestWhatSucceededAndWasNotKeptIsNotRunAgain(t *testing.T) {
 				tt.change(t, b, rec, &req)
 			}
 			review, err := b.Plan(t.Context(), req)
-			if err != nil || review.Finished == tt.runs || strings.Contains(strings.Join(review.Warnings, ""), "did just this") == tt.runs {
+			if err != nil || review.Finished == tt.runs || strings.Contains(strings.Join(review.Warnings, ""),
+				"did just this") == tt.runs {
 				t.Errorf("plan: finished %v, warnings %q, error %v", review.Finished, review.Warnings, err)
 			}
 			x, err := b.apply(t, req)
-			if err != nil || (b.book.count("dispatch") == 1) != tt.runs || x.Adopted == tt.runs || (x.Record.ID == rec.ID) == tt.runs {
-				t.Errorf("%d dispatches, execution %d after %d, adopted %v, error %v", b.book.count("dispatch"), x.Record.ID, rec.ID, x.Adopted, err)
+			if err != nil || (b.book.count("dispatch") == 1) != tt.runs || x.Adopted == tt.runs ||
+				(x.Record.ID == rec.ID) == tt.runs {
+				t.Errorf("%d dispatches, execution %d after %d, adopted %v, error %v", b.book.count("dispatch"),
+					x.Record.ID, rec.ID, x.Adopted, err)
 			}
 		})
 	}
@@ -99,19 +113,22 @@ func TestForgettingWhatTheJournalDoesNotHave(t *testing.T) {
 	}
 }
 
-// TestWhatWasSettledBeforeARunIsAmongItsPast: the record that the apply itself settled is not missing in what it returns.
+// TestWhatWasSettledBeforeARunIsAmongItsPast: the record that the apply itself settled is not missing in what it
+// returns.
 func TestWhatWasSettledBeforeARunIsAmongItsPast(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	left := b.leave(t, request("a"), dead(), false)
 	b.book.adopt = playbook.ErrNeverBegan
 	x, err := b.apply(t, request("a"))
-	if err != nil || len(x.Earlier) != 1 || x.Earlier[0].ID != left.ID || x.Earlier[0].Status != journal.StatusCancelled {
+	if err != nil || len(x.Earlier) != 1 || x.Earlier[0].ID != left.ID ||
+		x.Earlier[0].Status != journal.StatusCancelled {
 		t.Errorf("earlier %+v, error %v", x.Earlier, err)
 	}
 }
 
-// TestPlanWithinApplyHasTheHistoryOfThePlan: a process that outlives its Terraform can begin between a plan and its apply.
+// TestPlanWithinApplyHasTheHistoryOfThePlan: a process that outlives its Terraform can begin between a plan and its
+// apply.
 func TestPlanWithinApplyHasTheHistoryOfThePlan(t *testing.T) {
 	t.Parallel()
 	for session, want := range map[string]int{"host:boot:1:1": 1, "host:boot:2:2": 2} {
@@ -123,13 +140,14 @@ func TestPlanWithinApplyHasTheHistoryOfThePlan(t *testing.T) {
 		b.cfg.Terraform.Session = session
 		review, err := engine.New(b.cfg).Plan(t.Context(), request("a"))
 		if err != nil || len(review.History) != want || review.Executions != want {
-			t.Errorf("session %s: %d records of %d, want %d, error %v", session, len(review.History), review.Executions, want, err)
+			t.Errorf("session %s: %d records of %d, want %d, error %v", session, len(review.History), review.Executions,
+				want, err)
 		}
 	}
 }
 
-// TestTerraformThatEndedInOrderHasItsOutcomes runs the same request in one Terraform after the other, with nothing kept in between, as
-// pipelines without a state do: each runs, but after one that died.
+// TestTerraformThatEndedInOrderHasItsOutcomes runs the same request in one Terraform after the other, with nothing kept
+// in between, as pipelines without a state do: each runs, but after one that died.
 func TestTerraformThatEndedInOrderHasItsOutcomes(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -149,14 +167,16 @@ func TestTerraformThatEndedInOrderHasItsOutcomes(t *testing.T) {
 		return b.book.count("dispatch") > before
 	}
 	for i, run := range []struct{ ends, runs bool }{
-		{ends: true, runs: true}, {ends: true, runs: true}, {ends: false, runs: true}, {ends: false}, {ends: true}, {ends: true, runs: true},
+		{ends: true, runs: true}, {ends: true, runs: true}, {ends: false,
+			runs: true}, {ends: false}, {ends: true}, {ends: true, runs: true},
 	} {
 		if ran := apply(strings.Repeat("i", i+1), run.ends); ran != run.runs {
 			t.Errorf("Terraform %d: it ran: %v, want %v", i+1, ran, run.runs)
 		}
 	}
 	entries := map[journal.Kind]int{}
-	if err := b.store.Entries(t.Context(), 1, func(e journal.Entry) error { entries[e.Kind]++; return nil }); err != nil {
+	if err := b.store.Entries(t.Context(), 1,
+		func(e journal.Entry) error { entries[e.Kind]++; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if entries[journal.KindAcknowledged] != 4 {

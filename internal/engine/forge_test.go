@@ -56,7 +56,8 @@ func TestForgeConfirmsAndIsKept(t *testing.T) {
 		t.Fatalf("%v, asked %d times", err, forge.asked)
 	}
 	var kept []approval.Used
-	if err := json.Unmarshal(x.Record.Intent.Approvals, &kept); err != nil || len(kept) != 1 || kept[0].By != boss || kept[0].Confirmed != change {
+	if err := json.Unmarshal(x.Record.Intent.Approvals, &kept); err != nil || len(kept) != 1 || kept[0].By != boss ||
+		kept[0].Confirmed != change {
 		t.Errorf("kept %s (%v)", x.Record.Intent.Approvals, err)
 	}
 	if x.Record.Intent.ApprovedBy != boss {
@@ -79,7 +80,8 @@ func TestForgeIsAskedWhereAnApprovalIsNeededOnly(t *testing.T) {
 	}
 }
 
-// What the plan shows stays the same whatever the forge comes to say: a plan is made before the review and applied after it.
+// What the plan shows stays the same whatever the forge comes to say: a plan is made before the review and applied
+// after it.
 func TestAttackNotApprovedAtTheForge(t *testing.T) {
 	t.Parallel()
 	b, forge := confirmed(t)
@@ -93,15 +95,18 @@ func TestAttackNotApprovedAtTheForge(t *testing.T) {
 	for says, answer := range map[string]approval.Confirmed{
 		"they have not approved " + change + " (those who have: nobody)": {Change: change},
 		"those who have: eve": {Change: change, By: []string{"eve"}},
-		"it can't be told whether they approved the change at the forge: it is down": {Change: change, By: []string{"the-boss"}, Problem: "it is down"},
+		"it can't be told whether they approved the change at the forge: it is down": {Change: change,
+			By: []string{"the-boss"}, Problem: "it is down"},
 	} {
 		forge.says = answer
 		after, err := b.Plan(t.Context(), req)
 		if err != nil || after.Decision.Granted || !strings.Contains(after.Decision.Missing, says) {
 			t.Errorf("the plan warns of %q (%v), want %q", after.Decision.Missing, err, says)
 		}
-		if after.Text(1, nil) != before.Text(1, nil) || after.Decision.Payload != before.Decision.Payload || after.Digest != before.Digest {
-			t.Errorf("what the plan shows moved by what the forge says:\n%s\n%s", before.Text(1, nil), after.Text(1, nil))
+		if after.Text(1, nil) != before.Text(1, nil) || after.Decision.Payload != before.Decision.Payload ||
+			after.Digest != before.Digest {
+			t.Errorf("what the plan shows moved by what the forge says:\n%s\n%s", before.Text(1, nil),
+				after.Text(1, nil))
 		}
 		b.refused(t, req, &engine.Reviewed{Digest: before.Digest}, engine.ErrNotApproved, says)
 	}
@@ -122,7 +127,8 @@ func TestAttackForgeTakenOutOfThePolicy(t *testing.T) {
 	}
 	b.cfg.Policy.Forge, b.cfg.Forge = "", nil
 	review, err := engine.New(b.cfg).Plan(t.Context(), req)
-	if err != nil || !strings.Contains(strings.Join(review.Warnings, "\n"), "approvals were confirmed at the forge github acme/search, and are at none") {
+	if err != nil || !strings.Contains(strings.Join(review.Warnings, "\n"),
+		"approvals were confirmed at the forge github acme/search, and are at none") {
 		t.Errorf("warnings %q, %v", review.Warnings, err)
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// revertTimeout bounds going back after a breach. It does not end with the execution's own context: a change that hurts has
-// to be taken back also when its deadline comes in the middle of that.
+// revertTimeout bounds going back after a breach. It does not end with the execution's own context: a change that hurts
+// has to be taken back also when its deadline comes in the middle of that.
 const revertTimeout = 2 * time.Minute
 
 // progress is the body of a progress entry: what the playbook has to say, and what the guardrails said.
@@ -74,8 +74,8 @@ func (r *run) watch(rec journal.Record) watched {
 	return w
 }
 
-// guard makes the job's checkpoints read the guardrails. The step is journaled before they are read, and again with what they
-// said.
+// guard makes the job's checkpoints read the guardrails. The step is journaled before they are read, and again with
+// what they said.
 func (w watched) guard(job playbook.Job) playbook.Job {
 	if len(w.watch.Rails) == 0 {
 		return job
@@ -87,7 +87,8 @@ func (w watched) guard(job playbook.Job) playbook.Job {
 		}
 		readings, verdict := w.watch.Between(ctx, w.run.engine.cfg.Metrics)
 		*w.newest = readings
-		err := w.run.engine.note(context.WithoutCancel(ctx), w.run.store, w.hold, progress{Step: step, Readings: readings})
+		err := w.run.engine.note(context.WithoutCancel(ctx), w.run.store, w.hold,
+			progress{Step: step, Readings: readings})
 		if errors.Is(err, playbook.ErrTakenOver) {
 			return err // it is for whoever goes on to judge
 		}
@@ -146,7 +147,8 @@ func (g guarded) goBack(ctx context.Context, outcome playbook.Report, p *problem
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revertTimeout)
 	defer cancel()
-	// Going back is a change of the target too: it is for whoever holds it now. A journal that can't be reached is no reason to let harm go on.
+	// Going back is a change of the target too: it is for whoever holds it now. A journal that can't be reached is no
+	// reason to let harm go on.
 	if err := g.under.run.store.Beat(ctx, g.under.hold); overtakenByOthers(err) {
 		return outcome, errors.Join(playbook.ErrTakenOver, err)
 	}
@@ -180,8 +182,8 @@ func onHold(err error) bool {
 	return errors.As(err, &verdict) && verdict.Call == guard.Hold
 }
 
-// Observe looks at what the request's last execution left on the target, where its playbook can tell: in what it differs now,
-// empty where it doesn't or can't be told. It changes nothing.
+// Observe looks at what the request's last execution left on the target, where its playbook can tell: in what it
+// differs now, empty where it doesn't or can't be told. It changes nothing.
 func (e *Engine) Observe(ctx context.Context, req Request) (string, error) {
 	action, err := e.Bind(req)
 	if err != nil {

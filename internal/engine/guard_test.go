@@ -121,7 +121,8 @@ func TestGuardrailWithoutASourceIsRefused(t *testing.T) {
 	_, applied := b.apply(t, req)
 	for _, err := range []error{planned, applied} {
 		p := problem.Of(err, "")
-		if err == nil || problem.Where(p.Path) != "guardrails[1].query" || !strings.Contains(p.Why, "nobody knows of errors") {
+		if err == nil || problem.Where(p.Path) != "guardrails[1].query" ||
+			!strings.Contains(p.Why, "nobody knows of errors") {
 			t.Errorf("got %v at %v", err, p.Path)
 		}
 	}
@@ -130,7 +131,8 @@ func TestGuardrailWithoutASourceIsRefused(t *testing.T) {
 	}
 }
 
-// TestBreachAfterATakeoverIsLeftToTheOther lets another process take the execution over right before a reading that asks to go back.
+// TestBreachAfterATakeoverIsLeftToTheOther lets another process take the execution over right before a reading that
+// asks to go back.
 func TestBreachAfterATakeoverIsLeftToTheOther(t *testing.T) {
 	t.Parallel()
 	const betweenSteps, afterTheWork, breach = 3, 5, 99
@@ -149,13 +151,15 @@ func TestBreachAfterATakeoverIsLeftToTheOther(t *testing.T) {
 			if err != nil || len(open) != 1 {
 				t.Fatalf("%+v, %v", open, err)
 			}
-			if _, err := b.store.Append(t.Context(), open[0].Lease(), journal.KindTakeover, journal.Takeover{Holder: elsewhere()}); err != nil {
+			if _, err := b.store.Append(t.Context(), open[0].Lease(), journal.KindTakeover,
+				journal.Takeover{Holder: elsewhere()}); err != nil {
 				t.Fatal(err)
 			}
 			return breach
 		}
 		req := request("a")
-		req.Guardrails = []guard.Rail{{Name: "errors", Query: guard.Query{Prometheus: "q"}, Max: ptr(10), OnBreach: guard.Rollback}}
+		req.Guardrails = []guard.Rail{{Name: "errors", Query: guard.Query{Prometheus: "q"}, Max: ptr(10),
+			OnBreach: guard.Rollback}}
 		if _, err := b.apply(t, req); !errors.Is(err, playbook.ErrTakenOver) || book.reverted != 0 {
 			t.Errorf("at reading %d of %d: gone back %d times, error %v", at, metrics.n, book.reverted, err)
 		}
@@ -175,24 +179,40 @@ func TestGuardrailsDecideWhatBecomesOfAnExecution(t *testing.T) {
 		reading         string
 		never           bool
 	}{
-		"all pass":                {guard.Rail{Max: ptr(5)}, []any{ok}, 3, 0, journal.StatusSuccess, "passed", false},
-		"breach in step 2":        {guard.Rail{Max: ptr(5)}, []any{ok, ok, bad}, 2, 1, journal.StatusFailed, "breached", false},
-		"breach after the work":   {guard.Rail{Max: ptr(5)}, []any{ok, ok, ok, ok, bad}, 3, 1, journal.StatusFailed, "breached", false},
-		"below the minimum":       {guard.Rail{Min: ptr(5)}, []any{bad, ok}, 1, 1, journal.StatusFailed, "below the minimum", false},
-		"hold":                    {guard.Rail{Max: ptr(5), OnBreach: guard.Hold}, []any{ok, bad}, 1, 0, journal.StatusCancelled, "breached", false},
-		"fail":                    {guard.Rail{Max: ptr(5), OnBreach: guard.Fail}, []any{ok, bad}, 1, 0, journal.StatusFailed, "breached", false},
-		"warn":                    {guard.Rail{Max: ptr(5), OnBreach: guard.Warn}, []any{ok, bad}, 3, 0, journal.StatusSuccess, "breached", false},
-		"already breached":        {guard.Rail{Max: ptr(5), OnBreach: guard.Hold}, []any{bad, ok}, 3, 0, journal.StatusSuccess, "passed", false},
-		"increase":                {guard.Rail{MaxIncrease: ptr(50)}, []any{ok, 1.4, 1.6}, 2, 1, journal.StatusFailed, "it rose by 60 %", false},
-		"drop":                    {guard.Rail{MaxDrop: ptr(10)}, []any{bad, 8.5, 8.0}, 2, 1, journal.StatusFailed, "it dropped by 11.1111 %", false},
-		"increase from zero":      {guard.Rail{MaxIncrease: ptr(50)}, []any{0.0, 0.0, 0.1}, 2, 1, journal.StatusFailed, "it rose by +Inf %", false},
-		"no data holds":           {guard.Rail{Max: ptr(5)}, []any{ok, noData}, 1, 0, journal.StatusCancelled, "no data", false},
-		"NaN holds":               {guard.Rail{Max: ptr(5)}, []any{ok, math.NaN()}, 1, 0, journal.StatusCancelled, "the value is NaN", false},
-		"infinity holds":          {guard.Rail{Min: ptr(5)}, []any{bad, math.Inf(1)}, 1, 0, journal.StatusCancelled, "the value is +Inf", false},
-		"no data that only warns": {guard.Rail{Max: ptr(5), OnBreach: guard.Warn}, []any{ok, noData}, 3, 0, journal.StatusSuccess, "inconclusive", false},
-		"no data after the work":  {guard.Rail{Max: ptr(5)}, []any{ok, ok, ok, ok, noData}, 3, 0, journal.StatusCancelled, "no data", false},
-		"no baseline needed":      {guard.Rail{Max: ptr(5)}, []any{noData, ok}, 3, 0, journal.StatusSuccess, "passed", false},
-		"no baseline":             {guard.Rail{MaxDrop: ptr(5)}, []any{noData, ok}, 0, 0, "", "", true},
+		"all pass": {guard.Rail{Max: ptr(5)}, []any{ok}, 3, 0, journal.StatusSuccess, "passed", false},
+		"breach in step 2": {guard.Rail{Max: ptr(5)}, []any{ok, ok, bad}, 2, 1, journal.StatusFailed, "breached",
+			false},
+		"breach after the work": {guard.Rail{Max: ptr(5)}, []any{ok, ok, ok, ok, bad}, 3, 1, journal.StatusFailed,
+			"breached", false},
+		"below the minimum": {guard.Rail{Min: ptr(5)}, []any{bad, ok}, 1, 1, journal.StatusFailed,
+			"below the minimum", false},
+		"hold": {guard.Rail{Max: ptr(5), OnBreach: guard.Hold}, []any{ok, bad}, 1, 0,
+			journal.StatusCancelled, "breached", false},
+		"fail": {guard.Rail{Max: ptr(5), OnBreach: guard.Fail}, []any{ok, bad}, 1, 0,
+			journal.StatusFailed, "breached", false},
+		"warn": {guard.Rail{Max: ptr(5), OnBreach: guard.Warn}, []any{ok, bad}, 3, 0,
+			journal.StatusSuccess, "breached", false},
+		"already breached": {guard.Rail{Max: ptr(5), OnBreach: guard.Hold}, []any{bad, ok}, 3, 0,
+			journal.StatusSuccess, "passed", false},
+		"increase": {guard.Rail{MaxIncrease: ptr(50)}, []any{ok, 1.4, 1.6}, 2, 1, journal.StatusFailed,
+			"it rose by 60 %", false},
+		"drop": {guard.Rail{MaxDrop: ptr(10)}, []any{bad, 8.5, 8.0}, 2, 1, journal.StatusFailed,
+			"it dropped by 11.1111 %", false},
+		"increase from zero": {guard.Rail{MaxIncrease: ptr(50)}, []any{0.0, 0.0, 0.1}, 2, 1, journal.StatusFailed,
+			"it rose by +Inf %", false},
+		"no data holds": {guard.Rail{Max: ptr(5)}, []any{ok, noData}, 1, 0, journal.StatusCancelled,
+			"no data", false},
+		"NaN holds": {guard.Rail{Max: ptr(5)}, []any{ok, math.NaN()}, 1, 0, journal.StatusCancelled,
+			"the value is NaN", false},
+		"infinity holds": {guard.Rail{Min: ptr(5)}, []any{bad, math.Inf(1)}, 1, 0, journal.StatusCancelled,
+			"the value is +Inf", false},
+		"no data that only warns": {guard.Rail{Max: ptr(5), OnBreach: guard.Warn}, []any{ok, noData}, 3, 0,
+			journal.StatusSuccess, "inconclusive", false},
+		"no data after the work": {guard.Rail{Max: ptr(5)}, []any{ok, ok, ok, ok, noData}, 3, 0,
+			journal.StatusCancelled, "no data", false},
+		"no baseline needed": {guard.Rail{Max: ptr(5)}, []any{noData, ok}, 3, 0, journal.StatusSuccess, "passed",
+			false},
+		"no baseline": {guard.Rail{MaxDrop: ptr(5)}, []any{noData, ok}, 0, 0, "", "", true},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -222,10 +242,12 @@ func TestGuardrailsDecideWhatBecomesOfAnExecution(t *testing.T) {
 				t.Errorf("%d steps, reverted %d times", book.steps, book.reverted)
 			}
 			d := x.Record.Result.Details
-			if !strings.Contains(d["guardrail.errors"], tt.reading) || d["own"] != "1" || d["guardrail.errors.before"] == "" {
+			if !strings.Contains(d["guardrail.errors"], tt.reading) || d["own"] != "1" ||
+				d["guardrail.errors.before"] == "" {
 				t.Errorf("details %q", d)
 			}
-			if tt.reverted == 1 && (d["rollback"] != "It is back at the start" || !strings.Contains(err.Error(), "It is back at the start")) {
+			if tt.reverted == 1 && (d["rollback"] != "It is back at the start" ||
+				!strings.Contains(err.Error(), "It is back at the start")) {
 				t.Errorf("details %q, error %v", d, err)
 			}
 			// What was done wholly can be taken back, unless it has been.
@@ -241,7 +263,8 @@ func TestReadingsAreJournaledBetweenSteps(t *testing.T) {
 	b := newBench(t)
 	b.cfg.Catalogue, b.cfg.Metrics = playbook.NewCatalogue(&shiftBook{book: b.book}), &metrics{values: []any{1.0}}
 	req := request("a")
-	req.Guardrails = []guard.Rail{{Name: "errors", Query: guard.Query{Prometheus: "up"}, Max: ptr(5), OnBreach: guard.Hold}}
+	req.Guardrails = []guard.Rail{{Name: "errors", Query: guard.Query{Prometheus: "up"}, Max: ptr(5),
+		OnBreach: guard.Hold}}
 	if _, err := engine.New(b.cfg).Apply(t.Context(), req, nil, func(engine.Execution) {}); err != nil {
 		t.Fatal(err)
 	}
@@ -259,11 +282,14 @@ func TestReadingsAreJournaledBetweenSteps(t *testing.T) {
 func TestGoingBackThatFailsIsSaidLoudly(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.cfg.Catalogue, b.cfg.Metrics = playbook.NewCatalogue(&shiftBook{book: b.book, revert: errBoom}), &metrics{values: []any{1.0, 9.0}}
+	b.cfg.Catalogue, b.cfg.Metrics = playbook.NewCatalogue(&shiftBook{book: b.book,
+		revert: errBoom}), &metrics{values: []any{1.0, 9.0}}
 	req := request("a")
-	req.Guardrails = []guard.Rail{{Name: "errors", Query: guard.Query{Prometheus: "up"}, Max: ptr(5), OnBreach: guard.Rollback}}
+	req.Guardrails = []guard.Rail{{Name: "errors", Query: guard.Query{Prometheus: "up"}, Max: ptr(5),
+		OnBreach: guard.Rollback}}
 	x, err := engine.New(b.cfg).Apply(t.Context(), req, nil, func(engine.Execution) {})
-	if !errors.Is(err, errBoom) || !errors.Is(err, guard.ErrBreached) || !strings.Contains(x.Record.Result.Message, "Going back failed") {
+	if !errors.Is(err, errBoom) || !errors.Is(err, guard.ErrBreached) ||
+		!strings.Contains(x.Record.Result.Message, "Going back failed") {
 		t.Errorf("message %q, error %v", x.Record.Result.Message, err)
 	}
 }
@@ -278,7 +304,8 @@ func TestPlanReadsGuardrailsAndOnlyWarns(t *testing.T) {
 		t.Fatal(err)
 	}
 	req := request("a")
-	req.Guardrails = []guard.Rail{{Name: "errors", Query: guard.Query{Prometheus: "up"}, Max: ptr(5), OnBreach: guard.Rollback}}
+	req.Guardrails = []guard.Rail{{Name: "errors", Query: guard.Query{Prometheus: "up"}, Max: ptr(5),
+		OnBreach: guard.Rollback}}
 	review, err := e.Plan(t.Context(), req)
 	if err != nil || len(review.Warnings) != 1 || !strings.Contains(review.Warnings[0], "does not pass even now") {
 		t.Errorf("warnings %q, error %v", review.Warnings, err)
@@ -297,7 +324,8 @@ func TestGuardrailsOutliveTheirProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	watch, err := json.Marshal(guard.Watch{
-		Rails:    []guard.Rail{{Name: "errors", Query: guard.Query{Prometheus: "up"}, MaxIncrease: ptr(50), OnBreach: guard.Fail}},
+		Rails: []guard.Rail{{Name: "errors", Query: guard.Query{Prometheus: "up"}, MaxIncrease: ptr(50),
+			OnBreach: guard.Fail}},
 		Baseline: []guard.Reading{{Name: "errors", Value: ptr(1), State: guard.Passed}},
 	})
 	if err != nil {
@@ -305,7 +333,8 @@ func TestGuardrailsOutliveTheirProcess(t *testing.T) {
 	}
 	subject := journal.Subject{Playbook: "fake", Target: review.Target, Request: review.Request, Incident: "INC-1"}
 	rec, err := b.store.Begin(t.Context(), subject, journal.KindIntent, journal.Intent{
-		Params: request("a").Params, Triggers: request("a").Triggers, Holder: dead(), Deadline: b.clock.Now().Add(1e12), Guardrails: watch,
+		Params: request("a").Params, Triggers: request("a").Triggers, Holder: dead(), Deadline: b.clock.Now().Add(1e12),
+		Guardrails: watch,
 	})
 	if err != nil {
 		t.Fatal(err)

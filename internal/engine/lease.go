@@ -12,19 +12,21 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
 )
 
-// An open execution is a lease on its target. Three figures belong together: a holder that can't be heard stops by itself before
-// anybody else takes over, and a beat may be late or lost without harm.
+// An open execution is a lease on its target. Three figures belong together: a holder that can't be heard stops by
+// itself before anybody else takes over, and a beat may be late or lost without harm.
 const (
 	// beatEvery is how often a holder renews its hold.
 	beatEvery = 10 * time.Second
 	// holdPatience is how long a holder works on without being able to renew it.
 	holdPatience = time.Minute
-	// leaseTerm is for how long nothing may have been heard of a holder whose process can't be looked at, before it is taken for gone.
+	// leaseTerm is for how long nothing may have been heard of a holder whose process can't be looked at, before it is
+	// taken for gone.
 	leaseTerm = 90 * time.Second
 )
 
 // hold renews the run's hold on rec until the function that it returns is called. The context that it returns ends with
-// playbook.ErrTakenOver once another process holds rec, and with ErrLease when the journal couldn't be reached for too long.
+// playbook.ErrTakenOver once another process holds rec, and with ErrLease when the journal couldn't be reached for too
+// long.
 func (r *run) hold(ctx context.Context, rec journal.Record) (context.Context, context.CancelFunc) {
 	// Beats go on while the work is being stopped: the target is not free before that is over.
 	beating, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -75,16 +77,16 @@ func leaseProblem(rec journal.Record, cause error) error {
 	}
 }
 
-// silence is what an observer knows of a holder whose process it can't look at: since when, by the observer's own clock,
-// nothing has been heard of it.
+// silence is what an observer knows of a holder whose process it can't look at: since when, by the observer's own
+// clock, nothing has been heard of it.
 type silence struct {
 	hold  journal.Lease
 	beats int64
 	since time.Time
 }
 
-// gone tells why the holder of rec is taken for gone; empty where it is not. A process of this host is looked at. One that can't
-// be is known by its beats.
+// gone tells why the holder of rec is taken for gone; empty where it is not. A process of this host is looked at. One
+// that can't be is known by its beats.
 func (r *run) gone(ctx context.Context, rec journal.Record, heard *silence) (string, error) {
 	if rec.Holder == r.engine.cfg.Self {
 		// The caller has the target to itself in this process, so what the process left open is nobody's.
@@ -115,7 +117,8 @@ func (r *run) gone(ctx context.Context, rec journal.Record, heard *silence) (str
 
 // takeOver makes this process the holder of rec. The holder of before can append nothing from then on.
 func (r *run) takeOver(ctx context.Context, rec journal.Record, why string) (journal.Record, error) {
-	return r.store.Append(ctx, rec.Lease(), journal.KindTakeover, journal.Takeover{Holder: r.engine.cfg.Self, Reason: why})
+	return r.store.Append(ctx, rec.Lease(), journal.KindTakeover,
+		journal.Takeover{Holder: r.engine.cfg.Self, Reason: why})
 }
 
 // elsewhere is for a process that learns that it no longer holds x. Whoever does records the outcome.
@@ -123,15 +126,19 @@ func (r *run) elsewhere(ctx context.Context, x Execution, cause error) (Executio
 	why := fmt.Sprintf("Another process took execution %d over: nothing had been heard of this one.", x.Record.ID)
 	if now, err := r.store.Get(context.WithoutCancel(ctx), x.Record.ID); err == nil {
 		x.Record = now
-		why = fmt.Sprintf("%s took execution %d over: nothing had been heard of this process. It is %q now.", now.Holder, now.ID, now.Status)
+		why = fmt.Sprintf("%s took execution %d over: nothing had been heard of this process. It is %q now.",
+			now.Holder, now.ID, now.Status)
 	}
 	return x, &problem.Problem{
-		What: "The hold on " + x.Record.Subject.Target + " was lost", Why: why, Err: errors.Join(playbook.ErrTakenOver, cause),
-		Next: "This process touches the target no more and records nothing. The history tells what came of the execution.",
+		What: "The hold on " + x.Record.Subject.Target + " was lost", Why: why, Err: errors.Join(playbook.ErrTakenOver,
+			cause),
+		Next: "This process touches the target no more and records nothing. The history tells what came of the " +
+			"execution.",
 	}
 }
 
 // overtakenByOthers tells whether err is about a record that another process took over, or brought to its end.
 func overtakenByOthers(err error) bool {
-	return errors.Is(err, journal.ErrFenced) || errors.Is(err, journal.ErrClosed) || errors.Is(err, playbook.ErrTakenOver)
+	return errors.Is(err, journal.ErrFenced) || errors.Is(err, journal.ErrClosed) ||
+		errors.Is(err, playbook.ErrTakenOver)
 }

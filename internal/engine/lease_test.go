@@ -67,19 +67,22 @@ func TestHolderElsewhereIsKnownByItsBeats(t *testing.T) {
 			began := b.clock.Now()
 			x, err := b.apply(t, req)
 			if !tt.taken {
-				if !errors.Is(err, engine.ErrBusy) || !strings.Contains(err.Error(), "process 7 on runner-3") || b.book.count("adopt")+b.book.count("dispatch") != 0 {
+				if !errors.Is(err, engine.ErrBusy) || !strings.Contains(err.Error(), "process 7 on runner-3") ||
+					b.book.count("adopt")+b.book.count("dispatch") != 0 {
 					t.Fatalf("got %v, calls %v", err, b.book.calls)
 				}
 				return
 			}
-			if err != nil || !x.Adopted || x.Record.ID != left.ID || x.Record.Token != left.Token+1 || x.Record.Holder != proc.Self() {
+			if err != nil || !x.Adopted || x.Record.ID != left.ID || x.Record.Token != left.Token+1 ||
+				x.Record.Holder != proc.Self() {
 				t.Fatalf("got %+v, %v", x.Record, err)
 			}
 			if waited := b.clock.Now().Sub(began); waited < 90*time.Second {
 				t.Errorf("taken over after %s", waited)
 			}
 			from := x.Record.Result.Details["taken_over_from"]
-			for _, part := range []string{"process 7 on runner-3", left.CreatedAt.Format(time.RFC3339), "nothing was heard"} {
+			for _, part := range []string{"process 7 on runner-3", left.CreatedAt.Format(time.RFC3339),
+				"nothing was heard"} {
 				if !strings.Contains(from, part) {
 					t.Errorf("taken over from %q, which lacks %q", from, part)
 				}
@@ -88,7 +91,8 @@ func TestHolderElsewhereIsKnownByItsBeats(t *testing.T) {
 	}
 }
 
-// TestClockJumpsKillNobody sets the observer's clock forward and back; a holder elsewhere is judged by what is heard of it.
+// TestClockJumpsKillNobody sets the observer's clock forward and back; a holder elsewhere is judged by what is heard of
+// it.
 func TestClockJumpsKillNobody(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -107,8 +111,8 @@ func TestClockJumpsKillNobody(t *testing.T) {
 	}
 }
 
-// TestTakenOverWhileWorking lets another process take the execution over in the middle: the work is told, touches nothing more, and
-// the one that lost it records nothing.
+// TestTakenOverWhileWorking lets another process take the execution over in the middle: the work is told, touches
+// nothing more, and the one that lost it records nothing.
 func TestTakenOverWhileWorking(t *testing.T) {
 	t.Parallel()
 	tests := map[string]func(ctx context.Context, job playbook.Job) error{
@@ -127,7 +131,8 @@ func TestTakenOverWhileWorking(t *testing.T) {
 			var noticed error
 			b.book.wait = func(ctx context.Context, job playbook.Job) (playbook.Report, error) {
 				hold := journal.Lease{Execution: job.ID, Token: 1}
-				if _, err := b.store.Append(ctx, hold, journal.KindTakeover, journal.Takeover{Holder: elsewhere()}); err != nil {
+				if _, err := b.store.Append(ctx, hold, journal.KindTakeover,
+					journal.Takeover{Holder: elsewhere()}); err != nil {
 					return playbook.Report{}, err
 				}
 				noticed = notice(ctx, job)
@@ -164,7 +169,8 @@ func TestHoldIsRenewedWhileWorking(t *testing.T) {
 	}
 }
 
-// TestSlowBeatCountsFromItsBeginning loses the hold before anybody else may take over, though the last beat took its time to be told.
+// TestSlowBeatCountsFromItsBeginning loses the hold before anybody else may take over, though the last beat took its
+// time to be told.
 func TestSlowBeatCountsFromItsBeginning(t *testing.T) {
 	t.Parallel()
 	const slow, others = 45 * time.Second, 90 * time.Second
@@ -207,7 +213,8 @@ func TestHoldThatCannotBeRenewedStopsTheWork(t *testing.T) {
 		return playbook.Report{}, context.Cause(ctx)
 	}
 	x, err := b.apply(t, request("a"))
-	if !errors.Is(err, engine.ErrLease) || !strings.Contains(err.Error(), "disk full") || x.Record.Status != journal.StatusCancelled {
+	if !errors.Is(err, engine.ErrLease) || !strings.Contains(err.Error(), "disk full") ||
+		x.Record.Status != journal.StatusCancelled {
 		t.Errorf("status %q, %v", x.Record.Status, err)
 	}
 	if n := store.beats.Load(); n < 2 {

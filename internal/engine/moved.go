@@ -12,9 +12,10 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// movedWithinApply compares this plan with the request's last dry run when this plan is one within an apply: Terraform plans
-// each resource again there and calls a value that moved "a bug in the provider". A problem of our own comes first and names
-// the fact. Where it can't be told whether this is an apply it stays silent, and Terraform's own check refuses.
+// movedWithinApply compares this plan with the request's last dry run when this plan is one within an apply: Terraform
+// plans each resource again there and calls a value that moved "a bug in the provider". A problem of our own comes
+// first and names the fact. Where it can't be told whether this is an apply it stays silent, and Terraform's own check
+// refuses.
 func (e *Engine) movedWithinApply(last journal.Record, now Review, intent journal.Intent) error {
 	if !e.withinApply(last, intent) {
 		return nil
@@ -24,13 +25,15 @@ func (e *Engine) movedWithinApply(last journal.Record, now Review, intent journa
 	}
 	var was shown
 	if err := json.Unmarshal(last.Intent.Preview, &was); err != nil {
-		return nil //nolint:nilerr // an unreadable record only costs our own wording: Terraform's check refuses all the same
+		//nolint:nilerr // an unreadable record only costs our own wording: Terraform's check refuses all the same
+		return nil
 	}
 	facts := map[string]any{}
 	if err := json.Unmarshal(was.Facts, &facts); err != nil {
 		return nil //nolint:nilerr // as above
 	}
-	return movedProblem(Reviewed{Digest: last.Intent.Digest, Target: last.Subject.Target, Commands: was.Commands, Facts: facts}, now)
+	return movedProblem(Reviewed{Digest: last.Intent.Digest, Target: last.Subject.Target, Commands: was.Commands,
+		Facts: facts}, now)
 }
 
 // withinApply tells whether this plan is one within the apply of what the dry run last has shown.
@@ -39,8 +42,8 @@ func (e *Engine) withinApply(last journal.Record, intent journal.Intent) bool {
 	return applying && last.Status == journal.StatusDryRunOK && maps.Equal(last.Intent.Triggers, intent.Triggers)
 }
 
-// executedSince is for a change that was executed between plan and apply: its payload names that execution now, and what was
-// signed is spent.
+// executedSince is for a change that was executed between plan and apply: its payload names that execution now, and
+// what was signed is spent.
 func executedSince(last journal.Record, intent journal.Intent) error {
 	if last.Intent.Payload == "" || last.Intent.Payload == intent.Payload {
 		return nil

@@ -56,7 +56,8 @@ func TestNamesOfOneThingNeverRunTogether(t *testing.T) {
 
 func TestHolderByAnotherName(t *testing.T) {
 	t.Parallel()
-	for name, names := range map[string][2]string{"an index of the alias": {"alias", "index-2"}, "an alias of the index": {"index-2", "alias"}} {
+	for name, names := range map[string][2]string{"an index of the alias": {"alias", "index-2"},
+		"an alias of the index": {"index-2", "alias"}} {
 		for _, tt := range []struct {
 			what    string
 			holder  proc.Identity
@@ -72,12 +73,15 @@ func TestHolderByAnotherName(t *testing.T) {
 					t.Fatal(getErr)
 				}
 				if !tt.settled {
-					if !errors.Is(err, engine.ErrBusy) || !strings.Contains(err.Error(), "It works on what fake:"+names[1]+" stands for") || !now.Open() || b.book.count("dispatch") != 0 {
+					if !errors.Is(err, engine.ErrBusy) || !strings.Contains(err.Error(),
+						"It works on what fake:"+names[1]+" stands for") || !now.Open() ||
+						b.book.count("dispatch") != 0 {
 						t.Errorf("got %v, record %+v, calls %v", err, now, b.book.calls)
 					}
 					return
 				}
-				if err != nil || now.Status != journal.StatusSuccess || b.book.count("adopt") != 1 || b.book.count("dispatch") != 1 || b.book.count("forget") == 0 {
+				if err != nil || now.Status != journal.StatusSuccess || b.book.count("adopt") != 1 ||
+					b.book.count("dispatch") != 1 || b.book.count("forget") == 0 {
 					t.Errorf("got %v, record %+v, calls %v", err, now, b.book.calls)
 				}
 			})
@@ -85,7 +89,8 @@ func TestHolderByAnotherName(t *testing.T) {
 	}
 }
 
-// TestUnreadableByAnotherName plans and applies by the one name what a dead execution by the other name left unreadable.
+// TestUnreadableByAnotherName plans and applies by the one name what a dead execution by the other name left
+// unreadable.
 func TestUnreadableByAnotherName(t *testing.T) {
 	t.Parallel()
 	for _, names := range [][2]string{{"alias", "index-2"}, {"index-2", "alias"}} {

@@ -39,8 +39,8 @@ const (
 	pairsAtOnce = 8
 	// workTime is how long the work of one apply takes.
 	workTime = 5 * time.Millisecond
-	// applierVariable makes the test binary one process of a pair. Its value is the folder that both share. The journal is in there, or in
-	// the index that indexVariable names.
+	// applierVariable makes the test binary one process of a pair. Its value is the folder that both share. The journal
+	// is in there, or in the index that indexVariable names.
 	applierVariable = "REMEDIATION_TEST_APPLIER"
 	indexVariable   = "REMEDIATION_TEST_APPLIER_INDEX"
 	applierTimeout  = 2 * time.Minute
@@ -64,7 +64,8 @@ func opener(dir, index string, cluster elastic.Config) func(context.Context) (jo
 	return func(ctx context.Context) (journal.Store, error) {
 		clk := clock.System{}
 		if index != "" {
-			return elasticjournal.Open(ctx, elasticjournal.Config{Server: elastic.New(cluster, clk), Index: index, Clock: clk})
+			return elasticjournal.Open(ctx, elasticjournal.Config{Server: elastic.New(cluster, clk), Index: index,
+				Clock: clk})
 		}
 		return sqlite.Open(ctx, filepath.Join(dir, "journal.db"), clk)
 	}
@@ -75,16 +76,17 @@ func applyOnce(dir, target, run string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), applierTimeout)
 	defer cancel()
 	thing := strings.TrimPrefix(target, also)
-	book := &book{holds: map[string][]string{target: {"fake:" + thing}}, wait: func(context.Context, playbook.Job) (playbook.Report, error) {
-		// Whoever finds the mark of another one overlaps with it.
-		mark := filepath.Join(dir, thing+".busy")
-		file, err := os.OpenFile(mark, os.O_CREATE|os.O_EXCL, 0o600)
-		if err != nil {
-			return playbook.Report{}, fmt.Errorf("two executions overlap: %w", err)
-		}
-		time.Sleep(workTime)
-		return playbook.Report{Message: "done"}, errors.Join(file.Close(), os.Remove(mark))
-	}}
+	book := &book{holds: map[string][]string{target: {"fake:" + thing}},
+		wait: func(context.Context, playbook.Job) (playbook.Report, error) {
+			// Whoever finds the mark of another one overlaps with it.
+			mark := filepath.Join(dir, thing+".busy")
+			file, err := os.OpenFile(mark, os.O_CREATE|os.O_EXCL, 0o600)
+			if err != nil {
+				return playbook.Report{}, fmt.Errorf("two executions overlap: %w", err)
+			}
+			time.Sleep(workTime)
+			return playbook.Report{Message: "done"}, errors.Join(file.Close(), os.Remove(mark))
+		}}
 	e := engine.New(engine.Config{
 		Catalogue: playbook.NewCatalogue(book), Clock: clock.System{}, Dir: dir, HistoryLimit: 1, Self: proc.Self(),
 		Journal: opener(dir, os.Getenv(indexVariable), elastic.Config{}.WithEnvironment(os.Getenv)),
@@ -95,8 +97,8 @@ func applyOnce(dir, target, run string) error {
 	return err
 }
 
-// TestPairsOfProcessesNeverOverlap lets two processes apply to the same target at the same moment, many times: both run, one after
-// the other. In every second pair they ask for it by two names. make chaos makes a thousand pairs.
+// TestPairsOfProcessesNeverOverlap lets two processes apply to the same target at the same moment, many times: both
+// run, one after the other. In every second pair they ask for it by two names. make chaos makes a thousand pairs.
 func TestPairsOfProcessesNeverOverlap(t *testing.T) {
 	t.Parallel()
 	t.Run("file", func(t *testing.T) {
@@ -114,7 +116,8 @@ func TestPairsOfProcessesNeverOverlap(t *testing.T) {
 	})
 }
 
-func overlapNever(t *testing.T, kind string, pairs int, open func(context.Context) (journal.Store, error), env ...string) {
+func overlapNever(t *testing.T, kind string, pairs int,
+	open func(context.Context) (journal.Store, error), env ...string) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -159,5 +162,6 @@ func overlapNever(t *testing.T, kind string, pairs int, open func(context.Contex
 			t.Errorf("%d executions of %s", ran, target)
 		}
 	}
-	t.Logf("%d pairs of processes with the journal in %s, %d executions, none at the same time as another one of its target", pairs, kind, 2*pairs)
+	t.Logf("%d pairs of processes with the journal in %s, %d executions, none at the same time as another one of its "+
+		"target", pairs, kind, 2*pairs)
 }

@@ -83,7 +83,8 @@ func TestPlanApproval(t *testing.T) {
 		"missing":                   {},
 		"missing, enforced at plan": {policy: approval.Policy{Enforce: approval.EnforcePlan}, refuse: true},
 		"given":                     {by: "boss@example.com"},
-		"by a stranger":             {policy: approval.Policy{Approvers: []string{"*@example.com"}}, by: "eve@example.org", refuse: true},
+		"by a stranger": {policy: approval.Policy{Approvers: []string{"*@example.com"}},
+			by: "eve@example.org", refuse: true},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -128,7 +129,8 @@ func TestPlanAdvisesToEscalate(t *testing.T) {
 		}
 	}
 	review, err := b.Plan(t.Context(), request("a"))
-	if err != nil || len(review.Warnings) != 1 || !strings.Contains(review.Warnings[0], "Escalate") || review.Executions != 3 {
+	if err != nil || len(review.Warnings) != 1 || !strings.Contains(review.Warnings[0], "Escalate") ||
+		review.Executions != 3 {
 		t.Errorf("warnings %q, %d executions, %v", review.Warnings, review.Executions, err)
 	}
 }

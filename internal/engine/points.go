@@ -1,7 +1,7 @@
 package engine
 
-// Point is a named place in the order of an execution. A process can die at each of them; what holds there is what the next
-// apply finds.
+// Point is a named place in the order of an execution. A process can die at each of them; what holds there is what the
+// next apply finds.
 type Point string
 
 // Points of the order, first to last.

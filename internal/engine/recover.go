@@ -24,9 +24,10 @@ const (
 // busyPatience is how long an apply waits for a target that is too busy to be looked at, and so to tell a deadline.
 const busyPatience = 10 * time.Minute
 
-// clear sees to it that no execution is open on the target, nor on anything else that this one would hold. It waits for those of
-// living processes and settles those of dead ones. When one of these was of just this request, it is the outcome of this apply:
-// nothing is run twice. When such a one ended in a way that can't be known, the apply is refused until its triggers change.
+// clear sees to it that no execution is open on the target, nor on anything else that this one would hold. It waits for
+// those of living processes and settles those of dead ones. When one of these was of just this request, it is the
+// outcome of this apply: nothing is run twice. When such a one ended in a way that can't be known, the apply is refused
+// until its triggers change.
 func (r *run) clear(ctx context.Context, about journal.Subject) (Execution, error) {
 	if err := r.refuseUnknown(about); err != nil {
 		return Execution{}, err
@@ -90,7 +91,8 @@ func inTheWay(ctx context.Context, store journal.Store, target string, holds []s
 }
 
 // settleGone settles rec where its holder is gone, and tells whether it was.
-func (r *run) settleGone(ctx context.Context, about journal.Subject, rec journal.Record, heard *silence) (Execution, bool, error) {
+func (r *run) settleGone(ctx context.Context, about journal.Subject, rec journal.Record,
+	heard *silence) (Execution, bool, error) {
 	if rec.Subject.Target != about.Target {
 		release, ok := r.engine.targets.try(rec.Subject.Target)
 		if !ok {
@@ -106,8 +108,8 @@ func (r *run) settleGone(ctx context.Context, about journal.Subject, rec journal
 	return x, true, err
 }
 
-// patience is how long this apply waits for a busy target: as long as its own work may take, and long enough to tell that a holder
-// elsewhere is gone.
+// patience is how long this apply waits for a busy target: as long as its own work may take, and long enough to tell
+// that a holder elsewhere is gone.
 func (r *run) patience(ctx context.Context) time.Duration {
 	if r.req.Timeout != 0 {
 		return r.req.Timeout
@@ -130,14 +132,15 @@ func (r *run) busyProblem(ctx context.Context, about journal.Subject, rec journa
 	}
 	return &problem.Problem{
 		What: fmt.Sprintf("Another execution holds %s", rec.Subject.Target), Why: why,
-		Next: fmt.Sprintf("Nothing has run. Wait for it to end and apply again. If that process is gone for good, an apply that waits longer "+
+		Next: fmt.Sprintf("Nothing has run. Wait for it to end and apply again. If that process is gone for good, an "+
+			"apply that waits longer "+
 			"than %s without hearing of it takes its execution over.", leaseTerm),
 		Err: errors.Join(ErrBusy, busy),
 	}
 }
 
-// settle brings an execution whose process died to its outcome: it adopts its work where that can be found, and records that
-// it can't be known otherwise. It never sends anything again.
+// settle brings an execution whose process died to its outcome: it adopts its work where that can be found, and records
+// that it can't be known otherwise. It never sends anything again.
 func (r *run) settle(ctx context.Context, rec journal.Record, why string) (Execution, error) {
 	x := Execution{Record: rec, Adopted: true, Earlier: r.before(rec.ID)}
 	x.TookOver = fmt.Sprintf("%s, which began it %s (%s)", rec.Holder, rec.CreatedAt.Format(time.RFC3339), why)
@@ -169,7 +172,8 @@ func (r *run) settle(ctx context.Context, rec journal.Record, why string) (Execu
 		return past.conclude(ctx, x, ending{journal.StatusUnknown, playbook.Report{}, err})
 	}
 	if rec.Status == journal.StatusPending {
-		// Its process died before the name was durable. The work goes on, and can journal its progress only once it has one.
+		// Its process died before the name was durable. The work goes on, and can journal its progress only once it has
+		// one.
 		named := journal.Dispatch{RemoteID: work.RemoteID()}
 		if rec, err = r.store.Append(context.WithoutCancel(ctx), rec.Lease(), journal.KindDispatch, named); err != nil {
 			return x, err
@@ -212,7 +216,8 @@ func (r *run) refuseUnknown(about journal.Subject) error {
 		return nil
 	}
 	last := same[len(same)-1]
-	why := fmt.Sprintf("Execution %d of %s, begun %s, may or may not have run.", last.ID, last.Subject.Playbook, last.CreatedAt.Format(time.RFC3339))
+	why := fmt.Sprintf("Execution %d of %s, begun %s, may or may not have run.", last.ID, last.Subject.Playbook,
+		last.CreatedAt.Format(time.RFC3339))
 	if last.Result != nil {
 		why += " " + last.Result.Message
 	}
@@ -223,8 +228,8 @@ func (r *run) refuseUnknown(about journal.Subject) error {
 	}
 }
 
-// UndoRequest asks for the action that takes an execution back. It needs an approval of its own where its playbook asks for
-// one.
+// UndoRequest asks for the action that takes an execution back. It needs an approval of its own where its playbook asks
+// for one.
 func UndoRequest(execution int64, action journal.Undo) Request {
 	return Request{
 		ActionType: action.Type, Params: action.Params,
@@ -236,10 +241,12 @@ func UndoRequest(execution int64, action journal.Undo) Request {
 // Recall is the review on which rec ran, as far as the journal keeps it.
 func Recall(rec journal.Record) Review {
 	return Review{
-		Preview: storedPreview(rec), ActionType: rec.Subject.Playbook, Target: rec.Subject.Target, Request: rec.Subject.Request,
-		Digest: rec.Intent.Digest, Deadline: rec.Intent.Deadline.Sub(rec.CreatedAt),
+		Preview: storedPreview(rec), ActionType: rec.Subject.Playbook, Target: rec.Subject.Target,
+		Request: rec.Subject.Request,
+		Digest:  rec.Intent.Digest, Deadline: rec.Intent.Deadline.Sub(rec.CreatedAt),
 		Decision: approval.Decision{
-			Needed: rec.Intent.ApprovedBy != "", Granted: true, Shown: true, By: rec.Intent.ApprovedBy, Payload: rec.Intent.Payload,
+			Needed: rec.Intent.ApprovedBy != "", Granted: true, Shown: true, By: rec.Intent.ApprovedBy,
+			Payload: rec.Intent.Payload,
 		},
 	}
 }

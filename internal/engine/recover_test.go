@@ -23,12 +23,17 @@ func TestExecutionOfADeadProcess(t *testing.T) {
 		left       journal.Status // of the record that was left
 		want       error
 	}{
-		"still running or finished: adopted":    {dispatched: true, triggers: "1", adopted: true, left: journal.StatusSuccess},
-		"died before the name was journaled":    {triggers: "1", adopted: true, left: journal.StatusSuccess},
-		"nothing was sent: runs now":            {adopt: playbook.ErrNeverBegan, triggers: "1", dispatches: 1, left: journal.StatusCancelled},
-		"can't be known: refused":               {adopt: errBoom, dispatched: true, triggers: "1", left: journal.StatusUnknown, adopted: true, want: engine.ErrOutcome},
-		"of another request: settled, then run": {dispatched: true, triggers: "2", dispatches: 1, left: journal.StatusSuccess},
-		"of another request, can't be known":    {adopt: errBoom, dispatched: true, triggers: "2", dispatches: 1, left: journal.StatusUnknown},
+		"still running or finished: adopted": {dispatched: true, triggers: "1", adopted: true,
+			left: journal.StatusSuccess},
+		"died before the name was journaled": {triggers: "1", adopted: true, left: journal.StatusSuccess},
+		"nothing was sent: runs now": {adopt: playbook.ErrNeverBegan, triggers: "1", dispatches: 1,
+			left: journal.StatusCancelled},
+		"can't be known: refused": {adopt: errBoom, dispatched: true, triggers: "1",
+			left: journal.StatusUnknown, adopted: true, want: engine.ErrOutcome},
+		"of another request: settled, then run": {dispatched: true, triggers: "2", dispatches: 1,
+			left: journal.StatusSuccess},
+		"of another request, can't be known": {adopt: errBoom, dispatched: true, triggers: "2", dispatches: 1,
+			left: journal.StatusUnknown},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -49,7 +54,8 @@ func TestExecutionOfADeadProcess(t *testing.T) {
 	}
 }
 
-// TestAdoptedWorkWithoutANameGetsOne: work whose process died before the name was journaled goes on, and journals its progress.
+// TestAdoptedWorkWithoutANameGetsOne: work whose process died before the name was journaled goes on, and journals its
+// progress.
 func TestAdoptedWorkWithoutANameGetsOne(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -58,12 +64,14 @@ func TestAdoptedWorkWithoutANameGetsOne(t *testing.T) {
 		return playbook.Report{}, job.Checkpoint(ctx, 1)
 	}
 	x, err := b.apply(t, request("a"))
-	if err != nil || x.Record.ID != left.ID || x.Record.Status != journal.StatusSuccess || x.Record.RemoteID != fmt.Sprintf("remote-%d", left.ID) {
+	if err != nil || x.Record.ID != left.ID || x.Record.Status != journal.StatusSuccess ||
+		x.Record.RemoteID != fmt.Sprintf("remote-%d", left.ID) {
 		t.Errorf("record %+v, error %v", x.Record, err)
 	}
 }
 
-// TestTargetThatGivesNoAnswerIsAskedLater leaves the execution open: that its target is down says nothing of what came of it.
+// TestTargetThatGivesNoAnswerIsAskedLater leaves the execution open: that its target is down says nothing of what came
+// of it.
 func TestTargetThatGivesNoAnswerIsAskedLater(t *testing.T) {
 	t.Parallel()
 	for _, trigger := range []string{"1", "2"} {
@@ -74,10 +82,12 @@ func TestTargetThatGivesNoAnswerIsAskedLater(t *testing.T) {
 		b.book.adopt = errors.Join(playbook.ErrLater, errBoom)
 		for range 2 {
 			_, err := b.apply(t, req)
-			if !errors.Is(err, playbook.ErrLater) || !errors.Is(err, errBoom) || !strings.Contains(err.Error(), "stays open") {
+			if !errors.Is(err, playbook.ErrLater) || !errors.Is(err, errBoom) ||
+				!strings.Contains(err.Error(), "stays open") {
 				t.Fatalf("got %v", err)
 			}
-			if rec, err := b.store.Get(t.Context(), left.ID); err != nil || !rec.Open() || b.book.count("dispatch") != 0 {
+			if rec, err := b.store.Get(t.Context(), left.ID); err != nil || !rec.Open() ||
+				b.book.count("dispatch") != 0 {
 				t.Fatalf("%d dispatches, record %+v, %v", b.book.count("dispatch"), rec, err)
 			}
 		}
@@ -97,7 +107,8 @@ func TestUnknownOutcomeAsksForNewTriggersEachTime(t *testing.T) {
 	b.leave(t, request("a"), dead(), true)
 	b.book.adopt = errBoom
 	for range 2 {
-		if _, err := b.apply(t, request("a")); !errors.Is(err, engine.ErrOutcome) || !strings.Contains(err.Error(), "triggers") {
+		if _, err := b.apply(t, request("a")); !errors.Is(err, engine.ErrOutcome) ||
+			!strings.Contains(err.Error(), "triggers") {
 			t.Fatalf("got %v", err)
 		}
 	}
@@ -111,7 +122,8 @@ func TestLivingHolderIsWaitedForThenNamed(t *testing.T) {
 	b := newBench(t)
 	left := b.leave(t, request("a"), other(), true)
 	_, err := b.apply(t, request("a"))
-	if !errors.Is(err, engine.ErrBusy) || !strings.Contains(err.Error(), "process 1 on") || !strings.Contains(err.Error(), "execution 2") {
+	if !errors.Is(err, engine.ErrBusy) || !strings.Contains(err.Error(), "process 1 on") ||
+		!strings.Contains(err.Error(), "execution 2") {
 		t.Fatalf("got %v", err)
 	}
 	if b.book.count("adopt")+b.book.count("dispatch") != 0 {
@@ -130,7 +142,8 @@ func TestAdoptionGivesTheActionWhatTheJournalHolds(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	left := b.leave(t, request("a"), dead(), true)
-	if _, err := b.store.Append(t.Context(), left.Lease(), journal.KindProgress, map[string]any{"step": map[string]int{"stage": 2}}); err != nil {
+	if _, err := b.store.Append(t.Context(), left.Lease(), journal.KindProgress,
+		map[string]any{"step": map[string]int{"stage": 2}}); err != nil {
 		t.Fatal(err)
 	}
 	b.book.wait = func(_ context.Context, job playbook.Job) (playbook.Report, error) {

@@ -24,7 +24,8 @@ const escalateAfter = 3
 // deadlineFactor times the estimate is the deadline where none is given.
 const deadlineFactor = 2
 
-// leastDeadline is the shortest deadline that an estimate gives: one of zero, where nothing is to be done, would end at once.
+// leastDeadline is the shortest deadline that an estimate gives: one of zero, where nothing is to be done, would end at
+// once.
 const leastDeadline = 10 * time.Second
 
 // Review is a preview with all that a reviewer needs to decide on it.
@@ -35,7 +36,8 @@ type Review struct {
 	// Request identifies what is asked for; see journal.Subject.
 	Request string
 	Digest  string
-	// IdentityHash and ContentHash are the SHA-256 sums, in hexadecimal, of what Identity and Content (with Facts) hold.
+	// IdentityHash and ContentHash are the SHA-256 sums, in hexadecimal, of what Identity and Content (with Facts)
+	// hold.
 	IdentityHash, ContentHash string
 	// Record is the dry run's number in the journal, or zero where it has none.
 	Record   int64
@@ -49,8 +51,8 @@ type Review struct {
 	Finished bool
 	// Warnings are for the reader of the plan: what is volatile or needs attention.
 	Warnings []string
-	// Unseen tells that the target can't be looked at before apply has settled the execution that is open on it. Nothing is known then
-	// but ActionType, Target, Request and the history; see the warnings.
+	// Unseen tells that the target can't be looked at before apply has settled the execution that is open on it.
+	// Nothing is known then but ActionType, Target, Request and the history; see the warnings.
 	Unseen bool
 
 	facts json.RawMessage
@@ -98,8 +100,8 @@ func (e *Engine) look(ctx context.Context, req Request, action playbook.Action) 
 	}, nil
 }
 
-// subject says what the request is about. The same playbook, target, incident and inputs are the same request; triggers are
-// not part of it, so that the history of a request outlives them.
+// subject says what the request is about. The same playbook, target, incident and inputs are the same request; triggers
+// are not part of it, so that the history of a request outlives them.
 func subject(req Request, target string) (journal.Subject, error) {
 	inputs, err := jcs.Transform(req.Params)
 	if err != nil {
@@ -115,9 +117,9 @@ func subject(req Request, target string) (journal.Subject, error) {
 	}, nil
 }
 
-// Plan is the dry run: it looks at the live target, journals what it saw and decides on the approval. It changes nothing on
-// the target. A journal that can't be used is a warning here; apply refuses then. So is a target that can't be looked at while an
-// execution is open on it; see Review.Unseen.
+// Plan is the dry run: it looks at the live target, journals what it saw and decides on the approval. It changes
+// nothing on the target. A journal that can't be used is a warning here; apply refuses then. So is a target that can't
+// be looked at while an execution is open on it; see Review.Unseen.
 func (e *Engine) Plan(ctx context.Context, req Request) (Review, error) {
 	action, err := e.Bind(req)
 	if err != nil {
@@ -148,7 +150,8 @@ func (e *Engine) Plan(ctx context.Context, req Request) (Review, error) {
 		return e.unseen(ctx, review, lookErr)
 	case err != nil:
 		p := problem.Of(err, "The journal can't be used")
-		review.Warnings = append(review.Warnings, fmt.Sprintf("%s. %s Apply will refuse to run anything until it can be written.", p.What, p.Detail()))
+		review.Warnings = append(review.Warnings,
+			fmt.Sprintf("%s. %s Apply will refuse to run anything until it can be written.", p.What, p.Detail()))
 	case moved != nil:
 		return Review{}, moved
 	}
@@ -161,9 +164,9 @@ func (e *Engine) Plan(ctx context.Context, req Request) (Review, error) {
 	return review, nil
 }
 
-// remember journals the dry run, unless the newest record of the request is the same dry run, and completes the review with
-// what the journal knows. When this plan is one within an apply and the target has moved since the plan that was reviewed,
-// that is returned as a problem; and so is one that can't be looked at any more.
+// remember journals the dry run, unless the newest record of the request is the same dry run, and completes the review
+// with what the journal knows. When this plan is one within an apply and the target has moved since the plan that was
+// reviewed, that is returned as a problem; and so is one that can't be looked at any more.
 func (e *Engine) remember(ctx context.Context, req Request, review *Review, lookErr error) (moved, err error) {
 	store, err := e.Journal(ctx)
 	if err != nil {
@@ -213,11 +216,12 @@ func (e *Engine) remember(ctx context.Context, req Request, review *Review, look
 	return moved, nil
 }
 
-// sameDryRun tells whether the newest dry run says it all. Another Terraform run that may yet apply is recorded anew, so that its
-// own plan is what its apply is compared with.
+// sameDryRun tells whether the newest dry run says it all. Another Terraform run that may yet apply is recorded anew,
+// so that its own plan is what its apply is compared with.
 func (e *Engine) sameDryRun(last []journal.Record, intent journal.Intent) bool {
 	return len(last) == 1 && last[0].Intent.Digest == intent.Digest && last[0].Intent.Problem == intent.Problem &&
-		last[0].Intent.ApprovedBy == intent.ApprovedBy && (e.cfg.Terraform.SavedPlan || last[0].Intent.Session == intent.Session)
+		last[0].Intent.ApprovedBy == intent.ApprovedBy && (e.cfg.Terraform.SavedPlan ||
+		last[0].Intent.Session == intent.Session)
 }
 
 func (e *Engine) intent(req Request, review Review) (journal.Intent, error) {
@@ -259,7 +263,8 @@ func (e *Engine) escalation(ctx context.Context, store journal.Store, incident s
 			return ""
 		}
 	}
-	return fmt.Sprintf("The last %d executions for incident %s failed. Escalate to the team that owns the system instead of trying on.",
+	return fmt.Sprintf("The last %d executions for incident %s failed. Escalate to the team that owns the system "+
+		"instead of trying on.",
 		escalateAfter, incident)
 }
 

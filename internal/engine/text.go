@@ -11,8 +11,8 @@ import (
 // labelWidth aligns the values of the block for people.
 const labelWidth = 10
 
-// Text is the dry run as a block for people, several lines. Its first line names the execution and what came of the last one,
-// so that it differs from the block of any other execution: a plan hides what did not change.
+// Text is the dry run as a block for people, several lines. Its first line names the execution and what came of the
+// last one, so that it differs from the block of any other execution: a plan hides what did not change.
 func (r Review) Text(number int, last *journal.Record) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Execution %d of %s on %s; %s\n\n", number, r.ActionType, r.Target, r.since(last))

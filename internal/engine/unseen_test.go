@@ -14,7 +14,8 @@ import (
 
 var errClosed = errors.New("the index is closed")
 
-// TestTargetThatADeadExecutionLeftUnreadable goes from the plan that can't look to the apply that adopts, and to the plan after it.
+// TestTargetThatADeadExecutionLeftUnreadable goes from the plan that can't look to the apply that adopts, and to the
+// plan after it.
 func TestTargetThatADeadExecutionLeftUnreadable(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*engine.Request){
@@ -36,7 +37,8 @@ func TestTargetThatADeadExecutionLeftUnreadable(t *testing.T) {
 					t.Fatalf("review %+v, error %v", review, err)
 				}
 				warning := strings.Join(review.Warnings, "\n")
-				for _, want := range []string{"Execution 2 of fake is still open", left.Holder.String(), "the index is closed", "apply first adopts"} {
+				for _, want := range []string{"Execution 2 of fake is still open", left.Holder.String(),
+					"the index is closed", "apply first adopts"} {
 					if !strings.Contains(warning, want) {
 						t.Errorf("the warning lacks %q: %s", want, warning)
 					}

@@ -20,13 +20,15 @@ import (
 )
 
 const (
-	// pageSize is how many entries a list is asked for at a time: Gitea gives no more, and fifty of the longest reviews fit an answer.
+	// pageSize is how many entries a list is asked for at a time: Gitea gives no more, and fifty of the longest reviews
+	// fit an answer.
 	pageSize = 50
 	// maxPages bounds a list; one that is longer can't be judged.
 	maxPages = 40
 	// longest bounds one look at the forge, waits that the server asks for included.
 	longest = time.Minute
-	// freshFor is how long an answer serves other resources of the same run, so that a large plan doesn't spend the rate limit.
+	// freshFor is how long an answer serves other resources of the same run, so that a large plan doesn't spend the
+	// rate limit.
 	freshFor = 5 * time.Second
 )
 
@@ -71,8 +73,9 @@ func (c Config) Change() string {
 
 // Reader tells who approved a pull request.
 type Reader interface {
-	// Approvers returns the logins of those whose approval of the configured commit stands: it is the head, they have not taken the
-	// approval back, nobody dismissed it, and they are not the author. Errors are *problem.Problem and wrap ErrUnreadable or ErrOtherHead.
+	// Approvers returns the logins of those whose approval of the configured commit stands: it is the head, they have
+	// not taken the approval back, nobody dismissed it, and they are not the author. Errors are *problem.Problem and
+	// wrap ErrUnreadable or ErrOtherHead.
 	Approvers(ctx context.Context) ([]string, error)
 }
 
@@ -138,12 +141,14 @@ func (c *client) get(ctx context.Context, path string, into any) error {
 		return c.unreadable(fmt.Sprintf("GET %s: %s", path, c.web.Text(answer)))
 	}
 	if err := json.Unmarshal(answer.Body, into); err != nil {
-		return c.unreadable(fmt.Sprintf("GET %s: the answer is not what the API documents, or longer than is read", path))
+		return c.unreadable(fmt.Sprintf("GET %s: the answer is not what the API documents, or longer than is read",
+			path))
 	}
 	return nil
 }
 
-// list reads all pages of a list. It asks until a page is empty: servers may give fewer entries a page than they are asked for.
+// list reads all pages of a list. It asks until a page is empty: servers may give fewer entries a page than they are
+// asked for.
 func list[T any](ctx context.Context, c *client, path, sizeParameter string) ([]T, error) {
 	var all []T
 	for page := 1; page <= maxPages; page++ {
@@ -175,7 +180,8 @@ func (c *client) checkHead(head string) error {
 	}
 	return &problem.Problem{
 		What: "The pull request's head is another commit",
-		Why:  fmt.Sprintf("The head of %s pull request %d is %q, and what runs is %s.", c.cfg.Repository, c.cfg.PullRequest, head, c.cfg.Commit),
+		Why: fmt.Sprintf("The head of %s pull request %d is %q, and what runs is %s.", c.cfg.Repository,
+			c.cfg.PullRequest, head, c.cfg.Commit),
 		Next: "Run the newest commit, and have it approved.",
 		Path: []string{"approval", "forge", "commit"}, Err: ErrOtherHead,
 	}

@@ -42,7 +42,8 @@ func newServer(t *testing.T, header string, answers map[string]string) *server {
 	s := &server{answers: answers, header: header}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
-		s.asked = append(s.asked, fmt.Sprintf("%s %s %s=%s", r.Method, r.URL.RequestURI(), header, r.Header.Get(header)))
+		s.asked = append(s.asked, fmt.Sprintf("%s %s %s=%s", r.Method, r.URL.RequestURI(), header,
+			r.Header.Get(header)))
 		s.mu.Unlock()
 		if s.before != nil && s.before(w, r) {
 			return
@@ -67,7 +68,8 @@ func newServer(t *testing.T, header string, answers map[string]string) *server {
 }
 
 func (s *server) config(kind forge.Kind) forge.Config {
-	return forge.Config{Kind: kind, URL: s.URL + "/api/", Repository: "acme/search", PullRequest: 12, Commit: head, Token: token}
+	return forge.Config{Kind: kind, URL: s.URL + "/api/", Repository: "acme/search", PullRequest: 12, Commit: head,
+		Token: token}
 }
 
 const (
@@ -92,13 +94,15 @@ func giteaAnswers() map[string]string {
 func gitlabAnswers() map[string]string {
 	return map[string]string{
 		request: "gitlab_merge_request.json", request + "/approvals": "gitlab_approvals.json",
-		request + "/versions?page=1&per_page=50": "gitlab_versions_1.json", request + "/versions?page=2&per_page=50": "gitlab_versions_2.json",
+		request + "/versions?page=1&per_page=50": "gitlab_versions_1.json", request +
+			"/versions?page=2&per_page=50": "gitlab_versions_2.json",
 		request + "/versions?page=3&per_page=50": "",
 	}
 }
 
-// Of those in the fixtures only boss and frank count. Lead approved an older commit, dana asked for changes later, erin's review was
-// dismissed, octocat is the author, gina only remarked (at GitLab: approved before the push, in another time zone), hugo's is stale.
+// Of those in the fixtures only boss and frank count. Lead approved an older commit, dana asked for changes later,
+// erin's review was dismissed, octocat is the author, gina only remarked (at GitLab: approved before the push, in
+// another time zone), hugo's is stale.
 func TestContract(t *testing.T) {
 	t.Parallel()
 	for kind, tt := range map[forge.Kind]struct {
@@ -107,9 +111,11 @@ func TestContract(t *testing.T) {
 		asked         []string
 	}{
 		forge.GitHub: {"Authorization", "Bearer " + token, githubAnswers(), []string{
-			pull, pull + "/reviews?page=1&per_page=50", pull + "/reviews?page=2&per_page=50", pull + "/reviews?page=3&per_page=50"}},
+			pull, pull + "/reviews?page=1&per_page=50", pull + "/reviews?page=2&per_page=50", pull +
+				"/reviews?page=3&per_page=50"}},
 		forge.Gitea: {"Authorization", "token " + token, giteaAnswers(), []string{
-			pull, pull + "/reviews?limit=50&page=1", pull + "/reviews?limit=50&page=2", pull + "/reviews?limit=50&page=3"}},
+			pull, pull + "/reviews?limit=50&page=1", pull + "/reviews?limit=50&page=2", pull +
+				"/reviews?limit=50&page=3"}},
 		forge.GitLab: {"Private-Token", token, gitlabAnswers(), []string{
 			request + "/approvals", request + "/versions?page=1&per_page=50", request + "/versions?page=2&per_page=50", request + "/versions?page=3&per_page=50", request}},
 	} {
@@ -139,7 +145,8 @@ func TestContract(t *testing.T) {
 
 func TestOtherHead(t *testing.T) {
 	t.Parallel()
-	for kind, answers := range map[forge.Kind]map[string]string{forge.GitHub: githubAnswers(), forge.Gitea: giteaAnswers(), forge.GitLab: gitlabAnswers()} {
+	for kind, answers := range map[forge.Kind]map[string]string{forge.GitHub: githubAnswers(),
+		forge.Gitea: giteaAnswers(), forge.GitLab: gitlabAnswers()} {
 		cfg := newServer(t, "Authorization", answers).config(kind)
 		cfg.Commit = older
 		names, err := forge.New(cfg, clock.System{}).Approvers(t.Context())
@@ -154,7 +161,8 @@ func TestGitLabPushInBetween(t *testing.T) {
 	t.Parallel()
 	answers := gitlabAnswers()
 	answers[request+"/versions?page=1&per_page=50"] = "gitlab_versions_2.json"
-	names, err := forge.New(newServer(t, "Private-Token", answers).config(forge.GitLab), clock.System{}).Approvers(t.Context())
+	names, err := forge.New(newServer(t, "Private-Token", answers).config(forge.GitLab),
+		clock.System{}).Approvers(t.Context())
 	if !errors.Is(err, forge.ErrOtherHead) || names != nil {
 		t.Errorf("%v, %v", names, err)
 	}
@@ -184,20 +192,24 @@ func TestUnreadable(t *testing.T) {
 		"the token in the answer": {forge.GitHub, reply(http.StatusForbidden, "no rights for "+token), "(redacted)"},
 		"another page":            {forge.Gitea, reply(http.StatusOK, "<html>"), "not what the API documents"},
 		"a moved repository":      {forge.GitHub, reply(http.StatusMovedPermanently, ""), "301"},
-		"too long an answer":      {forge.GitHub, only("/reviews", `[{"body":"`+strings.Repeat("x", 5<<20)+`"}]`), "it is longer than"},
-		"pages without an end":    {forge.GitHub, only("/reviews", `[{"state":"COMMENTED"}]`), "more than 40 pages"},
-		"no author":               {forge.Gitea, reply(http.StatusOK, `{"head":{"sha":"`+head+`"}}`), "no author"},
-		"no times at GitLab":      {forge.GitLab, only("/approvals", `{"approved_by":[{"user":{"username":"boss"}}]}`), "approved_at"},
-		"no versions":             {forge.GitLab, only("/versions", `[]`), "no versions"},
+		"too long an answer": {forge.GitHub, only("/reviews", `[{"body":"`+strings.Repeat("x", 5<<20)+`"}]`),
+			"it is longer than"},
+		"pages without an end": {forge.GitHub, only("/reviews", `[{"state":"COMMENTED"}]`), "more than 40 pages"},
+		"no author":            {forge.Gitea, reply(http.StatusOK, `{"head":{"sha":"`+head+`"}}`), "no author"},
+		"no times at GitLab": {forge.GitLab, only("/approvals", `{"approved_by":[{"user":{"username":"boss"}}]}`),
+			"approved_at"},
+		"no versions": {forge.GitLab, only("/versions", `[]`), "no versions"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			answers := map[forge.Kind]map[string]string{forge.GitHub: githubAnswers(), forge.Gitea: giteaAnswers(), forge.GitLab: gitlabAnswers()}[tt.kind]
+			answers := map[forge.Kind]map[string]string{forge.GitHub: githubAnswers(), forge.Gitea: giteaAnswers(),
+				forge.GitLab: gitlabAnswers()}[tt.kind]
 			s := newServer(t, "Authorization", answers)
 			s.before = tt.before
 			names, err := forge.New(s.config(tt.kind), clock.System{}).Approvers(t.Context())
 			var p *problem.Problem
-			if !errors.Is(err, forge.ErrUnreadable) || !errors.As(err, &p) || p.Next == "" || !strings.Contains(err.Error(), tt.says) || names != nil {
+			if !errors.Is(err, forge.ErrUnreadable) || !errors.As(err, &p) || p.Next == "" ||
+				!strings.Contains(err.Error(), tt.says) || names != nil {
 				t.Fatalf("got %v, %v, want an error that says %q", names, err, tt.says)
 			}
 			if strings.Contains(err.Error(), token) {
@@ -231,7 +243,8 @@ func TestNobodyAnswers(t *testing.T) {
 	s := newServer(t, "Authorization", nil)
 	cfg := s.config(forge.GitHub)
 	s.Close()
-	if names, err := forge.New(cfg, clock.System{}).Approvers(t.Context()); !errors.Is(err, forge.ErrUnreadable) || names != nil {
+	if names, err := forge.New(cfg, clock.System{}).Approvers(t.Context()); !errors.Is(err, forge.ErrUnreadable) ||
+		names != nil {
 		t.Errorf("%v, %v", names, err)
 	}
 	if forge.New(forge.Config{Kind: "svn"}, clock.System{}) != nil {

@@ -5,7 +5,8 @@ import (
 	"fmt"
 )
 
-// gitea reads the API that each server documents under /api/swagger. Its reviews say by themselves whether they are stale or dismissed.
+// gitea reads the API that each server documents under /api/swagger. Its reviews say by themselves whether they are
+// stale or dismissed.
 type gitea struct{ *client }
 
 func (g gitea) approvers(ctx context.Context) ([]string, error) {

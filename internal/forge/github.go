@@ -12,7 +12,8 @@ func (g github) approvers(ctx context.Context) ([]string, error) {
 	return g.byReviews(ctx, fmt.Sprintf("/repos/%s/pulls/%d", g.repository(), g.cfg.PullRequest), "per_page")
 }
 
-// byReviews is for the APIs that list reviews with their commits. An author who can't be told ends it: anybody could be the author.
+// byReviews is for the APIs that list reviews with their commits. An author who can't be told ends it: anybody could be
+// the author.
 func (c *client) byReviews(ctx context.Context, path, sizeParameter string) ([]string, error) {
 	var p pull
 	if err := c.get(ctx, path, &p); err != nil {

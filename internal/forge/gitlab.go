@@ -9,10 +9,12 @@ import (
 	"time"
 )
 
-// gitlab reads https://docs.gitlab.com/api/merge_request_approvals/ and the versions of https://docs.gitlab.com/api/merge_requests/.
+// gitlab reads https://docs.gitlab.com/api/merge_request_approvals/ and the versions of
+// https://docs.gitlab.com/api/merge_requests/.
 //
-// An approval names no commit. It is one of the head where it was given after the newest version, that is the last push, came to be; whether
-// the project resets approvals on push doesn't matter then. Who requests changes loses their approval at GitLab itself.
+// An approval names no commit. It is one of the head where it was given after the newest version, that is the last
+// push, came to be; whether the project resets approvals on push doesn't matter then. Who requests changes loses their
+// approval at GitLab itself.
 type gitlab struct{ *client }
 
 // gitlabUser is an account in GitLab's words.
@@ -39,7 +41,8 @@ type version struct {
 
 func (g gitlab) approvers(ctx context.Context) ([]string, error) {
 	path := fmt.Sprintf("/projects/%s/merge_requests/%d", url.PathEscape(g.cfg.Repository), g.cfg.PullRequest)
-	// The approvals first: an approval of a later push is then never taken for one of the version that is read after it.
+	// The approvals first: an approval of a later push is then never taken for one of the version that is read after
+	// it.
 	var given approvals
 	if err := g.get(ctx, path+"/approvals", &given); err != nil {
 		return nil, err
@@ -74,7 +77,8 @@ func (g gitlab) since(given approvals, pushed time.Time, author string) ([]strin
 		switch {
 		case a.User == nil || a.User.Username == "" || strings.EqualFold(a.User.Username, author):
 		case a.ApprovedAt == nil:
-			return nil, g.unreadable("GitLab doesn't say when the merge request was approved (approved_at), so the approval may be one of an older commit")
+			return nil, g.unreadable("GitLab doesn't say when the merge request was approved (approved_at), so the " +
+				"approval may be one of an older commit")
 		case a.ApprovedAt.After(pushed):
 			names = append(names, a.User.Username)
 		}

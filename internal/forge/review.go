@@ -20,7 +20,8 @@ type pull struct {
 	} `json:"head"`
 }
 
-// review is one review, in the words of GitHub and Gitea. Stale and Dismissed are Gitea's: GitHub has a state for the latter.
+// review is one review, in the words of GitHub and Gitea. Stale and Dismissed are Gitea's: GitHub has a state for the
+// latter.
 type review struct {
 	ID        int64     `json:"id"`
 	User      *user     `json:"user"`
@@ -36,10 +37,13 @@ const stateApproved = "APPROVED"
 // silent are the states that leave an earlier review of the same person as it is: remarks, and reviews not sent yet.
 var silent = []string{"COMMENTED", "COMMENT", "PENDING"}
 
-// standing returns who approved the commit by their last word. Every other word takes an earlier approval back: changes requested,
-// a dismissal, a review asked for anew, and what is not known here.
+// standing returns who approved the commit by their last word. Every other word takes an earlier approval back: changes
+// requested, a dismissal, a review asked for anew, and what is not known here.
 func standing(reviews []review, author, commit string) []string {
-	reviews = slices.DeleteFunc(slices.Clone(reviews), func(r review) bool { return r.User == nil || slices.Contains(silent, r.State) })
+	reviews = slices.DeleteFunc(slices.Clone(reviews), func(r review) bool {
+		return r.User == nil ||
+			slices.Contains(silent, r.State)
+	})
 	slices.SortStableFunc(reviews, func(a, b review) int {
 		return cmp.Or(a.Submitted.Compare(b.Submitted), cmp.Compare(a.ID, b.ID))
 	})
@@ -49,7 +53,8 @@ func standing(reviews []review, author, commit string) []string {
 	}
 	var names []string
 	for login, r := range last {
-		if r.State == stateApproved && !r.Stale && !r.Dismissed && strings.EqualFold(r.CommitID, commit) && login != "" && !strings.EqualFold(login, author) {
+		if r.State == stateApproved && !r.Stale && !r.Dismissed && strings.EqualFold(r.CommitID, commit) &&
+			login != "" && !strings.EqualFold(login, author) {
 			names = append(names, r.User.Login)
 		}
 	}

@@ -23,7 +23,8 @@ func Check(rails []Rail) error {
 		if why != "" {
 			return &problem.Problem{
 				What: fmt.Sprintf("Invalid guardrail %q", r.Name), Why: upper(why) + ".",
-				Next: "A guardrail has a name, one of query, http and elasticsearch, and one or more of min, max, max_drop_percent and max_increase_percent.",
+				Next: "A guardrail has a name, one of query, http and elasticsearch, and one or more of min, max, " +
+					"max_drop_percent and max_increase_percent.",
 				Path: append([]string{"guardrails", strconv.Itoa(i)}, at...),
 			}
 		}
@@ -43,7 +44,8 @@ func CheckSources(reader Reader, rails []Rail) error {
 		}
 		return &problem.Problem{
 			What: fmt.Sprintf("Guardrail %q can't be read", r.Name), Why: "Nothing tells where: " + lack + ".",
-			Next: "Nothing has run. Configure it, or take the guardrail out.", Path: []string{"guardrails", strconv.Itoa(i), r.source()},
+			Next: "Nothing has run. Configure it, or take the guardrail out.", Path: []string{"guardrails",
+				strconv.Itoa(i), r.source()},
 		}
 	}
 	return nil
@@ -92,7 +94,8 @@ func (r Rail) wrong() (at []string, why string) {
 	case wait < 0 || wait > MaxWait:
 		return []string{"wait"}, fmt.Sprintf("its wait is not between 0 and %s", MaxWait)
 	case !slices.Contains([]Breach{Rollback, Hold, Fail, Warn}, r.OnBreach):
-		return []string{"on_breach"}, fmt.Sprintf("its on_breach is %q, and rollback, hold, fail and warn are allowed", r.OnBreach)
+		return []string{"on_breach"}, fmt.Sprintf("its on_breach is %q, and rollback, hold, fail and warn are allowed",
+			r.OnBreach)
 	}
 	return r.wrongSource()
 }
@@ -107,7 +110,8 @@ func (r Rail) wrongSource() (at []string, why string) {
 	case !isIndex(r.Search.Index):
 		return []string{"elasticsearch", "index"}, "its index is no name of indices, aliases or patterns"
 	case r.Search.Measure != MeasureTook && r.Search.Measure != MeasureHits:
-		return []string{"elasticsearch", "measure"}, fmt.Sprintf("its measure is %q, and %s and %s are allowed", r.Search.Measure, MeasureTook, MeasureHits)
+		return []string{"elasticsearch", "measure"}, fmt.Sprintf("its measure is %q, and %s and %s are allowed",
+			r.Search.Measure, MeasureTook, MeasureHits)
 	case r.Search.Body != "" && json.Unmarshal([]byte(r.Search.Body), &map[string]any{}) != nil:
 		return []string{"elasticsearch", "body"}, "the body of its search is no JSON object"
 	}
@@ -116,7 +120,8 @@ func (r Rail) wrongSource() (at []string, why string) {
 
 // isIndex tells whether the name can stand in a path, where a slash would lead to something else than a search.
 func isIndex(name string) bool {
-	return problem.OneLine(name) == "" && !strings.ContainsAny(name, "\\/?\"<>| #") && name != "." && name != ".." && !strings.HasPrefix(name, "_") && !strings.HasPrefix(name, "-")
+	return problem.OneLine(name) == "" && !strings.ContainsAny(name, "\\/?\"<>| #") && name != "." && name != ".." &&
+		!strings.HasPrefix(name, "_") && !strings.HasPrefix(name, "-")
 }
 
 func negative(v *float64) bool { return v != nil && (*v < 0 || math.IsNaN(*v)) }

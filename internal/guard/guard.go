@@ -1,5 +1,5 @@
-// Package guard judges guardrails: a metric, its bounds, and what a breach calls for. It knows neither where metrics come from
-// (Readers) nor what is being watched (package engine).
+// Package guard judges guardrails: a metric, its bounds, and what a breach calls for. It knows neither where metrics
+// come from (Readers) nor what is being watched (package engine).
 package guard
 
 import (
@@ -73,7 +73,8 @@ const (
 type Reader interface {
 	// Read returns the metric's value. An error of any kind, and NaN, make the guardrail inconclusive.
 	Read(ctx context.Context, q Query) (float64, error)
-	// Lacks says, without asking anybody, what has to be configured before the metric can be read; empty where it can be.
+	// Lacks says, without asking anybody, what has to be configured before the metric can be read; empty where it can
+	// be.
 	Lacks(q Query) string
 }
 

@@ -30,7 +30,10 @@ func TestCheck(t *testing.T) {
 		"wait is no duration":    func(r *guard.Rail) { r.Wait = "soon" },
 		"wait is not between":    func(r *guard.Rail) { r.Wait = "25h" },
 		`on_breach is "explode"`: func(r *guard.Rail) { r.OnBreach = "explode" },
-		`measure is "speed"`:     func(r *guard.Rail) { r.Prometheus, r.Search = "", &guard.Search{Index: "i", Measure: "speed"} },
+		`measure is "speed"`: func(r *guard.Rail) {
+			r.Prometheus, r.Search = "",
+				&guard.Search{Index: "i", Measure: "speed"}
+		},
 		"body of its search is no JSON": func(r *guard.Rail) {
 			r.Prometheus, r.Search = "", &guard.Search{Index: "i", Measure: "hits", Body: "{"}
 		},
@@ -41,7 +44,8 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%s: %v", says, err)
 		}
 	}
-	if err := guard.Check([]guard.Rail{good(), good()}); err == nil || !strings.Contains(err.Error(), "Two guardrails have this name") {
+	if err := guard.Check([]guard.Rail{good(), good()}); err == nil ||
+		!strings.Contains(err.Error(), "Two guardrails have this name") {
 		t.Errorf("two of one name: %v", err)
 	}
 }
@@ -65,7 +69,8 @@ func (c constant) Read(context.Context, guard.Query) (float64, error) { return f
 func TestWaitsAreFromTheEndOfTheWork(t *testing.T) {
 	t.Parallel()
 	rail := func(name, wait string) guard.Rail {
-		return guard.Rail{Name: name, Query: guard.Query{Prometheus: "up"}, Max: ptr(5), Wait: wait, OnBreach: guard.Hold}
+		return guard.Rail{Name: name, Query: guard.Query{Prometheus: "up"}, Max: ptr(5), Wait: wait,
+			OnBreach: guard.Hold}
 	}
 	rails := []guard.Rail{rail("late", "5m"), rail("now", ""), rail("soon", "2m")}
 	w, clk := guard.Begin(t.Context(), constant(1), rails), &waits{}
@@ -73,7 +78,8 @@ func TestWaitsAreFromTheEndOfTheWork(t *testing.T) {
 	if err != nil || len(readings) != 3 || readings[0].Name != "now" || readings[2].Name != "late" {
 		t.Errorf("readings %v, %v", readings, err)
 	}
-	if len(clk.slept) != 2 || clk.slept[0] != 2*time.Minute || clk.slept[1] != 3*time.Minute || guard.Longest(rails) != 5*time.Minute {
+	if len(clk.slept) != 2 || clk.slept[0] != 2*time.Minute || clk.slept[1] != 3*time.Minute ||
+		guard.Longest(rails) != 5*time.Minute {
 		t.Errorf("slept %v", clk.slept)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -89,13 +95,15 @@ func TestTheGravestConsequenceCounts(t *testing.T) {
 	rail := func(name string, call guard.Breach) guard.Rail {
 		return guard.Rail{Name: name, Query: guard.Query{Prometheus: "up"}, Max: ptr(5), OnBreach: call}
 	}
-	rails := []guard.Rail{rail("a", guard.Hold), rail("b", guard.Rollback), rail("c", guard.Fail), rail("d", guard.Warn)}
+	rails := []guard.Rail{rail("a", guard.Hold), rail("b", guard.Rollback), rail("c", guard.Fail),
+		rail("d", guard.Warn)}
 	_, err := guard.Begin(t.Context(), constant(1), rails).Between(t.Context(), constant(9))
 	var verdict *guard.Verdict
 	if !errors.As(err, &verdict) || verdict.Call != guard.Rollback || !errors.Is(err, guard.ErrBreached) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := guard.Begin(t.Context(), nil, rails[:1]).Between(t.Context(), nil); !errors.Is(err, guard.ErrInconclusive) {
+	if _, err := guard.Begin(t.Context(), nil, rails[:1]).Between(t.Context(), nil); !errors.Is(err,
+		guard.ErrInconclusive) {
 		t.Errorf("without a source: %v", err)
 	}
 }

@@ -51,8 +51,8 @@ func (r Reading) String() string {
 // errNoSource is the error of a metric for which no source is configured.
 var errNoSource = errors.New("no source for such metrics is configured")
 
-// Take reads the rail's metric and judges it. A nil baseline leaves the bounds that need one out while that is what is asked for
-// (first is true), and makes the reading inconclusive otherwise.
+// Take reads the rail's metric and judges it. A nil baseline leaves the bounds that need one out while that is what is
+// asked for (first is true), and makes the reading inconclusive otherwise.
 func (r Rail) Take(ctx context.Context, reader Reader, baseline *float64, first bool) Reading {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()

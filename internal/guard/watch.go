@@ -46,7 +46,8 @@ func (w Watch) Warnings() []string {
 	var out []string
 	for i, r := range w.Rails {
 		if reading := w.Baseline[i]; reading.State != Passed {
-			out = append(out, fmt.Sprintf("Guardrail %q (%s) does not pass even now, before anything has run: %s. If that is so during or after the execution: %s.",
+			out = append(out, fmt.Sprintf("Guardrail %q (%s) does not pass even now, before anything has run: %s. If "+
+				"that is so during or after the execution: %s.",
 				r.Name, r.Bounds(), reading, r.consequence(reading.State)))
 		}
 	}
@@ -129,8 +130,8 @@ func (w Watch) baseline(i int) *float64 {
 	return w.Baseline[i].Value
 }
 
-// verdict is the gravest consequence of readings: going back before failing, failing before holding. Nil where all passed or
-// only warn. The end of ctx makes readings inconclusive and is returned itself.
+// verdict is the gravest consequence of readings: going back before failing, failing before holding. Nil where all
+// passed or only warn. The end of ctx makes readings inconclusive and is returned itself.
 func (w Watch) verdict(ctx context.Context, readings []Reading) error {
 	if err := context.Cause(ctx); err != nil {
 		return err

@@ -8,8 +8,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// MaxBody is the largest body of an entry as JSON, in bytes. A state file or a report shows bodies whole, so that a larger one
-// is a mistake, such as a log where a link to it belongs.
+// MaxBody is the largest body of an entry as JSON, in bytes. A state file or a report shows bodies whole, so that a
+// larger one is a mistake, such as a log where a link to it belongs.
 const MaxBody = 1 << 20
 
 // Errors about what was to be appended. Nothing has been written.
@@ -18,9 +18,10 @@ var (
 	ErrBody  = errors.New("not a body that can be journaled")
 )
 
-// Accepts returns nil where an entry of the kind may come next, ErrClosed where the outcome is there already, and ErrOrder
-// where the kind is out of order: an intent or a dry run comes first, a dispatch follows the intent, progress follows the dispatch,
-// an outcome or a takeover follows any of them, and one forgetting the outcome. The zero record stands for one that is to begin.
+// Accepts returns nil where an entry of the kind may come next, ErrClosed where the outcome is there already, and
+// ErrOrder where the kind is out of order: an intent or a dry run comes first, a dispatch follows the intent, progress
+// follows the dispatch, an outcome or a takeover follows any of them, and one forgetting the outcome. The zero record
+// stands for one that is to begin.
 func (r Record) Accepts(kind Kind) error {
 	first := kind == KindIntent || kind == KindDryRun
 	switch {
@@ -39,7 +40,8 @@ func (r Record) Accepts(kind Kind) error {
 	}
 }
 
-// Admits is Accepts for an entry that the holder of hold wants to add: ErrFenced where somebody else holds the record by now.
+// Admits is Accepts for an entry that the holder of hold wants to add: ErrFenced where somebody else holds the record
+// by now.
 func (r Record) Admits(hold Lease, kind Kind) error {
 	if r.Open() && r.Token != hold.Token {
 		return fmt.Errorf("execution %d is held by %s since takeover %d: %w", r.ID, r.Holder, r.Token-1, ErrFenced)
@@ -47,8 +49,8 @@ func (r Record) Admits(hold Lease, kind Kind) error {
 	return r.Accepts(kind)
 }
 
-// Encode returns the body of an entry as it is hashed and stored. It returns a *problem.Problem with ErrBody where the body is
-// not of the kind, can't be JSON, is larger than MaxBody, or is an outcome that decides nothing.
+// Encode returns the body of an entry as it is hashed and stored. It returns a *problem.Problem with ErrBody where the
+// body is not of the kind, can't be JSON, is larger than MaxBody, or is an outcome that decides nothing.
 func Encode(kind Kind, body any) (json.RawMessage, error) {
 	if err := fits(kind, body); err != nil {
 		return nil, refusedBody(kind, err)

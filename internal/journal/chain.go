@@ -10,8 +10,9 @@ import (
 // chainDomain separates these hashes from all others that the provider makes.
 const chainDomain = "remediation journal entry v1\n"
 
-// Seal chains e to the entry whose hash is prev (empty for the first one): Hash becomes the SHA-256, in hexadecimal, of the
-// domain line and the entry as JSON with Hash empty. An entry that was edited, removed or moved breaks the chain there.
+// Seal chains e to the entry whose hash is prev (empty for the first one): Hash becomes the SHA-256, in hexadecimal, of
+// the domain line and the entry as JSON with Hash empty. An entry that was edited, removed or moved breaks the chain
+// there.
 func Seal(e Entry, prev string) (Entry, error) {
 	e.Prev, e.Hash = prev, ""
 	text, err := json.Marshal(e)

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// mostGaps bounds one compaction: each gap takes some 200 bytes of its body, of which MaxBody is the limit. What is left over is for the
-	// next one.
+	// mostGaps bounds one compaction: each gap takes some 200 bytes of its body, of which MaxBody is the limit. What is
+	// left over is for the next one.
 	mostGaps = 4_000
 	// mostRead bounds how many entries one compaction looks at.
 	mostRead = 200_000
@@ -44,10 +44,10 @@ func (c Compaction) Empty() bool { return len(c.Gaps) == 0 }
 // errEnough ends a walk.
 var errEnough = errors.New("enough")
 
-// Removable looks for what had ended before a time and can go. It stays what something may still rest on: executions that are open
-// or whose outcome is unknown, since they keep a request from running twice; whatever an approval was asked for or given to, since
-// signatures are used once and age from when they were first shown; and the last execution of each target, which the approval policy
-// of the next one is compared with.
+// Removable looks for what had ended before a time and can go. It stays what something may still rest on: executions
+// that are open or whose outcome is unknown, since they keep a request from running twice; whatever an approval was
+// asked for or given to, since signatures are used once and age from when they were first shown; and the last execution
+// of each target, which the approval policy of the next one is compared with.
 func Removable(ctx context.Context, s Store, before time.Time) (Compaction, error) {
 	w := walk{mostGaps: mostGaps, seen: map[int64]*candidate{}, newest: map[string]int64{}}
 	err := s.Entries(ctx, 1, func(e Entry) error {
@@ -97,7 +97,8 @@ func (w *walk) add(e Entry) error {
 			err = json.Unmarshal(intent.Preview, &preview)
 		}
 		asked := err != nil || len(preview.Reasons) > 0 || intent.ApprovedBy != "" || intent.Approvals != nil
-		w.seen[e.Execution] = &candidate{target: e.Subject.Target, dryRun: e.Kind == KindDryRun, ended: e.Kind == KindDryRun, needed: asked}
+		w.seen[e.Execution] = &candidate{target: e.Subject.Target, dryRun: e.Kind == KindDryRun,
+			ended: e.Kind == KindDryRun, needed: asked}
 		if e.Kind == KindIntent {
 			w.newest[e.Subject.Target] = e.Execution
 		}
@@ -120,8 +121,8 @@ func (w *walk) removable(execution int64) bool {
 	return c.ended && !c.needed && (c.dryRun || w.newest[c.target] != execution)
 }
 
-// compaction makes the gaps. An execution goes whole or not at all: where there are too many gaps, none goes that reaches beyond the
-// last one that fits.
+// compaction makes the gaps. An execution goes whole or not at all: where there are too many gaps, none goes that
+// reaches beyond the last one that fits.
 func (w *walk) compaction(before time.Time) Compaction {
 	for {
 		c, over := w.gaps()

@@ -14,15 +14,18 @@ import (
 // series makes entries of execution 5 with the given kinds, each with a fitting body.
 func series(kinds ...Kind) []Entry {
 	bodies := map[Kind]string{
-		KindIntent: `{"params":{"a":1},"holder":{"host":"h","pid":1}}`, KindDryRun: `{"params":{"a":1},"holder":{"host":"h","pid":1}}`,
-		KindTakeover: `{"holder":{"host":"o","pid":2}}`, KindDispatch: `{"remote_id":"task"}`, KindProgress: `{"done":1}`,
+		KindIntent:   `{"params":{"a":1},"holder":{"host":"h","pid":1}}`,
+		KindDryRun:   `{"params":{"a":1},"holder":{"host":"h","pid":1}}`,
+		KindTakeover: `{"holder":{"host":"o","pid":2}}`, KindDispatch: `{"remote_id":"task"}`,
+		KindProgress:     `{"done":1}`,
 		KindAcknowledged: `{"by":{"host":"o","pid":2}}`,
 		KindOutcome:      `{"status":"failed","result":{"message":"m","actual_duration":1},"rollback":{"action_type":"x","params":{}}}`,
 	}
 	var entries []Entry
 	for i, kind := range kinds {
 		entries = append(entries, Entry{
-			Seq: int64(5 + i), Execution: 5, Kind: kind, At: time.Unix(int64(i), 0).UTC(), Subject: Subject{Target: "t"},
+			Seq: int64(5 + i), Execution: 5, Kind: kind, At: time.Unix(int64(i),
+				0).UTC(), Subject: Subject{Target: "t"},
 			Body: json.RawMessage(bodies[kind]),
 		})
 	}
@@ -49,8 +52,9 @@ func TestFold(t *testing.T) {
 		want  Record
 		open  bool
 	}{
-		"intent":   {[]Kind{KindIntent}, base, true},
-		"dry run":  {[]Kind{KindDryRun}, with(func(r *Record) { r.DryRun, r.Status, r.Token = true, StatusDryRunOK, 0 }), false},
+		"intent": {[]Kind{KindIntent}, base, true},
+		"dry run": {[]Kind{KindDryRun},
+			with(func(r *Record) { r.DryRun, r.Status, r.Token = true, StatusDryRunOK, 0 }), false},
 		"dispatch": {[]Kind{KindIntent, KindDispatch}, with(sent), true},
 		"progress": {[]Kind{KindIntent, KindDispatch, KindProgress, KindProgress},
 			with(func(r *Record) { sent(r); r.Progress = json.RawMessage(`{"done":1}`) }), true},
@@ -59,9 +63,11 @@ func TestFold(t *testing.T) {
 				sent(r)
 				r.Holder, r.Token, r.Progress = proc.Identity{Host: "o", PID: 2}, 2, json.RawMessage(`{"done":1}`)
 			}), true},
-		"outcome":         {[]Kind{KindIntent, KindDispatch, KindOutcome}, with(func(r *Record) { sent(r); end(r) }), false},
+		"outcome": {[]Kind{KindIntent, KindDispatch, KindOutcome}, with(func(r *Record) { sent(r); end(r) }),
+			false},
 		"nothing was run": {[]Kind{KindIntent, KindOutcome}, with(end), false},
-		"forgotten":       {[]Kind{KindIntent, KindOutcome, KindAcknowledged}, with(func(r *Record) { end(r); r.Acknowledged = true }), false},
+		"forgotten": {[]Kind{KindIntent, KindOutcome, KindAcknowledged},
+			with(func(r *Record) { end(r); r.Acknowledged = true }), false},
 	} {
 		got, err := Fold(series(c.kinds...))
 		if err != nil || got.Open() != c.open {

@@ -5,20 +5,23 @@ import (
 	"fmt"
 )
 
-// gaps are the places where entries are missing, and what compactions, which come later in the journal, have told of them.
+// gaps are the places where entries are missing, and what compactions, which come later in the journal, have told of
+// them.
 type gaps struct {
 	found   []missing
 	told    map[int64]Gap
 	removed int64
 }
 
-// missing is a place where entries are missing: between before and the entry after, whose Prev is the hash of the last missing one.
+// missing is a place where entries are missing: between before and the entry after, whose Prev is the hash of the last
+// missing one.
 type missing struct {
 	before Head
 	next   Entry
 }
 
-// jump notes that entries are missing before e and returns the head that e follows if they were removed by a compaction.
+// jump notes that entries are missing before e and returns the head that e follows if they were removed by a
+// compaction.
 func (g *gaps) jump(before Head, e Entry) Head {
 	g.found = append(g.found, missing{before, Entry{Seq: e.Seq, Prev: e.Prev}})
 	return Head{Seq: e.Seq - 1, Hash: e.Prev}
@@ -46,12 +49,14 @@ func (g *gaps) unexplained() (Head, string) {
 		for at.Seq < m.next.Seq-1 {
 			gap, ok := g.told[at.Seq+1]
 			if !ok || gap.Prev != at.Hash || gap.To < gap.From || gap.To >= m.next.Seq {
-				return m.before, fmt.Sprintf("after entry %d comes entry %d: entries were removed or moved", m.before.Seq, m.next.Seq)
+				return m.before, fmt.Sprintf("after entry %d comes entry %d: entries were removed or moved",
+					m.before.Seq, m.next.Seq)
 			}
 			at = Head{Seq: gap.To, Hash: gap.Hash}
 		}
 		if at.Hash != m.next.Prev {
-			return m.before, fmt.Sprintf("entry %d does not follow from the one before it: one of them was replaced", m.next.Seq)
+			return m.before, fmt.Sprintf("entry %d does not follow from the one before it: one of them was replaced",
+				m.next.Seq)
 		}
 		g.removed += at.Seq - m.before.Seq
 	}

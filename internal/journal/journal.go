@@ -1,11 +1,13 @@
-// Package journal is the provider's memory: every dry run and every step of every execution, appended and never changed.
-// A state file can be lost or stale; what the journal holds has been durable before the next step began.
+// Package journal is the provider's memory: every dry run and every step of every execution, appended and never
+// changed. A state file can be lost or stale; what the journal holds has been durable before the next step began.
 //
 // An execution is a series of entries: an intent, then a dispatch with the name of the remote work, then any number of
-// progress entries, then one outcome, and at last a note that Terraform has it. Its identifier is the sequence number of its intent. A dry run is a single entry.
+// progress entries, then one outcome, and at last a note that Terraform has it. Its identifier is the sequence number
+// of its intent. A dry run is a single entry.
 //
-// An open execution is a lease on its target. Its holder beats while it works; beats are no entries. A process that finds a
-// holder gone takes the execution over by an entry that raises the fencing token, after which the old holder can append nothing.
+// An open execution is a lease on its target. Its holder beats while it works; beats are no entries. A process that
+// finds a holder gone takes the execution over by an entry that raises the fencing token, after which the old holder
+// can append nothing.
 package journal
 
 import (
@@ -46,8 +48,8 @@ const (
 	KindProgress Kind = "progress"
 	KindTakeover Kind = "takeover"
 	KindOutcome  Kind = "outcome"
-	// KindAcknowledged follows the outcome once no later apply may take it for its own: Terraform ended in order, and so has it in its
-	// state, or the resource that stood for the execution was destroyed.
+	// KindAcknowledged follows the outcome once no later apply may take it for its own: Terraform ended in order, and
+	// so has it in its state, or the resource that stood for the execution was destroyed.
 	KindAcknowledged Kind = "acknowledged"
 	// KindCompaction is of no execution: it says what was removed.
 	KindCompaction Kind = "compaction"
@@ -57,7 +59,8 @@ const (
 type Subject struct {
 	// Playbook is the action type, such as "rerun_dbt".
 	Playbook string `json:"playbook"`
-	// Target names the thing that is changed, such as "dbt:shop/prod". One execution at a time is open per target; see Record.Excludes.
+	// Target names the thing that is changed, such as "dbt:shop/prod". One execution at a time is open per target; see
+	// Record.Excludes.
 	Target string `json:"target"`
 	// Request identifies what was asked for: the same playbook, target, incident and inputs have the same request.
 	Request string `json:"request"`
@@ -72,8 +75,8 @@ type Intent struct {
 	Preview    json.RawMessage   `json:"preview,omitempty"`
 	Digest     string            `json:"digest,omitempty"`
 	ApprovedBy string            `json:"approved_by,omitempty"`
-	// Payload is what approvers sign, and Approvals are those that counted. Policy is what the approval policy demanded. The
-	// journal keeps them as they are.
+	// Payload is what approvers sign, and Approvals are those that counted. Policy is what the approval policy
+	// demanded. The journal keeps them as they are.
 	Payload   string          `json:"payload,omitempty"`
 	Approvals json.RawMessage `json:"approvals,omitempty"`
 	Policy    json.RawMessage `json:"policy,omitempty"`
@@ -119,8 +122,8 @@ type Lease struct {
 
 // Pulse is what has been heard of the holder of an open execution.
 type Pulse struct {
-	// Beats counts how often the holder renewed its hold. Observers compare it with what they saw before, never times of two
-	// machines.
+	// Beats counts how often the holder renewed its hold. Observers compare it with what they saw before, never times
+	// of two machines.
 	Beats int64
 	// At is when it did so last, by its own clock; zero before the first time.
 	At time.Time
@@ -192,7 +195,8 @@ func (r Record) Open() bool { return r.Status == StatusPending || r.Status == St
 // Excludes tells whether r holds something that an execution of target would change, which holds others beside it.
 func (r Record) Excludes(target string, holds []string) bool {
 	mine := append([]string{r.Subject.Target}, r.Intent.Locks...)
-	return slices.Contains(mine, target) || slices.ContainsFunc(holds, func(h string) bool { return slices.Contains(mine, h) })
+	return slices.Contains(mine, target) || slices.ContainsFunc(holds,
+		func(h string) bool { return slices.Contains(mine, h) })
 }
 
 // Filter selects records. Empty fields match everything.
@@ -208,20 +212,22 @@ type Filter struct {
 	Limit int
 }
 
-// Store keeps the journal. Implementations are safe for use by several goroutines and by several processes at once; what
-// a method has returned without an error is durable.
+// Store keeps the journal. Implementations are safe for use by several goroutines and by several processes at once;
+// what a method has returned without an error is durable.
 type Store interface {
-	// Begin appends the first entry of an execution, or a dry run, and returns its record. While an execution is open that excludes it
-	// an intent is refused with a *BusyError, atomically; a dry run never is.
+	// Begin appends the first entry of an execution, or a dry run, and returns its record. While an execution is open
+	// that excludes it an intent is refused with a *BusyError, atomically; a dry run never is.
 	Begin(ctx context.Context, subject Subject, kind Kind, intent Intent) (Record, error)
-	// Append adds an entry to an open execution: body is a Dispatch, any JSON value as progress, a Takeover, which raises the token,
-	// or an Outcome, which closes it. A Forgotten follows an outcome, whoever holds what. ErrClosed is returned where the outcome is
-	// there already, ErrFenced where the hold's token is not the record's, ErrNotFound where there is no such execution (a dry run is none), ErrOrder and ErrBody where the entry can't
-	// come next or its body is unfit; see Record.Admits and Encode.
+	// Append adds an entry to an open execution: body is a Dispatch, any JSON value as progress, a Takeover, which
+	// raises the token, or an Outcome, which closes it. A Forgotten follows an outcome, whoever holds what. ErrClosed
+	// is returned where the outcome is there already, ErrFenced where the hold's token is not the record's, ErrNotFound
+	// where there is no such execution (a dry run is none), ErrOrder and ErrBody where the entry can't come next or its
+	// body is unfit; see Record.Admits and Encode.
 	Append(ctx context.Context, hold Lease, kind Kind, body any) (Record, error)
 	// Beat renews the hold of an open execution. Errors are those of Append.
 	Beat(ctx context.Context, hold Lease) error
-	// Pulse returns what has been heard of the execution's present holder; zero where it is not open or has not beaten yet.
+	// Pulse returns what has been heard of the execution's present holder; zero where it is not open or has not beaten
+	// yet.
 	Pulse(ctx context.Context, execution int64) (Pulse, error)
 	// Get returns one record, or ErrNotFound.
 	Get(ctx context.Context, id int64) (Record, error)
@@ -231,15 +237,15 @@ type Store interface {
 	Count(ctx context.Context, filter Filter) (int, error)
 	// Entries calls visit with each entry from sequence number from on, in order, until it returns an error.
 	Entries(ctx context.Context, from int64, visit func(Entry) error) error
-	// Compact appends an entry that says what is removed, and removes it. The entry comes first; ErrGaps is returned where the journal
-	// is not as c has it, such as after another process has compacted it.
+	// Compact appends an entry that says what is removed, and removes it. The entry comes first; ErrGaps is returned
+	// where the journal is not as c has it, such as after another process has compacted it.
 	Compact(ctx context.Context, c Compaction) (Entry, error)
 	// Close releases what the store holds open.
 	Close() error
 }
 
-// Errors of a Store. ErrForeign, ErrDamaged and ErrNewer are about what was found where the journal should be, ErrUnavailable
-// about a place that can't be read or written, for now or for good. Nothing has been written there.
+// Errors of a Store. ErrForeign, ErrDamaged and ErrNewer are about what was found where the journal should be,
+// ErrUnavailable about a place that can't be read or written, for now or for good. Nothing has been written there.
 var (
 	ErrNotFound = errors.New("not in the journal")
 	ErrClosed   = errors.New("the execution's outcome is recorded already")
@@ -248,7 +254,8 @@ var (
 	ErrForeign  = errors.New("not a journal of this provider")
 	ErrDamaged  = errors.New("the journal is damaged")
 	ErrNewer    = errors.New("the journal was written by a newer version of the provider")
-	// ErrUnavailable covers a full disk, missing permissions, a folder that can't be made, another process in the way for too long.
+	// ErrUnavailable covers a full disk, missing permissions, a folder that can't be made, another process in the way
+	// for too long.
 	ErrUnavailable = errors.New("the journal cannot be read or written")
 )
 

@@ -9,8 +9,8 @@ import (
 	"io"
 )
 
-// Head is an entry by its place and its hash. Kept elsewhere, it vouches for all entries up to it: what is cut off the end of a
-// journal leaves a chain that holds.
+// Head is an entry by its place and its hash. Kept elsewhere, it vouches for all entries up to it: what is cut off the
+// end of a journal leaves a chain that holds.
 type Head struct {
 	Seq  int64  `json:"seq"`
 	Hash string `json:"hash"`
@@ -32,8 +32,9 @@ func (c Chain) Holds() bool { return c.Broken == "" }
 // errBroken ends the walk.
 var errBroken = errors.New("broken")
 
-// Verify walks the journal from its first entry on and finds the first one that was edited, removed, added or moved. Heads that
-// are known from before must be in it. An error means that the journal couldn't be read, not that it is broken.
+// Verify walks the journal from its first entry on and finds the first one that was edited, removed, added or moved.
+// Heads that are known from before must be in it. An error means that the journal couldn't be read, not that it is
+// broken.
 func Verify(ctx context.Context, store Store, known ...Head) (Chain, error) {
 	var c Chain
 	g := gaps{told: map[int64]Gap{}}
@@ -56,7 +57,8 @@ func Verify(ctx context.Context, store Store, known ...Head) (Chain, error) {
 	c.Removed = g.removed
 	for _, h := range known {
 		if c.Broken == "" && h.Seq > c.Head.Seq {
-			c.Broken = fmt.Sprintf("entry %d was there and is not any more: the journal ends with entry %d", h.Seq, c.Head.Seq)
+			c.Broken = fmt.Sprintf("entry %d was there and is not any more: the journal ends with entry %d", h.Seq,
+				c.Head.Seq)
 		}
 	}
 	return c, nil
@@ -71,7 +73,8 @@ func (c Chain) next(e Entry, known []Head) string {
 	case e.Prev != c.Head.Hash:
 		return fmt.Sprintf("entry %d does not follow from the one before it: one of them was replaced", e.Seq)
 	case err != nil || sealed.Hash != e.Hash:
-		return fmt.Sprintf("entry %d (%s of %s, %s) is not as it was written", e.Seq, e.Kind, e.Subject.Playbook, e.Subject.Target)
+		return fmt.Sprintf("entry %d (%s of %s, %s) is not as it was written", e.Seq, e.Kind, e.Subject.Playbook,
+			e.Subject.Target)
 	}
 	for _, h := range known {
 		if h.Seq == e.Seq && h.Hash != e.Hash {
@@ -81,8 +84,8 @@ func (c Chain) next(e Entry, known []Head) string {
 	return ""
 }
 
-// Export writes the journal as one JSON object a line. A line with its hash emptied is the very text that the hash is of, after
-// the domain line; so an export is verified without this package.
+// Export writes the journal as one JSON object a line. A line with its hash emptied is the very text that the hash is
+// of, after the domain line; so an export is verified without this package.
 func Export(ctx context.Context, store Store, w io.Writer) error {
 	out := bufio.NewWriter(w)
 	err := store.Entries(ctx, 1, func(e Entry) error {

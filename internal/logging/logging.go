@@ -1,5 +1,6 @@
-// Package logging carries log records from any layer to whoever listens: Terraform's log and the log file of an execution. Records
-// travel by context, since Terraform attaches its log to the context of each request. Without a listener nothing is written.
+// Package logging carries log records from any layer to whoever listens: Terraform's log and the log file of an
+// execution. Records travel by context, since Terraform attaches its log to the context of each request. Without a
+// listener nothing is written.
 package logging
 
 import (
@@ -66,7 +67,8 @@ func write(ctx context.Context, level slog.Level, message string, args []any) {
 	}
 }
 
-// Request writes one request to a remote system: method, path, status (0 where there was no answer) and how long it took.
+// Request writes one request to a remote system: method, path, status (0 where there was no answer) and how long it
+// took.
 func Request(ctx context.Context, s Subsystem, r Exchange) {
 	args := []any{"method", r.Method, "path", r.Path, "status", r.Status, "ms", r.Took.Milliseconds()}
 	if r.Err != nil {

@@ -25,10 +25,12 @@ func Decode(params json.RawMessage, into any) error {
 		err = errors.New("something follows the JSON object")
 	}
 	if mistyped := new(json.UnmarshalTypeError); errors.As(err, &mistyped) && mistyped.Field != "" {
-		return Invalid("Expected is "+expected(mistyped.Type)+".", fmt.Sprintf("%s is the %s.", mistyped.Field, mistyped.Value), strings.Split(mistyped.Field, ".")...)
+		return Invalid("Expected is "+expected(mistyped.Type)+".",
+			fmt.Sprintf("%s is the %s.", mistyped.Field, mistyped.Value), strings.Split(mistyped.Field, ".")...)
 	}
 	if err != nil {
-		return &problem.Problem{What: "Invalid parameters", Why: err.Error() + ".", Next: "See the playbook's inputs in the documentation.", Err: err}
+		return &problem.Problem{What: "Invalid parameters", Why: err.Error() + ".",
+			Next: "See the playbook's inputs in the documentation.", Err: err}
 	}
 	return nil
 }

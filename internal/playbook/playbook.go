@@ -1,5 +1,6 @@
-// Package playbook is the domain: what a remediation is, apart from any order in which its steps are taken (package engine)
-// and from Terraform. Each playbook is a folder below this one, which declares the narrow interface of the target it needs.
+// Package playbook is the domain: what a remediation is, apart from any order in which its steps are taken (package
+// engine) and from Terraform. Each playbook is a folder below this one, which declares the narrow interface of the
+// target it needs.
 package playbook
 
 import (
@@ -13,8 +14,8 @@ import (
 type Playbook interface {
 	// Metadata is its page in the catalogue.
 	Metadata() Metadata
-	// Bind checks inputs, given as a JSON object, and returns the action that they describe. It does no I/O. A bad input is a
-	// *problem.Problem with the input's path.
+	// Bind checks inputs, given as a JSON object, and returns the action that they describe. It does no I/O. A bad
+	// input is a *problem.Problem with the input's path.
 	Bind(params json.RawMessage) (Action, error)
 }
 
@@ -22,15 +23,15 @@ type Playbook interface {
 type Action interface {
 	// Target names what would be changed, such as "dbt:shop/prod"; cheap, read-only.
 	Target(ctx context.Context) (string, error)
-	// Preview looks at the live target and changes nothing. What is known of Holds goes with an error, too: the reason may be what a
-	// dead execution left there.
+	// Preview looks at the live target and changes nothing. What is known of Holds goes with an error, too: the reason
+	// may be what a dead execution left there.
 	Preview(ctx context.Context) (Preview, error)
-	// Dispatch starts the work and returns as soon as it is under way. An error that wraps ErrUncertain means that the work may
-	// have begun; any other error, that it has not.
+	// Dispatch starts the work and returns as soon as it is under way. An error that wraps ErrUncertain means that the
+	// work may have begun; any other error, that it has not.
 	Dispatch(ctx context.Context, job Job) (Work, error)
 	// Adopt finds the work of an execution whose process died, by what the journal holds of it. An error that wraps
-	// ErrNeverBegan means that nothing was sent, and one that wraps ErrLater that it can't be told yet; any other error, that the outcome
-	// can't be known, and says how to find out.
+	// ErrNeverBegan means that nothing was sent, and one that wraps ErrLater that it can't be told yet; any other
+	// error, that the outcome can't be known, and says how to find out.
 	Adopt(ctx context.Context, job Job) (Work, error)
 }
 
@@ -46,8 +47,8 @@ type Job struct {
 	RemoteID string
 	// Progress is what the last Checkpoint of the execution journaled, for Adopt; nil where there was none.
 	Progress json.RawMessage
-	// Checkpoint journals progress (any JSON value) between the steps of the work. An error means: stop here, at a consistent
-	// step, and return it from Wait.
+	// Checkpoint journals progress (any JSON value) between the steps of the work. An error means: stop here, at a
+	// consistent step, and return it from Wait.
 	Checkpoint func(ctx context.Context, progress any) error
 }
 
@@ -55,24 +56,24 @@ type Job struct {
 type Work interface {
 	// RemoteID names it so that Adopt finds it again: a task, a run, a process.
 	RemoteID() string
-	// Wait returns when the work is over. When ctx ends first it stops the work, leaves the target consistent, and returns
-	// what is known with an error that wraps the cause of ctx. Work that ended badly is an error too; Outcome then says what is
-	// known of it.
+	// Wait returns when the work is over. When ctx ends first it stops the work, leaves the target consistent, and
+	// returns what is known with an error that wraps the cause of ctx. Work that ended badly is an error too; Outcome
+	// then says what is known of it.
 	Wait(ctx context.Context) (Report, error)
 }
 
-// Reverter is Work that can take back what it has done so far, in one step. The engine calls it after Wait, when a guardrail
-// asks to go back.
+// Reverter is Work that can take back what it has done so far, in one step. The engine calls it after Wait, when a
+// guardrail asks to go back.
 type Reverter interface {
-	// Revert returns the target to what it was before the work began, and says what it is now. Where somebody else has changed the
-	// target since, it is left alone and that is an error.
+	// Revert returns the target to what it was before the work began, and says what it is now. Where somebody else has
+	// changed the target since, it is left alone and that is an error.
 	Revert(ctx context.Context) (Report, error)
 }
 
 // Observer is an Action whose effect can be looked at again later, cheaply.
 type Observer interface {
-	// Observe says in a sentence how the target differs from what the action brings about; empty where it doesn't. It changes
-	// nothing.
+	// Observe says in a sentence how the target differs from what the action brings about; empty where it doesn't. It
+	// changes nothing.
 	Observe(ctx context.Context) (drift string, err error)
 }
 
@@ -88,14 +89,14 @@ var (
 	ErrUncertain = errors.New("it is not known whether the work began")
 	// ErrNeverBegan marks an execution of which nothing was sent.
 	ErrNeverBegan = errors.New("the work never began")
-	// ErrPartway marks an execution of which only a part was done, and that is over: the target is consistent, and running again
-	// goes on from where it is.
+	// ErrPartway marks an execution of which only a part was done, and that is over: the target is consistent, and
+	// running again goes on from where it is.
 	ErrPartway = errors.New("the work stopped partway")
-	// ErrLater marks an Adopt that can't find out now, such as from a target that doesn't answer: the execution stays open, and the next
-	// apply looks again.
+	// ErrLater marks an Adopt that can't find out now, such as from a target that doesn't answer: the execution stays
+	// open, and the next apply looks again.
 	ErrLater = errors.New("it can't be told now")
-	// ErrTakenOver is why a context ends, or a checkpoint fails, once another process has taken the execution over. The work returns
-	// it and changes the target no more, not even to tidy up: that is for whoever goes on with it.
+	// ErrTakenOver is why a context ends, or a checkpoint fails, once another process has taken the execution over. The
+	// work returns it and changes the target no more, not even to tidy up: that is for whoever goes on with it.
 	ErrTakenOver = errors.New("another process has taken the execution over")
 )
 
@@ -109,8 +110,8 @@ const (
 	RiskHigh   Risk = "high"
 )
 
-// Preview is what an execution would do, as seen on the live target. What enters the digest is marked; all else is shown, and kept in
-// the record of the dry run.
+// Preview is what an execution would do, as seen on the live target. What enters the digest is marked; all else is
+// shown, and kept in the record of the dry run.
 type Preview struct {
 	// Summary is one sentence, such as "Will re-run 2 dbt models: inbox_emails, triage_results".
 	Summary string `json:"summary"`
@@ -124,7 +125,8 @@ type Preview struct {
 	NotDone []string `json:"not_done,omitempty"`
 	// Figures are routine observations that hold as of the time of the dry run, such as row counts and sizes.
 	Figures []string `json:"figures,omitempty"`
-	// Duration is the estimate, or the upper end of it; DurationFrom is the lower end where the estimate is a range, else zero.
+	// Duration is the estimate, or the upper end of it; DurationFrom is the lower end where the estimate is a range,
+	// else zero.
 	Duration     time.Duration `json:"duration"`
 	DurationFrom time.Duration `json:"duration_from,omitempty"`
 	// CostUSD is the estimate in US dollars.
@@ -136,8 +138,8 @@ type Preview struct {
 	RiskReason string `json:"risk_reason,omitempty"`
 	// Affected are the systems and things that feel the change.
 	Affected []string `json:"affected"`
-	// Count is how many things the execution changes, such as models, where that is not the number of Affected. Rules of the
-	// approval policy may ask for more from a certain number on.
+	// Count is how many things the execution changes, such as models, where that is not the number of Affected. Rules
+	// of the approval policy may ask for more from a certain number on.
 	Count int `json:"count,omitempty"`
 	// ApprovalReasons say why an approval is needed. None: not needed.
 	ApprovalReasons []string `json:"approval_reasons"`
@@ -145,19 +147,21 @@ type Preview struct {
 	RollbackAvailable bool `json:"rollback_available"`
 	// Undo says how, or why not, in a phrase.
 	Undo string `json:"undo"`
-	// Rollback is the action that would undo the change, as far as it is known before the execution, or nil. Part of the digest.
+	// Rollback is the action that would undo the change, as far as it is known before the execution, or nil. Part of
+	// the digest.
 	Rollback *Rollback `json:"rollback,omitempty"`
-	// Facts are the playbook's own attributes of preview, by their JSON names: a struct, or a map. Part of the digest, by the content hash.
+	// Facts are the playbook's own attributes of preview, by their JSON names: a struct, or a map. Part of the digest,
+	// by the content hash.
 	Facts any `json:"facts"`
-	// Identity is what makes the target the same thing however it is named, such as host, port and database. Nil: its name. Part of the
-	// digest, by its hash.
+	// Identity is what makes the target the same thing however it is named, such as host, port and database. Nil: its
+	// name. Part of the digest, by its hash.
 	Identity any `json:"identity,omitempty"`
 	// Content is what runs beyond Facts, such as a checksum per model. Part of the digest, by the content hash.
 	Content any `json:"content,omitempty"`
 	// Warnings are for what needs action by the reader of the plan. They are not part of the digest.
 	Warnings []string `json:"-"`
-	// Locks are the things that are worked on by names that Target would return for them, where others may ask for them by
-	// those: the indices behind an alias. Nothing else runs on them meanwhile.
+	// Locks are the things that are worked on by names that Target would return for them, where others may ask for them
+	// by those: the indices behind an alias. Nothing else runs on them meanwhile.
 	Locks []string `json:"-"`
 }
 
@@ -177,8 +181,8 @@ type Report struct {
 	LogsURL string
 	// Details are figures and facts by name, in snake case.
 	Details map[string]string
-	// Undo is the action that takes the change back, or nil. It is kept also where the work ended badly: give it from when on there is
-	// something that it can take back.
+	// Undo is the action that takes the change back, or nil. It is kept also where the work ended badly: give it from
+	// when on there is something that it can take back.
 	Undo *Rollback
 }
 

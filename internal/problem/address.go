@@ -2,8 +2,8 @@ package problem
 
 import "net/url"
 
-// WebAddress says why s is no address of a web server that may be shown, or nothing. What it says does not repeat s: who puts a password into an address
-// does not want to read it in a log.
+// WebAddress says why s is no address of a web server that may be shown, or nothing. What it says does not repeat s:
+// who puts a password into an address does not want to read it in a log.
 func WebAddress(s string) string {
 	u, err := url.Parse(s)
 	switch {

@@ -17,7 +17,9 @@ func Label(s string) string {
 	return fmt.Sprintf("is longer than %d bytes", LongestLabel)
 }
 
-// OneLine says why s can't stand for itself in a line of a plan, a log or a protocol, or nothing: it is empty, has blanks around it, or holds characters that nobody sees, by which a text could read otherwise than it is. What it says does not repeat s, which may be a secret.
+// OneLine says why s can't stand for itself in a line of a plan, a log or a protocol, or nothing: it is empty, has
+// blanks around it, or holds characters that nobody sees, by which a text could read otherwise than it is. What it says
+// does not repeat s, which may be a secret.
 func OneLine(s string) string {
 	switch {
 	case strings.TrimSpace(s) == "":
@@ -30,7 +32,8 @@ func OneLine(s string) string {
 	return ""
 }
 
-// hidden tells control and format characters (a change of the direction of writing is one), and the breaks of lines and paragraphs.
+// hidden tells control and format characters (a change of the direction of writing is one), and the breaks of lines and
+// paragraphs.
 func hidden(r rune) bool {
 	return unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) || r == unicode.ReplacementChar
 }

@@ -10,7 +10,8 @@ func TestLabel(t *testing.T) {
 	for in, want := range map[string]string{
 		"v1.2-canary": "", "with a blank": "", "é": "",
 		"": "is empty", " ": "is empty",
-		" a": "blank", "a\n": "blank", "a\nb": "can't be seen", "a\u202eb": "can't be seen", "a\u200bb": "can't be seen", "a\u2028b": "can't be seen", "a\x00b": "can't be seen",
+		" a": "blank", "a\n": "blank", "a\nb": "can't be seen", "a\u202eb": "can't be seen",
+		"a\u200bb": "can't be seen", "a\u2028b": "can't be seen", "a\x00b": "can't be seen",
 		"a\xffb":                 "can't be seen",
 		strings.Repeat("a", 255): "", strings.Repeat("a", 256): "longer",
 	} {
@@ -38,10 +39,13 @@ func TestWhere(t *testing.T) {
 func TestWebBase(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
-		"http://a:9090": "", "https://a.example.com/base/": "", "http://[::1]:80": "", "https://a/" + strings.Repeat("b", 300): "",
-		"": "is empty", "localhost:9090": "http://", "file:///etc/passwd": "http://", "http://": "no host", "http://:80": "no host",
-		"http://a:port": "can't be read", "http://u:p@a": "user name", "http://u@a": "user name", "http://u:p%zz@a": "can't be read",
-		"http://a?x=1": "after ?", "http://a?": "after ?", "http://a#b": "after ?", "http://a\n": "line break", "http://a\u200b": "can't be seen",
+		"http://a:9090": "", "https://a.example.com/base/": "", "http://[::1]:80": "", "https://a/" +
+			strings.Repeat("b", 300): "",
+		"": "is empty", "localhost:9090": "http://", "file:///etc/passwd": "http://", "http://": "no host",
+		"http://:80":    "no host",
+		"http://a:port": "can't be read", "http://u:p@a": "user name", "http://u@a": "user name",
+		"http://u:p%zz@a": "can't be read",
+		"http://a?x=1":    "after ?", "http://a?": "after ?", "http://a#b": "after ?", "http://a\n": "line break", "http://a\u200b": "can't be seen",
 	} {
 		got := WebBase(in)
 		if (want == "") != (got == "") || !strings.Contains(got, want) {

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// Key is the step of a Path into a map. All other steps are names of attributes, or whole numbers for elements of lists.
+// Key is the step of a Path into a map. All other steps are names of attributes, or whole numbers for elements of
+// lists.
 func Key(name string) string { return "[" + strconv.Quote(name) + "]" }
 
 // IsKey returns the name that a step made by Key stands for.

@@ -15,8 +15,8 @@ type Problem struct {
 	Why string
 	// Next says what the reader should do.
 	Next string
-	// Path is the attribute at fault from the root of its resource or provider block, such as ["dbt", "executable"]. Empty where
-	// no single attribute is at fault. An element of a list is its number, one of a map its Key.
+	// Path is the attribute at fault from the root of its resource or provider block, such as ["dbt", "executable"].
+	// Empty where no single attribute is at fault. An element of a list is its number, one of a map its Key.
 	Path []string
 	// Err is the cause or a sentinel for errors.Is, or nil.
 	Err error

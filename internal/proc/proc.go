@@ -1,5 +1,6 @@
-// Package proc names processes so that a living one can be told from a dead one whose identifier was used again, and tells
-// what the process that started this one was asked to do. Where the system does not say (no /proc), answers are "unknown".
+// Package proc names processes so that a living one can be told from a dead one whose identifier was used again, and
+// tells what the process that started this one was asked to do. Where the system does not say (no /proc), answers are
+// "unknown".
 package proc
 
 import (
@@ -67,8 +68,8 @@ func (i Identity) Liveness() Liveness {
 // String names the process for people.
 func (i Identity) String() string { return fmt.Sprintf("process %d on %s", i.PID, i.Host) }
 
-// startTicks reads field 22 of /proc/PID/stat. The second field is a name that may hold blanks and parentheses, so fields are
-// counted from the last parenthesis on.
+// startTicks reads field 22 of /proc/PID/stat. The second field is a name that may hold blanks and parentheses, so
+// fields are counted from the last parenthesis on.
 func startTicks(pid int) (uint64, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -108,7 +109,8 @@ func Parent() Terraform {
 }
 
 // valueFlags are the options of apply whose value may be the next argument.
-var valueFlags = []string{"var", "var-file", "target", "exclude", "replace", "state", "state-out", "backup", "parallelism", "lock-timeout"}
+var valueFlags = []string{"var", "var-file", "target", "exclude", "replace", "state", "state-out", "backup",
+	"parallelism", "lock-timeout"}
 
 // appliesSavedPlan tells whether args (program name included) is an apply with a plan file, which comes last.
 func appliesSavedPlan(args []string) bool {

@@ -72,48 +72,60 @@ type freezeBlock struct {
 func approverList(description string) schema.ListAttribute {
 	return schema.ListAttribute{
 		Optional: true, ElementType: types.StringType, MarkdownDescription: description,
-		Validators: []validator.List{listvalidator.SizeAtLeast(1), listvalidator.UniqueValues(), listvalidator.NoNullValues(), listvalidator.ValueStringsAre(tfkit.Label())},
+		Validators: []validator.List{listvalidator.SizeAtLeast(1), listvalidator.UniqueValues(),
+			listvalidator.NoNullValues(), listvalidator.ValueStringsAre(tfkit.Label())},
 	}
 }
 
 func namesByName(description string) schema.MapAttribute {
 	return schema.MapAttribute{
 		Optional: true, ElementType: types.ListType{ElemType: types.StringType}, MarkdownDescription: description,
-		Validators: []validator.Map{mapvalidator.NoNullValues(), mapvalidator.ValueListsAre(listvalidator.NoNullValues())},
+		Validators: []validator.Map{mapvalidator.NoNullValues(),
+			mapvalidator.ValueListsAre(listvalidator.NoNullValues())},
 	}
 }
 
 func minimumAttribute(description string) schema.NumberAttribute {
-	return schema.NumberAttribute{Optional: true, MarkdownDescription: description, Validators: []validator.Number{tfkit.Whole(1, maxMinimum)}}
+	return schema.NumberAttribute{Optional: true, MarkdownDescription: description,
+		Validators: []validator.Number{tfkit.Whole(1, maxMinimum)}}
 }
 
 func approvalSchema() schema.Attribute {
 	return schema.SingleNestedAttribute{
 		Optional: true, MarkdownDescription: "Who may approve. Without it anybody may, and `approved_by` is enough.",
 		Attributes: map[string]schema.Attribute{
-			"approvers": approverList("Patterns such as `*@example.com` that `approved_by` must match; `*` stands for any characters but `/`, case is " +
+			"approvers": approverList("Patterns such as `*@example.com` that `approved_by` must match; `*` stands " +
+				"for any characters but `/`, case is " +
 				"ignored. `group:NAME` stands for the members of a group."),
 			"enforce": schema.StringAttribute{
-				Optional:            true,
-				MarkdownDescription: "`apply` (default): plan warns about a missing approval, apply refuses. `plan`: plan refuses already.",
-				Validators:          []validator.String{stringvalidator.OneOf(string(approval.EnforceApply), string(approval.EnforcePlan))},
+				Optional: true,
+				MarkdownDescription: "`apply` (default): plan warns about a missing approval, apply refuses. `plan`: " +
+					"plan refuses already.",
+				Validators: []validator.String{stringvalidator.OneOf(string(approval.EnforceApply),
+					string(approval.EnforcePlan))},
 			},
-			"groups":  namesByName("Patterns of approvers by the name of a group."),
-			"aliases": namesByName("Other names of a person, such as a login at the forge, by the main one, so that one person is counted once."),
+			"groups": namesByName("Patterns of approvers by the name of a group."),
+			"aliases": namesByName("Other names of a person, such as a login at the forge, by the main one, so that " +
+				"one person is counted once."),
 			"minimum": minimumAttribute("How many different people must approve what needs an approval. Default 1."),
 			"separation_of_duties": schema.BoolAttribute{
-				Optional: true, MarkdownDescription: "`true`: who asked for the change can't approve it. Refused where it isn't known who did.",
+				Optional: true, MarkdownDescription: "`true`: who asked for the change can't approve it. Refused " +
+					"where it isn't known who did.",
 			},
-			"requester": optionalString("Who asked for the change. Default: what the environment says, `PULL_AUTHOR` (Atlantis), `GITHUB_ACTOR` (GitHub " +
+			"requester": optionalString("Who asked for the change. Default: what the environment says, `PULL_AUTHOR` " +
+				"(Atlantis), `GITHUB_ACTOR` (GitHub " +
 				"Actions), `GITLAB_USER_EMAIL` and `GITLAB_USER_LOGIN` (GitLab CI)."),
-			"max_age": optionalString("How long an approval holds, such as `24h`. It counts from an `approved_at` that the signature covers, else from the " +
+			"max_age": optionalString("How long an approval holds, such as `24h`. It counts from an `approved_at` " +
+				"that the signature covers, else from the " +
 				"first plan that showed the change, or from an earlier `approved_at`."),
 			"signatures": schema.StringAttribute{
-				Optional:            true,
-				MarkdownDescription: "`required`: only signed approvals count. `optional` (default): signatures that are there must hold.",
-				Validators:          []validator.String{stringvalidator.OneOf(signaturesRequired, "optional")},
+				Optional: true,
+				MarkdownDescription: "`required`: only signed approvals count. `optional` (default): signatures that " +
+					"are there must hold.",
+				Validators: []validator.String{stringvalidator.OneOf(signaturesRequired, "optional")},
 			},
-			"allowed_signers": optionalText("Whose signatures are accepted, in the format of OpenSSH's `allowed_signers`, usually `file(\"allowed_signers\")`. " +
+			"allowed_signers": optionalText("Whose signatures are accepted, in the format of OpenSSH's " +
+				"`allowed_signers`, usually `file(\"allowed_signers\")`. " +
 				"Known options: `cert-authority`, `namespaces`, `valid-after`, `valid-before`, with times in UTC."),
 			"rules":  rulesSchema(),
 			"freeze": freezeSchema(),
@@ -124,18 +136,25 @@ func approvalSchema() schema.Attribute {
 
 func rulesSchema() schema.Attribute {
 	return schema.ListNestedAttribute{
-		Optional: true, MarkdownDescription: "What asks for more, or for an approval at all. A rule applies where all of its conditions that are set hold.",
+		Optional: true, MarkdownDescription: "What asks for more, or for an approval at all. A rule applies where " +
+			"all of its conditions that are set hold.",
 		NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
-			"name":      schema.StringAttribute{Required: true, MarkdownDescription: "For messages.", Validators: []validator.String{tfkit.Label()}},
+			"name": schema.StringAttribute{Required: true, MarkdownDescription: "For messages.",
+				Validators: []validator.String{tfkit.Label()}},
 			"playbooks": approverList("Condition: one of these action types, such as `rerun_dbt`."),
-			"risk": schema.StringAttribute{Optional: true, MarkdownDescription: "Condition: at least this risk, `low`, `medium` or `high`.",
-				Validators: []validator.String{stringvalidator.OneOf(string(playbook.RiskLow), string(playbook.RiskMedium), string(playbook.RiskHigh))}},
-			"targets": approverList("Condition: `preview.target` matches one of these patterns; `*` stands for any characters."),
-			"min_cost_usd": schema.NumberAttribute{Optional: true, MarkdownDescription: "Condition: at least this estimated cost in US dollars.",
-				Validators: []validator.Number{tfkit.Decimal(0, maxCostUSD)}},
+			"risk": schema.StringAttribute{Optional: true,
+				MarkdownDescription: "Condition: at least this risk, `low`, `medium` or `high`.",
+				Validators: []validator.String{stringvalidator.OneOf(string(playbook.RiskLow),
+					string(playbook.RiskMedium), string(playbook.RiskHigh))}},
+			"targets": approverList("Condition: `preview.target` matches one of these patterns; `*` stands for any " +
+				"characters."),
+			"min_cost_usd": schema.NumberAttribute{Optional: true,
+				MarkdownDescription: "Condition: at least this estimated cost in US dollars.",
+				Validators:          []validator.Number{tfkit.Decimal(0, maxCostUSD)}},
 			"min_affected": schema.NumberAttribute{Optional: true,
-				MarkdownDescription: "Condition: at least so many things are changed, such as dbt models; for other playbooks, what `preview.affected` lists.",
-				Validators:          []validator.Number{tfkit.Whole(1, maxAffected)}},
+				MarkdownDescription: "Condition: at least so many things are changed, such as dbt models; for other " +
+					"playbooks, what `preview.affected` lists.",
+				Validators: []validator.Number{tfkit.Whole(1, maxAffected)}},
 			"minimum":   minimumAttribute("How many different people must approve. Default 1."),
 			"approvers": approverList("Patterns of those who count for this rule. Default: all approvers."),
 		}},
@@ -144,29 +163,35 @@ func rulesSchema() schema.Attribute {
 
 func freezeSchema() schema.Attribute {
 	required := func(description string) schema.StringAttribute {
-		return schema.StringAttribute{Required: true, MarkdownDescription: description, Validators: []validator.String{tfkit.Label()}}
+		return schema.StringAttribute{Required: true, MarkdownDescription: description,
+			Validators: []validator.String{tfkit.Label()}}
 	}
 	return schema.ListNestedAttribute{
-		Optional: true, MarkdownDescription: "Recurring windows within which nothing runs but with an approval that has `break_glass = true`.",
+		Optional: true, MarkdownDescription: "Recurring windows within which nothing runs but with an approval that " +
+			"has `break_glass = true`.",
 		NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
-			"name":        required("For messages and the history."),
-			"recurrence":  required("When windows begin, as an RFC 5545 rule, daily or coarser, such as `FREQ=WEEKLY;BYDAY=FR;BYHOUR=16;BYMINUTE=0;BYSECOND=0`."),
-			"duration":    required("How long a window lasts, such as `64h`; at most 744h."),
-			"time_zone":   required("IANA time zone in which the rule is read, such as `Europe/Berlin`."),
-			"start":       optionalString("RFC 3339 time from which on windows recur. Default: 2024-01-01, midnight in the time zone."),
+			"name": required("For messages and the history."),
+			"recurrence": required("When windows begin, as an RFC 5545 rule, daily or coarser, such as " +
+				"`FREQ=WEEKLY;BYDAY=FR;BYHOUR=16;BYMINUTE=0;BYSECOND=0`."),
+			"duration":  required("How long a window lasts, such as `64h`; at most 744h."),
+			"time_zone": required("IANA time zone in which the rule is read, such as `Europe/Berlin`."),
+			"start": optionalString("RFC 3339 time from which on windows recur. Default: 2024-01-01, midnight " +
+				"in the time zone."),
 			"break_glass": approverList("Patterns of who may break the window. Default: all approvers."),
 		}},
 	}
 }
 
-// policy turns the block into a policy. Time zones are loaded and the environment is read here: the policy itself does no I/O.
+// policy turns the block into a policy. Time zones are loaded and the environment is read here: the policy itself does
+// no I/O.
 func (b block) policy() (approval.Policy, error) {
 	a := b.Approval
 	if a == nil {
 		return approval.Policy{}, nil
 	}
 	p := approval.Policy{
-		Approvers: a.Approvers, Enforce: approval.Enforce(a.Enforce.ValueString()), Groups: a.Groups, Aliases: a.Aliases,
+		Approvers: a.Approvers, Enforce: approval.Enforce(a.Enforce.ValueString()), Groups: a.Groups,
+		Aliases: a.Aliases,
 		Minimum: int(whole(a.Minimum)), SeparationOfDuties: a.SeparationOfDuties.ValueBool(),
 		SignaturesRequired: a.Signatures.ValueString() == signaturesRequired,
 	}
@@ -175,8 +200,9 @@ func (b block) policy() (approval.Policy, error) {
 	}
 	for _, r := range a.Rules {
 		p.Rules = append(p.Rules, approval.Rule{
-			Name: r.Name.ValueString(), Playbooks: r.Playbooks, Risk: r.Risk.ValueString(), Targets: r.Targets, MinCostUSD: decimal(r.MinCostUSD),
-			MinCount: int(whole(r.MinAffected)), Minimum: int(whole(r.Minimum)), Approvers: r.Approvers,
+			Name: r.Name.ValueString(), Playbooks: r.Playbooks, Risk: r.Risk.ValueString(), Targets: r.Targets,
+			MinCostUSD: decimal(r.MinCostUSD),
+			MinCount:   int(whole(r.MinAffected)), Minimum: int(whole(r.Minimum)), Approvers: r.Approvers,
 		})
 	}
 	var err error
@@ -189,7 +215,8 @@ func (b block) policy() (approval.Policy, error) {
 	for i, f := range a.Freeze {
 		window, at, err := f.window()
 		if err != nil {
-			return approval.Policy{}, problemIn([]string{"approval", "freeze", strconv.Itoa(i), at}, "Invalid freeze window",
+			return approval.Policy{}, problemIn([]string{"approval", "freeze", strconv.Itoa(i), at},
+				"Invalid freeze window",
 				fmt.Sprintf("Window %q: %s.", f.Name.ValueString(), err), "Nothing has run. Correct the window.")
 		}
 		p.Freeze = append(p.Freeze, window)
@@ -216,14 +243,16 @@ func (a approvalBlock) signers() ([]approval.Signer, error) {
 	case !a.AllowedSigners.IsNull():
 	case a.Signatures.ValueString() == signaturesRequired:
 		return nil, problemAt("approval.allowed_signers", "There is nothing to check signatures against",
-			"signatures is \"required\" and allowed_signers is not set, so nobody could approve anything.", "Set allowed_signers, for example to file(\"allowed_signers\").")
+			"signatures is \"required\" and allowed_signers is not set, so nobody could approve "+
+				"anything.", "Set allowed_signers, for example to file(\"allowed_signers\").")
 	default:
 		return nil, nil
 	}
 	signers, err := approval.ParseSigners(a.AllowedSigners.ValueString())
 	if err != nil {
 		return nil, problemAt("approval.allowed_signers", "Invalid allowed_signers", err.Error()+".",
-			"Each line is: principals, options, public key; for example: lead@example.com namespaces=\"remediation\" ssh-ed25519 AAAA...")
+			"Each line is: principals, options, public key; for example: lead@example.com namespaces=\"remediation\" "+
+				"ssh-ed25519 AAAA...")
 	}
 	return signers, nil
 }

@@ -17,11 +17,14 @@ func TestRequesters(t *testing.T) {
 		env        map[string]string
 		want       []string
 	}{
-		"nobody":            {},
-		"configured":        {configured: "me", env: map[string]string{"PULL_AUTHOR": "x"}, want: []string{"me"}},
-		"Atlantis":          {env: map[string]string{"PULL_AUTHOR": "x", "GITHUB_ACTIONS": "true", "GITHUB_ACTOR": "y"}, want: []string{"x"}},
-		"GitHub Actions":    {env: map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_ACTOR": "x"}, want: []string{"x"}},
-		"GitLab CI":         {env: map[string]string{"GITLAB_CI": "true", "GITLAB_USER_EMAIL": "x@example.com", "GITLAB_USER_LOGIN": "x"}, want: []string{"x@example.com", "x"}},
+		"nobody":     {},
+		"configured": {configured: "me", env: map[string]string{"PULL_AUTHOR": "x"}, want: []string{"me"}},
+		"Atlantis": {env: map[string]string{"PULL_AUTHOR": "x", "GITHUB_ACTIONS": "true", "GITHUB_ACTOR": "y"},
+			want: []string{"x"}},
+		"GitHub Actions": {env: map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_ACTOR": "x"},
+			want: []string{"x"}},
+		"GitLab CI": {env: map[string]string{"GITLAB_CI": "true", "GITLAB_USER_EMAIL": "x@example.com",
+			"GITLAB_USER_LOGIN": "x"}, want: []string{"x@example.com", "x"}},
 		"a stray variable":  {env: map[string]string{"GITHUB_ACTOR": "x", "GITLAB_USER_LOGIN": "x"}},
 		"a blank variable":  {env: map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_ACTOR": " "}},
 		"a name with blank": {env: map[string]string{"PULL_AUTHOR": " x "}, want: []string{"x"}},
@@ -36,7 +39,8 @@ func TestRequesters(t *testing.T) {
 func TestPolicyIsCheckedAtOnce(t *testing.T) {
 	t.Parallel()
 	text := types.StringValue
-	window := freezeBlock{Name: text("w"), Recurrence: text("FREQ=DAILY"), Duration: text("1h"), TimeZone: text("Europe/Berlin")}
+	window := freezeBlock{Name: text("w"), Recurrence: text("FREQ=DAILY"), Duration: text("1h"),
+		TimeZone: text("Europe/Berlin")}
 	change := func(c func(*freezeBlock)) []freezeBlock { w := window; c(&w); return []freezeBlock{w} }
 	for name, tt := range map[string]struct {
 		block approvalBlock
@@ -48,16 +52,23 @@ func TestPolicyIsCheckedAtOnce(t *testing.T) {
 		"no age":               {approvalBlock{MaxAge: text("-1h")}, "approval.max_age"},
 		"pattern":              {approvalBlock{Approvers: []string{"[x"}}, "approval.approvers[0]"},
 		"group":                {approvalBlock{Approvers: []string{"group:none"}}, "approval.approvers[0]"},
-		"alias":                {approvalBlock{Aliases: map[string][]string{"b\u043ess": nil}}, "approval.aliases[\"bоss\"]"},
-		"time zone":            {approvalBlock{Freeze: change(func(f *freezeBlock) { f.TimeZone = text("Europe/Nowhere") })}, "approval.freeze[0].time_zone"},
-		"recurrence":           {approvalBlock{Freeze: change(func(f *freezeBlock) { f.Recurrence = text("Fridays") })}, "approval.freeze[0].recurrence"},
-		"duration":             {approvalBlock{Freeze: change(func(f *freezeBlock) { f.Duration = text("long") })}, "approval.freeze[0].duration"},
-		"start":                {approvalBlock{Freeze: change(func(f *freezeBlock) { f.Start = text("then") })}, "approval.freeze[0].start"},
-		"good":                 {approvalBlock{Freeze: []freezeBlock{window}, MaxAge: text("24h"), Approvers: []string{"*@example.com"}}, ""},
+		"alias": {approvalBlock{Aliases: map[string][]string{"b\u043ess": nil}},
+			"approval.aliases[\"bоss\"]"},
+		"time zone": {approvalBlock{Freeze: change(func(f *freezeBlock) { f.TimeZone = text("Europe/Nowhere") })},
+			"approval.freeze[0].time_zone"},
+		"recurrence": {approvalBlock{Freeze: change(func(f *freezeBlock) { f.Recurrence = text("Fridays") })},
+			"approval.freeze[0].recurrence"},
+		"duration": {approvalBlock{Freeze: change(func(f *freezeBlock) { f.Duration = text("long") })},
+			"approval.freeze[0].duration"},
+		"start": {approvalBlock{Freeze: change(func(f *freezeBlock) { f.Start = text("then") })},
+			"approval.freeze[0].start"},
+		"good": {approvalBlock{Freeze: []freezeBlock{window}, MaxAge: text("24h"),
+			Approvers: []string{"*@example.com"}}, ""},
 	} {
 		_, err := block{Approval: &tt.block}.policy()
 		var p *problem.Problem
-		if (err == nil) != (tt.at == "") || (err != nil && (!errors.As(err, &p) || problem.Where(p.Path) != tt.at || p.Next == "")) {
+		if (err == nil) != (tt.at == "") || (err != nil &&
+			(!errors.As(err, &p) || problem.Where(p.Path) != tt.at || p.Next == "")) {
 			t.Errorf("%s: got %v, want one at %q", name, err, tt.at)
 		}
 	}

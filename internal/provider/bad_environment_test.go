@@ -10,7 +10,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/provider"
 )
 
-// TestBadEnvironment holds that what comes from the environment is looked at as what is written is, and that a secret of it is not repeated.
+// TestBadEnvironment holds that what comes from the environment is looked at as what is written is, and that a secret
+// of it is not repeated.
 func TestBadEnvironment(t *testing.T) {
 	const secret = "s3cret-of-a-file"
 	for name, tt := range map[string]struct {
@@ -18,29 +19,46 @@ func TestBadEnvironment(t *testing.T) {
 		block values
 		at    string
 	}{
-		"Prometheus":        {map[string]string{"PROMETHEUS_URL": "http://admin:" + secret + "@prom:9090"}, nil, "prometheus.url"},
-		"its token":         {map[string]string{"PROMETHEUS_URL": "http://prom:9090", "PROMETHEUS_TOKEN": secret + "\n"}, nil, "prometheus.token"},
-		"control API":       {map[string]string{"REMEDIATION_PLANNER_URL": "planner"}, plannerOf("http", values{}), "planner.http.url"},
-		"its token ":        {map[string]string{"REMEDIATION_PLANNER_TOKEN": secret + "\r\n"}, plannerOf("http", values{"url": "http://a"}), "planner.http.token"},
-		"guard API's token": {map[string]string{"REMEDIATION_PLANNER_TOKEN": "\t" + secret}, guardAPI(nil), "planner.applylens.token"},
-		"forge's token":     {map[string]string{"REMEDIATION_FORGE_TOKEN": secret + "\x1b"}, pull(nil), "approval.forge.token"},
-		"endpoints":         {map[string]string{"ELASTICSEARCH_ENDPOINTS": "https://a:9200,https://elastic:" + secret + "%zz@b:9200"}, nil, "elasticsearch.endpoints[1]"},
-		"API key":           {map[string]string{"ELASTICSEARCH_API_KEY": secret + "\n"}, cluster(nil), "elasticsearch.api_key"},
-		"bearer token":      {map[string]string{"ELASTICSEARCH_BEARER_TOKEN": secret + "\x00"}, cluster(nil), "elasticsearch.bearer_token"},
-		"shared secret": {map[string]string{"ELASTICSEARCH_BEARER_TOKEN": "token", "ELASTICSEARCH_ES_CLIENT_AUTHENTICATION": secret + "\n"}, cluster(nil),
+		"Prometheus": {map[string]string{"PROMETHEUS_URL": "http://admin:" + secret + "@prom:9090"}, nil,
+			"prometheus.url"},
+		"its token": {map[string]string{"PROMETHEUS_URL": "http://prom:9090", "PROMETHEUS_TOKEN": secret +
+			"\n"}, nil, "prometheus.token"},
+		"control API": {map[string]string{"REMEDIATION_PLANNER_URL": "planner"}, plannerOf("http", values{}),
+			"planner.http.url"},
+		"its token ": {map[string]string{"REMEDIATION_PLANNER_TOKEN": secret + "\r\n"},
+			plannerOf("http", values{"url": "http://a"}), "planner.http.token"},
+		"guard API's token": {map[string]string{"REMEDIATION_PLANNER_TOKEN": "\t" + secret}, guardAPI(nil),
+			"planner.applylens.token"},
+		"forge's token": {map[string]string{"REMEDIATION_FORGE_TOKEN": secret + "\x1b"}, pull(nil),
+			"approval.forge.token"},
+		"endpoints": {map[string]string{"ELASTICSEARCH_ENDPOINTS": "https://a:9200,https://elastic:" + secret +
+			"%zz@b:9200"}, nil, "elasticsearch.endpoints[1]"},
+		"API key": {map[string]string{"ELASTICSEARCH_API_KEY": secret + "\n"}, cluster(nil),
+			"elasticsearch.api_key"},
+		"bearer token": {map[string]string{"ELASTICSEARCH_BEARER_TOKEN": secret + "\x00"}, cluster(nil),
+			"elasticsearch.bearer_token"},
+		"shared secret": {map[string]string{"ELASTICSEARCH_BEARER_TOKEN": "token",
+			"ELASTICSEARCH_ES_CLIENT_AUTHENTICATION": secret + "\n"}, cluster(nil),
 			"elasticsearch.es_client_authentication"},
-		"password":          {map[string]string{"ELASTICSEARCH_USERNAME": "u", "ELASTICSEARCH_PASSWORD": secret + "\n"}, cluster(nil), "elasticsearch.password"},
-		"two kinds":         {map[string]string{"ELASTICSEARCH_USERNAME": "u", "ELASTICSEARCH_API_KEY": secret}, cluster(nil), "elasticsearch.api_key"},
-		"CA":                {map[string]string{"ELASTICSEARCH_CA_FILE": "/nowhere/ca.pem"}, cluster(nil), "elasticsearch.ca_file"},
-		"dbt target":        {map[string]string{"DBT_TARGET": "--full-refresh"}, nil, "dbt.target"},
-		"two journals":      {map[string]string{"REMEDIATION_JOURNAL_PATH": "a.db", "REMEDIATION_JOURNAL_INDEX": "b"}, values{"journal": nil}, "journal"},
-		"a journal's index": {map[string]string{"REMEDIATION_JOURNAL_INDEX": "B*"}, values{"journal": nil}, "journal.elasticsearch.index"},
-		"the journal's":     {map[string]string{"REMEDIATION_JOURNAL_KEEP": "1h"}, nil, "journal.keep"},
-		"the journal":       {map[string]string{"REMEDIATION_JOURNAL_PATH": "/"}, values{"journal": nil}, "journal.path"},
+		"password": {map[string]string{"ELASTICSEARCH_USERNAME": "u", "ELASTICSEARCH_PASSWORD": secret + "\n"},
+			cluster(nil), "elasticsearch.password"},
+		"two kinds": {map[string]string{"ELASTICSEARCH_USERNAME": "u", "ELASTICSEARCH_API_KEY": secret},
+			cluster(nil), "elasticsearch.api_key"},
+		"CA": {map[string]string{"ELASTICSEARCH_CA_FILE": "/nowhere/ca.pem"}, cluster(nil),
+			"elasticsearch.ca_file"},
+		"dbt target": {map[string]string{"DBT_TARGET": "--full-refresh"}, nil, "dbt.target"},
+		"two journals": {map[string]string{"REMEDIATION_JOURNAL_PATH": "a.db", "REMEDIATION_JOURNAL_INDEX": "b"},
+			values{"journal": nil}, "journal"},
+		"a journal's index": {map[string]string{"REMEDIATION_JOURNAL_INDEX": "B*"}, values{"journal": nil},
+			"journal.elasticsearch.index"},
+		"the journal's": {map[string]string{"REMEDIATION_JOURNAL_KEEP": "1h"}, nil, "journal.keep"},
+		"the journal": {map[string]string{"REMEDIATION_JOURNAL_PATH": "/"}, values{"journal": nil},
+			"journal.path"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for variable, v := range tt.env {
-				if variable != "ELASTICSEARCH_BEARER_TOKEN" || !strings.Contains(v, "\x00") { // no environment can hold such a one
+				// no environment can hold such a one
+				if variable != "ELASTICSEARCH_BEARER_TOKEN" || !strings.Contains(v, "\x00") {
 					t.Setenv(variable, v)
 				} else {
 					t.Setenv(variable, strings.ReplaceAll(v, "\x00", "\x7f"))
@@ -95,7 +113,8 @@ resource "remediation_canary_split" "canary" {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := acctest.NewWorkspace(t)
-			w.Write("main.tf", "terraform {\n  required_providers {\n    remediation = { source = \"applylens/remediation\" }\n  }\n}\n"+tt.config)
+			w.Write("main.tf", "terraform {\n  required_providers {\n    remediation = { source = "+
+				"\"applylens/remediation\" }\n  }\n}\n"+tt.config)
 			out := w.MustFail("plan", "-no-color")
 			flat := strings.Join(strings.Fields(strings.ReplaceAll(out, "│", "")), " ")
 			for _, want := range tt.says {

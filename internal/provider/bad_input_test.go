@@ -19,8 +19,8 @@ type (
 	list   = []any
 )
 
-// badInput is a configuration that has to be refused: by which words, and at which attribute. The tables of this package are the provider's whole
-// validation, in one place.
+// badInput is a configuration that has to be refused: by which words, and at which attribute. The tables of this
+// package are the provider's whole validation, in one place.
 type badInput struct {
 	// block is the provider block; its journal and planner are files of the test where it sets none.
 	block values
@@ -42,7 +42,8 @@ const fewest = 150
 func allBadInputs() map[string]badInput {
 	all := map[string]badInput{}
 	for kind, table := range map[string]map[string]badInput{
-		"provider": badBlocks(), "policy": badPolicies(), "common": badCommon(), "resource": badResources(), "synonyms": badSynonyms(), "data": badData(),
+		"provider": badBlocks(), "policy": badPolicies(), "common": badCommon(), "resource": badResources(),
+		"synonyms": badSynonyms(), "data": badData(),
 	} {
 		for name, c := range table {
 			all[kind+"/"+name] = c
@@ -71,7 +72,8 @@ const splitFile = `{"revision": 1, "stable": "v1", "versions": {"v1": {"percent"
 func (c badInput) try(t *testing.T) {
 	dir := t.TempDir()
 	block := values{
-		"journal": values{"path": filepath.Join(dir, "journal.db")}, "planner": values{"file": values{"path": filepath.Join(dir, "planner.json")}},
+		"journal": values{"path": filepath.Join(dir,
+			"journal.db")}, "planner": values{"file": values{"path": filepath.Join(dir, "planner.json")}},
 	}
 	for name, v := range c.block {
 		block[name] = v
@@ -133,7 +135,8 @@ func (c badInput) untouched(t *testing.T, dir string) {
 func text(diagnostics []*tfprotov6.Diagnostic) string {
 	var b strings.Builder
 	for _, d := range diagnostics {
-		b.WriteString(d.Severity.String() + " at " + inprocess.Path(d.Attribute) + ": " + d.Summary + ": " + d.Detail + "\n")
+		b.WriteString(d.Severity.String() + " at " + inprocess.Path(d.Attribute) + ": " + d.Summary + ": " + d.Detail +
+			"\n")
 	}
 	return b.String()
 }
@@ -159,7 +162,8 @@ func anythingGoes() map[string]string {
 	}
 }
 
-// TestEveryInputHasABadOne walks the schema: an attribute that is added, a credential above all, fails here until a table holds a bad value for it.
+// TestEveryInputHasABadOne walks the schema: an attribute that is added, a credential above all, fails here until a
+// table holds a bad value for it.
 func TestEveryInputHasABadOne(t *testing.T) {
 	t.Parallel()
 	schema := inprocess.New(t, provider.New("test")()).Schema

@@ -5,7 +5,8 @@ import "strings"
 // badSynonyms are bad values of remediation_synonyms_refresh.
 func badSynonyms() map[string]badInput {
 	refresh := func(more values) badInput {
-		return badInput{resource: "remediation_synonyms_refresh", values: with(values{"index_name": "products", "synonym_filter": "product_synonyms"}, more)}
+		return badInput{resource: "remediation_synonyms_refresh",
+			values: with(values{"index_name": "products", "synonym_filter": "product_synonyms"}, more)}
 	}
 	reindex := func(more values) badInput { return refresh(with(values{"reindex": true}, more)) }
 	texts := make(list, 21)
@@ -13,9 +14,11 @@ func badSynonyms() map[string]badInput {
 		texts[i] = strings.Repeat("a", i+1)
 	}
 	return map[string]badInput{
-		"index empty":       refresh(values{"index_name": ""}).mustSay("at least 1", "index_name"),
-		"index all":         refresh(values{"index_name": "*"}).mustSay("It stands for every index of the cluster", "index_name"),
-		"index a path":      refresh(values{"index_name": "products/_close"}).mustSay("No index can have this name", "index_name"),
+		"index empty": refresh(values{"index_name": ""}).mustSay("at least 1", "index_name"),
+		"index all": refresh(values{"index_name": "*"}).mustSay("It stands for every index of the cluster",
+			"index_name"),
+		"index a path": refresh(values{"index_name": "products/_close"}).mustSay("No index can have this name",
+			"index_name"),
 		"filter missing":    refresh(values{"synonym_filter": nil}).mustSay("required", "synonym_filter"),
 		"filter of blanks":  refresh(values{"synonym_filter": "  "}).mustSay("It is empty", "synonym_filter"),
 		"filter of lines":   refresh(values{"synonym_filter": "a\nb"}).mustSay("line break", "synonym_filter"),
@@ -26,12 +29,14 @@ func badSynonyms() map[string]badInput {
 		"pace zero":         reindex(values{"requests_per_second": 0}).mustSay("between 0.001", "requests_per_second"),
 		"pace backwards":    reindex(values{"requests_per_second": -1}).mustSay("between 0.001", "requests_per_second"),
 		"pace huge":         reindex(values{"requests_per_second": huge}).mustSay("got: 1e+400", "requests_per_second"),
-		"pace of nothing":   refresh(values{"requests_per_second": 100}).mustSay("reindex is not set", "requests_per_second"),
-		"old of nothing":    refresh(values{"keep_old_index": true}).mustSay("reindex is not set", "keep_old_index"),
-		"probes none":       refresh(values{"probe_texts": list{}}).mustSay("at least 1", "probe_texts"),
-		"probes too many":   refresh(values{"probe_texts": texts}).mustSay("Allowed are up to 20 texts", "probe_texts"),
-		"probes twice":      refresh(values{"probe_texts": list{"tv", "tv"}}).mustSay("Duplicate", "probe_texts"),
-		"probes of blanks":  refresh(values{"probe_texts": list{"tv", " "}}).mustSay("Text 2 is empty", "probe_texts[1]"),
+		"pace of nothing": refresh(values{"requests_per_second": 100}).mustSay("reindex is not set",
+			"requests_per_second"),
+		"old of nothing":  refresh(values{"keep_old_index": true}).mustSay("reindex is not set", "keep_old_index"),
+		"probes none":     refresh(values{"probe_texts": list{}}).mustSay("at least 1", "probe_texts"),
+		"probes too many": refresh(values{"probe_texts": texts}).mustSay("Allowed are up to 20 texts", "probe_texts"),
+		"probes twice":    refresh(values{"probe_texts": list{"tv", "tv"}}).mustSay("Duplicate", "probe_texts"),
+		"probes of blanks": refresh(values{"probe_texts": list{"tv", " "}}).mustSay("Text 2 is empty",
+			"probe_texts[1]"),
 		"without a cluster": refresh(nil).mustSay("No Elasticsearch is configured", "").onTarget(),
 	}
 }

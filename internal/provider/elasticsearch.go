@@ -31,29 +31,36 @@ type elasticsearchBlock struct {
 
 func elasticsearchSchema() schema.SingleNestedAttribute {
 	return schema.SingleNestedAttribute{
-		Optional: true, MarkdownDescription: "Elasticsearch cluster; names and environment variables are those of the Elastic Stack provider.",
+		Optional: true, MarkdownDescription: "Elasticsearch cluster; names and environment variables are those of " +
+			"the Elastic Stack provider.",
 		Attributes: map[string]schema.Attribute{
 			"endpoints": schema.ListAttribute{
-				Optional: true, ElementType: types.StringType, Validators: []validator.List{listvalidator.SizeAtLeast(1), listvalidator.NoNullValues()},
-				MarkdownDescription: "URLs of its nodes, or of a proxy in front of them. Environment: `ELASTICSEARCH_ENDPOINTS`, separated by commas.",
+				Optional: true, ElementType: types.StringType,
+				Validators: []validator.List{listvalidator.SizeAtLeast(1), listvalidator.NoNullValues()},
+				MarkdownDescription: "URLs of its nodes, or of a proxy in front of them. Environment: " +
+					"`ELASTICSEARCH_ENDPOINTS`, separated by commas.",
 			},
-			"username":                 optionalString("User name. Environment: `ELASTICSEARCH_USERNAME`."),
-			"password":                 secret("Password. Environment: `ELASTICSEARCH_PASSWORD`."),
-			"api_key":                  secret("Encoded API key. Environment: `ELASTICSEARCH_API_KEY`."),
-			"bearer_token":             secret("Bearer token. Environment: `ELASTICSEARCH_BEARER_TOKEN`."),
-			"es_client_authentication": secret("Shared secret of a JWT realm. Environment: `ELASTICSEARCH_ES_CLIENT_AUTHENTICATION`."),
-			"ca_file":                  optionalString("Certificate authority to trust, a PEM file. Environment: `ELASTICSEARCH_CA_FILE`."),
-			"ca_data":                  optionalText("Certificate authority to trust, as PEM text."),
-			"cert_file":                optionalString("Client certificate, a PEM file."),
-			"cert_data":                optionalText("Client certificate, as PEM text."),
-			"key_file":                 optionalString("Key of the client certificate, a PEM file."),
-			"key_data":                 secretText("Key of the client certificate, as PEM text."),
+			"username":     optionalString("User name. Environment: `ELASTICSEARCH_USERNAME`."),
+			"password":     secret("Password. Environment: `ELASTICSEARCH_PASSWORD`."),
+			"api_key":      secret("Encoded API key. Environment: `ELASTICSEARCH_API_KEY`."),
+			"bearer_token": secret("Bearer token. Environment: `ELASTICSEARCH_BEARER_TOKEN`."),
+			"es_client_authentication": secret("Shared secret of a JWT realm. Environment: " +
+				"`ELASTICSEARCH_ES_CLIENT_AUTHENTICATION`."),
+			"ca_file": optionalString("Certificate authority to trust, a PEM file. Environment: " +
+				"`ELASTICSEARCH_CA_FILE`."),
+			"ca_data":   optionalText("Certificate authority to trust, as PEM text."),
+			"cert_file": optionalString("Client certificate, a PEM file."),
+			"cert_data": optionalText("Client certificate, as PEM text."),
+			"key_file":  optionalString("Key of the client certificate, a PEM file."),
+			"key_data":  secretText("Key of the client certificate, as PEM text."),
 			"insecure": schema.BoolAttribute{
-				Optional: true, MarkdownDescription: "Accept any server certificate. Environment: `ELASTICSEARCH_INSECURE`.",
+				Optional: true, MarkdownDescription: "Accept any server certificate. Environment: " +
+					"`ELASTICSEARCH_INSECURE`.",
 			},
 			"headers": schema.MapAttribute{
-				Optional: true, Sensitive: true, ElementType: types.StringType, MarkdownDescription: "Headers sent with every request.",
-				Validators: []validator.Map{mapvalidator.NoNullValues()},
+				Optional: true, Sensitive: true, ElementType: types.StringType,
+				MarkdownDescription: "Headers sent with every request.",
+				Validators:          []validator.Map{mapvalidator.NoNullValues()},
 			},
 		},
 	}
@@ -73,17 +80,21 @@ func (b block) elasticsearch() (elastic.Config, error) {
 		e = *b.Elasticsearch
 	}
 	cfg := elastic.Config{
-		Endpoints: e.Endpoints, Username: e.Username.ValueString(), Password: e.Password.ValueString(), APIKey: e.APIKey.ValueString(),
+		Endpoints: e.Endpoints, Username: e.Username.ValueString(), Password: e.Password.ValueString(),
+		APIKey:      e.APIKey.ValueString(),
 		BearerToken: e.BearerToken.ValueString(), ESClientAuthentication: e.ESClientAuthentication.ValueString(),
-		CAFile: e.CAFile.ValueString(), CAData: e.CAData.ValueString(), CertFile: e.CertFile.ValueString(), CertData: e.CertData.ValueString(),
-		KeyFile: e.KeyFile.ValueString(), KeyData: e.KeyData.ValueString(), Insecure: e.Insecure.ValueBool(), Headers: e.Headers,
+		CAFile: e.CAFile.ValueString(), CAData: e.CAData.ValueString(), CertFile: e.CertFile.ValueString(),
+		CertData: e.CertData.ValueString(),
+		KeyFile:  e.KeyFile.ValueString(), KeyData: e.KeyData.ValueString(), Insecure: e.Insecure.ValueBool(),
+		Headers: e.Headers,
 	}.WithEnvironment(os.Getenv)
 	if err := cfg.Check(); err != nil {
 		return elastic.Config{}, err
 	}
 	if b.Elasticsearch != nil && !cfg.Configured() {
 		return elastic.Config{}, problemAt("elasticsearch.endpoints", "Elasticsearch has no address",
-			"elasticsearch is configured without endpoints, and ELASTICSEARCH_ENDPOINTS is not set.", "Set elasticsearch.endpoints.")
+			"elasticsearch is configured without endpoints, and ELASTICSEARCH_ENDPOINTS is "+
+				"not set.", "Set elasticsearch.endpoints.")
 	}
 	return cfg, nil
 }

@@ -44,7 +44,8 @@ func TestAccExamplesPlan(t *testing.T) {
 				t.Fatal(err)
 			}
 			project := acctest.NewProject(t)
-			w := acctest.NewWorkspace(t, append(project.Environment(), "ELASTICSEARCH_ENDPOINTS="+cluster, "PROMETHEUS_URL="+metrics)...)
+			w := acctest.NewWorkspace(t, append(project.Environment(), "ELASTICSEARCH_ENDPOINTS="+cluster,
+				"PROMETHEUS_URL="+metrics)...)
 			w.Write("provider.tf", strings.Replace(string(terraform), `"dbt"`, `"`+project.Dir+`"`, 1))
 			w.Write("example.tf", string(text))
 			w.Write("planner.json", planner(name))
@@ -63,9 +64,9 @@ func planner(example string) string {
 		"v1.2.4-canary": {"percent": 0, "down": true}}}`, stable, canary)
 }
 
-// knowledgeBase starts a cluster with what the examples name: an alias knowledge_base of one index, whose search analyzer uses the
-// filter english_synonyms, and an alias mail_archive of one whose documents are analyzed with archive_synonyms. It returns the
-// cluster's address.
+// knowledgeBase starts a cluster with what the examples name: an alias knowledge_base of one index, whose search
+// analyzer uses the filter english_synonyms, and an alias mail_archive of one whose documents are analyzed with
+// archive_synonyms. It returns the cluster's address.
 func knowledgeBase(t *testing.T) string {
 	t.Helper()
 	s := elastictest.Own(t)
@@ -84,7 +85,9 @@ func knowledgeBase(t *testing.T) string {
 			"tags": {"type": "text", "fielddata": true}
 		}}
 	}`, nil)
-	if err := os.WriteFile(filepath.Join(s.Home, "analysis", "archive.txt"), []byte("mail, email\n"), 0o644); err != nil { //nolint:gosec // another user reads it
+	//nolint:gosec // another user reads it
+	if err := os.WriteFile(filepath.Join(s.Home, "analysis", "archive.txt"), []byte("mail, email\n"),
+		0o644); err != nil {
 		t.Fatal(err)
 	}
 	s.Do(t, http.MethodPut, "/mail_archive-1", `{

@@ -46,20 +46,30 @@ type forgeBlock struct {
 
 func forgeSchema() schema.Attribute {
 	return schema.SingleNestedAttribute{
-		Optional: true, MarkdownDescription: "The forge where the change is reviewed. An approval then counts only where its approver also approved the pull request " +
-			"there, at its newest commit, and is not its author. Logins that are no names in `approved_by` belong into `aliases`. Where the forge can't be " +
+		Optional: true, MarkdownDescription: "The forge where the change is reviewed. An approval then counts only " +
+			"where its approver also approved the pull request " +
+			"there, at its newest commit, and is not its author. Logins that are no names in `approved_by` belong " +
+			"into `aliases`. Where the forge can't be " +
 			"read, nothing that needs an approval runs.",
 		Attributes: map[string]schema.Attribute{
-			"kind": schema.StringAttribute{Required: true, MarkdownDescription: "`github`, `gitlab` or `gitea` (Forgejo too).",
-				Validators: []validator.String{stringvalidator.OneOf(string(forge.GitHub), string(forge.GitLab), string(forge.Gitea))}},
-			"url": optionalString("Base of the API. Default: `GITHUB_API_URL` in GitHub Actions, `CI_API_V4_URL` in GitLab CI, else `https://api.github.com` or " +
+			"kind": schema.StringAttribute{Required: true,
+				MarkdownDescription: "`github`, `gitlab` or `gitea` (Forgejo too).",
+				Validators: []validator.String{stringvalidator.OneOf(string(forge.GitHub), string(forge.GitLab),
+					string(forge.Gitea))}},
+			"url": optionalString("Base of the API. Default: `GITHUB_API_URL` in GitHub Actions, `CI_API_V4_URL` in " +
+				"GitLab CI, else `https://api.github.com` or " +
 				"`https://gitlab.com/api/v4`. A Gitea's is like `https://gitea.example.com/api/v1`."),
-			"repository": optionalString("`owner/name`. Default: what the environment says, `BASE_REPO_OWNER` and `BASE_REPO_NAME` (Atlantis), " +
+			"repository": optionalString("`owner/name`. Default: what the environment says, `BASE_REPO_OWNER` and " +
+				"`BASE_REPO_NAME` (Atlantis), " +
 				"`GITHUB_REPOSITORY` (GitHub Actions), `CI_MERGE_REQUEST_PROJECT_PATH` (GitLab CI)."),
-			"pull_request": schema.NumberAttribute{Optional: true, Validators: []validator.Number{tfkit.Whole(1, maxPullRequest)},
-				MarkdownDescription: "Number of the pull request. Default: `PULL_NUM` (Atlantis), that of the event (GitHub Actions), `CI_MERGE_REQUEST_IID` (GitLab CI)."},
-			"commit": optionalString("Full identifier of the commit that runs, which must be the pull request's head. Default: `HEAD_COMMIT` (Atlantis), the head of the " +
-				"event's pull request (GitHub Actions), `CI_MERGE_REQUEST_SOURCE_BRANCH_SHA` or `CI_COMMIT_SHA` (GitLab CI)."),
+			"pull_request": schema.NumberAttribute{Optional: true,
+				Validators: []validator.Number{tfkit.Whole(1, maxPullRequest)},
+				MarkdownDescription: "Number of the pull request. Default: `PULL_NUM` (Atlantis), that of the event " +
+					"(GitHub Actions), `CI_MERGE_REQUEST_IID` (GitLab CI)."},
+			"commit": optionalString("Full identifier of the commit that runs, which must be the pull request's " +
+				"head. Default: `HEAD_COMMIT` (Atlantis), the head of the " +
+				"event's pull request (GitHub Actions), `CI_MERGE_REQUEST_SOURCE_BRANCH_SHA` or `CI_COMMIT_SHA` " +
+				"(GitLab CI)."),
 			"token": secret("Token that may read pull requests. Environment: `REMEDIATION_FORGE_TOKEN`."),
 		},
 	}
@@ -72,7 +82,8 @@ type surroundings struct {
 }
 
 func system() surroundings {
-	return surroundings{getenv: os.Getenv, open: func(path string) (io.ReadCloser, error) { return os.Open(path) }} //nolint:gosec // the path is the CI system's
+	//nolint:gosec // the path is the CI system's
+	return surroundings{getenv: os.Getenv, open: func(path string) (io.ReadCloser, error) { return os.Open(path) }}
 }
 
 // reviewed is the pull request that the first CI system in sight names; what it doesn't name is empty.
@@ -91,8 +102,10 @@ func (s surroundings) reviewed() reviewed {
 		r.number, r.commit = s.event(s.getenv("GITHUB_EVENT_PATH"))
 		return r
 	case s.getenv("GITLAB_CI") != "":
-		r := reviewed{url: s.getenv("CI_API_V4_URL"), repository: s.getenv("CI_MERGE_REQUEST_PROJECT_PATH"), number: s.getenv("CI_MERGE_REQUEST_IID")}
-		// In a pipeline of the merged result CI_COMMIT_SHA is a commit that nobody reviewed; the first variable is set there only.
+		r := reviewed{url: s.getenv("CI_API_V4_URL"), repository: s.getenv("CI_MERGE_REQUEST_PROJECT_PATH"),
+			number: s.getenv("CI_MERGE_REQUEST_IID")}
+		// In a pipeline of the merged result CI_COMMIT_SHA is a commit that nobody reviewed; the first variable is set
+		// there only.
 		if r.commit = s.getenv("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA"); r.commit == "" {
 			r.commit = s.getenv("CI_COMMIT_SHA")
 		}
@@ -101,8 +114,8 @@ func (s surroundings) reviewed() reviewed {
 	return reviewed{}
 }
 
-// event reads the pull request from GitHub Actions' event: GITHUB_SHA is a merge commit there, which nobody reviewed. Where it can't be
-// read the values are missing, and that is said.
+// event reads the pull request from GitHub Actions' event: GITHUB_SHA is a merge commit there, which nobody reviewed.
+// Where it can't be read the values are missing, and that is said.
 func (s surroundings) event(path string) (number, commit string) {
 	if path == "" {
 		return "", ""
@@ -120,24 +133,27 @@ func (s surroundings) event(path string) (number, commit string) {
 			} `json:"head"`
 		} `json:"pull_request"`
 	}
-	if err := json.NewDecoder(io.LimitReader(file, maxEvent)).Decode(&event); err != nil || event.PullRequest.Number == 0 {
+	if err := json.NewDecoder(io.LimitReader(file, maxEvent)).Decode(&event); err != nil ||
+		event.PullRequest.Number == 0 {
 		return "", ""
 	}
 	return strconv.FormatInt(event.PullRequest.Number, 10), event.PullRequest.Head.SHA
 }
 
-// forge returns which pull request is looked at, or nil where no forge is configured. What is missing is an error: without it nobody
-// could approve anything.
+// forge returns which pull request is looked at, or nil where no forge is configured. What is missing is an error:
+// without it nobody could approve anything.
 func (b block) forge(s surroundings) (*forge.Config, error) {
 	if b.Approval == nil || b.Approval.Forge == nil {
 		return nil, nil
 	}
 	f, found := b.Approval.Forge, s.reviewed()
 	cfg := forge.Config{
-		Kind: forge.Kind(f.Kind.ValueString()), URL: f.URL.ValueString(), Repository: f.Repository.ValueString(), PullRequest: whole(f.PullRequest),
-		Commit: f.Commit.ValueString(), Token: f.Token.ValueString(),
+		Kind: forge.Kind(f.Kind.ValueString()), URL: f.URL.ValueString(), Repository: f.Repository.ValueString(),
+		PullRequest: whole(f.PullRequest),
+		Commit:      f.Commit.ValueString(), Token: f.Token.ValueString(),
 	}
-	public := map[forge.Kind]string{forge.GitHub: "https://api.github.com", forge.GitLab: "https://gitlab.com/api/v4"}[cfg.Kind]
+	public := map[forge.Kind]string{forge.GitHub: "https://api.github.com",
+		forge.GitLab: "https://gitlab.com/api/v4"}[cfg.Kind]
 	orElse(&cfg.URL, found.url, public)
 	orElse(&cfg.Repository, found.repository)
 	orElse(&cfg.Commit, found.commit)
@@ -146,16 +162,20 @@ func (b block) forge(s surroundings) (*forge.Config, error) {
 		cfg.PullRequest = number
 	}
 	const next = "Set it, or run where Atlantis, GitHub Actions or GitLab CI handle a pull request."
-	if err := errors.Join(checkURL("approval.forge.url", cfg.URL), checkToken("approval.forge.token", cfg.Token)); err != nil {
+	if err := errors.Join(checkURL("approval.forge.url", cfg.URL),
+		checkToken("approval.forge.token", cfg.Token)); err != nil {
 		return nil, err
 	}
 	switch {
 	case !repositoryPattern.MatchString(cfg.Repository) || strings.Contains(cfg.Repository+"/", "../"):
-		return nil, problemAt("approval.forge.repository", "The forge's repository is missing or invalid", fmt.Sprintf("%q is not like owner/name.", cfg.Repository), next)
+		return nil, problemAt("approval.forge.repository", "The forge's repository is missing or invalid",
+			fmt.Sprintf("%q is not like owner/name.", cfg.Repository), next)
 	case cfg.PullRequest < 1:
-		return nil, problemAt("approval.forge.pull_request", "The number of the pull request is missing", "Neither the configuration nor the environment names it.", next)
+		return nil, problemAt("approval.forge.pull_request", "The number of the pull request is missing",
+			"Neither the configuration nor the environment names it.", next)
 	case !commitPattern.MatchString(cfg.Commit):
-		return nil, problemAt("approval.forge.commit", "The commit is missing or invalid", fmt.Sprintf("%q is not the full identifier of a commit.", cfg.Commit), next)
+		return nil, problemAt("approval.forge.commit", "The commit is missing or invalid",
+			fmt.Sprintf("%q is not the full identifier of a commit.", cfg.Commit), next)
 	}
 	return &cfg, nil
 }

@@ -29,7 +29,8 @@ func around(env map[string]string) surroundings {
 			if path != "event.json" {
 				return nil, os.ErrNotExist
 			}
-			return io.NopCloser(strings.NewReader(`{"action":"opened","pull_request":{"number":12,"head":{"sha":"` + headCommit + `"}}}`)), nil
+			return io.NopCloser(strings.NewReader(`{"action":"opened","pull_request":{"number":12,"head":{"sha":"` +
+				headCommit + `"}}}`)), nil
 		},
 	}
 }
@@ -37,26 +38,38 @@ func around(env map[string]string) surroundings {
 func TestForgeDefaults(t *testing.T) {
 	t.Parallel()
 	text := types.StringValue
-	atlantis := map[string]string{"PULL_NUM": "12", "HEAD_COMMIT": headCommit, "BASE_REPO_OWNER": "acme", "BASE_REPO_NAME": "search", "REMEDIATION_FORGE_TOKEN": "from-env"}
+	atlantis := map[string]string{"PULL_NUM": "12", "HEAD_COMMIT": headCommit, "BASE_REPO_OWNER": "acme",
+		"BASE_REPO_NAME": "search", "REMEDIATION_FORGE_TOKEN": "from-env"}
 	for name, tt := range map[string]struct {
 		block forgeBlock
 		env   map[string]string
 		want  forge.Config
 	}{
-		"configured": {forgeBlock{Kind: text("gitea"), URL: text("https://git.example.com/api/v1"), Repository: text("a/b"), PullRequest: types.NumberValue(big.NewFloat(3)),
+		"configured": {forgeBlock{Kind: text("gitea"), URL: text("https://git.example.com/api/v1"),
+			Repository: text("a/b"), PullRequest: types.NumberValue(big.NewFloat(3)),
 			Commit: text(otherCommit), Token: text("mine")}, atlantis,
-			forge.Config{Kind: forge.Gitea, URL: "https://git.example.com/api/v1", Repository: "a/b", PullRequest: 3, Commit: otherCommit, Token: "mine"}},
+			forge.Config{Kind: forge.Gitea, URL: "https://git.example.com/api/v1", Repository: "a/b", PullRequest: 3,
+				Commit: otherCommit, Token: "mine"}},
 		"Atlantis": {forgeBlock{Kind: text("github")}, atlantis,
-			forge.Config{Kind: forge.GitHub, URL: "https://api.github.com", Repository: "acme/search", PullRequest: 12, Commit: headCommit, Token: "from-env"}},
-		"GitHub Actions": {forgeBlock{Kind: text("github")}, map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_API_URL": "https://ghe.example.com/api/v3",
-			"GITHUB_REPOSITORY": "acme/search", "GITHUB_EVENT_PATH": "event.json", "GITHUB_SHA": otherCommit},
-			forge.Config{Kind: forge.GitHub, URL: "https://ghe.example.com/api/v3", Repository: "acme/search", PullRequest: 12, Commit: headCommit}},
-		"GitLab CI": {forgeBlock{Kind: text("gitlab")}, map[string]string{"GITLAB_CI": "true", "CI_API_V4_URL": "https://gitlab.example.com/api/v4",
-			"CI_MERGE_REQUEST_PROJECT_PATH": "acme/data/search", "CI_MERGE_REQUEST_IID": "12", "CI_COMMIT_SHA": headCommit},
-			forge.Config{Kind: forge.GitLab, URL: "https://gitlab.example.com/api/v4", Repository: "acme/data/search", PullRequest: 12, Commit: headCommit}},
-		"GitLab CI, merged result": {forgeBlock{Kind: text("gitlab")}, map[string]string{"GITLAB_CI": "true", "CI_MERGE_REQUEST_PROJECT_PATH": "acme/search",
-			"CI_MERGE_REQUEST_IID": "12", "CI_COMMIT_SHA": otherCommit, "CI_MERGE_REQUEST_SOURCE_BRANCH_SHA": headCommit},
-			forge.Config{Kind: forge.GitLab, URL: "https://gitlab.com/api/v4", Repository: "acme/search", PullRequest: 12, Commit: headCommit}},
+			forge.Config{Kind: forge.GitHub, URL: "https://api.github.com", Repository: "acme/search", PullRequest: 12,
+				Commit: headCommit, Token: "from-env"}},
+		"GitHub Actions": {forgeBlock{Kind: text("github")},
+			map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_API_URL": "https://ghe.example.com/api/v3",
+				"GITHUB_REPOSITORY": "acme/search", "GITHUB_EVENT_PATH": "event.json", "GITHUB_SHA": otherCommit},
+			forge.Config{Kind: forge.GitHub, URL: "https://ghe.example.com/api/v3", Repository: "acme/search",
+				PullRequest: 12, Commit: headCommit}},
+		"GitLab CI": {forgeBlock{Kind: text("gitlab")}, map[string]string{"GITLAB_CI": "true",
+			"CI_API_V4_URL":                 "https://gitlab.example.com/api/v4",
+			"CI_MERGE_REQUEST_PROJECT_PATH": "acme/data/search", "CI_MERGE_REQUEST_IID": "12",
+			"CI_COMMIT_SHA": headCommit},
+			forge.Config{Kind: forge.GitLab, URL: "https://gitlab.example.com/api/v4", Repository: "acme/data/search",
+				PullRequest: 12, Commit: headCommit}},
+		"GitLab CI, merged result": {forgeBlock{Kind: text("gitlab")},
+			map[string]string{"GITLAB_CI": "true", "CI_MERGE_REQUEST_PROJECT_PATH": "acme/search",
+				"CI_MERGE_REQUEST_IID": "12", "CI_COMMIT_SHA": otherCommit,
+				"CI_MERGE_REQUEST_SOURCE_BRANCH_SHA": headCommit},
+			forge.Config{Kind: forge.GitLab, URL: "https://gitlab.com/api/v4", Repository: "acme/search",
+				PullRequest: 12, Commit: headCommit}},
 	} {
 		got, err := block{Approval: &approvalBlock{Forge: &tt.block}}.forge(around(tt.env))
 		if err != nil {
@@ -78,23 +91,32 @@ func TestForgeDefaults(t *testing.T) {
 func TestForgeIsCheckedAtOnce(t *testing.T) {
 	t.Parallel()
 	text := types.StringValue
-	complete := map[string]string{"PULL_NUM": "12", "HEAD_COMMIT": headCommit, "BASE_REPO_OWNER": "acme", "BASE_REPO_NAME": "search"}
+	complete := map[string]string{"PULL_NUM": "12", "HEAD_COMMIT": headCommit, "BASE_REPO_OWNER": "acme",
+		"BASE_REPO_NAME": "search"}
 	for name, tt := range map[string]struct {
 		block  forgeBlock
 		change map[string]string
 		at     string
 	}{
-		"no address":         {forgeBlock{Kind: text("gitea")}, nil, "approval.forge.url"},
-		"no web address":     {forgeBlock{Kind: text("github"), URL: text("git@github.com")}, nil, "approval.forge.url"},
-		"no repository":      {forgeBlock{Kind: text("github")}, map[string]string{"BASE_REPO_NAME": ""}, "approval.forge.repository"},
-		"half a repository":  {forgeBlock{Kind: text("github"), Repository: text("search")}, nil, "approval.forge.repository"},
-		"a path":             {forgeBlock{Kind: text("github"), Repository: text("a/b?x=/../")}, nil, "approval.forge.repository"},
-		"a way up":           {forgeBlock{Kind: text("github"), Repository: text("a/..")}, nil, "approval.forge.repository"},
-		"no number":          {forgeBlock{Kind: text("github")}, map[string]string{"PULL_NUM": "twelve"}, "approval.forge.pull_request"},
-		"no commit":          {forgeBlock{Kind: text("github")}, map[string]string{"HEAD_COMMIT": ""}, "approval.forge.commit"},
+		"no address": {forgeBlock{Kind: text("gitea")}, nil, "approval.forge.url"},
+		"no web address": {forgeBlock{Kind: text("github"), URL: text("git@github.com")}, nil,
+			"approval.forge.url"},
+		"no repository": {forgeBlock{Kind: text("github")}, map[string]string{"BASE_REPO_NAME": ""},
+			"approval.forge.repository"},
+		"half a repository": {forgeBlock{Kind: text("github"), Repository: text("search")}, nil,
+			"approval.forge.repository"},
+		"a path": {forgeBlock{Kind: text("github"), Repository: text("a/b?x=/../")}, nil,
+			"approval.forge.repository"},
+		"a way up": {forgeBlock{Kind: text("github"), Repository: text("a/..")}, nil,
+			"approval.forge.repository"},
+		"no number": {forgeBlock{Kind: text("github")}, map[string]string{"PULL_NUM": "twelve"},
+			"approval.forge.pull_request"},
+		"no commit": {forgeBlock{Kind: text("github")}, map[string]string{"HEAD_COMMIT": ""},
+			"approval.forge.commit"},
 		"abbreviated commit": {forgeBlock{Kind: text("github"), Commit: text("6dcb09b")}, nil, "approval.forge.commit"},
-		"an event that is none": {forgeBlock{Kind: text("github")}, map[string]string{"PULL_NUM": "", "GITHUB_ACTIONS": "true", "GITHUB_REPOSITORY": "a/b",
-			"GITHUB_EVENT_PATH": "nowhere.json", "GITHUB_SHA": otherCommit}, "approval.forge.pull_request"},
+		"an event that is none": {forgeBlock{Kind: text("github")},
+			map[string]string{"PULL_NUM": "", "GITHUB_ACTIONS": "true", "GITHUB_REPOSITORY": "a/b",
+				"GITHUB_EVENT_PATH": "nowhere.json", "GITHUB_SHA": otherCommit}, "approval.forge.pull_request"},
 	} {
 		env := map[string]string{}
 		for _, from := range []map[string]string{complete, tt.change} {

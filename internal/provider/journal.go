@@ -25,7 +25,8 @@ const (
 	defaultJournal  = ".remediation/journal.db"
 	journalVariable = "REMEDIATION_JOURNAL_PATH"
 	indexVariable   = "REMEDIATION_JOURNAL_INDEX"
-	// closedFor is how long a journal that can't be reached is not tried again: a plan of a thousand resources would otherwise wait for it a thousand times.
+	// closedFor is how long a journal that can't be reached is not tried again: a plan of a thousand resources would
+	// otherwise wait for it a thousand times.
 	closedFor = 30 * time.Second
 )
 
@@ -41,19 +42,27 @@ type elasticJournalBlock struct {
 
 func journalSchema() schema.SingleNestedAttribute {
 	return schema.SingleNestedAttribute{
-		Optional: true, MarkdownDescription: "Where dry runs and executions are recorded: in a file on this machine, or in Elasticsearch for a team.",
+		Optional: true, MarkdownDescription: "Where dry runs and executions are recorded: in a file on this machine, " +
+			"or in Elasticsearch for a team.",
 		Attributes: map[string]schema.Attribute{
-			"path": optionalString("SQLite file. Default `.remediation/journal.db`. The folders of executions, with logs and artifacts, lie " +
+			"path": optionalString("SQLite file. Default `.remediation/journal.db`. The folders of executions, with " +
+				"logs and artifacts, lie " +
 				"beside it. Environment: `REMEDIATION_JOURNAL_PATH`."),
-			"keep": optionalString("For how long records are kept, such as `8760h`; at least 24h. Default: for ever. Older ones are removed at the end of an " +
-				"apply, which says so in `result.details`; an entry of the journal says which, so that its chain holds. Executions whose outcome is unknown, " +
-				"whatever an approval was asked for, and the last execution of each target stay. Environment: `REMEDIATION_JOURNAL_KEEP`."),
+			"keep": optionalString("For how long records are kept, such as `8760h`; at least 24h. Default: for ever. " +
+				"Older ones are removed at the end of an " +
+				"apply, which says so in `result.details`; an entry of the journal says which, so that its chain " +
+				"holds. Executions whose outcome is unknown, " +
+				"whatever an approval was asked for, and the last execution of each target stay. Environment: " +
+				"`REMEDIATION_JOURNAL_KEEP`."),
 			"elasticsearch": schema.SingleNestedAttribute{
 				Optional: true,
-				MarkdownDescription: "A journal that machines share, in the cluster of the `elasticsearch` block, instead of `path`. One execution at a time runs on a target, on " +
-					"whichever machine. The folders of executions stay on the machine, in `.remediation/<index>/`. See the guide on the journal in Elasticsearch.",
+				MarkdownDescription: "A journal that machines share, in the cluster of the `elasticsearch` block, " +
+					"instead of `path`. One execution at a time runs on a target, on " +
+					"whichever machine. The folders of executions stay on the machine, in `.remediation/<index>/`. " +
+					"See the guide on the journal in Elasticsearch.",
 				Attributes: map[string]schema.Attribute{
-					"index": optionalString("What its indices are named after. Default `remediation-journal`. Environment: `REMEDIATION_JOURNAL_INDEX`, which chooses this " +
+					"index": optionalString("What its indices are named after. Default `remediation-journal`. " +
+						"Environment: `REMEDIATION_JOURNAL_INDEX`, which chooses this " +
 						"kind of journal where the block names none."),
 				},
 			},
@@ -64,7 +73,8 @@ func journalSchema() schema.SingleNestedAttribute {
 // journalSettings say where the journal is: path, or index where that is set.
 type journalSettings struct {
 	path, index string
-	// dir is where executions and caches live. Identifiers of executions are the journal's, so that another journal has another folder.
+	// dir is where executions and caches live. Identifiers of executions are the journal's, so that another journal has
+	// another folder.
 	dir string
 }
 
@@ -77,13 +87,15 @@ func (b block) journal(ctx context.Context, cluster bool) (journalSettings, erro
 	path, index := first(j.Path, journalVariable, ""), first(types.StringNull(), indexVariable, "")
 	switch {
 	case j.Elasticsearch != nil && !j.Path.IsNull():
-		return journalSettings{}, problemAt("journal.elasticsearch", "Two journals are configured", "journal has both path and elasticsearch.", "Keep one of them.")
+		return journalSettings{}, problemAt("journal.elasticsearch", "Two journals are configured",
+			"journal has both path and elasticsearch.", "Keep one of them.")
 	case j.Elasticsearch != nil:
 		return elasticJournal(first(j.Elasticsearch.Index, indexVariable, journalelastic.DefaultIndex), cluster)
 	case !j.Path.IsNull() || index == "":
 		return fileJournal(ctx, path)
 	case path != "":
-		return journalSettings{}, problemAt("journal", "Two journals are configured", journalVariable+" and "+indexVariable+" are both set.",
+		return journalSettings{}, problemAt("journal", "Two journals are configured",
+			journalVariable+" and "+indexVariable+" are both set.",
 			"Unset one of them, or set journal.path or journal.elasticsearch.")
 	default:
 		return elasticJournal(index, cluster)
@@ -92,16 +104,20 @@ func (b block) journal(ctx context.Context, cluster bool) (journalSettings, erro
 
 func elasticJournal(index string, cluster bool) (journalSettings, error) {
 	if why := journalelastic.CheckIndex(index); why != "" {
-		return journalSettings{}, problemAt("journal.elasticsearch.index", fmt.Sprintf("A journal in Elasticsearch can't be named %q", index), why,
+		return journalSettings{}, problemAt("journal.elasticsearch.index",
+			fmt.Sprintf("A journal in Elasticsearch can't be named %q", index), why,
 			"Set another name, such as "+journalelastic.DefaultIndex+".")
 	}
 	if !cluster {
-		return journalSettings{}, problemAt("journal.elasticsearch", "The journal is to be in Elasticsearch, and none is configured",
-			"The provider has no elasticsearch block with endpoints, and ELASTICSEARCH_ENDPOINTS is not set.", "Set elasticsearch.endpoints in the provider block.")
+		return journalSettings{}, problemAt("journal.elasticsearch",
+			"The journal is to be in Elasticsearch, and none is configured",
+			"The provider has no elasticsearch block with endpoints, and ELASTICSEARCH_ENDPOINTS is "+
+				"not set.", "Set elasticsearch.endpoints in the provider block.")
 	}
 	dir, err := filepath.Abs(filepath.Join(filepath.Dir(defaultJournal), index))
 	if err != nil {
-		return journalSettings{}, problemAt("journal.elasticsearch", "The folder of executions can't be made absolute", err.Error(), "Run in a folder that exists.")
+		return journalSettings{}, problemAt("journal.elasticsearch", "The folder of executions can't be made absolute",
+			err.Error(), "Run in a folder that exists.")
 	}
 	return journalSettings{index: index, dir: dir}, nil
 }
@@ -112,7 +128,8 @@ func fileJournal(ctx context.Context, path string) (journalSettings, error) {
 	}
 	path, err := filepath.Abs(path)
 	if err != nil {
-		return journalSettings{}, problemAt("journal.path", "The journal's path can't be made absolute", err.Error(), "Set an absolute path.")
+		return journalSettings{}, problemAt("journal.path", "The journal's path can't be made absolute", err.Error(),
+			"Set an absolute path.")
 	}
 	if err := sqlite.Check(ctx, path); err != nil {
 		var p *problem.Problem
@@ -121,12 +138,14 @@ func fileJournal(ctx context.Context, path string) (journalSettings, error) {
 			at.Path = []string{"journal", "path"}
 			return journalSettings{}, &at
 		}
-		return journalSettings{}, problemAt("journal.path", "The journal can't be used", err.Error(), "Set journal.path to a file in a folder that can be written.")
+		return journalSettings{}, problemAt("journal.path", "The journal can't be used", err.Error(),
+			"Set journal.path to a file in a folder that can be written.")
 	}
 	return journalSettings{path: path, dir: filepath.Dir(path)}, nil
 }
 
-// leastKeep is the shortest time for which records may be kept: a plan that was reviewed yesterday is still compared with its record.
+// leastKeep is the shortest time for which records may be kept: a plan that was reviewed yesterday is still compared
+// with its record.
 const leastKeep = 24 * time.Hour
 
 func (b block) keep() (time.Duration, error) {
@@ -143,13 +162,15 @@ func (b block) keep() (time.Duration, error) {
 		return 0, problemAt("journal.keep", "Invalid keep", err.Error()+".", "Write it like 8760h.")
 	}
 	if keep < leastKeep {
-		return 0, problemAt("journal.keep", "Invalid keep", fmt.Sprintf("It is %s.", keep), "Records are kept for at least 24h. Leave it out to keep them for ever.")
+		return 0, problemAt("journal.keep", "Invalid keep", fmt.Sprintf("It is %s.", keep),
+			"Records are kept for at least 24h. Leave it out to keep them for ever.")
 	}
 	return keep, nil
 }
 
 // opener returns what opens the journal.
-func (j journalSettings) opener(cluster *elastic.Cluster, secrets *redact.Redactor, clk clock.Clock) func(context.Context) (journal.Store, error) {
+func (j journalSettings) opener(cluster *elastic.Cluster, secrets *redact.Redactor,
+	clk clock.Clock) func(context.Context) (journal.Store, error) {
 	if j.index == "" {
 		return func(ctx context.Context) (journal.Store, error) { return sqlite.Open(ctx, j.path, clk) }
 	}
@@ -158,7 +179,8 @@ func (j journalSettings) opener(cluster *elastic.Cluster, secrets *redact.Redact
 }
 
 // sparing returns an opener that gives the same error again for a while after the journal could not be reached.
-func sparing(clk clock.Clock, open func(context.Context) (journal.Store, error)) func(context.Context) (journal.Store, error) {
+func sparing(clk clock.Clock, open func(context.Context) (journal.Store,
+	error)) func(context.Context) (journal.Store, error) {
 	var mu sync.Mutex
 	var failed error
 	var until time.Time

@@ -78,7 +78,8 @@ func TestAccSharedJournal(t *testing.T) {
 
 	second := machine()
 	second.Write("main.tf", config+asksHistory)
-	if out := second.Must("apply", "-auto-approve", "-no-color"); !strings.Contains(out, "1 executions, chain holds: true") {
+	if out := second.Must("apply", "-auto-approve", "-no-color"); !strings.Contains(out,
+		"1 executions, chain holds: true") {
 		t.Errorf("the other machine's history:\n%s", out)
 	}
 
@@ -95,7 +96,8 @@ func TestAccSharedJournal(t *testing.T) {
 	}
 	subject := known[0].Subject
 	subject.Request = "another"
-	busy, err := store.Begin(t.Context(), subject, journal.KindIntent, journal.Intent{Holder: proc.Identity{Host: "third-machine", PID: 4711}})
+	busy, err := store.Begin(t.Context(), subject, journal.KindIntent,
+		journal.Intent{Holder: proc.Identity{Host: "third-machine", PID: 4711}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,10 +106,12 @@ func TestAccSharedJournal(t *testing.T) {
 	if !strings.Contains(out, "third-machine") || !strings.Contains(out, fmt.Sprint("execution ", busy.ID)) {
 		t.Errorf("it does not say who holds the target:\n%s", out)
 	}
-	if _, err := store.Append(t.Context(), busy.Lease(), journal.KindOutcome, journal.Outcome{Status: journal.StatusCancelled}); err != nil {
+	if _, err := store.Append(t.Context(), busy.Lease(), journal.KindOutcome,
+		journal.Outcome{Status: journal.StatusCancelled}); err != nil {
 		t.Fatal(err)
 	}
-	if out := second.Must("apply", "-auto-approve", "-no-color"); !strings.Contains(out, "3 executions, chain holds: true") {
+	if out := second.Must("apply", "-auto-approve", "-no-color"); !strings.Contains(out,
+		"3 executions, chain holds: true") {
 		t.Logf("history within the apply:\n%s", out)
 	}
 	if n, err := store.Count(t.Context(), journal.Filter{Incident: "INC-7"}); err != nil || n != 3 {
@@ -134,7 +138,8 @@ resource "remediation_canary_split" "canary" {
 }
 `)
 	out := w.Must("plan", "-no-color", "-out=saved")
-	for _, want := range []string{"Warning:", "cannot be read or written", "Apply will refuse to run anything", "elasticsearch.endpoints"} {
+	for _, want := range []string{"Warning:", "cannot be read or written", "Apply will refuse to run anything",
+		"elasticsearch.endpoints"} {
 		if !strings.Contains(strings.Join(strings.Fields(strings.ReplaceAll(out, "│", " ")), " "), want) {
 			t.Errorf("the plan lacks %q:\n%s", want, out)
 		}
@@ -157,15 +162,22 @@ func TestAccJournalSettings(t *testing.T) {
 		says  string
 		at    string
 	}{
-		"both":                  {block(`path = "a.db", elasticsearch = {}`, cluster), nil, "Two journals are configured", "journal.elasticsearch"},
-		"no cluster":            {block(`elasticsearch = {}`, ""), nil, "none is configured", "journal.elasticsearch"},
-		"a wildcard":            {block(`elasticsearch = { index = "a*" }`, cluster), nil, "lower-case letters", "journal.elasticsearch.index"},
-		"upper case":            {block(`elasticsearch = { index = "Journal" }`, cluster), nil, "lower-case letters", "journal.elasticsearch.index"},
-		"another's":             {block(`elasticsearch = { index = "a-entries" }`, cluster), nil, "another journal", "journal.elasticsearch.index"},
-		"empty":                 {block(`elasticsearch = { index = "" }`, cluster), nil, "is empty", "journal"},
-		"both in environment":   {block("", cluster), []string{"REMEDIATION_JOURNAL_PATH=a.db", "REMEDIATION_JOURNAL_INDEX=a"}, "Two journals are configured", "journal"},
-		"a bad name from there": {block("", cluster), []string{"REMEDIATION_JOURNAL_INDEX=A"}, "lower-case letters", "journal.elasticsearch.index"},
-		"no cluster from there": {block("", ""), []string{"REMEDIATION_JOURNAL_INDEX=a"}, "none is configured", "journal.elasticsearch"},
+		"both": {block(`path = "a.db", elasticsearch = {}`, cluster), nil,
+			"Two journals are configured", "journal.elasticsearch"},
+		"no cluster": {block(`elasticsearch = {}`, ""), nil, "none is configured", "journal.elasticsearch"},
+		"a wildcard": {block(`elasticsearch = { index = "a*" }`, cluster), nil, "lower-case letters",
+			"journal.elasticsearch.index"},
+		"upper case": {block(`elasticsearch = { index = "Journal" }`, cluster), nil, "lower-case letters",
+			"journal.elasticsearch.index"},
+		"another's": {block(`elasticsearch = { index = "a-entries" }`, cluster), nil, "another journal",
+			"journal.elasticsearch.index"},
+		"empty": {block(`elasticsearch = { index = "" }`, cluster), nil, "is empty", "journal"},
+		"both in environment": {block("", cluster), []string{"REMEDIATION_JOURNAL_PATH=a.db",
+			"REMEDIATION_JOURNAL_INDEX=a"}, "Two journals are configured", "journal"},
+		"a bad name from there": {block("", cluster), []string{"REMEDIATION_JOURNAL_INDEX=A"}, "lower-case letters",
+			"journal.elasticsearch.index"},
+		"no cluster from there": {block("", ""), []string{"REMEDIATION_JOURNAL_INDEX=a"}, "none is configured",
+			"journal.elasticsearch"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -19,8 +19,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/provider"
 )
 
-// TestAccLifecycle goes through a resource's life with Terraform's own test framework: what is known at plan, what each change
-// does, and what an import brings back.
+// TestAccLifecycle goes through a resource's life with Terraform's own test framework: what is known at plan, what each
+// change does, and what an import brings back.
 func TestAccLifecycle(t *testing.T) {
 	t.Parallel()
 	const address = "remediation_dbt_run.triage"
@@ -48,7 +48,8 @@ resource "remediation_dbt_run" "triage" {
 		}
 	}
 	plan := func(checks ...plancheck.PlanCheck) resource.ConfigPlanChecks {
-		return resource.ConfigPlanChecks{PreApply: checks, PostApplyPostRefresh: []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()}}
+		return resource.ConfigPlanChecks{PreApply: checks,
+			PostApplyPostRefresh: []plancheck.PlanCheck{plancheck.ExpectEmptyPlan()}}
 	}
 	resource.Test(t, resource.TestCase{
 		ProtoV6ProviderFactories: map[string]func() (tfprotov6.ProviderServer, error){
@@ -61,7 +62,8 @@ resource "remediation_dbt_run" "triage" {
 					plancheck.ExpectResourceAction(address, plancheck.ResourceActionCreate),
 					plancheck.ExpectKnownValue(address, value("preview").AtMapKey("selected_models"),
 						knownvalue.ListExact([]knownvalue.Check{knownvalue.StringExact("inbox_emails")})),
-					plancheck.ExpectKnownValue(address, value("dry_run"), knownvalue.StringRegexp(regexp.MustCompile(`^Execution 1 of rerun_dbt`))),
+					plancheck.ExpectKnownValue(address, value("dry_run"),
+						knownvalue.StringRegexp(regexp.MustCompile(`^Execution 1 of rerun_dbt`))),
 					plancheck.ExpectUnknownValue(address, value("result")),
 				),
 			},
@@ -76,7 +78,8 @@ resource "remediation_dbt_run" "triage" {
 				Config: config(`triggers = { run = "2" }`), ConfigStateChecks: executions(2),
 				ConfigPlanChecks: plan(
 					plancheck.ExpectResourceAction(address, plancheck.ResourceActionUpdate),
-					plancheck.ExpectKnownValue(address, value("dry_run"), knownvalue.StringRegexp(regexp.MustCompile(`^Execution 2 .* succeeded at `))),
+					plancheck.ExpectKnownValue(address, value("dry_run"),
+						knownvalue.StringRegexp(regexp.MustCompile(`^Execution 2 .* succeeded at `))),
 				),
 			},
 			{

@@ -34,7 +34,8 @@ func prometheusSchema() schema.SingleNestedAttribute {
 
 // secret is an optional sensitive string.
 func secret(description string) schema.StringAttribute {
-	return schema.StringAttribute{Optional: true, Sensitive: true, MarkdownDescription: description, Validators: []validator.String{tfkit.SecretLine()}}
+	return schema.StringAttribute{Optional: true, Sensitive: true, MarkdownDescription: description,
+		Validators: []validator.String{tfkit.SecretLine()}}
 }
 
 // prometheusSettings are those of the Prometheus; an empty url means none.
@@ -48,7 +49,8 @@ func (b block) prometheus() (prometheusSettings, error) {
 	s := prometheusSettings{url: first(p.URL, "PROMETHEUS_URL", ""), token: first(p.Token, "PROMETHEUS_TOKEN", "")}
 	if s.url == "" {
 		if b.Prometheus != nil {
-			return s, problemAt("prometheus.url", "Prometheus has no address", "prometheus is configured without url, and PROMETHEUS_URL is not set.",
+			return s, problemAt("prometheus.url", "Prometheus has no address",
+				"prometheus is configured without url, and PROMETHEUS_URL is not set.",
 				"Set prometheus.url.")
 		}
 		return s, nil
@@ -62,15 +64,19 @@ func (b block) prometheus() (prometheusSettings, error) {
 // checkURL demands an address of a web server.
 func checkURL(where, address string) error {
 	if why := problem.WebBase(address); why != "" {
-		return problemAt(where, "Not an address of a web server", "The value can't be used: "+why+".", "Write it like https://host:port, and credentials into attributes of their own.")
+		return problemAt(where, "Not an address of a web server", "The value can't be used: "+why+".",
+			"Write it like https://host:port, and credentials into attributes of their own.")
 	}
 	return nil
 }
 
-// checkToken refuses a token that can't be sent as it is, wherever it comes from. It is not repeated. An empty one is none.
+// checkToken refuses a token that can't be sent as it is, wherever it comes from. It is not repeated. An empty one is
+// none.
 func checkToken(where, token string) error {
 	if why := problem.OneLine(token); token != "" && why != "" {
-		return problemAt(where, "The token can't be sent", "It is not shown, and "+why+".", "Look at the attribute and at its environment variable. A file's content may end with a line break: use trimspace().")
+		return problemAt(where, "The token can't be sent", "It is not shown, and "+why+".",
+			"Look at the attribute and at its environment variable. A file's content may end with a line break: use "+
+				"trimspace().")
 	}
 	return nil
 }

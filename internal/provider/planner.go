@@ -98,7 +98,8 @@ func (b block) filePlanner() (planner.Planner, error) {
 	}
 	path, err := filepath.Abs(first(configured, "REMEDIATION_PLANNER_FILE", defaultPlanner))
 	if err != nil {
-		return nil, problemAt("planner.file.path", "The planner file's path can't be made absolute", err.Error(), "Set an absolute path.")
+		return nil, problemAt("planner.file.path", "The planner file's path can't be made absolute", err.Error(),
+			"Set an absolute path.")
 	}
 	return file.New(path), nil
 }
@@ -124,37 +125,46 @@ func (a *applylensPlannerBlock) planner() (planner.Planner, error) {
 		return nil, err
 	}
 	cfg := applylens.Config{
-		URL: url, Token: first(a.Token, plannerToken, ""), Stable: a.StableVersion.ValueString(), Canary: a.CanaryVersion.ValueString(),
+		URL: url, Token: first(a.Token, plannerToken,
+			""), Stable: a.StableVersion.ValueString(), Canary: a.CanaryVersion.ValueString(),
 	}
 	if err := checkToken("planner.applylens.token", cfg.Token); err != nil {
 		return nil, err
 	}
-	for _, name := range []struct{ attribute, version string }{{"stable_version", cfg.Stable}, {"canary_version", cfg.Canary}} {
+	for _, name := range []struct{ attribute, version string }{{"stable_version", cfg.Stable},
+		{"canary_version", cfg.Canary}} {
 		if err := checkVersion([]string{"planner", "applylens", name.attribute}, name.version); err != nil {
 			return nil, err
 		}
 	}
 	if cfg.Stable == cfg.Canary {
-		return nil, problemAt("planner.applylens.canary_version", "The canary is the stable version", "Both are "+cfg.Stable+".", "Name two versions.")
+		return nil, problemAt("planner.applylens.canary_version", "The canary is the stable version",
+			"Both are "+cfg.Stable+".", "Name two versions.")
 	}
 	return applylens.New(cfg), nil
 }
 
 func (h *haproxyPlannerBlock) planner() (planner.Planner, error) {
 	cfg := haproxy.Config{
-		Address: h.Address.ValueString(), Backend: h.Backend.ValueString(), Servers: h.Servers, Stable: h.StableVersion.ValueString(),
+		Address: h.Address.ValueString(), Backend: h.Backend.ValueString(), Servers: h.Servers,
+		Stable: h.StableVersion.ValueString(),
 	}
 	if err := haproxy.CheckAddress(cfg.Address); err != nil {
-		return nil, problemAt("planner.haproxy.address", "Not an address of HAProxy's runtime API", err.Error()+".", "Write unix:///run/haproxy.sock.")
+		return nil, problemAt("planner.haproxy.address", "Not an address of HAProxy's runtime API", err.Error()+".",
+			"Write unix:///run/haproxy.sock.")
 	}
 	// Both stand in lines of the runtime API, where a blank or a semicolon would begin something else.
 	if !haproxy.IsName(cfg.Backend) {
-		return nil, problemAt("planner.haproxy.backend", "Not a name of HAProxy's", fmt.Sprintf("%q holds more than letters, digits and - _ . :", cfg.Backend), "Write the backend's name as in HAProxy's configuration.")
+		return nil, problemAt("planner.haproxy.backend", "Not a name of HAProxy's",
+			fmt.Sprintf("%q holds more than letters, digits and - _ . :",
+				cfg.Backend), "Write the backend's name as in HAProxy's configuration.")
 	}
 	for _, version := range slices.Sorted(maps.Keys(cfg.Servers)) {
 		if name := cfg.Servers[version]; !haproxy.IsName(name) {
-			return nil, problemIn([]string{"planner", "haproxy", "servers", problem.Key(version)}, "Not a name of HAProxy's",
-				fmt.Sprintf("%q holds more than letters, digits and - _ . :", name), "Write the server's name as in HAProxy's configuration.")
+			return nil, problemIn([]string{"planner", "haproxy", "servers", problem.Key(version)},
+				"Not a name of HAProxy's",
+				fmt.Sprintf("%q holds more than letters, digits and - _ . :",
+					name), "Write the server's name as in HAProxy's configuration.")
 		}
 	}
 	if err := checkVersions("planner.haproxy", "servers", cfg.Servers, cfg.Stable); err != nil {
@@ -171,12 +181,14 @@ func (g *gatewayPlannerBlock) planner() (planner.Planner, error) {
 	const next = "Write it as kubectl shows it."
 	for _, name := range []struct{ attribute, name string }{{"namespace", cfg.Namespace}, {"http_route", cfg.Route}} {
 		if !gatewayapi.IsName(name.name) {
-			return nil, problemAt("planner.gateway_api."+name.attribute, "Not a name of Kubernetes'", fmt.Sprintf("%q is no name of an object.", name.name), next)
+			return nil, problemAt("planner.gateway_api."+name.attribute, "Not a name of Kubernetes'",
+				fmt.Sprintf("%q is no name of an object.", name.name), next)
 		}
 	}
 	for _, version := range slices.Sorted(maps.Keys(cfg.Backends)) {
 		if name := cfg.Backends[version]; !gatewayapi.IsName(name) {
-			return nil, problemIn([]string{"planner", "gateway_api", "backends", problem.Key(version)}, "Not a name of Kubernetes'", fmt.Sprintf("%q is no name of a service.", name), next)
+			return nil, problemIn([]string{"planner", "gateway_api", "backends", problem.Key(version)},
+				"Not a name of Kubernetes'", fmt.Sprintf("%q is no name of a service.", name), next)
 		}
 	}
 	if err := checkVersions("planner.gateway_api", "backends", cfg.Backends, cfg.Stable); err != nil {
@@ -188,15 +200,18 @@ func (g *gatewayPlannerBlock) planner() (planner.Planner, error) {
 // checkVersion demands a name that a version can have.
 func checkVersion(at []string, name string) error {
 	if why := planner.CheckName(name); why != "" {
-		return problemIn(at, "Not a name of a version", fmt.Sprintf("%q %s.", name, why), "Name the version as the resources do.")
+		return problemIn(at, "Not a name of a version", fmt.Sprintf("%q %s.", name, why),
+			"Name the version as the resources do.")
 	}
 	return nil
 }
 
-// checkVersions demands that each version has a name of the backend's of its own, and that the stable one is among them.
+// checkVersions demands that each version has a name of the backend's of its own, and that the stable one is among
+// them.
 func checkVersions(where, attribute string, names map[string]string, stable string) error {
 	if _, ok := names[stable]; stable != "" && !ok {
-		return problemAt(where+".stable_version", "The stable version is not among the versions", stable+" has no entry.", "Name one that has.")
+		return problemAt(where+".stable_version", "The stable version is not among the versions",
+			stable+" has no entry.", "Name one that has.")
 	}
 	taken := map[string]string{}
 	for _, version := range slices.Sorted(maps.Keys(names)) {
@@ -205,7 +220,8 @@ func checkVersions(where, attribute string, names map[string]string, stable stri
 			return err
 		}
 		if other, ok := taken[names[version]]; ok {
-			return problemIn(at, "Two versions are the same", fmt.Sprintf("%s and %s are both %s.", other, version, names[version]), "Name each once.")
+			return problemIn(at, "Two versions are the same",
+				fmt.Sprintf("%s and %s are both %s.", other, version, names[version]), "Name each once.")
 		}
 		taken[names[version]] = version
 	}

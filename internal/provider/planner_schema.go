@@ -11,29 +11,36 @@ import (
 
 func plannerSchema() schema.SingleNestedAttribute {
 	return schema.SingleNestedAttribute{
-		Optional:            true,
-		MarkdownDescription: "What shares the traffic out among versions; exactly one of the following. Default: `file` with its default path.",
+		Optional: true,
+		MarkdownDescription: "What shares the traffic out among versions; exactly one of the following. Default: " +
+			"`file` with its default path.",
 		Attributes: map[string]schema.Attribute{
 			"file": schema.SingleNestedAttribute{
-				Optional: true, MarkdownDescription: "A JSON file that a router watches. It is replaced atomically, under a lock, and counts its revisions.",
+				Optional: true, MarkdownDescription: "A JSON file that a router watches. It is replaced atomically, " +
+					"under a lock, and counts its revisions.",
 				Attributes: map[string]schema.Attribute{
-					"path": optionalString("The file. Default `" + defaultPlanner + "`. Environment: `REMEDIATION_PLANNER_FILE`."),
+					"path": optionalString("The file. Default `" + defaultPlanner +
+						"`. Environment: `REMEDIATION_PLANNER_FILE`."),
 				},
 			},
 			"http": schema.SingleNestedAttribute{
 				Optional: true, MarkdownDescription: "A control API, as `docs/planner-openapi.yaml` describes it.",
 				Attributes: map[string]schema.Attribute{
-					"url":   optionalString("Base of the API, under which `/split` lies. Environment: `REMEDIATION_PLANNER_URL`."),
+					"url": optionalString("Base of the API, under which `/split` lies. Environment: " +
+						"`REMEDIATION_PLANNER_URL`."),
 					"token": secret("Bearer token. Environment: `REMEDIATION_PLANNER_TOKEN`."),
 				},
 			},
 			"applylens": schema.SingleNestedAttribute{
 				Optional: true,
-				MarkdownDescription: "The ApplyLens planner guard API, for two versions. It has no revisions: a change by somebody else in the " +
-					"milliseconds between a read and a write is not seen. While its own detector is in breach, every read of its status, a plan's or a " +
+				MarkdownDescription: "The ApplyLens planner guard API, for two versions. It has no revisions: a " +
+					"change by somebody else in the " +
+					"milliseconds between a read and a write is not seen. While its own detector is in breach, every " +
+					"read of its status, a plan's or a " +
 					"refresh's too, rolls the canary back there; a plan says so.",
 				Attributes: map[string]schema.Attribute{
-					"url":            optionalString("Base under which `/guard/status` lies. Environment: `REMEDIATION_PLANNER_URL`."),
+					"url": optionalString("Base under which `/guard/status` lies. Environment: " +
+						"`REMEDIATION_PLANNER_URL`."),
 					"token":          secret("Bearer token. Environment: `REMEDIATION_PLANNER_TOKEN`."),
 					"stable_version": required("Name of the stable version."),
 					"canary_version": required("Name of the canary."),
@@ -41,25 +48,35 @@ func plannerSchema() schema.SingleNestedAttribute {
 			},
 			"gateway_api": schema.SingleNestedAttribute{
 				Optional: true,
-				MarkdownDescription: "An HTTPRoute of the Kubernetes Gateway API. Only the weights of the named backends are changed, and only if the route " +
-					"is still as it was read. A route that an Argo Rollout moves is refused. Workloads are neither started nor stopped.",
+				MarkdownDescription: "An HTTPRoute of the Kubernetes Gateway API. Only the weights of the named " +
+					"backends are changed, and only if the route " +
+					"is still as it was read. A route that an Argo Rollout moves is refused. Workloads are neither " +
+					"started nor stopped.",
 				Attributes: map[string]schema.Attribute{
-					"namespace":      required("Namespace of the route."),
-					"http_route":     required("Name of the route."),
-					"backends":       versionMap("Name of the route's backend by version, such as `{ \"v1\" = \"planner-v1\" }`. Other backends of the rule must have weight 0."),
-					"kubeconfig":     optionalString("Kubeconfig file. Default: as kubectl finds it (`KUBECONFIG`, `~/.kube/config`, the pod's service account)."),
-					"stable_version": optionalString("The stable version. Needed where it is not the only other one with traffic."),
+					"namespace":  required("Namespace of the route."),
+					"http_route": required("Name of the route."),
+					"backends": versionMap("Name of the route's backend by version, such as `{ \"v1\" = " +
+						"\"planner-v1\" }`. Other backends of the rule must have weight 0."),
+					"kubeconfig": optionalString("Kubeconfig file. Default: as kubectl finds it (`KUBECONFIG`, " +
+						"`~/.kube/config`, the pod's service account)."),
+					"stable_version": optionalString("The stable version. Needed where it is not the only other one " +
+						"with traffic."),
 				},
 			},
 			"haproxy": schema.SingleNestedAttribute{
 				Optional: true,
-				MarkdownDescription: "A running HAProxy, by its runtime API (`stats socket ... level admin`). Weights that are set last until it is " +
-					"reloaded. It has no compare-and-set: a change by somebody else in the milliseconds between a read and a write is not seen.",
+				MarkdownDescription: "A running HAProxy, by its runtime API (`stats socket ... level admin`). " +
+					"Weights that are set last until it is " +
+					"reloaded. It has no compare-and-set: a change by somebody else in the milliseconds between a " +
+					"read and a write is not seen.",
 				Attributes: map[string]schema.Attribute{
-					"address":        required("Address of the runtime API, `unix:///run/haproxy.sock` or `tcp://127.0.0.1:9999`."),
-					"backend":        required("Backend whose servers are the versions. Its other servers must have weight 0."),
-					"servers":        versionMap("HAProxy's server by version, such as `{ \"v1\" = \"srv1\" }`."),
-					"stable_version": optionalString("The stable version. Needed where it is not the only other one with traffic."),
+					"address": required("Address of the runtime API, `unix:///run/haproxy.sock` or " +
+						"`tcp://127.0.0.1:9999`."),
+					"backend": required("Backend whose servers are the versions. Its other servers must have " +
+						"weight 0."),
+					"servers": versionMap("HAProxy's server by version, such as `{ \"v1\" = \"srv1\" }`."),
+					"stable_version": optionalString("The stable version. Needed where it is not the only other one " +
+						"with traffic."),
 				},
 			},
 		},
@@ -68,14 +85,16 @@ func plannerSchema() schema.SingleNestedAttribute {
 
 // required is a string that has to be set and is not empty.
 func required(description string) schema.StringAttribute {
-	return schema.StringAttribute{Required: true, MarkdownDescription: description, Validators: []validator.String{tfkit.Label()}}
+	return schema.StringAttribute{Required: true, MarkdownDescription: description,
+		Validators: []validator.String{tfkit.Label()}}
 }
 
 // versionMap names something of the backend's by version.
 func versionMap(description string) schema.MapAttribute {
 	return schema.MapAttribute{
 		Required: true, ElementType: types.StringType, MarkdownDescription: description,
-		Validators: []validator.Map{mapvalidator.SizeAtLeast(leastVersions), mapvalidator.NoNullValues(), mapvalidator.KeysAre(tfkit.Label()), mapvalidator.ValueStringsAre(tfkit.Label())},
+		Validators: []validator.Map{mapvalidator.SizeAtLeast(leastVersions), mapvalidator.NoNullValues(),
+			mapvalidator.KeysAre(tfkit.Label()), mapvalidator.ValueStringsAre(tfkit.Label())},
 	}
 }
 

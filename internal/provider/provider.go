@@ -1,5 +1,5 @@
-// Package provider is the provider block: its schema, its defaults and environment variables, and the wiring of what stands
-// below. It registers and decides nothing.
+// Package provider is the provider block: its schema, its defaults and environment variables, and the wiring of what
+// stands below. It registers and decides nothing.
 package provider
 
 import (
@@ -91,7 +91,8 @@ func report(diags *diag.Diagnostics, err error) {
 		return
 	}
 	// Terraform points at the block, not at an attribute within one of its objects.
-	diags.AddAttributeError(tfkit.AttributePath(p.Path), p.What, p.Detail()+"\n\nProvider setting: "+problem.Where(p.Path))
+	diags.AddAttributeError(tfkit.AttributePath(p.Path), p.What,
+		p.Detail()+"\n\nProvider setting: "+problem.Where(p.Path))
 }
 
 func problemAt(where, what, why, next string) error {

@@ -39,31 +39,41 @@ type estimatesBlock struct {
 }
 
 func optionalString(description string) schema.StringAttribute {
-	return schema.StringAttribute{Optional: true, MarkdownDescription: description, Validators: []validator.String{tfkit.Line()}}
+	return schema.StringAttribute{Optional: true, MarkdownDescription: description,
+		Validators: []validator.String{tfkit.Line()}}
 }
 
 // optionalText is an optional string of several lines.
 func optionalText(description string) schema.StringAttribute {
-	return schema.StringAttribute{Optional: true, MarkdownDescription: description, Validators: []validator.String{stringvalidator.LengthAtLeast(1)}}
+	return schema.StringAttribute{Optional: true, MarkdownDescription: description,
+		Validators: []validator.String{stringvalidator.LengthAtLeast(1)}}
 }
 
 func blockSchema() schema.Schema {
 	return schema.Schema{
-		MarkdownDescription: "Runs incident playbooks as resources: `terraform plan` is the dry run, `terraform apply` executes with the " +
+		MarkdownDescription: "Runs incident playbooks as resources: `terraform plan` is the dry run, `terraform " +
+			"apply` executes with the " +
 			"approval that the plan asked for, and history is kept in state and in a journal.",
 		Attributes: map[string]schema.Attribute{
 			"dbt": schema.SingleNestedAttribute{
 				Optional: true, MarkdownDescription: "dbt on this machine.",
 				Attributes: map[string]schema.Attribute{
-					"executable":  optionalString("dbt's executable, a path or a name on `PATH`. Default `dbt`. Environment: `REMEDIATION_DBT_EXECUTABLE`."),
-					"project_dir": optionalString("Folder with `dbt_project.yml`. Default: the working directory. Environment: `DBT_PROJECT_DIR`."),
-					"profiles_dir": optionalString("Folder with `profiles.yml`. Default: `project_dir` where it has one, else `~/.dbt`, as dbt itself. " +
+					"executable": optionalString("dbt's executable, a path or a name on `PATH`. Default `dbt`. " +
+						"Environment: `REMEDIATION_DBT_EXECUTABLE`."),
+					"project_dir": optionalString("Folder with `dbt_project.yml`. Default: the working directory. " +
+						"Environment: `DBT_PROJECT_DIR`."),
+					"profiles_dir": optionalString("Folder with `profiles.yml`. Default: `project_dir` where it has " +
+						"one, else `~/.dbt`, as dbt itself. " +
 						"Environment: `DBT_PROFILES_DIR`."),
-					"target": optionalString("Target of the profile. Default: the profile's own. Environment: `DBT_TARGET`."),
+					"target": optionalString("Target of the profile. Default: the profile's own. Environment: " +
+						"`DBT_TARGET`."),
 					"environment": schema.MapAttribute{
-						Optional: true, Sensitive: true, ElementType: types.StringType, Validators: []validator.Map{mapvalidator.NoNullValues()},
-						MarkdownDescription: "Environment variables for dbt, beside a few of the system and those that begin with `DBT_ENV_`. " +
-							"Nothing else of this process's environment reaches dbt. Values are masked in logs, errors and records.",
+						Optional: true, Sensitive: true, ElementType: types.StringType,
+						Validators: []validator.Map{mapvalidator.NoNullValues()},
+						MarkdownDescription: "Environment variables for dbt, beside a few of the system and those " +
+							"that begin with `DBT_ENV_`. " +
+							"Nothing else of this process's environment reaches dbt. Values are masked in logs, " +
+							"errors and records.",
 					},
 				},
 			},
@@ -86,14 +96,16 @@ func blockSchema() schema.Schema {
 				},
 			},
 			"history_limit": schema.NumberAttribute{
-				Optional: true, MarkdownDescription: "How many executions a resource keeps in state, the newest ones. Default 50. The journal keeps all.",
+				Optional: true, MarkdownDescription: "How many executions a resource keeps in state, the newest " +
+					"ones. Default 50. The journal keeps all.",
 				Validators: []validator.Number{tfkit.Whole(1, maxHistory)},
 			},
 		},
 	}
 }
 
-// Bounds of an estimate of one model, in seconds: a run has to have a deadline. And in US dollars: sums have to stay numbers.
+// Bounds of an estimate of one model, in seconds: a run has to have a deadline. And in US dollars: sums have to stay
+// numbers.
 const (
 	minSeconds = 1
 	maxSeconds = 86_400

@@ -41,23 +41,33 @@ func allCredentials() []credential {
 		return `elasticsearch = { endpoints = ["SERVER/` + path + `-NAME"], ` + rest + ` }`
 	}
 	return []credential{
-		{attribute: "planner.http.token", variable: "REMEDIATION_PLANNER_TOKEN", resource: moveSplit, block: `planner = { http = { url = "SERVER/control", token = SECRET } }`},
+		{attribute: "planner.http.token", variable: "REMEDIATION_PLANNER_TOKEN", resource: moveSplit,
+			block: `planner = { http = { url = "SERVER/control", token = SECRET } }`},
 		{attribute: "planner.applylens.token", variable: "REMEDIATION_PLANNER_TOKEN", resource: moveSplit,
 			block: `planner = { applylens = { url = "SERVER/guard", stable_version = "v1", canary_version = "v2", token = SECRET } }`},
-		{attribute: "prometheus.token", variable: "PROMETHEUS_TOKEN", block: `prometheus = { url = "SERVER/prometheus", token = SECRET }, planner = { file = { path = "NAME.json" } }`,
+		{attribute: "prometheus.token", variable: "PROMETHEUS_TOKEN",
+			block:    `prometheus = { url = "SERVER/prometheus", token = SECRET }, planner = { file = { path = "NAME.json" } }`,
 			resource: strings.ReplaceAll(moveSplit, "MORE", `, guardrails = [{ name = "up", query = "up", max = 1 }]`)},
 		{attribute: "approval.forge.token", variable: "REMEDIATION_FORGE_TOKEN", resource: moveSplit, block: `planner = { file = { path = "NAME.json" } }, approval = {
 			aliases = { "lead@example.com" = ["lead"] }
 			forge   = { kind = "gitea", url = "SERVER/forge", repository = "acme/search", pull_request = 12, commit = "` + headOfPull + `", token = SECRET }
 		}`},
-		{attribute: "elasticsearch.api_key", variable: "ELASTICSEARCH_API_KEY", resource: clearCache, block: search("api_key = SECRET", "elasticsearch")},
-		{attribute: "elasticsearch.password", variable: "ELASTICSEARCH_PASSWORD", resource: clearCache, block: search(`username = "elastic", password = SECRET`, "elasticsearch")},
-		{attribute: "elasticsearch.bearer_token", variable: "ELASTICSEARCH_BEARER_TOKEN", resource: clearCache, block: search("bearer_token = SECRET", "elasticsearch-plain")},
-		{attribute: "elasticsearch.es_client_authentication", variable: "ELASTICSEARCH_ES_CLIENT_AUTHENTICATION", resource: clearCache,
-			block: search(`bearer_token = "no canary", es_client_authentication = SECRET`, "elasticsearch")},
-		{attribute: "elasticsearch.headers", resource: clearCache, block: search("headers = { X-Canary = SECRET }", "elasticsearch-plain")},
-		{attribute: "elasticsearch.key_data", resource: clearCache, secure: true, block: search(`ca_data = file("ca.pem"), cert_data = file("cert.pem"), key_data = SECRET`, "elasticsearch")},
-		{attribute: "dbt.environment", resource: runModels, block: `dbt = { environment = { CANARY_PASSWORD = SECRET } }`},
+		{attribute: "elasticsearch.api_key", variable: "ELASTICSEARCH_API_KEY", resource: clearCache,
+			block: search("api_key = SECRET", "elasticsearch")},
+		{attribute: "elasticsearch.password", variable: "ELASTICSEARCH_PASSWORD", resource: clearCache,
+			block: search(`username = "elastic", password = SECRET`, "elasticsearch")},
+		{attribute: "elasticsearch.bearer_token", variable: "ELASTICSEARCH_BEARER_TOKEN", resource: clearCache,
+			block: search("bearer_token = SECRET", "elasticsearch-plain")},
+		{attribute: "elasticsearch.es_client_authentication", variable: "ELASTICSEARCH_ES_CLIENT_AUTHENTICATION",
+			resource: clearCache,
+			block:    search(`bearer_token = "no canary", es_client_authentication = SECRET`, "elasticsearch")},
+		{attribute: "elasticsearch.headers", resource: clearCache,
+			block: search("headers = { X-Canary = SECRET }", "elasticsearch-plain")},
+		{attribute: "elasticsearch.key_data", resource: clearCache, secure: true,
+			block: search(`ca_data = file("ca.pem"), cert_data = file("cert.pem"), key_data = SECRET`,
+				"elasticsearch")},
+		{attribute: "dbt.environment", resource: runModels,
+			block: `dbt = { environment = { CANARY_PASSWORD = SECRET } }`},
 	}
 }
 
@@ -66,8 +76,8 @@ func handedOn() []string {
 	return []string{"DBT_ENV_SECRET_CANARY", "AWS_SECRET_ACCESS_KEY", "HTTPS_PROXY"}
 }
 
-// TestEveryCredentialHasACanary walks the schema: a sensitive setting, or an environment variable of one, that is added fails here until the
-// tests below look for it.
+// TestEveryCredentialHasACanary walks the schema: a sensitive setting, or an environment variable of one, that is added
+// fails here until the tests below look for it.
 func TestEveryCredentialHasACanary(t *testing.T) {
 	t.Parallel()
 	documented := regexp.MustCompile("Environment: `([A-Z_]+)`")
@@ -117,20 +127,22 @@ func sensitive(under string, attributes []*tfprotov6.SchemaAttribute) map[string
 	return found
 }
 
-// TestAccSecretsStayOut plans, applies, fails and applies again with a canary in every credential, against systems that repeat credentials in their
-// errors, and looks for the canaries in everything that was written or printed.
+// TestAccSecretsStayOut plans, applies, fails and applies again with a canary in every credential, against systems that
+// repeat credentials in their errors, and looks for the canaries in everything that was written or printed.
 func TestAccSecretsStayOut(t *testing.T) {
 	t.Parallel()
 	all := allCredentials()
 	only := func(attributes ...string) []credential {
-		return slices.DeleteFunc(slices.Clone(all), func(c credential) bool { return !slices.Contains(attributes, c.attribute) })
+		return slices.DeleteFunc(slices.Clone(all),
+			func(c credential) bool { return !slices.Contains(attributes, c.attribute) })
 	}
 	for name, tt := range map[string]struct {
 		credentials []credential
 		environment bool
 	}{
 		"configured": {all, false},
-		"in the environment": {only("planner.http.token", "planner.applylens.token", "prometheus.token", "approval.forge.token", "elasticsearch.api_key",
+		"in the environment": {only("planner.http.token", "planner.applylens.token", "prometheus.token",
+			"approval.forge.token", "elasticsearch.api_key",
 			"dbt.environment"), true},
 		"a user in the environment":   {only("elasticsearch.password"), true},
 		"a token in the environment":  {only("elasticsearch.bearer_token"), true},
@@ -160,8 +172,10 @@ type hoard struct {
 
 func newHoard(t *testing.T, credentials []credential, environment bool) *hoard {
 	t.Helper()
-	h := &hoard{t: t, credentials: credentials, environment: environment, plain: newIndiscreet(t, false), tls: newIndiscreet(t, true), project: acctest.NewProject(t), home: t.TempDir()}
-	env := append(h.project.Environment(), "HOME="+h.home, "TMPDIR="+filepath.Join(h.home, "tmp"), "TF_LOG=TRACE", "NO_PROXY=127.0.0.1,localhost",
+	h := &hoard{t: t, credentials: credentials, environment: environment, plain: newIndiscreet(t, false),
+		tls: newIndiscreet(t, true), project: acctest.NewProject(t), home: t.TempDir()}
+	env := append(h.project.Environment(), "HOME="+h.home, "TMPDIR="+filepath.Join(h.home, "tmp"), "TF_LOG=TRACE",
+		"NO_PROXY=127.0.0.1,localhost",
 		"TF_LOG_PATH="+filepath.Join(h.home, "trace.log"))
 	if err := os.Mkdir(filepath.Join(h.home, "tmp"), 0o700); err != nil {
 		t.Fatal(err)
@@ -211,17 +225,20 @@ func (h *hoard) model(number string) string {
 	}
 	var b strings.Builder
 	for _, v := range variables {
-		b.WriteString(strings.ReplaceAll("{{ log(env_var('V'), info=true) }}{{ log(env_var('V') | urlencode, info=true) }}{{ log(tojson(env_var('V')), info=true) }}\n"+
+		b.WriteString(strings.ReplaceAll("{{ log(env_var('V'), info=true) }}{{ log(env_var('V') | urlencode, "+
+			"info=true) }}{{ log(tojson(env_var('V')), info=true) }}\n"+
 			"{{ log(modules.re.escape('x') ~ env_var('V') ~ 'x', info=true) }}-- {{ env_var('V') }}\n", "V", v))
 	}
 	number = strings.ReplaceAll(number, "SECRET", "{{ env_var('"+variables[0]+"') }}")
 	return "{{ config(materialized='table') }}\n" + b.String() + "select " + number + " as id, 0 as queue\n"
 }
 
-// write writes a configuration in which every resource wants so many percent. ephemeral keeps Terraform from storing the variables.
+// write writes a configuration in which every resource wants so many percent. ephemeral keeps Terraform from storing
+// the variables.
 func (h *hoard) write(percent int, ephemeral bool) {
 	var b strings.Builder
-	b.WriteString("terraform {\n  required_providers {\n    remediation = { source = \"applylens/remediation\" }\n  }\n}\n")
+	b.WriteString("terraform {\n  required_providers {\n    remediation = { source = \"applylens/remediation\" }\n  " +
+		"}\n}\n")
 	for i, c := range h.credentials {
 		server, secret := h.plain.URL, fmt.Sprintf("var.secret_%d", i)
 		if c.secure {
@@ -238,15 +255,18 @@ func (h *hoard) write(percent int, ephemeral bool) {
 		if h.environment && c.attribute == "elasticsearch.es_client_authentication" {
 			block = strings.Replace(block, `bearer_token = "no canary"`, `bearer_token = "no canary either"`, 1)
 		}
-		fill := strings.NewReplacer("SECRET", secret, "SERVER", server, "NAME", name, "PERCENT", fmt.Sprint(percent), "MORE", "")
+		fill := strings.NewReplacer("SECRET", secret, "SERVER", server, "NAME", name, "PERCENT", fmt.Sprint(percent),
+			"MORE", "")
 		fmt.Fprintf(&b, "provider \"remediation\" {\n  alias = %q\n  %s\n}\n", name, lines(fill.Replace(block)))
 		resource := lines(fill.Replace(c.resource))
 		resource = strings.TrimSuffix(strings.TrimSpace(resource), "}") + "\n  provider = remediation." + name + "\n}\n"
 		b.WriteString(strings.Replace(resource, "{ ", "{\n  ", 1))
 		if !h.environment {
-			fmt.Fprintf(&b, "variable \"secret_%d\" {\n  type      = string\n  sensitive = true\n  ephemeral = %t\n}\n", i, ephemeral)
+			fmt.Fprintf(&b, "variable \"secret_%d\" {\n  type      = string\n  sensitive = true\n  ephemeral = %t\n}\n",
+				i, ephemeral)
 		}
-		fmt.Fprintf(&b, "data \"remediation_action_history\" %q {\n  provider = remediation.%s\n  dry_runs = true\n}\noutput %q { value = data.remediation_action_history.%s }\n",
+		fmt.Fprintf(&b, "data \"remediation_action_history\" %q {\n  provider = remediation.%s\n  dry_runs = "+
+			"true\n}\noutput %q { value = data.remediation_action_history.%s }\n",
 			name, name, name, name)
 	}
 	text := b.String()
@@ -324,7 +344,8 @@ func (h *hoard) live() {
 	h.keep(h.Must("show", "-json"))
 	h.keep(h.Must("output", "-json"))
 	for _, c := range h.canaries {
-		if c.name != "dbt.environment" && !slices.Contains(handedOn(), c.name) && c.name != "elasticsearch.key_data" && !h.plain.saw(c.core) {
+		if c.name != "dbt.environment" && !slices.Contains(handedOn(), c.name) && c.name != "elasticsearch.key_data" &&
+			!h.plain.saw(c.core) {
 			h.t.Errorf("%s was never sent", c.name)
 		}
 	}
@@ -377,8 +398,8 @@ func (h *hoard) search() {
 	h.t.Logf("%d canaries looked for in %d texts of %d bytes", len(h.canaries), s.files, s.bytes)
 }
 
-// TestAccWhatTerraformItselfKeeps holds what SECURITY.md says: a saved plan keeps variables and the configuration as they are written, in clear text, and
-// nothing else of them is in it.
+// TestAccWhatTerraformItselfKeeps holds what SECURITY.md says: a saved plan keeps variables and the configuration as
+// they are written, in clear text, and nothing else of them is in it.
 func TestAccWhatTerraformItselfKeeps(t *testing.T) {
 	t.Parallel()
 	literal, variable := newCanary("literal"), newCanary("variable")
@@ -414,7 +435,8 @@ data "remediation_playbooks" "b" {
 	if err := json.Unmarshal([]byte(w.Must("show", "-json", "saved.tfplan")), &shown); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(shown["variables"]), variable.core) || !strings.Contains(string(shown["configuration"]), literal.core) {
+	if !strings.Contains(string(shown["variables"]), variable.core) ||
+		!strings.Contains(string(shown["configuration"]), literal.core) {
 		t.Error("Terraform keeps less than SECURITY.md says")
 	}
 	s := &searcher{t: t, canaries: []canary{literal, variable}}

@@ -58,7 +58,8 @@ func (s *searcher) text(where, text string) {
 		for _, form := range c.forms() {
 			if at := strings.Index(text, form); at >= 0 {
 				const around = 160
-				s.t.Errorf("%s is in %s (as %q):\n...%q...", c.name, where, form, text[max(0, at-around):min(len(text), at+len(form)+around)])
+				s.t.Errorf("%s is in %s (as %q):\n...%q...", c.name, where, form,
+					text[max(0, at-around):min(len(text), at+len(form)+around)])
 				break
 			}
 		}

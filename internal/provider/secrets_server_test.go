@@ -25,7 +25,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/controlapi"
 )
 
-// indiscreet is all systems that take credentials. When told to blurt it refuses everything, and repeats what it was sent in every spelling that it knows.
+// indiscreet is all systems that take credentials. When told to blurt it refuses everything, and repeats what it was
+// sent in every spelling that it knows.
 type indiscreet struct {
 	*httptest.Server
 	blurts atomic.Bool
@@ -88,7 +89,8 @@ func credentials(h http.Header) string {
 				fmt.Fprintf(&b, "(%s) ", basic)
 			}
 			for _, text := range []string{v, bare} {
-				fmt.Fprintf(&b, "%s %s %s %s %q ", base64.StdEncoding.EncodeToString([]byte(text)), base64.RawURLEncoding.EncodeToString([]byte(text)),
+				fmt.Fprintf(&b, "%s %s %s %s %q ", base64.StdEncoding.EncodeToString([]byte(text)),
+					base64.RawURLEncoding.EncodeToString([]byte(text)),
 					url.QueryEscape(text), url.PathEscape(text), text)
 			}
 		}
@@ -126,7 +128,10 @@ func (s *indiscreet) routes() http.Handler {
 		_, _ = io.WriteString(w, `{"status": "success", "data": {"resultType": "scalar", "result": [0, "0.5"]}}`)
 	})
 	pull := fmt.Sprintf(`{"user": {"login": "author"}, "head": {"sha": %q}}`, headOfPull)
-	mux.HandleFunc("/forge/repos/acme/search/pulls/12", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, pull) })
+	mux.HandleFunc("/forge/repos/acme/search/pulls/12", func(w http.ResponseWriter, _ *http.Request) {
+		_,
+			_ = io.WriteString(w, pull)
+	})
 	mux.HandleFunc("/forge/repos/acme/search/pulls/12/reviews", func(w http.ResponseWriter, r *http.Request) {
 		reviews := fmt.Sprintf(`[{"id": 1, "user": {"login": "lead"}, "state": "APPROVED", "commit_id": %q, "submitted_at": "2026-01-01T00:00:00Z"}]`, headOfPull)
 		if r.URL.Query().Get("page") != "1" {
@@ -167,7 +172,8 @@ func clientKey(t *testing.T) (certificate, key string) {
 		t.Fatal(err)
 	}
 	template := x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "canary"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "canary"}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter:    time.Now().Add(time.Hour),
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}
 	cert, err := x509.CreateCertificate(rand.Reader, &template, &template, &private.PublicKey, private)

@@ -28,8 +28,8 @@ type Options struct {
 	Reached func(engine.Point)
 }
 
-// Serve serves the provider until Terraform ends it. An end in order is journaled: until then it is not certain that what was executed
-// is in Terraform's state.
+// Serve serves the provider until Terraform ends it. An end in order is journaled: until then it is not certain that
+// what was executed is in Terraform's state.
 func Serve(ctx context.Context, o Options) error {
 	configured := &engines{}
 	err := providerserver.Serve(ctx, newProvider(o, configured), providerserver.ServeOpts{

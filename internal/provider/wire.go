@@ -29,7 +29,8 @@ func wire(s settings, reached func(engine.Point)) *engine.Engine {
 		Catalogue: catalogue(s, cli, cluster, clk),
 		Journal:   s.journal.opener(cluster, s.elastic.Secrets(), clk),
 		Metrics:   newMetrics(s, cluster, clk),
-		Policy:    s.policy, Forge: newForge(s.forge, clk), Clock: clk, Dir: s.journal.dir, HistoryLimit: s.historyLimit, Keep: s.keep,
+		Policy:    s.policy, Forge: newForge(s.forge,
+			clk), Clock: clk, Dir: s.journal.dir, HistoryLimit: s.historyLimit, Keep: s.keep,
 		Self: proc.Self(), Terraform: proc.Parent(), Reached: reached,
 	})
 }

@@ -7,8 +7,9 @@ import (
 	"unicode/utf8"
 )
 
-// pattern finds one text however it is escaped. The longest run of letters and digits in it, which no escaping changes, is looked for, and what is around
-// it only there: a search through a large file costs little more than one for a plain text.
+// pattern finds one text however it is escaped. The longest run of letters and digits in it, which no escaping changes,
+// is looked for, and what is around it only there: a search through a large file costs little more than one for a plain
+// text.
 type pattern struct {
 	anchor        string
 	before, after *regexp.Regexp
@@ -22,7 +23,8 @@ func newPattern(text string) pattern {
 	const widest = 24
 	return pattern{
 		anchor: text[from:to], window: widest * (len(text) - (to - from)),
-		before: regexp.MustCompile("(?s)" + escaped(text[:from]) + "$"), after: regexp.MustCompile("(?s)^" + escaped(text[to:])),
+		before: regexp.MustCompile("(?s)" + escaped(text[:from]) + "$"), after: regexp.MustCompile("(?s)^" +
+			escaped(text[to:])),
 	}
 }
 
@@ -81,8 +83,8 @@ func escaped(text string) string {
 	return b.String()
 }
 
-// spellings are the ways to write a character, as regular expressions: as it is, behind backslashes, by its code behind a percent sign, as JSON and Python write it,
-// and as HTML does.
+// spellings are the ways to write a character, as regular expressions: as it is, behind backslashes, by its code behind
+// a percent sign, as JSON and Python write it, and as HTML does.
 func spellings(r rune) []string {
 	const amp = `(?:&|\\+(?i:u0026|x26)|%(?:25)*26)` // HTML in JSON or in an address
 	const invalid = '\uFFFD'                         // what stands for bytes that are no text
@@ -90,10 +92,12 @@ func spellings(r rune) []string {
 	for _, c := range []byte(string(r)) {
 		code += fmt.Sprintf(`%%(?:25)*(?i:%02x)`, c)
 	}
-	ways := []string{`\\*` + regexp.QuoteMeta(string(r)), code, fmt.Sprintf(`\\+(?i:u%04x|x%02x)`, r, r), amp + fmt.Sprintf(`#(?:%d|(?i:x%x));`, r, r)}
+	ways := []string{`\\*` + regexp.QuoteMeta(string(r)), code, fmt.Sprintf(`\\+(?i:u%04x|x%02x)`, r, r), amp +
+		fmt.Sprintf(`#(?:%d|(?i:x%x));`, r, r)}
 	for plain, names := range map[rune][]string{
 		'\\': {`\\+`}, ' ': {`\+`}, '\n': {`\\+n`, `\\+r\\+n`, `\r\n`}, '\t': {`\\+t`}, '\r': {`\\+r`},
-		'"': {amp + "quot;"}, '&': {amp + "amp;"}, '<': {amp + "lt;"}, '>': {amp + "gt;"}, '\'': {amp + "apos;", `'\\+''`, `''`}, invalid: {`(?s:.{1,4})`},
+		'"': {amp + "quot;"}, '&': {amp + "amp;"}, '<': {amp + "lt;"}, '>': {amp + "gt;"}, '\'': {amp + "apos;",
+			`'\\+''`, `''`}, invalid: {`(?s:.{1,4})`},
 	} {
 		if plain == r {
 			ways = append(ways, names...)

@@ -10,15 +10,16 @@ import (
 // Mask stands where a secret was.
 const Mask = "(redacted)"
 
-// MinLength is the shortest value, in bytes, that is treated as a secret: replacing shorter ones would garble ordinary text
-// and hide nothing that could not be guessed.
+// MinLength is the shortest value, in bytes, that is treated as a secret: replacing shorter ones would garble ordinary
+// text and hide nothing that could not be guessed.
 const MinLength = 6
 
 // Redactor replaces known secrets. The zero value and nil replace nothing.
 type Redactor struct{ patterns []pattern }
 
-// New returns a Redactor of the given secrets; values shorter than MinLength are passed over. A secret is found as others repeat it: escaped for JSON,
-// addresses, HTML or a shell, or for several of them in turn, in Base64, alone or as part of something longer, and line by line.
+// New returns a Redactor of the given secrets; values shorter than MinLength are passed over. A secret is found as
+// others repeat it: escaped for JSON, addresses, HTML or a shell, or for several of them in turn, in Base64, alone or
+// as part of something longer, and line by line.
 func New(secrets ...string) *Redactor {
 	var forms []string
 	for _, s := range secrets {
@@ -80,7 +81,8 @@ func formsOf(secret string) []string {
 	return slices.DeleteFunc(forms, func(s string) bool { return len(s) < MinLength })
 }
 
-// inBase64 is the Base64 of s where 0, 1 or 2 other bytes are in front of its group, without the characters that those, or what follows, have a part in.
+// inBase64 is the Base64 of s where 0, 1 or 2 other bytes are in front of its group, without the characters that those,
+// or what follows, have a part in.
 func inBase64(encoding *base64.Encoding, s string) []string {
 	const group, bits, width = 3, 8, 6
 	forms := make([]string, 0, group)

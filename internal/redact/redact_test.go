@@ -40,18 +40,23 @@ func TestEveryFormIsMasked(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{
-		"plain": secret, "query": url.QueryEscape(secret), "path": url.PathEscape(secret), "JSON": string(plain), "quoted": fmt.Sprintf("%q", secret),
-		"user info": (&url.URL{Scheme: "http", User: url.UserPassword("u", secret), Host: "h"}).String(),
-		"base64":    base64.StdEncoding.EncodeToString([]byte(secret)), "for addresses": base64.URLEncoding.EncodeToString([]byte(secret)),
-		"basic 0": basic("ab", base64.StdEncoding), "basic 1": basic("a", base64.StdEncoding), "basic 2": basic("abc", base64.StdEncoding),
+		"plain": secret, "query": url.QueryEscape(secret), "path": url.PathEscape(secret), "JSON": string(plain),
+		"quoted":        fmt.Sprintf("%q", secret),
+		"user info":     (&url.URL{Scheme: "http", User: url.UserPassword("u", secret), Host: "h"}).String(),
+		"base64":        base64.StdEncoding.EncodeToString([]byte(secret)),
+		"for addresses": base64.URLEncoding.EncodeToString([]byte(secret)),
+		"basic 0":       basic("ab", base64.StdEncoding), "basic 1": basic("a", base64.StdEncoding), "basic 2": basic("abc",
+			base64.StdEncoding),
 		"basic without padding": basic("root", base64.RawURLEncoding),
 	} {
 		got := r.String("before " + text + " after")
-		if !strings.Contains(got, Mask) || !strings.HasPrefix(got, "before ") || !strings.HasSuffix(got, " after") || strings.Contains(got, "s3cret") {
+		if !strings.Contains(got, Mask) || !strings.HasPrefix(got, "before ") || !strings.HasSuffix(got, " after") ||
+			strings.Contains(got, "s3cret") {
 			t.Errorf("%s: %q became %q", name, text, got)
 		}
 		// Of a Base64 text only what other bytes have a part in may be left.
-		if rest := strings.TrimSuffix(strings.TrimPrefix(strings.ReplaceAll(got, Mask, ""), "before "), " after"); strings.HasPrefix(name, "ba") && len(rest) > 10 {
+		if rest := strings.TrimSuffix(strings.TrimPrefix(strings.ReplaceAll(got, Mask, ""), "before "),
+			" after"); strings.HasPrefix(name, "ba") && len(rest) > 10 {
 			t.Errorf("%s: %q is left", name, rest)
 		}
 	}
@@ -70,12 +75,15 @@ func TestEscapedTwice(t *testing.T) {
 	r := New(secret)
 	json := func(s string) string { b, _ := json.Marshal(s); return string(b) }
 	for name, text := range map[string]string{
-		"path in JSON": json(url.PathEscape(secret)), "quoted in JSON": json(fmt.Sprintf("%q", secret)), "JSON in JSON": json(json(json(secret))),
-		"query twice": url.QueryEscape(url.QueryEscape(secret)), "HTML in JSON": json(html.EscapeString(secret)), "lower-case codes": "Kan%22arie%2f%2b%3d%26%5cx",
+		"path in JSON": json(url.PathEscape(secret)), "quoted in JSON": json(fmt.Sprintf("%q",
+			secret)), "JSON in JSON": json(json(json(secret))),
+		"query twice": url.QueryEscape(url.QueryEscape(secret)), "HTML in JSON": json(html.EscapeString(secret)),
+		"lower-case codes":     "Kan%22arie%2f%2b%3d%26%5cx",
 		"Base64 in an address": url.QueryEscape(base64.StdEncoding.EncodeToString([]byte(secret))),
 	} {
 		got := r.String("<" + text + ">")
-		if !strings.Contains(got, Mask) || strings.Contains(got, "arie") || !strings.HasPrefix(got, "<") || !strings.HasSuffix(got, ">") {
+		if !strings.Contains(got, Mask) || strings.Contains(got, "arie") || !strings.HasPrefix(got, "<") ||
+			!strings.HasSuffix(got, ">") {
 			t.Errorf("%s: %s became %s", name, text, got)
 		}
 	}

@@ -20,12 +20,14 @@ import (
 // Create implements resource.Resource: the first execution.
 func (r *Resource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
 	none := tftypes.NewValue(req.Plan.Raw.Type(), nil)
-	r.apply(ctx, applying{operation: "create", planned: req.Plan.Raw, prior: none, state: &resp.State, diags: &resp.Diagnostics})
+	r.apply(ctx, applying{operation: "create", planned: req.Plan.Raw, prior: none, state: &resp.State,
+		diags: &resp.Diagnostics})
 }
 
 // Update implements resource.Resource: an execution in place, or a change of what runs nothing.
 func (r *Resource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
-	r.apply(ctx, applying{operation: "update", planned: req.Plan.Raw, prior: req.State.Raw, state: &resp.State, diags: &resp.Diagnostics})
+	r.apply(ctx, applying{operation: "update", planned: req.Plan.Raw, prior: req.State.Raw, state: &resp.State,
+		diags: &resp.Diagnostics})
 }
 
 // applying is one call of Create or Update.
@@ -92,8 +94,9 @@ func (r *Resource) tryApply(ctx context.Context, a applying) error {
 	return err
 }
 
-// save puts an execution into the state, as far as it has come. A failed create is kept too: Terraform taints it, and the next
-// apply runs it again. A failed update keeps the prior inputs, so that the difference which asks for another run stays.
+// save puts an execution into the state, as far as it has come. A failed create is kept too: Terraform taints it, and
+// the next apply runs it again. A failed update keeps the prior inputs, so that the difference which asks for another
+// run stays.
 func (r *Resource) save(a applying, plan, prior document, x engine.Execution) error {
 	d := plan.clone()
 	if !a.prior.IsNull() && x.Record.Status != journal.StatusSuccess {
@@ -138,7 +141,8 @@ func (r *Resource) completePreview(d document, x engine.Execution) error {
 	return d.set(attrDryRun, review.Text(1+len(x.Earlier), nil))
 }
 
-// pastAtApply is the history before this execution: what was planned as known, else the prior state's, else the journal's.
+// pastAtApply is the history before this execution: what was planned as known, else the prior state's, else the
+// journal's.
 func (r *Resource) pastAtApply(a applying, plan, prior document, x engine.Execution) ([]tftypes.Value, int, error) {
 	if plan.values[attrHistory].IsKnown() {
 		elements, err := plan.elements()
@@ -171,7 +175,8 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 		return
 	}
 	if r.runtime == nil || r.runtime.Engine == nil {
-		resp.Diagnostics.AddError("Unable to undo "+r.front.Metadata.ActionType, "The provider's configuration is not known.")
+		resp.Diagnostics.AddError("Unable to undo "+r.front.Metadata.ActionType,
+			"The provider's configuration is not known.")
 		return
 	}
 	undo, err := r.undo(prior)
@@ -183,16 +188,19 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 	}
 }
 
-// forget lets the same triggers run again. It runs nothing, so a journal that can't be written is no reason to keep the resource.
+// forget lets the same triggers run again. It runs nothing, so a journal that can't be written is no reason to keep the
+// resource.
 func (r *Resource) forget(ctx context.Context, prior document, resp *resource.DeleteResponse) {
 	id, err := strconv.ParseInt(prior.text(attrID), 10, 64)
-	if err != nil || prior.text(attrStatus) != string(journal.StatusSuccess) || resp.Diagnostics.HasError() || r.runtime == nil || r.runtime.Engine == nil {
+	if err != nil || prior.text(attrStatus) != string(journal.StatusSuccess) || resp.Diagnostics.HasError() ||
+		r.runtime == nil || r.runtime.Engine == nil {
 		return
 	}
 	if err := r.runtime.Engine.Acknowledge(ctx, id); err != nil {
 		p := problem.Of(err, "The journal can't be written")
 		resp.Diagnostics.AddWarning(fmt.Sprintf("The journal does not know that execution %d was destroyed", id),
-			p.What+". "+p.Detail()+"\n\nA new resource with the same inputs and triggers takes that execution for its own and runs nothing: change triggers to run it.")
+			p.What+". "+p.Detail()+"\n\nA new resource with the same inputs and triggers takes that execution for "+
+				"its own and runs nothing: change triggers to run it.")
 	}
 }
 

@@ -25,23 +25,29 @@ const (
 func approvalsAttribute() schema.Attribute {
 	return schema.ListNestedAttribute{
 		Optional: true,
-		MarkdownDescription: "Approvals of what the plan shows, one a person, where the provider's `approval` block asks for signatures or for " +
+		MarkdownDescription: "Approvals of what the plan shows, one a person, where the provider's `approval` block " +
+			"asks for signatures or for " +
 			"several people. A change of it alone runs nothing.",
 		Validators: []validator.List{listvalidator.SizeBetween(1, maxApprovals)},
 		NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
 			"approved_by": schema.StringAttribute{Optional: true,
-				MarkdownDescription: "Who approved. Default: the resource's `approved_by`. With a signature it must be whom `allowed_signers` says the key belongs to.",
-				Validators:          []validator.String{Label()}},
-			"signature": schema.StringAttribute{Optional: true,
-				MarkdownDescription: "Armored SSH signature of `preview.approval_payload`, as `ssh-keygen -Y sign -n remediation` prints it.",
-				Validators:          []validator.String{stringvalidator.LengthBetween(1, maxSignature)}},
-			"approved_at": schema.StringAttribute{Optional: true,
-				MarkdownDescription: "When, RFC 3339. A signature may cover it: it then signs the payload, a blank and `approved_at=` with this text.",
-				Validators:          []validator.String{Moment()}},
-			"ticket": schema.StringAttribute{Optional: true, MarkdownDescription: "A reference of the approver's, kept in the journal.",
+				MarkdownDescription: "Who approved. Default: the resource's `approved_by`. With a signature it must " +
+					"be whom `allowed_signers` says the key belongs to.",
 				Validators: []validator.String{Label()}},
+			"signature": schema.StringAttribute{Optional: true,
+				MarkdownDescription: "Armored SSH signature of `preview.approval_payload`, as `ssh-keygen -Y sign -n " +
+					"remediation` prints it.",
+				Validators: []validator.String{stringvalidator.LengthBetween(1, maxSignature)}},
+			"approved_at": schema.StringAttribute{Optional: true,
+				MarkdownDescription: "When, RFC 3339. A signature may cover it: it then signs the payload, a blank " +
+					"and `approved_at=` with this text.",
+				Validators: []validator.String{Moment()}},
+			"ticket": schema.StringAttribute{Optional: true,
+				MarkdownDescription: "A reference of the approver's, kept in the journal.",
+				Validators:          []validator.String{Label()}},
 			"break_glass": schema.BoolAttribute{Optional: true,
-				MarkdownDescription: "`true`: it lets the execution run within a `freeze` window, and counts for nothing else. Its signature covers " +
+				MarkdownDescription: "`true`: it lets the execution run within a `freeze` window, and counts for " +
+					"nothing else. Its signature covers " +
 					"the payload, a blank and `break-glass`."},
 		}},
 	}
@@ -56,7 +62,8 @@ func (d document) given() (approval.Given, error) {
 	return given, d.get(attrApprovals, &given.Approvals)
 }
 
-// checkApprovals refuses what can be no approval whatever the policy: one of nobody, one that is there twice, and a signature that is none.
+// checkApprovals refuses what can be no approval whatever the policy: one of nobody, one that is there twice, and a
+// signature that is none.
 func checkApprovals(config document) error {
 	if !config.approvalsKnown() {
 		return nil
@@ -68,14 +75,16 @@ func checkApprovals(config document) error {
 	seen := map[[2]string]bool{}
 	for i, a := range given.Approvals {
 		at := func(why, next string, names ...string) error {
-			return &problem.Problem{What: fmt.Sprintf("Invalid approval %d", i+1), Why: why, Next: next, Path: append([]string{attrApprovals, strconv.Itoa(i)}, names...)}
+			return &problem.Problem{What: fmt.Sprintf("Invalid approval %d", i+1), Why: why, Next: next,
+				Path: append([]string{attrApprovals, strconv.Itoa(i)}, names...)}
 		}
 		if a.By == "" && given.By == "" {
 			return at("Neither it nor the resource says who approved.", "Set its approved_by.")
 		}
 		if a.Signature != "" {
 			if err := approval.CheckSignature(a.Signature); err != nil {
-				return at("It can't be used: "+err.Error()+".", "Paste the whole output of ssh-keygen -Y sign -n remediation.", "signature")
+				return at("It can't be used: "+err.Error()+".",
+					"Paste the whole output of ssh-keygen -Y sign -n remediation.", "signature")
 			}
 		}
 		same := [2]string{a.By, a.Signature + strconv.FormatBool(a.BreakGlass)}

@@ -58,7 +58,8 @@ func (s *dataSource) Configure(_ context.Context, req datasource.ConfigureReques
 	}
 	runtime, ok := req.ProviderData.(*Runtime)
 	if !ok {
-		resp.Diagnostics.AddError("Unexpected provider data", fmt.Sprintf("Got %T. This is a bug in the provider.", req.ProviderData))
+		resp.Diagnostics.AddError("Unexpected provider data",
+			fmt.Sprintf("Got %T. This is a bug in the provider.", req.ProviderData))
 		return
 	}
 	s.runtime = runtime
@@ -99,8 +100,9 @@ func (s *dataSource) read(ctx context.Context, req datasource.ReadRequest, resp 
 func HistoryEntry(rec journal.Record) map[string]any {
 	e := entryOf(rec)
 	return map[string]any{
-		"id": e.ID, "action_type": e.ActionType, "params": e.Params, "dry_run": e.DryRun, "status": e.Status, "approved_by": e.ApprovedBy,
-		"created_at": e.CreatedAt, "digest": e.Digest, "result": e.Result,
+		"id": e.ID, "action_type": e.ActionType, "params": e.Params, "dry_run": e.DryRun, "status": e.Status,
+		"approved_by": e.ApprovedBy,
+		"created_at":  e.CreatedAt, "digest": e.Digest, "result": e.Result,
 		"target": rec.Subject.Target, "incident_id": optional(rec.Subject.Incident),
 	}
 }

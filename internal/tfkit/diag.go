@@ -29,7 +29,8 @@ func addError(diags *diag.Diagnostics, err error, summary string, has func(name 
 
 // split takes joined errors apart, so that each becomes a diagnostic of its own.
 func split(err error) []error {
-	joined, ok := err.(interface{ Unwrap() []error })             //nolint:errorlint // only the outermost join is taken apart
+	//nolint:errorlint // only the outermost join is taken apart
+	joined, ok := err.(interface{ Unwrap() []error })
 	if _, isProblem := err.(*problem.Problem); ok && !isProblem { //nolint:errorlint // as above
 		return joined.Unwrap()
 	}

@@ -44,7 +44,8 @@ func (d document) known(name string) bool { return d.values[name].IsFullyKnown()
 func (d document) null(name string) bool { return d.values[name].IsNull() }
 
 func (d document) same(other document, name string) bool {
-	return d.values[name].IsFullyKnown() && other.values[name].IsFullyKnown() && d.values[name].Equal(other.values[name])
+	return d.values[name].IsFullyKnown() && other.values[name].IsFullyKnown() &&
+		d.values[name].Equal(other.values[name])
 }
 
 // get decodes a known attribute into a Go value by its JSON; null leaves into as it is.

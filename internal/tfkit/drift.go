@@ -32,11 +32,14 @@ func (r *Resource) driftAttributes() map[string]schema.Attribute {
 	return map[string]schema.Attribute{
 		attrOnDrift: schema.StringAttribute{
 			Optional: true, Computed: true, Default: stringdefault.StaticString(onDriftReport),
-			MarkdownDescription: "What follows when a refresh finds that the target is no longer as it was left: `report` (default) warns and " +
-				"changes nothing; `reconcile` plans an execution that brings it back. A change of it alone runs nothing.",
+			MarkdownDescription: "What follows when a refresh finds that the target is no longer as it was left: " +
+				"`report` (default) warns and " +
+				"changes nothing; `reconcile` plans an execution that brings it back. A change of it alone runs " +
+				"nothing.",
 			Validators: []validator.String{stringvalidator.OneOf(onDriftReport, onDriftReconcile)},
 		},
-		attrDrift: Text("How the target differs from what the newest execution left, as the last refresh saw it. Null where it doesn't."),
+		attrDrift: Text("How the target differs from what the newest execution left, as the last refresh saw it. " +
+			"Null where it doesn't."),
 	}
 }
 
@@ -63,13 +66,15 @@ func (r *Resource) reconciles(wish, prior document) bool {
 // warnOfDrift tells of drift that is not acted on.
 func (p *planning) warnOfDrift() {
 	if drift := p.prior.text(attrDrift); drift != "" {
-		p.resp.Diagnostics.AddAttributeWarning(path.Root(attrOnDrift), fmt.Sprintf("%s: the target has moved since", p.resource.front.Metadata.ActionType),
-			drift+".\n\nNothing is done about it, since on_drift is \"report\". Change triggers to run the playbook again, or set on_drift to \"reconcile\".")
+		p.resp.Diagnostics.AddAttributeWarning(path.Root(attrOnDrift),
+			fmt.Sprintf("%s: the target has moved since", p.resource.front.Metadata.ActionType),
+			drift+".\n\nNothing is done about it, since on_drift is \"report\". Change triggers to run the playbook "+
+				"again, or set on_drift to \"reconcile\".")
 	}
 }
 
-// Read implements resource.Resource. What was executed stays executed: nothing that it left behind can take it out of state. Where
-// its effect can be looked at cheaply, that is done, and a failure of that is only a warning.
+// Read implements resource.Resource. What was executed stays executed: nothing that it left behind can take it out of
+// state. Where its effect can be looked at cheaply, that is done, and a failure of that is only a warning.
 func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
 	if !r.front.Watched || r.runtime == nil || r.runtime.Engine == nil {
 		return
@@ -91,7 +96,8 @@ func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *res
 		err = d.set(attrDrift, optional(drift))
 	}
 	if err != nil {
-		resp.Diagnostics.AddWarning(fmt.Sprintf("%s %s: unable to see whether it still holds", r.front.Metadata.ActionType, d.text(attrID)), err.Error())
+		resp.Diagnostics.AddWarning(fmt.Sprintf("%s %s: unable to see whether it still holds",
+			r.front.Metadata.ActionType, d.text(attrID)), err.Error())
 		return
 	}
 	resp.State.Raw = d.raw()

@@ -1,10 +1,10 @@
-// Package tfkit is the one Terraform resource behind every playbook resource. A front (a package below internal/resources)
-// supplies a name, its inputs and the names of its facts; decoding, planning, timeouts, state, diagnostics, import and history
-// are here, and the order of an execution is in package engine.
+// Package tfkit is the one Terraform resource behind every playbook resource. A front (a package below
+// internal/resources) supplies a name, its inputs and the names of its facts; decoding, planning, timeouts, state,
+// diagnostics, import and history are here, and the order of an execution is in package engine.
 //
-// Terraform plans a resource at plan and once more inside apply, without saying which, and refuses a known value that moved
-// in between. So what a plan shows as known comes from configuration, prior state and the facts of the preview; all else is
-// unknown until apply.
+// Terraform plans a resource at plan and once more inside apply, without saying which, and refuses a known value that
+// moved in between. So what a plan shows as known comes from configuration, prior state and the facts of the preview;
+// all else is unknown until apply.
 package tfkit
 
 import (
@@ -22,7 +22,8 @@ type Front struct {
 	Name string
 	// Metadata is the playbook's page in the catalogue.
 	Metadata playbook.Metadata
-	// Check checks inputs, a JSON object, without the provider's configuration. Errors are problems with the input's path.
+	// Check checks inputs, a JSON object, without the provider's configuration. Errors are problems with the input's
+	// path.
 	Check func(params json.RawMessage) error
 	// Description is Markdown, put above the catalogue's facts.
 	Description string

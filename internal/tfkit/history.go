@@ -90,8 +90,8 @@ func (d document) elements() ([]tftypes.Value, error) {
 	return elements, err
 }
 
-// ended is what d has of executions that have ended. One that was open when d was saved is left out: it comes back from the journal,
-// with how it ended.
+// ended is what d has of executions that have ended. One that was open when d was saved is left out: it comes back from
+// the journal, with how it ended.
 func (d document) ended() (past, error) {
 	var was past
 	if d.null(attrHistory) {
@@ -184,7 +184,8 @@ func (d document) coming(req engine.Request) (tftypes.Value, error) {
 	for name, t := range typ.AttributeTypes {
 		values[name] = tftypes.NewValue(t, tftypes.UnknownValue)
 	}
-	for name, v := range map[string]any{"action_type": req.ActionType, "params": compact(req.Params), "dry_run": false} {
+	for name, v := range map[string]any{"action_type": req.ActionType, "params": compact(req.Params),
+		"dry_run": false} {
 		known, err := codec.Terraform(typ.AttributeTypes[name], v)
 		if err != nil {
 			return tftypes.Value{}, err
@@ -202,7 +203,8 @@ func (d document) setRecord(rec journal.Record) error {
 		rollback = map[string]any{"action_type": rec.Rollback.Type, "params": compact(rec.Rollback.Params)}
 	}
 	for name, v := range map[string]any{
-		attrID: strconv.FormatInt(rec.ID, 10), attrStatus: string(rec.Status), attrResult: resultOf(rec.Result), attrRollback: rollback,
+		attrID: strconv.FormatInt(rec.ID,
+			10), attrStatus: string(rec.Status), attrResult: resultOf(rec.Result), attrRollback: rollback,
 	} {
 		if err := d.set(name, v); err != nil {
 			return err

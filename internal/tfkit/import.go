@@ -15,7 +15,8 @@ import (
 )
 
 // ImportState implements resource.ResourceWithImportState: it takes the identifier of an execution in the journal.
-func (r *Resource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
+func (r *Resource) ImportState(ctx context.Context, req resource.ImportStateRequest,
+	resp *resource.ImportStateResponse) {
 	raw, err := r.imported(ctx, req.ID, resp.State.Raw.Type())
 	if err != nil {
 		addError(&resp.Diagnostics, err, "Unable to import "+req.ID, r.has)
@@ -38,8 +39,9 @@ func (r *Resource) imported(ctx context.Context, id string, typ tftypes.Type) (t
 		return tftypes.Value{}, fmt.Errorf("inputs of execution %d: %w", rec.ID, err)
 	}
 	values := map[string]any{
-		attrIncident: optional(rec.Subject.Incident), attrTriggers: rec.Intent.Triggers, attrApprovedBy: optional(rec.Intent.ApprovedBy),
-		attrOnDestroy: onDestroyKeep, attrExecutions: len(all),
+		attrIncident: optional(rec.Subject.Incident), attrTriggers: rec.Intent.Triggers,
+		attrApprovedBy: optional(rec.Intent.ApprovedBy),
+		attrOnDestroy:  onDestroyKeep, attrExecutions: len(all),
 	}
 	if r.front.Watched {
 		values[attrOnDrift] = onDriftReport
@@ -75,7 +77,8 @@ func (r *Resource) imported(ctx context.Context, id string, typ tftypes.Type) (t
 func (r *Resource) recorded(ctx context.Context, id string) (journal.Record, []journal.Record, error) {
 	number, err := strconv.ParseInt(id, 10, 64)
 	if err != nil || number <= 0 {
-		return journal.Record{}, nil, importProblem(id, "An import takes the identifier of an execution, a positive number.", err)
+		return journal.Record{}, nil, importProblem(id,
+			"An import takes the identifier of an execution, a positive number.", err)
 	}
 	if r.runtime == nil || r.runtime.Engine == nil {
 		return journal.Record{}, nil, importProblem(id, "The provider's configuration is not known yet.", nil)
@@ -90,9 +93,11 @@ func (r *Resource) recorded(ctx context.Context, id string) (journal.Record, []j
 	case err != nil:
 		return journal.Record{}, nil, importProblem(id, err.Error(), err)
 	case rec.DryRun || rec.Open():
-		return journal.Record{}, nil, importProblem(id, fmt.Sprintf("It is a dry run or has not ended (%s).", rec.Status), nil)
+		return journal.Record{}, nil, importProblem(id,
+			fmt.Sprintf("It is a dry run or has not ended (%s).", rec.Status), nil)
 	case rec.Subject.Playbook != want:
-		return journal.Record{}, nil, importProblem(id, fmt.Sprintf("It ran %s, and this resource is for %s.", rec.Subject.Playbook, want), nil)
+		return journal.Record{}, nil, importProblem(id,
+			fmt.Sprintf("It ran %s, and this resource is for %s.", rec.Subject.Playbook, want), nil)
 	}
 	all, err := store.Find(ctx, journal.Filter{Request: rec.Subject.Request})
 	upTo := make([]journal.Record, 0, len(all))
@@ -107,6 +112,7 @@ func (r *Resource) recorded(ctx context.Context, id string) (journal.Record, []j
 func importProblem(id, why string, cause error) error {
 	return &problem.Problem{
 		What: fmt.Sprintf("There is no execution %q to import here", id), Why: why,
-		Next: "The history of a resource, or the data source remediation_action_history, lists executions with their identifiers.", Err: cause,
+		Next: "The history of a resource, or the data source remediation_action_history, lists executions with their " +
+			"identifiers.", Err: cause,
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 )
 
-// Inputs that are numbers are numbers of the schema, whatever the program makes of them: the framework's own types of whole and of binary numbers call a
-// value that does not fit "an error in the provider".
+// Inputs that are numbers are numbers of the schema, whatever the program makes of them: the framework's own types of
+// whole and of binary numbers call a value that does not fit "an error in the provider".
 
 // Whole accepts whole numbers within bounds.
 func Whole(least, most int64) validator.Number {
@@ -61,7 +61,9 @@ func (v number) MarkdownDescription(context.Context) string { return v.allowed }
 func (v number) ValidateNumber(_ context.Context, req validator.NumberRequest, resp *validator.NumberResponse) {
 	if n := req.ConfigValue; !n.IsNull() && !n.IsUnknown() && !v.fits(n.ValueBigFloat()) {
 		const digits = 10
-		resp.Diagnostics.AddAttributeError(req.Path, "A number out of bounds", fmt.Sprintf("Attribute %s: allowed is %s, got: %s.", req.Path, v.allowed, n.ValueBigFloat().Text('g', digits)))
+		resp.Diagnostics.AddAttributeError(req.Path, "A number out of bounds",
+			fmt.Sprintf("Attribute %s: allowed is %s, got: %s.", req.Path, v.allowed,
+				n.ValueBigFloat().Text('g', digits)))
 	}
 }
 

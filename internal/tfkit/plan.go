@@ -85,8 +85,9 @@ func (p *planning) operation() string {
 	return "update"
 }
 
-// skip plans an execution that run_if holds back. Its preview is made all the same: where run_if was unknown at plan, the plan
-// has shown it, and Terraform wants to see it again. A target that can't be looked at is no obstacle to not running anything.
+// skip plans an execution that run_if holds back. Its preview is made all the same: where run_if was unknown at plan,
+// the plan has shown it, and Terraform wants to see it again. A target that can't be looked at is no obstacle to not
+// running anything.
 func (p *planning) skip(ctx context.Context, req engine.Request, ready bool) error {
 	p.plan.forget(attrPreview, attrDryRun)
 	if ready {
@@ -140,7 +141,8 @@ func (p *planning) preview(ctx context.Context, req engine.Request, wish wanted)
 	p.plan.forget(attrID, attrStatus, attrResult, attrRollback)
 	p.plan.holds()
 	if wish == maybe || review.Finished || slices.ContainsFunc(review.History, journal.Record.Open) {
-		// How many records apply adds is not known: it may be none, or also that of an execution that another process left.
+		// How many records apply adds is not known: it may be none, or also that of an execution that another process
+		// left.
 		p.plan.forget(attrHistory, attrExecutions)
 		return nil
 	}
@@ -175,9 +177,9 @@ type past struct {
 	last       *journal.Record
 }
 
-// past comes from the state, and from the journal what a process that died has left there since. A create has none: its history is
-// that of the same request in the journal, which is how the history of a failed create, which Terraform replaces, comes back. An
-// execution that is still open is left out, for it becomes the outcome of the apply.
+// past comes from the state, and from the journal what a process that died has left there since. A create has none: its
+// history is that of the same request in the journal, which is how the history of a failed create, which Terraform
+// replaces, comes back. An execution that is still open is left out, for it becomes the outcome of the apply.
 func (p *planning) past(review engine.Review) (past, error) {
 	if !p.create {
 		return p.prior.pastWith(review.History)
@@ -193,8 +195,9 @@ func (p *planning) past(review engine.Review) (past, error) {
 	return was, err
 }
 
-// warn tells the reader of the plan what an attribute can't: what is volatile, and what apply will refuse. Terraform shows only the
-// first of several warnings with the same summary, so each summary names its subject and what is said of one is one warning.
+// warn tells the reader of the plan what an attribute can't: what is volatile, and what apply will refuse. Terraform
+// shows only the first of several warnings with the same summary, so each summary names its subject and what is said of
+// one is one warning.
 func (p *planning) warn(review engine.Review) {
 	subject := fmt.Sprintf("%s on %s", review.ActionType, review.Target)
 	switch all := review.Warnings; len(all) {
@@ -210,13 +213,15 @@ func (p *planning) warn(review engine.Review) {
 	for _, rec := range review.History {
 		if rec.Open() {
 			p.resp.Diagnostics.AddWarning(fmt.Sprintf("Execution %d of %s is still open", rec.ID, subject), fmt.Sprintf(
-				"It was begun %s by %s. If that process is gone, apply adopts what it began and runs nothing a second time.",
+				"It was begun %s by %s. If that process is gone, apply adopts what it began and runs nothing a "+
+					"second time.",
 				stamp(rec.CreatedAt), rec.Holder))
 		}
 	}
 	if d := review.Decision; !d.Granted && p.plan.approvalsKnown() {
-		p.resp.Diagnostics.AddAttributeWarning(path.Root(attrApprovedBy), "Approval needed: "+review.Summary, fmt.Sprintf(
-			"Apply will refuse: %s.%s\n\n%s", d.Missing, reasons(review.ApprovalReasons), d.Next))
+		p.resp.Diagnostics.AddAttributeWarning(path.Root(attrApprovedBy), "Approval needed: "+review.Summary,
+			fmt.Sprintf(
+				"Apply will refuse: %s.%s\n\n%s", d.Missing, reasons(review.ApprovalReasons), d.Next))
 	}
 }
 
@@ -228,8 +233,9 @@ func reasons(list []string) string {
 	return out
 }
 
-// undoAnnounced is the key of the private state by which a planned destroy tells its apply that the plan has announced the undo. A
-// destroy that only makes way for a replacement, as after a failed create, is never planned as one and undoes nothing.
+// undoAnnounced is the key of the private state by which a planned destroy tells its apply that the plan has announced
+// the undo. A destroy that only makes way for a replacement, as after a failed create, is never planned as one and
+// undoes nothing.
 const undoAnnounced = "undo_announced"
 
 // planDestroy says what destroying does beyond forgetting.
@@ -240,9 +246,12 @@ func (r *Resource) planDestroy(ctx context.Context, req resource.ModifyPlanReque
 	}
 	if prior.null(attrRollback) {
 		if id := prior.text(attrID); id != "" {
-			resp.Diagnostics.AddWarning(fmt.Sprintf("Destroy undoes nothing of %s", r.front.Metadata.ActionType), fmt.Sprintf(
-				"on_destroy is rollback, and execution %s, the newest one (%s), has nothing that can be taken back. What earlier executions have changed stays; the "+
-					"history names them.", id, prior.text(attrStatus)))
+			resp.Diagnostics.AddWarning(fmt.Sprintf("Destroy undoes nothing of %s", r.front.Metadata.ActionType),
+				fmt.Sprintf(
+					"on_destroy is rollback, and execution %s, the newest one (%s), has nothing that can be taken "+
+						"back. "+
+						"What earlier executions have changed stays; the "+
+						"history names them.", id, prior.text(attrStatus)))
 		}
 		return
 	}
@@ -258,7 +267,8 @@ func (r *Resource) planDestroy(ctx context.Context, req resource.ModifyPlanReque
 // undoText is what the plan of a destroy says of the undo.
 func (r *Resource) undoText(ctx context.Context, prior document) (string, error) {
 	if r.runtime == nil || r.runtime.Engine == nil {
-		return "What it does is seen when the provider's configuration is known: at apply, before anything of it runs.", nil
+		return "What it does is seen when the provider's configuration is known: at apply, before anything of it runs.",
+			nil
 	}
 	undo, err := r.undo(prior)
 	if err != nil {

@@ -67,17 +67,21 @@ func (d document) timeout(operation string) (time.Duration, error) {
 	return time.ParseDuration(*all[operation])
 }
 
-// checkTimeouts refuses a timeout that would end an execution before it began. One that is no duration is refused by the schema.
+// checkTimeouts refuses a timeout that would end an execution before it began. One that is no duration is refused by
+// the schema.
 func (d document) checkTimeouts() error {
 	for _, operation := range []string{"create", "update", "delete"} {
 		limit, err := d.timeout(operation)
 		var configured map[string]*string
-		if err != nil || !d.known(attrTimeouts) || d.get(attrTimeouts, &configured) != nil || configured[operation] == nil || limit >= minTimeout {
+		if err != nil || !d.known(attrTimeouts) || d.get(attrTimeouts, &configured) != nil ||
+			configured[operation] == nil || limit >= minTimeout {
 			continue
 		}
 		return &problem.Problem{
-			What: "Invalid timeout", Why: fmt.Sprintf("%s is %s, and %s is the least.", operation, *configured[operation], minTimeout),
-			Next: "Leave it out for twice the estimate, or write how long the execution may take, such as 20m.", Path: []string{attrTimeouts, operation},
+			What: "Invalid timeout", Why: fmt.Sprintf("%s is %s, and %s is the least.", operation,
+				*configured[operation], minTimeout),
+			Next: "Leave it out for twice the estimate, or write how long the execution may take, such " +
+				"as 20m.", Path: []string{attrTimeouts, operation},
 		}
 	}
 	return nil
@@ -110,11 +114,12 @@ func (d document) runIf() wanted {
 	}
 }
 
-// changed tells whether the wish differs from what the prior state was made for: a create, other inputs or triggers, or an
-// execution that was skipped. Policy (approvals, timeouts, on_destroy) is no part of it. A value that is unknown counts as
-// changed.
+// changed tells whether the wish differs from what the prior state was made for: a create, other inputs or triggers, or
+// an execution that was skipped. Policy (approvals, timeouts, on_destroy) is no part of it. A value that is unknown
+// counts as changed.
 func (r *Resource) changed(wish, prior document, create bool) bool {
-	if create || (prior.text(attrStatus) == statusSkipped && wish.runIf() != no) || !wish.same(prior, attrTriggers) || r.reconciles(wish, prior) {
+	if create || (prior.text(attrStatus) == statusSkipped && wish.runIf() != no) || !wish.same(prior, attrTriggers) ||
+		r.reconciles(wish, prior) {
 		return true
 	}
 	for name := range r.front.Inputs {
@@ -144,7 +149,8 @@ func (r *Resource) reviewed(d document) (*engine.Reviewed, error) {
 	if err := d.get(attrPreview, &named); err != nil {
 		return nil, err
 	}
-	was := &engine.Reviewed{Digest: named.Digest, Target: named.Target, Commands: named.Commands, Facts: map[string]any{}}
+	was := &engine.Reviewed{Digest: named.Digest, Target: named.Target, Commands: named.Commands,
+		Facts: map[string]any{}}
 	if named.Command != "" {
 		was.Commands = []string{named.Command}
 	}

@@ -60,14 +60,16 @@ func (r *Resource) Configure(_ context.Context, req resource.ConfigureRequest, r
 	}
 	runtime, ok := req.ProviderData.(*Runtime)
 	if !ok {
-		resp.Diagnostics.AddError("Unexpected provider data", fmt.Sprintf("Got %T. This is a bug in the provider.", req.ProviderData))
+		resp.Diagnostics.AddError("Unexpected provider data",
+			fmt.Sprintf("Got %T. This is a bug in the provider.", req.ProviderData))
 		return
 	}
 	r.runtime = runtime
 }
 
 // ValidateConfig implements resource.ResourceWithValidateConfig.
-func (r *Resource) ValidateConfig(_ context.Context, req resource.ValidateConfigRequest, resp *resource.ValidateConfigResponse) {
+func (r *Resource) ValidateConfig(_ context.Context, req resource.ValidateConfigRequest,
+	resp *resource.ValidateConfigResponse) {
 	config, err := openDocument(req.Config.Raw)
 	if err != nil {
 		addError(&resp.Diagnostics, err, "Unable to read the configuration", r.has)
@@ -75,7 +77,8 @@ func (r *Resource) ValidateConfig(_ context.Context, req resource.ValidateConfig
 	}
 	if config.text(attrOnDestroy) == onDestroyRollback && !r.front.Metadata.CanUndo {
 		resp.Diagnostics.AddAttributeError(path.Root(attrOnDestroy), r.front.Metadata.ActionType+" can't be undone",
-			fmt.Sprintf("on_destroy = \"rollback\" needs an action that takes the execution back. For this playbook: %s.\n\n"+
+			fmt.Sprintf("on_destroy = \"rollback\" needs an action that takes the execution back. For this playbook: "+
+				"%s.\n\n"+
 				"Use \"keep\", which only forgets the resource.", r.front.Metadata.Undo))
 	}
 	if err := checkApprovals(config); err != nil {

@@ -55,9 +55,10 @@ const (
 func commonInputs(ctx context.Context) map[string]schema.Attribute {
 	return map[string]schema.Attribute{
 		attrIncident: schema.StringAttribute{
-			Optional:            true,
-			MarkdownDescription: "Incident that this belongs to. It groups the history; a change of it alone runs nothing.",
-			Validators:          []validator.String{Label()},
+			Optional: true,
+			MarkdownDescription: "Incident that this belongs to. It groups the history; a change of it alone runs " +
+				"nothing.",
+			Validators: []validator.String{Label()},
 		},
 		attrTriggers: schema.MapAttribute{
 			Optional: true, ElementType: types.StringType,
@@ -70,26 +71,32 @@ func commonInputs(ctx context.Context) map[string]schema.Attribute {
 		},
 		attrApprovedBy: schema.StringAttribute{
 			Optional: true,
-			MarkdownDescription: "Who approved what the plan shows. Must match the provider's `approval.approvers` where those are set. " +
+			MarkdownDescription: "Who approved what the plan shows. Must match the provider's `approval.approvers` " +
+				"where those are set. " +
 				"A change of it alone runs nothing.",
 			Validators: []validator.String{Label()},
 		},
 		attrApprovals: approvalsAttribute(),
 		attrOnDestroy: schema.StringAttribute{
 			Optional: true, Computed: true, Default: stringdefault.StaticString(onDestroyKeep),
-			MarkdownDescription: "What destroying the resource does: `keep` (default) only forgets it, the journal keeps its history; " +
-				"`rollback` carries out `rollback_action`, as the plan of the destroy announces. A destroy that is part of a replacement takes nothing back.",
+			MarkdownDescription: "What destroying the resource does: `keep` (default) only forgets it, the journal " +
+				"keeps its history; " +
+				"`rollback` carries out `rollback_action`, as the plan of the destroy announces. A destroy that is " +
+				"part of a replacement takes nothing back.",
 			Validators: []validator.String{stringvalidator.OneOf(onDestroyKeep, onDestroyRollback)},
 		},
 		attrExpectedDigest: schema.StringAttribute{
 			Optional: true,
-			MarkdownDescription: "Pins the reviewed preview: plan and apply refuse to run anything whose `preview.digest` differs. " +
+			MarkdownDescription: "Pins the reviewed preview: plan and apply refuse to run anything whose " +
+				"`preview.digest` differs. " +
 				"A change of it alone runs nothing.",
-			Validators: []validator.String{stringvalidator.RegexMatches(digestPattern, "must be a digest as preview.digest shows it, sha256: and 64 hexadecimal digits in lower case")},
+			Validators: []validator.String{stringvalidator.RegexMatches(digestPattern,
+				"must be a digest as preview.digest shows it, sha256: and 64 hexadecimal digits in lower case")},
 		},
 		attrTimeouts: timeouts.Attributes(ctx, timeouts.Opts{
 			Create: true, Update: true, Delete: true,
-			CreateDescription: "How long the first execution may take, such as `20m`. Default: twice `preview.estimated_duration_seconds`.",
+			CreateDescription: "How long the first execution may take, such as `20m`. Default: twice " +
+				"`preview.estimated_duration_seconds`.",
 			UpdateDescription: "How long an execution in place may take. Default as for `create`.",
 			DeleteDescription: "How long an undo by `on_destroy = \"rollback\"` may take. Default as for `create`.",
 		}),
@@ -100,13 +107,17 @@ func commonInputs(ctx context.Context) map[string]schema.Attribute {
 func computedAttributes(front Front) map[string]schema.Attribute {
 	return map[string]schema.Attribute{
 		attrID: schema.StringAttribute{Computed: true,
-			MarkdownDescription: "Identifier of the newest execution in the journal. `terraform import` takes it. Empty where nothing has run."},
+			MarkdownDescription: "Identifier of the newest execution in the journal. `terraform import` takes it. " +
+				"Empty where nothing has run."},
 		attrDryRun: schema.StringAttribute{Computed: true,
-			MarkdownDescription: "The preview as text for people. Its first line names the execution and what came of the last one."},
+			MarkdownDescription: "The preview as text for people. Its first line names the execution and what came " +
+				"of the last one."},
 		attrPreview: schema.SingleNestedAttribute{Computed: true, Attributes: previewAttributes(front.Preview),
-			MarkdownDescription: "What the execution would do, as seen on the live target at plan. Apply looks again and refuses where it changed."},
+			MarkdownDescription: "What the execution would do, as seen on the live target at plan. Apply looks again " +
+				"and refuses where it changed."},
 		attrStatus: schema.StringAttribute{Computed: true,
-			MarkdownDescription: "`success`, `failed`, `cancelled`, `skipped` (`run_if` was false), `unknown` (its process died and the outcome " +
+			MarkdownDescription: "`success`, `failed`, `cancelled`, `skipped` (`run_if` was false), `unknown` (its " +
+				"process died and the outcome " +
 				"could not be found out), `pending` or `running`."},
 		attrResult: schema.SingleNestedAttribute{Computed: true, Attributes: resultAttributes(),
 			MarkdownDescription: "What came of the newest execution. Null where nothing has run."},
@@ -117,12 +128,14 @@ func computedAttributes(front Front) map[string]schema.Attribute {
 				"params":      Text("Its inputs, as JSON."),
 			}},
 		attrHistory: schema.ListNestedAttribute{Computed: true,
-			MarkdownDescription: "Executions, oldest first; the newest `history_limit` of the provider. The journal keeps all, dry runs too.",
+			MarkdownDescription: "Executions, oldest first; the newest `history_limit` of the provider. The journal " +
+				"keeps all, dry runs too.",
 			NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
 				"id":          schema.Int64Attribute{Computed: true, MarkdownDescription: "Identifier in the journal."},
 				"action_type": Text("Playbook."),
 				"params":      Text("Inputs, as JSON."),
-				"dry_run":     schema.BoolAttribute{Computed: true, MarkdownDescription: "Always false here; dry runs are in the journal."},
+				"dry_run": schema.BoolAttribute{Computed: true,
+					MarkdownDescription: "Always false here; dry runs are in the journal."},
 				"status":      Text("How it ended; see `status`."),
 				"approved_by": Text("Who approved it."),
 				"created_at":  Text("When it began, RFC 3339."),
@@ -131,7 +144,8 @@ func computedAttributes(front Front) map[string]schema.Attribute {
 					MarkdownDescription: "What came of it."},
 			}}},
 		attrExecutions: schema.Int64Attribute{Computed: true,
-			MarkdownDescription: "How many executions of this request there have been, those beyond the history's limit included."},
+			MarkdownDescription: "How many executions of this request there have been, those beyond the history's " +
+				"limit included."},
 	}
 }
 
@@ -150,25 +164,32 @@ func Number(description string) schema.Int64Attribute {
 	return schema.Int64Attribute{Computed: true, MarkdownDescription: description}
 }
 
-// previewAttributes are the parts that the previews of all playbooks have, and own, which are the playbook's facts by name.
+// previewAttributes are the parts that the previews of all playbooks have, and own, which are the playbook's facts by
+// name.
 func previewAttributes(own map[string]schema.Attribute) map[string]schema.Attribute {
 	all := map[string]schema.Attribute{
 		"command":  Text("What will be executed, where it is a single command. As a person would type it."),
 		"commands": Texts("What will be executed, in order, where it is several commands."),
 		"changes":  Texts("What changes, one sentence each."),
 		"estimated_duration_seconds": schema.Int64Attribute{Computed: true,
-			MarkdownDescription: "Estimate in seconds; the figures come from the catalogue or the provider's `estimates`."},
+			MarkdownDescription: "Estimate in seconds; the figures come from the catalogue or the provider's " +
+				"`estimates`."},
 		"estimated_cost_usd": schema.Float64Attribute{Computed: true,
-			MarkdownDescription: "Estimate in US dollars; the figures come from the catalogue or the provider's `estimates`."},
-		"risk":               Text("`low`, `medium` or `high`."),
-		"affected":           Texts("Systems and things that feel the change."),
-		"approval_required":  schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether apply asks for an approval."},
-		"approval_reasons":   Texts("Why an approval is needed."),
-		"rollback_available": schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether the execution can be undone."},
-		"target":             Text("What is changed, as the journal names it. One execution at a time runs on it."),
-		"digest": Text("SHA-256 of the canonical JSON of the playbook, its inputs, triggers, commands and the facts above: " +
+			MarkdownDescription: "Estimate in US dollars; the figures come from the catalogue or the provider's " +
+				"`estimates`."},
+		"risk":     Text("`low`, `medium` or `high`."),
+		"affected": Texts("Systems and things that feel the change."),
+		"approval_required": schema.BoolAttribute{Computed: true,
+			MarkdownDescription: "Whether apply asks for an approval."},
+		"approval_reasons": Texts("Why an approval is needed."),
+		"rollback_available": schema.BoolAttribute{Computed: true,
+			MarkdownDescription: "Whether the execution can be undone."},
+		"target": Text("What is changed, as the journal names it. One execution at a time runs on it."),
+		"digest": Text("SHA-256 of the canonical JSON of the playbook, its inputs, triggers, commands and the facts " +
+			"above: " +
 			"what was reviewed is what runs."),
-		"approval_payload": Text("The exact text, one line without a line end, that an approver signs with `ssh-keygen -Y sign -n remediation`. " +
+		"approval_payload": Text("The exact text, one line without a line end, that an approver signs with " +
+			"`ssh-keygen -Y sign -n remediation`. " +
 			"It names the digest."),
 	}
 	maps.Copy(all, own)
@@ -177,11 +198,12 @@ func previewAttributes(own map[string]schema.Attribute) map[string]schema.Attrib
 
 func resultAttributes() map[string]schema.Attribute {
 	return map[string]schema.Attribute{
-		"message":                 Text("What happened, in a sentence."),
-		"started_at":              Text("When it began, RFC 3339."),
-		"finished_at":             Text("When it ended, RFC 3339."),
-		"actual_duration_seconds": schema.Float64Attribute{Computed: true, MarkdownDescription: "How long it took, in seconds."},
-		"logs_url":                Text("Where its logs are."),
+		"message":     Text("What happened, in a sentence."),
+		"started_at":  Text("When it began, RFC 3339."),
+		"finished_at": Text("When it ended, RFC 3339."),
+		"actual_duration_seconds": schema.Float64Attribute{Computed: true,
+			MarkdownDescription: "How long it took, in seconds."},
+		"logs_url": Text("Where its logs are."),
 		"details": schema.MapAttribute{Computed: true, ElementType: types.StringType,
 			MarkdownDescription: "Figures and facts by name."},
 	}

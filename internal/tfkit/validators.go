@@ -44,10 +44,12 @@ func (v line) ValidateString(_ context.Context, req validator.StringRequest, res
 	case why == "":
 	case v.secret:
 		resp.Diagnostics.AddAttributeError(req.Path, "A value can't be used as it is",
-			fmt.Sprintf("Attribute %s: the value, which is not shown, %s.", req.Path, why)+"\n\nA secret that is read from a file may end with a line break: use trimspace().")
+			fmt.Sprintf("Attribute %s: the value, which is not shown, %s.", req.Path,
+				why)+"\n\nA secret that is read from a file may end with a line break: use trimspace().")
 	default:
 		resp.Diagnostics.AddAttributeError(req.Path, "A value can't be used as it is",
-			fmt.Sprintf("Attribute %s: the value %q %s.\n\nWrite it in one line, without blanks around it.", req.Path, s, why))
+			fmt.Sprintf("Attribute %s: the value %q %s.\n\nWrite it in one line, without blanks around it.", req.Path,
+				s, why))
 	}
 }
 
@@ -68,7 +70,8 @@ func (v moment) ValidateString(ctx context.Context, req validator.StringRequest,
 		return
 	}
 	if _, err := time.Parse(time.RFC3339, req.ConfigValue.ValueString()); err != nil {
-		resp.Diagnostics.AddAttributeError(req.Path, "Not a time", fmt.Sprintf("Attribute %s: %s.\n\nWrite %s.", req.Path, err, v.Description(ctx)))
+		resp.Diagnostics.AddAttributeError(req.Path, "Not a time",
+			fmt.Sprintf("Attribute %s: %s.\n\nWrite %s.", req.Path, err, v.Description(ctx)))
 	}
 }
 
@@ -86,14 +89,16 @@ func (objectOnly) MarkdownDescription(context.Context) string {
 }
 
 // ValidateDynamic implements validator.Dynamic.
-func (v objectOnly) ValidateDynamic(ctx context.Context, req validator.DynamicRequest, resp *validator.DynamicResponse) {
+func (v objectOnly) ValidateDynamic(ctx context.Context, req validator.DynamicRequest,
+	resp *validator.DynamicResponse) {
 	if req.ConfigValue.IsNull() || req.ConfigValue.IsUnknown() || req.ConfigValue.IsUnderlyingValueUnknown() {
 		return
 	}
 	switch req.ConfigValue.UnderlyingValue().(type) {
 	case types.Object, types.Map:
 	default:
-		resp.Diagnostics.AddAttributeError(req.Path, "Not an object", fmt.Sprintf("Expected %s, got %s.", v.Description(ctx),
-			req.ConfigValue.UnderlyingValue().Type(ctx)))
+		resp.Diagnostics.AddAttributeError(req.Path, "Not an object",
+			fmt.Sprintf("Expected %s, got %s.", v.Description(ctx),
+				req.ConfigValue.UnderlyingValue().Type(ctx)))
 	}
 }

@@ -1,5 +1,5 @@
-// Package web is how targets speak HTTP: reads are tried again, writes only where the server says that it did not take them
-// (429), since a write whose answer was lost may have been done. Tokens never reach an error.
+// Package web is how targets speak HTTP: reads are tried again, writes only where the server says that it did not take
+// them (429), since a write whose answer was lost may have been done. Tokens never reach an error.
 package web
 
 import (
@@ -85,7 +85,8 @@ type Request struct {
 	Body []byte
 }
 
-// Answer is what came back. Secrets in the body are masked: an answer that quotes the request must not carry them into whatever is made of it.
+// Answer is what came back. Secrets in the body are masked: an answer that quotes the request must not carry them into
+// whatever is made of it.
 type Answer struct {
 	Status int
 	Header http.Header

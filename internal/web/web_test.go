@@ -32,7 +32,8 @@ func TestAnswersAreMasked(t *testing.T) {
 	if !strings.Contains(string(got.Body), "Bearer (redacted)") {
 		t.Errorf("the token was not sent: %s", got.Body)
 	}
-	if _, err := c.Do(t.Context(), web.Request{Method: http.MethodGet, URL: "http://127.0.0.1:1/" + token}); err == nil || strings.Contains(err.Error(), "Kanarie") {
+	if _, err := c.Do(t.Context(), web.Request{Method: http.MethodGet, URL: "http://127.0.0.1:1/" +
+		token}); err == nil || strings.Contains(err.Error(), "Kanarie") {
 		t.Errorf("an error of the connection: %v", err)
 	}
 }

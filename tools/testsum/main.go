@@ -1,6 +1,6 @@
-// Command testsum reads the output of "go test -json" and prints it for people: a line a package, all that a failed or skipped
-// test said, and as the last line the counts of tests, such as "123 passed, 0 failed, 0 skipped". It exits with 1 where a test
-// failed or was skipped, where a package could not be built, and where no test ran at all.
+// Command testsum reads the output of "go test -json" and prints it for people: a line a package, all that a failed or
+// skipped test said, and as the last line the counts of tests, such as "123 passed, 0 failed, 0 skipped". It exits with
+// 1 where a test failed or was skipped, where a package could not be built, and where no test ran at all.
 package main
 
 import (
@@ -24,8 +24,8 @@ func main() {
 	}
 }
 
-// counts is the number of tests by how they ended. A test with subtests is not counted beside them, unless it ended otherwise
-// than they did. A package that failed without a failed test counts as one failure.
+// counts is the number of tests by how they ended. A test with subtests is not counted beside them, unless it ended
+// otherwise than they did. A package that failed without a failed test counts as one failure.
 type counts struct{ passed, failed, skipped int }
 
 func (c counts) String() string {

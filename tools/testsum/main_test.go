@@ -16,7 +16,8 @@ func TestSummarize(t *testing.T) {
 	}{
 		"subtests are counted, not the test around them": {
 			events: []string{
-				`{"Action":"pass","Package":"p","Test":"TestA/one"}`, `{"Action":"pass","Package":"p","Test":"TestA/two"}`,
+				`{"Action":"pass","Package":"p","Test":"TestA/one"}`,
+				`{"Action":"pass","Package":"p","Test":"TestA/two"}`,
 				`{"Action":"pass","Package":"p","Test":"TestA"}`, `{"Action":"pass","Package":"p","Test":"TestB"}`,
 				`{"Action":"pass","Package":"p","Elapsed":1.25}`,
 			},
@@ -53,17 +54,20 @@ func TestSummarize(t *testing.T) {
 		},
 		"a panic shows the output of the test that it ended": {
 			events: []string{
-				`{"Action":"output","Package":"p","Test":"TestA","Output":"panic: lost\n"}`, `{"Action":"fail","Package":"p"}`,
+				`{"Action":"output","Package":"p","Test":"TestA","Output":"panic: lost\n"}`,
+				`{"Action":"fail","Package":"p"}`,
 			},
 			want: counts{failed: 1}, shown: "panic: lost",
 		},
 		"a package whose tests were killed": {
-			events: []string{`{"Action":"pass","Package":"q","Test":"TestA"}`, `{"Action":"pass","Package":"q"}`, `{"Action":"start","Package":"p"}`},
-			want:   counts{passed: 1, failed: 1}, shown: "FAIL p",
+			events: []string{`{"Action":"pass","Package":"q","Test":"TestA"}`, `{"Action":"pass","Package":"q"}`,
+				`{"Action":"start","Package":"p"}`},
+			want: counts{passed: 1, failed: 1}, shown: "FAIL p",
 		},
 		"a package without tests is no failure": {
-			events: []string{`{"Action":"skip","Package":"q"}`, `{"Action":"pass","Package":"p","Test":"TestA"}`, `{"Action":"pass","Package":"p"}`},
-			want:   counts{passed: 1}, good: true,
+			events: []string{`{"Action":"skip","Package":"q"}`, `{"Action":"pass","Package":"p","Test":"TestA"}`,
+				`{"Action":"pass","Package":"p"}`},
+			want: counts{passed: 1}, good: true,
 		},
 		"nothing ran": {want: counts{}},
 	}

@@ -116,8 +116,9 @@ func (c *chain) lastRecord(f journal.Filter) journal.Record {
 // underWay is how long a change may have been on its way when its sender gave up waiting.
 const underWay = 5 * time.Second
 
-// holder returns the execution that a change belongs to which arrives now: the open one, or the one that was cancelled while the change
-// was on its way. A provider whose Terraform was killed is told to stop, and stops waiting for an answer.
+// holder returns the execution that a change belongs to which arrives now: the open one, or the one that was cancelled
+// while the change was on its way. A provider whose Terraform was killed is told to stop, and stops waiting for an
+// answer.
 func (c *chain) holder() int64 {
 	if open := c.last(journal.Filter{Open: true}); open != 0 {
 		return open
@@ -149,8 +150,8 @@ resource %q "it" {
 `, c.w.provider, c.w.resource, c.run, inputs))
 }
 
-// apply runs one apply, killed by s unless that is nil, and returns what it printed, whether it succeeded, and whether somebody was
-// killed.
+// apply runs one apply, killed by s unless that is nil, and returns what it printed, whether it succeeded, and whether
+// somebody was killed.
 func (c *chain) apply(s *shot) (string, bool, bool) {
 	c.t.Helper()
 	if err := os.Remove(filepath.Join(c.dir, "killed")); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -263,7 +264,8 @@ func (c *chain) play(quota int, until time.Time) {
 
 // unknown tells whether an apply asks for new triggers since an outcome can't be known.
 func unknown(out string) bool {
-	return strings.Contains(flat(out), "change triggers to run it again") || strings.Contains(flat(out), "It is not known what came of execution")
+	return strings.Contains(flat(out), "change triggers to run it again") ||
+		strings.Contains(flat(out), "It is not known what came of execution")
 }
 
 var breaks = regexp.MustCompile(`\s*\n(│ )?\s*`)

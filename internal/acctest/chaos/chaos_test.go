@@ -1,6 +1,6 @@
-// Package chaos_test kills. It runs real applies of a real Terraform on real components, kills the provider, Terraform or both at
-// every point of the engine, around every change of a target and at random times, lets the next applies finish, and then asserts
-// on what the targets really received, on the journal, on the state and on the second plan.
+// Package chaos_test kills. It runs real applies of a real Terraform on real components, kills the provider, Terraform
+// or both at every point of the engine, around every change of a target and at random times, lets the next applies
+// finish, and then asserts on what the targets really received, on the journal, on the state and on the second plan.
 package chaos_test
 
 import (
@@ -97,7 +97,8 @@ func newChain(t *testing.T, w *world, provider string, sum *tally, stream uint64
 	t.Helper()
 	const firstApply = 1500 * time.Millisecond
 	c := &chain{
-		t: t, w: w, ws: acctest.NewWorkspaceOf(t, provider, w.env...), tally: sum, dir: t.TempDir(), seen: map[int64]bool{},
+		t: t, w: w, ws: acctest.NewWorkspaceOf(t, provider,
+			w.env...), tally: sum, dir: t.TempDir(), seen: map[int64]bool{},
 		deck: &deck{
 			rng:   rand.New(rand.NewPCG(*seed, stream)), //nolint:gosec // it decides when to kill
 			takes: w.takes, apply: firstApply, changes: w.arm == nil, spawns: w.arm != nil, steps: w.steps,

@@ -36,7 +36,8 @@ func (c *chain) state() kept {
 			} `json:"instances"`
 		} `json:"resources"`
 	}
-	if err := json.Unmarshal(text, &file); err != nil || len(file.Resources) != 1 || len(file.Resources[0].Instances) != 1 {
+	if err := json.Unmarshal(text, &file); err != nil || len(file.Resources) != 1 ||
+		len(file.Resources[0].Instances) != 1 {
 		c.t.Fatalf("%s: state %v %s", c, err, text)
 	}
 	if i := file.Resources[0].Instances[0]; i.Status != "" {
@@ -45,8 +46,8 @@ func (c *chain) state() kept {
 	return file.Resources[0].Instances[0].Attributes
 }
 
-// check asserts what holds after a round: at most one effect an execution, no record lost or doubled, the target as asked, and
-// nothing left to do.
+// check asserts what holds after a round: at most one effect an execution, no record lost or doubled, the target as
+// asked, and nothing left to do.
 func (c *chain) check() {
 	c.t.Helper()
 	store, err := c.journal()
@@ -71,8 +72,8 @@ func (c *chain) check() {
 	c.tally.executed(c.w, len(records))
 }
 
-// checkRecords looks for executions that were seen and are not in the journal, that never ended there, and for triggers that ran to
-// success more than once.
+// checkRecords looks for executions that were seen and are not in the journal, that never ended there, and for triggers
+// that ran to success more than once.
 func (c *chain) checkRecords(records []journal.Record) {
 	c.t.Helper()
 	known := map[int64]bool{}
@@ -121,7 +122,8 @@ func (c *chain) checkEffects(records []journal.Record) {
 			c.t.Errorf("%s: the target received %q while the journal had execution %d open", c, e.What, e.Execution)
 		case made[e] > 0 && rec.Result != nil && strings.Contains(rec.Result.Message, "never began"):
 			c.tally.violation("second")
-			c.t.Errorf("%s: the target received %q of execution %d, which never began by its record", c, e.What, e.Execution)
+			c.t.Errorf("%s: the target received %q of execution %d, which never began by its record", c, e.What,
+				e.Execution)
 		}
 	}
 	for id, rec := range byID {

@@ -16,7 +16,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/acctest"
 )
 
-// wrapper stands before dbt. It notes every start for an execution, kills who started it where the file says so, and becomes dbt.
+// wrapper stands before dbt. It notes every start for an execution, kills who started it where the file says so, and
+// becomes dbt.
 const wrapper = `#!/bin/sh
 case "$DBT_TARGET_PATH" in
 */executions/*)
@@ -44,7 +45,8 @@ type workshop struct {
 func newWorkshop(t *testing.T) workshop {
 	t.Helper()
 	dir := t.TempDir()
-	w := workshop{acctest.NewProject(t), filepath.Join(dir, "starts"), filepath.Join(dir, "deadly"), filepath.Join(dir, "bin")}
+	w := workshop{acctest.NewProject(t), filepath.Join(dir, "starts"), filepath.Join(dir, "deadly"),
+		filepath.Join(dir, "bin")}
 	if err := os.Mkdir(w.dir, dirMode); err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +114,8 @@ func (w workshop) world(t *testing.T, more world) *world {
 func (w workshop) query(t *testing.T, sql string) string {
 	t.Helper()
 	python := filepath.Join(filepath.Dir(acctest.DBT(t)), "python")
-	const program = "import duckdb,sys; print(duckdb.connect(sys.argv[1], read_only=True).execute(sys.argv[2]).fetchone()[0])"
+	const program = "import duckdb,sys; print(duckdb.connect(sys.argv[1], " +
+		"read_only=True).execute(sys.argv[2]).fetchone()[0])"
 	out, err := exec.CommandContext(t.Context(), python, "-c", program, w.project.Warehouse, sql).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", sql, err, out)
@@ -132,7 +135,8 @@ func dbtRun(t *testing.T) *world {
 		},
 		amiss: func(t *testing.T, n int) string {
 			t.Helper()
-			if got := w.query(t, "select count(*) || ' of ' || max(queue) from triage_results"); got != fmt.Sprintf("100 of %d", n) {
+			if got := w.query(t, "select count(*) || ' of ' || max(queue) from "+
+				"triage_results"); got != fmt.Sprintf("100 of %d", n) {
 				return "the table holds " + got
 			}
 			return ""
@@ -152,7 +156,8 @@ func dbtDeps(t *testing.T) *world {
 	}
 	w.project.Write("packages.yml", fmt.Sprintf("packages:\n  - local: %q\n", shared))
 	return w.world(t, world{
-		name: "refresh_dbt_dependencies", playbook: "refresh_dbt_dependencies", resource: "remediation_dbt_deps", takes: 6 * time.Second, steps: 1,
+		name: "refresh_dbt_dependencies", playbook: "refresh_dbt_dependencies", resource: "remediation_dbt_deps",
+		takes: 6 * time.Second, steps: 1,
 		begin: func(_ *testing.T, n int) string {
 			pack(n)
 			return ""

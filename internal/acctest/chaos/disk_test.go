@@ -7,8 +7,9 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
 )
 
-// TestAccDiskFull fills the disk at every point after which the journal is written, and before all: where the intent can't be written
-// nothing is sent, and an outcome that couldn't be written is found by the next apply, which sends nothing again.
+// TestAccDiskFull fills the disk at every point after which the journal is written, and before all: where the intent
+// can't be written nothing is sent, and an outcome that couldn't be written is found by the next apply, which sends
+// nothing again.
 func TestAccDiskFull(t *testing.T) {
 	t.Parallel()
 	provider, err := killer()
@@ -17,7 +18,8 @@ func TestAccDiskFull(t *testing.T) {
 	}
 	w := canary(overHTTP(t), "http", 0)
 	c := newChain(t, w, provider, newTally(), 0)
-	for _, p := range []engine.Point{"start", engine.PointIntent, engine.PointDispatched, engine.PointRemoteID, engine.PointWaited} {
+	for _, p := range []engine.Point{"start", engine.PointIntent, engine.PointDispatched, engine.PointRemoteID,
+		engine.PointWaited} {
 		c.run++
 		inputs := w.begin(t, c.round)
 		c.write(inputs)

@@ -23,7 +23,8 @@ type running struct {
 func (c *chain) aim(cmd *exec.Cmd, s *shot, terraform *running) {
 	switch {
 	case s.point != "":
-		cmd.Env = append(cmd.Env, "CHAOS_POINT="+string(s.point), "CHAOS_NTH="+strconv.Itoa(s.nth), "CHAOS_AFTER="+s.after.String())
+		cmd.Env = append(cmd.Env, "CHAOS_POINT="+string(s.point), "CHAOS_NTH="+strconv.Itoa(s.nth),
+			"CHAOS_AFTER="+s.after.String())
 	case s.phase != "":
 		c.w.ledger.arm(&blow{s.phase, func() { c.kill(terraform, s.victim) }})
 	case s.spawn:

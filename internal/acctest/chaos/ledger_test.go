@@ -97,7 +97,8 @@ func (l *ledger) received() map[effect]int {
 	return arrived
 }
 
-// over returns next behind the ledger. change names the change that a request asks for, and is empty for one that only reads.
+// over returns next behind the ledger. change names the change that a request asks for, and is empty for one that only
+// reads.
 func (l *ledger) over(next http.Handler, change func(r *http.Request, body []byte) string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)

@@ -49,7 +49,8 @@ func overHTTP(t *testing.T) router {
 	return router{
 		provider: fmt.Sprintf("planner = { http = { url = %q } }", s.URL), ledger: l,
 		set: func(_ *testing.T, percent float64, up bool) {
-			api.Become(map[string]controlapi.Version{"v1": {Percent: whole - percent, Deployed: true}, "v2": {Percent: percent, Deployed: up}})
+			api.Become(map[string]controlapi.Version{"v1": {Percent: whole - percent, Deployed: true},
+				"v2": {Percent: percent, Deployed: up}})
 		},
 		get: func(*testing.T) (float64, bool) { v := api.Now()["v2"]; return v.Percent, v.Deployed },
 	}
@@ -59,7 +60,8 @@ func overGuard(t *testing.T) router {
 	t.Helper()
 	l, api := &ledger{}, guardtest.Start(t)
 	return router{
-		provider: fmt.Sprintf("planner = { applylens = { url = %q, stable_version = \"v1\", canary_version = \"v2\" } }",
+		provider: fmt.Sprintf("planner = { applylens = { url = %q, stable_version = \"v1\", canary_version = "+
+			"\"v2\" } }",
 			behind(t, l, api.URL, plannerChange)),
 		ledger: l,
 		set:    func(t *testing.T, percent float64, up bool) { t.Helper(); api.Set(t, percent, up) },
@@ -97,7 +99,8 @@ func overFile(t *testing.T) router {
 	set := func(t *testing.T, percent float64, up bool) {
 		t.Helper()
 		own += 1000
-		text, err := json.Marshal(document{own, "v1", map[string]inFile{"v1": {Percent: whole - percent}, "v2": {percent, !up}}})
+		text, err := json.Marshal(document{own, "v1", map[string]inFile{"v1": {Percent: whole - percent},
+			"v2": {percent, !up}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,8 +126,8 @@ func overFile(t *testing.T) router {
 	}
 }
 
-// watch notes every revision of the file that is not the test's own (one of a thousand). A revision that was never seen, or one that
-// changes nothing, is noted as a change of nothing: twice, it is a violation.
+// watch notes every revision of the file that is not the test's own (one of a thousand). A revision that was never
+// seen, or one that changes nothing, is noted as a change of nothing: twice, it is a violation.
 func watch(t *testing.T, l *ledger, read func() (document, error)) {
 	t.Helper()
 	const every, test = 500 * time.Microsecond, 1000
@@ -148,8 +151,10 @@ func watch(t *testing.T, l *ledger, read func() (document, error)) {
 				continue
 			}
 			if now.Revision%test != 0 {
-				if now.Revision != last.Revision+1 && last.Revision%test != 0 || maps.Equal(now.Versions, last.Versions) {
-					t.Errorf("revision %d of the file follows %d: %v after %v", now.Revision, last.Revision, now.Versions, last.Versions)
+				if now.Revision != last.Revision+1 && last.Revision%test != 0 ||
+					maps.Equal(now.Versions, last.Versions) {
+					t.Errorf("revision %d of the file follows %d: %v after %v", now.Revision, last.Revision,
+						now.Versions, last.Versions)
 				}
 				// By now its execution may have ended.
 				l.note(effect{l.newest(), fmt.Sprintf("write %v", now.Versions)}, true)
@@ -170,7 +175,8 @@ func canary(r router, via string, steps int) *world {
 		takes = time.Duration(steps) * time.Second
 	}
 	return &world{
-		name: fmt.Sprintf("adjust_canary_split (%s, %d steps)", via, steps), playbook: "adjust_canary_split", resource: "remediation_canary_split",
+		name: fmt.Sprintf("adjust_canary_split (%s, %d steps)", via,
+			steps), playbook: "adjust_canary_split", resource: "remediation_canary_split",
 		provider: r.provider, ledger: r.ledger, takes: takes, steps: max(steps, 1),
 		begin: func(t *testing.T, n int) string {
 			t.Helper()
@@ -201,7 +207,8 @@ func rollback(r router, via string, steps int) *world {
 		takes = time.Duration(steps) * time.Second
 	}
 	return &world{
-		name: fmt.Sprintf("rollback_planner (%s, %d steps)", via, steps), playbook: "rollback_planner", resource: "remediation_planner_rollback",
+		name: fmt.Sprintf("rollback_planner (%s, %d steps)", via,
+			steps), playbook: "rollback_planner", resource: "remediation_planner_rollback",
 		provider: r.provider, ledger: r.ledger, takes: takes, steps: max(steps, 1),
 		begin: func(t *testing.T, n int) string {
 			t.Helper()

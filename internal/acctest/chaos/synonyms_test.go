@@ -10,8 +10,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
 )
 
-// once are the requests of which an execution may send each only once. The others of a refresh (opening, clearing caches, lifting a
-// block) may be repeated by whoever adopts it, and do nothing the second time.
+// once are the requests of which an execution may send each only once. The others of a refresh (opening, clearing
+// caches, lifting a block) may be repeated by whoever adopts it, and do nothing the second time.
 var once = regexp.MustCompile(`/(_reload_search_analyzers|_close|_reindex|_aliases)$`)
 
 func synonymsChange(r *http.Request, body []byte) string {
@@ -33,8 +33,9 @@ func refreshSynonyms(t *testing.T, way string) *world {
 	}
 	l := &ledger{}
 	return &world{
-		name: "refresh_synonyms (" + way + ")", playbook: "refresh_synonyms", resource: "remediation_synonyms_refresh", ledger: l,
-		env: s.Environment(behind(t, l, s.URL(), synonymsChange)), takes: takes, steps: 1,
+		name: "refresh_synonyms (" + way + ")", playbook: "refresh_synonyms", resource: "remediation_synonyms_refresh",
+		ledger: l,
+		env:    s.Environment(behind(t, l, s.URL(), synonymsChange)), takes: takes, steps: 1,
 		begin: func(t *testing.T, n int) string {
 			t.Helper()
 			x.Rules(t, n)

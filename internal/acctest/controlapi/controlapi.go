@@ -70,7 +70,8 @@ func (s *Server) etag() string { return fmt.Sprintf("%q", fmt.Sprint(s.revision)
 
 func (s *Server) show(w http.ResponseWriter) {
 	w.Header().Set("ETag", s.etag())
-	_ = json.NewEncoder(w).Encode(map[string]any{"stable": s.Stable, "versions": s.Versions, "resolution": 0.5, "region": "a field more"})
+	_ = json.NewEncoder(w).Encode(map[string]any{"stable": s.Stable, "versions": s.Versions, "resolution": 0.5,
+		"region": "a field more"})
 }
 
 // fresh refuses a change that names no revision or another one.

@@ -1,12 +1,14 @@
-// Package elastictest gives tests a real Elasticsearch: the one that tools/setup-elasticsearch.sh unpacked, started as an unprivileged user on a free loopback
-// port with everything that it writes in a temporary folder, and stopped by its process id.
+// Package elastictest gives tests a real Elasticsearch: the one that tools/setup-elasticsearch.sh unpacked, started as
+// an unprivileged user on a free loopback port with everything that it writes in a temporary folder, and stopped by its
+// process id.
 //
 // A test binary has one shared server, which the first test to call Shared starts:
 //
 //	func TestMain(m *testing.M) { os.Exit(elastictest.Main(m)) }
 //
-// Where ELASTICSEARCH_ENDPOINTS is set, Shared is the user's own cluster instead, with the credentials of the other ELASTICSEARCH_* variables. Tests must keep
-// to indices named by Server.Name, and to sets of synonyms likewise. Nothing here ever skips: a test without a server fails and says how to get one.
+// Where ELASTICSEARCH_ENDPOINTS is set, Shared is the user's own cluster instead, with the credentials of the other
+// ELASTICSEARCH_* variables. Tests must keep to indices named by Server.Name, and to sets of synonyms likewise. Nothing
+// here ever skips: a test without a server fails and says how to get one.
 package elastictest
 
 import (
@@ -26,7 +28,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
-// What the tests of one binary have in common. Go runs TestMain and tests in the same process, and there is nobody to pass it on.
+// What the tests of one binary have in common. Go runs TestMain and tests in the same process, and there is nobody to
+// pass it on.
 var (
 	// ours is started by the first test that asks for it.
 	ours struct {
@@ -39,8 +42,9 @@ var (
 	theirs elastic.Config
 )
 
-// Main runs the tests of a binary and then stops the shared server. Give its result to os.Exit. It takes the ELASTICSEARCH_* variables out of the environment: a
-// test says itself what the provider is to find there; see Server.Environment.
+// Main runs the tests of a binary and then stops the shared server. Give its result to os.Exit. It takes the
+// ELASTICSEARCH_* variables out of the environment: a test says itself what the provider is to find there; see
+// Server.Environment.
 func Main(m *testing.M) int {
 	theirs = elastic.Config{}.WithEnvironment(os.Getenv)
 	for _, variable := range os.Environ() {
@@ -84,7 +88,8 @@ func WithFiles(tb testing.TB) *Server {
 	return ours.server
 }
 
-// Own starts a server of the test's own, for what would disturb others: files of synonyms, crashes. It never is the user's cluster.
+// Own starts a server of the test's own, for what would disturb others: files of synonyms, crashes. It never is the
+// user's cluster.
 func Own(tb testing.TB) *Server { return own(tb, false, alone()) }
 
 // Secure starts a server with security on. Config holds the credentials of a superuser; see User and APIKey for others.
@@ -137,7 +142,8 @@ func (s *Server) At(endpoint string) elastic.Config {
 	return c
 }
 
-// Name returns a name for an index, alias or set of synonyms that no other test uses, and removes every index whose name begins with it at the end.
+// Name returns a name for an index, alias or set of synonyms that no other test uses, and removes every index whose
+// name begins with it at the end.
 func (s *Server) Name(tb testing.TB, base string) string {
 	tb.Helper()
 	name := fmt.Sprintf("remediation-test-%s-%x", base, time.Now().UnixNano())
@@ -147,7 +153,8 @@ func (s *Server) Name(tb testing.TB, base string) string {
 		names := struct {
 			Indices []struct{ Name string }
 		}{}
-		if _, err := s.call(ctx, http.MethodGet, "/_resolve/index/"+name+"*?expand_wildcards=all", nil, &names); err != nil {
+		if _, err := s.call(ctx, http.MethodGet, "/_resolve/index/"+name+"*?expand_wildcards=all", nil,
+			&names); err != nil {
 			tb.Errorf("list what the test left: %v", err)
 		}
 		for _, index := range names.Indices {
@@ -162,8 +169,8 @@ func (s *Server) Name(tb testing.TB, base string) string {
 // answerPatience bounds one request of a test.
 const answerPatience = 2 * time.Minute
 
-// Do sends a request as the server's superuser and decodes the answer into out, unless that is nil. body is a string or bytes as they are, nil, or a value to
-// encode as JSON. Anything but 2xx fails the test.
+// Do sends a request as the server's superuser and decodes the answer into out, unless that is nil. body is a string or
+// bytes as they are, nil, or a value to encode as JSON. Anything but 2xx fails the test.
 func (s *Server) Do(tb testing.TB, method, path string, body, out any) {
 	tb.Helper()
 	if status, err := s.Try(tb, method, path, body, out); err != nil || status/100 != 2 {

@@ -14,8 +14,8 @@ import (
 // nobody is the unprivileged user and group that a server gets where the tests run as root: Elasticsearch refuses root.
 const nobody = 65534
 
-// reachable returns dist, or a copy of it in scratch where the server's user may not enter one of the folders above it, such as
-// root's home.
+// reachable returns dist, or a copy of it in scratch where the server's user may not enter one of the folders above it,
+// such as root's home.
 func reachable(dist, scratch string) (string, error) {
 	const othersEnter = 0o001
 	for dir := dist; os.Getuid() == 0 && dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
@@ -58,7 +58,8 @@ func launch(java, dist, scratch string) (*process, error) {
 	cmd := exec.CommandContext(context.Background(), java, append([]string{"-Xmx64m"}, args...)...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dist, output, output
 	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "ES_JAVA_OPTS=" + heap, "ES_TMPDIR=" + filepath.Join(scratch, "tmp"), "JAVA=" + java, "ES_HOME=" + dist,
+		"PATH=" + os.Getenv("PATH"), "ES_JAVA_OPTS=" + heap, "ES_TMPDIR=" + filepath.Join(scratch, "tmp"), "JAVA=" +
+			java, "ES_HOME=" + dist,
 		"ES_PATH_CONF=" + configuration, "ES_DISTRIBUTION_TYPE=tar",
 	}
 	// A test binary that is killed takes its server along.

@@ -25,7 +25,8 @@ func (s *Server) Up() error {
 	}
 	_, port, _ := strings.Cut(s.process.address, ":")
 	const private = 0o600
-	if err := os.WriteFile(path, []byte(strings.Replace(string(text), "http.port: 0\n", "http.port: "+port+"\n", 1)), private); err != nil {
+	if err := os.WriteFile(path, []byte(strings.Replace(string(text), "http.port: 0\n", "http.port: "+port+"\n", 1)),
+		private); err != nil {
 		return err
 	}
 	again, err := s.launch()

@@ -19,7 +19,8 @@ type Cached struct {
 func (s *Server) Cached(tb testing.TB, base string) Cached {
 	tb.Helper()
 	c := Cached{Index: s.Name(tb, base), on: s}
-	s.Do(tb, http.MethodPut, "/"+c.Index, `{"settings":{"number_of_replicas":0},"mappings":{"properties":{"text":{"type":"text","fielddata":true}}}}`, nil)
+	s.Do(tb, http.MethodPut, "/"+c.Index,
+		`{"settings":{"number_of_replicas":0},"mappings":{"properties":{"text":{"type":"text","fielddata":true}}}}`, nil)
 	s.Do(tb, http.MethodPost, "/"+c.Index+"/_doc?refresh=true", `{"text":"late mail is late"}`, nil)
 	return c
 }
@@ -27,7 +28,8 @@ func (s *Server) Cached(tb testing.TB, base string) Cached {
 // Fill fills the cache.
 func (c Cached) Fill(tb testing.TB) {
 	tb.Helper()
-	c.on.Do(tb, http.MethodPost, "/"+c.Index+"/_search?size=0&request_cache=false", `{"aggs":{"words":{"terms":{"field":"text"}}}}`, nil)
+	c.on.Do(tb, http.MethodPost, "/"+c.Index+"/_search?size=0&request_cache=false",
+		`{"aggs":{"words":{"terms":{"field":"text"}}}}`, nil)
 	if c.Bytes(tb) == 0 {
 		tb.Fatal("the cache is empty before it is cleared")
 	}
@@ -77,11 +79,13 @@ func (s *Server) Searched(tb testing.TB, base string, updateable bool) Searched 
 	}
 	s.Do(tb, http.MethodPut, "/"+base+"-1", map[string]any{
 		"settings": map[string]any{"number_of_shards": 1, "number_of_replicas": 0, "analysis": map[string]any{
-			"filter":   map[string]any{"rules": filter},
-			"analyzer": map[string]any{"syn": map[string]any{"tokenizer": "standard", "filter": []string{"lowercase", "rules"}}},
+			"filter": map[string]any{"rules": filter},
+			"analyzer": map[string]any{"syn": map[string]any{"tokenizer": "standard",
+				"filter": []string{"lowercase", "rules"}}},
 		}},
-		"mappings": map[string]any{"properties": map[string]any{"t": map[string]any{"type": "text", "analyzer": "standard", "search_analyzer": "syn"}}},
-		"aliases":  map[string]any{x.Alias: map[string]any{}},
+		"mappings": map[string]any{"properties": map[string]any{"t": map[string]any{"type": "text",
+			"analyzer": "standard", "search_analyzer": "syn"}}},
+		"aliases": map[string]any{x.Alias: map[string]any{}},
 	}, nil)
 	s.Do(tb, http.MethodPost, "/"+base+"-1/_doc/1?refresh=true", document, nil)
 	return x
@@ -93,12 +97,15 @@ const document = `{"t":"a fine laptop"}`
 func (x Searched) Rules(tb testing.TB, n int) {
 	tb.Helper()
 	const mode = 0o644
-	if err := os.WriteFile(filepath.Join(x.on.Home, x.file), fmt.Appendf(nil, "laptop, notebook%d\n", n), mode); err != nil { //nolint:gosec // the server reads it
+	//nolint:gosec // the server reads it
+	if err := os.WriteFile(filepath.Join(x.on.Home, x.file), fmt.Appendf(nil, "laptop, notebook%d\n", n),
+		mode); err != nil {
 		tb.Fatal(err)
 	}
 }
 
-// Amiss says what is wrong with an alias that should stand for one open, writable index that has taken up the n-th rules.
+// Amiss says what is wrong with an alias that should stand for one open, writable index that has taken up the n-th
+// rules.
 func (x Searched) Amiss(tb testing.TB, n int) string {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), answerPatience)

@@ -18,7 +18,8 @@ import (
 )
 
 const (
-	// startPatience is how long a server may take to come up. 13 s on two idle cores; a machine that builds at the same time needs a minute.
+	// startPatience is how long a server may take to come up. 13 s on two idle cores; a machine that builds at the same
+	// time needs a minute.
 	startPatience = 5 * time.Minute
 	// stopPatience is how long a server may take to go before it is killed.
 	stopPatience = 30 * time.Second
@@ -30,7 +31,8 @@ const (
 	superuser = "test_admin"
 )
 
-var errNotSetUp = errors.New("no Elasticsearch is unpacked in .build/elasticsearch: run make setup, or make test-elasticsearch-9 for the newer one")
+var errNotSetUp = errors.New("no Elasticsearch is unpacked in .build/elasticsearch: run make setup, or make " +
+	"test-elasticsearch-9 for the newer one")
 
 // releaseVariable chooses another release than the usual one: "9" is the one in .build/elasticsearch-9.
 const releaseVariable = "REMEDIATION_TEST_ELASTICSEARCH"
@@ -144,11 +146,13 @@ func (s *Server) configure(dist, scratch string, secure bool, cluster []string) 
 		fmt.Sprintf("xpack.security.enabled: %t", secure))
 	files := map[string]string{
 		"log4j2.properties": "status = error\nappender.console.type = Console\nappender.console.name = console\n" +
-			"appender.console.layout.type = PatternLayout\nappender.console.layout.pattern = %d{ISO8601} %p %c{1.} %m%n\n" +
+			"appender.console.layout.type = PatternLayout\nappender.console.layout.pattern = %d{ISO8601} %p %c{1.} " +
+			"%m%n\n" +
 			"rootLogger.level = warn\nrootLogger.appenderRef.console.ref = console\n",
 	}
 	if secure {
-		settings = append(settings, "xpack.security.http.ssl.enabled: false", "xpack.security.transport.ssl.enabled: false",
+		settings = append(settings, "xpack.security.http.ssl.enabled: false",
+			"xpack.security.transport.ssl.enabled: false",
 			"xpack.security.authc.api_key.enabled: true")
 		s.Config = elastic.Config{Username: superuser, Password: rand.Text()}
 		hash, err := bcrypt.GenerateFromPassword([]byte(s.Config.Password), bcrypt.MinCost)

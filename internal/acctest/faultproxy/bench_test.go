@@ -66,7 +66,8 @@ func (b *bench) apply() (engine.Execution, error) {
 	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
 	defer cancel()
 	e := engine.New(engine.Config{
-		Catalogue: playbook.NewCatalogue(b.book()), Policy: approval.Policy{}, Clock: clock.System{}, Dir: b.dir, HistoryLimit: 50, Self: proc.Self(),
+		Catalogue: playbook.NewCatalogue(b.book()), Policy: approval.Policy{}, Clock: clock.System{}, Dir: b.dir,
+		HistoryLimit: 50, Self: proc.Self(),
 		Metrics: b.metrics, Journal: func(context.Context) (journal.Store, error) { return b.store, nil },
 	})
 	params, err := json.Marshal(b.params)
@@ -74,8 +75,9 @@ func (b *bench) apply() (engine.Execution, error) {
 		b.t.Fatal(err)
 	}
 	req := engine.Request{
-		ActionType: b.action, Params: params, Incident: "INC-7", Triggers: map[string]string{"run": strconv.Itoa(b.run)},
-		Given: approval.Given{By: "lead@example.com"}, Guardrails: b.rails,
+		ActionType: b.action, Params: params, Incident: "INC-7",
+		Triggers: map[string]string{"run": strconv.Itoa(b.run)},
+		Given:    approval.Given{By: "lead@example.com"}, Guardrails: b.rails,
 	}
 	if _, err := e.Plan(ctx, req); err != nil {
 		return engine.Execution{}, err

@@ -1,5 +1,5 @@
-// Package faultproxy stands before an HTTP server and spoils chosen answers of it, as networks, proxies and overloaded servers do. It
-// keeps what the server really received.
+// Package faultproxy stands before an HTTP server and spoils chosen answers of it, as networks, proxies and overloaded
+// servers do. It keeps what the server really received.
 package faultproxy
 
 import (
@@ -81,7 +81,10 @@ func Start(t testing.TB, upstream string) *Proxy {
 		t.Fatal(err)
 	}
 	forward := httputil.NewSingleHostReverseProxy(to)
-	forward.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
+	forward.ErrorHandler = func(w http.ResponseWriter, _ *http.Request,
+		_ error) {
+		w.WriteHeader(http.StatusBadGateway)
+	}
 	return Before(t, forward)
 }
 
@@ -97,7 +100,8 @@ func Before(t testing.TB, server http.Handler) *Proxy {
 	return p
 }
 
-// Spoil makes so many requests from the nth on (counted from 0, from now) meet with the fault, and forgets what came before.
+// Spoil makes so many requests from the nth on (counted from 0, from now) meet with the fault, and forgets what came
+// before.
 func (p *Proxy) Spoil(f Fault, nth, times int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -91,7 +91,8 @@ func TestEndlessAnswersAreNotKept(t *testing.T) { //nolint:paralleltest // it me
 			_, _ = b.apply() // whether it succeeds is another test's matter
 			runtime.ReadMemStats(&after)
 			if used := after.TotalAlloc - before.TotalAlloc; used > bound {
-				t.Errorf("%s: %d MiB were used for an endless answer to %s %s", s.name, used>>20, b.proxy.Seen()[nth].Method, b.proxy.Seen()[nth].URI)
+				t.Errorf("%s: %d MiB were used for an endless answer to %s %s", s.name, used>>20,
+					b.proxy.Seen()[nth].Method, b.proxy.Seen()[nth].URI)
 			}
 		}
 	}

@@ -37,7 +37,8 @@ func overHTTP(t *testing.T) router {
 	return router{
 		proxy: p, planner: func() planner.Planner { return httpapi.New(p.URL, "") },
 		set: func(_ *testing.T, percent float64, up bool) {
-			api.Become(map[string]controlapi.Version{"v1": {Percent: whole - percent, Deployed: true}, "v2": {Percent: percent, Deployed: up}})
+			api.Become(map[string]controlapi.Version{"v1": {Percent: whole - percent, Deployed: true},
+				"v2": {Percent: percent, Deployed: up}})
 		},
 		get: func(*testing.T) (float64, bool) { v := api.Now()["v2"]; return v.Percent, v.Deployed },
 	}
@@ -48,7 +49,10 @@ func overGuard(t *testing.T) router {
 	api := guardtest.Start(t)
 	p := faultproxy.Start(t, api.URL)
 	return router{
-		proxy: p, planner: func() planner.Planner { return applylens.New(applylens.Config{URL: p.URL, Stable: "v1", Canary: "v2"}) },
+		proxy: p, planner: func() planner.Planner {
+			return applylens.New(applylens.Config{URL: p.URL, Stable: "v1",
+				Canary: "v2"})
+		},
 		set: func(t *testing.T, percent float64, up bool) { t.Helper(); api.Set(t, percent, up) },
 		get: func(t *testing.T) (float64, bool) { t.Helper(); return api.Get(t) },
 	}

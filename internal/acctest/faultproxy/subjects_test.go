@@ -34,7 +34,8 @@ func subjects() []named {
 	return []named{
 		{"clear_cache", clearCache},
 		{"refresh_synonyms by a reload", func(t *testing.T) subject { return refreshSynonyms(t, "reload") }},
-		{"refresh_synonyms by closing and opening", func(t *testing.T) subject { return refreshSynonyms(t, "close_open") }},
+		{"refresh_synonyms by closing and opening",
+			func(t *testing.T) subject { return refreshSynonyms(t, "close_open") }},
 		{"refresh_synonyms by a reindex", func(t *testing.T) subject { return refreshSynonyms(t, "reindex") }},
 		{"adjust_canary_split over the control API", func(t *testing.T) subject { return canary(overHTTP(t)) }},
 		{"adjust_canary_split over the guard API", func(t *testing.T) subject { return canary(overGuard(t)) }},
@@ -57,8 +58,8 @@ func (r reader) Read(ctx context.Context, q guard.Query) (float64, error) {
 	return prometheus.New(r.url, "").Query(ctx, q.Prometheus)
 }
 
-// guarded is a shift under a guardrail. What can't be read must never pass: an apply that succeeds has read the metric before the
-// shift and after it.
+// guarded is a shift under a guardrail. What can't be read must never pass: an apply that succeeds has read the metric
+// before the shift and after it.
 func guarded(t *testing.T) subject {
 	t.Helper()
 	server := prometheustest.Start(t)
@@ -78,7 +79,8 @@ func guarded(t *testing.T) subject {
 	return subject{
 		proxy: p, once: func(faultproxy.Seen) bool { return false }, action: "adjust_canary_split",
 		book:    func() playbook.Playbook { return canarysplit.New(httpapi.New(direct.URL, ""), clock.System{}) },
-		metrics: reader{p.URL}, rails: []guard.Rail{{Name: "errors", Query: guard.Query{Prometheus: "errors"}, Max: &most, OnBreach: guard.Hold}},
+		metrics: reader{p.URL}, rails: []guard.Rail{{Name: "errors", Query: guard.Query{Prometheus: "errors"},
+			Max: &most, OnBreach: guard.Hold}},
 		params: map[string]any{"version": "v2", "target_percent": 25, "gradual": false},
 		begin:  func(*testing.T) { server.Set("errors", 1); api.Move(10) },
 		amiss: func(*testing.T) string {
@@ -90,11 +92,12 @@ func guarded(t *testing.T) subject {
 	}
 }
 
-// elasticOnce tells the requests of Elasticsearch's of which a second one does something: a copy, a switch of aliases, a new index.
-// Others change nothing, or nothing the second time, and may be sent again.
+// elasticOnce tells the requests of Elasticsearch's of which a second one does something: a copy, a switch of aliases,
+// a new index. Others change nothing, or nothing the second time, and may be sent again.
 func elasticOnce(s faultproxy.Seen) bool {
 	path, _, _ := strings.Cut(s.URI, "?")
-	return s.Method == http.MethodPost && (strings.HasSuffix(path, "/_reindex") || strings.HasSuffix(path, "/_aliases")) ||
+	return s.Method == http.MethodPost && (strings.HasSuffix(path, "/_reindex") ||
+		strings.HasSuffix(path, "/_aliases")) ||
 		s.Method == http.MethodPut && strings.Count(path, "/") == 1
 }
 
@@ -108,7 +111,8 @@ func clearCache(t *testing.T) subject {
 	s := elastictest.Shared(t)
 	c, p := s.Cached(t, "faults"), faultproxy.Start(t, s.URL())
 	return subject{
-		proxy: p, once: elasticOnce, action: "clear_cache", params: map[string]any{"index_name": c.Index, "cache_types": []string{"fielddata"}},
+		proxy: p, once: elasticOnce, action: "clear_cache", params: map[string]any{"index_name": c.Index,
+			"cache_types": []string{"fielddata"}},
 		book:  func() playbook.Playbook { return cacheclear.New(cluster(s, p)) },
 		begin: func(t *testing.T) { t.Helper(); c.Fill(t) },
 		amiss: func(t *testing.T) string { t.Helper(); return c.Amiss(t) },

@@ -1,5 +1,5 @@
-// Package gatewayapi_test runs the planner of an HTTPRoute against a real Kubernetes API server, in this process, with the CRD of the
-// Gateway API. No controller runs: the tests set the status that one would.
+// Package gatewayapi_test runs the planner of an HTTPRoute against a real Kubernetes API server, in this process, with
+// the CRD of the Gateway API. No controller runs: the tests set the status that one would.
 package gatewayapi_test
 
 import (
@@ -60,7 +60,8 @@ type cluster struct {
 func writeKubeconfig(t *testing.T, path string, cfg *rest.Config) {
 	t.Helper()
 	c := clientcmdapi.NewConfig()
-	c.Clusters["c"] = &clientcmdapi.Cluster{Server: cfg.Host, CertificateAuthorityData: cfg.CAData, CertificateAuthority: cfg.CAFile, TLSServerName: cfg.ServerName}
+	c.Clusters["c"] = &clientcmdapi.Cluster{Server: cfg.Host, CertificateAuthorityData: cfg.CAData,
+		CertificateAuthority: cfg.CAFile, TLSServerName: cfg.ServerName}
 	c.AuthInfos["u"] = &clientcmdapi.AuthInfo{Token: cfg.BearerToken}
 	c.Contexts["x"] = &clientcmdapi.Context{Cluster: "c", AuthInfo: "u"}
 	c.CurrentContext = "x"
@@ -170,7 +171,8 @@ func (c *cluster) route(t *testing.T, backends string) string {
 	if err := json.Unmarshal([]byte(text), &object); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.client.Resource(routes).Namespace(namespace).Create(t.Context(), &unstructured.Unstructured{Object: object}, metav1.CreateOptions{}); err != nil {
+	if _, err := c.client.Resource(routes).Namespace(namespace).Create(t.Context(),
+		&unstructured.Unstructured{Object: object}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	return name
@@ -178,7 +180,8 @@ func (c *cluster) route(t *testing.T, backends string) string {
 
 func (c *cluster) patch(t *testing.T, name, patch string, subresources ...string) {
 	t.Helper()
-	_, err := c.client.Resource(routes).Namespace(namespace).Patch(t.Context(), name, types.MergePatchType, []byte(patch), metav1.PatchOptions{}, subresources...)
+	_, err := c.client.Resource(routes).Namespace(namespace).Patch(t.Context(), name, types.MergePatchType,
+		[]byte(patch), metav1.PatchOptions{}, subresources...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +206,8 @@ func (c *cluster) get(t *testing.T, name string) *unstructured.Unstructured {
 
 func (c *cluster) planner(route string) *gatewayapi.Planner {
 	return gatewayapi.New(gatewayapi.Config{
-		Namespace: namespace, Route: route, Kubeconfig: c.kubeconfig, Backends: map[string]string{"v1": "planner-v1", "v2": "planner-v2"},
+		Namespace: namespace, Route: route, Kubeconfig: c.kubeconfig, Backends: map[string]string{"v1": "planner-v1",
+			"v2": "planner-v2"},
 	}, clock.System{})
 }
 
@@ -239,7 +243,8 @@ func shift(t *testing.T, p *gatewayapi.Planner, canary float64) error {
 	if err != nil {
 		return err
 	}
-	_, err = p.Set(t.Context(), planner.Change{Revision: now.Revision, Shares: map[string]float64{"v1": 100 - canary, "v2": canary}})
+	_, err = p.Set(t.Context(), planner.Change{Revision: now.Revision,
+		Shares: map[string]float64{"v1": 100 - canary, "v2": canary}})
 	return err
 }
 
@@ -253,7 +258,8 @@ func onlyWeights(t *testing.T, c *cluster) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`"name":"idle","port":80,"weight":0`, `"name":"planner-v1","port":80,"weight":7500`, `"name":"planner-v2","port":80,"weight":2500`, "shop.example.com"} {
+	for _, want := range []string{`"name":"idle","port":80,"weight":0`, `"name":"planner-v1","port":80,"weight":7500`,
+		`"name":"planner-v2","port":80,"weight":2500`, "shop.example.com"} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("the route lacks %s: %s", want, text)
 		}
@@ -268,10 +274,12 @@ func refused(t *testing.T, c *cluster) {
 	rollout := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": map[string]any{"name": "owner"},
 		"spec": map[string]any{"strategy": map[string]any{"canary": map[string]any{"trafficRouting": map[string]any{
-			"plugins": map[string]any{"argoproj-labs/gatewayAPI": map[string]any{"httpRoute": owned, "namespace": namespace}},
+			"plugins": map[string]any{"argoproj-labs/gatewayAPI": map[string]any{"httpRoute": owned,
+				"namespace": namespace}},
 		}}}},
 	}}
-	if _, err := c.client.Resource(rollouts).Namespace(namespace).Create(t.Context(), rollout, metav1.CreateOptions{}); err != nil {
+	if _, err := c.client.Resource(rollouts).Namespace(namespace).Create(t.Context(), rollout,
+		metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	for name, tt := range map[string]struct {
@@ -280,16 +288,22 @@ func refused(t *testing.T, c *cluster) {
 		says  string
 	}{
 		"owned by a Rollout": {owned, planner.ErrOwned, "shop/owner"},
-		"another backend":    {c.route(t, `[{"name": "planner-v1", "port": 80}, {"name": "planner-v2", "port": 80}, {"name": "more", "port": 80}]`), planner.ErrMalformed, "also sends traffic to more"},
-		"a backend missing":  {c.route(t, `[{"name": "planner-v1", "port": 80}]`), planner.ErrMalformed, `no backend "planner-v2"`},
-		"all weights 0":      {c.route(t, `[{"name": "planner-v1", "port": 80, "weight": 0}, {"name": "planner-v2", "port": 80, "weight": 0}]`), planner.ErrMalformed, "No backend of the route has traffic"},
-		"no route":           {"nowhere", planner.ErrMalformed, "There is no such route"},
+		"another backend": {c.route(t,
+			`[{"name": "planner-v1", "port": 80}, {"name": "planner-v2", "port": 80}, {"name": "more", "port": 80}]`),
+			planner.ErrMalformed, "also sends traffic to more"},
+		"a backend missing": {c.route(t, `[{"name": "planner-v1", "port": 80}]`), planner.ErrMalformed,
+			`no backend "planner-v2"`},
+		"all weights 0": {c.route(t,
+			`[{"name": "planner-v1", "port": 80, "weight": 0}, {"name": "planner-v2", "port": 80, "weight": 0}]`),
+			planner.ErrMalformed, "No backend of the route has traffic"},
+		"no route": {"nowhere", planner.ErrMalformed, "There is no such route"},
 	} {
 		before := ""
 		if tt.route != "nowhere" {
 			before = c.get(t, tt.route).GetResourceVersion()
 		}
-		if err := shift(t, c.planner(tt.route), 25); !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.says) {
+		if err := shift(t, c.planner(tt.route), 25); !errors.Is(err, tt.want) ||
+			!strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if before != "" && c.get(t, tt.route).GetResourceVersion() != before {
@@ -319,7 +333,8 @@ func acceptance(t *testing.T, c *cluster) {
 	<-done
 	refusing := c.route(t, weights)
 	c.report(t, refusing, "False", 2)
-	if err := shift(t, c.planner(refusing), 25); !errors.Is(err, planner.ErrNotEffective) || !strings.Contains(err.Error(), "said the test") {
+	if err := shift(t, c.planner(refusing), 25); !errors.Is(err, planner.ErrNotEffective) ||
+		!strings.Contains(err.Error(), "said the test") {
 		t.Errorf("a refusal: %v", err)
 	}
 }

@@ -1,5 +1,6 @@
-// Command guardapi is a small server of the ApplyLens planner guard API, written from its contract and what was observed of it:
-// fields that nobody asked for, no revision, and a detector that rolls back in answer to any read of the status.
+// Command guardapi is a small server of the ApplyLens planner guard API, written from its contract and what was
+// observed of it: fields that nobody asked for, no revision, and a detector that rolls back in answer to any read of
+// the status.
 //
 // POST /test/breach and /test/calm are its own: they put the detector into breach and out of it.
 package main
@@ -64,11 +65,13 @@ func (s *server) status(w http.ResponseWriter, _ *http.Request) {
 	before := s.config
 	evaluation := object{"action": "none", "reason": "", "breaches": []any{}, "evaluated_by": "extra"}
 	if s.breach {
-		evaluation = object{"action": "rollback", "reason": "accuracy dropped", "breaches": []any{object{"metric": "accuracy", "drop": 0.13}}}
+		evaluation = object{"action": "rollback", "reason": "accuracy dropped",
+			"breaches": []any{object{"metric": "accuracy", "drop": 0.13}}}
 		s.config.CanaryPct, s.config.KillSwitch = 0, true
 	}
 	answer(w, http.StatusOK, object{
-		"config": before, "stats": object{"canary_runs": 42}, "evaluation": evaluation, "thresholds": object{"accuracy": 0.1}, "extra": []int{1},
+		"config": before, "stats": object{"canary_runs": 42}, "evaluation": evaluation,
+		"thresholds": object{"accuracy": 0.1}, "extra": []int{1},
 	})
 }
 
@@ -95,7 +98,8 @@ func (s *server) put(w http.ResponseWriter, r *http.Request) {
 	if body.KillSwitch != nil {
 		s.config.KillSwitch = *body.KillSwitch
 	}
-	answer(w, http.StatusOK, object{"success": true, "config": s.config, "updated_by": body.UpdatedBy, "updated_at": time.Now().UTC()})
+	answer(w, http.StatusOK, object{"success": true, "config": s.config, "updated_by": body.UpdatedBy,
+		"updated_at": time.Now().UTC()})
 }
 
 func (s *server) rollback(w http.ResponseWriter, r *http.Request) {

@@ -13,7 +13,10 @@ import (
 )
 
 // binary is the program, built once a test process.
-var binary = sync.OnceValues(func() (string, error) { return acctest.BuildProgram("./internal/acctest/guardapi", "guardapi") })
+var binary = sync.OnceValues(func() (string, error) {
+	return acctest.BuildProgram("./internal/acctest/guardapi",
+		"guardapi")
+})
 
 // Server is a running guard API. Its canary begins with 10 %.
 type Server struct{ URL string }

@@ -30,7 +30,10 @@ func Start(t testing.TB) *Server {
 	backends := make([]string, 2)
 	for i := range backends {
 		version := fmt.Sprintf("v%d", i+1)
-		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, version) }))
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_,
+				_ = io.WriteString(w, version)
+		}))
 		t.Cleanup(s.Close)
 		backends[i] = strings.TrimPrefix(s.URL, "http://")
 	}
@@ -41,7 +44,8 @@ func Start(t testing.TB) *Server {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	address := spawn.Address(t)
-	s := &Server{path: filepath.Join(dir, "s"), URL: "http://" + address, client: &http.Client{Timeout: 10 * time.Second}}
+	s := &Server{path: filepath.Join(dir, "s"), URL: "http://" + address,
+		client: &http.Client{Timeout: 10 * time.Second}}
 	s.Socket = "unix://" + s.path
 	config := filepath.Join(dir, "haproxy.cfg")
 	text := fmt.Sprintf(`global

@@ -1,5 +1,5 @@
-// Package inprocess asks the provider through its protocol, in this process, in the order in which Terraform does. What Terraform would
-// print is returned as data, with the exact path of the attribute at fault.
+// Package inprocess asks the provider through its protocol, in this process, in the order in which Terraform does. What
+// Terraform would print is returned as data, with the exact path of the attribute at fault.
 package inprocess
 
 import (
@@ -41,7 +41,8 @@ type Answer struct {
 
 // Errors are the errors among the diagnostics.
 func (a Answer) Errors() []*tfprotov6.Diagnostic {
-	return slices.DeleteFunc(slices.Clone(a.Diagnostics), func(d *tfprotov6.Diagnostic) bool { return d.Severity != tfprotov6.DiagnosticSeverityError })
+	return slices.DeleteFunc(slices.Clone(a.Diagnostics),
+		func(d *tfprotov6.Diagnostic) bool { return d.Severity != tfprotov6.DiagnosticSeverityError })
 }
 
 // Server is one provider.
@@ -66,12 +67,14 @@ func New(t testing.TB, p provider.Provider) *Server {
 func (s *Server) Provider(block Values) Answer {
 	s.t.Helper()
 	config := s.encode(s.Schema.Provider, block)
-	checked, err := s.server.ValidateProviderConfig(s.t.Context(), &tfprotov6.ValidateProviderConfigRequest{Config: config})
+	checked, err := s.server.ValidateProviderConfig(s.t.Context(),
+		&tfprotov6.ValidateProviderConfigRequest{Config: config})
 	s.must(err)
 	if a := (Answer{Validate, checked.Diagnostics}); len(a.Errors()) > 0 {
 		return a
 	}
-	configured, err := s.server.ConfigureProvider(s.t.Context(), &tfprotov6.ConfigureProviderRequest{Config: config, TerraformVersion: "1.11.0"})
+	configured, err := s.server.ConfigureProvider(s.t.Context(),
+		&tfprotov6.ConfigureProviderRequest{Config: config, TerraformVersion: "1.11.0"})
 	s.must(err)
 	return Answer{Configure, configured.Diagnostics}
 }
@@ -84,13 +87,15 @@ func (s *Server) Resource(name string, values Values) Answer {
 		s.t.Fatalf("there is no resource %s", name)
 	}
 	config := s.encode(schema, values)
-	checked, err := s.server.ValidateResourceConfig(s.t.Context(), &tfprotov6.ValidateResourceConfigRequest{TypeName: name, Config: config})
+	checked, err := s.server.ValidateResourceConfig(s.t.Context(),
+		&tfprotov6.ValidateResourceConfigRequest{TypeName: name, Config: config})
 	s.must(err)
 	if a := (Answer{Validate, checked.Diagnostics}); len(a.Errors()) > 0 {
 		return a
 	}
 	planned, err := s.server.PlanResourceChange(s.t.Context(), &tfprotov6.PlanResourceChangeRequest{
-		TypeName: name, Config: config, ProposedNewState: s.encode(schema, proposed(schema, values)), PriorState: s.null(schema),
+		TypeName: name, Config: config, ProposedNewState: s.encode(schema, proposed(schema,
+			values)), PriorState: s.null(schema),
 	})
 	s.must(err)
 	return Answer{Plan, planned.Diagnostics}
@@ -99,7 +104,8 @@ func (s *Server) Resource(name string, values Values) Answer {
 // Import takes an execution into the state of a resource.
 func (s *Server) Import(name, id string) Answer {
 	s.t.Helper()
-	imported, err := s.server.ImportResourceState(s.t.Context(), &tfprotov6.ImportResourceStateRequest{TypeName: name, ID: id})
+	imported, err := s.server.ImportResourceState(s.t.Context(),
+		&tfprotov6.ImportResourceStateRequest{TypeName: name, ID: id})
 	s.must(err)
 	return Answer{Plan, imported.Diagnostics}
 }
@@ -112,12 +118,14 @@ func (s *Server) Data(name string, values Values) Answer {
 		s.t.Fatalf("there is no data source %s", name)
 	}
 	config := s.encode(schema, values)
-	checked, err := s.server.ValidateDataResourceConfig(s.t.Context(), &tfprotov6.ValidateDataResourceConfigRequest{TypeName: name, Config: config})
+	checked, err := s.server.ValidateDataResourceConfig(s.t.Context(),
+		&tfprotov6.ValidateDataResourceConfigRequest{TypeName: name, Config: config})
 	s.must(err)
 	if a := (Answer{Validate, checked.Diagnostics}); len(a.Errors()) > 0 {
 		return a
 	}
-	read, err := s.server.ReadDataSource(s.t.Context(), &tfprotov6.ReadDataSourceRequest{TypeName: name, Config: config})
+	read, err := s.server.ReadDataSource(s.t.Context(), &tfprotov6.ReadDataSourceRequest{TypeName: name,
+		Config: config})
 	s.must(err)
 	return Answer{Plan, read.Diagnostics}
 }
@@ -136,7 +144,8 @@ func (s *Server) null(schema *tfprotov6.Schema) *tfprotov6.DynamicValue {
 	return &v
 }
 
-// encode turns values into the schema's type. A name that the schema doesn't have is a mistake of the test: Terraform itself refuses it.
+// encode turns values into the schema's type. A name that the schema doesn't have is a mistake of the test: Terraform
+// itself refuses it.
 func (s *Server) encode(schema *tfprotov6.Schema, values Values) *tfprotov6.DynamicValue {
 	s.t.Helper()
 	object, ok := schema.ValueType().(tftypes.Object)
@@ -188,7 +197,8 @@ func strangers(at string, t tftypes.Type, v any) []string {
 	return wrong
 }
 
-// proposed is what Terraform proposes for a resource that is not there yet: what is computed and not configured is unknown.
+// proposed is what Terraform proposes for a resource that is not there yet: what is computed and not configured is
+// unknown.
 func proposed(schema *tfprotov6.Schema, values Values) Values {
 	all := Values{}
 	for _, a := range schema.Block.Attributes {

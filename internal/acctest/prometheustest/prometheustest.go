@@ -58,7 +58,8 @@ func Start(t testing.TB) *Server {
 	t.Cleanup(scraped.Close)
 	dir := t.TempDir()
 	config := filepath.Join(dir, "prometheus.yml")
-	text := fmt.Sprintf("global: {scrape_interval: %s}\nscrape_configs:\n- job_name: exporter\n  static_configs: [{targets: [%q]}]\n",
+	text := fmt.Sprintf("global: {scrape_interval: %s}\nscrape_configs:\n- job_name: exporter\n  static_configs: "+
+		"[{targets: [%q]}]\n",
 		scrape, strings.TrimPrefix(scraped.URL, "http://"))
 	const private = 0o600
 	if err := os.WriteFile(config, []byte(text), private); err != nil {
@@ -70,7 +71,8 @@ func Start(t testing.TB) *Server {
 		v, err := prometheus.New(s.URL, "").Query(t.Context(), "max(up)")
 		return err == nil && v == 1
 	}
-	spawn.Start(t, up, "prometheus", "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address)
+	spawn.Start(t, up, "prometheus", "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"),
+		"--web.listen-address="+address)
 	return s
 }
 

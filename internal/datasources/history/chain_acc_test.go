@@ -42,7 +42,8 @@ func TestAccHistorySaysWhetherTheChainHolds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range []string{"DROP TRIGGER entries_are_never_changed", "UPDATE entries SET body = replace(body, 'boss@', 'eve@') WHERE kind = 'intent'"} {
+	for _, s := range []string{"DROP TRIGGER entries_are_never_changed",
+		"UPDATE entries SET body = replace(body, 'boss@', 'eve@') WHERE kind = 'intent'"} {
 		if _, err := db.ExecContext(t.Context(), s); err != nil {
 			t.Fatal(err)
 		}
@@ -51,7 +52,8 @@ func TestAccHistorySaysWhetherTheChainHolds(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Must("apply", "-auto-approve", "-no-color")
-	if out := w.Must("output", "-no-color"); !strings.Contains(out, "holds = false") || !strings.Contains(out, "is not as it was written") {
+	if out := w.Must("output", "-no-color"); !strings.Contains(out, "holds = false") ||
+		!strings.Contains(out, "is not as it was written") {
 		t.Errorf("edited: %s", out)
 	}
 }

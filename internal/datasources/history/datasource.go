@@ -29,7 +29,8 @@ func New() func() datasource.DataSource {
 
 func description() schema.Schema {
 	return schema.Schema{
-		MarkdownDescription: "Executions, and dry runs where asked for, from the journal: by incident, playbook, target or time.",
+		MarkdownDescription: "Executions, and dry runs where asked for, from the journal: by incident, playbook, " +
+			"target or time.",
 		Attributes: map[string]schema.Attribute{
 			"incident_id": filter("Only those of this incident."),
 			"action_type": filter("Only those of this playbook, such as `rerun_dbt`."),
@@ -41,22 +42,28 @@ func description() schema.Schema {
 				Optional: true, MarkdownDescription: "The newest so many. Default 100.",
 				Validators: []validator.Number{tfkit.Whole(1, maxLimit)},
 			},
-			"total": schema.Int64Attribute{Computed: true, MarkdownDescription: "How many there are, those beyond `limit` included."},
+			"total": schema.Int64Attribute{Computed: true,
+				MarkdownDescription: "How many there are, those beyond `limit` included."},
 			"chain_holds": schema.BoolAttribute{Computed: true,
-				MarkdownDescription: "Whether the whole journal is as it was written: no entry edited, removed or moved. What was cut off its end shows only by a noted `chain_head`."},
+				MarkdownDescription: "Whether the whole journal is as it was written: no entry edited, removed or " +
+					"moved. What was cut off its end shows only by a noted `chain_head`."},
 			"compacted_entries": schema.Int64Attribute{Computed: true,
-				MarkdownDescription: "How many entries `journal.keep` has removed so far. Entries that are part of the chain say which."},
+				MarkdownDescription: "How many entries `journal.keep` has removed so far. Entries that are part of " +
+					"the chain say which."},
 			"chain_break": text("Where and how the journal's chain breaks first, or null."),
-			"chain_head":  text("Number and hash of the journal's last entry that holds, as `SEQ:HASH`. Note it elsewhere."),
+			"chain_head": text("Number and hash of the journal's last entry that holds, as `SEQ:HASH`. Note it " +
+				"elsewhere."),
 			"records": schema.ListNestedAttribute{
 				Computed: true, MarkdownDescription: "Oldest first.",
 				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
-					"id":          schema.Int64Attribute{Computed: true, MarkdownDescription: "Identifier in the journal."},
+					"id": schema.Int64Attribute{Computed: true,
+						MarkdownDescription: "Identifier in the journal."},
 					"action_type": text("Playbook."),
 					"target":      text("What was changed."),
 					"incident_id": text("Incident."),
 					"params":      text("Inputs, as JSON."),
-					"dry_run":     schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether it was a dry run."},
+					"dry_run": schema.BoolAttribute{Computed: true,
+						MarkdownDescription: "Whether it was a dry run."},
 					"status":      text("How it ended. Of a dry run: `dry_run_success` or `dry_run_failed`."),
 					"approved_by": text("Who approved it."),
 					"created_at":  text("When it began, RFC 3339."),
@@ -64,13 +71,15 @@ func description() schema.Schema {
 					"result": schema.SingleNestedAttribute{
 						Computed: true, MarkdownDescription: "What came of it. Null for a dry run, and while it runs.",
 						Attributes: map[string]schema.Attribute{
-							"message":                 text("What happened, in a sentence."),
-							"started_at":              text("When it began, RFC 3339."),
-							"finished_at":             text("When it ended, RFC 3339."),
-							"actual_duration_seconds": schema.Float64Attribute{Computed: true, MarkdownDescription: "How long it took, in seconds."},
-							"logs_url":                text("Where its logs are."),
+							"message":     text("What happened, in a sentence."),
+							"started_at":  text("When it began, RFC 3339."),
+							"finished_at": text("When it ended, RFC 3339."),
+							"actual_duration_seconds": schema.Float64Attribute{Computed: true,
+								MarkdownDescription: "How long it took, in seconds."},
+							"logs_url": text("Where its logs are."),
 							"details": schema.MapAttribute{
-								Computed: true, ElementType: types.StringType, MarkdownDescription: "Figures and facts by name.",
+								Computed: true, ElementType: types.StringType,
+								MarkdownDescription: "Figures and facts by name.",
 							},
 						},
 					},
@@ -82,7 +91,8 @@ func description() schema.Schema {
 
 // filter is an optional condition. An empty one would let everything through.
 func filter(description string, more ...validator.String) schema.StringAttribute {
-	return schema.StringAttribute{Optional: true, MarkdownDescription: description, Validators: append([]validator.String{tfkit.Line()}, more...)}
+	return schema.StringAttribute{Optional: true, MarkdownDescription: description,
+		Validators: append([]validator.String{tfkit.Line()}, more...)}
 }
 
 func text(description string) schema.StringAttribute {
@@ -91,7 +101,8 @@ func text(description string) schema.StringAttribute {
 
 func read(ctx context.Context, runtime *tfkit.Runtime, config tfkit.Values) (map[string]any, error) {
 	filter := journal.Filter{
-		Incident: config.Text("incident_id"), Playbook: config.Text("action_type"), Target: config.Text("target"), Limit: defaultLimit,
+		Incident: config.Text("incident_id"), Playbook: config.Text("action_type"), Target: config.Text("target"),
+		Limit: defaultLimit,
 	}
 	var err error
 	if filter.Since, err = moment(config, "since"); err != nil {
@@ -102,7 +113,8 @@ func read(ctx context.Context, runtime *tfkit.Runtime, config tfkit.Values) (map
 	}
 	if !filter.Since.IsZero() && !filter.Until.IsZero() && !filter.Since.Before(filter.Until) {
 		return nil, &problem.Problem{
-			What: "No time lies between", Why: "since is not before until.", Next: "Swap them, or leave one out.", Path: []string{"until"},
+			What: "No time lies between", Why: "since is not before until.", Next: "Swap them, or leave one out.",
+			Path: []string{"until"},
 		}
 	}
 	if _, ok := runtime.Engine.Catalogue()[filter.Playbook]; filter.Playbook != "" && !ok {
@@ -139,8 +151,9 @@ func read(ctx context.Context, runtime *tfkit.Runtime, config tfkit.Values) (map
 		broken = &chain.Broken
 	}
 	return map[string]any{
-		"records": records, "total": total, "chain_holds": chain.Holds(), "chain_break": broken, "compacted_entries": chain.Removed,
-		"chain_head": fmt.Sprintf("%d:%s", chain.Head.Seq, chain.Head.Hash),
+		"records": records, "total": total, "chain_holds": chain.Holds(), "chain_break": broken,
+		"compacted_entries": chain.Removed,
+		"chain_head":        fmt.Sprintf("%d:%s", chain.Head.Seq, chain.Head.Hash),
 	}, err
 }
 
@@ -151,7 +164,8 @@ func moment(config tfkit.Values, name string) (time.Time, error) {
 	}
 	t, err := time.Parse(time.RFC3339, s)
 	if err != nil {
-		return time.Time{}, &problem.Problem{What: "Not a time", Why: err.Error() + ".", Next: "Write it like 2026-01-31T03:00:00Z.", Path: []string{name}, Err: err}
+		return time.Time{}, &problem.Problem{What: "Not a time", Why: err.Error() + ".",
+			Next: "Write it like 2026-01-31T03:00:00Z.", Path: []string{name}, Err: err}
 	}
 	return t, nil
 }

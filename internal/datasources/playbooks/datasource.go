@@ -18,19 +18,22 @@ func New() func() datasource.DataSource {
 
 func description() schema.Schema {
 	return schema.Schema{
-		MarkdownDescription: "The catalogue: what each playbook does, when to use it, when it needs an approval, estimates, and how it is undone.",
+		MarkdownDescription: "The catalogue: what each playbook does, when to use it, when it needs an approval, " +
+			"estimates, and how it is undone.",
 		Attributes: map[string]schema.Attribute{
 			"playbooks": schema.ListNestedAttribute{
 				Computed: true, MarkdownDescription: "By action type.",
 				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
-					"action_type":        text("Name of the playbook in the history."),
-					"summary":            text("What it does."),
-					"use":                schema.ListAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: "When to choose it."},
+					"action_type": text("Name of the playbook in the history."),
+					"summary":     text("What it does."),
+					"use": schema.ListAttribute{Computed: true, ElementType: types.StringType,
+						MarkdownDescription: "When to choose it."},
 					"approval":           text("When it needs an approval."),
 					"estimated_duration": text("Estimate of its duration."),
 					"estimated_cost":     text("Estimate of its cost."),
 					"rollback":           text("How it is undone."),
-					"rollback_available": schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether `on_destroy = \"rollback\"` is accepted."},
+					"rollback_available": schema.BoolAttribute{Computed: true,
+						MarkdownDescription: "Whether `on_destroy = \"rollback\"` is accepted."},
 				}},
 			},
 		},
@@ -45,8 +48,9 @@ func read(_ context.Context, runtime *tfkit.Runtime, _ tfkit.Values) (map[string
 	var all []map[string]any
 	for _, e := range runtime.Engine.Catalogue().Entries() {
 		all = append(all, map[string]any{
-			"action_type": e.ActionType, "summary": e.Summary, "use": e.Use, "approval": e.Approval, "estimated_duration": e.Duration,
-			"estimated_cost": e.Cost, "rollback": e.Undo, "rollback_available": e.CanUndo,
+			"action_type": e.ActionType, "summary": e.Summary, "use": e.Use, "approval": e.Approval,
+			"estimated_duration": e.Duration,
+			"estimated_cost":     e.Cost, "rollback": e.Undo, "rollback_available": e.CanUndo,
 		})
 	}
 	return map[string]any{"playbooks": all}, nil

@@ -27,25 +27,32 @@ func description() schema.Schema {
 		return schema.ListAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: description}
 	}
 	return schema.Schema{
-		MarkdownDescription: "A dry run of any playbook. It is read at plan and kept in the plan file, with the volatile figures that a " +
+		MarkdownDescription: "A dry run of any playbook. It is read at plan and kept in the plan file, with the " +
+			"volatile figures that a " +
 			"resource's plan can't hold.",
 		Attributes: map[string]schema.Attribute{
-			"action_type":                schema.StringAttribute{Required: true, MarkdownDescription: "Playbook, such as `rerun_dbt`.", Validators: []validator.String{tfkit.Label()}},
-			"params":                     schema.StringAttribute{Required: true, MarkdownDescription: "Its inputs as JSON: `jsonencode({ models = [\"inbox_emails\"] })`."},
-			"triggers":                   schema.MapAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: "Triggers, which are part of the digest."},
-			"dry_run":                    text("The preview as text for people."),
-			"target":                     text("What would be changed."),
-			"commands":                   list("What would be executed, in order."),
-			"changes":                    list("What would change, one sentence each."),
-			"estimated_duration_seconds": schema.Int64Attribute{Computed: true, MarkdownDescription: "Estimate in seconds."},
-			"estimated_cost_usd":         schema.Float64Attribute{Computed: true, MarkdownDescription: "Estimate in US dollars."},
-			"risk":                       text("`low`, `medium` or `high`."),
-			"affected":                   list("Systems and things that would feel it."),
-			"approval_required":          schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether apply would ask for an approval."},
-			"approval_reasons":           list("Why an approval would be needed."),
-			"facts":                      text("The playbook's own facts, as JSON: what must still hold at apply."),
-			"notes":                      list("Volatile observations, such as sizes and counts."),
-			"digest":                     text("Digest of the preview."),
+			"action_type": schema.StringAttribute{Required: true,
+				MarkdownDescription: "Playbook, such as `rerun_dbt`.", Validators: []validator.String{tfkit.Label()}},
+			"params": schema.StringAttribute{Required: true,
+				MarkdownDescription: "Its inputs as JSON: `jsonencode({ models = [\"inbox_emails\"] })`."},
+			"triggers": schema.MapAttribute{Optional: true, ElementType: types.StringType,
+				MarkdownDescription: "Triggers, which are part of the digest."},
+			"dry_run":  text("The preview as text for people."),
+			"target":   text("What would be changed."),
+			"commands": list("What would be executed, in order."),
+			"changes":  list("What would change, one sentence each."),
+			"estimated_duration_seconds": schema.Int64Attribute{Computed: true,
+				MarkdownDescription: "Estimate in seconds."},
+			"estimated_cost_usd": schema.Float64Attribute{Computed: true,
+				MarkdownDescription: "Estimate in US dollars."},
+			"risk":     text("`low`, `medium` or `high`."),
+			"affected": list("Systems and things that would feel it."),
+			"approval_required": schema.BoolAttribute{Computed: true,
+				MarkdownDescription: "Whether apply would ask for an approval."},
+			"approval_reasons": list("Why an approval would be needed."),
+			"facts":            text("The playbook's own facts, as JSON: what must still hold at apply."),
+			"notes":            list("Volatile observations, such as sizes and counts."),
+			"digest":           text("Digest of the preview."),
 		},
 	}
 }
@@ -75,9 +82,11 @@ func read(ctx context.Context, runtime *tfkit.Runtime, config tfkit.Values) (map
 	facts, err := json.Marshal(review.Facts)
 	return map[string]any{
 		"dry_run": review.Text(1, nil), "target": review.Target, "commands": review.Commands, "changes": review.Changes,
-		"estimated_duration_seconds": int64(review.Duration / time.Second), "estimated_cost_usd": review.CostUSD, "risk": review.Risk,
-		"affected": review.Affected, "approval_required": len(review.ApprovalReasons) > 0, "approval_reasons": review.ApprovalReasons,
-		"facts": string(facts), "notes": review.Preview.Warnings, "digest": review.Digest,
+		"estimated_duration_seconds": int64(review.Duration / time.Second), "estimated_cost_usd": review.CostUSD,
+		"risk":     review.Risk,
+		"affected": review.Affected, "approval_required": len(review.ApprovalReasons) > 0,
+		"approval_reasons": review.ApprovalReasons,
+		"facts":            string(facts), "notes": review.Preview.Warnings, "digest": review.Digest,
 	}, err
 }
 

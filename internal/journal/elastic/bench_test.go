@@ -23,7 +23,8 @@ const (
 	// benchRecords is how many records a journal has in the benchmarks, unless benchVariable says otherwise.
 	benchRecords  = 2_000
 	benchVariable = "REMEDIATION_BENCH_RECORDS"
-	// recordsPerIncident is the history of one incident, of which the newest historyLimit are asked for, as for a state.
+	// recordsPerIncident is the history of one incident, of which the newest historyLimit are asked for, as for a
+	// state.
 	recordsPerIncident = 100
 	historyLimit       = 50
 	// batch is how many entries are filled in with one request.
@@ -103,8 +104,9 @@ func BenchmarkJournal(b *testing.B) {
 	b.Run("open", func(b *testing.B) { benchOpen(b, at(on.Config, index)) })
 }
 
-// benchAppend makes executions of four entries and, in turn with them, creates the same documents under other identifiers in an index with the same mappings
-// and as many documents: one request each, on a connection of the same kind. It reports the ratio of both times.
+// benchAppend makes executions of four entries and, in turn with them, creates the same documents under other
+// identifiers in an index with the same mappings and as many documents: one request each, on a connection of the same
+// kind. It reports the ratio of both times.
 func benchAppend(b *testing.B, on *elastictest.Server, s *Store, raw string) {
 	client := target.New(on.Config, s.clock)
 	var appending, creating time.Duration
@@ -165,7 +167,8 @@ func createRaw(ctx context.Context, client *target.Cluster, index string, d docu
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPut, fmt.Sprintf("/%s/_create/raw-%d", index, d.Seq), bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, fmt.Sprintf("/%s/_create/raw-%d", index, d.Seq),
+		bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -190,7 +193,8 @@ func benchHistory(b *testing.B, s *Store, count int) {
 	for b.Loop() {
 		for n := range warm + rounds {
 			began := time.Now()
-			found, err := s.Find(b.Context(), journal.Filter{Incident: incident(n % max(1, count/recordsPerIncident)), Limit: historyLimit})
+			found, err := s.Find(b.Context(), journal.Filter{Incident: incident(n % max(1, count/recordsPerIncident)),
+				Limit: historyLimit})
 			if err != nil || len(found) != want {
 				b.Fatalf("%d records, %v", len(found), err)
 			}

@@ -16,8 +16,9 @@ import (
 
 // Server is the cluster that holds the journal.
 type Server interface {
-	// Send sends the request to a node and returns its answer, whatever its status. The request's URL has a path and a query; address and credentials are the
-	// server's. It does not send again what a node may have seen. An error that can't mend itself wraps ErrFinal.
+	// Send sends the request to a node and returns its answer, whatever its status. The request's URL has a path and a
+	// query; address and credentials are the server's. It does not send again what a node may have seen. An error that
+	// can't mend itself wraps ErrFinal.
 	Send(req *http.Request) (*http.Response, error)
 }
 
@@ -34,7 +35,8 @@ const (
 	// attemptPatience bounds one attempt; serverPatience is how long the server may wait for a shard within it.
 	attemptPatience = 20 * time.Second
 	serverPatience  = "10s"
-	// rest is how long, after patience ran out, nobody is patient again: a thousand resources should not each wait for a cluster that is down.
+	// rest is how long, after patience ran out, nobody is patient again: a thousand resources should not each wait for
+	// a cluster that is down.
 	rest = 30 * time.Second
 	// firstPause doubles with each attempt up to longestPause, with up to as much again by chance.
 	firstPause   = 100 * time.Millisecond
@@ -51,7 +53,8 @@ type request struct {
 	// path has its query with it.
 	path string
 	body []byte
-	// read takes the answer of a success. An answer that it can't read counts as lost, and the request is sent again. Nil: the status is enough.
+	// read takes the answer of a success. An answer that it can't read counts as lost, and the request is sent again.
+	// Nil: the status is enough.
 	read func(body []byte) error
 }
 
@@ -82,7 +85,8 @@ func isKind(err error, kind string) bool {
 // missingIndex is the server's type of error for an index that is not there.
 const missingIndex = "index_not_found_exception"
 
-// do sends the request until it is answered for good, the patience has run out or ctx ends. All requests of this package may be sent again.
+// do sends the request until it is answered for good, the patience has run out or ctx ends. All requests of this
+// package may be sent again.
 func (s *Store) do(ctx context.Context, r request) error {
 	began := s.clock.Now()
 	until := began
@@ -141,7 +145,8 @@ func backoff(attempt int) time.Duration {
 	return wait + rand.N(wait) //nolint:gosec // spreads load, hides nothing
 }
 
-// attempt sends the request once. A *statusError is for good; after any other error it may be sent again, not before the wait that the server asks for.
+// attempt sends the request once. A *statusError is for good; after any other error it may be sent again, not before
+// the wait that the server asks for.
 func (s *Store) attempt(ctx context.Context, r request) (wait time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.limits.attempt)
 	defer cancel()
@@ -163,7 +168,8 @@ func (s *Store) attempt(ctx context.Context, r request) (wait time.Duration, err
 	case err != nil:
 		return 0, fmt.Errorf("%s: read the answer: %w", r.what, err)
 	case len(text) > mostRead:
-		return 0, &statusError{what: r.what, status: res.StatusCode, kind: "too large", reason: fmt.Sprintf("more than %d bytes", mostRead)}
+		return 0, &statusError{what: r.what, status: res.StatusCode, kind: "too large",
+			reason: fmt.Sprintf("more than %d bytes", mostRead)}
 	}
 	const success = 2
 	if res.StatusCode/100 == success {
@@ -184,7 +190,8 @@ func (s *Store) attempt(ctx context.Context, r request) (wait time.Duration, err
 
 // passing tells whether the status may be another one next time. While a node goes down it answers 500 as well.
 func passing(status int) bool {
-	return status == http.StatusTooManyRequests || status == http.StatusRequestTimeout || status >= http.StatusInternalServerError
+	return status == http.StatusTooManyRequests || status == http.StatusRequestTimeout ||
+		status >= http.StatusInternalServerError
 }
 
 // retryAfter reads the header: seconds, or a date.
@@ -198,7 +205,8 @@ func retryAfter(header string, now time.Time) time.Duration {
 	return 0
 }
 
-// refusal reads why the server refused, and whether it is the server that says so: what isn't JSON is half an answer, or that of something in between.
+// refusal reads why the server refused, and whether it is the server that says so: what isn't JSON is half an answer,
+// or that of something in between.
 func (s *Store) refusal(what string, status int, text []byte) (out *statusError, told bool) {
 	const shown = 200
 	out = &statusError{what: what, status: status, kind: http.StatusText(status)}

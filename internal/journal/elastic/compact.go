@@ -14,7 +14,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
 
-// kindRemoved is what stays of a removed entry: its number. Were the document gone, a process that has not looked since before that entry could create it anew.
+// kindRemoved is what stays of a removed entry: its number. Were the document gone, a process that has not looked since
+// before that entry could create it anew.
 const kindRemoved journal.Kind = "removed"
 
 // stub is the document in the place of a removed entry.
@@ -57,13 +58,15 @@ func (g gaps) after(seq int64) int64 {
 	return seq
 }
 
-// removed returns what compactions up to v have removed. What they tell of counts, not what is left: a process can die between its entry and the last removal.
+// removed returns what compactions up to v have removed. What they tell of counts, not what is left: a process can die
+// between its entry and the last removal.
 func (s *Store) removed(ctx context.Context, v *view) (gaps, error) {
 	if err := s.makeSearchable(ctx, v); err != nil {
 		return nil, err
 	}
 	const size = 10 // each may have a megabyte
-	query := map[string]any{"size": size, "sort": oldestFirst, "query": every([]any{term("kind", string(journal.KindCompaction)), upTo(v.head.Seq)})}
+	query := map[string]any{"size": size, "sort": oldestFirst,
+		"query": every([]any{term("kind", string(journal.KindCompaction)), upTo(v.head.Seq)})}
 	var all []journal.Gap
 	for {
 		found, err := s.search(ctx, query)
@@ -119,7 +122,8 @@ func (s *Store) compact(ctx context.Context, c journal.Compaction) (journal.Entr
 	return entry, nil
 }
 
-// asTold refuses a gap whose entries are not all there, are not those that were looked at, or belong to an open execution.
+// asTold refuses a gap whose entries are not all there, are not those that were looked at, or belong to an open
+// execution.
 func (s *Store) asTold(ctx context.Context, v *view, gap journal.Gap) error {
 	refused := fmt.Errorf("entries %d to %d: %w", gap.From, gap.To, journal.ErrGaps)
 	if gap.From < 1 || gap.To > v.head.Seq {
@@ -149,7 +153,8 @@ func (s *Store) asTold(ctx context.Context, v *view, gap journal.Gap) error {
 	return nil
 }
 
-// mayReplace fails where the caller lacks the privilege to replace documents: it tries with a condition that can't hold. What is told to be removed should be.
+// mayReplace fails where the caller lacks the privilege to replace documents: it tries with a condition that can't
+// hold. What is told to be removed should be.
 func (s *Store) mayReplace(ctx context.Context, seq int64) error {
 	body, err := encode(stub{Seq: seq, Kind: kindRemoved})
 	if err != nil {
@@ -165,7 +170,8 @@ func (s *Store) mayReplace(ctx context.Context, seq int64) error {
 	return err
 }
 
-// replace puts stubs in the place of entries, the first ones first: an execution that has lost its intent is not found, one that has lost its outcome would look open.
+// replace puts stubs in the place of entries, the first ones first: an execution that has lost its intent is not found,
+// one that has lost its outcome would look open.
 func (s *Store) replace(ctx context.Context, gap journal.Gap) error {
 	for from := gap.From; from <= gap.To; {
 		to := min(from+page-1, gap.To, s.lastOfRange(from))

@@ -35,7 +35,8 @@ func script(t *testing.T, on *elastictest.Server, index string, known ...journal
 	return "", 0
 }
 
-// TestAttacks changes a journal behind the provider's back. Who reads all of it finds the place; who goes on from it writes nothing on top of what doesn't follow.
+// TestAttacks changes a journal behind the provider's back. Who reads all of it finds the place; who goes on from it
+// writes nothing on top of what doesn't follow.
 func TestAttacks(t *testing.T) {
 	t.Parallel()
 	const executions, entries = 3, 12
@@ -46,17 +47,21 @@ func TestAttacks(t *testing.T) {
 		// refused tells that a store that had seen what came before refuses to go on.
 		refused bool
 	}{
-		"nothing":             {http.MethodGet, "_doc/6", "", "", false},
-		"edited":              {http.MethodPost, "_update/6?refresh", `{"doc":{"body":"{\"remote_id\":\"other\"}"}}`, "entry 6", false},
-		"a subject edited":    {http.MethodPost, "_update/6?refresh", `{"doc":{"target":"other"}}`, "entry 6", false},
-		"removed":             {http.MethodDelete, "_doc/6?refresh", "", "after entry 5 comes entry 7", false},
-		"removed as if by us": {http.MethodPut, "_doc/6?refresh", `{"seq":6,"kind":"removed"}`, "after entry 5 comes entry 7", false},
-		"the newest edited":   {http.MethodPost, "_update/12?refresh", `{"doc":{"body":"{}"}}`, "entry 12", true},
-		"the newest removed":  {http.MethodDelete, "_doc/12?refresh", "", "entry 12", false},
-		"its list edited":     {http.MethodPost, "_update/12?refresh", `{"doc":{"open":[1]}}`, "", true},
-		"one added":           {http.MethodPut, "_create/13?refresh", `{"seq":13,"execution":9,"kind":"progress","at":"2026-01-01T00:00:00.000000000Z","body":"{}","prev":"x","hash":"y","open":[]}`, "entry 13", true},
-		"no entry":            {http.MethodPut, "_create/13?refresh", `{"seq":14}`, "", true},
-		"one added later":     {http.MethodPut, "_create/14?refresh", `{"seq":14,"execution":14,"kind":"dry_run"}`, "", true},
+		"nothing": {http.MethodGet, "_doc/6", "", "", false},
+		"edited": {http.MethodPost, "_update/6?refresh", `{"doc":{"body":"{\"remote_id\":\"other\"}"}}`,
+			"entry 6", false},
+		"a subject edited": {http.MethodPost, "_update/6?refresh", `{"doc":{"target":"other"}}`, "entry 6", false},
+		"removed":          {http.MethodDelete, "_doc/6?refresh", "", "after entry 5 comes entry 7", false},
+		"removed as if by us": {http.MethodPut, "_doc/6?refresh", `{"seq":6,"kind":"removed"}`,
+			"after entry 5 comes entry 7", false},
+		"the newest edited":  {http.MethodPost, "_update/12?refresh", `{"doc":{"body":"{}"}}`, "entry 12", true},
+		"the newest removed": {http.MethodDelete, "_doc/12?refresh", "", "entry 12", false},
+		"its list edited":    {http.MethodPost, "_update/12?refresh", `{"doc":{"open":[1]}}`, "", true},
+		"one added": {http.MethodPut, "_create/13?refresh",
+			`{"seq":13,"execution":9,"kind":"progress","at":"2026-01-01T00:00:00.000000000Z","body":"{}","prev":"x","hash":"y","open":[]}`, "entry 13", true},
+		"no entry": {http.MethodPut, "_create/13?refresh", `{"seq":14}`, "", true},
+		"one added later": {http.MethodPut, "_create/14?refresh", `{"seq":14,"execution":14,"kind":"dry_run"}`, "",
+			true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -90,7 +95,8 @@ func TestAttacks(t *testing.T) {
 			if name == "no entry" || name == "one added later" {
 				return
 			}
-			if out, code := script(t, on, index, head); !strings.Contains(out, c.broken) || (code == 0) != (c.broken == "") {
+			if out, code := script(t, on, index, head); !strings.Contains(out, c.broken) ||
+				(code == 0) != (c.broken == "") {
 				t.Errorf("the script: exit code %d, %s", code, out)
 			}
 		})
@@ -102,15 +108,17 @@ func TestNothingIsWrittenOnTopOfDamage(t *testing.T) {
 	t.Parallel()
 	on := elastictest.Shared(t)
 	for name, body := range map[string]string{
-		"an entry that does not follow": `{"seq":2,"execution":2,"kind":"dry_run","at":"2026-01-01T00:00:00.000000000Z","body":"{}","prev":"x","hash":"y","open":[]}`,
-		"an entry with another hash":    `{"seq":2,"execution":2,"kind":"dry_run","at":"2026-01-01T00:00:00.000000000Z","body":"{}","prev":"HEAD","hash":"y","open":[1]}`,
-		"an entry after a gap":          "",
+		"an entry that does not " +
+			"follow": `{"seq":2,"execution":2,"kind":"dry_run","at":"2026-01-01T00:00:00.000000000Z","body":"{}","prev":"x","hash":"y","open":[]}`,
+		"an entry with another hash": `{"seq":2,"execution":2,"kind":"dry_run","at":"2026-01-01T00:00:00.000000000Z","body":"{}","prev":"HEAD","hash":"y","open":[1]}`,
+		"an entry after a gap":       "",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			index := place(t, on)
 			s := openTest(t, at(on.Config, index), usual())
-			if _, err := s.Begin(t.Context(), journaltest.Subject(1), journal.KindIntent, journaltest.Intent()); err != nil {
+			if _, err := s.Begin(t.Context(), journaltest.Subject(1), journal.KindIntent,
+				journaltest.Intent()); err != nil {
 				t.Fatal(err)
 			}
 			number, body := "2", strings.Replace(body, "HEAD", journaltest.Verify(t, s)[0].Hash, 1)
@@ -118,7 +126,8 @@ func TestNothingIsWrittenOnTopOfDamage(t *testing.T) {
 				number, body = "3", `{"seq":3,"kind":"dry_run"}`
 			}
 			on.Do(t, http.MethodPut, "/"+index+"-entries-000000/_create/"+number, body, nil)
-			_, err := s.Append(t.Context(), journal.Lease{Execution: 1, Token: 7}, journal.KindProgress, 1) // looks before it refuses
+			// looks before it refuses
+			_, err := s.Append(t.Context(), journal.Lease{Execution: 1, Token: 7}, journal.KindProgress, 1)
 			explained(t, err, journal.ErrDamaged, "Nothing was repaired")
 			_, err = s.Find(t.Context(), journal.Filter{})
 			explained(t, err, journal.ErrDamaged, "entr")
@@ -162,7 +171,8 @@ func TestClosedRange(t *testing.T) {
 	explained(t, err, journal.ErrUnavailable, "Open all indices that match")
 }
 
-// TestCompactedAndLeftBehind is about a process that has not looked since before entries were removed: it can't write one of them anew, and goes on.
+// TestCompactedAndLeftBehind is about a process that has not looked since before entries were removed: it can't write
+// one of them anew, and goes on.
 func TestCompactedAndLeftBehind(t *testing.T) {
 	t.Parallel()
 	const executions = 3
@@ -179,7 +189,8 @@ func TestCompactedAndLeftBehind(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Append(t.Context(), r.Lease(), journal.KindOutcome, journal.Outcome{Status: journal.StatusSuccess}); err != nil {
+		if _, err := s.Append(t.Context(), r.Lease(), journal.KindOutcome,
+			journal.Outcome{Status: journal.StatusSuccess}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -234,7 +245,8 @@ func TestInterruptedCompaction(t *testing.T) {
 	if chain, err := journal.Verify(t.Context(), again); err != nil || !chain.Holds() || chain.Removed != 3 {
 		t.Errorf("got %+v, %v", chain, err)
 	}
-	if more, err := journal.Removable(t.Context(), again, clock.System{}.Now().Add(time.Hour)); err != nil || !more.Empty() {
+	if more, err := journal.Removable(t.Context(), again, clock.System{}.Now().Add(time.Hour)); err != nil ||
+		!more.Empty() {
 		t.Errorf("got %+v, %v", more, err)
 	}
 	if out, code := script(t, on, index); code != 0 || !strings.Contains(out, "3 entries were removed") {

@@ -53,8 +53,10 @@ func (d document) entry() (journal.Entry, error) {
 
 func newDocument(e journal.Entry, open []int64, nonce string) document {
 	return document{
-		Seq: e.Seq, Execution: e.Execution, Kind: e.Kind, At: timeText(e.At), Playbook: e.Subject.Playbook, Target: e.Subject.Target,
-		Request: e.Subject.Request, Incident: e.Subject.Incident, Body: string(e.Body), Prev: e.Prev, Hash: e.Hash, Open: open, Nonce: nonce,
+		Seq: e.Seq, Execution: e.Execution, Kind: e.Kind, At: timeText(e.At), Playbook: e.Subject.Playbook,
+		Target:  e.Subject.Target,
+		Request: e.Subject.Request, Incident: e.Subject.Incident, Body: string(e.Body), Prev: e.Prev, Hash: e.Hash,
+		Open: open, Nonce: nonce,
 	}
 }
 
@@ -84,12 +86,14 @@ func (v *view) openIDs() []int64 { return slices.Sorted(maps.Keys(v.open)) }
 
 // find returns the open executions that the filter selects, oldest first. It takes no search.
 func (v *view) find(f journal.Filter) []journal.Record {
-	about := validSubject(journal.Subject{Playbook: f.Playbook, Target: f.Target, Request: f.Request, Incident: f.Incident})
+	about := validSubject(journal.Subject{Playbook: f.Playbook, Target: f.Target, Request: f.Request,
+		Incident: f.Incident})
 	same := func(wanted, has string) bool { return wanted == "" || wanted == has }
 	var found []journal.Record
 	for _, id := range v.openIDs() {
 		r := v.open[id]
-		if same(about.Playbook, r.Subject.Playbook) && same(about.Target, r.Subject.Target) && same(about.Request, r.Subject.Request) &&
+		if same(about.Playbook, r.Subject.Playbook) && same(about.Target, r.Subject.Target) &&
+			same(about.Request, r.Subject.Request) &&
 			same(about.Incident, r.Subject.Incident) && (f.Since.IsZero() || !r.CreatedAt.Before(f.Since)) &&
 			(f.Until.IsZero() || r.CreatedAt.Before(f.Until)) && (f.All || !f.DryRuns) {
 			found = append(found, r)
@@ -111,7 +115,8 @@ func (v *view) holder(target string, holds []string) (journal.Record, bool) {
 	return journal.Record{}, false
 }
 
-// with returns the view after e, and the record that e belongs to where that is open, or was before. An entry that can't follow is damage: nobody could have appended it.
+// with returns the view after e, and the record that e belongs to where that is open, or was before. An entry that
+// can't follow is damage: nobody could have appended it.
 func (v *view) with(e journal.Entry) (*view, journal.Record, error) {
 	sealed, err := journal.Seal(e, v.head.Hash)
 	if err == nil && (e.Seq != v.head.Seq+1 || e.Prev != v.head.Hash || e.Hash != sealed.Hash) {
@@ -121,7 +126,8 @@ func (v *view) with(e journal.Entry) (*view, journal.Record, error) {
 		return nil, journal.Record{}, fmt.Errorf("%w: %w", journal.ErrDamaged, err)
 	}
 	next := &view{head: journal.Head{Seq: e.Seq, Hash: e.Hash}, open: maps.Clone(v.open)}
-	if _, isOpen := v.open[e.Execution]; e.Kind == journal.KindCompaction || e.Kind == journal.KindAcknowledged && !isOpen {
+	if _, isOpen := v.open[e.Execution]; e.Kind == journal.KindCompaction || e.Kind == journal.KindAcknowledged &&
+		!isOpen {
 		return next, journal.Record{}, nil // it is about what has ended, which is not part of the view
 	}
 	record, err := v.open[e.Execution].With(e) // the zero record for one that begins
@@ -147,7 +153,8 @@ func (v *view) withDocument(d document) (*view, error) {
 		return nil, err
 	}
 	if !slices.Equal(next.openIDs(), d.Open) {
-		return nil, fmt.Errorf("%w: entry %d lists the open executions %v, and they are %v", journal.ErrDamaged, d.Seq, d.Open, next.openIDs())
+		return nil, fmt.Errorf("%w: entry %d lists the open executions %v, and they are %v", journal.ErrDamaged, d.Seq,
+			d.Open, next.openIDs())
 	}
 	return next, nil
 }

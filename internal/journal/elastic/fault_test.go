@@ -22,7 +22,8 @@ import (
 func explained(t *testing.T, err, want error, says string) {
 	t.Helper()
 	var p *problem.Problem
-	if !errors.Is(err, want) || !errors.As(err, &p) || p.Next == "" || len(p.Path) == 0 || !strings.Contains(p.Error(), says) {
+	if !errors.Is(err, want) || !errors.As(err, &p) || p.Next == "" || len(p.Path) == 0 ||
+		!strings.Contains(p.Error(), says) {
 		t.Errorf("want %q, got %v", says, err)
 	}
 }
@@ -55,7 +56,8 @@ func answers(status int, retryAfter, body string) fault {
 		if retryAfter != "" {
 			header.Set("Retry-After", retryAfter)
 		}
-		return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(body)), Request: req}, nil
+		return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(body)),
+			Request: req}, nil
 	}
 }
 
@@ -132,17 +134,19 @@ func (c *impatient) Sleep(ctx context.Context, d time.Duration) error {
 	return ctx.Err()
 }
 
-// TestFaults makes every second request fail in each way, whatever it is about. Nothing is lost and nothing is there twice.
+// TestFaults makes every second request fail in each way, whatever it is about. Nothing is lost and nothing is there
+// twice.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	on := elastictest.Shared(t)
 	const overload = `{"error":{"type":"es_rejected_execution_exception","reason":"queue is full"},"status":429}`
 	for name, f := range map[string]fault{
-		"reset before":           never,
-		"reset after":            lost,
-		"429":                    answers(http.StatusTooManyRequests, "", overload),
-		"429 with Retry-After":   answers(http.StatusTooManyRequests, "1", overload),
-		"500":                    answers(http.StatusInternalServerError, "", `{"error":{"type":"node_closed_exception","reason":"node closed"},"status":500}`),
+		"reset before":         never,
+		"reset after":          lost,
+		"429":                  answers(http.StatusTooManyRequests, "", overload),
+		"429 with Retry-After": answers(http.StatusTooManyRequests, "1", overload),
+		"500": answers(http.StatusInternalServerError, "",
+			`{"error":{"type":"node_closed_exception","reason":"node closed"},"status":500}`),
 		"503 of a proxy":         answers(http.StatusServiceUnavailable, "", "<html>no upstream</html>"),
 		"503 and it was done":    replaced(http.StatusServiceUnavailable, unchanged),
 		"504 and it was done":    replaced(http.StatusGatewayTimeout, constant("timeout")),
@@ -228,11 +232,12 @@ func TestRetryAfter(t *testing.T) {
 			t.Parallel()
 			clk := &impatient{}
 			refused := false
-			b := &broken{fault: answers(http.StatusTooManyRequests, header, "{}"), when: func(_ int64, req *http.Request) bool {
-				first := appends(req) && !refused
-				refused = refused || first
-				return first
-			}}
+			b := &broken{fault: answers(http.StatusTooManyRequests, header, "{}"),
+				when: func(_ int64, req *http.Request) bool {
+					first := appends(req) && !refused
+					refused = refused || first
+					return first
+				}}
 			cfg := breaking(on, place(t, on), b)
 			cfg.Clock = clk
 			s := openTest(t, cfg, usual())
@@ -248,13 +253,15 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// TestPatienceEnds is about a server that goes on refusing: one attempt after the other within the patience, then only one each for a while.
+// TestPatienceEnds is about a server that goes on refusing: one attempt after the other within the patience, then only
+// one each for a while.
 func TestPatienceEnds(t *testing.T) {
 	t.Parallel()
 	on := elastictest.Shared(t)
 	clk := &impatient{}
 	down := false
-	b := &broken{fault: answers(http.StatusServiceUnavailable, "", "no"), when: func(int64, *http.Request) bool { return down }}
+	b := &broken{fault: answers(http.StatusServiceUnavailable, "", "no"),
+		when: func(int64, *http.Request) bool { return down }}
 	cfg := breaking(on, place(t, on), b)
 	cfg.Clock = clk
 	s := openTest(t, cfg, usual())
@@ -283,7 +290,8 @@ func TestPatienceEnds(t *testing.T) {
 	}
 }
 
-// TestHangs is about a server that takes a request and says nothing: the caller's context ends it, and the store's own patience does.
+// TestHangs is about a server that takes a request and says nothing: the caller's context ends it, and the store's own
+// patience does.
 func TestHangs(t *testing.T) {
 	t.Parallel()
 	on := elastictest.Shared(t)
@@ -294,14 +302,16 @@ func TestHangs(t *testing.T) {
 	hangs := false
 	l := usual()
 	l.attempt, l.patience = 100*time.Millisecond, 300*time.Millisecond
-	s := openTest(t, breaking(on, place(t, on), &broken{fault: hanging, when: func(int64, *http.Request) bool { return hangs }}), usual())
+	s := openTest(t, breaking(on, place(t, on), &broken{fault: hanging,
+		when: func(int64, *http.Request) bool { return hangs }}), usual())
 	s.limits, s.patience = l, l.patience
 	hangs = true
 	_, err := s.Begin(t.Context(), journaltest.Subject(1), journal.KindDryRun, journaltest.Intent())
 	explained(t, err, journal.ErrUnavailable, "did not answer in time")
 	ctx, cancel := context.WithTimeout(t.Context(), l.attempt/2)
 	defer cancel()
-	if _, err := s.Begin(ctx, journaltest.Subject(1), journal.KindDryRun, journaltest.Intent()); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := s.Begin(ctx, journaltest.Subject(1), journal.KindDryRun, journaltest.Intent()); !errors.Is(err,
+		context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
 }

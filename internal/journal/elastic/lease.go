@@ -83,7 +83,8 @@ func (s *Store) lease(ctx context.Context, hold journal.Lease) (lease, error) {
 	}
 	var out answer
 	err := s.do(ctx, request{
-		what: fmt.Sprintf("Read the lease of execution %d", hold.Execution), method: http.MethodGet, path: s.leasePath(hold),
+		what: fmt.Sprintf("Read the lease of execution %d",
+			hold.Execution), method: http.MethodGet, path: s.leasePath(hold),
 		read: decode(&out, func(a answer) error {
 			if a.SeqNo == nil {
 				return fmt.Errorf("no lease")
@@ -145,14 +146,15 @@ func (s *Store) pulse(ctx context.Context, execution int64) (journal.Pulse, erro
 	return journal.Pulse{Beats: found.Beats, At: at}, nil
 }
 
-// forget removes the lease of a hold that is no more: one that this process renewed, or that it took over. A lease that stays is never read again, so that one
-// attempt is enough.
+// forget removes the lease of a hold that is no more: one that this process renewed, or that it took over. A lease that
+// stays is never read again, so that one attempt is enough.
 func (s *Store) forget(ctx context.Context, hold journal.Lease, kind journal.Kind) {
 	s.mu.Lock()
 	renewed := s.beaten[hold]
 	delete(s.beaten, hold)
 	s.mu.Unlock()
 	if renewed || kind == journal.KindTakeover {
-		_, _ = s.attempt(ctx, request{what: "Remove a lease", method: http.MethodDelete, path: s.leasePath(hold)}) // see above
+		// see above
+		_, _ = s.attempt(ctx, request{what: "Remove a lease", method: http.MethodDelete, path: s.leasePath(hold)})
 	}
 }

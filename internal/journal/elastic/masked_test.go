@@ -14,10 +14,12 @@ func TestRefusalsAreMasked(t *testing.T) {
 	const secret = "Kanarie-secret"
 	s := &Store{secrets: redact.New(secret)}
 	for name, text := range map[string]string{
-		"at the cut": strings.Repeat("x", 193) + secret, "in JSON": `{"error": {"type": "x", "reason": "no \u004banarie-secret"}}`,
+		"at the cut": strings.Repeat("x",
+			193) + secret, "in JSON": `{"error": {"type": "x", "reason": "no \u004banarie-secret"}}`,
 		"as a kind": `{"error": {"type": "` + secret + `", "reason": "x"}}`,
 	} {
-		if refused, _ := s.refusal("Read", http.StatusUnauthorized, []byte(text)); strings.Contains(refused.Error(), "Kan") {
+		if refused, _ := s.refusal("Read", http.StatusUnauthorized, []byte(text)); strings.Contains(refused.Error(),
+			"Kan") {
 			t.Errorf("%s: %v", name, refused)
 		}
 	}

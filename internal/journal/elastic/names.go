@@ -11,7 +11,8 @@ import (
 const DefaultIndex = "remediation-journal"
 
 const (
-	// entriesPart comes between the journal's name and the number of a range. No name may hold it, so that no journal's ranges match another one's pattern.
+	// entriesPart comes between the journal's name and the number of a range. No name may hold it, so that no journal's
+	// ranges match another one's pattern.
 	entriesPart = "-entries-"
 	leasesPart  = "-leases"
 	// rangeSize is how many entries a range holds. An entry takes about a kilobyte.
@@ -30,9 +31,11 @@ func CheckIndex(name string) string {
 	case len(name) > longestName:
 		return fmt.Sprintf("It has %d characters, and %d are allowed.", len(name), longestName)
 	case !nameForm.MatchString(name):
-		return "Allowed are lower-case letters, digits, dots, hyphens and underscores; the first one is a letter or a digit."
+		return "Allowed are lower-case letters, digits, dots, hyphens and underscores; the first one is a letter or " +
+			"a digit."
 	case strings.Contains(name+"-", entriesPart):
-		return fmt.Sprintf("It holds %q, which names the indices of another journal.", strings.TrimSuffix(entriesPart, "-"))
+		return fmt.Sprintf("It holds %q, which names the indices of another journal.",
+			strings.TrimSuffix(entriesPart, "-"))
 	}
 	return ""
 }

@@ -18,7 +18,8 @@ var attribute = []string{"journal", "elasticsearch", "index"}
 func (s *Store) unfit(why string) error {
 	return &problem.Problem{
 		What: fmt.Sprintf("A journal in Elasticsearch can't be named %q", s.index), Why: why,
-		Next: "Set journal.elasticsearch.index to another name, such as " + DefaultIndex + ".", Path: attribute, Err: journal.ErrUnavailable,
+		Next: "Set journal.elasticsearch.index to another name, " +
+			"such as " + DefaultIndex + ".", Path: attribute, Err: journal.ErrUnavailable,
 	}
 }
 
@@ -34,7 +35,8 @@ func (s *Store) newer(what string, version int) error {
 	return &problem.Problem{
 		What: fmt.Sprintf("The journal %s in Elasticsearch was written by a newer version of the provider", s.index),
 		Why:  fmt.Sprintf("%s has version %d; this provider knows versions up to %d.", what, version, s.limits.version),
-		Next: "It was left as it is. Use the newer version of the provider, or set journal.elasticsearch.index to another name.",
+		Next: "It was left as it is. Use the newer version of the provider, or set journal.elasticsearch.index to " +
+			"another name.",
 		Path: attribute, Err: journal.ErrNewer,
 	}
 }
@@ -42,7 +44,8 @@ func (s *Store) newer(what string, version int) error {
 func (s *Store) damaged(cause error) error {
 	return &problem.Problem{
 		What: fmt.Sprintf("The journal %s in Elasticsearch is damaged", s.index), Why: cause.Error() + ".",
-		Next: fmt.Sprintf("Nothing was repaired or removed. Restore the indices %s from a snapshot, or set journal.elasticsearch.index to another name and keep these "+
+		Next: fmt.Sprintf("Nothing was repaired or removed. Restore the indices %s from a snapshot, or set "+
+			"journal.elasticsearch.index to another name and keep these "+
 			"for reading. tools/verify_journal.py says where the chain breaks.", s.pattern()),
 		Path: attribute, Err: cause,
 	}
@@ -50,16 +53,19 @@ func (s *Store) damaged(cause error) error {
 
 func (s *Store) unavailable(why string, cause error, next string) error {
 	return &problem.Problem{
-		What: fmt.Sprintf("The journal %s in Elasticsearch cannot be read or written", s.index), Why: strings.TrimSuffix(s.secrets.String(why), ".") + ".", Next: next,
+		What: fmt.Sprintf("The journal %s in Elasticsearch cannot be read or written",
+			s.index), Why: strings.TrimSuffix(s.secrets.String(why), ".") + ".", Next: next,
 		Path: attribute, Err: fmt.Errorf("%w: %w", journal.ErrUnavailable, cause),
 	}
 }
 
-// granted finds the privileges in the server's own words: "this action is granted by the index privileges [manage,all]".
+// granted finds the privileges in the server's own words: "this action is granted by the index privileges
+// [manage,all]".
 var granted = regexp.MustCompile(`this action is granted by the (index|cluster) privileges \[([^\]]*)\]`)
 
 // needed are the privileges of the guide on the journal in Elasticsearch.
-const needed = "On %[1]s-entries-* the journal needs read, create_doc, create_index, view_index_metadata and maintenance, with journal.keep also index; on %[1]s-leases read, index, " +
+const needed = "On %[1]s-entries-* the journal needs read, create_doc, create_index, view_index_metadata and " +
+	"maintenance, with journal.keep also index; on %[1]s-leases read, index, " +
 	"delete and create_index"
 
 func (s *Store) privilegeAdvice(reason string) string {
@@ -78,7 +84,8 @@ func (s *Store) explain(ctx context.Context, err error) error {
 	var refused *statusError
 	cause := ctx.Err()
 	switch {
-	case err == nil, errors.As(err, &held), errors.Is(err, journal.ErrNotFound), errors.Is(err, journal.ErrClosed), errors.Is(err, journal.ErrFenced), errors.Is(err, journal.ErrGaps):
+	case err == nil, errors.As(err, &held), errors.Is(err, journal.ErrNotFound), errors.Is(err, journal.ErrClosed),
+		errors.Is(err, journal.ErrFenced), errors.Is(err, journal.ErrGaps):
 		return err
 	case errors.Is(err, errClosed):
 		return s.unavailable(err.Error(), err, "This is an error of the provider: report it.")
@@ -93,21 +100,25 @@ func (s *Store) explain(ctx context.Context, err error) error {
 	case errors.As(err, &p):
 		return s.unavailable(p.Why, err, p.Next)
 	default:
-		return s.unavailable(err.Error(), err, "Look at the cluster's health and run again. What was written before is found again.")
+		return s.unavailable(err.Error(), err,
+			"Look at the cluster's health and run again. What was written before is found again.")
 	}
 }
 
 func (s *Store) advice(e *statusError) string {
 	switch {
 	case e.kind == "cluster_block_exception":
-		return "Lift the block, or wait for what set it (a full disk sets one, too), then run again. The newest range of a journal must not be made read-only."
+		return "Lift the block, or wait for what set it (a full disk sets one, too), then run again. The newest " +
+			"range of a journal must not be made read-only."
 	case e.kind == "index_closed_exception":
 		return fmt.Sprintf("Open all indices that match %s, then run again.", s.pattern())
 	case e.status == http.StatusUnauthorized:
-		return "Check username and password, api_key or bearer_token of the provider's elasticsearch block, or the ELASTICSEARCH_* variables."
+		return "Check username and password, api_key or bearer_token of the provider's elasticsearch block, or the " +
+			"ELASTICSEARCH_* variables."
 	case e.status == http.StatusForbidden:
 		return s.privilegeAdvice(e.reason)
 	default:
-		return "Check that elasticsearch.endpoints names an Elasticsearch of version 8 or newer, and the settings of the cluster's templates."
+		return "Check that elasticsearch.endpoints names an Elasticsearch of version 8 or newer, and the settings of " +
+			"the cluster's templates."
 	}
 }

@@ -17,7 +17,8 @@ import (
 	target "github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
-// The test binary started with childVariable set is one of several processes on a journal: it works on the subject whose number is the second argument.
+// The test binary started with childVariable set is one of several processes on a journal: it works on the subject
+// whose number is the second argument.
 const childVariable = "REMEDIATION_TEST_JOURNAL_CHILD"
 
 const (
@@ -68,7 +69,8 @@ func child(t *testing.T, on *elastictest.Server, index string, n int) (*exec.Cmd
 	return cmd, &output
 }
 
-// TestProcesses makes a journal from several processes at once. Two of them each share a target, so that they wait for each other.
+// TestProcesses makes a journal from several processes at once. Two of them each share a target, so that they wait for
+// each other.
 func TestProcesses(t *testing.T) {
 	t.Parallel()
 	on := elastictest.Shared(t)
@@ -111,7 +113,8 @@ func TestKilledWriters(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range left {
-		if _, err := s.Append(t.Context(), r.Lease(), journal.KindOutcome, journal.Outcome{Status: journal.StatusUnknown}); err != nil {
+		if _, err := s.Append(t.Context(), r.Lease(), journal.KindOutcome,
+			journal.Outcome{Status: journal.StatusUnknown}); err != nil {
 			t.Error(err)
 		}
 	}

@@ -17,10 +17,12 @@ var (
 	oldestFirst = []map[string]string{{"seq": "asc"}}
 )
 
-// everywhere makes a request about all ranges, hidden ones and closed ones too: a range that can't be read must not look like one that is empty.
+// everywhere makes a request about all ranges, hidden ones and closed ones too: a range that can't be read must not
+// look like one that is empty.
 const everywhere = "expand_wildcards=all"
 
-// Find implements journal.Store. All that it reads is bounded by the newest entry at its beginning, so that the answer is one moment of the journal.
+// Find implements journal.Store. All that it reads is bounded by the newest entry at its beginning, so that the answer
+// is one moment of the journal.
 func (s *Store) Find(ctx context.Context, filter journal.Filter) ([]journal.Record, error) {
 	found, err := s.find(ctx, filter)
 	return found, s.explain(ctx, err)
@@ -59,8 +61,8 @@ func partSize(filter journal.Filter, have int) int {
 	return page
 }
 
-// newestPart returns the newest records, newest first, and the view that they are of. Mostly nothing has happened since this process looked last, so it
-// searches while it looks; where something has, it searches again.
+// newestPart returns the newest records, newest first, and the view that they are of. Mostly nothing has happened since
+// this process looked last, so it searches while it looks; where something has, it searches again.
 func (s *Store) newestPart(ctx context.Context, filter journal.Filter) ([]journal.Record, *view, error) {
 	before := s.latest()
 	type result struct {
@@ -95,8 +97,10 @@ func (s *Store) newestPart(ctx context.Context, filter journal.Filter) ([]journa
 }
 
 // part returns the next records, newest first, after those that are there.
-func (s *Store) part(ctx context.Context, filter journal.Filter, v *view, have []journal.Record) ([]journal.Record, error) {
-	query := map[string]any{"query": every(conditions(filter, v)), "sort": newestFirst, "size": partSize(filter, len(have))}
+func (s *Store) part(ctx context.Context, filter journal.Filter, v *view,
+	have []journal.Record) ([]journal.Record, error) {
+	query := map[string]any{"query": every(conditions(filter, v)), "sort": newestFirst,
+		"size": partSize(filter, len(have))}
 	if len(have) > 0 {
 		query["search_after"] = []int64{have[len(have)-1].ID}
 	}
@@ -105,8 +109,9 @@ func (s *Store) part(ctx context.Context, filter journal.Filter, v *view, have [
 	return records, err
 }
 
-// page returns the records that begin with the entries that the query finds, oldest first. Where about says what they are about, what followed them is asked for in
-// the same request, by the subject, which all entries of an execution have: mostly that is all.
+// page returns the records that begin with the entries that the query finds, oldest first. Where about says what they
+// are about, what followed them is asked for in the same request, by the subject, which all entries of an execution
+// have: mostly that is all.
 func (s *Store) page(ctx context.Context, query map[string]any, about []any, head int64) ([]journal.Record, error) {
 	queries := []map[string]any{query}
 	if _, later := query["search_after"]; len(about) > 0 && !later {
@@ -136,7 +141,8 @@ func (s *Store) page(ctx context.Context, query map[string]any, about []any, hea
 	return fold(first, more)
 }
 
-// reaches tells whether all that was looked for, newest first and size at the most, and that came after the executions, was found.
+// reaches tells whether all that was looked for, newest first and size at the most, and that came after the executions,
+// was found.
 func reaches(found []document, size int, ids []int64) bool {
 	return len(found) < size || found[len(found)-1].Seq < slices.Min(ids)
 }
@@ -182,8 +188,10 @@ func (s *Store) count(ctx context.Context, filter journal.Filter) (int, error) {
 // subject returns the filter's part about subjects, which all entries of an execution meet or none.
 func subject(f journal.Filter) []any {
 	var out []any
-	about := validSubject(journal.Subject{Playbook: f.Playbook, Target: f.Target, Request: f.Request, Incident: f.Incident})
-	for field, value := range map[string]string{"playbook": about.Playbook, "target": about.Target, "request": about.Request, "incident": about.Incident} {
+	about := validSubject(journal.Subject{Playbook: f.Playbook, Target: f.Target, Request: f.Request,
+		Incident: f.Incident})
+	for field, value := range map[string]string{"playbook": about.Playbook, "target": about.Target,
+		"request": about.Request, "incident": about.Incident} {
 		if value != "" {
 			out = append(out, term(field, value))
 		}
@@ -243,8 +251,10 @@ func every(conditions []any) any { return map[string]any{"bool": map[string]any{
 func (s *Store) records(ctx context.Context, ids []int64, head int64) ([]journal.Record, error) {
 	var all []journal.Record
 	for some := range slices.Chunk(ids, page) {
-		query := every([]any{terms("seq", some), terms("kind", []journal.Kind{journal.KindIntent, journal.KindDryRun}), upTo(head)})
-		records, err := s.page(ctx, map[string]any{"size": page, "sort": newestFirst, "query": query}, []any{terms("execution", some)}, head)
+		query := every([]any{terms("seq", some), terms("kind", []journal.Kind{journal.KindIntent, journal.KindDryRun}),
+			upTo(head)})
+		records, err := s.page(ctx, map[string]any{"size": page, "sort": newestFirst, "query": query},
+			[]any{terms("execution", some)}, head)
 		if err != nil {
 			return nil, err
 		}
@@ -285,7 +295,8 @@ func steps(about []any, head int64) map[string]any {
 	others := []journal.Kind{journal.KindIntent, journal.KindDryRun, journal.KindProgress, kindRemoved}
 	return map[string]any{
 		"size": stepsPage, "sort": newestFirst,
-		"query": map[string]any{"bool": map[string]any{"filter": slices.Concat(about, []any{upTo(head)}), "must_not": terms("kind", others)}},
+		"query": map[string]any{"bool": map[string]any{"filter": slices.Concat(about, []any{upTo(head)}),
+			"must_not": terms("kind", others)}},
 	}
 }
 

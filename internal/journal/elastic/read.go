@@ -14,11 +14,13 @@ const (
 	glance = 8
 	// page is how many entries or records are read at a time.
 	page = 100
-	// farBehind is how many pages are read one after the other before it is quicker to begin anew from the newest entry.
+	// farBehind is how many pages are read one after the other before it is quicker to begin anew from the newest
+	// entry.
 	farBehind = 20
 )
 
-// forward reads what was appended since v. Documents are read by their identifiers, which finds all that was written. seen, unless it is nil, is given each one.
+// forward reads what was appended since v. Documents are read by their identifiers, which finds all that was written.
+// seen, unless it is nil, is given each one.
 func (s *Store) forward(ctx context.Context, v *view, seen func(document)) (*view, error) {
 	for i, want := 0, glance; ; i, want = i+1, page {
 		if i == farBehind && seen == nil {
@@ -46,8 +48,8 @@ func (s *Store) forward(ctx context.Context, v *view, seen func(document)) (*vie
 	}
 }
 
-// following returns up to count documents after the one with the number seq, without a gap. Others may write while these are read one by one, so that one that
-// was missing is looked for again before later ones make it a gap.
+// following returns up to count documents after the one with the number seq, without a gap. Others may write while
+// these are read one by one, so that one that was missing is looked for again before later ones make it a gap.
 func (s *Store) following(ctx context.Context, seq int64, count int) ([]document, error) {
 	for again := false; ; again = true {
 		found, err := s.documents(ctx, seq+1, seq+int64(count))
@@ -62,7 +64,8 @@ func (s *Store) following(ctx context.Context, seq int64, count int) ([]document
 			return found, nil
 		}
 		if again {
-			return nil, fmt.Errorf("%w: entry %d is missing, and entry %d is there", journal.ErrDamaged, seq+int64(whole)+1, found[whole].Seq)
+			return nil, fmt.Errorf("%w: entry %d is missing, and entry %d is there", journal.ErrDamaged,
+				seq+int64(whole)+1, found[whole].Seq)
 		}
 	}
 }
@@ -108,7 +111,8 @@ func (s *Store) inRange(ctx context.Context, from, to int64) ([]document, error)
 	}
 	var answer several
 	err = s.do(ctx, request{
-		what: fmt.Sprintf("Read entries %d to %d", from, to), method: http.MethodPost, path: "/" + s.rangeOf(from) + "/_mget", body: body,
+		what: fmt.Sprintf("Read entries %d to %d", from, to), method: http.MethodPost, path: "/" + s.rangeOf(from) +
+			"/_mget", body: body,
 		read: decode(&answer, func(a several) error { return a.complete(ids) }),
 	})
 	if err != nil {
@@ -140,7 +144,8 @@ func (a several) complete(ids []string) error {
 		switch {
 		case d.Error != nil && d.Error.Type == missingIndex:
 		case d.Error != nil && d.Error.Type == "security_exception":
-			return &statusError{what: "Read entries", status: http.StatusForbidden, kind: d.Error.Type, reason: d.Error.Reason}
+			return &statusError{what: "Read entries", status: http.StatusForbidden, kind: d.Error.Type,
+				reason: d.Error.Reason}
 		case d.Error != nil:
 			return fmt.Errorf("document %s: %s: %s", d.ID, d.Error.Type, d.Error.Reason)
 		case d.ID != ids[i]:
@@ -167,7 +172,8 @@ func (s *Store) reload(ctx context.Context) (*view, error) {
 	return v, err
 }
 
-// load reads the newest entry and the executions that are open after it. Searches may not find the newest ones yet, so it goes on from there.
+// load reads the newest entry and the executions that are open after it. Searches may not find the newest ones yet, so
+// it goes on from there.
 func (s *Store) load(ctx context.Context) (*view, error) {
 	if err := s.refresh(ctx); err != nil {
 		return nil, err
@@ -217,7 +223,8 @@ func (s *Store) viewAfter(ctx context.Context, d document) (*view, error) {
 		}
 	}
 	if len(v.open) != len(d.Open) {
-		return nil, fmt.Errorf("%w: entry %d lists the open executions %v, and they are %v", journal.ErrDamaged, d.Seq, d.Open, v.openIDs())
+		return nil, fmt.Errorf("%w: entry %d lists the open executions %v, and they are %v", journal.ErrDamaged, d.Seq,
+			d.Open, v.openIDs())
 	}
 	return v, nil
 }

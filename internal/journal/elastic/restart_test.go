@@ -36,7 +36,9 @@ func TestContractWhileTheNodeRestarts(t *testing.T) {
 				return
 			}
 			// A server that listens has yet to read its indices.
-			_, _ = on.Call(ctx, http.MethodGet, "/_cluster/health?wait_for_no_initializing_shards=true&timeout=60s", nil, nil) // it is up, at least
+			// it is up, at least
+			_, _ = on.Call(ctx, http.MethodGet, "/_cluster/health?wait_for_no_initializing_shards=true&timeout=60s",
+				nil, nil)
 			restarts++
 		}
 	}()
@@ -93,10 +95,12 @@ func TestServerDown(t *testing.T) {
 	if after := journaltest.Verify(t, again); len(after) != len(before) {
 		t.Errorf("%d entries, want %d", len(after), len(before))
 	}
-	if _, err := again.Append(t.Context(), r.Lease(), journal.KindOutcome, journal.Outcome{Status: journal.StatusUnknown}); err != nil {
+	if _, err := again.Append(t.Context(), r.Lease(), journal.KindOutcome,
+		journal.Outcome{Status: journal.StatusUnknown}); err != nil {
 		t.Error(err)
 	}
-	if _, err := s.Append(t.Context(), r.Lease(), journal.KindDispatch, journal.Dispatch{}); !errors.Is(err, journal.ErrClosed) {
+	if _, err := s.Append(t.Context(), r.Lease(), journal.KindDispatch, journal.Dispatch{}); !errors.Is(err,
+		journal.ErrClosed) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -19,11 +19,12 @@ type shards struct {
 	} `json:"failures"`
 }
 
-// whole refuses an answer that leaves out what some shards hold. A pattern passes over what the caller may not do there, so that an answer about no
-// shards, where there are entries, is a refusal.
+// whole refuses an answer that leaves out what some shards hold. A pattern passes over what the caller may not do
+// there, so that an answer about no shards, where there are entries, is a refusal.
 func (s *Store) whole(what string, on *shards) error {
 	if on != nil && on.Total == 0 && s.entriesKnown() {
-		return &statusError{what: what, status: http.StatusForbidden, kind: "security_exception", reason: "no index of the journal may be used so"}
+		return &statusError{what: what, status: http.StatusForbidden, kind: "security_exception",
+			reason: "no index of the journal may be used so"}
 	}
 	return on.check()
 }
@@ -44,7 +45,8 @@ func (s *shards) check() error {
 	case len(s.Failures) == 0:
 		return fmt.Errorf("it failed on %d shards", s.Failed)
 	}
-	return fmt.Errorf("it failed on %d shards, one of them of %s: %s", s.Failed, s.Failures[0].Index, s.Failures[0].Reason.Reason)
+	return fmt.Errorf("it failed on %d shards, one of them of %s: %s", s.Failed, s.Failures[0].Index,
+		s.Failures[0].Reason.Reason)
 }
 
 // search returns the documents that the query finds in all ranges.
@@ -94,7 +96,8 @@ func (s *Store) searches(ctx context.Context, queries ...map[string]any) ([][]do
 		if err != nil {
 			return nil, err
 		}
-		fmt.Fprintf(&lines, "{\"index\":%q,\"expand_wildcards\":\"all\",\"allow_partial_search_results\":false}\n%s\n", s.pattern(), text)
+		fmt.Fprintf(&lines, "{\"index\":%q,\"expand_wildcards\":\"all\",\"allow_partial_search_results\":false}\n%s\n",
+			s.pattern(), text)
 	}
 	type answer struct {
 		Responses []result `json:"responses"`
@@ -130,12 +133,13 @@ func (s *Store) searches(ctx context.Context, queries ...map[string]any) ([][]do
 	return found, nil
 }
 
-// newest returns the largest sequence number that searches find. It is asked for as a maximum, which the server reads from the ends of its indexes; to sort for it
-// would look at every entry.
+// newest returns the largest sequence number that searches find. It is asked for as a maximum, which the server reads
+// from the ends of its indexes; to sort for it would look at every entry.
 func (s *Store) newest(ctx context.Context) (int64, error) {
 	const what = "Look for the newest entry"
 	body, err := encode(map[string]any{
-		"size": 0, "track_total_hits": false, "aggs": map[string]any{"newest": map[string]any{"max": map[string]string{"field": "seq"}}},
+		"size": 0, "track_total_hits": false,
+		"aggs": map[string]any{"newest": map[string]any{"max": map[string]string{"field": "seq"}}},
 	})
 	if err != nil {
 		return 0, err
@@ -150,7 +154,8 @@ func (s *Store) newest(ctx context.Context) (int64, error) {
 	}
 	var out answer
 	err = s.do(ctx, request{
-		what: what, method: http.MethodPost, body: body, path: "/" + s.pattern() + "/_search?allow_partial_search_results=false&" + everywhere,
+		what: what, method: http.MethodPost, body: body, path: "/" + s.pattern() +
+			"/_search?allow_partial_search_results=false&" + everywhere,
 		read: decode(&out, func(a answer) error {
 			// Without an index there is no aggregation.
 			if a.Aggregations == nil && a.Shards != nil && a.Shards.Total > 0 {
@@ -200,7 +205,8 @@ func (s *Store) allShards(ctx context.Context, what, path string) error {
 	}
 	var out answer
 	return s.do(ctx, request{
-		what: what, method: http.MethodPost, path: path, read: decode(&out, func(a answer) error { return s.whole(what, a.Shards) }),
+		what: what, method: http.MethodPost, path: path, read: decode(&out,
+			func(a answer) error { return s.whole(what, a.Shards) }),
 	})
 }
 

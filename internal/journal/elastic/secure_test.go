@@ -48,7 +48,8 @@ func all(t *testing.T, cfg target.Config, index string) error {
 			return err
 		}
 	}
-	if _, err := s.Append(t.Context(), r.Lease(), journal.KindOutcome, journal.Outcome{Status: journal.StatusSuccess}); err != nil {
+	if _, err := s.Append(t.Context(), r.Lease(), journal.KindOutcome,
+		journal.Outcome{Status: journal.StatusSuccess}); err != nil {
 		return err
 	}
 	records, err := s.Find(t.Context(), journal.Filter{})
@@ -58,7 +59,8 @@ func all(t *testing.T, cfg target.Config, index string) error {
 	return err
 }
 
-// TestPrivileges works with just the privileges of the guide, where indices are not made automatically, and says which one is missing.
+// TestPrivileges works with just the privileges of the guide, where indices are not made automatically, and says which
+// one is missing.
 func TestPrivileges(t *testing.T) {
 	t.Parallel()
 	on := elastictest.Secure(t)
@@ -74,7 +76,8 @@ func TestPrivileges(t *testing.T) {
 	})
 	t.Run("as in the guide", func(t *testing.T) {
 		t.Parallel()
-		for name, cfg := range map[string]target.Config{"user": on.User(t, "guide-user", role("", "")), "key": on.APIKey(t, "guide-key", role("", ""))} {
+		for name, cfg := range map[string]target.Config{"user": on.User(t, "guide-user", role("", "")),
+			"key": on.APIKey(t, "guide-key", role("", ""))} {
 			if err := all(t, cfg, "guide-"+name); err != nil {
 				t.Error(err)
 			}
@@ -83,17 +86,20 @@ func TestPrivileges(t *testing.T) {
 			for _, c := range []struct {
 				method, path string
 				body         any
-			}{{http.MethodPut, "/_doc/1", `{}`}, {http.MethodDelete, "/_doc/1", nil}, {http.MethodPost, "/_update/1", `{"doc":{"hash":"x"}}`}} {
+			}{{http.MethodPut, "/_doc/1", `{}`}, {http.MethodDelete, "/_doc/1", nil}, {http.MethodPost, "/_update/1",
+				`{"doc":{"hash":"x"}}`}} {
 				as := *on
 				as.Config = cfg
-				if status, err := as.Try(t, c.method, "/guide-"+name+"-entries-000000"+c.path, c.body, nil); status != http.StatusForbidden {
+				if status, err := as.Try(t, c.method, "/guide-"+name+"-entries-000000"+c.path, c.body,
+					nil); status != http.StatusForbidden {
 					t.Errorf("%s: status %d, %v", c.method, status, err)
 				}
 			}
 		}
 	})
 	for i, missing := range []string{
-		"-entries-* read", "-entries-* create_doc", "-entries-* create_index", "-entries-* view_index_metadata", "-entries-* maintenance",
+		"-entries-* read", "-entries-* create_doc", "-entries-* create_index", "-entries-* " +
+			"view_index_metadata", "-entries-* maintenance",
 		"-leases read", "-leases index", "-leases create_index",
 	} {
 		t.Run(missing, func(t *testing.T) {
@@ -101,7 +107,8 @@ func TestPrivileges(t *testing.T) {
 			part, privilege, _ := strings.Cut(missing, " ")
 			name := fmt.Sprintf("lacking-%d", i)
 			// Who may do all of it elsewhere gets answers about no index, instead of a refusal.
-			cfg := on.User(t, name, role(privilege, part, map[string]any{"names": []string{"elsewhere-*"}, "privileges": []string{"all"}}))
+			cfg := on.User(t, name, role(privilege, part, map[string]any{"names": []string{"elsewhere-*"},
+				"privileges": []string{"all"}}))
 			explained(t, all(t, cfg, name), journal.ErrUnavailable, privilege)
 			// The same where others have made the journal already.
 			if err := all(t, on.Config, name+"-old"); err != nil {
@@ -130,7 +137,8 @@ func TestPrivileges(t *testing.T) {
 			t.Errorf("%d entries", len(all))
 		}
 		more := map[string]any{"names": []string{"*-entries-*"}, "privileges": []string{"index"}}
-		if _, err := openTest(t, at(on.User(t, "keep-may", role("", "", more)), "keep"), usual()).Compact(t.Context(), c); err != nil {
+		if _, err := openTest(t, at(on.User(t, "keep-may", role("", "", more)), "keep"), usual()).Compact(t.Context(),
+			c); err != nil {
 			t.Error(err)
 		}
 	})

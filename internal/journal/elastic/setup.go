@@ -32,24 +32,28 @@ func (s *Store) meta() map[string]any {
 	return map[string]any{metaKey: map[string]any{"version": s.limits.version}}
 }
 
-// settings are those of a range. One shard: its documents are few and small. Hidden: what is done to "*" is not meant for the journal. The translog is synced at each
-// request, so that what was acknowledged is durable. All of these are written out because a cluster's templates can have other defaults.
+// settings are those of a range. One shard: its documents are few and small. Hidden: what is done to "*" is not meant
+// for the journal. The translog is synced at each request, so that what was acknowledged is durable. All of these are
+// written out because a cluster's templates can have other defaults.
 func settings() map[string]any {
 	return map[string]any{"index": map[string]any{
 		"number_of_shards": 1, "auto_expand_replicas": "0-1", "hidden": true, "translog.durability": "request",
 	}}
 }
 
-// mappings are those of a range. Fields that are searched for are keywords, which keep text as it is and are found fastest; at is one too, since it sorts as it is and
-// keeps nanoseconds, and has a date beside it for dashboards. What is not searched for is not indexed.
+// mappings are those of a range. Fields that are searched for are keywords, which keep text as it is and are found
+// fastest; at is one too, since it sorts as it is and keeps nanoseconds, and has a date beside it for dashboards. What
+// is not searched for is not indexed.
 func (s *Store) mappings() map[string]any {
 	keyword := map[string]any{"type": "keyword"}
 	stored := map[string]any{"type": "object", "enabled": false}
 	return map[string]any{
 		"dynamic": "strict", "_meta": s.meta(),
 		"properties": map[string]any{
-			"seq": map[string]any{"type": "long"}, "execution": keyword, "kind": keyword, "playbook": keyword, "target": keyword, "request": keyword, "incident": keyword,
-			"at":   map[string]any{"type": "keyword", "fields": map[string]any{"date": map[string]any{"type": "date", "ignore_malformed": true}}},
+			"seq": map[string]any{"type": "long"}, "execution": keyword, "kind": keyword, "playbook": keyword,
+			"target": keyword, "request": keyword, "incident": keyword,
+			"at": map[string]any{"type": "keyword",
+				"fields": map[string]any{"date": map[string]any{"type": "date", "ignore_malformed": true}}},
 			"body": stored, "prev": stored, "hash": stored, "open": stored, "nonce": stored,
 		},
 	}
@@ -102,9 +106,9 @@ func (s *Store) judge(what string, version int) error {
 	return nil
 }
 
-// putTemplate makes the index template, or brings it up to date. Ranges are made with their settings written out; the template keeps Elasticsearch from making
-// one by itself, with whatever mappings, where one has been removed. Its maker needs a privilege on the cluster, which is more than the journal is worth: without it
-// there is no template.
+// putTemplate makes the index template, or brings it up to date. Ranges are made with their settings written out; the
+// template keeps Elasticsearch from making one by itself, with whatever mappings, where one has been removed. Its maker
+// needs a privilege on the cluster, which is more than the journal is worth: without it there is no template.
 func (s *Store) putTemplate(ctx context.Context) error {
 	const tooFew = http.StatusForbidden
 	version, err := s.templateVersion(ctx)
@@ -118,13 +122,15 @@ func (s *Store) putTemplate(ctx context.Context) error {
 	}
 	const priority = 300 // above what is usual for patterns of many indices
 	body, err := encode(map[string]any{
-		"index_patterns": []string{s.pattern()}, "priority": priority, "allow_auto_create": false, "_meta": s.meta(), "version": s.limits.version,
+		"index_patterns": []string{s.pattern()}, "priority": priority, "allow_auto_create": false, "_meta": s.meta(),
+		"version":  s.limits.version,
 		"template": map[string]any{"settings": settings(), "mappings": s.mappings()},
 	})
 	if err != nil {
 		return err
 	}
-	err = s.do(ctx, request{what: "Put the index template", method: http.MethodPut, path: "/_index_template/" + s.index, body: body})
+	err = s.do(ctx, request{what: "Put the index template", method: http.MethodPut, path: "/_index_template/" + s.index,
+		body: body})
 	if answered(err, tooFew) {
 		return nil
 	}
@@ -179,11 +185,13 @@ const exists = "resource_already_exists_exception"
 
 // createLeases makes the index of leases. Nothing in it is searched for.
 func (s *Store) createLeases(ctx context.Context) error {
-	body, err := encode(map[string]any{"settings": settings(), "mappings": map[string]any{"enabled": false, "_meta": s.meta()}})
+	body, err := encode(map[string]any{"settings": settings(),
+		"mappings": map[string]any{"enabled": false, "_meta": s.meta()}})
 	if err != nil {
 		return err
 	}
-	err = s.do(ctx, request{what: "Create the index " + s.leases(), method: http.MethodPut, path: "/" + s.leases(), body: body})
+	err = s.do(ctx, request{what: "Create the index " + s.leases(), method: http.MethodPut, path: "/" + s.leases(),
+		body: body})
 	if err == nil || isKind(err, exists) {
 		return nil
 	}

@@ -13,9 +13,12 @@ import (
 func TestCheckIndex(t *testing.T) {
 	t.Parallel()
 	for name, ok := range map[string]bool{
-		DefaultIndex: true, "a": true, "team.journal_2": true, "x-entriesx": true, strings.Repeat("a", longestName): true,
-		"": false, "Upper": false, "a*": false, "a,b": false, "a b": false, "a/b": false, ".hidden": false, "-a": false, "_all": false, "grün": false,
-		"a-entries": false, "a-entries-b": false, "a?b": false, `a"b`: false, "a#b": false, "a%2fb": false, strings.Repeat("a", longestName+1): false,
+		DefaultIndex: true, "a": true, "team.journal_2": true, "x-entriesx": true, strings.Repeat("a",
+			longestName): true,
+		"": false, "Upper": false, "a*": false, "a,b": false, "a b": false, "a/b": false, ".hidden": false, "-a": false,
+		"_all": false, "grün": false,
+		"a-entries": false, "a-entries-b": false, "a?b": false, `a"b`: false, "a#b": false, "a%2fb": false,
+		strings.Repeat("a", longestName+1): false,
 	} {
 		if why := CheckIndex(name); (why == "") != ok {
 			t.Errorf("%q: %q", name, why)
@@ -36,11 +39,16 @@ func TestStrangers(t *testing.T) {
 		says       string
 	}{
 		"an index without mappings": {"/%-entries-000000", `{}`, journal.ErrForeign, "was not made by this provider"},
-		"an index of somebody's":    {"/%-entries-old", `{"mappings":{"_meta":{"owner":"search team"}}}`, journal.ErrForeign, "%-entries-old"},
-		"a newer index":             {"/%-entries-000000", `{"mappings":{` + newer + `}}`, journal.ErrNewer, "has version 2; this provider knows versions up to 1"},
-		"a hidden index":            {"/%-entries-1", `{"settings":{"index.hidden":true}}`, journal.ErrForeign, "%-entries-1"},
-		"somebody's template":       {"/_index_template/%", `{"index_patterns":["%*"]}`, journal.ErrForeign, "index template %"},
-		"a newer template":          {"/_index_template/%", `{"index_patterns":["%*"],` + newer + `}`, journal.ErrNewer, "The index template % has version 2"},
+		"an index of somebody's": {"/%-entries-old", `{"mappings":{"_meta":{"owner":"search team"}}}`,
+			journal.ErrForeign, "%-entries-old"},
+		"a newer index": {"/%-entries-000000", `{"mappings":{` + newer + `}}`, journal.ErrNewer,
+			"has version 2; this provider knows versions up to 1"},
+		"a hidden index": {"/%-entries-1", `{"settings":{"index.hidden":true}}`, journal.ErrForeign,
+			"%-entries-1"},
+		"somebody's template": {"/_index_template/%", `{"index_patterns":["%*"]}`, journal.ErrForeign,
+			"index template %"},
+		"a newer template": {"/_index_template/%", `{"index_patterns":["%*"],` + newer + `}`, journal.ErrNewer,
+			"The index template % has version 2"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -131,7 +139,8 @@ func TestRangesAreAsWritten(t *testing.T) {
 		name := index + "-entries-" + i
 		got := found[name]
 		same(t, map[string]any{"durability": "request"}, got.Settings.Index["translog"])
-		same(t, []any{"1", "0-1", "true"}, []any{got.Settings.Index["number_of_shards"], got.Settings.Index["auto_expand_replicas"], got.Settings.Index["hidden"]})
+		same(t, []any{"1", "0-1", "true"}, []any{got.Settings.Index["number_of_shards"],
+			got.Settings.Index["auto_expand_replicas"], got.Settings.Index["hidden"]})
 		same(t, "strict", got.Mappings.Dynamic)
 		same(t, "keyword", got.Mappings.Properties["target"]["type"])
 		on.Do(t, http.MethodPost, "/"+name+"/_refresh", nil, nil)
@@ -140,7 +149,8 @@ func TestRangesAreAsWritten(t *testing.T) {
 		same(t, documents, counted.Count)
 	}
 	// Nobody makes a range by accident.
-	if status, err := on.Try(t, http.MethodPut, "/"+index+"-entries-000009/_doc/1", `{}`, nil); status != http.StatusNotFound {
+	if status, err := on.Try(t, http.MethodPut, "/"+index+"-entries-000009/_doc/1", `{}`,
+		nil); status != http.StatusNotFound {
 		t.Errorf("status %d, %v", status, err)
 	}
 }

@@ -34,7 +34,8 @@ type limits struct {
 }
 
 func usual() limits {
-	return limits{rangeSize: rangeSize, version: schemaVersion, patience: patience, open: openPatience, attempt: attemptPatience, beat: beatPatience}
+	return limits{rangeSize: rangeSize, version: schemaVersion, patience: patience, open: openPatience,
+		attempt: attemptPatience, beat: beatPatience}
 }
 
 // Store implements journal.Store.
@@ -63,8 +64,8 @@ type Store struct {
 
 var errClosed = errors.New("the journal has been closed")
 
-// Open opens the journal and prepares it where there is none. It fails with a *problem.Problem that wraps journal.ErrForeign, ErrDamaged, ErrNewer or
-// ErrUnavailable.
+// Open opens the journal and prepares it where there is none. It fails with a *problem.Problem that wraps
+// journal.ErrForeign, ErrDamaged, ErrNewer or ErrUnavailable.
 func Open(ctx context.Context, cfg Config) (*Store, error) { return open(ctx, cfg, usual()) }
 
 func open(ctx context.Context, cfg Config, l limits) (*Store, error) {
@@ -87,7 +88,8 @@ func open(ctx context.Context, cfg Config, l limits) (*Store, error) {
 }
 
 // Begin implements journal.Store.
-func (s *Store) Begin(ctx context.Context, subject journal.Subject, kind journal.Kind, intent journal.Intent) (journal.Record, error) {
+func (s *Store) Begin(ctx context.Context, subject journal.Subject, kind journal.Kind,
+	intent journal.Intent) (journal.Record, error) {
 	if err := (journal.Record{}).Accepts(kind); err != nil {
 		return journal.Record{}, err
 	}
@@ -120,7 +122,8 @@ func (s *Store) Append(ctx context.Context, hold journal.Lease, kind journal.Kin
 		if before.DryRun {
 			return journal.Entry{}, journal.ErrNotFound
 		}
-		return journal.Entry{Execution: hold.Execution, Kind: kind, Subject: before.Subject, Body: validBody(text)}, before.Admits(hold, kind)
+		return journal.Entry{Execution: hold.Execution, Kind: kind, Subject: before.Subject, Body: validBody(text)},
+			before.Admits(hold, kind)
 	})
 	if err != nil {
 		return journal.Record{}, s.explain(ctx, err)
@@ -132,9 +135,10 @@ func (s *Store) Append(ctx context.Context, hold journal.Lease, kind journal.Kin
 	return record, s.explain(ctx, err)
 }
 
-// append adds the entry that next makes of what the journal holds. Where the server then says that somebody else was first, it is made anew. A refusal
-// counts only when it is about the journal as it is now.
-func (s *Store) append(ctx context.Context, next func(*view) (journal.Entry, error)) (journal.Entry, journal.Record, error) {
+// append adds the entry that next makes of what the journal holds. Where the server then says that somebody else was
+// first, it is made anew. A refusal counts only when it is about the journal as it is now.
+func (s *Store) append(ctx context.Context, next func(*view) (journal.Entry,
+	error)) (journal.Entry, journal.Record, error) {
 	select {
 	case s.writing <- struct{}{}:
 		defer func() { <-s.writing }()
@@ -212,10 +216,12 @@ func (s *Store) create(ctx context.Context, d document) error {
 	}
 	err = s.do(ctx, request{
 		what: fmt.Sprintf("Append entry %d", d.Seq), method: http.MethodPut, body: body,
-		path: "/" + s.rangeOf(d.Seq) + "/_create/" + documentID(d.Seq) + "?timeout=" + serverPatience, read: created(d.Seq),
+		path: "/" + s.rangeOf(d.Seq) + "/_create/" + documentID(d.Seq) + "?timeout=" + serverPatience,
+		read: created(d.Seq),
 	})
 	if isKind(err, missingIndex) {
-		return fmt.Errorf("%w: the index %s is gone, and entries before %d were in it", journal.ErrDamaged, s.rangeOf(d.Seq), d.Seq)
+		return fmt.Errorf("%w: the index %s is gone, and entries before %d were in it", journal.ErrDamaged,
+			s.rangeOf(d.Seq), d.Seq)
 	}
 	return err
 }

@@ -22,7 +22,8 @@ func place(t testing.TB, on *elastictest.Server) string {
 	name := on.Name(t, "journal")
 	t.Cleanup(func() {
 		ctx := context.WithoutCancel(t.Context())
-		if status, err := on.Call(ctx, http.MethodDelete, "/_index_template/"+name, nil, nil); err != nil && status != http.StatusNotFound {
+		if status, err := on.Call(ctx, http.MethodDelete, "/_index_template/"+name, nil, nil); err != nil &&
+			status != http.StatusNotFound {
 			t.Errorf("remove the template: %v", err)
 		}
 	})
@@ -94,19 +95,22 @@ func TestManySteps(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r, err = s.Append(t.Context(), r.Lease(), journal.KindDispatch, journal.Dispatch{RemoteID: "task"}); err != nil {
+		if r, err = s.Append(t.Context(), r.Lease(), journal.KindDispatch,
+			journal.Dispatch{RemoteID: "task"}); err != nil {
 			t.Fatal(err)
 		}
 		want = append(want, r)
 	}
 	for range stepsPage {
-		r, err := s.Append(t.Context(), want[1].Lease(), journal.KindTakeover, journal.Takeover{Holder: journaltest.Intent().Holder})
+		r, err := s.Append(t.Context(), want[1].Lease(), journal.KindTakeover,
+			journal.Takeover{Holder: journaltest.Intent().Holder})
 		if err != nil {
 			t.Fatal(err)
 		}
 		want[1] = r
 	}
-	for _, f := range []journal.Filter{{Incident: want[0].Subject.Incident}, {}, {Playbook: want[0].Subject.Playbook, Limit: 2}} {
+	for _, f := range []journal.Filter{{Incident: want[0].Subject.Incident}, {},
+		{Playbook: want[0].Subject.Playbook, Limit: 2}} {
 		got, err := s.Find(t.Context(), f)
 		if err != nil {
 			t.Fatal(err)
@@ -125,14 +129,16 @@ func TestTextThatIsNotUTF8(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Append(t.Context(), r.Lease(), journal.KindDispatch, journal.Dispatch{RemoteID: "\xff"}); err != nil {
+	if _, err := s.Append(t.Context(), r.Lease(), journal.KindDispatch,
+		journal.Dispatch{RemoteID: "\xff"}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Append(t.Context(), r.Lease(), journal.KindProgress, json.RawMessage("\"\xff\"")); err != nil {
 		t.Fatal(err)
 	}
 	journaltest.Verify(t, s)
-	for _, f := range []journal.Filter{{Target: subject.Target}, {Incident: subject.Incident, Playbook: subject.Playbook}} {
+	for _, f := range []journal.Filter{{Target: subject.Target},
+		{Incident: subject.Incident, Playbook: subject.Playbook}} {
 		if got, err := s.Find(t.Context(), f); err != nil || len(got) != 1 || got[0].ID != r.ID {
 			t.Errorf("%+v: got %+v, %v", f, got, err)
 		}
@@ -154,7 +160,8 @@ func TestRefusalsAreAboutNow(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := openTest(t, cfg, usual())
-	if _, err := a.Append(t.Context(), r.Lease(), journal.KindOutcome, journal.Outcome{Status: journal.StatusSuccess}); err != nil {
+	if _, err := a.Append(t.Context(), r.Lease(), journal.KindOutcome,
+		journal.Outcome{Status: journal.StatusSuccess}); err != nil {
 		t.Fatal(err)
 	}
 	if r, err = b.Begin(t.Context(), journaltest.Subject(1), journal.KindIntent, journaltest.Intent()); err != nil {

@@ -20,7 +20,8 @@ func beginReturnsRecord(t *testing.T, s journal.Store) {
 		ID: r.ID, Subject: Subject(1), Intent: Intent(), Status: journal.StatusPending, CreatedAt: r.CreatedAt,
 		Holder: Intent().Holder, Token: 1,
 	}, r)
-	if all := Verify(t, s); len(all) != 1 || all[0].Seq != r.ID || all[0].Execution != r.ID || !all[0].At.Equal(r.CreatedAt) {
+	if all := Verify(t, s); len(all) != 1 || all[0].Seq != r.ID || all[0].Execution != r.ID ||
+		!all[0].At.Equal(r.CreatedAt) {
 		t.Errorf("entries %+v", all)
 	}
 }
@@ -35,7 +36,8 @@ func dryRunIsOneEntry(t *testing.T, s journal.Store) {
 		t.Fatal(err)
 	}
 	stored(t, s, bad)
-	if good.Status != journal.StatusDryRunOK || bad.Status != journal.StatusDryRunBad || !good.DryRun || good.Open() || bad.Open() {
+	if good.Status != journal.StatusDryRunOK || bad.Status != journal.StatusDryRunBad || !good.DryRun || good.Open() ||
+		bad.Open() {
 		t.Errorf("got %+v and %+v", good, bad)
 	}
 	// Neither has taken the target or freed it.
@@ -63,7 +65,8 @@ func oneOpenPerTarget(t *testing.T, s journal.Store) {
 	refused(add(t, s, first.ID, journal.KindDispatch, journal.Dispatch{RemoteID: "task-1"}))
 	refused(add(t, s, first.ID, journal.KindProgress, 1))
 	begin(t, s, Subject(3), journal.KindIntent)
-	for _, status := range []journal.Status{journal.StatusFailed, journal.StatusCancelled, journal.StatusUnknown, journal.StatusSuccess} {
+	for _, status := range []journal.Status{journal.StatusFailed, journal.StatusCancelled, journal.StatusUnknown,
+		journal.StatusSuccess} {
 		add(t, s, first.ID, journal.KindOutcome, outcome(status))
 		first = begin(t, s, other, journal.KindIntent)
 	}
@@ -85,7 +88,8 @@ func othersAreExcluded(t *testing.T, s journal.Store) {
 	}
 	stored(t, s, alias)
 	for name, overlaps := range map[string][]string{
-		"its target": {"es/products"}, "an index behind it": {"es/products-2"}, "another alias of that": {"es/all", "es/others", "es/products-1"},
+		"its target": {"es/products"}, "an index behind it": {"es/products-2"}, "another alias of that": {"es/all",
+			"es/others", "es/products-1"},
 		"a pattern that covers the alias": {"es/p*", "es/products"},
 	} {
 		var busy *journal.BusyError
@@ -139,7 +143,8 @@ func lifecycle(t *testing.T, s journal.Store) {
 	for _, progress := range []string{`{"done":1}`, `null`, `[2,"<&>"]`} {
 		got := stored(t, s, add(t, s, want.ID, journal.KindProgress, json.RawMessage(progress)))
 		var plain, wanted any
-		if err := errors.Join(json.Unmarshal(got.Progress, &plain), json.Unmarshal([]byte(progress), &wanted)); err != nil {
+		if err := errors.Join(json.Unmarshal(got.Progress, &plain),
+			json.Unmarshal([]byte(progress), &wanted)); err != nil {
 			t.Fatal(err)
 		}
 		same(t, wanted, plain)
@@ -149,7 +154,8 @@ func lifecycle(t *testing.T, s journal.Store) {
 	end := outcome(journal.StatusFailed)
 	want.Status, want.Result, want.Rollback = end.Status, &end.Result, end.Rollback
 	same(t, want, stored(t, s, add(t, s, want.ID, journal.KindOutcome, end)))
-	kinds := []journal.Kind{journal.KindIntent, journal.KindDispatch, journal.KindProgress, journal.KindProgress, journal.KindProgress,
+	kinds := []journal.Kind{journal.KindIntent, journal.KindDispatch, journal.KindProgress, journal.KindProgress,
+		journal.KindProgress,
 		journal.KindOutcome}
 	var got []journal.Kind
 	for _, e := range Verify(t, s) {
@@ -196,7 +202,8 @@ func appendRefuses(t *testing.T, s journal.Store) {
 		"outcome skipped":       {running.ID, journal.KindOutcome, outcome(journal.StatusSkipped), journal.ErrBody},
 		"no JSON":               {running.ID, journal.KindProgress, make(chan int), journal.ErrBody},
 		"broken JSON":           {running.ID, journal.KindProgress, json.RawMessage(`{"a":`), journal.ErrBody},
-		"over the largest size": {running.ID, journal.KindProgress, strings.Repeat("a", journal.MaxBody-1), journal.ErrBody},
+		"over the largest size": {running.ID, journal.KindProgress, strings.Repeat("a", journal.MaxBody-1),
+			journal.ErrBody},
 	}
 	for name, c := range cases {
 		if r, err := s.Append(t.Context(), first(c.id), c.kind, c.body); !errors.Is(err, c.want) {
@@ -215,7 +222,8 @@ func appendRefusesClosed(t *testing.T, s journal.Store) {
 	r := begin(t, s, Subject(1), journal.KindIntent)
 	want := add(t, s, r.ID, journal.KindOutcome, outcome(journal.StatusSuccess))
 	for kind, body := range map[journal.Kind]any{
-		journal.KindDispatch: journal.Dispatch{}, journal.KindProgress: 1, journal.KindOutcome: outcome(journal.StatusFailed),
+		journal.KindDispatch: journal.Dispatch{}, journal.KindProgress: 1,
+		journal.KindOutcome: outcome(journal.StatusFailed),
 	} {
 		if _, err := s.Append(t.Context(), r.Lease(), kind, body); !errors.Is(err, journal.ErrClosed) {
 			t.Errorf("%s: %v", kind, err)
@@ -281,11 +289,13 @@ func bodiesStoredAsHashed(t *testing.T, s journal.Store) {
 }
 
 func subjectsOfAnyText(t *testing.T, s journal.Store) {
-	for _, text := range []string{"", `'; DROP TABLE entries; --`, "%_*?", "a\nb\tc", "Grüße 😀", `"\`, strings.Repeat("x", 2000)} {
+	for _, text := range []string{"", `'; DROP TABLE entries; --`, "%_*?", "a\nb\tc", "Grüße 😀", `"\`,
+		strings.Repeat("x", 2000)} {
 		subject := journal.Subject{Playbook: "p" + text, Target: "t" + text, Request: "r" + text, Incident: text}
 		r := stored(t, s, begin(t, s, subject, journal.KindIntent))
 		same(t, subject, r.Subject)
-		for _, f := range []journal.Filter{{Playbook: subject.Playbook}, {Target: subject.Target}, {Request: subject.Request},
+		for _, f := range []journal.Filter{{Playbook: subject.Playbook}, {Target: subject.Target},
+			{Request: subject.Request},
 			{Target: subject.Target, Incident: text}} {
 			found, err := s.Find(t.Context(), f)
 			if err != nil {

@@ -16,7 +16,8 @@ func plain() journal.Intent {
 }
 
 // end makes an execution of the subject that ended with the status.
-func end(t *testing.T, s journal.Store, subject journal.Subject, intent journal.Intent, status journal.Status) journal.Record {
+func end(t *testing.T, s journal.Store, subject journal.Subject, intent journal.Intent,
+	status journal.Status) journal.Record {
 	t.Helper()
 	r, err := s.Begin(t.Context(), subject, journal.KindIntent, intent)
 	if err != nil {
@@ -33,7 +34,8 @@ func compactable(t *testing.T, s journal.Store) (stays []journal.Record, goes in
 	asked.Preview = []byte(`{"approval_reasons":["it is dangerous"]}`)
 	const each = 3 // entries of an execution
 	end(t, s, Subject(1), plain(), journal.StatusSuccess)
-	stays = append(stays, end(t, s, Subject(1), Intent(), journal.StatusSuccess), end(t, s, Subject(1), asked, journal.StatusFailed),
+	stays = append(stays, end(t, s, Subject(1), Intent(), journal.StatusSuccess),
+		end(t, s, Subject(1), asked, journal.StatusFailed),
 		end(t, s, Subject(1), plain(), journal.StatusUnknown))
 	end(t, s, Subject(1), plain(), journal.StatusCancelled)
 	stays = append(stays, end(t, s, Subject(1), plain(), journal.StatusSuccess)) // the newest of its target

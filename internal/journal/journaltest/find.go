@@ -50,7 +50,8 @@ func expected(all []journal.Record, f journal.Filter) []journal.Record {
 	var want []journal.Record
 	for _, r := range all {
 		if (f.Playbook == "" || f.Playbook == r.Subject.Playbook) && (f.Target == "" || f.Target == r.Subject.Target) &&
-			(f.Request == "" || f.Request == r.Subject.Request) && (f.Incident == "" || f.Incident == r.Subject.Incident) &&
+			(f.Request == "" || f.Request == r.Subject.Request) &&
+			(f.Incident == "" || f.Incident == r.Subject.Incident) &&
 			(f.Since.IsZero() || !r.CreatedAt.Before(f.Since)) && (f.Until.IsZero() || r.CreatedAt.Before(f.Until)) &&
 			(!f.Open || r.Open()) && (f.All || f.DryRuns == r.DryRun) {
 			want = append(want, r)
@@ -82,7 +83,8 @@ func matches(t *testing.T, s journal.Store, all []journal.Record, f journal.Filt
 func findFilters(t *testing.T, s journal.Store) {
 	all := populate(t, s)
 	for _, base := range []journal.Filter{
-		{}, {Playbook: "playbook-1"}, {Target: "target-3"}, {Request: "request-6"}, {Incident: "INC-2"}, {Incident: "INC"},
+		{}, {Playbook: "playbook-1"}, {Target: "target-3"}, {Request: "request-6"}, {Incident: "INC-2"},
+		{Incident: "INC"},
 		{Playbook: "playbook-0", Incident: "INC-1"}, {Playbook: "playbook-1", Target: "open-45", Request: "request-3"},
 		{Target: "nowhere"}, {Incident: "INC-1", Since: all[10].CreatedAt, Until: all[40].CreatedAt},
 	} {
@@ -105,8 +107,10 @@ func findFilters(t *testing.T, s journal.Store) {
 func findBoundsTimes(t *testing.T, s journal.Store) {
 	all := populate(t, s)
 	for _, at := range []time.Time{
-		all[0].CreatedAt, all[17].CreatedAt, all[17].CreatedAt.Add(time.Nanosecond), all[17].CreatedAt.Add(-time.Nanosecond),
-		all[17].CreatedAt.In(time.FixedZone("east", 3600)), all[17].CreatedAt.Truncate(time.Second), all[population-1].CreatedAt,
+		all[0].CreatedAt, all[17].CreatedAt, all[17].CreatedAt.Add(time.Nanosecond),
+		all[17].CreatedAt.Add(-time.Nanosecond),
+		all[17].CreatedAt.In(time.FixedZone("east",
+			3600)), all[17].CreatedAt.Truncate(time.Second), all[population-1].CreatedAt,
 		all[0].CreatedAt.Add(-time.Hour), all[0].CreatedAt.Add(time.Hour),
 	} {
 		matches(t, s, all, journal.Filter{Since: at, All: true})
@@ -144,7 +148,8 @@ func entriesInOrder(t *testing.T, s journal.Store) {
 		}
 		same(t, all[i:], got)
 	}
-	err := s.Entries(t.Context(), all[steps+1].Seq+1, func(e journal.Entry) error { return fmt.Errorf("entry %d", e.Seq) })
+	err := s.Entries(t.Context(), all[steps+1].Seq+1,
+		func(e journal.Entry) error { return fmt.Errorf("entry %d", e.Seq) })
 	if err != nil {
 		t.Error(err)
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
 )
 
-// Run tests a store within one handle. Each call of open returns an empty store, whose clock advances; the caller closes it when the
-// test ends.
+// Run tests a store within one handle. Each call of open returns an empty store, whose clock advances; the caller
+// closes it when the test ends.
 func Run(t *testing.T, open func(t *testing.T) journal.Store) {
 	t.Helper()
 	for name, test := range map[string]func(*testing.T, journal.Store){
@@ -56,11 +56,12 @@ func Run(t *testing.T, open func(t *testing.T) journal.Store) {
 	}
 }
 
-// Opener opens the store of one place. It may be called several times, also at once; the caller of RunShared closes what is open
-// still when the test ends.
+// Opener opens the store of one place. It may be called several times, also at once; the caller of RunShared closes
+// what is open still when the test ends.
 type Opener func() (journal.Store, error)
 
-// RunShared tests several handles on one store, as separate processes have them. Each call of place names a new, empty place.
+// RunShared tests several handles on one store, as separate processes have them. Each call of place names a new, empty
+// place.
 func RunShared(t *testing.T, place func(t *testing.T) Opener) {
 	t.Helper()
 	for name, test := range map[string]func(*testing.T, Opener){
@@ -92,11 +93,13 @@ func Intent() journal.Intent {
 // Subject is a subject with every field set; n tells its target and request from others'.
 func Subject(n int) journal.Subject {
 	return journal.Subject{
-		Playbook: "rerun_dbt", Target: fmt.Sprintf("dbt:shop/%d", n), Request: fmt.Sprintf("request-%d", n), Incident: "INC-7",
+		Playbook: "rerun_dbt", Target: fmt.Sprintf("dbt:shop/%d", n), Request: fmt.Sprintf("request-%d",
+			n), Incident: "INC-7",
 	}
 }
 
-// Verify reads the whole journal and fails the test unless its numbers rise and its chain holds. It returns the entries.
+// Verify reads the whole journal and fails the test unless its numbers rise and its chain holds. It returns the
+// entries.
 func Verify(t *testing.T, s journal.Store) []journal.Entry {
 	t.Helper()
 	var all []journal.Entry
@@ -111,7 +114,8 @@ func Verify(t *testing.T, s journal.Store) []journal.Entry {
 			return fmt.Errorf("entry %d after %d", e.Seq, seq)
 		}
 		if sealed.Hash != e.Hash || sealed.Prev != e.Prev {
-			return fmt.Errorf("the chain is broken at %d: sealed again %s after %s, stored %s after %s", e.Seq, sealed.Hash, sealed.Prev,
+			return fmt.Errorf("the chain is broken at %d: sealed again %s after %s, stored %s after %s", e.Seq,
+				sealed.Hash, sealed.Prev,
 				e.Hash, e.Prev)
 		}
 		compact, err := json.Marshal(e.Body)
@@ -134,7 +138,8 @@ func outcome(status journal.Status) journal.Outcome {
 	return journal.Outcome{
 		Status: status,
 		Result: journal.Result{
-			Message: "2 models", StartedAt: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), FinishedAt: time.Date(2026, 1, 2, 3, 4, 6, 7, time.UTC),
+			Message: "2 models", StartedAt: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), FinishedAt: time.Date(2026, 1,
+				2, 3, 4, 6, 7, time.UTC),
 			ActualDuration: 1.25, LogsURL: "file:///log", Details: map[string]string{"inbox_emails": "success"},
 		},
 		Rollback: &journal.Undo{Type: "rerun_dbt", Params: json.RawMessage(`{"a":1}`)},

@@ -12,7 +12,8 @@ import (
 
 // heir is who takes executions over.
 func heir() journal.Takeover {
-	return journal.Takeover{Holder: proc.Identity{Host: "other", PID: 8, Started: 43, Boot: "boot"}, Reason: "it is gone"}
+	return journal.Takeover{Holder: proc.Identity{Host: "other", PID: 8, Started: 43, Boot: "boot"},
+		Reason: "it is gone"}
 }
 
 func takeoverFences(t *testing.T, s journal.Store) {
@@ -59,7 +60,8 @@ func takeoverFences(t *testing.T, s journal.Store) {
 		t.Errorf("got %+v, %v", end, err)
 	}
 	stored(t, s, end)
-	if _, err := s.Append(t.Context(), old.Lease(), journal.KindOutcome, outcome(journal.StatusFailed)); !errors.Is(err, journal.ErrClosed) {
+	if _, err := s.Append(t.Context(), old.Lease(), journal.KindOutcome, outcome(journal.StatusFailed)); !errors.Is(err,
+		journal.ErrClosed) {
 		t.Errorf("after the end: %v", err)
 	}
 }
@@ -152,7 +154,8 @@ func beatRefuses(t *testing.T, s journal.Store) {
 			t.Errorf("%s: pulse %+v, %v", name, p, err)
 		}
 	}
-	if _, err := s.Append(t.Context(), open.Lease(), journal.KindTakeover, json.RawMessage(`{}`)); !errors.Is(err, journal.ErrBody) {
+	if _, err := s.Append(t.Context(), open.Lease(), journal.KindTakeover, json.RawMessage(`{}`)); !errors.Is(err,
+		journal.ErrBody) {
 		t.Errorf("a takeover of any value: %v", err)
 	}
 	if all := Verify(t, s); len(all) != 4 {

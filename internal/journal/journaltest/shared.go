@@ -20,8 +20,8 @@ const (
 	entriesPerRound = 4
 )
 
-// Work makes executions of the subject one after the other, each with all its steps, and waits while the target is taken. It
-// serves tests of several processes too.
+// Work makes executions of the subject one after the other, each with all its steps, and waits while the target is
+// taken. It serves tests of several processes too.
 func Work(ctx context.Context, s journal.Store, subject journal.Subject, executions int) error {
 	for done := 0; done < executions; {
 		r, err := s.Begin(ctx, subject, journal.KindIntent, Intent())
@@ -32,7 +32,8 @@ func Work(ctx context.Context, s journal.Store, subject journal.Subject, executi
 		if err != nil {
 			return err
 		}
-		_, dispatched := s.Append(ctx, r.Lease(), journal.KindDispatch, journal.Dispatch{RemoteID: fmt.Sprint("task-", r.ID)})
+		_, dispatched := s.Append(ctx, r.Lease(), journal.KindDispatch,
+			journal.Dispatch{RemoteID: fmt.Sprint("task-", r.ID)})
 		_, progressed := s.Append(ctx, r.Lease(), journal.KindProgress, done)
 		_, ended := s.Append(ctx, r.Lease(), journal.KindOutcome, outcome(journal.StatusSuccess))
 		if err := errors.Join(dispatched, progressed, ended); err != nil {
@@ -74,7 +75,8 @@ func Sequential(t *testing.T, s journal.Store) map[string]int {
 	return executions
 }
 
-// Complete fails the test unless the journal holds just so many executions with all their steps, no two of one target at once.
+// Complete fails the test unless the journal holds just so many executions with all their steps, no two of one target
+// at once.
 func Complete(t *testing.T, s journal.Store, executions int) {
 	t.Helper()
 	entries := Verify(t, s)

@@ -24,8 +24,10 @@ func attackable(t *testing.T) (path string, head journal.Head) {
 	path = filepath.Join(t.TempDir(), "journal.db")
 	s := openTest(t, path)
 	for _, target := range []string{"dbt:shop/prod", "elasticsearch:<logs> & größe \u2028\u007f"} {
-		about := journal.Subject{Playbook: "p", Target: target, Request: "r", Incident: strings.Repeat("INC", len(target)%2)}
-		rec, err := s.Begin(t.Context(), about, journal.KindIntent, journal.Intent{Params: json.RawMessage(`{"a":"<b>","n":1.50}`), ApprovedBy: "boss@example.com"})
+		about := journal.Subject{Playbook: "p", Target: target, Request: "r",
+			Incident: strings.Repeat("INC", len(target)%2)}
+		rec, err := s.Begin(t.Context(), about, journal.KindIntent,
+			journal.Intent{Params: json.RawMessage(`{"a":"<b>","n":1.50}`), ApprovedBy: "boss@example.com"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -34,7 +36,8 @@ func attackable(t *testing.T) (path string, head journal.Head) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := s.Append(t.Context(), rec.Lease(), journal.KindOutcome, journal.Outcome{Status: journal.StatusFailed, Result: journal.Result{Message: "a\nb"}}); err != nil {
+		if _, err := s.Append(t.Context(), rec.Lease(), journal.KindOutcome,
+			journal.Outcome{Status: journal.StatusFailed, Result: journal.Result{Message: "a\nb"}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -57,7 +60,8 @@ func tamper(t *testing.T, path string, statements ...string) {
 			t.Error(err)
 		}
 	}()
-	for _, s := range append([]string{"DROP TRIGGER entries_are_never_changed", "DROP TRIGGER entries_are_never_removed"}, statements...) {
+	for _, s := range append([]string{"DROP TRIGGER entries_are_never_changed",
+		"DROP TRIGGER entries_are_never_removed"}, statements...) {
 		if _, err := db.ExecContext(t.Context(), s); err != nil {
 			t.Fatalf("%s: %v", s, err)
 		}
@@ -69,7 +73,8 @@ func independent(t *testing.T, args ...string) (string, int) {
 	t.Helper()
 	_, file, _, _ := runtime.Caller(0)
 	script := filepath.Join(filepath.Dir(file), "..", "..", "..", "tools", "verify_journal.py")
-	cmd := exec.CommandContext(t.Context(), "python3", append([]string{script}, args...)...) //nolint:gosec // the project's own script
+	//nolint:gosec // the project's own script
+	cmd := exec.CommandContext(t.Context(), "python3", append([]string{script}, args...)...)
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
@@ -85,17 +90,21 @@ func TestAttacksOnTheJournal(t *testing.T) {
 		statements []string
 		says       string
 	}{
-		"edited: the approver":       {[]string{`UPDATE entries SET body = replace(body, 'boss@', 'eve@') WHERE seq = 1`}, "entry 1"},
-		"edited: the outcome":        {[]string{`UPDATE entries SET body = replace(body, 'failed', 'success') WHERE seq = 3`}, "entry 3"},
-		"edited: the target":         {[]string{`UPDATE entries SET target = 'x' WHERE seq = 4`}, "entry 4"},
-		"edited: the time":           {[]string{`UPDATE entries SET at = '2020-01-01T00:00:00.000000000Z' WHERE seq = 2`}, "entry 2"},
-		"edited: the incident":       {[]string{`UPDATE entries SET incident = 'INC-9' WHERE seq = 6`}, "entry 6"},
-		"removed in the middle":      {[]string{`DELETE FROM entries WHERE seq = 3`}, "after entry 2 comes entry 4"},
-		"removed, then closed":       {[]string{`DELETE FROM entries WHERE seq = 3`, `UPDATE entries SET seq = seq - 1 WHERE seq > 3`}, "entry 3"},
-		"cut at the beginning":       {[]string{`DELETE FROM entries WHERE seq < 4`}, "after entry 0 comes entry 4"},
-		"cut at the end":             {[]string{`DELETE FROM entries WHERE seq > 5`}, "the journal ends with entry 5"},
-		"emptied":                    {[]string{`DELETE FROM entries`}, "the journal ends with entry 0"},
-		"reordered":                  {[]string{`UPDATE entries SET seq = 99 WHERE seq = 2`, `UPDATE entries SET seq = 2 WHERE seq = 5`, `UPDATE entries SET seq = 5 WHERE seq = 99`}, "entry 2"},
+		"edited: the approver": {[]string{`UPDATE entries SET body = replace(body, 'boss@', 'eve@') WHERE seq = 1`},
+			"entry 1"},
+		"edited: the outcome": {[]string{`UPDATE entries SET body = replace(body, 'failed', 'success') WHERE seq = 3`}, "entry 3"},
+		"edited: the target":  {[]string{`UPDATE entries SET target = 'x' WHERE seq = 4`}, "entry 4"},
+		"edited: the time": {[]string{`UPDATE entries SET at = '2020-01-01T00:00:00.000000000Z' WHERE seq = 2`},
+			"entry 2"},
+		"edited: the incident":  {[]string{`UPDATE entries SET incident = 'INC-9' WHERE seq = 6`}, "entry 6"},
+		"removed in the middle": {[]string{`DELETE FROM entries WHERE seq = 3`}, "after entry 2 comes entry 4"},
+		"removed, then closed": {[]string{`DELETE FROM entries WHERE seq = 3`,
+			`UPDATE entries SET seq = seq - 1 WHERE seq > 3`}, "entry 3"},
+		"cut at the beginning": {[]string{`DELETE FROM entries WHERE seq < 4`}, "after entry 0 comes entry 4"},
+		"cut at the end":       {[]string{`DELETE FROM entries WHERE seq > 5`}, "the journal ends with entry 5"},
+		"emptied":              {[]string{`DELETE FROM entries`}, "the journal ends with entry 0"},
+		"reordered": {[]string{`UPDATE entries SET seq = 99 WHERE seq = 2`,
+			`UPDATE entries SET seq = 2 WHERE seq = 5`, `UPDATE entries SET seq = 5 WHERE seq = 99`}, "entry 2"},
 		"copied":                     {[]string{`INSERT INTO entries SELECT 7, 7` + rest + `1`}, "entry 7"},
 		"another hash":               {[]string{`UPDATE entries SET hash = replace(hash, substr(hash, 1, 1), 'x') WHERE seq = 6`}, "entry 6"},
 		"another hash in the middle": {[]string{`UPDATE entries SET prev = 'x' WHERE seq = 4`}, "entry 4"},
@@ -167,7 +176,8 @@ func TestEntryEditedAndSealedAnewIsFound(t *testing.T) {
 	path, head := attackable(t)
 	var first journal.Entry
 	stop := errors.New("enough")
-	if err := openTest(t, path).Entries(t.Context(), 1, func(e journal.Entry) error { first = e; return stop }); !errors.Is(err, stop) {
+	if err := openTest(t, path).Entries(t.Context(), 1,
+		func(e journal.Entry) error { first = e; return stop }); !errors.Is(err, stop) {
 		t.Fatal(err)
 	}
 	first.Body = json.RawMessage(strings.Replace(string(first.Body), "boss@", "eve@", 1))
@@ -185,7 +195,8 @@ func TestEntryEditedAndSealedAnewIsFound(t *testing.T) {
 	}
 }
 
-// TestAttackRemovedBesideACompaction removes entries from a journal that was compacted: only what the compaction tells of may be missing.
+// TestAttackRemovedBesideACompaction removes entries from a journal that was compacted: only what the compaction tells
+// of may be missing.
 func TestAttackRemovedBesideACompaction(t *testing.T) {
 	t.Parallel()
 	compacted := func(t *testing.T) (string, journal.Head) {
@@ -193,11 +204,13 @@ func TestAttackRemovedBesideACompaction(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "journal.db")
 		s := openTest(t, path)
 		for range 4 {
-			rec, err := s.Begin(t.Context(), journal.Subject{Playbook: "p", Target: "t"}, journal.KindIntent, journal.Intent{})
+			rec, err := s.Begin(t.Context(), journal.Subject{Playbook: "p", Target: "t"}, journal.KindIntent,
+				journal.Intent{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := s.Append(t.Context(), rec.Lease(), journal.KindOutcome, journal.Outcome{Status: journal.StatusFailed}); err != nil {
+			if _, err := s.Append(t.Context(), rec.Lease(), journal.KindOutcome,
+				journal.Outcome{Status: journal.StatusFailed}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -213,7 +226,8 @@ func TestAttackRemovedBesideACompaction(t *testing.T) {
 		if err != nil || !chain.Holds() || chain.Removed != 4 {
 			t.Fatalf("untouched: %+v, %v", chain, err)
 		}
-		if out, code := independent(t, path, anchor(chain.Head)); code != 0 || !strings.Contains(out, "4 entries were removed") {
+		if out, code := independent(t, path, anchor(chain.Head)); code != 0 ||
+			!strings.Contains(out, "4 entries were removed") {
 			t.Errorf("the script: exit code %d, %s", code, out)
 		}
 		return path, chain.Head

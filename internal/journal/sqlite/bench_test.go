@@ -19,7 +19,8 @@ const (
 	// benchRecords is how many records a journal has in the benchmarks, unless benchVariable says otherwise.
 	benchRecords  = 2_000
 	benchVariable = "REMEDIATION_BENCH_RECORDS"
-	// recordsPerIncident is the history of one incident, of which the newest historyLimit are asked for, as for a state.
+	// recordsPerIncident is the history of one incident, of which the newest historyLimit are asked for, as for a
+	// state.
 	recordsPerIncident = 100
 	historyLimit       = 50
 	// batch is how many entries are filled in with one transaction.
@@ -70,8 +71,9 @@ func filled(b *testing.B) (*Store, int) {
 
 func incident(n int) string { return fmt.Sprintf("INC-%d", n) }
 
-// BenchmarkAppend makes executions of four entries and, in turn with them, inserts the same rows into a table beside the journal's
-// that has the same indexes: one durable insert by a prepared statement for each entry. It reports the ratio of both times.
+// BenchmarkAppend makes executions of four entries and, in turn with them, inserts the same rows into a table beside
+// the journal's that has the same indexes: one durable insert by a prepared statement for each entry. It reports the
+// ratio of both times.
 func BenchmarkAppend(b *testing.B) {
 	s, _ := filled(b)
 	raw := rawTable(b, s)
@@ -86,7 +88,8 @@ func BenchmarkAppend(b *testing.B) {
 		entries := newest(b, s)
 		insertingSince := time.Now()
 		for _, e := range entries {
-			if _, err := raw.ExecContext(b.Context(), e.Seq, e.Execution, string(e.Kind), timeText(e.At), e.Subject.Playbook, e.Subject.Target,
+			if _, err := raw.ExecContext(b.Context(), e.Seq, e.Execution, string(e.Kind), timeText(e.At),
+				e.Subject.Playbook, e.Subject.Target,
 				e.Subject.Request, e.Subject.Incident, string(e.Body), e.Prev, e.Hash); err != nil {
 				b.Fatal(err)
 			}
@@ -186,7 +189,8 @@ func BenchmarkSeal(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	e := journal.Entry{Seq: 1, Execution: 1, Kind: journal.KindIntent, At: time.Now().UTC(), Subject: journaltest.Subject(1), Body: body}
+	e := journal.Entry{Seq: 1, Execution: 1, Kind: journal.KindIntent, At: time.Now().UTC(),
+		Subject: journaltest.Subject(1), Body: body}
 	for b.Loop() {
 		if _, err := journal.Seal(e, "prev"); err != nil {
 			b.Fatal(err)

@@ -58,14 +58,16 @@ func lookAt(ctx context.Context, path string, busy time.Duration) error {
 	case primary(err) == lib.SQLITE_READONLY && beganEmpty(path):
 		return nil
 	case primary(err) == lib.SQLITE_READONLY && exists(path+"-journal"):
-		return foreign(path, "It is a SQLite database in the middle of a change, with a rollback journal; the provider uses none.")
+		return foreign(path, "It is a SQLite database in the middle of a change, with a rollback journal; the "+
+			"provider uses none.")
 	case err != nil:
 		return err
 	}
 	return f.judge(path, len(migrations))
 }
 
-// checkFolder fails where the folder isn't there and can't be made, or can't be written. The journal's path is for the message.
+// checkFolder fails where the folder isn't there and can't be made, or can't be written. The journal's path is for the
+// message.
 func checkFolder(folder, path string) error {
 	info, err := os.Stat(folder)
 	switch {
@@ -89,8 +91,8 @@ type found struct {
 	ours                 int // how many of the journal's tables are among them
 }
 
-// inspect reads path on a connection that can't write to it. A file that has no log beside it is read as an unchanging one,
-// which leaves no log behind; with a log, that is where the newest pages are.
+// inspect reads path on a connection that can't write to it. A file that has no log beside it is read as an unchanging
+// one, which leaves no log behind; with a log, that is where the newest pages are.
 func inspect(ctx context.Context, path string, busy time.Duration) (f found, err error) {
 	options := []string{"mode=ro"}
 	if !exists(path+"-wal") && !exists(path+"-journal") {
@@ -123,7 +125,8 @@ func (f found) judge(path string, known int) error {
 	case f == found{}:
 		return nil
 	case f.application != applicationID:
-		return foreign(path, fmt.Sprintf("It is a SQLite database of another program: its application id is %d and not %d.",
+		return foreign(path, fmt.Sprintf("It is a SQLite database of another program: its application id is %d and "+
+			"not %d.",
 			f.application, applicationID))
 	case f.version > known:
 		return newer(path, f.version, known)
@@ -133,9 +136,9 @@ func (f found) judge(path string, known int) error {
 	return nil
 }
 
-// beganEmpty tells whether the rollback journal beside path belongs to the first transaction on an empty file: then a process
-// died while it made the database, and nothing is lost by undoing that, which SQLite does when it opens it. The size before the
-// transaction, in pages, is at offset 16 (https://www.sqlite.org/fileformat.html, section 3).
+// beganEmpty tells whether the rollback journal beside path belongs to the first transaction on an empty file: then a
+// process died while it made the database, and nothing is lost by undoing that, which SQLite does when it opens it. The
+// size before the transaction, in pages, is at offset 16 (https://www.sqlite.org/fileformat.html, section 3).
 func beganEmpty(path string) bool {
 	const offset, size = 16, 4
 	log, err := os.Open(path + "-journal")

@@ -43,7 +43,8 @@ func TestFaultsWhileOpen(t *testing.T) {
 			}
 			before := journaltest.Verify(t, s)
 			pragma(t, s, c.broken)
-			long := journal.Outcome{Status: journal.StatusFailed, Result: journal.Result{Message: strings.Repeat("x", 100_000)}}
+			long := journal.Outcome{Status: journal.StatusFailed,
+				Result: journal.Result{Message: strings.Repeat("x", 100_000)}}
 			_, err = s.Append(t.Context(), r.Lease(), journal.KindOutcome, long)
 			explained(t, err, journal.ErrUnavailable, c.says)
 			if diff := cmp.Diff(before, journaltest.Verify(t, s)); diff != "" {
@@ -101,7 +102,8 @@ func TestLocked(t *testing.T) {
 	if err := lock.Rollback(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := patient.Begin(t.Context(), journaltest.Subject(1), journal.KindDryRun, journaltest.Intent()); err != nil {
+	if _, err := patient.Begin(t.Context(), journaltest.Subject(1), journal.KindDryRun,
+		journaltest.Intent()); err != nil {
 		t.Error(err)
 	}
 	if after := journaltest.Verify(t, patient); len(after) != len(before)+1 {
@@ -135,7 +137,8 @@ func TestDamagedInside(t *testing.T) {
 		_, begun := s.Begin(t.Context(), journaltest.Subject(1), journal.KindIntent, journaltest.Intent())
 		_, appended := s.Append(t.Context(), journal.Lease{Execution: 1, Token: 1}, journal.KindProgress, 1)
 		_, found := s.Find(t.Context(), journal.Filter{})
-		for _, err := range []error{begun, appended, found, s.Entries(t.Context(), 0, func(journal.Entry) error { return nil })} {
+		for _, err := range []error{begun, appended, found, s.Entries(t.Context(), 0,
+			func(journal.Entry) error { return nil })} {
 			explained(t, err, journal.ErrDamaged, "recover")
 		}
 	}
@@ -171,14 +174,15 @@ func TestDamagedEntries(t *testing.T) {
 	}
 }
 
-// TestNeverChanged proves that SQL itself can't change or remove an entry by mistake, and that the chain tells when it was done
-// on purpose.
+// TestNeverChanged proves that SQL itself can't change or remove an entry by mistake, and that the chain tells when it
+// was done on purpose.
 func TestNeverChanged(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "journal.db")
 	journalAt(t, path)
 	statements := []string{"UPDATE entries SET body = '{}' WHERE seq = 3", "DELETE FROM entries WHERE seq = 3",
-		"INSERT OR REPLACE INTO entries SELECT 3, execution, kind, at, playbook, target, request, incident, body, prev, hash FROM entries WHERE seq = 2"}
+		"INSERT OR REPLACE INTO entries SELECT 3, execution, kind, at, playbook, target, request, incident, body, " +
+			"prev, hash FROM entries WHERE seq = 2"}
 	for _, statement := range statements[:2] {
 		if err := raw(t.Context(), path, statement); err == nil || !strings.Contains(err.Error(), "never") {
 			t.Errorf("%s: %v", statement, err)
@@ -191,7 +195,8 @@ func TestNeverChanged(t *testing.T) {
 			t.Fatal(err)
 		}
 		write(t, damaged, content)
-		err = raw(t.Context(), damaged, "DROP TRIGGER entries_are_never_changed", "DROP TRIGGER entries_are_never_removed", statement)
+		err = raw(t.Context(), damaged, "DROP TRIGGER entries_are_never_changed",
+			"DROP TRIGGER entries_are_never_removed", statement)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -220,7 +225,8 @@ func TestMigrate(t *testing.T) {
 	before := journaltest.Verify(t, s)
 	known := len(migrations)
 	const good = "ALTER TABLE open_executions ADD COLUMN token INTEGER"
-	if err := s.migrate(t.Context(), append(migrations[:known:known], good, "ALTER TABLE nowhere ADD COLUMN x")); err == nil {
+	if err := s.migrate(t.Context(), append(migrations[:known:known], good,
+		"ALTER TABLE nowhere ADD COLUMN x")); err == nil {
 		t.Fatal("migrated by a broken step")
 	}
 	if v := version(t, s); v != known {
@@ -255,7 +261,8 @@ func TestFirstVersion(t *testing.T) {
 	if err = errors.Join(err, s.Close()); err != nil {
 		t.Fatal(err)
 	}
-	err = raw(t.Context(), path, "ALTER TABLE open_executions DROP COLUMN beats", "ALTER TABLE open_executions DROP COLUMN beat_at",
+	err = raw(t.Context(), path, "ALTER TABLE open_executions DROP COLUMN beats",
+		"ALTER TABLE open_executions DROP COLUMN beat_at",
 		"DROP TRIGGER entries_are_never_removed", "DROP TABLE gaps", `CREATE TRIGGER entries_are_never_removed BEFORE DELETE ON entries
 			BEGIN SELECT RAISE(ABORT, 'journal entries are never removed'); END`,
 		"PRAGMA user_version = 1")
@@ -304,16 +311,19 @@ func TestPlans(t *testing.T) {
 			query += " ORDER BY seq DESC LIMIT 50"
 		}
 		got := plan(t, s, query, args...)
-		if !strings.Contains(got, want) || strings.Contains(got, "SCAN entries") || strings.Contains(got, "TEMP B-TREE") {
+		if !strings.Contains(got, want) || strings.Contains(got, "SCAN entries") ||
+			strings.Contains(got, "TEMP B-TREE") {
 			t.Errorf("%+v: %s", f, got)
 		}
 	}
 	where, args := conditions(journal.Filter{})
-	if got := plan(t, s, "SELECT count(*) FROM entries WHERE "+where, args...); !strings.Contains(got, "COVERING INDEX") {
+	if got := plan(t, s, "SELECT count(*) FROM entries WHERE "+where, args...); !strings.Contains(got,
+		"COVERING INDEX") {
 		t.Errorf("counting: %s", got)
 	}
 	got := plan(t, s, essential(oneRecord), 1)
-	if strings.Contains(got, "SCAN e") || strings.Contains(got, "SCAN p") || !strings.Contains(got, "entries_of_execution (execution=? AND kind=?)") {
+	if strings.Contains(got, "SCAN e") || strings.Contains(got, "SCAN p") ||
+		!strings.Contains(got, "entries_of_execution (execution=? AND kind=?)") {
 		t.Errorf("one record: %s", got)
 	}
 }

@@ -20,7 +20,8 @@ import (
 )
 
 const (
-	// busyTimeout is how long a writer waits for others. Each holds the lock for one short transaction, of some milliseconds.
+	// busyTimeout is how long a writer waits for others. Each holds the lock for one short transaction, of some
+	// milliseconds.
 	busyTimeout = 15 * time.Second
 	// busyStep is the pause between two attempts at what SQLite does not wait for by itself.
 	busyStep = 20 * time.Millisecond
@@ -30,8 +31,9 @@ const (
 	folderMode = 0o700
 )
 
-// Open opens the journal at path and makes it, with its folder, where there is none. It fails with a *problem.Problem that
-// wraps journal.ErrForeign, ErrDamaged, ErrNewer or ErrUnavailable; what was found is then as it was. The clock dates entries.
+// Open opens the journal at path and makes it, with its folder, where there is none. It fails with a *problem.Problem
+// that wraps journal.ErrForeign, ErrDamaged, ErrNewer or ErrUnavailable; what was found is then as it was. The clock
+// dates entries.
 func Open(ctx context.Context, path string, clk clock.Clock) (*Store, error) {
 	return open(ctx, path, clk, busyTimeout)
 }
@@ -94,9 +96,9 @@ func connections(path string, count int, busy time.Duration, options ...string) 
 	return db, nil
 }
 
-// create makes an empty file of mode 0600 where there is none. SQLite does it, with the mode of a file made for the purpose: had
-// the provider opened the journal itself, closing it would drop the locks that SQLite holds on it elsewhere in this process
-// (https://www.sqlite.org/howtocorrupt.html, section 2.2).
+// create makes an empty file of mode 0600 where there is none. SQLite does it, with the mode of a file made for the
+// purpose: had the provider opened the journal itself, closing it would drop the locks that SQLite holds on it
+// elsewhere in this process (https://www.sqlite.org/howtocorrupt.html, section 2.2).
 func create(ctx context.Context, path string, busy time.Duration) (err error) {
 	if exists(path) {
 		return nil
@@ -118,8 +120,8 @@ func create(ctx context.Context, path string, busy time.Duration) (err error) {
 	return errors.Join(db.PingContext(ctx), db.Close())
 }
 
-// enterWAL makes sure of write-ahead logging, which the file remembers. Processes that make a journal at the same moment can be
-// told at once that it is locked, so it is tried until then.
+// enterWAL makes sure of write-ahead logging, which the file remembers. Processes that make a journal at the same
+// moment can be told at once that it is locked, so it is tried until then.
 func (s *Store) enterWAL(ctx context.Context, until time.Time) error {
 	for {
 		var mode string
@@ -138,8 +140,8 @@ func (s *Store) enterWAL(ctx context.Context, until time.Time) error {
 	}
 }
 
-// migrate takes those of the steps that the file has not seen yet, all or none. A file that needs none is not locked for it. What
-// was found is judged again under the lock, since another process may have been there in between.
+// migrate takes those of the steps that the file has not seen yet, all or none. A file that needs none is not locked
+// for it. What was found is judged again under the lock, since another process may have been there in between.
 func (s *Store) migrate(ctx context.Context, steps []string) error {
 	if f, err := find(ctx, s.write); err != nil || f.version == len(steps) {
 		return err
@@ -157,7 +159,8 @@ func (s *Store) migrate(ctx context.Context, steps []string) error {
 				return err
 			}
 		}
-		_, err = tx.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", applicationID, len(steps)))
+		_, err = tx.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d", applicationID,
+			len(steps)))
 		return err
 	})
 }

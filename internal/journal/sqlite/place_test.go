@@ -37,11 +37,12 @@ func raw(ctx context.Context, path string, statements ...string) (err error) {
 	return nil
 }
 
-// childDieWriting ends within a transaction whose pages are on disk already, and leaves a rollback journal. With "table" that is
-// a change of a database, otherwise the first transaction of a new one.
+// childDieWriting ends within a transaction whose pages are on disk already, and leaves a rollback journal. With
+// "table" that is a change of a database, otherwise the first transaction of a new one.
 func childDieWriting(ctx context.Context, path, what string) error {
 	statements := []string{"PRAGMA cache_size = 1", "BEGIN", "CREATE TABLE big (x)",
-		"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) INSERT INTO big SELECT randomblob(500) FROM n"}
+		"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) INSERT INTO big SELECT " +
+			"randomblob(500) FROM n"}
 	if what == "table" {
 		statements = append([]string{"CREATE TABLE before (x)"}, statements...)
 	}
@@ -114,16 +115,18 @@ func TestRefusedPlaces(t *testing.T) {
 		want    error
 		says    string
 	}{
-		"text":        {file(bytes.Repeat([]byte("Dear diary\n"), 1000)), journal.ErrForeign, "SQLite"},
-		"short text":  {file([]byte("x")), journal.ErrForeign, "SQLite"},
-		"zeros":       {file(make([]byte, 8192)), journal.ErrForeign, "SQLite"},
-		"folder":      {func(t *testing.T, dir string) string { return dir }, journal.ErrForeign, "folder"},
-		"pipe":        {pipe, journal.ErrForeign, "regular"},
-		"below file":  {belowFile("journal.db"), journal.ErrUnavailable, "not a directory"},
-		"far below":   {belowFile("a/b/journal.db"), journal.ErrUnavailable, "not a directory"},
-		"below proc":  {func(*testing.T, string) string { return "/proc/sys/journal/journal.db" }, journal.ErrUnavailable, "/proc/sys"},
-		"database":    {database("CREATE TABLE t (x)"), journal.ErrForeign, "another program"},
-		"WAL":         {database("PRAGMA journal_mode = WAL", "CREATE TABLE t (x)"), journal.ErrForeign, "another program"},
+		"text":       {file(bytes.Repeat([]byte("Dear diary\n"), 1000)), journal.ErrForeign, "SQLite"},
+		"short text": {file([]byte("x")), journal.ErrForeign, "SQLite"},
+		"zeros":      {file(make([]byte, 8192)), journal.ErrForeign, "SQLite"},
+		"folder":     {func(t *testing.T, dir string) string { return dir }, journal.ErrForeign, "folder"},
+		"pipe":       {pipe, journal.ErrForeign, "regular"},
+		"below file": {belowFile("journal.db"), journal.ErrUnavailable, "not a directory"},
+		"far below":  {belowFile("a/b/journal.db"), journal.ErrUnavailable, "not a directory"},
+		"below proc": {func(*testing.T, string) string { return "/proc/sys/journal/journal.db" },
+			journal.ErrUnavailable, "/proc/sys"},
+		"database": {database("CREATE TABLE t (x)"), journal.ErrForeign, "another program"},
+		"WAL": {database("PRAGMA journal_mode = WAL", "CREATE TABLE t (x)"), journal.ErrForeign,
+			"another program"},
 		"version":     {database("PRAGMA user_version = 1"), journal.ErrForeign, "another program"},
 		"application": {database("PRAGMA application_id = 252006673"), journal.ErrForeign, "252006673"},
 		"newer":       {changed("PRAGMA user_version = 99"), journal.ErrNewer, "99"},
@@ -148,7 +151,8 @@ func TestRefusedPlaces(t *testing.T) {
 				if !errors.Is(err, c.want) || !errors.As(err, &p) {
 					t.Fatalf("%s: got %v", call, err)
 				}
-				if !strings.Contains(p.Error(), c.says) || !strings.Contains(p.What, path) || p.Next == "" || !slices.Equal(p.Path, attribute) {
+				if !strings.Contains(p.Error(), c.says) || !strings.Contains(p.What, path) || p.Next == "" ||
+					!slices.Equal(p.Path, attribute) {
 					t.Errorf("%s: got %+v", call, p)
 				}
 			}
@@ -269,10 +273,15 @@ func TestUsablePlaces(t *testing.T) {
 		"odd name": func(_ *testing.T, dir string) string {
 			return filepath.Join(dir, "a b?mode=ro&c#d%41+é;'\"", "file:x?y&z+")
 		},
-		"empty file":        file(nil),
-		"empty database":    database("PRAGMA journal_mode = WAL"),
-		"died when made":    dying("new"),
-		"journal":           func(t *testing.T, dir string) string { p := filepath.Join(dir, "j"); journalAt(t, p); return p },
+		"empty file":     file(nil),
+		"empty database": database("PRAGMA journal_mode = WAL"),
+		"died when made": dying("new"),
+		"journal": func(t *testing.T, dir string) string {
+			p := filepath.Join(dir, "j")
+			journalAt(t,
+				p)
+			return p
+		},
 		"link to a journal": link,
 	}
 	for name, prepare := range cases {

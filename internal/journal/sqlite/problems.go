@@ -30,8 +30,10 @@ func damaged(path string, cause error) error {
 	return &problem.Problem{
 		What: fmt.Sprintf("The journal %s is damaged", path),
 		Why:  cause.Error(),
-		Next: fmt.Sprintf("Nothing was repaired or removed. Copy the file and those beside it (-wal, -shm), then put a backup in its place, "+
-			"or write what can be read to a new file with: sqlite3 %q .recover. Executions that only the damaged journal knows of are not "+
+		Next: fmt.Sprintf("Nothing was repaired or removed. Copy the file and those beside it (-wal, -shm), then put "+
+			"a backup in its place, "+
+			"or write what can be read to a new file with: sqlite3 %q .recover. Executions that only the damaged "+
+			"journal knows of are not "+
 			"seen by the provider until then.", path),
 		Path: attribute, Err: fmt.Errorf("%w: %w", journal.ErrDamaged, cause),
 	}
@@ -94,13 +96,16 @@ func explain(ctx context.Context, path string, err error) error {
 	case lib.SQLITE_FULL:
 		return unavailable(path, err, "Nothing was written. Free some space on its disk and run again.")
 	case lib.SQLITE_BUSY, lib.SQLITE_LOCKED:
-		return unavailable(path, err, "Nothing was written. Another process keeps the journal locked: find it (for example with "+
-			"fuser or lsof), let it end, and run again.")
+		return unavailable(path, err,
+			"Nothing was written. Another process keeps the journal locked: find it (for example with "+
+				"fuser or lsof), let it end, and run again.")
 	case lib.SQLITE_READONLY, lib.SQLITE_PERM, lib.SQLITE_CANTOPEN, lib.SQLITE_AUTH:
-		return unavailable(path, err, "Make the file and its folder writable for this user, or set journal.path to another file.")
+		return unavailable(path, err,
+			"Make the file and its folder writable for this user, or set journal.path to another file.")
 	case lib.SQLITE_IOERR, lib.SQLITE_PROTOCOL, lib.SQLITE_NOLFS:
-		return unavailable(path, err, "Look for faults of its disk. On a network file system locks may not work: set journal.path to a "+
-			"file on a local disk.")
+		return unavailable(path, err,
+			"Look for faults of its disk. On a network file system locks may not work: set journal.path to a "+
+				"file on a local disk.")
 	default:
 		return fmt.Errorf("journal %s: %w", path, err)
 	}

@@ -17,7 +17,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal/journaltest"
 )
 
-// The test binary started with childVariable set is one of several processes on a journal, and does what childMain says.
+// The test binary started with childVariable set is one of several processes on a journal, and does what childMain
+// says.
 const childVariable = "REMEDIATION_TEST_JOURNAL_CHILD"
 
 const (
@@ -96,7 +97,8 @@ func child(t *testing.T, task string, args ...string) (*exec.Cmd, *bytes.Buffer)
 	return cmd, &output
 }
 
-// TestProcesses makes a journal from several processes at once. Two of them each share a target, so that they wait for each other.
+// TestProcesses makes a journal from several processes at once. Two of them each share a target, so that they wait for
+// each other.
 func TestProcesses(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "new", "journal.db")
@@ -169,7 +171,8 @@ func TestKilledWriters(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range open {
-		if _, err := s.Append(t.Context(), r.Lease(), journal.KindOutcome, journal.Outcome{Status: journal.StatusUnknown}); err != nil {
+		if _, err := s.Append(t.Context(), r.Lease(), journal.KindOutcome,
+			journal.Outcome{Status: journal.StatusUnknown}); err != nil {
 			t.Error(err)
 		}
 	}

@@ -15,7 +15,8 @@ const (
 	columns = "e.seq, e.execution, e.kind, e.at, e.playbook, e.target, e.request, e.incident, e.body, e.prev, e.hash"
 	// oneRecord selects a record by its identifier.
 	oneRecord = "SELECT seq FROM entries WHERE seq = execution AND seq = ?"
-	// page is how many entries are read at a time. Between pages nothing is held open, so that a visitor may take its time.
+	// page is how many entries are read at a time. Between pages nothing is held open, so that a visitor may take its
+	// time.
 	page = 100
 )
 
@@ -112,8 +113,9 @@ func records(ctx context.Context, q rowsQuerier, ids string, args ...any) ([]jou
 	return found, nil
 }
 
-// essential is the query for the entries, oldest first, that make the records whose identifiers the query ids selects: all but
-// progress that is not the newest, of which there may be any number. It is one statement, and so one moment of the journal.
+// essential is the query for the entries, oldest first, that make the records whose identifiers the query ids selects:
+// all but progress that is not the newest, of which there may be any number. It is one statement, and so one moment of
+// the journal.
 func essential(ids string) string {
 	return "WITH ids (id) AS MATERIALIZED (" + ids + `)
 		SELECT ` + columns + ` FROM entries e WHERE e.seq IN (

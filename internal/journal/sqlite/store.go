@@ -1,5 +1,5 @@
-// Package sqlite keeps the journal in a SQLite file, for one machine: any number of processes, with write-ahead logging and a
-// sync of the disk at every commit.
+// Package sqlite keeps the journal in a SQLite file, for one machine: any number of processes, with write-ahead logging
+// and a sync of the disk at every commit.
 package sqlite
 
 import (
@@ -35,7 +35,8 @@ const (
 )
 
 // Begin implements journal.Store.
-func (s *Store) Begin(ctx context.Context, subject journal.Subject, kind journal.Kind, intent journal.Intent) (journal.Record, error) {
+func (s *Store) Begin(ctx context.Context, subject journal.Subject, kind journal.Kind,
+	intent journal.Intent) (journal.Record, error) {
 	if err := (journal.Record{}).Accepts(kind); err != nil {
 		return journal.Record{}, err
 	}
@@ -65,7 +66,8 @@ func (s *Store) Begin(ctx context.Context, subject journal.Subject, kind journal
 	return record, s.explain(ctx, err)
 }
 
-// busy returns a *journal.BusyError where an execution is open that excludes one of target, which holds others beside it.
+// busy returns a *journal.BusyError where an execution is open that excludes one of target, which holds others beside
+// it.
 func busy(ctx context.Context, tx transaction, target string, holds []string) error {
 	open, err := openExecutions(ctx, tx)
 	if err != nil {
@@ -114,7 +116,8 @@ func (s *Store) Append(ctx context.Context, hold journal.Lease, kind journal.Kin
 		if err != nil {
 			return err
 		}
-		entry, err := s.insert(ctx, tx, journal.Entry{Execution: hold.Execution, Kind: kind, Subject: before.Subject, Body: text})
+		entry, err := s.insert(ctx, tx, journal.Entry{Execution: hold.Execution, Kind: kind, Subject: before.Subject,
+			Body: text})
 		if err != nil {
 			return err
 		}
@@ -242,8 +245,9 @@ func (t transaction) QueryRowContext(ctx context.Context, query string, args ...
 	return t.Tx.QueryRowContext(ctx, query, args...)
 }
 
-// update runs change in a transaction that holds the write lock from its beginning. The wait for the lock ends with ctx, and a change
-// that is not committed by then is undone; its statements, of which each takes well under a millisecond, are not watched one by one.
+// update runs change in a transaction that holds the write lock from its beginning. The wait for the lock ends with
+// ctx, and a change that is not committed by then is undone; its statements, of which each takes well under a
+// millisecond, are not watched one by one.
 func (s *Store) update(ctx context.Context, change func(ctx context.Context, tx transaction) error) error {
 	tx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {

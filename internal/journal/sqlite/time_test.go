@@ -25,14 +25,15 @@ func (c *times) Now() time.Time {
 
 func (c *times) Sleep(ctx context.Context, _ time.Duration) error { return ctx.Err() }
 
-// TestTimes keeps times to the nanosecond, in any zone and after the clock was set back, and bounds them as times and not as text:
-// "05Z" is before "05.5Z", though not in the alphabet.
+// TestTimes keeps times to the nanosecond, in any zone and after the clock was set back, and bounds them as times and
+// not as text: "05Z" is before "05.5Z", though not in the alphabet.
 func TestTimes(t *testing.T) {
 	t.Parallel()
 	whole := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 	told := []time.Time{
 		whole.Add(500 * time.Millisecond), whole, whole.Add(time.Nanosecond), whole.Add(-time.Nanosecond),
-		whole.Add(time.Second).In(time.FixedZone("east", 7200)), time.Date(1969, 12, 31, 23, 59, 59, 999_999_999, time.UTC),
+		whole.Add(time.Second).In(time.FixedZone("east", 7200)), time.Date(1969, 12, 31, 23, 59, 59, 999_999_999,
+			time.UTC),
 	}
 	clk := &times{next: []time.Time{whole}}
 	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "journal.db"), clk)

@@ -1,5 +1,5 @@
-// Package prometheus asks a Prometheus for one number at a time. What is not clearly one number is an error: the caller decides what
-// that means.
+// Package prometheus asks a Prometheus for one number at a time. What is not clearly one number is an error: the caller
+// decides what that means.
 package prometheus
 
 import (
@@ -52,9 +52,11 @@ type answer struct {
 	} `json:"data"`
 }
 
-// Query returns the value of an instant query that gives one number: a scalar, or a vector of one series. It may be NaN or infinite.
+// Query returns the value of an instant query that gives one number: a scalar, or a vector of one series. It may be NaN
+// or infinite.
 func (c *Client) Query(ctx context.Context, query string) (float64, error) {
-	got, err := c.web.Do(ctx, web.Request{Method: http.MethodGet, URL: c.base + "/api/v1/query?" + url.Values{"query": {query}}.Encode()})
+	got, err := c.web.Do(ctx, web.Request{Method: http.MethodGet, URL: c.base + "/api/v1/query?" +
+		url.Values{"query": {query}}.Encode()})
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}

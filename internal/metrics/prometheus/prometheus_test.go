@@ -20,7 +20,8 @@ func TestRealPrometheus(t *testing.T) {
 	s.Set("other", 1)
 	s.Show("errors", 0.25)
 	c := prometheus.New(s.URL+"/", "")
-	for query, want := range map[string]float64{"errors": 0.25, "sum(errors)": 0.25, "scalar(errors)": 0.25, "vector(3)": 3, "errors / 0": math.Inf(1)} {
+	for query, want := range map[string]float64{"errors": 0.25, "sum(errors)": 0.25, "scalar(errors)": 0.25,
+		"vector(3)": 3, "errors / 0": math.Inf(1)} {
 		if got, err := c.Query(t.Context(), query); err != nil || got != want {
 			t.Errorf("%s: %g, %v", query, got, err)
 		}
@@ -47,14 +48,18 @@ func TestAnswers(t *testing.T) {
 		text   string
 		want   error
 	}{
-		"warnings":     {200, `{"status": "success", "warnings": ["a store is missing"], "data": {"resultType": "scalar", "result": [1, "1"]}}`, prometheus.ErrWarnings},
-		"error":        {422, `{"status": "error", "errorType": "execution", "error": "too many samples"}`, prometheus.ErrQuery},
-		"unavailable":  {503, `{"status": "error", "errorType": "timeout", "error": "query timed out"}`, prometheus.ErrUnavailable},
-		"no JSON":      {200, `<html>` + token, prometheus.ErrUnavailable},
-		"no number":    {200, `{"status": "success", "data": {"resultType": "scalar", "result": [1, "many"]}}`, prometheus.ErrUnavailable},
-		"not a string": {200, `{"status": "success", "data": {"resultType": "vector", "result": [{"value": [1, 2]}]}}`, prometheus.ErrUnavailable},
-		"no success":   {200, `{"status": "error"}`, prometheus.ErrUnavailable},
-		"elsewhere":    {302, ``, prometheus.ErrUnavailable},
+		"warnings": {200, `{"status": "success", "warnings": ["a store is missing"], "data": {"resultType": "scalar", "result": [1, "1"]}}`, prometheus.ErrWarnings},
+		"error": {422, `{"status": "error", "errorType": "execution", "error": "too many samples"}`,
+			prometheus.ErrQuery},
+		"unavailable": {503, `{"status": "error", "errorType": "timeout", "error": "query timed out"}`,
+			prometheus.ErrUnavailable},
+		"no JSON": {200, `<html>` + token, prometheus.ErrUnavailable},
+		"no number": {200, `{"status": "success", "data": {"resultType": "scalar", "result": [1, "many"]}}`,
+			prometheus.ErrUnavailable},
+		"not a string": {200, `{"status": "success", "data": {"resultType": "vector", "result": [{"value": [1, 2]}]}}`,
+			prometheus.ErrUnavailable},
+		"no success": {200, `{"status": "error"}`, prometheus.ErrUnavailable},
+		"elsewhere":  {302, ``, prometheus.ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -72,7 +77,8 @@ func TestAnswers(t *testing.T) {
 			}
 		})
 	}
-	if _, err := prometheus.New("http://127.0.0.1:1", "").Query(t.Context(), "up"); !errors.Is(err, prometheus.ErrUnavailable) {
+	if _, err := prometheus.New("http://127.0.0.1:1", "").Query(t.Context(), "up"); !errors.Is(err,
+		prometheus.ErrUnavailable) {
 		t.Errorf("nobody there: %v", err)
 	}
 }

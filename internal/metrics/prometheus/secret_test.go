@@ -10,7 +10,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/metrics/prometheus"
 )
 
-// TestErrorsAreMasked holds it also where the answer spells the token in codes, which only decoding turns into the token.
+// TestErrorsAreMasked holds it also where the answer spells the token in codes, which only decoding turns into the
+// token.
 func TestErrorsAreMasked(t *testing.T) {
 	t.Parallel()
 	const token = "Kanarie-secret"
@@ -18,8 +19,10 @@ func TestErrorsAreMasked(t *testing.T) {
 		status int
 		body   string
 	}{
-		"error":   {http.StatusBadRequest, `{"status": "error", "errorType": "bad_data", "error": "not \u004banarie-secret"}`},
-		"warning": {http.StatusOK, `{"status": "success", "warnings": ["not \u004banarie-secret"], "data": {"resultType": "scalar", "result": [0, "1"]}}`},
+		"error": {http.StatusBadRequest,
+			`{"status": "error", "errorType": "bad_data", "error": "not \u004banarie-secret"}`},
+		"warning": {http.StatusOK,
+			`{"status": "success", "warnings": ["not \u004banarie-secret"], "data": {"resultType": "scalar", "result": [0, "1"]}}`},
 	} {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(tt.status)

@@ -34,7 +34,8 @@ type Client struct {
 // New returns a client.
 func New(clk clock.Clock) *Client { return &Client{web: web.New(""), clock: clk} }
 
-// Read returns the number at the JSON pointer (RFC 6901) in the answer, or without a pointer the latency in milliseconds.
+// Read returns the number at the JSON pointer (RFC 6901) in the answer, or without a pointer the latency in
+// milliseconds.
 func (c *Client) Read(ctx context.Context, address, pointer string) (float64, error) {
 	if u, err := url.Parse(address); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 		return 0, fmt.Errorf("%w: %q is no http or https address", ErrUnavailable, address)

@@ -52,7 +52,8 @@ func TestRead(t *testing.T) {
 		if tt.path == "" {
 			address = "file:///etc/hostname"
 		}
-		if v, err := webmetric.New(&ticking{}).Read(t.Context(), address, tt.pointer); !errors.Is(err, tt.want) || v != tt.value {
+		if v, err := webmetric.New(&ticking{}).Read(t.Context(), address, tt.pointer); !errors.Is(err, tt.want) ||
+			v != tt.value {
 			t.Errorf("%s: %g, %v", name, v, err)
 		}
 	}

@@ -1,4 +1,5 @@
-// Package cacheclear is the playbook clear_cache: it clears the query, request and field data caches of Elasticsearch indices, and only those that are asked for.
+// Package cacheclear is the playbook clear_cache: it clears the query, request and field data caches of Elasticsearch
+// indices, and only those that are asked for.
 package cacheclear
 
 import (
@@ -96,7 +97,8 @@ func parse(raw json.RawMessage) (params, error) {
 	}
 	for _, t := range p.CacheTypes {
 		if !slices.Contains(Types(), t) {
-			return params{}, playbook.Invalid("Allowed are: "+strings.Join(Types(), ", ")+".", fmt.Sprintf("There is no cache type %q.", t), "cache_types")
+			return params{}, playbook.Invalid("Allowed are: "+strings.Join(Types(), ", ")+".",
+				fmt.Sprintf("There is no cache type %q.", t), "cache_types")
 		}
 	}
 	if len(p.CacheTypes) == 0 {
@@ -106,13 +108,15 @@ func parse(raw json.RawMessage) (params, error) {
 	p.CacheTypes = slices.DeleteFunc(Types(), func(t string) bool { return !slices.Contains(p.CacheTypes, t) })
 	for i, f := range p.Fields {
 		if problem.OneLine(f) != "" || strings.Contains(f, ",") {
-			return params{}, playbook.Invalid("Write each field's full name as an element of its own.", fmt.Sprintf("%q is no field.", f), "fields", strconv.Itoa(i))
+			return params{}, playbook.Invalid("Write each field's full name as an element of its own.",
+				fmt.Sprintf("%q is no field.", f), "fields", strconv.Itoa(i))
 		}
 	}
 	slices.Sort(p.Fields)
 	p.Fields = slices.Compact(p.Fields)
 	if len(p.Fields) > 0 && !slices.Contains(p.CacheTypes, Fielddata) {
-		return params{}, playbook.Invalid("Add fielddata to cache_types, or leave fields out.", "Only the field data cache is kept by field, and cache_types does not name it.", "fields")
+		return params{}, playbook.Invalid("Add fielddata to cache_types, or leave fields out.",
+			"Only the field data cache is kept by field, and cache_types does not name it.", "fields")
 	}
 	return p, nil
 }
@@ -156,7 +160,8 @@ func (a action) Invalidate() { a.elastic.Forget() }
 func (a action) Preview(ctx context.Context) (playbook.Preview, error) {
 	found, err := a.elastic.Resolve(ctx, a.params.IndexName, a.params.AllowAll)
 	if err != nil {
-		return playbook.Preview{Locks: elastic.Targets(a.elastic.Name(), found.Closed...)}, problem.At(err, "index_name")
+		return playbook.Preview{Locks: elastic.Targets(a.elastic.Name(), found.Closed...)},
+			problem.At(err, "index_name")
 	}
 	facts := Facts{Indices: found.Indices, CacheTypes: a.params.CacheTypes}
 	what := list(a.params.CacheTypes)
@@ -168,11 +173,14 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, error) {
 		summary += fmt.Sprintf(", which %s %q stands for", found.Kind, a.params.IndexName)
 	}
 	p := playbook.Preview{
-		Summary: summary, Commands: []string{a.caches().Command(found.Indices)}, Duration: estimate, Risk: playbook.RiskLow,
+		Summary: summary, Commands: []string{a.caches().Command(found.Indices)}, Duration: estimate,
+		Risk:     playbook.RiskLow,
 		Affected: append([]string{"elasticsearch"}, found.Indices...), Undo: Describe().Undo, Facts: facts,
-		Changes: []string{summary, "May cause a brief latency spike (1-2 s)", "The caches are rebuilt by the next queries"},
+		Changes: []string{summary, "May cause a brief latency spike (1-2 s)",
+			"The caches are rebuilt by the next queries"},
 	}
-	if others := slices.DeleteFunc(Types(), func(t string) bool { return slices.Contains(a.params.CacheTypes, t) }); len(others) > 0 {
+	if others := slices.DeleteFunc(Types(),
+		func(t string) bool { return slices.Contains(a.params.CacheTypes, t) }); len(others) > 0 {
 		p.Changes = append(p.Changes, "Left alone: "+list(others))
 	}
 	p.Warnings, p.Locks = a.notes(ctx, found), elastic.Targets(a.elastic.Name(), found.Indices...)

@@ -52,7 +52,8 @@ func makeIndex(tb testing.TB, s *elastictest.Server, name string) {
 	text := map[string]any{"type": "text", "fielddata": true}
 	s.Do(tb, http.MethodPut, "/"+name, map[string]any{
 		"settings": map[string]any{"number_of_shards": 1, "number_of_replicas": 0},
-		"mappings": map[string]any{"properties": map[string]any{"title": text, "body": text, "n": map[string]any{"type": "integer"}}},
+		"mappings": map[string]any{"properties": map[string]any{"title": text, "body": text,
+			"n": map[string]any{"type": "integer"}}},
 	}, nil)
 	var bulk strings.Builder
 	for i := range documents {
@@ -135,7 +136,8 @@ func TestEachCombinationClearsNothingElse(t *testing.T) {
 		}
 		t.Run(strings.Join(types, "+"), func(t *testing.T) { //nolint:paralleltest // one index, one after the other
 			full := fill(t, s, index)
-			_, outcome := run(t, bind(t, elastic.New(s.Config, clock.System{}), map[string]any{"index_name": index, "cache_types": types}))
+			_, outcome := run(t, bind(t, elastic.New(s.Config, clock.System{}),
+				map[string]any{"index_name": index, "cache_types": types}))
 			left := sizes(t, s, index)
 			want := full
 			if slices.Contains(types, cacheclear.Query) {
@@ -151,9 +153,11 @@ func TestEachCombinationClearsNothingElse(t *testing.T) {
 				t.Errorf("sizes (-want +got):\n%s", diff)
 			}
 			details := map[string]string{
-				"query_bytes_before": fmt.Sprint(full.Query), "request_bytes_before": fmt.Sprint(full.Request), "fielddata_bytes_before": fmt.Sprint(full.Fielddata),
-				"query_bytes_after": fmt.Sprint(want.Query), "request_bytes_after": fmt.Sprint(want.Request), "fielddata_bytes_after": fmt.Sprint(want.Fielddata),
-				"indices": index, "cache_types": strings.Join(types, ","),
+				"query_bytes_before": fmt.Sprint(full.Query), "request_bytes_before": fmt.Sprint(full.Request),
+				"fielddata_bytes_before": fmt.Sprint(full.Fielddata),
+				"query_bytes_after":      fmt.Sprint(want.Query), "request_bytes_after": fmt.Sprint(want.Request),
+				"fielddata_bytes_after": fmt.Sprint(want.Fielddata),
+				"indices":               index, "cache_types": strings.Join(types, ","),
 			}
 			if diff := cmp.Diff(details, outcome.Details); diff != "" {
 				t.Errorf("details (-want +got):\n%s", diff)
@@ -168,7 +172,8 @@ func TestFieldsNarrowTheFieldData(t *testing.T) {
 	index := s.Name(t, "fields")
 	makeIndex(t, s, index)
 	fill(t, s, index)
-	run(t, bind(t, elastic.New(s.Config, clock.System{}), map[string]any{"index_name": index, "cache_types": []string{"fielddata"}, "fields": []string{"title"}}))
+	run(t, bind(t, elastic.New(s.Config, clock.System{}), map[string]any{"index_name": index,
+		"cache_types": []string{"fielddata"}, "fields": []string{"title"}}))
 	var answer struct {
 		All struct {
 			Total struct {
@@ -196,7 +201,8 @@ func TestPreviewChangesNothingAndNamesConcreteIndices(t *testing.T) {
 	makeIndex(t, s, two)
 	s.Do(t, http.MethodPut, "/"+base+"-closed", nil, nil)
 	s.Do(t, http.MethodPost, "/"+base+"-closed/_close", nil, nil)
-	s.Do(t, http.MethodPost, "/_aliases", fmt.Sprintf(`{"actions":[{"add":{"index":%q,"alias":%q}}]}`, two, base+"-alias"), nil)
+	s.Do(t, http.MethodPost, "/_aliases", fmt.Sprintf(`{"actions":[{"add":{"index":%q,"alias":%q}}]}`, two,
+		base+"-alias"), nil)
 	before := fill(t, s, one)
 	cluster := elastic.New(s.Config, clock.System{})
 	for name, want := range map[string][]string{
@@ -206,7 +212,8 @@ func TestPreviewChangesNothingAndNamesConcreteIndices(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(cacheclear.Facts{Indices: want, CacheTypes: cacheclear.Types()}, preview.Facts); diff != "" {
+		if diff := cmp.Diff(cacheclear.Facts{Indices: want, CacheTypes: cacheclear.Types()},
+			preview.Facts); diff != "" {
 			t.Errorf("%s: facts (-want +got):\n%s", name, diff)
 		}
 		if len(preview.ApprovalReasons) != 0 || preview.Duration.Seconds() != 5 || preview.CostUSD != 0 {
@@ -216,7 +223,8 @@ func TestPreviewChangesNothingAndNamesConcreteIndices(t *testing.T) {
 	if diff := cmp.Diff(before, sizes(t, s, one)); diff != "" {
 		t.Errorf("a preview changed the caches (-before +after):\n%s", diff)
 	}
-	if _, err := bind(t, cluster, map[string]any{"index_name": base + "-closed"}).Preview(t.Context()); !errors.Is(err, elastic.ErrClosed) {
+	if _, err := bind(t, cluster, map[string]any{"index_name": base + "-closed"}).Preview(t.Context()); !errors.Is(err,
+		elastic.ErrClosed) {
 		t.Errorf("closed index: %v, want ErrClosed", err)
 	}
 	_, err := bind(t, cluster, map[string]any{"index_name": one + "x"}).Preview(t.Context())
@@ -234,16 +242,17 @@ func TestBadInputs(t *testing.T) {
 		params map[string]any
 		path   string
 	}{
-		"empty name":           {map[string]any{"index_name": ""}, "index_name"},
-		"all":                  {map[string]any{"index_name": "_all"}, "index_name"},
-		"star":                 {map[string]any{"index_name": "*"}, "index_name"},
-		"star among others":    {map[string]any{"index_name": "a,**"}, "index_name"},
-		"exclusion":            {map[string]any{"index_name": "a*,-b"}, "index_name"},
-		"another cluster":      {map[string]any{"index_name": "other:a"}, "index_name"},
-		"upper case":           {map[string]any{"index_name": "KB"}, "index_name"},
-		"a path":               {map[string]any{"index_name": "a/_doc"}, "index_name"},
-		"cache type":           {map[string]any{"index_name": "a", "cache_types": []string{"filter"}}, "cache_types"},
-		"fields of no cache":   {map[string]any{"index_name": "a", "cache_types": []string{"query"}, "fields": []string{"t"}}, "fields"},
+		"empty name":        {map[string]any{"index_name": ""}, "index_name"},
+		"all":               {map[string]any{"index_name": "_all"}, "index_name"},
+		"star":              {map[string]any{"index_name": "*"}, "index_name"},
+		"star among others": {map[string]any{"index_name": "a,**"}, "index_name"},
+		"exclusion":         {map[string]any{"index_name": "a*,-b"}, "index_name"},
+		"another cluster":   {map[string]any{"index_name": "other:a"}, "index_name"},
+		"upper case":        {map[string]any{"index_name": "KB"}, "index_name"},
+		"a path":            {map[string]any{"index_name": "a/_doc"}, "index_name"},
+		"cache type":        {map[string]any{"index_name": "a", "cache_types": []string{"filter"}}, "cache_types"},
+		"fields of no cache": {map[string]any{"index_name": "a", "cache_types": []string{"query"},
+			"fields": []string{"t"}}, "fields"},
 		"an empty field":       {map[string]any{"index_name": "a", "fields": []string{" "}}, "fields[0]"},
 		"two fields in one":    {map[string]any{"index_name": "a", "fields": []string{"a,b"}}, "fields[0]"},
 		"an unknown parameter": {map[string]any{"index_name": "a", "index": "b"}, ""},
@@ -276,7 +285,8 @@ func TestSystemIndicesAreLeftAlone(t *testing.T) {
 	})
 	cluster := elastic.New(s.Config, clock.System{})
 	for _, name := range []string{".synonyms-2", ".synonyms", ".syn*"} {
-		if _, err := bind(t, cluster, map[string]any{"index_name": name}).Preview(t.Context()); !errors.Is(err, elastic.ErrRefused) {
+		if _, err := bind(t, cluster, map[string]any{"index_name": name}).Preview(t.Context()); !errors.Is(err,
+			elastic.ErrRefused) {
 			t.Errorf("%s: %v, want ErrRefused", name, err)
 		}
 	}
@@ -286,7 +296,8 @@ func TestSystemIndicesAreLeftAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	facts, ok := preview.Facts.(cacheclear.Facts)
-	if !ok || len(facts.Indices) == 0 || slices.ContainsFunc(facts.Indices, func(i string) bool { return strings.HasPrefix(i, ".") }) {
+	if !ok || len(facts.Indices) == 0 || slices.ContainsFunc(facts.Indices,
+		func(i string) bool { return strings.HasPrefix(i, ".") }) {
 		t.Errorf("* with allow_all stands for %v", facts.Indices)
 	}
 }
@@ -308,7 +319,8 @@ func TestPlanOfAThousandCostsAHandfulOfRequests(t *testing.T) {
 	base := s.Name(t, "many")
 	const indices, resources, parallel = 100, 1000, 10
 	for i := range indices {
-		s.Do(t, http.MethodPut, fmt.Sprintf("/%s-%d", base, i), `{"settings":{"number_of_shards":1,"number_of_replicas":0}}`, nil)
+		s.Do(t, http.MethodPut, fmt.Sprintf("/%s-%d", base, i),
+			`{"settings":{"number_of_shards":1,"number_of_replicas":0}}`, nil)
 	}
 	var requests atomic.Int64
 	cfg := s.Config
@@ -319,7 +331,8 @@ func TestPlanOfAThousandCostsAHandfulOfRequests(t *testing.T) {
 	for range parallel {
 		group.Go(func() {
 			for i := range work {
-				action, err := cacheclear.New(cluster).Bind(json.RawMessage(fmt.Sprintf(`{"index_name":"%s-%d"}`, base, i%indices)))
+				action, err := cacheclear.New(cluster).Bind(json.RawMessage(fmt.Sprintf(`{"index_name":"%s-%d"}`, base,
+					i%indices)))
 				if err != nil {
 					t.Error(err)
 					continue
@@ -376,7 +389,8 @@ func TestNothingIsSentBeforeTheJournalKnows(t *testing.T) {
 		t.Fatal(err)
 	}
 	full := errors.New("disk full")
-	work, err := action.Dispatch(t.Context(), playbook.Job{ID: 1, Preview: preview, Checkpoint: func(context.Context, any) error { return full }})
+	work, err := action.Dispatch(t.Context(), playbook.Job{ID: 1, Preview: preview,
+		Checkpoint: func(context.Context, any) error { return full }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,5 +1,5 @@
-// Package canarysplit is the playbook adjust_canary_split: it moves a canary's share of the traffic, and the stable version takes
-// the rest.
+// Package canarysplit is the playbook adjust_canary_split: it moves a canary's share of the traffic, and the stable
+// version takes the rest.
 package canarysplit
 
 import (
@@ -35,10 +35,11 @@ func New(p planner.Planner, clk clock.Clock) playbook.Playbook { return book{pla
 func Describe() playbook.Metadata {
 	return playbook.Metadata{
 		ActionType: ActionType,
-		Summary:    "moves a canary's share of the traffic, gradually under guardrails or at once; the stable version takes the rest",
-		Use:        []string{"a canary that does well and gets more traffic", "a canary that regresses and gets less"},
-		Approval:   "needed when the share goes up",
-		Duration:   DefaultDuration + " gradual, 1m immediate", Cost: "USD 0.00",
+		Summary: "moves a canary's share of the traffic, gradually under guardrails or at once; the stable " +
+			"version takes the rest",
+		Use:      []string{"a canary that does well and gets more traffic", "a canary that regresses and gets less"},
+		Approval: "needed when the share goes up",
+		Duration: DefaultDuration + " gradual, 1m immediate", Cost: "USD 0.00",
 		Undo: "back to the original percent", CanUndo: true,
 	}
 }
@@ -77,7 +78,8 @@ func parse(raw json.RawMessage) (shift.Wish, error) {
 	if err := shift.CheckPercent("target_percent", *p.TargetPercent); err != nil {
 		return shift.Wish{}, err
 	}
-	w := shift.Wish{Version: p.Version, VersionInput: "version", TargetInput: "target_percent", Target: *p.TargetPercent, Estimate: immediate, Watched: true, Undoing: Describe().Undo}
+	w := shift.Wish{Version: p.Version, VersionInput: "version", TargetInput: "target_percent",
+		Target: *p.TargetPercent, Estimate: immediate, Watched: true, Undoing: Describe().Undo}
 	pace, err := shift.NewPace(p.GradualDuration, *p.Steps)
 	if err != nil {
 		return shift.Wish{}, err
@@ -89,7 +91,8 @@ func parse(raw json.RawMessage) (shift.Wish, error) {
 		if w.Target-current <= planner.Tolerance {
 			return nil
 		}
-		return []string{fmt.Sprintf("the share of %s goes up from %s to %s %%", w.Version, planner.Percent(current), planner.Percent(w.Target))}
+		return []string{fmt.Sprintf("the share of %s goes up from %s to %s %%", w.Version, planner.Percent(current),
+			planner.Percent(w.Target))}
 	}
 	w.Risk = func(current float64) playbook.Risk {
 		switch {
@@ -103,7 +106,8 @@ func parse(raw json.RawMessage) (shift.Wish, error) {
 	}
 	w.Undo = func(before float64, _ string) *playbook.Rollback {
 		atOnce := false
-		return &playbook.Rollback{ActionType: ActionType, Params: Params{Version: w.Version, TargetPercent: &before, Gradual: &atOnce}}
+		return &playbook.Rollback{ActionType: ActionType, Params: Params{Version: w.Version, TargetPercent: &before,
+			Gradual: &atOnce}}
 	}
 	return w, nil
 }

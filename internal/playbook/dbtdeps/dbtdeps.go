@@ -1,5 +1,5 @@
-// Package dbtdeps is the playbook refresh_dbt_dependencies: it installs the packages of a dbt project anew and compiles it. A
-// compilation that fails puts the old packages back.
+// Package dbtdeps is the playbook refresh_dbt_dependencies: it installs the packages of a dbt project anew and compiles
+// it. A compilation that fails puts the old packages back.
 package dbtdeps
 
 import (
@@ -48,12 +48,13 @@ func New(cli DBT) playbook.Playbook { return book{dbt: cli} }
 func Describe() playbook.Metadata {
 	return playbook.Metadata{
 		ActionType: ActionType,
-		Summary:    "installs the packages of a dbt project anew, then compiles it; a failed compilation puts the old packages back",
-		Use:        []string{"outdated packages", "a dependency conflict", "a macro that is not found"},
-		Approval:   "never needed",
-		Duration:   fmt.Sprintf("%.0f s", estimate.Seconds()),
-		Cost:       fmt.Sprintf("USD %.2f", costUSD),
-		Undo:       "not needed, idempotent",
+		Summary: "installs the packages of a dbt project anew, then compiles it; a failed compilation puts the " +
+			"old packages back",
+		Use:      []string{"outdated packages", "a dependency conflict", "a macro that is not found"},
+		Approval: "never needed",
+		Duration: fmt.Sprintf("%.0f s", estimate.Seconds()),
+		Cost:     fmt.Sprintf("USD %.2f", costUSD),
+		Undo:     "not needed, idempotent",
 	}
 }
 
@@ -114,7 +115,8 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, error) {
 	}
 	facts := Facts{LockChanges: change.LockChanges, DBTVersion: change.DBTVersion, Packages: []Package{}}
 	p := playbook.Preview{
-		Summary: "Will install the packages of the dbt project anew and compile it", Duration: estimate, CostUSD: costUSD,
+		Summary: "Will install the packages of the dbt project anew and " +
+			"compile it", Duration: estimate, CostUSD: costUSD,
 		Risk: playbook.RiskLow, Affected: []string{"dbt"}, Undo: Describe().Undo,
 	}
 	p.Changes = []string{p.Summary}

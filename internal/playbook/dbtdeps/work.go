@@ -50,8 +50,8 @@ func (a action) Adopt(ctx context.Context, job playbook.Job) (playbook.Work, err
 	case errors.Is(err, dbt.ErrNeverStarted):
 		w.run = nil // the process died between two commands: Wait goes on with the next one
 	case err != nil:
-		// A command that can't be found out about has left packages that can't be told either: putting the old ones back makes
-		// the outcome known.
+		// A command that can't be found out about has left packages that can't be told either: putting the old ones
+		// back makes the outcome known.
 		w.lost = err
 	}
 	if w.first = job.RemoteID; w.first == "" && w.run != nil {

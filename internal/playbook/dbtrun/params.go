@@ -36,10 +36,12 @@ func parse(raw json.RawMessage) (dbt.Selection, error) {
 		return dbt.Selection{}, err
 	}
 	if *p.Threads < 1 {
-		return dbt.Selection{}, playbook.Invalid(fmt.Sprintf("Allowed are 1 to %d.", dbt.MaxThreads), fmt.Sprintf("threads is %d.", *p.Threads), "threads")
+		return dbt.Selection{}, playbook.Invalid(fmt.Sprintf("Allowed are 1 to %d.", dbt.MaxThreads),
+			fmt.Sprintf("threads is %d.", *p.Threads), "threads")
 	}
 	s := dbt.Selection{
-		Models: p.Models, Exclude: p.Exclude, FullRefresh: p.FullRefresh, Upstream: p.Upstream, Threads: *p.Threads, Vars: p.Vars,
+		Models: p.Models, Exclude: p.Exclude, FullRefresh: p.FullRefresh, Upstream: p.Upstream, Threads: *p.Threads,
+		Vars: p.Vars,
 	}
 	return s, s.Validate()
 }

@@ -65,12 +65,14 @@ func parse(raw json.RawMessage) (shift.Wish, error) {
 	if err := shift.CheckPercent("initial_percent", p.InitialPercent); err != nil {
 		return shift.Wish{}, err
 	}
-	w := shift.Wish{Version: p.Version, VersionInput: "version", TargetInput: "initial_percent", Target: p.InitialPercent, Estimate: estimate, Deploy: true, Undoing: Describe().Undo}
+	w := shift.Wish{Version: p.Version, VersionInput: "version", TargetInput: "initial_percent",
+		Target: p.InitialPercent, Estimate: estimate, Deploy: true, Undoing: Describe().Undo}
 	w.Approval = func(current float64) []string {
 		if p.InitialPercent-current <= planner.Tolerance {
 			return nil
 		}
-		return []string{fmt.Sprintf("%s gets %s %% of the traffic at once", p.Version, planner.Percent(p.InitialPercent))}
+		return []string{fmt.Sprintf("%s gets %s %% of the traffic at once", p.Version,
+			planner.Percent(p.InitialPercent))}
 	}
 	w.Risk = func(float64) playbook.Risk {
 		if p.InitialPercent > 0 {

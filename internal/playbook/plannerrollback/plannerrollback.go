@@ -1,5 +1,5 @@
-// Package plannerrollback is the playbook rollback_planner: all traffic goes from a canary to the stable version, and the canary is
-// decommissioned.
+// Package plannerrollback is the playbook rollback_planner: all traffic goes from a canary to the stable version, and
+// the canary is decommissioned.
 package plannerrollback
 
 import (
@@ -38,7 +38,8 @@ func New(p planner.Planner, clk clock.Clock) playbook.Playbook { return book{pla
 func Describe() playbook.Metadata {
 	return playbook.Metadata{
 		ActionType: ActionType,
-		Summary:    "moves all traffic from a canary to the stable version, gradually or at once, and decommissions the canary",
+		Summary: "moves all traffic from a canary to the stable version, gradually or at once, and decommissions " +
+			"the canary",
 		Use: []string{
 			"a canary regression: accuracy down more than 10 %, latency up more than 50 %, error rate up",
 			"immediately for a SEV1, an error rate over 10 % or a risk of corrupt data",
@@ -87,7 +88,8 @@ func parse(raw json.RawMessage) (shift.Wish, error) {
 		return shift.Wish{}, err
 	}
 	if p.FromVersion == p.ToVersion {
-		return shift.Wish{}, playbook.Invalid("Name two versions.", fmt.Sprintf("from_version and to_version are both %s.", p.FromVersion), "to_version")
+		return shift.Wish{}, playbook.Invalid("Name two versions.",
+			fmt.Sprintf("from_version and to_version are both %s.", p.FromVersion), "to_version")
 	}
 	w := shift.Wish{
 		Version: p.FromVersion, VersionInput: "from_version", Stable: p.ToVersion, StableInput: "to_version",
@@ -104,7 +106,8 @@ func parse(raw json.RawMessage) (shift.Wish, error) {
 		if !p.Immediate {
 			return nil
 		}
-		return []string{fmt.Sprintf("an immediate rollback moves all traffic from %s to %s at once", p.FromVersion, p.ToVersion)}
+		return []string{fmt.Sprintf("an immediate rollback moves all traffic from %s to %s at once", p.FromVersion,
+			p.ToVersion)}
 	}
 	w.Risk = func(float64) playbook.Risk {
 		if p.Immediate {
@@ -113,7 +116,8 @@ func parse(raw json.RawMessage) (shift.Wish, error) {
 		return playbook.RiskMedium
 	}
 	w.Undo = func(before float64, _ string) *playbook.Rollback {
-		return &playbook.Rollback{ActionType: Deploy, Params: deployment{Version: p.FromVersion, InitialPercent: before}}
+		return &playbook.Rollback{ActionType: Deploy, Params: deployment{Version: p.FromVersion,
+			InitialPercent: before}}
 	}
 	return w, nil
 }

@@ -53,7 +53,8 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, error) {
 		felt = 0 // a share of a version that is down has had no effect
 	}
 	p := playbook.Preview{
-		Summary:  fmt.Sprintf("Will move %s from %s to %s %% of the traffic", w.Version, planner.Percent(facts.CurrentPercent), planner.Percent(w.Target)),
+		Summary: fmt.Sprintf("Will move %s from %s to %s %% of the traffic", w.Version,
+			planner.Percent(facts.CurrentPercent), planner.Percent(w.Target)),
 		Affected: []string{"planner", w.Version, facts.StableVersion}, Risk: w.Risk(felt),
 		ApprovalReasons: w.Approval(felt), RollbackAvailable: true, Undo: w.Undoing,
 		Facts: facts, Warnings: a.notes(split), Commands: a.commands(facts), Duration: w.Estimate,
@@ -63,7 +64,8 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, error) {
 	}
 	p.Changes = a.changes(facts)
 	if len(p.Commands) == 0 {
-		p.Summary = fmt.Sprintf("Nothing to do: %s has %s %% of the traffic already", w.Version, planner.Percent(w.Target))
+		p.Summary = fmt.Sprintf("Nothing to do: %s has %s %% of the traffic already", w.Version,
+			planner.Percent(w.Target))
 		p.Changes, p.Duration, p.Risk, p.ApprovalReasons = []string{p.Summary}, 0, playbook.RiskLow, nil
 		p.RollbackAvailable, p.Undo = false, "nothing to take back"
 	}
@@ -85,7 +87,8 @@ func (a action) facts(split planner.Split) (Facts, error) {
 	}
 	if w.Deploy && !f.Deploy && len(f.Schedule) > 0 && now > planner.Tolerance {
 		return Facts{}, &problem.Problem{
-			What: fmt.Sprintf("Version %s is deployed already", w.Version), Why: fmt.Sprintf("It has %s %% of the traffic.", planner.Percent(now)),
+			What: fmt.Sprintf("Version %s is deployed already",
+				w.Version), Why: fmt.Sprintf("It has %s %% of the traffic.", planner.Percent(now)),
 			Next: "Move its share with remediation_canary_split.", Path: []string{w.VersionInput}, Err: errDeployed,
 		}
 	}
@@ -112,8 +115,10 @@ func (w Wish) counterpart(split planner.Split) (string, error) {
 	}
 	if w.Version == split.Stable {
 		return "", &problem.Problem{
-			What: fmt.Sprintf("Version %s is not a canary", w.Version), Why: "It is the stable version of the planner, which takes what the canary leaves.",
-			Next: "Name one of: " + strings.Join(others(split, w.Version), ", ") + ".", Path: []string{w.VersionInput}, Err: errNotCanary,
+			What: fmt.Sprintf("Version %s is not a canary",
+				w.Version), Why: "It is the stable version of the planner, which takes what the canary leaves.",
+			Next: "Name one of: " + strings.Join(others(split, w.Version),
+				", ") + ".", Path: []string{w.VersionInput}, Err: errNotCanary,
 		}
 	}
 	stable := w.Stable
@@ -143,14 +148,16 @@ func (w Wish) counterpart(split planner.Split) (string, error) {
 		if v != stable && split.Shares[v] > planner.Tolerance {
 			return "", &problem.Problem{
 				What: "A third version has traffic", Why: fmt.Sprintf("The split is %s.", planner.Text(split.Shares)),
-				Next: fmt.Sprintf("Only %s and %s would be moved, so bring %s to 0 %% first.", w.Version, stable, v), Err: planner.ErrShares,
+				Next: fmt.Sprintf("Only %s and %s would be moved, so bring %s to 0 %% first.", w.Version, stable,
+					v), Err: planner.ErrShares,
 			}
 		}
 	}
 	return stable, nil
 }
 
-// guess finds the other side where the planner names no stable version: the only other one with traffic, or the only other one.
+// guess finds the other side where the planner names no stable version: the only other one with traffic, or the only
+// other one.
 func guess(split planner.Split, version string) (string, error) {
 	up := slices.DeleteFunc(others(split, version), func(v string) bool { return !split.Deployed(v) })
 	busy := slices.DeleteFunc(slices.Clone(up), func(v string) bool { return split.Shares[v] <= planner.Tolerance })
@@ -161,7 +168,8 @@ func guess(split planner.Split, version string) (string, error) {
 		return up[0], nil
 	}
 	return "", &problem.Problem{
-		What: "It is not clear which version is the stable one", Why: fmt.Sprintf("The split is %s.", planner.Text(split.Shares)),
+		What: "It is not clear which version is the stable one", Why: fmt.Sprintf("The split is %s.",
+			planner.Text(split.Shares)),
 		Next: "Name the stable version in the provider's planner block.", Err: planner.ErrShares,
 	}
 }
@@ -173,7 +181,8 @@ func others(split planner.Split, version string) []string {
 func (a action) notes(split planner.Split) []string {
 	notes := slices.Clone(split.Notes)
 	if split.Latent && !a.wish.Deploy && !a.wish.Decommission && !split.Deployed(a.wish.Version) {
-		notes = append(notes, fmt.Sprintf("%s is switched off, so its share has no effect until it is deployed again.", a.wish.Version))
+		notes = append(notes, fmt.Sprintf("%s is switched off, so its share has no effect until it is deployed again.",
+			a.wish.Version))
 	}
 	return notes
 }
@@ -199,8 +208,10 @@ func (a action) changes(f Facts) []string {
 	}
 	if len(f.Schedule) > 0 {
 		out = append(out,
-			fmt.Sprintf("Traffic of %s: %s %% to %s %%", a.wish.Version, planner.Percent(f.CurrentPercent), planner.Percent(f.TargetPercent)),
-			fmt.Sprintf("Traffic of stable %s: %s %% to %s %%", f.StableVersion, planner.Percent(f.StablePercentBefore), planner.Percent(f.StablePercentAfter)),
+			fmt.Sprintf("Traffic of %s: %s %% to %s %%", a.wish.Version, planner.Percent(f.CurrentPercent),
+				planner.Percent(f.TargetPercent)),
+			fmt.Sprintf("Traffic of stable %s: %s %% to %s %%", f.StableVersion, planner.Percent(f.StablePercentBefore),
+				planner.Percent(f.StablePercentAfter)),
 			a.mode(f), "Monitor for regressions during the shift")
 	}
 	if f.Decommission {
@@ -242,9 +253,11 @@ func (a action) Observe(ctx context.Context) (string, error) {
 	share, known := split.Shares[a.wish.Version]
 	switch {
 	case !known:
-		return fmt.Sprintf("%s is no longer known to the planner; the split is %s", a.wish.Version, planner.Text(split.Shares)), nil
+		return fmt.Sprintf("%s is no longer known to the planner; the split is %s", a.wish.Version,
+			planner.Text(split.Shares)), nil
 	case math.Abs(share-a.wish.Target) > planner.Tolerance:
-		return fmt.Sprintf("%s has %s %% of the traffic, and was set to %s %%", a.wish.Version, planner.Percent(share), planner.Percent(a.wish.Target)), nil
+		return fmt.Sprintf("%s has %s %% of the traffic, and was set to %s %%", a.wish.Version, planner.Percent(share),
+			planner.Percent(a.wish.Target)), nil
 	}
 	return "", nil
 }

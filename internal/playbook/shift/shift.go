@@ -1,6 +1,6 @@
-// Package shift is what the playbooks that move traffic have in common: one version's share goes from what it is to a target, at
-// once or in steps, and the stable version takes the rest. It never jumps: each step starts from the split that it left, and
-// stops where somebody else has moved it.
+// Package shift is what the playbooks that move traffic have in common: one version's share goes from what it is to a
+// target, at once or in steps, and the stable version takes the rest. It never jumps: each step starts from the split
+// that it left, and stops where somebody else has moved it.
 package shift
 
 import (
@@ -38,9 +38,11 @@ func NewPace(over string, steps int) (Pace, error) {
 	case err != nil:
 		return Pace{}, playbook.Invalid("Write a duration such as 10m.", err.Error()+".", "gradual_duration")
 	case steps < 1 || steps > MaxSteps:
-		return Pace{}, playbook.Invalid(fmt.Sprintf("Allowed are 1 to %d.", MaxSteps), fmt.Sprintf("steps is %d.", steps), "steps")
+		return Pace{}, playbook.Invalid(fmt.Sprintf("Allowed are 1 to %d.", MaxSteps),
+			fmt.Sprintf("steps is %d.", steps), "steps")
 	case d <= 0 || d > MaxDuration:
-		return Pace{}, playbook.Invalid(fmt.Sprintf("Allowed is more than 0, up to %s. For a change at once leave the gradual one out.", MaxDuration),
+		return Pace{}, playbook.Invalid(fmt.Sprintf("Allowed is more than 0, up to %s. For a change at once leave "+
+			"the gradual one out.", MaxDuration),
 			"gradual_duration is "+over+".", "gradual_duration")
 	case d < time.Duration(steps)*MinInterval:
 		return Pace{}, playbook.Invalid(fmt.Sprintf("Allow %s a step, or take fewer steps.", MinInterval),
@@ -52,7 +54,8 @@ func NewPace(over string, steps int) (Pace, error) {
 // CheckPercent checks an input that is a share.
 func CheckPercent(name string, v float64) error {
 	if math.IsNaN(v) || v < 0 || v > planner.Whole {
-		return playbook.Invalid("Allowed is 0 to 100.", name+" is "+strconv.FormatFloat(v, 'g', -1, floatBits)+".", name)
+		return playbook.Invalid("Allowed is 0 to 100.", name+" is "+strconv.FormatFloat(v, 'g', -1, floatBits)+".",
+			name)
 	}
 	return nil
 }
@@ -75,8 +78,8 @@ type Step struct {
 	Percent float64 `json:"percent"`
 }
 
-// schedule spreads the way from one share to another over steps. Shares are whole percents where steps are that large, else
-// parts that the planner can set; steps that would change nothing are left out.
+// schedule spreads the way from one share to another over steps. Shares are whole percents where steps are that large,
+// else parts that the planner can set; steps that would change nothing are left out.
 func (p Pace) schedule(from, to, resolution float64) []Step {
 	if math.Abs(to-from) <= planner.Tolerance {
 		return []Step{}
@@ -127,7 +130,8 @@ func clean(v float64) float64 {
 
 // Wish is a move of one version's share.
 type Wish struct {
-	// Version is moved to Target percent. VersionInput, TargetInput and StableInput are the inputs that say so, and that name Stable, or empty.
+	// Version is moved to Target percent. VersionInput, TargetInput and StableInput are the inputs that say so, and
+	// that name Stable, or empty.
 	Version                                string
 	VersionInput, TargetInput, StableInput string
 	Target                                 float64

@@ -29,7 +29,8 @@ type fake struct {
 }
 
 func newFake(canary float64) *fake {
-	return &fake{split: planner.Split{Revision: "r", Stable: "v1.2.2", Resolution: 0.01, Shares: map[string]float64{"v1.2.2": 100 - canary, "v1.2.3-canary": canary}}}
+	return &fake{split: planner.Split{Revision: "r", Stable: "v1.2.2", Resolution: 0.01,
+		Shares: map[string]float64{"v1.2.2": 100 - canary, "v1.2.3-canary": canary}}}
 }
 
 func (f *fake) Name(context.Context) (string, error)        { return "planner:fake", nil }
@@ -111,8 +112,9 @@ func TestSpecifiedExample(t *testing.T) {
 	f, clk := newFake(10), &quick{}
 	a := bind(t, canarysplit.New(f, clk), toQuarter)
 	p := look(t, a)
-	want := shift.Facts{CurrentPercent: 10, TargetPercent: 25, StableVersion: "v1.2.2", StablePercentBefore: 90, StablePercentAfter: 75,
-		Schedule: []shift.Step{{0, 13}, {120, 16}, {240, 19}, {360, 22}, {480, 25}}}
+	want := shift.Facts{CurrentPercent: 10, TargetPercent: 25, StableVersion: "v1.2.2", StablePercentBefore: 90,
+		StablePercentAfter: 75,
+		Schedule:           []shift.Step{{0, 13}, {120, 16}, {240, 19}, {360, 22}, {480, 25}}}
 	if diff := cmp.Diff(want, p.Facts); diff != "" {
 		t.Error(diff)
 	}
@@ -136,17 +138,24 @@ func TestSchedules(t *testing.T) {
 		params string
 		want   []string
 	}{
-		"down":           {25, `{"version": "v1.2.3-canary", "target_percent": 10, "steps": 3}`, []string{"20", "15", "10"}},
-		"at once":        {10, `{"version": "v1.2.3-canary", "target_percent": 25, "gradual": false}`, []string{"25"}},
-		"small":          {1, `{"version": "v1.2.3-canary", "target_percent": 2, "steps": 4}`, []string{"1.25", "1.5", "1.75", "2"}},
-		"uneven":         {0, `{"version": "v1.2.3-canary", "target_percent": 10, "steps": 3}`, []string{"3", "7", "10"}},
-		"from a part":    {10.5, `{"version": "v1.2.3-canary", "target_percent": 12, "steps": 3}`, []string{"11", "11.5", "12"}},
-		"already there":  {25, toQuarter, nil},
-		"all of it":      {50, `{"version": "v1.2.3-canary", "target_percent": 100, "steps": 2}`, []string{"75", "100"}},
-		"finer than set": {1, `{"version": "v1.2.3-canary", "target_percent": 1.02, "steps": 5}`, []string{"1.01", "1.02"}},
+		"down": {25, `{"version": "v1.2.3-canary", "target_percent": 10, "steps": 3}`,
+			[]string{"20", "15", "10"}},
+		"at once": {10, `{"version": "v1.2.3-canary", "target_percent": 25, "gradual": false}`, []string{"25"}},
+		"small": {1, `{"version": "v1.2.3-canary", "target_percent": 2, "steps": 4}`,
+			[]string{"1.25", "1.5", "1.75", "2"}},
+		"uneven": {0, `{"version": "v1.2.3-canary", "target_percent": 10, "steps": 3}`,
+			[]string{"3", "7", "10"}},
+		"from a part": {10.5, `{"version": "v1.2.3-canary", "target_percent": 12, "steps": 3}`,
+			[]string{"11", "11.5", "12"}},
+		"already there": {25, toQuarter, nil},
+		"all of it": {50, `{"version": "v1.2.3-canary", "target_percent": 100, "steps": 2}`,
+			[]string{"75", "100"}},
+		"finer than set": {1, `{"version": "v1.2.3-canary", "target_percent": 1.02, "steps": 5}`,
+			[]string{"1.01", "1.02"}},
 	} {
 		f := newFake(tt.from)
-		if _, _, err := run(t, bind(t, canarysplit.New(f, &quick{}), tt.params), nil); err != nil || !cmp.Equal(f.writes, tt.want) {
+		if _, _, err := run(t, bind(t, canarysplit.New(f, &quick{}), tt.params), nil); err != nil ||
+			!cmp.Equal(f.writes, tt.want) {
 			t.Errorf("%s: %v, %v", name, f.writes, err)
 		}
 	}
@@ -185,7 +194,8 @@ func TestSomebodyElseIsNotFought(t *testing.T) {
 	if !errors.Is(err, planner.ErrMoved) || len(f.writes) != 2 || !strings.Contains(err.Error(), "v1.2.3-canary 40 %") {
 		t.Errorf("writes %v, %v", f.writes, err)
 	}
-	if _, err := work.(playbook.Reverter).Revert(t.Context()); !errors.Is(err, planner.ErrMoved) || len(f.writes) != 2 { //nolint:forcetypeassert // it has to be one
+	//nolint:forcetypeassert // it has to be one
+	if _, err := work.(playbook.Reverter).Revert(t.Context()); !errors.Is(err, planner.ErrMoved) || len(f.writes) != 2 {
 		t.Errorf("going back: writes %v, %v", f.writes, err)
 	}
 }
@@ -200,7 +210,8 @@ func TestLostAnswersAreLookedUpAndNeverSentAgain(t *testing.T) {
 		}
 		return nil
 	}
-	if _, _, err := run(t, bind(t, canarysplit.New(done, &quick{}), toQuarter), nil); err != nil || len(done.writes) != 5 {
+	if _, _, err := run(t, bind(t, canarysplit.New(done, &quick{}), toQuarter), nil); err != nil ||
+		len(done.writes) != 5 {
 		t.Errorf("done all the same: writes %v, %v", done.writes, err)
 	}
 	not := newFake(10)
@@ -210,7 +221,8 @@ func TestLostAnswersAreLookedUpAndNeverSentAgain(t *testing.T) {
 		}
 		return nil
 	}
-	if _, out, err := run(t, bind(t, canarysplit.New(not, &quick{}), toQuarter), nil); !errors.Is(err, planner.ErrUncertain) || len(not.writes) != 2 || out.Details["percent_now"] != "13" {
+	if _, out, err := run(t, bind(t, canarysplit.New(not, &quick{}), toQuarter), nil); !errors.Is(err,
+		planner.ErrUncertain) || len(not.writes) != 2 || out.Details["percent_now"] != "13" {
 		t.Errorf("not done: writes %v, outcome %+v, %v", not.writes, out, err)
 	}
 }
@@ -222,7 +234,8 @@ func TestAdoption(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	job := playbook.Job{ID: 7, Preview: playbook.Preview{Facts: json.RawMessage(facts)}, Progress: json.RawMessage(`{"step":2,"percent":16}`)}
+	job := playbook.Job{ID: 7, Preview: playbook.Preview{Facts: json.RawMessage(facts)},
+		Progress: json.RawMessage(`{"step":2,"percent":16}`)}
 	for name, tt := range map[string]struct {
 		live float64
 		want error
@@ -239,7 +252,8 @@ func TestAdoption(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		f.unread = errors.Join(planner.ErrUnreachable)
-		if _, err := bind(t, canarysplit.New(f, &quick{}), toQuarter).Adopt(t.Context(), job); !errors.Is(err, playbook.ErrLater) {
+		if _, err := bind(t, canarysplit.New(f, &quick{}), toQuarter).Adopt(t.Context(), job); !errors.Is(err,
+			playbook.ErrLater) {
 			t.Errorf("%s, and the planner does not answer: %v", name, err)
 		}
 		f.unread = nil
@@ -254,11 +268,15 @@ func TestAdoption(t *testing.T) {
 func TestRollbackAndDeployment(t *testing.T) {
 	t.Parallel()
 	f := newFake(10)
-	work, out, err := run(t, bind(t, plannerrollback.New(f, &quick{}), `{"from_version": "v1.2.3-canary", "to_version": "v1.2.2", "immediate": true}`), nil)
-	if err != nil || !cmp.Equal(f.writes, []string{"0", "decommission v1.2.3-canary"}) || out.Undo == nil || out.Undo.ActionType != "deploy_planner" {
+	work, out, err := run(t, bind(t, plannerrollback.New(f, &quick{}),
+		`{"from_version": "v1.2.3-canary", "to_version": "v1.2.2", "immediate": true}`), nil)
+	if err != nil || !cmp.Equal(f.writes, []string{"0", "decommission v1.2.3-canary"}) || out.Undo == nil ||
+		out.Undo.ActionType != "deploy_planner" {
 		t.Errorf("writes %v, %+v, %v", f.writes, out, err)
 	}
-	if _, err := work.(playbook.Reverter).Revert(t.Context()); err != nil || f.writes[2] != "deploy v1.2.3-canary" || f.writes[3] != "10" { //nolint:forcetypeassert // it has to be one
+	//nolint:forcetypeassert // it has to be one
+	if _, err := work.(playbook.Reverter).Revert(t.Context()); err != nil || f.writes[2] != "deploy v1.2.3-canary" ||
+		f.writes[3] != "10" {
 		t.Errorf("writes %v, %v", f.writes, err)
 	}
 	// Where a version that is off can have a share, it gets the new one before it is switched on.
@@ -288,9 +306,11 @@ func TestThirdVersionsAndUnclearStables(t *testing.T) {
 		stable string
 		says   string
 	}{
-		"a third version": {map[string]float64{"v1.2.2": 80, "v1.2.3-canary": 10, "v2": 10}, "v1.2.2", "A third version has traffic"},
-		"unclear":         {map[string]float64{"v1.2.2": 45, "v1.2.3-canary": 10, "v2": 45}, "", "not clear which version is the stable one"},
-		"only other one":  {map[string]float64{"v1.2.2": 0, "v1.2.3-canary": 100}, "", ""},
+		"a third version": {map[string]float64{"v1.2.2": 80, "v1.2.3-canary": 10, "v2": 10}, "v1.2.2",
+			"A third version has traffic"},
+		"unclear": {map[string]float64{"v1.2.2": 45, "v1.2.3-canary": 10, "v2": 45}, "",
+			"not clear which version is the stable one"},
+		"only other one": {map[string]float64{"v1.2.2": 0, "v1.2.3-canary": 100}, "", ""},
 	} {
 		f := newFake(10)
 		f.split.Shares, f.split.Stable = tt.shares, tt.stable
@@ -303,17 +323,21 @@ func TestThirdVersionsAndUnclearStables(t *testing.T) {
 
 func TestBadInput(t *testing.T) {
 	t.Parallel()
-	books := map[string]func(json.RawMessage) error{"canary": canarysplit.Check, "rollback": plannerrollback.Check, "deploy": plannerdeploy.Check}
+	books := map[string]func(json.RawMessage) error{"canary": canarysplit.Check, "rollback": plannerrollback.Check,
+		"deploy": plannerdeploy.Check}
 	for name, tt := range map[string]struct{ book, params, says string }{
-		"over 100":        {"canary", `{"version": "v", "target_percent": 100.1}`, "target_percent is 100.1"},
-		"below 0":         {"canary", `{"version": "v", "target_percent": -0.1}`, "target_percent is -0.1"},
-		"no percent":      {"canary", `{"version": "v"}`, "target_percent is not set"},
-		"NaN":             {"canary", `{"version": "v", "target_percent": NaN}`, "invalid character"},
-		"a text":          {"canary", `{"version": "v", "target_percent": "25"}`, "target_percent is the string.: Expected is a number."},
-		"no version":      {"canary", `{"target_percent": 5}`, "version is empty"},
-		"no steps":        {"canary", `{"version": "v", "target_percent": 5, "steps": 0}`, "steps is 0"},
-		"no duration":     {"canary", `{"version": "v", "target_percent": 5, "gradual_duration": "0s"}`, "gradual_duration is 0s"},
-		"too short":       {"canary", `{"version": "v", "target_percent": 5, "gradual_duration": "4s"}`, "too short for 5 steps"},
+		"over 100":   {"canary", `{"version": "v", "target_percent": 100.1}`, "target_percent is 100.1"},
+		"below 0":    {"canary", `{"version": "v", "target_percent": -0.1}`, "target_percent is -0.1"},
+		"no percent": {"canary", `{"version": "v"}`, "target_percent is not set"},
+		"NaN":        {"canary", `{"version": "v", "target_percent": NaN}`, "invalid character"},
+		"a text": {"canary", `{"version": "v", "target_percent": "25"}`,
+			"target_percent is the string.: Expected is a number."},
+		"no version": {"canary", `{"target_percent": 5}`, "version is empty"},
+		"no steps":   {"canary", `{"version": "v", "target_percent": 5, "steps": 0}`, "steps is 0"},
+		"no duration": {"canary", `{"version": "v", "target_percent": 5, "gradual_duration": "0s"}`,
+			"gradual_duration is 0s"},
+		"too short": {"canary", `{"version": "v", "target_percent": 5, "gradual_duration": "4s"}`,
+			"too short for 5 steps"},
 		"unknown input":   {"canary", `{"version": "v", "target_percent": 5, "speed": 1}`, "unknown field"},
 		"same":            {"rollback", `{"from_version": "v", "to_version": "v"}`, "are both v"},
 		"nowhere to go":   {"rollback", `{"from_version": "v"}`, "to_version is empty"},
@@ -327,7 +351,8 @@ func TestBadInput(t *testing.T) {
 
 func TestDrift(t *testing.T) {
 	t.Parallel()
-	for live, want := range map[float64]string{25: "", 40: "v1.2.3-canary has 40 % of the traffic, and was set to 25 %"} {
+	for live, want := range map[float64]string{25: "",
+		40: "v1.2.3-canary has 40 % of the traffic, and was set to 25 %"} {
 		observer, ok := bind(t, canarysplit.New(newFake(live), &quick{}), toQuarter).(playbook.Observer)
 		if !ok {
 			t.Fatal("it can't be observed")

@@ -14,8 +14,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
 )
 
-// stepTimeout bounds one step. It does not end with the execution's context: a step that was begun is finished, so that the
-// split stands at one that was meant.
+// stepTimeout bounds one step. It does not end with the execution's context: a step that was begun is finished, so that
+// the split stands at one that was meant.
 const stepTimeout = 30 * time.Second
 
 var (
@@ -65,8 +65,8 @@ func (a action) begin(job playbook.Job, f Facts) *work {
 	return &work{action: a, job: job, facts: f, before: before, last: before, percent: f.CurrentPercent}
 }
 
-// Adopt implements playbook.Action. What a dead process left is told from the live split: it stands where it began, at the
-// target, or at a step between them, where it stays.
+// Adopt implements playbook.Action. What a dead process left is told from the live split: it stands where it began, at
+// the target, or at a step between them, where it stays.
 func (a action) Adopt(ctx context.Context, job playbook.Job) (playbook.Work, error) {
 	f, err := decided(job.Preview)
 	if err != nil {
@@ -91,20 +91,23 @@ func (a action) Adopt(ctx context.Context, job playbook.Job) (playbook.Work, err
 		return nil, fmt.Errorf("the process died before anything was moved: %w", playbook.ErrNeverBegan)
 	}
 	return nil, &problem.Problem{
-		What: "The move stopped partway", Why: fmt.Sprintf("Its process died; the split stays at %s%s.", planner.Text(split.Shares), a.reached(job, f, split)),
+		What: "The move stopped partway", Why: fmt.Sprintf("Its process died; the split stays at %s%s.",
+			planner.Text(split.Shares), a.reached(job, f, split)),
 		Next: "Running it again goes on from there.", Err: playbook.ErrPartway,
 	}
 }
 
 // reached says which step a live split is.
 func (a action) reached(job playbook.Job, f Facts, split planner.Split) string {
-	i := slices.IndexFunc(f.Schedule, func(s Step) bool { return planner.Same(split.Shares, a.wish.shares(f.StableVersion, s.Percent)) })
+	i := slices.IndexFunc(f.Schedule,
+		func(s Step) bool { return planner.Same(split.Shares, a.wish.shares(f.StableVersion, s.Percent)) })
 	if i >= 0 {
 		return fmt.Sprintf(", step %d of %d", i+1, len(f.Schedule))
 	}
 	var p progress
 	if job.Progress != nil && json.Unmarshal(job.Progress, &p) == nil {
-		return fmt.Sprintf(", where somebody else has moved it: step %d at %s %% was the last one taken", p.Step, planner.Percent(p.Percent))
+		return fmt.Sprintf(", where somebody else has moved it: step %d at %s %% was the last one taken", p.Step,
+			planner.Percent(p.Percent))
 	}
 	return ", where somebody else has moved it"
 }
@@ -136,13 +139,15 @@ func (w *work) Wait(ctx context.Context) (playbook.Report, error) {
 	if !w.done {
 		if err := w.run(ctx); err != nil {
 			out := w.outcome()
-			out.Message = fmt.Sprintf("%s has %s %% of the traffic, step %d of %d, and stays there", w.wish.Version, planner.Percent(w.percent),
+			out.Message = fmt.Sprintf("%s has %s %% of the traffic, step %d of %d, and stays there", w.wish.Version,
+				planner.Percent(w.percent),
 				w.step, len(w.facts.Schedule))
 			return out, err
 		}
 	}
 	out := w.outcome()
-	out.Message = fmt.Sprintf("%s has %s %% of the traffic and %s has %s %%", w.wish.Version, planner.Percent(w.percent),
+	out.Message = fmt.Sprintf("%s has %s %% of the traffic and %s has %s %%", w.wish.Version,
+		planner.Percent(w.percent),
 		w.facts.StableVersion, planner.Percent(w.facts.StablePercentAfter))
 	if w.facts.Decommission {
 		out.Message += fmt.Sprintf("; %s is decommissioned", w.wish.Version)
@@ -156,8 +161,10 @@ func (w *work) Wait(ctx context.Context) (playbook.Report, error) {
 func (w *work) outcome() playbook.Report {
 	return playbook.Report{Details: map[string]string{
 		"version": w.wish.Version, "stable_version": w.facts.StableVersion,
-		"percent_before": planner.Percent(w.facts.CurrentPercent), "percent_target": planner.Percent(w.facts.TargetPercent),
-		"percent_now": planner.Percent(w.percent), "step": strconv.Itoa(w.step), "steps": strconv.Itoa(len(w.facts.Schedule)),
+		"percent_before": planner.Percent(w.facts.CurrentPercent),
+		"percent_target": planner.Percent(w.facts.TargetPercent),
+		"percent_now":    planner.Percent(w.percent), "step": strconv.Itoa(w.step),
+		"steps": strconv.Itoa(len(w.facts.Schedule)),
 	}}
 }
 
@@ -293,8 +300,8 @@ func (w *work) Revert(ctx context.Context) (playbook.Report, error) {
 	}, nil
 }
 
-// back sets the split of before. A revision can move without the split (another field of the same object), so that one refusal
-// is no reason to give up while the split is still the one that was left.
+// back sets the split of before. A revision can move without the split (another field of the same object), so that one
+// refusal is no reason to give up while the split is still the one that was left.
 func (w *work) back(ctx context.Context) error {
 	if planner.Same(w.last, w.before) {
 		return nil

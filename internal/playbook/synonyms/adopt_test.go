@@ -8,8 +8,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 )
 
-// TestAdoptedReloadNeedsToBeSeen: whether a dead process reloaded is told by what texts are taken apart into. Where there is none, it
-// can't be told, and is not taken for done.
+// TestAdoptedReloadNeedsToBeSeen: whether a dead process reloaded is told by what texts are taken apart into. Where
+// there is none, it can't be told, and is not taken for done.
 func TestAdoptedReloadNeedsToBeSeen(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -37,7 +37,8 @@ func TestAdoptedReloadNeedsToBeSeen(t *testing.T) {
 			if tt.reloaded {
 				f.Do(t, http.MethodPost, "/"+index+"/_reload_search_analyzers", nil, nil)
 			}
-			job := playbook.Job{ID: 12, Preview: p, RemoteID: "reload", Progress: json.RawMessage(`{"reloading":true}`), Checkpoint: (&journal{}).checkpoint}
+			job := playbook.Job{ID: 12, Preview: p, RemoteID: "reload", Progress: json.RawMessage(`{"reloading":true}`),
+				Checkpoint: (&journal{}).checkpoint}
 			work, err := action.Adopt(t.Context(), job)
 			if (err == nil) != tt.adopted {
 				t.Fatalf("adopted: %v", err)

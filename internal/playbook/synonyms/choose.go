@@ -42,7 +42,8 @@ func (c choice) wanted() elastic.Reloaded {
 	return out
 }
 
-// choose finds the gentlest way that is right. What can't work is a *problem.Problem with the path of the input at fault.
+// choose finds the gentlest way that is right. What can't work is a *problem.Problem with the path of the input at
+// fault.
 func (a action) choose(ctx context.Context) (choice, error) {
 	found, err := a.elastic.Resolve(ctx, a.params.IndexName, a.params.AllowAll)
 	if err != nil {
@@ -75,10 +76,13 @@ func (a action) choose(ctx context.Context) (choice, error) {
 func (a action) alike(c choice) error {
 	_, first := c.first()
 	for i, s := range c.synonyms {
-		if s.Source() != first.Source() || s.Updateable != first.Updateable || (len(s.AtIndexTime()) > 0) != (len(first.AtIndexTime()) > 0) {
+		if s.Source() != first.Source() || s.Updateable != first.Updateable ||
+			(len(s.AtIndexTime()) > 0) != (len(first.AtIndexTime()) > 0) {
 			return &problem.Problem{
-				What: fmt.Sprintf("The filter %q is not the same in all indices that %q stands for", a.params.SynonymFilter, a.params.IndexName),
-				Why:  fmt.Sprintf("%s and %s differ in where its synonyms are kept, whether it is updateable, or whether documents were analyzed with it.", c.indices[0].Name, c.indices[i].Name),
+				What: fmt.Sprintf("The filter %q is not the same in all indices that %q stands for",
+					a.params.SynonymFilter, a.params.IndexName),
+				Why: fmt.Sprintf("%s and %s differ in where its synonyms are kept, whether it is updateable, or "+
+					"whether documents were analyzed with it.", c.indices[0].Name, c.indices[i].Name),
 				Next: "Refresh them one by one, with a resource each.", Path: []string{"index_name"}, Err: ErrNoWay,
 			}
 		}
@@ -94,14 +98,17 @@ func (a action) pick(ctx context.Context, c *choice) error {
 	case a.params.Reindex:
 		c.way, c.reason = WayReindex, "a reindex is asked for"
 		if len(fields) > 0 {
-			c.reason = "documents were analyzed with the filter when they were indexed (fields " + strings.Join(fields, ", ") + ")"
+			c.reason = "documents were analyzed with the filter when they were indexed (fields " +
+				strings.Join(fields, ", ") + ")"
 		}
 		return a.canReindex(ctx, c)
 	case len(fields) > 0:
 		return &problem.Problem{
 			What: fmt.Sprintf("New synonyms of the filter %q need a reindex", a.params.SynonymFilter),
-			Why:  fmt.Sprintf("Documents of %s are analyzed with it when they are indexed (fields %s). Those that are there keep the old synonyms.", index.Name, strings.Join(fields, ", ")),
-			Next: "Set reindex = true. Or use the filter in a search_analyzer only, where new synonyms need a reload.", Path: []string{"reindex"}, Err: ErrNeedsReindex,
+			Why: fmt.Sprintf("Documents of %s are analyzed with it when they are indexed (fields %s). Those that "+
+				"are there keep the old synonyms.", index.Name, strings.Join(fields, ", ")),
+			Next: "Set reindex = true. Or use the filter in a search_analyzer only, where new synonyms need a " +
+				"reload.", Path: []string{"reindex"}, Err: ErrNeedsReindex,
 		}
 	case !s.Updateable:
 		c.way, c.reason = WayCloseOpen, "the filter is not updateable, so only opening an index loads its synonyms"
@@ -114,8 +121,10 @@ func (a action) pick(ctx context.Context, c *choice) error {
 	if c.way == WayCloseOpen && c.found.Kind == elastic.KindDataStream {
 		return &problem.Problem{
 			What: fmt.Sprintf("The synonyms of the data stream %q can't be refreshed", a.params.IndexName),
-			Why:  fmt.Sprintf("%s, and the index that a data stream writes to (%s) can't be closed.", c.reason, c.found.WriteIndex),
-			Next: "Set updateable = true on the filter in the index template, and roll the data stream over.", Path: []string{"index_name"}, Err: ErrNoWay,
+			Why: fmt.Sprintf("%s, and the index that a data stream writes to (%s) can't be closed.", c.reason,
+				c.found.WriteIndex),
+			Next: "Set updateable = true on the filter in the index template, and roll the data stream " +
+				"over.", Path: []string{"index_name"}, Err: ErrNoWay,
 		}
 	}
 	return nil
@@ -126,7 +135,8 @@ func (a action) askServer(ctx context.Context, c *choice) error {
 	_, s := c.first()
 	reached, err := a.elastic.PreviewReload(ctx, c.found.Indices, s.Set)
 	if err != nil && strings.Contains(err.Error(), "unrecognized parameter: [preview]") {
-		c.notes = append(c.notes, "This Elasticsearch can't preview a reload: the analyzers are those that use the filter by the settings of the index")
+		c.notes = append(c.notes, "This Elasticsearch can't preview a reload: the analyzers are those that use the "+
+			"filter by the settings of the index")
 		return nil
 	}
 	if err != nil {
@@ -148,7 +158,8 @@ func (a action) askServer(ctx context.Context, c *choice) error {
 // probeText is analyzed where no other text is at hand, to see whether synonyms can be loaded at all.
 const probeText = "probe"
 
-// loadable loads the synonyms anew in a copy of each analyzer: rules that can't be loaded would keep a closed index from opening again.
+// loadable loads the synonyms anew in a copy of each analyzer: rules that can't be loaded would keep a closed index
+// from opening again.
 func (a action) loadable(ctx context.Context, c *choice) error {
 	index, s := c.first()
 	if s.Set != "" {
@@ -156,23 +167,28 @@ func (a action) loadable(ctx context.Context, c *choice) error {
 		if err != nil {
 			return problem.At(err, "synonym_filter")
 		}
-		c.notes = append(c.notes, fmt.Sprintf("The set of synonyms %q has %s now", s.Set, several(int64(count), "rule")))
+		c.notes = append(c.notes, fmt.Sprintf("The set of synonyms %q has %s now", s.Set,
+			several(int64(count), "rule")))
 		if count == 0 {
-			c.notes = append(c.notes, fmt.Sprintf("The set of synonyms %q is empty: queries will find no synonyms", s.Set))
+			c.notes = append(c.notes, fmt.Sprintf("The set of synonyms %q is empty: queries will find no synonyms",
+				s.Set))
 		}
 	}
 	if s.Lenient {
-		c.notes = append(c.notes, "The filter is lenient: rules that can't be understood are passed over in silence. Give probe_texts to see what is loaded")
+		c.notes = append(c.notes, "The filter is lenient: rules that can't be understood are passed over in silence. "+
+			"Give probe_texts to see what is loaded")
 	}
 	for _, an := range s.Analyzers {
 		if an.Wrapped {
 			continue
 		}
-		_, err := a.elastic.FreshTokens(ctx, index, elastic.Probe{Analyzer: an.Name, Filter: a.params.SynonymFilter, Text: probeText})
+		_, err := a.elastic.FreshTokens(ctx, index, elastic.Probe{Analyzer: an.Name, Filter: a.params.SynonymFilter,
+			Text: probeText})
 		if errors.Is(err, elastic.ErrRequest) {
 			p := *problem.Of(err, "")
 			p.What = fmt.Sprintf("The synonyms of the filter %q can't be loaded", a.params.SynonymFilter)
-			p.Next = fmt.Sprintf("Put right what is kept in the %s; then plan again. A file has to be on every data node.", s.Source())
+			p.Next = fmt.Sprintf("Put right what is kept in the %s; then plan again. A file has to be on every data "+
+				"node.", s.Source())
 			p.Path = []string{"synonym_filter"}
 			return &p
 		}
@@ -191,21 +207,29 @@ func (a action) canReindex(ctx context.Context, c *choice) error {
 	index, _ := c.first()
 	switch {
 	case c.found.Kind == elastic.KindDataStream || strings.HasPrefix(index.Name, "."):
-		return refuse("reindex", fmt.Sprintf("The data stream %q can't be reindexed in place", a.params.IndexName), "Its indices belong to it.",
+		return refuse("reindex", fmt.Sprintf("The data stream %q can't be reindexed in place", a.params.IndexName),
+			"Its indices belong to it.",
 			"Set updateable = true on the filter in the index template, and roll the data stream over.")
 	case len(c.indices)+len(c.found.Closed) != 1:
-		return refuse("index_name", fmt.Sprintf("%q stands for %d indices, and one is needed", a.params.IndexName, len(c.indices)+len(c.found.Closed)),
-			"They are "+strings.Join(slices.Concat(c.found.Indices, c.found.Closed), ", ")+".", "Reindex them one by one, with a resource each.")
+		return refuse("index_name", fmt.Sprintf("%q stands for %d indices, and one is needed", a.params.IndexName,
+			len(c.indices)+len(c.found.Closed)),
+			"They are "+strings.Join(slices.Concat(c.found.Indices, c.found.Closed),
+				", ")+".", "Reindex them one by one, with a resource each.")
 	case c.found.Kind == elastic.KindPattern:
-		return refuse("index_name", fmt.Sprintf("%q is a pattern, and the name that clients use is needed", a.params.IndexName), "Clients are led to the new index under that name.",
+		return refuse("index_name", fmt.Sprintf("%q is a pattern, and the name that clients use is needed",
+			a.params.IndexName), "Clients are led to the new index under that name.",
 			"Write the alias, or the name of the index.")
 	case !index.SourceKept():
-		return refuse("reindex", index.Name+" can't be reindexed", "Its mapping keeps no _source, or leaves parts of it out, so whole documents can't be read back.",
+		return refuse("reindex", index.Name+" can't be reindexed",
+			"Its mapping keeps no _source, or leaves parts of it out, so whole documents can't be read back.",
 			"Index the documents again from where they came from.")
 	case index.Setting("blocks.write") == "true" || index.Setting("blocks.read_only") == "true":
-		return refuse("index_name", index.Name+" is blocked for writing", "Nobody can be writing to it, and the block would not be in the new index.", "Lift the block first.")
+		return refuse("index_name", index.Name+" is blocked for writing",
+			"Nobody can be writing to it, and the block would not be in the new index.", "Lift the block first.")
 	case index.Setting("mode") == "time_series":
-		return refuse("reindex", index.Name+" can't be reindexed", "It is a time series index, whose documents have no names of their own.", "Roll over to a new index instead.")
+		return refuse("reindex", index.Name+" can't be reindexed",
+			"It is a time series index, whose documents have no names of "+
+				"their own.", "Roll over to a new index instead.")
 	}
 	return a.roomFor(ctx, c, index)
 }

@@ -68,11 +68,14 @@ func TestCloseAndOpenLoadsNewSynonyms(t *testing.T) {
 	f := newFixture(t)
 	index := f.makeIndex(t, "fixed", "from_file_fixed", false)
 	f.putFile(t, "notebook, laptop", "cabrio, convertible")
-	outcome, err := run(t, f.bind(t, f.Config, map[string]any{"index_name": index, "synonym_filter": "from_file_fixed", "probe_texts": []string{"cabrio"}}), &journal{})
+	outcome, err := run(t, f.bind(t, f.Config, map[string]any{"index_name": index, "synonym_filter": "from_file_fixed",
+		"probe_texts": []string{"cabrio"}}), &journal{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !f.isOpen(t, index) || !f.finds(t, index, "cabrio") || outcome.Details["probe_1"] != `"cabrio" (syn): gained convertible` || outcome.Details["longest_downtime_ms"] == "" {
+	if !f.isOpen(t, index) || !f.finds(t, index, "cabrio") ||
+		outcome.Details["probe_1"] != `"cabrio" (syn): gained convertible` ||
+		outcome.Details["longest_downtime_ms"] == "" {
 		t.Errorf("%+v", outcome)
 	}
 	t.Logf("closed for %s ms", outcome.Details["longest_downtime_ms"])
@@ -97,7 +100,8 @@ func TestAdoptionAfterDeathOpensTheIndex(t *testing.T) {
 			f := newFixture(t)
 			index := f.makeIndex(t, "dies", "from_file_fixed", false)
 			f.putFile(t, "notebook, laptop", "cabrio, convertible")
-			params := map[string]any{"index_name": index, "synonym_filter": "from_file_fixed", "probe_texts": []string{"cabrio"}}
+			params := map[string]any{"index_name": index, "synonym_filter": "from_file_fixed",
+				"probe_texts": []string{"cabrio"}}
 			none := func(string) {}
 			before, after := none, none
 			if c.before != "" {
@@ -122,7 +126,9 @@ func TestAdoptionAfterDeathOpensTheIndex(t *testing.T) {
 			cfg, seen := watch(f.Config, nil, nil)
 			// As the journal keeps it.
 			p.Facts = encode(t, p.Facts)
-			work, err := f.bind(t, cfg, params).Adopt(t.Context(), playbook.Job{ID: 12, Preview: p, RemoteID: "close_open", Progress: j.progress, Checkpoint: j.checkpoint})
+			work, err := f.bind(t, cfg, params).Adopt(t.Context(),
+				playbook.Job{ID: 12, Preview: p, RemoteID: "close_open", Progress: j.progress,
+					Checkpoint: j.checkpoint})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -138,7 +144,8 @@ func TestAdoptionAfterDeathOpensTheIndex(t *testing.T) {
 			if !f.isOpen(t, index) || !f.finds(t, index, "cabrio") || outcome.Details["changed"] != "true" {
 				t.Errorf("open: %t, outcome %+v", f.isOpen(t, index), outcome)
 			}
-			if closed := slices.ContainsFunc(*seen, func(r string) bool { return strings.HasSuffix(r, "/_close") }); closed != c.closes {
+			if closed := slices.ContainsFunc(*seen,
+				func(r string) bool { return strings.HasSuffix(r, "/_close") }); closed != c.closes {
 				t.Errorf("closed again: %t, want %t", closed, c.closes)
 			}
 		})
@@ -154,13 +161,18 @@ func TestClusterThatDoesNotAnswerIsAskedLater(t *testing.T) {
 		facts    synonyms.Facts
 		progress string
 	}{
-		"reload": {map[string]any{"index_name": "kb", "synonym_filter": "s"}, synonyms.Facts{Way: synonyms.WayReload, Indices: []string{"kb"}}, `{"reloading":true}`},
-		"reindex": {map[string]any{"index_name": "kb", "synonym_filter": "s", "reindex": true}, synonyms.Facts{Way: synonyms.WayReindex, Indices: []string{"kb"}},
+		"reload": {map[string]any{"index_name": "kb", "synonym_filter": "s"},
+			synonyms.Facts{Way: synonyms.WayReload, Indices: []string{"kb"}}, `{"reloading":true}`},
+		"reindex": {map[string]any{"index_name": "kb", "synonym_filter": "s", "reindex": true},
+			synonyms.Facts{Way: synonyms.WayReindex, Indices: []string{"kb"}},
 			`{"name":"kb","old":"kb-1","new":"kb-2","stage":"create"}`},
-		"way back": {map[string]any{"index_name": "kb", "synonym_filter": "s", "restore_index": "kb-1"}, synonyms.Facts{Way: synonyms.WayRestore, Indices: []string{"kb-2", "kb-1"}}, `{}`},
+		"way back": {map[string]any{"index_name": "kb", "synonym_filter": "s", "restore_index": "kb-1"},
+			synonyms.Facts{Way: synonyms.WayRestore, Indices: []string{"kb-2", "kb-1"}}, `{}`},
 	} {
-		job := playbook.Job{ID: 7, RemoteID: "x", Preview: playbook.Preview{Facts: c.facts}, Progress: json.RawMessage(c.progress)}
-		if _, err := (fixture{}).bind(t, nowhere, c.params).Adopt(t.Context(), job); !errors.Is(err, playbook.ErrLater) {
+		job := playbook.Job{ID: 7, RemoteID: "x", Preview: playbook.Preview{Facts: c.facts},
+			Progress: json.RawMessage(c.progress)}
+		if _, err := (fixture{}).bind(t, nowhere, c.params).Adopt(t.Context(), job); !errors.Is(err,
+			playbook.ErrLater) {
 			t.Errorf("%s: %v, want ErrLater", name, err)
 		}
 	}
@@ -170,7 +182,8 @@ func TestNothingJournaledMeansNothingBegan(t *testing.T) {
 	t.Parallel()
 	f := fixture{}
 	for _, job := range []playbook.Job{{ID: 1}, {ID: 1, RemoteID: "close_open"}} {
-		if _, err := f.bind(t, elastic.Config{}, map[string]any{"index_name": "kb", "synonym_filter": "s"}).Adopt(t.Context(), job); !errors.Is(err, playbook.ErrNeverBegan) {
+		if _, err := f.bind(t, elastic.Config{}, map[string]any{"index_name": "kb",
+			"synonym_filter": "s"}).Adopt(t.Context(), job); !errors.Is(err, playbook.ErrNeverBegan) {
 			t.Errorf("%+v: %v, want ErrNeverBegan", job, err)
 		}
 	}
@@ -188,7 +201,8 @@ func TestCancelledBetweenCloseAndOpen(t *testing.T) {
 	})
 	action := f.bind(t, cfg, map[string]any{"index_name": index, "synonym_filter": "from_file_fixed"})
 	p, _ := preview(t, action)
-	if _, err := dispatch(ctx, t, action, playbook.Job{ID: 12, Preview: p, Checkpoint: (&journal{}).checkpoint}); !errors.Is(err, context.Canceled) {
+	if _, err := dispatch(ctx, t, action, playbook.Job{ID: 12, Preview: p,
+		Checkpoint: (&journal{}).checkpoint}); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want the context's", err)
 	}
 	if !f.isOpen(t, index) {
@@ -204,10 +218,12 @@ func TestRulesThatBrokeSincePlanNeverCloseTheIndex(t *testing.T) {
 	action := f.bind(t, cfg, map[string]any{"index_name": index, "synonym_filter": "from_file_fixed"})
 	p, _ := preview(t, action)
 	f.putFile(t, "this => is => no rule")
-	if _, err := dispatch(t.Context(), t, action, playbook.Job{ID: 12, Preview: p, Checkpoint: (&journal{}).checkpoint}); !errors.Is(err, elastic.ErrRequest) {
+	if _, err := dispatch(t.Context(), t, action, playbook.Job{ID: 12, Preview: p,
+		Checkpoint: (&journal{}).checkpoint}); !errors.Is(err, elastic.ErrRequest) {
 		t.Errorf("error %v, want ErrRequest", err)
 	}
-	if slices.ContainsFunc(*seen, func(r string) bool { return strings.HasSuffix(r, "/_close") }) || !f.isOpen(t, index) {
+	if slices.ContainsFunc(*seen, func(r string) bool { return strings.HasSuffix(r, "/_close") }) ||
+		!f.isOpen(t, index) {
 		t.Errorf("the index was closed: %v", *seen)
 	}
 }
@@ -226,14 +242,16 @@ func TestDataStreams(t *testing.T) {
 	f := newFixture(t)
 	cluster := elastic.New(f.Config, clock.System{})
 	book := synonyms.New(stream{cluster}, reindex.New(cluster, clock.System{}), clock.System{})
-	fixed, updateable := f.makeIndex(t, "fixed", "from_file_fixed", false), f.makeIndex(t, "updateable", "from_file", false)
+	fixed, updateable := f.makeIndex(t, "fixed", "from_file_fixed", false), f.makeIndex(t, "updateable", "from_file",
+		false)
 	for name, c := range map[string]struct {
 		params map[string]any
 		want   error
 	}{
 		"reload":     {map[string]any{"index_name": updateable, "synonym_filter": "from_file"}, nil},
 		"close_open": {map[string]any{"index_name": fixed, "synonym_filter": "from_file_fixed"}, synonyms.ErrNoWay},
-		"reindex":    {map[string]any{"index_name": fixed, "synonym_filter": "from_file_fixed", "reindex": true}, synonyms.ErrNoWay},
+		"reindex": {map[string]any{"index_name": fixed, "synonym_filter": "from_file_fixed", "reindex": true},
+			synonyms.ErrNoWay},
 	} {
 		action, err := book.Bind(encode(t, c.params))
 		if err != nil {

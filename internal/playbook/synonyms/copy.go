@@ -45,10 +45,14 @@ func (w *copyWork) RemoteID() string { return w.req.New }
 
 // Wait implements playbook.Work.
 func (w *copyWork) Wait(ctx context.Context) (playbook.Report, error) {
-	out := playbook.Report{Details: map[string]string{"way": string(WayReindex), "old_index": w.req.Old, "new_index": w.req.New}}
+	out := playbook.Report{Details: map[string]string{"way": string(WayReindex), "old_index": w.req.Old,
+		"new_index": w.req.New}}
 	under, done := leaving(ctx)
 	defer done()
-	result, err := w.run.Wait(under, func(ctx context.Context, state reindex.State) error { return leave(w.job.Checkpoint(ctx, state)) })
+	result, err := w.run.Wait(under, func(ctx context.Context,
+		state reindex.State) error {
+		return leave(w.job.Checkpoint(ctx, state))
+	})
 	w.note(result, &out)
 	if err == nil || errors.Is(err, reindex.ErrUnfinished) {
 		out.Undo = w.undo()
@@ -56,7 +60,8 @@ func (w *copyWork) Wait(ctx context.Context) (playbook.Report, error) {
 	if err != nil {
 		return out, err
 	}
-	out.Message = fmt.Sprintf("Reindexed %s into %s, which %s stands for now", several(result.Documents, "document"), w.req.New, w.req.Name)
+	out.Message = fmt.Sprintf("Reindexed %s into %s, which %s stands for now", several(result.Documents, "document"),
+		w.req.New, w.req.Name)
 	out.Details["kept_index"] = w.req.Kept()
 	// Clients are with the new index: what follows only looks, and is done although the caller may be gone.
 	ctx = context.WithoutCancel(ctx)

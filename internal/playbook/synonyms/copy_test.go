@@ -22,7 +22,8 @@ import (
 func (f fixture) alias(t *testing.T, name string, indices ...string) {
 	t.Helper()
 	for _, i := range indices {
-		f.Do(t, http.MethodPost, "/_aliases", fmt.Sprintf(`{"actions":[{"add":{"index":%q,"alias":%q}}]}`, i, name), nil)
+		f.Do(t, http.MethodPost, "/_aliases", fmt.Sprintf(`{"actions":[{"add":{"index":%q,"alias":%q}}]}`, i, name),
+			nil)
 	}
 }
 
@@ -53,14 +54,16 @@ func TestReindexAndBack(t *testing.T) {
 			}
 			f.putFile(t, "laptop, notebook", "cabrio, convertible")
 			action := f.bind(t, f.Config, map[string]any{
-				"index_name": name, "synonym_filter": "from_file_fixed", "reindex": true, "slices": 2, "probe_texts": []string{"convertible"},
+				"index_name": name, "synonym_filter": "from_file_fixed", "reindex": true, "slices": 2,
+				"probe_texts": []string{"convertible"},
 			})
 			before := f.indices(t)
 			p, facts := preview(t, action)
 			if diff := cmp.Diff(before, f.indices(t)); diff != "" {
 				t.Errorf("the preview changed the indices (-before +after):\n%s", diff)
 			}
-			if facts.Way != synonyms.WayReindex || !p.RollbackAvailable || !strings.Contains(strings.Join(p.Commands, "\n"), "slices=2") {
+			if facts.Way != synonyms.WayReindex || !p.RollbackAvailable ||
+				!strings.Contains(strings.Join(p.Commands, "\n"), "slices=2") {
 				t.Errorf("preview %+v", p)
 			}
 			j := &journal{}
@@ -69,7 +72,8 @@ func TestReindexAndBack(t *testing.T) {
 				t.Fatal(err)
 			}
 			// The document was indexed with the old synonyms: only a reindex lets a keyword-like query find it.
-			if !f.finds(t, name, "cabrio") || outcome.Details["documents"] != "1" || outcome.Details["probe_1"] != `"convertible" (syn): gained cabrio` {
+			if !f.finds(t, name, "cabrio") || outcome.Details["documents"] != "1" ||
+				outcome.Details["probe_1"] != `"convertible" (syn): gained cabrio` {
 				t.Errorf("outcome %+v", outcome)
 			}
 			if outcome.Undo == nil || outcome.Undo.ActionType != synonyms.ActionType {
@@ -95,7 +99,8 @@ func (f fixture) restore(t *testing.T, params map[string]any, name, kept string)
 	if _, err := back.Adopt(t.Context(), playbook.Job{ID: 13, Preview: p}); !errors.Is(err, playbook.ErrNeverBegan) {
 		t.Errorf("adopting it before: %v", err)
 	}
-	if _, err := dispatch(t.Context(), t, back, playbook.Job{ID: 13, Preview: p, Checkpoint: (&journal{}).checkpoint}); err != nil {
+	if _, err := dispatch(t.Context(), t, back, playbook.Job{ID: 13, Preview: p,
+		Checkpoint: (&journal{}).checkpoint}); err != nil {
 		t.Fatal(err)
 	}
 	var found map[string]any
@@ -119,14 +124,16 @@ func TestCancelledReindexLeavesEverything(t *testing.T) {
 	name := f.base + "-alias"
 	f.alias(t, name, old)
 	ctx, cancel := context.WithCancel(t.Context())
-	action := f.bind(t, f.Config, map[string]any{"index_name": name, "synonym_filter": "from_file_fixed", "reindex": true})
+	action := f.bind(t, f.Config, map[string]any{"index_name": name, "synonym_filter": "from_file_fixed",
+		"reindex": true})
 	p, _ := preview(t, action)
 	j := &journal{hook: func(text json.RawMessage) {
 		if strings.Contains(string(text), `"stage":"copy"`) {
 			cancel()
 		}
 	}}
-	if _, err := dispatch(ctx, t, action, playbook.Job{ID: 12, Preview: p, Checkpoint: j.checkpoint}); !errors.Is(err, context.Canceled) {
+	if _, err := dispatch(ctx, t, action, playbook.Job{ID: 12, Preview: p, Checkpoint: j.checkpoint}); !errors.Is(err,
+		context.Canceled) {
 		t.Errorf("error %v, want the context's", err)
 	}
 	if diff := cmp.Diff([]string{old}, f.indices(t)); diff != "" {
@@ -137,7 +144,8 @@ func TestCancelledReindexLeavesEverything(t *testing.T) {
 	}
 }
 
-// TestReindexTakenOverIsLeftToTheOther takes the execution away in the middle: the copy goes on, for whoever has it now.
+// TestReindexTakenOverIsLeftToTheOther takes the execution away in the middle: the copy goes on, for whoever has it
+// now.
 func TestReindexTakenOverIsLeftToTheOther(t *testing.T) {
 	t.Parallel()
 	for _, byContext := range []bool{false, true} {
@@ -147,7 +155,8 @@ func TestReindexTakenOverIsLeftToTheOther(t *testing.T) {
 			old := f.makeIndex(t, "v1", "from_file_fixed", true)
 			name := f.base + "-alias"
 			f.alias(t, name, old)
-			action := f.bind(t, f.Config, map[string]any{"index_name": name, "synonym_filter": "from_file_fixed", "reindex": true})
+			action := f.bind(t, f.Config, map[string]any{"index_name": name, "synonym_filter": "from_file_fixed",
+				"reindex": true})
 			p, _ := preview(t, action)
 			ctx, end := context.WithCancelCause(t.Context())
 			defer end(nil)
@@ -163,7 +172,8 @@ func TestReindexTakenOverIsLeftToTheOther(t *testing.T) {
 				end(playbook.ErrTakenOver)
 				return nil
 			}
-			if _, err := dispatch(ctx, t, action, playbook.Job{ID: 12, Preview: p, Checkpoint: lost}); !errors.Is(err, playbook.ErrTakenOver) {
+			if _, err := dispatch(ctx, t, action, playbook.Job{ID: 12, Preview: p, Checkpoint: lost}); !errors.Is(err,
+				playbook.ErrTakenOver) {
 				t.Errorf("error %v, want ErrTakenOver", err)
 			}
 			if now := f.indices(t); len(now) != 2 {
@@ -183,12 +193,15 @@ func TestWhatCannotBeReindexed(t *testing.T) {
 		"settings": map[string]any{"analysis": map[string]any{"filter": f.filters(), "analyzer": map[string]any{
 			"syn": map[string]any{"tokenizer": "standard", "filter": []string{"from_file"}},
 		}}},
-		"mappings": map[string]any{"_source": map[string]any{"enabled": false}, "properties": map[string]any{"t": map[string]any{"type": "text", "search_analyzer": "syn"}}},
+		"mappings": map[string]any{"_source": map[string]any{"enabled": false},
+			"properties": map[string]any{"t": map[string]any{"type": "text", "search_analyzer": "syn"}}},
 	}, nil)
 	blocked := f.makeIndex(t, "blocked", "from_file", false)
 	f.Do(t, http.MethodPut, "/"+blocked+"/_block/write", nil, nil)
-	for name, path := range map[string]string{f.base + "-both": "index_name", sourceless: "reindex", f.base + "-on*": "index_name", blocked: "index_name"} {
-		_, err := f.bind(t, f.Config, map[string]any{"index_name": name, "synonym_filter": "from_file", "reindex": true}).Preview(t.Context())
+	for name, path := range map[string]string{f.base + "-both": "index_name", sourceless: "reindex", f.base +
+		"-on*": "index_name", blocked: "index_name"} {
+		_, err := f.bind(t, f.Config, map[string]any{"index_name": name, "synonym_filter": "from_file",
+			"reindex": true}).Preview(t.Context())
 		if !errors.Is(err, synonyms.ErrNoWay) {
 			t.Errorf("%s: %v, want ErrNoWay", name, err)
 		} else if p := problem.Of(err, ""); p.Path[0] != path {
@@ -196,7 +209,8 @@ func TestWhatCannotBeReindexed(t *testing.T) {
 		}
 	}
 	f.Do(t, http.MethodPost, "/"+one+"/_close", nil, nil)
-	if _, err := f.bind(t, f.Config, map[string]any{"index_name": one, "synonym_filter": "from_file"}).Preview(t.Context()); !errors.Is(err, elastic.ErrClosed) {
+	if _, err := f.bind(t, f.Config, map[string]any{"index_name": one,
+		"synonym_filter": "from_file"}).Preview(t.Context()); !errors.Is(err, elastic.ErrClosed) {
 		t.Errorf("closed: %v, want ErrClosed", err)
 	}
 }
@@ -206,9 +220,12 @@ func TestTemplateThatWouldLeadClientsToTheUnfinishedIndex(t *testing.T) {
 	f := newFixture(t)
 	old := f.makeIndex(t, "v1", "from_file", false)
 	template := "/_index_template/" + f.base
-	f.Do(t, http.MethodPut, template, fmt.Sprintf(`{"index_patterns":["%s-v1-*"],"priority":500,"template":{"aliases":{"%s-alias":{}}}}`, f.base, f.base), nil)
+	f.Do(t, http.MethodPut, template,
+		fmt.Sprintf(`{"index_patterns":["%s-v1-*"],"priority":500,"template":{"aliases":{"%s-alias":{}}}}`, f.base,
+			f.base), nil)
 	t.Cleanup(func() { _, _ = f.Call(context.WithoutCancel(t.Context()), http.MethodDelete, template, nil, nil) })
-	if _, err := f.bind(t, f.Config, map[string]any{"index_name": old, "synonym_filter": "from_file", "reindex": true}).Preview(t.Context()); !errors.Is(err, synonyms.ErrNoWay) {
+	if _, err := f.bind(t, f.Config, map[string]any{"index_name": old, "synonym_filter": "from_file",
+		"reindex": true}).Preview(t.Context()); !errors.Is(err, synonyms.ErrNoWay) {
 		t.Errorf("error %v, want ErrNoWay", err)
 	}
 }
@@ -219,16 +236,22 @@ func TestBadInputs(t *testing.T) {
 		params map[string]any
 		path   string
 	}{
-		"no index":          {map[string]any{"synonym_filter": "s"}, "index_name"},
-		"all":               {map[string]any{"index_name": "_all", "synonym_filter": "s"}, "index_name"},
-		"no filter":         {map[string]any{"index_name": "a"}, "synonym_filter"},
-		"slices":            {map[string]any{"index_name": "a", "synonym_filter": "s", "reindex": true, "slices": -1}, "slices"},
+		"no index":  {map[string]any{"synonym_filter": "s"}, "index_name"},
+		"all":       {map[string]any{"index_name": "_all", "synonym_filter": "s"}, "index_name"},
+		"no filter": {map[string]any{"index_name": "a"}, "synonym_filter"},
+		"slices": {map[string]any{"index_name": "a", "synonym_filter": "s", "reindex": true, "slices": -1},
+			"slices"},
 		"slices of nothing": {map[string]any{"index_name": "a", "synonym_filter": "s", "slices": 2}, "slices"},
-		"throttle":          {map[string]any{"index_name": "a", "synonym_filter": "s", "reindex": true, "requests_per_second": -1}, "requests_per_second"},
-		"throttled nothing": {map[string]any{"index_name": "a", "synonym_filter": "s", "requests_per_second": 5}, "requests_per_second"},
-		"kept nothing":      {map[string]any{"index_name": "a", "synonym_filter": "s", "keep_old_index": false}, "keep_old_index"},
-		"an empty probe":    {map[string]any{"index_name": "a", "synonym_filter": "s", "probe_texts": []string{" "}}, "probe_texts[0]"},
-		"too many probes":   {map[string]any{"index_name": "a", "synonym_filter": "s", "probe_texts": make([]string, 21)}, "probe_texts"},
+		"throttle": {map[string]any{"index_name": "a", "synonym_filter": "s", "reindex": true,
+			"requests_per_second": -1}, "requests_per_second"},
+		"throttled nothing": {map[string]any{"index_name": "a", "synonym_filter": "s", "requests_per_second": 5},
+			"requests_per_second"},
+		"kept nothing": {map[string]any{"index_name": "a", "synonym_filter": "s", "keep_old_index": false},
+			"keep_old_index"},
+		"an empty probe": {map[string]any{"index_name": "a", "synonym_filter": "s", "probe_texts": []string{" "}},
+			"probe_texts[0]"},
+		"too many probes": {map[string]any{"index_name": "a", "synonym_filter": "s",
+			"probe_texts": make([]string, 21)}, "probe_texts"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -276,7 +299,8 @@ func TestRoomForACopyIsSeenAtPlan(t *testing.T) {
 				t.Fatalf("error %v", err)
 			}
 			if c.fails {
-				if found := problem.Of(err, ""); !strings.Contains(found.What, "not enough disk") || found.Path[0] != "reindex" {
+				if found := problem.Of(err, ""); !strings.Contains(found.What, "not enough disk") ||
+					found.Path[0] != "reindex" {
 					t.Errorf("error %v at %v", err, found.Path)
 				}
 			} else if !strings.Contains(strings.Join(p.Warnings, "\n"), c.note) {

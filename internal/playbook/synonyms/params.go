@@ -35,7 +35,8 @@ type params struct {
 	KeepOldIndex *bool `json:"keep_old_index"`
 	// AllowAll lets IndexName stand for every index of the cluster.
 	AllowAll bool `json:"allow_all"`
-	// RestoreIndex undoes a reindex: the alias IndexName is pointed back at it. Set by this playbook only, in Outcome.Undo.
+	// RestoreIndex undoes a reindex: the alias IndexName is pointed back at it. Set by this playbook only, in
+	// Outcome.Undo.
 	RestoreIndex string `json:"restore_index"`
 }
 
@@ -59,17 +60,22 @@ func parse(raw json.RawMessage) (params, error) {
 		return p, problem.At(elastic.CheckExpression(p.RestoreIndex, false), "restore_index")
 	}
 	onlyReindex := func(name string) error {
-		return playbook.Invalid("Leave it out, or set reindex = true.", "It is about a reindex, and reindex is not set.", name)
+		return playbook.Invalid("Leave it out, or set reindex = true.",
+			"It is about a reindex, and reindex is not set.", name)
 	}
 	switch {
 	case problem.Label(p.SynonymFilter) != "":
-		return params{}, playbook.Invalid("Name the filter of synonyms, as in the settings of the index.", "It "+problem.Label(p.SynonymFilter)+".", "synonym_filter")
+		return params{}, playbook.Invalid("Name the filter of synonyms, as in the settings of the index.",
+			"It "+problem.Label(p.SynonymFilter)+".", "synonym_filter")
 	case p.Slices < 0 || p.Slices > MostSlices:
-		return params{}, playbook.Invalid(fmt.Sprintf("Allowed are 1 to %d; leave it out to let Elasticsearch choose.", MostSlices), fmt.Sprintf("It is %d.", p.Slices), "slices")
+		return params{}, playbook.Invalid(fmt.Sprintf("Allowed are 1 to %d; leave it out to let Elasticsearch choose.",
+			MostSlices), fmt.Sprintf("It is %d.", p.Slices), "slices")
 	case p.RequestsPerSecond < 0:
-		return params{}, playbook.Invalid("Write a number of documents a second; leave it out for no limit.", fmt.Sprintf("It is %g.", p.RequestsPerSecond), "requests_per_second")
+		return params{}, playbook.Invalid("Write a number of documents a second; leave it out for no limit.",
+			fmt.Sprintf("It is %g.", p.RequestsPerSecond), "requests_per_second")
 	case len(p.ProbeTexts) > MostProbes:
-		return params{}, playbook.Invalid(fmt.Sprintf("Allowed are up to %d texts.", MostProbes), fmt.Sprintf("There are %d.", len(p.ProbeTexts)), "probe_texts")
+		return params{}, playbook.Invalid(fmt.Sprintf("Allowed are up to %d texts.", MostProbes),
+			fmt.Sprintf("There are %d.", len(p.ProbeTexts)), "probe_texts")
 	case !p.Reindex && p.Slices != 0:
 		return params{}, onlyReindex("slices")
 	case !p.Reindex && p.RequestsPerSecond != 0:
@@ -79,7 +85,8 @@ func parse(raw json.RawMessage) (params, error) {
 	}
 	for i, t := range p.ProbeTexts {
 		if why := problem.OneLine(t); why != "" {
-			return params{}, playbook.Invalid("Write words that the synonyms are about.", fmt.Sprintf("Text %d %s.", i+1, why), "probe_texts", strconv.Itoa(i))
+			return params{}, playbook.Invalid("Write words that the synonyms are about.",
+				fmt.Sprintf("Text %d %s.", i+1, why), "probe_texts", strconv.Itoa(i))
 		}
 	}
 	return p, nil

@@ -20,7 +20,8 @@ var (
 	ErrStale = errors.New("the synonyms were not loaded")
 )
 
-// today analyzes the probe texts with what is loaded now, and says in the notes what loading the synonyms anew would change.
+// today analyzes the probe texts with what is loaded now, and says in the notes what loading the synonyms anew would
+// change.
 func (a action) today(ctx context.Context, c choice, p *playbook.Preview) ([]Probe, error) {
 	index, s := c.first()
 	probes, changes := []Probe{}, false
@@ -36,12 +37,14 @@ func (a action) today(ctx context.Context, c choice, p *playbook.Preview) ([]Pro
 				changes = true // not to be seen beforehand
 				continue
 			}
-			if tokens, err = a.elastic.FreshTokens(ctx, index, elastic.Probe{Analyzer: an.Name, Filter: s.Filter, Text: text}); err != nil {
+			if tokens, err = a.elastic.FreshTokens(ctx, index,
+				elastic.Probe{Analyzer: an.Name, Filter: s.Filter, Text: text}); err != nil {
 				return nil, err
 			}
 			if d := difference(now.Tokens, probe(text, an.Name, tokens).Tokens); d != "" {
 				changes = true
-				p.Warnings = append(p.Warnings, fmt.Sprintf("By what is kept now, %q will have %s (%s)", text, d, an.Name))
+				p.Warnings = append(p.Warnings, fmt.Sprintf("By what is kept now, %q will have %s (%s)", text, d,
+					an.Name))
 			}
 		}
 	}
@@ -49,7 +52,9 @@ func (a action) today(ctx context.Context, c choice, p *playbook.Preview) ([]Pro
 	case len(a.params.ProbeTexts) == 0:
 		p.Warnings = append(p.Warnings, "Without probe_texts it can't be shown what changes")
 	case !changes:
-		p.Warnings = append(p.Warnings, "No probe text would be analyzed differently: the synonyms that are kept are those that are loaded, as far as these texts tell")
+		p.Warnings = append(p.Warnings,
+			"No probe text would be analyzed differently: the synonyms that are kept are those that are loaded, as "+
+				"far as these texts tell")
 	}
 	return probes, nil
 }
@@ -87,8 +92,8 @@ func without(of, taken []string) []string {
 	return out
 }
 
-// compare analyzes the probe texts again, on the index that clients use now, and adds what each gained and lost to the outcome. Synonyms that are empty now are
-// ErrEmptied.
+// compare analyzes the probe texts again, on the index that clients use now, and adds what each gained and lost to the
+// outcome. Synonyms that are empty now are ErrEmptied.
 func (a action) compare(ctx context.Context, index string, before []Probe, out *playbook.Report) error {
 	had, have, changed := 0, 0, false
 	for i, was := range before {
@@ -111,7 +116,8 @@ func (a action) compare(ctx context.Context, index string, before []Probe, out *
 		out.Details["changed"] = "emptied"
 		return &problem.Problem{
 			What: "The synonyms are empty now", Why: "Some probe texts had synonyms before, and none has any now.",
-			Next: "Look at what the set or the file holds; a lenient filter passes over rules that it can't understand. Put it right and apply again.", Err: ErrEmptied,
+			Next: "Look at what the set or the file holds; a lenient filter passes over rules that it can't " +
+				"understand. Put it right and apply again.", Err: ErrEmptied,
 		}
 	case !changed:
 		out.Details["changed"] = "false"
@@ -131,8 +137,8 @@ func (a action) loaded(ctx context.Context, index elastic.Index) error {
 	return err
 }
 
-// seenLoaded compares what is loaded with what is kept, by the probe texts and by the first rules of a set, and tells whether there
-// was anything to compare.
+// seenLoaded compares what is loaded with what is kept, by the probe texts and by the first rules of a set, and tells
+// whether there was anything to compare.
 func (a action) seenLoaded(ctx context.Context, index elastic.Index) (seen bool, err error) {
 	s, err := index.Synonyms(a.params.SynonymFilter)
 	if err != nil {
@@ -159,14 +165,17 @@ func (a action) seenLoaded(ctx context.Context, index elastic.Index) (seen bool,
 			if err != nil {
 				return seen, err
 			}
-			fresh, err := a.elastic.FreshTokens(ctx, index, elastic.Probe{Analyzer: an.Name, Filter: s.Filter, Text: text})
+			fresh, err := a.elastic.FreshTokens(ctx, index, elastic.Probe{Analyzer: an.Name, Filter: s.Filter,
+				Text: text})
 			if err != nil {
 				return seen, err
 			}
 			seen = true
 			if d := difference(probe("", "", now).Tokens, probe("", "", fresh).Tokens); d != "" {
 				return true, &problem.Problem{
-					What: "The synonyms were not loaded", Why: fmt.Sprintf("The analyzer %s of %s takes %q apart by other rules than those of the %s; it would have %s.", an.Name, index.Name, text, s.Source(), d),
+					What: "The synonyms were not loaded", Why: fmt.Sprintf("The analyzer %s of %s takes %q apart by "+
+						"other rules than those of the %s; it would "+
+						"have %s.", an.Name, index.Name, text, s.Source(), d),
 					Next: "A file has to be the same on every data node. Apply again.", Err: ErrStale,
 				}
 			}

@@ -10,7 +10,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
-// restore undoes a reindex: the alias is pointed back at the old index. What clients wrote since then is in the new index only, which stays.
+// restore undoes a reindex: the alias is pointed back at the old index. What clients wrote since then is in the new
+// index only, which stays.
 type restore struct{ action }
 
 // Preview implements playbook.Action.
@@ -21,27 +22,32 @@ func (r restore) Preview(ctx context.Context) (playbook.Preview, error) {
 	}
 	to := r.params.RestoreIndex
 	p := playbook.Preview{
-		Summary:  fmt.Sprintf("Will point %s back at %s", r.params.IndexName, to),
-		Commands: []string{fmt.Sprintf(`PUT /%s/_settings {"index.blocks.write":null}`, to), fmt.Sprintf("POST /_aliases (in one call: every alias of %s moves to %s)", from, to)},
+		Summary: fmt.Sprintf("Will point %s back at %s", r.params.IndexName, to),
+		Commands: []string{fmt.Sprintf(`PUT /%s/_settings {"index.blocks.write":null}`, to),
+			fmt.Sprintf("POST /_aliases (in one call: every alias of %s moves to %s)", from, to)},
 		Duration: estimate, Risk: playbook.RiskHigh, Affected: []string{"elasticsearch", from, to}, Undo: "none",
-		Facts: Facts{Way: WayRestore, WayReason: "a reindex is undone", Indices: []string{from, to}, Analyzers: []Analyzers{}, Probes: []Probe{}},
+		Facts: Facts{Way: WayRestore, WayReason: "a reindex is undone", Indices: []string{from, to},
+			Analyzers: []Analyzers{}, Probes: []Probe{}},
 		Locks: elastic.Targets(r.elastic.Name(), from, to),
 	}
-	p.Changes = []string{p.Summary, fmt.Sprintf("What was written since the reindex is in %s only, which stays", from), "No downtime"}
+	p.Changes = []string{p.Summary, fmt.Sprintf("What was written since the reindex is in %s only, which stays", from),
+		"No downtime"}
 	return p, nil
 }
 
 // from is the index that the alias stands for now.
 func (r restore) from(ctx context.Context) (string, error) {
 	refuse := func(why, next string) error {
-		return &problem.Problem{What: "The reindex of " + r.params.IndexName + " can't be undone", Why: why, Next: next, Path: []string{"on_destroy"}, Err: ErrNoWay}
+		return &problem.Problem{What: "The reindex of " + r.params.IndexName + " can't be undone", Why: why, Next: next,
+			Path: []string{"on_destroy"}, Err: ErrNoWay}
 	}
 	gone, err := r.elastic.IsGone(ctx, r.params.RestoreIndex)
 	if err != nil {
 		return "", err
 	}
 	if gone {
-		return "", refuse(fmt.Sprintf("The old index %s does not exist any more.", r.params.RestoreIndex), "Set on_destroy to keep.")
+		return "", refuse(fmt.Sprintf("The old index %s does not exist any more.", r.params.RestoreIndex),
+			"Set on_destroy to keep.")
 	}
 	now, err := r.elastic.AliasTargets(ctx, r.params.IndexName)
 	switch {
@@ -50,7 +56,8 @@ func (r restore) from(ctx context.Context) (string, error) {
 	case slices.Contains(now, r.params.RestoreIndex):
 		return "", refuse(fmt.Sprintf("It stands for %s already.", r.params.RestoreIndex), "Set on_destroy to keep.")
 	case len(now) != 1:
-		return "", refuse(fmt.Sprintf("It is no alias of one index any more, but of %d.", len(now)), "Point it back by hand.")
+		return "", refuse(fmt.Sprintf("It is no alias of one index any more, but of %d.", len(now)),
+			"Point it back by hand.")
 	}
 	return now[0], nil
 }

@@ -1,5 +1,5 @@
-// Package synonyms is the playbook refresh_synonyms: it makes an index use the synonyms that its filter's set or file holds now. It takes the gentlest way that is
-// right:
+// Package synonyms is the playbook refresh_synonyms: it makes an index use the synonyms that its filter's set or file
+// holds now. It takes the gentlest way that is right:
 //
 //   - reload: the filter is updateable, so search analyzers are reloaded while the index stays open;
 //   - close_open: the filter is used for queries only and can't be reloaded, so the index is closed and opened again, which takes a second or two;
@@ -52,7 +52,8 @@ type Elastic interface {
 	FreshTokens(ctx context.Context, index elastic.Index, probe elastic.Probe) ([]elastic.Token, error)
 	// ClearCaches clears caches.
 	ClearCaches(ctx context.Context, indices []string, which elastic.Caches) error
-	// Close and Open an index; Started tells when it was last opened, IsClosed whether it is closed, IsGone whether it does not exist.
+	// Close and Open an index; Started tells when it was last opened, IsClosed whether it is closed, IsGone whether it
+	// does not exist.
 	Close(ctx context.Context, index string) error
 	Open(ctx context.Context, index string) error
 	Started(ctx context.Context, index string) (int64, error)
@@ -62,7 +63,8 @@ type Elastic interface {
 	Size(ctx context.Context, index string) (elastic.Size, error)
 	FreeBytes(ctx context.Context) (int64, error)
 	TemplateAliases(ctx context.Context, name string) ([]string, error)
-	// AllowWrites lifts the write block that a reindex leaves on the old index, AliasTargets and MoveAliases point clients back at it.
+	// AllowWrites lifts the write block that a reindex leaves on the old index, AliasTargets and MoveAliases point
+	// clients back at it.
 	AllowWrites(ctx context.Context, index string) error
 	AliasTargets(ctx context.Context, alias string) ([]string, error)
 	MoveAliases(ctx context.Context, from, to, replaced string) error
@@ -91,13 +93,14 @@ func New(cluster Elastic, reindexer Reindexer, clk clock.Clock) playbook.Playboo
 func Describe() playbook.Metadata {
 	return playbook.Metadata{
 		ActionType: ActionType,
-		Summary:    "makes an index use the synonyms that its set or file holds now: by a reload, by closing and opening it, or by a reindex without downtime",
-		Use:        []string{"synonyms changed", "search quality dropped"},
-		Approval:   "needed for a reindex",
-		Duration:   fmt.Sprintf("%.0f s; %.0f h with a reindex", estimate.Seconds(), reindexEstimate.Hours()),
-		Cost:       fmt.Sprintf("USD 0; USD %d with a reindex", reindexCost),
-		Undo:       undoing + "; after a reindex, point the alias back while the old index stands",
-		CanUndo:    true,
+		Summary: "makes an index use the synonyms that its set or file holds now: by a reload, by closing and " +
+			"opening it, or by a reindex without downtime",
+		Use:      []string{"synonyms changed", "search quality dropped"},
+		Approval: "needed for a reindex",
+		Duration: fmt.Sprintf("%.0f s; %.0f h with a reindex", estimate.Seconds(), reindexEstimate.Hours()),
+		Cost:     fmt.Sprintf("USD 0; USD %d with a reindex", reindexCost),
+		Undo:     undoing + "; after a reindex, point the alias back while the old index stands",
+		CanUndo:  true,
 	}
 }
 

@@ -66,15 +66,18 @@ func (f fixture) filters() map[string]any {
 		"from_set":        map[string]any{"type": "synonym_graph", "synonyms_set": f.set, "updateable": true},
 		"from_file":       map[string]any{"type": "synonym_graph", "synonyms_path": f.file, "updateable": true},
 		"from_file_fixed": map[string]any{"type": "synonym_graph", "synonyms_path": f.file},
-		"lenient":         map[string]any{"type": "synonym", "synonyms_path": f.file, "updateable": true, "lenient": true},
-		"inline":          map[string]any{"type": "synonym", "synonyms": []string{"a, b"}},
-		"unused":          map[string]any{"type": "synonym", "synonyms_path": f.file},
-		"stops":           map[string]any{"type": "stop"},
-		"wrapper":         map[string]any{"type": "multiplexer", "filters": []string{"lowercase", "lowercase, from_file_fixed"}},
+		"lenient": map[string]any{"type": "synonym", "synonyms_path": f.file, "updateable": true,
+			"lenient": true},
+		"inline": map[string]any{"type": "synonym", "synonyms": []string{"a, b"}},
+		"unused": map[string]any{"type": "synonym", "synonyms_path": f.file},
+		"stops":  map[string]any{"type": "stop"},
+		"wrapper": map[string]any{"type": "multiplexer",
+			"filters": []string{"lowercase", "lowercase, from_file_fixed"}},
 	}
 }
 
-// makeIndex makes an index with two fields; filter is used by the analyzer "syn" of the field t, for queries, or for documents too.
+// makeIndex makes an index with two fields; filter is used by the analyzer "syn" of the field t, for queries, or for
+// documents too.
 func (f fixture) makeIndex(t *testing.T, suffix, filter string, atIndexTime bool) string {
 	t.Helper()
 	name := f.base + "-" + suffix
@@ -84,10 +87,13 @@ func (f fixture) makeIndex(t *testing.T, suffix, filter string, atIndexTime bool
 	}
 	f.Do(t, http.MethodPut, "/"+name, map[string]any{
 		"settings": map[string]any{"number_of_shards": 1, "number_of_replicas": 0, "analysis": map[string]any{
-			"filter":   f.filters(),
-			"analyzer": map[string]any{"syn": map[string]any{"tokenizer": "standard", "filter": []string{"lowercase", filter}}, "other": map[string]any{"tokenizer": "standard", "filter": []string{"inline"}}},
+			"filter": f.filters(),
+			"analyzer": map[string]any{"syn": map[string]any{"tokenizer": "standard",
+				"filter": []string{"lowercase",
+					filter}}, "other": map[string]any{"tokenizer": "standard", "filter": []string{"inline"}}},
 		}},
-		"mappings": map[string]any{"properties": map[string]any{"t": field, "plain": map[string]any{"type": "keyword"}}},
+		"mappings": map[string]any{"properties": map[string]any{"t": field,
+			"plain": map[string]any{"type": "keyword"}}},
 	}, nil)
 	f.Do(t, http.MethodPost, "/"+name+"/_doc/1?refresh=true", `{"t":"a fine convertible"}`, nil)
 	return name
@@ -99,7 +105,8 @@ func (f fixture) finds(t *testing.T, index, text string) bool {
 	var answer struct {
 		Hits struct{ Total struct{ Value int } }
 	}
-	f.Do(t, http.MethodPost, "/"+index+"/_search?request_cache=true", fmt.Sprintf(`{"size":0,"query":{"match":{"t":%q}}}`, text), &answer)
+	f.Do(t, http.MethodPost, "/"+index+"/_search?request_cache=true",
+		fmt.Sprintf(`{"size":0,"query":{"match":{"t":%q}}}`, text), &answer)
 	return answer.Hits.Total.Value > 0
 }
 
@@ -181,17 +188,21 @@ func TestWays(t *testing.T) {
 		path      string
 		mentioned string
 	}{
-		"set":                       {filter: "from_set", want: synonyms.WayReload},
-		"updateable file":           {filter: "from_file", want: synonyms.WayReload},
-		"file":                      {filter: "from_file_fixed", want: synonyms.WayCloseOpen},
-		"file in a multiplexer":     {filter: "from_file_fixed", analyzer: "wrapper", want: synonyms.WayCloseOpen},
-		"index time":                {filter: "from_file_fixed", index: true, fails: synonyms.ErrNeedsReindex, path: "reindex", mentioned: "fields t"},
+		"set":                   {filter: "from_set", want: synonyms.WayReload},
+		"updateable file":       {filter: "from_file", want: synonyms.WayReload},
+		"file":                  {filter: "from_file_fixed", want: synonyms.WayCloseOpen},
+		"file in a multiplexer": {filter: "from_file_fixed", analyzer: "wrapper", want: synonyms.WayCloseOpen},
+		"index time": {filter: "from_file_fixed", index: true, fails: synonyms.ErrNeedsReindex,
+			path: "reindex", mentioned: "fields t"},
 		"index time, with reindex":  {filter: "from_file_fixed", index: true, reindex: true, want: synonyms.WayReindex},
 		"search time, with reindex": {filter: "from_set", reindex: true, want: synonyms.WayReindex},
 		"inline":                    {filter: "inline", fails: elastic.ErrInline, path: "synonym_filter"},
-		"unused":                    {filter: "unused", analyzer: "from_set", fails: elastic.ErrUnused, path: "synonym_filter"},
-		"of another type":           {filter: "stops", fails: elastic.ErrNoFilter, path: "synonym_filter", mentioned: `"stop"`},
-		"misspelt":                  {filter: "from_sett", analyzer: "from_set", fails: elastic.ErrNoFilter, path: "synonym_filter", mentioned: "from_set"},
+		"unused": {filter: "unused", analyzer: "from_set", fails: elastic.ErrUnused,
+			path: "synonym_filter"},
+		"of another type": {filter: "stops", fails: elastic.ErrNoFilter, path: "synonym_filter",
+			mentioned: `"stop"`},
+		"misspelt": {filter: "from_sett", analyzer: "from_set", fails: elastic.ErrNoFilter,
+			path: "synonym_filter", mentioned: "from_set"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -200,7 +211,8 @@ func TestWays(t *testing.T) {
 				analyzer = c.filter
 			}
 			index := f.makeIndex(t, strings.NewReplacer(" ", "-", ",", "").Replace(name), analyzer, c.index)
-			action := f.bind(t, f.Config, map[string]any{"index_name": index, "synonym_filter": c.filter, "reindex": c.reindex, "probe_texts": []string{"Laptop"}})
+			action := f.bind(t, f.Config, map[string]any{"index_name": index, "synonym_filter": c.filter,
+				"reindex": c.reindex, "probe_texts": []string{"Laptop"}})
 			p, err := action.Preview(t.Context())
 			if c.fails != nil {
 				if !errors.Is(err, c.fails) || !strings.Contains(err.Error(), c.mentioned) {
@@ -218,14 +230,16 @@ func TestWays(t *testing.T) {
 			if !ok || facts.Way != c.want {
 				t.Fatalf("facts %+v, want the way %s", p.Facts, c.want)
 			}
-			want := []synonyms.Probe{{Text: "Laptop", Analyzer: "syn", Tokens: []string{"notebook", "laptop"}, FromSynonyms: []string{"notebook"}}}
+			want := []synonyms.Probe{{Text: "Laptop", Analyzer: "syn", Tokens: []string{"notebook", "laptop"},
+				FromSynonyms: []string{"notebook"}}}
 			if c.analyzer == "wrapper" {
 				want[0].Tokens = facts.Probes[0].Tokens // the order within a multiplexer is its own
 			}
 			if diff := cmp.Diff(want, facts.Probes); diff != "" {
 				t.Errorf("probes (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff([]synonyms.Analyzers{{Index: index, Names: []string{"syn"}}}, facts.Analyzers); diff != "" {
+			if diff := cmp.Diff([]synonyms.Analyzers{{Index: index, Names: []string{"syn"}}},
+				facts.Analyzers); diff != "" {
 				t.Errorf("analyzers (-want +got):\n%s", diff)
 			}
 			if needs := len(p.ApprovalReasons) > 0; needs != c.reindex {
@@ -253,7 +267,8 @@ func TestReloadLoadsNewSynonyms(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]string{
-		"way": "reload", "indices": index, "changed": "true", "probe_1": `"laptop" (syn): gained portable`, "probe_2": `"nothing" (syn): as before`,
+		"way": "reload", "indices": index, "changed": "true", "probe_1": `"laptop" (syn): gained portable`,
+		"probe_2": `"nothing" (syn): as before`,
 	}
 	if diff := cmp.Diff(want, outcome.Details); diff != "" {
 		t.Errorf("details (-want +got):\n%s", diff)
@@ -268,7 +283,8 @@ func TestReloadOfASetOverAPattern(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	one, two := f.makeIndex(t, "one", "from_set", false), f.makeIndex(t, "two", "from_set", false)
-	action := f.bind(t, f.Config, map[string]any{"index_name": f.base + "-*", "synonym_filter": "from_set", "probe_texts": []string{"laptop"}})
+	action := f.bind(t, f.Config, map[string]any{"index_name": f.base + "-*", "synonym_filter": "from_set",
+		"probe_texts": []string{"laptop"}})
 	p, facts := preview(t, action)
 	if diff := cmp.Diff([]string{one, two}, facts.Indices); diff != "" {
 		t.Errorf("indices (-want +got):\n%s", diff)
@@ -281,11 +297,13 @@ func TestReloadOfASetOverAPattern(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The server reloads by itself when a set changes.
-	if outcome.Details["changed"] != "false" || !strings.Contains(outcome.Message, "no probe text is analyzed differently") {
+	if outcome.Details["changed"] != "false" || !strings.Contains(outcome.Message,
+		"no probe text is analyzed differently") {
 		t.Errorf("a reload that changed nothing is not told: %+v", outcome)
 	}
 	f.makeIndex(t, "three", "from_file", false)
-	if _, err := f.bind(t, f.Config, map[string]any{"index_name": f.base + "-*", "synonym_filter": "from_set"}).Preview(t.Context()); !errors.Is(err, elastic.ErrUnused) {
+	if _, err := f.bind(t, f.Config, map[string]any{"index_name": f.base + "-*",
+		"synonym_filter": "from_set"}).Preview(t.Context()); !errors.Is(err, elastic.ErrUnused) {
 		t.Errorf("an index without the filter in use: %v", err)
 	}
 }
@@ -296,11 +314,13 @@ func TestEmptiedSynonymsAreAFailure(t *testing.T) {
 	index := f.makeIndex(t, "emptied", "lenient", false)
 	// Nothing is left of these terms once they are analyzed.
 	f.putFile(t, "!, ?")
-	p, _ := preview(t, f.bind(t, f.Config, map[string]any{"index_name": index, "synonym_filter": "lenient", "probe_texts": []string{"laptop"}}))
+	p, _ := preview(t, f.bind(t, f.Config, map[string]any{"index_name": index, "synonym_filter": "lenient",
+		"probe_texts": []string{"laptop"}}))
 	if !slices.ContainsFunc(p.Warnings, func(n string) bool { return strings.Contains(n, "lost notebook") }) {
 		t.Errorf("the preview does not say what would be lost: %q", p.Warnings)
 	}
-	outcome, err := run(t, f.bind(t, f.Config, map[string]any{"index_name": index, "synonym_filter": "lenient", "probe_texts": []string{"laptop"}}), &journal{})
+	outcome, err := run(t, f.bind(t, f.Config, map[string]any{"index_name": index, "synonym_filter": "lenient",
+		"probe_texts": []string{"laptop"}}), &journal{})
 	if !errors.Is(err, synonyms.ErrEmptied) || outcome.Details["changed"] != "emptied" {
 		t.Errorf("error %v, want ErrEmptied; %+v", err, outcome)
 	}
@@ -313,8 +333,10 @@ func TestSynonymsThatCannotBeLoadedAreSaidAtPlan(t *testing.T) {
 		f.putFile(t, "laptop, notebook")
 		index := f.makeIndex(t, strings.ReplaceAll(filter, "_", "-"), filter, false)
 		f.putFile(t, "this => is => no rule")
-		_, err := f.bind(t, f.Config, map[string]any{"index_name": index, "synonym_filter": filter}).Preview(t.Context())
-		if !errors.Is(err, elastic.ErrRequest) || !strings.Contains(err.Error(), "can't be loaded") || !strings.Contains(err.Error(), "line 1") {
+		_, err := f.bind(t, f.Config, map[string]any{"index_name": index,
+			"synonym_filter": filter}).Preview(t.Context())
+		if !errors.Is(err, elastic.ErrRequest) || !strings.Contains(err.Error(), "can't be loaded") ||
+			!strings.Contains(err.Error(), "line 1") {
 			t.Errorf("%s: error %v", filter, err)
 		}
 	}

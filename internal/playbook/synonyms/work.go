@@ -89,7 +89,9 @@ func (a action) Adopt(ctx context.Context, job playbook.Job) (playbook.Work, err
 	}
 	if err != nil {
 		return nil, &problem.Problem{
-			What: "It can't be told whether the analyzers of " + a.params.IndexName + " were reloaded", Why: "The process died around the request. " + problem.Of(err, "").Error(),
+			What: "It can't be told whether the " +
+				"analyzers of " + a.params.IndexName + " were reloaded", Why: "The process died around the request. " +
+				problem.Of(err, "").Error(),
 			Next: "Reloading again does no harm.", Err: err,
 		}
 	}
@@ -117,7 +119,8 @@ func (w *work) RemoteID() string { return string(w.facts.Way) }
 
 // Wait implements playbook.Work.
 func (w *work) Wait(ctx context.Context) (playbook.Report, error) {
-	out := playbook.Report{Details: map[string]string{"way": string(w.facts.Way), "indices": strings.Join(w.facts.Indices, ",")}}
+	out := playbook.Report{Details: map[string]string{"way": string(w.facts.Way),
+		"indices": strings.Join(w.facts.Indices, ",")}}
 	var err error
 	if w.facts.Way == WayCloseOpen {
 		err = w.closeOpen(ctx, &out)
@@ -160,7 +163,8 @@ func (w *work) reload(ctx context.Context, out *playbook.Report) error {
 		}
 		if lacks := reached.Lacks(wanted); len(lacks) > 0 {
 			return &problem.Problem{
-				What: "Not every analyzer was reloaded", Why: "Elasticsearch did not reload " + strings.Join(lacks, ", ") + ".", Next: "Plan again.", Err: ErrStale,
+				What: "Not every analyzer was reloaded", Why: "Elasticsearch did not reload " +
+					strings.Join(lacks, ", ") + ".", Next: "Plan again.", Err: ErrStale,
 			}
 		}
 	}
@@ -171,7 +175,8 @@ func (w *work) reload(ctx context.Context, out *playbook.Report) error {
 	return nil
 }
 
-// closeOpen closes and opens the indices one after the other. Where another process died it goes on with the index that it had come to.
+// closeOpen closes and opens the indices one after the other. Where another process died it goes on with the index that
+// it had come to.
 func (w *work) closeOpen(ctx context.Context, out *playbook.Report) error {
 	var longest time.Duration
 	from := max(0, slices.Index(w.facts.Indices, w.past.Index))
@@ -196,14 +201,16 @@ func (w *work) closeOpen(ctx context.Context, out *playbook.Report) error {
 	return nil
 }
 
-// left brings an index that a dead process may have left closed to an open one, and tells whether that process had got it closed: then its synonyms are loaded.
-// It does so also when ctx has ended: the deadline may have passed before anybody looked after what had died.
+// left brings an index that a dead process may have left closed to an open one, and tells whether that process had got
+// it closed: then its synonyms are loaded. It does so also when ctx has ended: the deadline may have passed before
+// anybody looked after what had died.
 func (w *work) left(ctx context.Context, index string) (over bool, err error) {
 	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), openPatience)
 	defer done()
 	closed, err := w.elastic.IsClosed(ctx, index)
 	if err != nil && !elastic.IsMissing(err) || closed {
-		// Where that can't be told it is opened all the same, and tried on for a while: that does no harm to an open one.
+		// Where that can't be told it is opened all the same, and tried on for a while: that does no harm to an open
+		// one.
 		if err := w.open(ctx, index); err != nil || closed {
 			return true, err
 		}
@@ -261,10 +268,12 @@ func (w *work) open(ctx context.Context, index string) error {
 		if err == nil {
 			return nil
 		}
-		if w.clk.Sleep(ctx, openPause) != nil || errors.Is(err, elastic.ErrRequest) || errors.Is(err, elastic.ErrForbidden) {
+		if w.clk.Sleep(ctx, openPause) != nil || errors.Is(err, elastic.ErrRequest) ||
+			errors.Is(err, elastic.ErrForbidden) {
 			p := *problem.Of(err, "")
 			p.What = index + " is CLOSED and can't be opened"
-			p.Next = fmt.Sprintf("Put right what Elasticsearch complains of (the %s), then POST /%s/_open. Searches and writes of it fail until then.", w.facts.Source, index)
+			p.Next = fmt.Sprintf("Put right what Elasticsearch complains of (the %s), then POST /%s/_open. Searches "+
+				"and writes of it fail until then.", w.facts.Source, index)
 			return &p
 		}
 	}

@@ -19,7 +19,8 @@ import (
 func New() func() resource.Resource {
 	return tfkit.NewResource(tfkit.Front{
 		Name: "cache_clear", Metadata: cacheclear.Describe(), Check: cacheclear.Check,
-		Description: "Clears caches of Elasticsearch indices. The plan resolves the name to concrete indices and says which caches go; " +
+		Description: "Clears caches of Elasticsearch indices. The plan resolves the name to concrete indices and " +
+			"says which caches go; " +
 			"`result.details` has their sizes before and after.",
 		Inputs: map[string]schema.Attribute{
 			"index_name": schema.StringAttribute{

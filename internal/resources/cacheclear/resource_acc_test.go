@@ -27,15 +27,18 @@ const header = `terraform {
 const address = "remediation_cache_clear.search"
 
 func config(index, more string) string {
-	return header + fmt.Sprintf("\nresource \"remediation_cache_clear\" \"search\" {\n  incident_id = \"INC-2041\"\n  index_name  = %q\n  %s\n}\n", index, more)
+	return header + fmt.Sprintf("\nresource \"remediation_cache_clear\" \"search\" {\n  incident_id = \"INC-2041\"\n "+
+		" index_name  = %q\n  %s\n}\n", index, more)
 }
 
 // fill makes an index whose query, request and field data caches hold something, as far as a small one's can.
 func fill(t *testing.T, s *elastictest.Server, index string) {
 	t.Helper()
-	s.Do(t, http.MethodPut, "/"+index, `{"settings":{"number_of_replicas":0},"mappings":{"properties":{"text":{"type":"text","fielddata":true}}}}`, nil)
+	s.Do(t, http.MethodPut, "/"+index,
+		`{"settings":{"number_of_replicas":0},"mappings":{"properties":{"text":{"type":"text","fielddata":true}}}}`, nil)
 	s.Do(t, http.MethodPost, "/"+index+"/_doc?refresh=true", `{"text":"late mail is late"}`, nil)
-	s.Do(t, http.MethodPost, "/"+index+"/_search?size=0&request_cache=true", `{"aggs":{"words":{"terms":{"field":"text"}}}}`, nil)
+	s.Do(t, http.MethodPost, "/"+index+"/_search?size=0&request_cache=true",
+		`{"aggs":{"words":{"terms":{"field":"text"}}}}`, nil)
 }
 
 type stats struct {
@@ -65,7 +68,8 @@ func TestAccOnlyTheAskedCacheIsCleared(t *testing.T) {
 	w := acctest.NewWorkspace(t, s.Environment(s.URL())...)
 	w.Write("main.tf", config(index, `cache_types = ["fielddata"]`))
 	out := w.Must("plan", "-no-color")
-	for _, want := range []string{"POST /" + index + "/_cache/clear?", "May cause a brief latency spike (1-2 s)", "5 s", "not needed"} {
+	for _, want := range []string{"POST /" + index + "/_cache/clear?", "May cause a brief latency spike (1-2 s)", "5 s",
+		"not needed"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the plan lacks %q:\n%s", want, out)
 		}
@@ -94,7 +98,8 @@ func TestAccSpecifiedExample(t *testing.T) {
 	w.Write("main.tf", config(index, `cache_types = ["query", "request", "fielddata"]`))
 	w.Must("apply", "-auto-approve", "-no-color")
 	preview, ok := w.Attributes(address)["preview"].(map[string]any)
-	if !ok || preview["estimated_duration_seconds"] != 5.0 || preview["approval_required"] != false || preview["estimated_cost_usd"] != 0.0 {
+	if !ok || preview["estimated_duration_seconds"] != 5.0 || preview["approval_required"] != false ||
+		preview["estimated_cost_usd"] != 0.0 {
 		t.Errorf("preview %v", preview)
 	}
 	if request, fielddata := sizes(t, s, index); request+fielddata != 0 {
@@ -112,16 +117,21 @@ func TestAccBadInput(t *testing.T) {
 		"everything by name": {config("_all", ""), "allow_all", `index_name  = "_all"`},
 		"nothing":            {config("", ""), "at least 1", `index_name  = ""`},
 		"missing index":      {config(index+"x", ""), index, "index_name"},
-		"wrong cache type":   {config(index, `cache_types = ["disk"]`), "Allowed are: query, request, fielddata.", `cache_types = ["disk"]`},
-		"fields alone":       {config(index, "cache_types = [\"query\"]\n  fields = [\"text\"]"), "fielddata", `fields = ["text"]`},
-		"no cluster":         {header + "provider \"remediation\" {\n  elasticsearch = { endpoints = [\"nowhere\"] }\n}\n" + strings.TrimPrefix(config(index, ""), header), "URL", "elasticsearch"},
+		"wrong cache type": {config(index, `cache_types = ["disk"]`), "Allowed are: query, request, fielddata.",
+			`cache_types = ["disk"]`},
+		"fields alone": {config(index, "cache_types = [\"query\"]\n  fields = [\"text\"]"), "fielddata",
+			`fields = ["text"]`},
+		"no cluster": {header +
+			"provider \"remediation\" {\n  elasticsearch = { endpoints = [\"nowhere\"] }\n}\n" +
+			strings.TrimPrefix(config(index, ""), header), "URL", "elasticsearch"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := acctest.NewWorkspace(t, s.Environment(s.URL())...)
 			w.Write("main.tf", tt.config)
-			if out := w.MustFail("plan", "-no-color"); !strings.Contains(out, tt.says) || !strings.Contains(out, tt.at) {
+			if out := w.MustFail("plan", "-no-color"); !strings.Contains(out, tt.says) ||
+				!strings.Contains(out, tt.at) {
 				t.Errorf("want %q at %q:\n%s", tt.says, tt.at, out)
 			}
 		})
@@ -152,11 +162,13 @@ func TestAccThousandResourcesCostAHandfulOfRequests(t *testing.T) {
 	}))
 	t.Cleanup(counting.Close)
 	w := acctest.NewWorkspace(t, s.Environment(counting.URL)...)
-	w.Write("main.tf", header+fmt.Sprintf("resource \"remediation_cache_clear\" \"many\" {\n  count       = %d\n  index_name  = \"%s-${count.index %% %d}\"\n"+
+	w.Write("main.tf", header+fmt.Sprintf("resource \"remediation_cache_clear\" \"many\" {\n  count       = %d\n  "+
+		"index_name  = \"%s-${count.index %% %d}\"\n"+
 		"  cache_types = [\"request\"]\n}\n", resources, base, indices))
 	w.Must("plan", "-no-color")
 	if len(seen) == 0 || len(seen) > bound {
-		t.Errorf("a plan of %d resources over %d indices sent %d requests: %v", resources, indices, len(seen), seen[:min(len(seen), 2*bound)])
+		t.Errorf("a plan of %d resources over %d indices sent %d requests: %v", resources, indices, len(seen),
+			seen[:min(len(seen), 2*bound)])
 	}
 	w.Write("main.tf", config(base+"-0", ""))
 	w.Must("apply", "-auto-approve", "-no-color")
@@ -167,7 +179,8 @@ func TestAccThousandResourcesCostAHandfulOfRequests(t *testing.T) {
 	}
 }
 
-// TestAccAlikeInOneApply asks twice for the same in one apply: both run, one after the other, and each has its own record.
+// TestAccAlikeInOneApply asks twice for the same in one apply: both run, one after the other, and each has its own
+// record.
 func TestAccAlikeInOneApply(t *testing.T) {
 	t.Parallel()
 	s := elastictest.Shared(t)
@@ -192,7 +205,8 @@ func TestAccSearchesAreGuardrails(t *testing.T) {
 	index := s.Name(t, "guarded")
 	fill(t, s, index)
 	rail := func(searched, measure, bound string) string {
-		return fmt.Sprintf("triggers = { run = %q }\n  guardrails = [{\n    name = \"documents\"\n    elasticsearch = { index = %q, measure = %q }\n    %s\n  }]",
+		return fmt.Sprintf("triggers = { run = %q }\n  guardrails = [{\n    name = \"documents\"\n    elasticsearch "+
+			"= { index = %q, measure = %q }\n    %s\n  }]",
 			searched+measure+bound, searched, measure, bound)
 	}
 	tests := map[string]struct{ rail, status, says string }{
@@ -212,7 +226,8 @@ func TestAccSearchesAreGuardrails(t *testing.T) {
 			got := w.Attributes(address)
 			result, _ := got["result"].(map[string]any)
 			details, _ := result["details"].(map[string]any)
-			if reading := fmt.Sprint(details["guardrail.documents"]); got["status"] != tt.status || !strings.Contains(reading, tt.says) {
+			if reading := fmt.Sprint(details["guardrail.documents"]); got["status"] != tt.status ||
+				!strings.Contains(reading, tt.says) {
 				t.Errorf("status %v, want %s; reading %s, want %q", got["status"], tt.status, reading, tt.says)
 			}
 		})

@@ -26,7 +26,8 @@ const (
 // sample is what one weight of the canary brought.
 type sample struct{ all, canary int }
 
-// traffic sends requests until stop is closed or they are used up, and counts answers by the weight that HAProxy has around them.
+// traffic sends requests until stop is closed or they are used up, and counts answers by the weight that HAProxy has
+// around them.
 type traffic struct {
 	proxy  *haproxytest.Server
 	failed atomic.Int64

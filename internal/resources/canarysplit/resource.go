@@ -19,8 +19,10 @@ import (
 // New returns the resource's constructor.
 func New() func() resource.Resource {
 	return tfkit.NewResource(tfkit.Front{
-		Name: "canary_split", Metadata: canarysplit.Describe(), Check: canarysplit.Check, Preview: shiftpreview.Attributes(), Watched: true,
-		Description: "Moves a canary's share of the traffic. The plan shows both shares before and after and every step; `guardrails` watch " +
+		Name: "canary_split", Metadata: canarysplit.Describe(), Check: canarysplit.Check,
+		Preview: shiftpreview.Attributes(), Watched: true,
+		Description: "Moves a canary's share of the traffic. The plan shows both shares before and after and every " +
+			"step; `guardrails` watch " +
 			"the steps and can take the share back. Later refreshes look at the share again.",
 		Inputs: map[string]schema.Attribute{
 			"version": schema.StringAttribute{
@@ -37,7 +39,8 @@ func New() func() resource.Resource {
 			},
 			"gradual_duration": schema.StringAttribute{
 				Optional: true, Computed: true, Default: stringdefault.StaticString(canarysplit.DefaultDuration),
-				MarkdownDescription: "How long a gradual change takes, its last step's watch included. Default `" + canarysplit.DefaultDuration + "`.",
+				MarkdownDescription: "How long a gradual change takes, its last step's watch included. Default `" +
+					canarysplit.DefaultDuration + "`.",
 			},
 			"steps": schema.NumberAttribute{
 				Optional: true, Computed: true, Default: tfkit.DefaultNumber(shift.DefaultSteps),

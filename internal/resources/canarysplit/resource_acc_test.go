@@ -56,7 +56,8 @@ func (r rig) share(t *testing.T) float64 {
 	return d.Versions[canary].Percent
 }
 
-// config is a configuration of a shift to target percent; more is put into the resource, and provider into the provider's block.
+// config is a configuration of a shift to target percent; more is put into the resource, and provider into the
+// provider's block.
 func config(target float64, more, provider string) string {
 	return fmt.Sprintf(`terraform {
   required_providers {
@@ -113,10 +114,12 @@ func TestAccSpecifiedExample(t *testing.T) {
 	r := newRig(t)
 	r.Write("main.tf", config(25, "", ""))
 	out := r.Must("plan", "-no-color")
-	out = regexp.MustCompile(`sha256:[0-9a-f]{64}`).ReplaceAllString(strings.ReplaceAll(out, r.Dir, "WORK"), "sha256:...")
+	out = regexp.MustCompile(`sha256:[0-9a-f]{64}`).ReplaceAllString(strings.ReplaceAll(out, r.Dir, "WORK"),
+		"sha256:...")
 	acctest.Golden(t, "first_run.txt", out)
 	refusal := r.MustFail("apply", "-auto-approve", "-no-color")
-	for _, want := range []string{"adjust_canary_split needs an approval", "goes up from 10 to 25 %", "Nothing has run"} {
+	for _, want := range []string{"adjust_canary_split needs an approval", "goes up from 10 to 25 %",
+		"Nothing has run"} {
 		if !strings.Contains(flat(refusal), want) {
 			t.Errorf("the refusal lacks %q:\n%s", want, refusal)
 		}
@@ -129,11 +132,13 @@ func TestAccSpecifiedExample(t *testing.T) {
 func TestAccUpDownAndBack(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.Write("main.tf", config(25, approved+"\n  gradual_duration = \"3s\"\n  steps = 3\n  on_destroy = \"rollback\"", ""))
+	r.Write("main.tf", config(25, approved+"\n  gradual_duration = \"3s\"\n  steps = 3\n  on_destroy = \"rollback\"",
+		""))
 	r.Must("apply", "-auto-approve", "-no-color")
 	p := r.preview(t)
 	for name, want := range map[string]any{
-		"current_percent": 10.0, "target_percent": 25.0, "stable_percent_before": 90.0, "stable_percent_after": 75.0, "approval_required": true,
+		"current_percent": 10.0, "target_percent": 25.0, "stable_percent_before": 90.0, "stable_percent_after": 75.0,
+		"approval_required":  true,
 		"rollback_available": true,
 	} {
 		if p[name] != want {
@@ -171,11 +176,13 @@ func TestAccAlreadyThere(t *testing.T) {
 	if err != nil || string(before) != string(after) {
 		t.Errorf("the file changed to %s, %v", after, err)
 	}
-	if p := r.preview(t); p["approval_required"] != false || !strings.Contains(fmt.Sprint(p["changes"]), "Nothing to do") {
+	if p := r.preview(t); p["approval_required"] != false ||
+		!strings.Contains(fmt.Sprint(p["changes"]), "Nothing to do") {
 		t.Errorf("preview %v", p)
 	}
 	r.empty(t)
-	if out := flat(r.Must("plan", "-destroy", "-no-color")); !strings.Contains(out, "Destroy undoes nothing of adjust_canary_split") ||
+	if out := flat(r.Must("plan", "-destroy", "-no-color")); !strings.Contains(out,
+		"Destroy undoes nothing of adjust_canary_split") ||
 		!strings.Contains(out, "the newest one (success), has nothing that can be taken back") {
 		t.Errorf("the plan of the destroy does not say that nothing is undone:\n%s", out)
 	}
@@ -188,7 +195,8 @@ func TestAccSplitMovedAfterReview(t *testing.T) {
 	r.Must("plan", "-no-color", "-out=reviewed.tfplan")
 	r.split(15)
 	out := r.MustFail("apply", "-no-color", "reviewed.tfplan")
-	for _, want := range []string{"changed since it was reviewed", "current_percent: was 10, now 15", "Nothing has run"} {
+	for _, want := range []string{"changed since it was reviewed", "current_percent: was 10, now 15",
+		"Nothing has run"} {
 		if !strings.Contains(flat(out), want) {
 			t.Errorf("the refusal lacks %q:\n%s", want, out)
 		}
@@ -254,19 +262,23 @@ func TestAccGuardrails(t *testing.T) {
 		}()
 		out := r.MustFail("apply", "-auto-approve", "-no-color")
 		took := <-done
-		const interval, margin = 2 * time.Second, 1500 * time.Millisecond // the margin is for the scrape, and for a busy machine
+		// the margin is for the scrape, and for a busy machine
+		const interval, margin = 2 * time.Second, 1500 * time.Millisecond
 		if r.share(t) != 10 || took > interval+margin {
 			t.Errorf("the canary has %g %%, %s after the breach", r.share(t), took)
 		}
-		for _, want := range []string{"A guardrail is breached", "is back at 10 % of the traffic", "0.5 is above the maximum of 0.05"} {
+		for _, want := range []string{"A guardrail is breached", "is back at 10 % of the traffic",
+			"0.5 is above the maximum of 0.05"} {
 			if !strings.Contains(flat(out), want) {
 				t.Errorf("the error lacks %q:\n%s", want, out)
 			}
 		}
-		if got := r.Attributes(address)["status"]; got != "failed" || !strings.Contains(r.detail("guardrail.errors"), "breached") {
+		if got := r.Attributes(address)["status"]; got != "failed" ||
+			!strings.Contains(r.detail("guardrail.errors"), "breached") {
 			t.Errorf("status %v, details %s", got, r.detail("guardrail.errors"))
 		}
-		if out := r.Must("plan", "-no-color"); !strings.Contains(flat(out), `Guardrail "errors" (max 0.05) does not pass even now`) {
+		if out := r.Must("plan", "-no-color"); !strings.Contains(flat(out),
+			`Guardrail "errors" (max 0.05) does not pass even now`) {
 			t.Errorf("the plan does not warn:\n%s", out)
 		}
 	})
@@ -329,21 +341,23 @@ func TestAccInterruptAndDeathInTheMiddle(t *testing.T) {
 			if got := r.share(t); got != 15 && got != 20 {
 				t.Fatalf("the canary has %g %%, which is no step", got)
 			}
-			if sig == syscall.SIGINT && (r.Attributes(address)["status"] != "cancelled" || !strings.Contains(r.detail("percent_now"), "5")) {
+			if sig == syscall.SIGINT && (r.Attributes(address)["status"] != "cancelled" ||
+				!strings.Contains(r.detail("percent_now"), "5")) {
 				t.Errorf("status %v, %s %%", r.Attributes(address)["status"], r.detail("percent_now"))
 			}
 			_ = os.Remove(filepath.Join(r.Dir, ".terraform.tfstate.lock.info"))
 			from := fmt.Sprint(r.share(t))
 			r.Must("apply", "-auto-approve", "-no-color", "-lock=false")
 			if r.share(t) != 25 || r.detail("percent_before") != from {
-				t.Errorf("the canary has %g %%, it went on from %s %%, and had %s %%", r.share(t), r.detail("percent_before"), from)
+				t.Errorf("the canary has %g %%, it went on from %s %%, and had %s %%", r.share(t),
+					r.detail("percent_before"), from)
 			}
 		})
 	}
 }
 
-// TestAccStateThrownAway applies the same configuration with a state of its own each time, as some pipelines do. Terraform ended in
-// order, so that the second one is no retry of the first.
+// TestAccStateThrownAway applies the same configuration with a state of its own each time, as some pipelines do.
+// Terraform ended in order, so that the second one is no retry of the first.
 func TestAccStateThrownAway(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -384,13 +398,18 @@ func TestAccBadInput(t *testing.T) {
 		"no duration":        {config(25, `gradual_duration = "0s"`, ""), "gradual_duration is 0s"},
 		"shorter than steps": {config(25, `gradual_duration = "3s"`, ""), "too short for 5 steps"},
 		"not a duration":     {config(25, `gradual_duration = "soon"`, ""), "invalid duration"},
-		"unknown version":    {strings.ReplaceAll(config(25, "", ""), canary, "v9"), "The planner knows: v1.1.0, v1.2.2, v1.2.3-canary"},
-		"not the canary":     {strings.ReplaceAll(config(25, "", ""), canary, "v1.2.2"), "Version v1.2.2 is not a canary"},
-		"down":               {strings.ReplaceAll(config(25, "", ""), canary, "v1.1.0"), "is not deployed"},
-		"too fine":           {config(25.001, "", ""), "in parts of 0.01"},
-		"no bound":           {config(25, `guardrails = [{ name = "x", query = "up" }]`, ""), "It has no bound"},
-		"no source":          {config(25, `guardrails = [{ name = "x", max = 1 }]`, ""), "It has 0 of query, http and elasticsearch"},
-		"two sources":        {config(25, `guardrails = [{ name = "x", query = "up", http = { url = "http://localhost" }, max = 1 }]`, ""), "It has 2 of query"},
+		"unknown version": {strings.ReplaceAll(config(25, "", ""), canary, "v9"),
+			"The planner knows: v1.1.0, v1.2.2, v1.2.3-canary"},
+		"not the canary": {strings.ReplaceAll(config(25, "", ""), canary, "v1.2.2"),
+			"Version v1.2.2 is not a canary"},
+		"down":     {strings.ReplaceAll(config(25, "", ""), canary, "v1.1.0"), "is not deployed"},
+		"too fine": {config(25.001, "", ""), "in parts of 0.01"},
+		"no bound": {config(25, `guardrails = [{ name = "x", query = "up" }]`, ""), "It has no bound"},
+		"no source": {config(25, `guardrails = [{ name = "x", max = 1 }]`, ""),
+			"It has 0 of query, http and elasticsearch"},
+		"two sources": {config(25,
+			`guardrails = [{ name = "x", query = "up", http = { url = "http://localhost" }, max = 1 }]`, ""),
+			"It has 2 of query"},
 	}
 	r := newRig(t)
 	for name, tt := range tests {

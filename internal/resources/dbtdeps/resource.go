@@ -15,15 +15,18 @@ import (
 func New() func() resource.Resource {
 	return tfkit.NewResource(tfkit.Front{
 		Name: "dbt_deps", Metadata: dbtdeps.Describe(), Check: dbtdeps.Check,
-		Description: "Installs the packages of the dbt project anew and compiles it. The plan works out on a copy which packages would " +
+		Description: "Installs the packages of the dbt project anew and compiles it. The plan works out on a copy " +
+			"which packages would " +
 			"change. A failed compilation puts the old packages back, byte for byte.",
 		Inputs: map[string]schema.Attribute{
 			"upgrade": schema.BoolAttribute{
 				Optional: true, Computed: true, Default: booldefault.StaticBool(false),
-				MarkdownDescription: "Ignore `package-lock.yml` and take the newest versions that the project allows. Default `false`.",
+				MarkdownDescription: "Ignore `package-lock.yml` and take the newest versions that the project " +
+					"allows. Default `false`.",
 			},
 			"task_id": schema.StringAttribute{
-				Optional: true, MarkdownDescription: "A reference of your own, such as a ticket's, kept in the history.",
+				Optional: true, MarkdownDescription: "A reference of your own, such as a ticket's, kept in the " +
+					"history.",
 				Validators: []validator.String{tfkit.Label()},
 			},
 		},
@@ -36,8 +39,9 @@ func New() func() resource.Resource {
 					"planned": tfkit.Text("Version to be installed; empty where it would be removed."),
 				}},
 			},
-			"package_lock_changes": schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether `package-lock.yml` would change."},
-			"dbt_version":          tfkit.Text("Version of dbt that resolved the packages."),
+			"package_lock_changes": schema.BoolAttribute{Computed: true,
+				MarkdownDescription: "Whether `package-lock.yml` would change."},
+			"dbt_version": tfkit.Text("Version of dbt that resolved the packages."),
 		},
 	})
 }

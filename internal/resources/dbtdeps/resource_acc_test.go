@@ -24,13 +24,15 @@ resource "remediation_dbt_deps" "packages" {
 }
 `
 
-// repository makes a git repository with a dbt package in two tagged versions: 0.1.0 has the macro queue_of, 0.2.0 has not.
+// repository makes a git repository with a dbt package in two tagged versions: 0.1.0 has the macro queue_of, 0.2.0 has
+// not.
 func repository(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	git := func(args ...string) {
 		t.Helper()
-		cmd := exec.CommandContext(t.Context(), "git", append([]string{"-c", "user.name=t", "-c", "user.email=t@example.com"}, args...)...)
+		cmd := exec.CommandContext(t.Context(), "git",
+			append([]string{"-c", "user.name=t", "-c", "user.email=t@example.com"}, args...)...)
 		cmd.Dir = dir
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("git %v: %v\n%s", args, err, out)
@@ -78,7 +80,8 @@ func TestAccDependenciesAreRefreshedOrPutBack(t *testing.T) {
 	}
 
 	out := plan("1")
-	for _, want := range []string{"dbt deps", "dbt compile", "Package triage_utils: none becomes", "package-lock.yml is rewritten"} {
+	for _, want := range []string{"dbt deps", "dbt compile", "Package triage_utils: none becomes",
+		"package-lock.yml is rewritten"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the first plan lacks %q:\n%s", want, out)
 		}
@@ -92,13 +95,15 @@ func TestAccDependenciesAreRefreshedOrPutBack(t *testing.T) {
 	if out, code := w.Run("plan", "-no-color", "-detailed-exitcode"); code != 0 {
 		t.Errorf("the second plan is not empty:\n%s", out)
 	}
-	if out := plan("2"); !strings.Contains(out, "No package changes its version") || !strings.Contains(out, "package-lock.yml stays as it is") {
+	if out := plan("2"); !strings.Contains(out, "No package changes its version") ||
+		!strings.Contains(out, "package-lock.yml stays as it is") {
 		t.Errorf("a plan with nothing to change:\n%s", out)
 	}
 	apply()
 
 	// The next version lacks a macro that the project uses, so that it does not compile any more.
-	project.Write("models/triage_results.sql", "select id, {{ triage_utils.queue_of('id') }} as queue from {{ ref('inbox_emails') }}\n")
+	project.Write("models/triage_results.sql",
+		"select id, {{ triage_utils.queue_of('id') }} as queue from {{ ref('inbox_emails') }}\n")
 	pin("0.2.0")
 	before := packages(t, project.Dir)
 	if out := plan("3"); !strings.Contains(out, "Package triage_utils: ") {

@@ -25,34 +25,48 @@ func TestAccBadInput(t *testing.T) {
 		says   string
 		at     string
 	}{
-		"no models":             {inputs(`models = []`), "No model is selected", "models = []"},
-		"duplicate models":      {inputs(`models = ["a", "a"]`), `"a" in models: it is there twice`, `models = ["a", "a"]`},
-		"blank model":           {inputs(`models = [" "]`), "it is empty", `models = [" "]`},
-		"blank within":          {inputs(`models = ["a b"]`), "contains a blank", `models = ["a b"]`},
-		"an option":             {inputs(`models = ["--full-refresh"]`), "begins with -", `models = ["--full-refresh"]`},
-		"an option to exclude":  {inputs(good + `exclude = ["-x"]`), "begins with -", `exclude = ["-x"]`},
-		"no threads":            {inputs(good + `threads = 0`), "Allowed are 1 to 256", "threads = 0"},
-		"too many threads":      {inputs(good + `threads = 10000`), "Use 1 to 256", "threads = 10000"},
-		"vars are no object":    {inputs(good + `vars = "days"`), "Expected an object", `vars = "days"`},
-		"an unknown variable":   {inputs(good + `vars = { dais = 3 }`), "days", `vars = { dais = 3 }`},
-		"an unknown model":      {inputs(`models = ["inbox_email"]`), "inbox_emails", `models = ["inbox_email"]`},
-		"an empty approver":     {inputs(good + `approved_by = ""`), "is empty", `approved_by = ""`},
-		"blanks round approver": {inputs(good + `approved_by = " a@example.com"`), "begins or ends with a blank", `approved_by = " a@example.com"`},
-		"rollback of dbt":       {inputs(good + `on_destroy = "rollback"`), "rerun_dbt can't be undone", `on_destroy = "rollback"`},
-		"on_destroy":            {inputs(good + `on_destroy = "explode"`), `value must be one of: ["keep" "rollback"]`, `on_destroy = "explode"`},
-		"timeout":               {inputs(good + `timeouts = { create = "soon" }`), "Invalid Attribute Value Time Duration", address},
-		"project is a file":     {config(fmt.Sprintf(`dbt = { project_dir = %q }`, file), ""), "not a folder", "dbt.project_dir"},
-		"project is missing":    {config(`dbt = { project_dir = "nowhere" }`, ""), "can't be read", "dbt.project_dir"},
-		"dbt is missing":        {config(`dbt = { executable = "no-such-dbt" }`, ""), "no-such-dbt", "dbt.executable"},
-		"a flag as variable":    {config(`dbt = { environment = { DBT_FULL_REFRESH = "1" } }`, ""), "DBT_FULL_REFRESH is a flag", "dbt.environment"},
-		"journal is foreign":    {config(fmt.Sprintf(`journal = { path = %q }`, file), ""), "is not a journal of this provider", "journal.path"},
-		"journal below a file":  {config(fmt.Sprintf(`journal = { path = %q }`, filepath.Join(file, "journal.db")), ""), "cannot be read or written", "journal.path"},
-		"approver pattern":      {config(`approval = { approvers = ["[x"] }`, ""), "syntax error in pattern", "approval.approvers"},
-		"no approvers":          {config(`approval = { approvers = [] }`, ""), "at least 1", "approval.approvers"},
-		"enforce":               {config(`approval = { enforce = "never" }`, ""), `["apply" "plan"]`, "approval.enforce"},
-		"seconds a model":       {config(`estimates = { dbt_seconds_per_model = 0 }`, ""), "between 1", "estimates.dbt_seconds_per_model"},
-		"cost a model":          {config(`estimates = { dbt_cost_per_model_usd = -1 }`, ""), "between 0", "estimates.dbt_cost_per_model_usd"},
-		"history limit":         {config(`history_limit = 0`, ""), "between 1 and 500", "history_limit = 0"},
+		"no models": {inputs(`models = []`), "No model is selected", "models = []"},
+		"duplicate models": {inputs(`models = ["a", "a"]`), `"a" in models: it is there twice`,
+			`models = ["a", "a"]`},
+		"blank model":  {inputs(`models = [" "]`), "it is empty", `models = [" "]`},
+		"blank within": {inputs(`models = ["a b"]`), "contains a blank", `models = ["a b"]`},
+		"an option": {inputs(`models = ["--full-refresh"]`), "begins with -",
+			`models = ["--full-refresh"]`},
+		"an option to exclude": {inputs(good + `exclude = ["-x"]`), "begins with -", `exclude = ["-x"]`},
+		"no threads":           {inputs(good + `threads = 0`), "Allowed are 1 to 256", "threads = 0"},
+		"too many threads":     {inputs(good + `threads = 10000`), "Use 1 to 256", "threads = 10000"},
+		"vars are no object":   {inputs(good + `vars = "days"`), "Expected an object", `vars = "days"`},
+		"an unknown variable":  {inputs(good + `vars = { dais = 3 }`), "days", `vars = { dais = 3 }`},
+		"an unknown model":     {inputs(`models = ["inbox_email"]`), "inbox_emails", `models = ["inbox_email"]`},
+		"an empty approver":    {inputs(good + `approved_by = ""`), "is empty", `approved_by = ""`},
+		"blanks round approver": {inputs(good + `approved_by = " a@example.com"`), "begins or ends with a blank",
+			`approved_by = " a@example.com"`},
+		"rollback of dbt": {inputs(good + `on_destroy = "rollback"`), "rerun_dbt can't be undone",
+			`on_destroy = "rollback"`},
+		"on_destroy": {inputs(good + `on_destroy = "explode"`), `value must be one of: ["keep" "rollback"]`,
+			`on_destroy = "explode"`},
+		"timeout": {inputs(good + `timeouts = { create = "soon" }`),
+			"Invalid Attribute Value Time Duration", address},
+		"project is a file": {config(fmt.Sprintf(`dbt = { project_dir = %q }`, file), ""), "not a folder",
+			"dbt.project_dir"},
+		"project is missing": {config(`dbt = { project_dir = "nowhere" }`, ""), "can't be read", "dbt.project_dir"},
+		"dbt is missing":     {config(`dbt = { executable = "no-such-dbt" }`, ""), "no-such-dbt", "dbt.executable"},
+		"a flag as variable": {config(`dbt = { environment = { DBT_FULL_REFRESH = "1" } }`, ""),
+			"DBT_FULL_REFRESH is a flag", "dbt.environment"},
+		"journal is foreign": {config(fmt.Sprintf(`journal = { path = %q }`, file), ""),
+			"is not a journal of this provider", "journal.path"},
+		"journal below a file": {config(fmt.Sprintf(`journal = { path = %q }`, filepath.Join(file, "journal.db")), ""),
+			"cannot be read or written", "journal.path"},
+		"approver pattern": {config(`approval = { approvers = ["[x"] }`, ""), "syntax error in pattern",
+			"approval.approvers"},
+		"no approvers": {config(`approval = { approvers = [] }`, ""), "at least 1", "approval.approvers"},
+		"enforce": {config(`approval = { enforce = "never" }`, ""), `["apply" "plan"]`,
+			"approval.enforce"},
+		"seconds a model": {config(`estimates = { dbt_seconds_per_model = 0 }`, ""), "between 1",
+			"estimates.dbt_seconds_per_model"},
+		"cost a model": {config(`estimates = { dbt_cost_per_model_usd = -1 }`, ""), "between 0",
+			"estimates.dbt_cost_per_model_usd"},
+		"history limit": {config(`history_limit = 0`, ""), "between 1 and 500", "history_limit = 0"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -73,8 +87,8 @@ func TestAccBadInput(t *testing.T) {
 	}
 }
 
-// TestAccPlanOnlyReads makes plans of all kinds with project and warehouse made read-only, and compares both, byte for byte,
-// before and after. That they are read-only is seen by an apply, which fails.
+// TestAccPlanOnlyReads makes plans of all kinds with project and warehouse made read-only, and compares both, byte for
+// byte, before and after. That they are read-only is seen by an apply, which fails.
 func TestAccPlanOnlyReads(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -82,7 +96,8 @@ func TestAccPlanOnlyReads(t *testing.T) {
 	r.Must("apply", "-auto-approve", "-no-color")
 	before := tree(t, r.project.Dir, r.project.Warehouse)
 	r.Protect(r.project.Dir, filepath.Dir(r.project.Warehouse))
-	for _, more := range []string{`triggers = { run = "2" }`, `full_refresh = true`, `upstream = true`, `vars = { days = 9 }`} {
+	for _, more := range []string{`triggers = { run = "2" }`, `full_refresh = true`, `upstream = true`,
+		`vars = { days = 9 }`} {
 		r.Write("main.tf", config("", more))
 		r.Must("plan", "-no-color")
 	}
@@ -119,7 +134,8 @@ func tree(t *testing.T, roots ...string) string {
 
 const canary = "canary-secret-7f3a9c"
 
-// TestAccSecretsStayOut looks for a secret of the dbt environment in all that is written: state, plans, logs, journal, artifacts.
+// TestAccSecretsStayOut looks for a secret of the dbt environment in all that is written: state, plans, logs, journal,
+// artifacts.
 func TestAccSecretsStayOut(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -127,7 +143,8 @@ func TestAccSecretsStayOut(t *testing.T) {
 		"select cast('{{ env_var('TRIAGE_PASSWORD') }}' as integer) as id\n")
 	r.Write("main.tf", config(fmt.Sprintf(`dbt = { environment = { TRIAGE_PASSWORD = %q } }`, canary), ""))
 	out := r.Must("plan", "-no-color", "-out=saved.tfplan")
-	// Terraform itself keeps the configuration as it was written, in clear text: the rest of the plan is the provider's.
+	// Terraform itself keeps the configuration as it was written, in clear text: the rest of the plan is the
+	// provider's.
 	shown := r.Must("show", "-json", "saved.tfplan")
 	configuration := strings.Index(shown, `"configuration":`)
 	if configuration < 0 {

@@ -14,8 +14,8 @@ import (
 // rounds is how often the two commands run in turn; medians are reported.
 const rounds = 5
 
-// BenchmarkApplyBesideDBT runs the same two models by dbt itself and by applying a saved plan, in turn. What the provider adds
-// must stay under a twentieth of dbt's own time and half a second.
+// BenchmarkApplyBesideDBT runs the same two models by dbt itself and by applying a saved plan, in turn. What the
+// provider adds must stay under a twentieth of dbt's own time and half a second.
 func BenchmarkApplyBesideDBT(b *testing.B) {
 	p := acctest.NewProject(b)
 	w := acctest.NewWorkspace(b, p.Environment()...)
@@ -25,7 +25,8 @@ func BenchmarkApplyBesideDBT(b *testing.B) {
 		return measure(b, w.Command(b.Context(), "apply", "saved.tfplan"))
 	}
 	alone := func() time.Duration {
-		cmd := exec.CommandContext(b.Context(), acctest.DBT(b), "run", "--select", "inbox_emails", "triage_results", "--threads", "4")
+		cmd := exec.CommandContext(b.Context(), acctest.DBT(b), "run", "--select", "inbox_emails", "triage_results",
+			"--threads", "4")
 		cmd.Dir, cmd.Env = p.Dir, append(os.Environ(), p.Environment()...)
 		return measure(b, cmd)
 	}

@@ -26,7 +26,8 @@ func (r rig) begin(t *testing.T) (*exec.Cmd, *strings.Builder) {
 	}
 	const patience, pause = 300, 100 * time.Millisecond
 	for range patience {
-		running, err := filepath.Glob(filepath.Join(r.Dir, ".remediation/executions/*/target/run/*/*/triage_results.sql"))
+		running, err := filepath.Glob(filepath.Join(r.Dir,
+			".remediation/executions/*/target/run/*/*/triage_results.sql"))
 		if err == nil && len(running) > 0 {
 			return cmd, out
 		}
@@ -99,8 +100,8 @@ func TestAccInterruptStopsDBT(t *testing.T) {
 	}
 }
 
-// TestAccInterruptedTwice makes Terraform leave at once, and with it the provider in the middle of stopping dbt. The next apply settles
-// what was left, and nothing runs twice for one execution.
+// TestAccInterruptedTwice makes Terraform leave at once, and with it the provider in the middle of stopping dbt. The
+// next apply settles what was left, and nothing runs twice for one execution.
 func TestAccInterruptedTwice(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

@@ -16,7 +16,8 @@ import (
 func New() func() resource.Resource {
 	return tfkit.NewResource(tfkit.Front{
 		Name: "dbt_run", Metadata: dbtrun.Describe(), Check: dbtrun.Check, Inputs: inputs(), Preview: preview(),
-		Description: "Builds dbt models again. The plan shows the command line, the models that dbt itself selects, what is " +
+		Description: "Builds dbt models again. The plan shows the command line, the models that dbt itself selects, " +
+			"what is " +
 			"downstream of them, the estimate and who must approve; apply runs just that.",
 	})
 }
@@ -25,7 +26,8 @@ func inputs() map[string]schema.Attribute {
 	return map[string]schema.Attribute{
 		"models": schema.ListAttribute{
 			Required: true, ElementType: types.StringType,
-			MarkdownDescription: "dbt selectors, one an element, such as `inbox_emails` or `tag:triage`. dbt itself resolves them.",
+			MarkdownDescription: "dbt selectors, one an element, such as `inbox_emails` or `tag:triage`. dbt itself " +
+				"resolves them.",
 		},
 		"exclude": schema.ListAttribute{
 			Optional: true, ElementType: types.StringType, MarkdownDescription: "dbt selectors of what not to run.",
@@ -44,7 +46,8 @@ func inputs() map[string]schema.Attribute {
 		},
 		"vars": schema.DynamicAttribute{
 			Optional: true,
-			MarkdownDescription: "Variables for dbt's `--vars`, as an object such as `{ days = 3 }`. Only variables that the project declares " +
+			MarkdownDescription: "Variables for dbt's `--vars`, as an object such as `{ days = 3 }`. Only variables " +
+				"that the project declares " +
 				"or reads are accepted. Not for secrets: they are shown in the plan.",
 			Validators: []validator.Dynamic{tfkit.ObjectOnly()},
 		},
@@ -57,11 +60,13 @@ func inputs() map[string]schema.Attribute {
 
 func preview() map[string]schema.Attribute {
 	return map[string]schema.Attribute{
-		"dbt_version":            tfkit.Text("Version of dbt that listed the models."),
-		"selected_models":        tfkit.Texts("Models that will run, by name, as dbt itself selects them."),
-		"downstream_models":      tfkit.Texts("Models that read the selected ones, directly or not; the first of them."),
+		"dbt_version":     tfkit.Text("Version of dbt that listed the models."),
+		"selected_models": tfkit.Texts("Models that will run, by name, as dbt itself selects them."),
+		"downstream_models": tfkit.Texts("Models that read the selected ones, directly or not; the first of " +
+			"them."),
 		"downstream_model_count": tfkit.Number("How many models are downstream."),
-		"exposures":              tfkit.Texts("Exposures (dashboards and the like) that read what changes; the first of them."),
-		"exposure_count":         tfkit.Number("How many exposures read what changes."),
+		"exposures": tfkit.Texts("Exposures (dashboards and the like) that read what changes; the first " +
+			"of them."),
+		"exposure_count": tfkit.Number("How many exposures read what changes."),
 	}
 }

@@ -142,7 +142,8 @@ func TestAccUnapprovedFullRefresh(t *testing.T) {
 	}
 	r.Write("main.tf", config(policy, "full_refresh = true\n  approved_by = \"eve@example.org\""))
 	out = r.MustFail("plan", "-no-color")
-	if !strings.Contains(flat(out), `"eve@example.org" is not among the approvers`) || !strings.Contains(out, "approved_by = \"eve@example.org\"") {
+	if !strings.Contains(flat(out), `"eve@example.org" is not among the approvers`) ||
+		!strings.Contains(out, "approved_by = \"eve@example.org\"") {
 		t.Errorf("a stranger's approval:\n%s", out)
 	}
 	r.Write("main.tf", config(policy, "full_refresh = true\n  approved_by = \"boss@example.com\""))
@@ -179,7 +180,8 @@ func TestAccModelAddedAfterReview(t *testing.T) {
 	r.Must("plan", "-no-color", "-out=reviewed.tfplan")
 	r.project.Write("models/sneaked_in.sql", "select 1 as id\n")
 	out := r.MustFail("apply", "-no-color", "reviewed.tfplan")
-	for _, want := range []string{"changed since it was reviewed", "selected_models: added sneaked_in", "Nothing has run"} {
+	for _, want := range []string{"changed since it was reviewed", "selected_models: added sneaked_in",
+		"Nothing has run"} {
 		if !strings.Contains(flat(out), want) {
 			t.Errorf("the refusal lacks %q:\n%s", want, out)
 		}
@@ -213,7 +215,8 @@ func TestAccSpecifiedExample(t *testing.T) {
 	if fmt.Sprint(preview["selected_models"]) != "[inbox_emails triage_results]" {
 		t.Errorf("selected_models %v", preview["selected_models"])
 	}
-	if fmt.Sprint(preview["exposures"]) != "[triage_board]" || fmt.Sprint(preview["downstream_models"]) != "[triage_daily]" {
+	if fmt.Sprint(preview["exposures"]) != "[triage_board]" ||
+		fmt.Sprint(preview["downstream_models"]) != "[triage_daily]" {
 		t.Errorf("downstream %v, exposures %v", preview["downstream_models"], preview["exposures"])
 	}
 }
@@ -263,9 +266,11 @@ resource "terraform_data" "gate" {
 func TestAccUnknownInputsArePreviewedAtApply(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.Write("main.tf", strings.ReplaceAll(config("", `full_refresh = true`), `["inbox_emails", "triage_results"]`, `[terraform_data.model.output]`)+
+	r.Write("main.tf", strings.ReplaceAll(config("", `full_refresh = true`), `["inbox_emails", "triage_results"]`,
+		`[terraform_data.model.output]`)+
 		"\nresource \"terraform_data\" \"model\" {\n  input = \"inbox_emails\"\n}\n")
-	if out := r.MustFail("apply", "-auto-approve", "-no-color"); !strings.Contains(flat(out), "rerun_dbt needs an approval") {
+	if out := r.MustFail("apply", "-auto-approve", "-no-color"); !strings.Contains(flat(out),
+		"rerun_dbt needs an approval") {
 		t.Errorf("unknown at plan, risky at apply:\n%s", out)
 	}
 	if _, err := os.Stat(r.project.Warehouse); !os.IsNotExist(err) {

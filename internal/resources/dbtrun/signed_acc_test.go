@@ -57,13 +57,15 @@ func signedBy(t *testing.T, who, keyFile, payload string) string {
 	return "{ approved_by = \"" + who + "\", ticket = \"CHG-7\", signature = <<-EOT\n" + signature + "EOT\n}"
 }
 
-// TestAccSignedApproval is the whole flow: plan, sign with ssh-keygen, plan again, apply, and each attempt to get around it.
+// TestAccSignedApproval is the whole flow: plan, sign with ssh-keygen, plan again, apply, and each attempt to get
+// around it.
 func TestAccSignedApproval(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	bossKey, bossPublic := newKey(t, "ed25519")
 	leadKey, leadPublic := newKey(t, "ecdsa")
-	r.Write("allowed_signers", "boss@example.com namespaces=\"remediation\" "+bossPublic+"\nlead@example.com "+leadPublic+"\n")
+	r.Write("allowed_signers",
+		"boss@example.com namespaces=\"remediation\" "+bossPublic+"\nlead@example.com "+leadPublic+"\n")
 	policy := `approval = {
     approvers  = ["*@example.com"], minimum = 2, max_age = "1h"
     signatures = "required", allowed_signers = file("allowed_signers")
@@ -79,20 +81,24 @@ func TestAccSignedApproval(t *testing.T) {
 	write("")
 	out := flat(r.Must("plan", "-no-color"))
 	text := payload()
-	for _, want := range []string{"Approval needed", "0 of 2 people have approved it", "ssh-keygen -Y sign -n remediation", "*@example.com"} {
+	for _, want := range []string{"Approval needed", "0 of 2 people have approved it",
+		"ssh-keygen -Y sign -n remediation", "*@example.com"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the plan doesn't teach %q:\n%s", want, out)
 		}
 	}
 	boss, lead := signedBy(t, "boss@example.com", bossKey, text), signedBy(t, "lead@example.com", leadKey, text)
 	for name, attempt := range map[string]struct{ approvals, says string }{
-		"a name alone":           {`approved_by = "boss@example.com"`, "it is not signed"},
-		"one of two":             {"approvals = [" + boss + "]", "1 of 2 people have approved it"},
-		"one key for two people": {"approvals = [" + boss + ", " + signedBy(t, "lead@example.com", bossKey, text) + "]", "belongs to boss@example.com"},
-		"an edited payload":      {"approvals = [" + lead + ", " + signedBy(t, "boss@example.com", bossKey, text+"0") + "]", "its signature is for something else"},
+		"a name alone": {`approved_by = "boss@example.com"`, "it is not signed"},
+		"one of two":   {"approvals = [" + boss + "]", "1 of 2 people have approved it"},
+		"one key for two people": {"approvals = [" + boss + ", " + signedBy(t, "lead@example.com", bossKey, text) + "]",
+			"belongs to boss@example.com"},
+		"an edited payload": {"approvals = [" + lead + ", " + signedBy(t, "boss@example.com", bossKey, text+"0") +
+			"]", "its signature is for something else"},
 	} {
 		write(attempt.approvals)
-		if out := r.MustFail("apply", "-auto-approve", "-no-color"); !strings.Contains(flat(out), attempt.says) || !strings.Contains(flat(out), "Nothing has run") {
+		if out := r.MustFail("apply", "-auto-approve", "-no-color"); !strings.Contains(flat(out), attempt.says) ||
+			!strings.Contains(flat(out), "Nothing has run") {
 			t.Errorf("%s: the refusal lacks %q:\n%s", name, attempt.says, out)
 		}
 	}
@@ -103,7 +109,8 @@ func TestAccSignedApproval(t *testing.T) {
 	approvals := "approvals = [" + boss + ", " + lead + "]"
 	write(approvals)
 	out = flat(r.Must("plan", "-no-color", "-out=approved.tfplan"))
-	if strings.Contains(out, "Approval needed") || !strings.Contains(out, "given by boss@example.com, lead@example.com") {
+	if strings.Contains(out, "Approval needed") || !strings.Contains(out,
+		"given by boss@example.com, lead@example.com") {
 		t.Errorf("the plan doesn't show the approvals:\n%s", out)
 	}
 	r.Must("apply", "-no-color", "approved.tfplan")
@@ -115,14 +122,16 @@ func TestAccSignedApproval(t *testing.T) {
 
 	// Replay: the same approvals, for the same change once more.
 	r.Must("state", "rm", address)
-	if out := flat(r.MustFail("apply", "-auto-approve", "-no-color")); !strings.Contains(out, "its signature was used by execution") {
+	if out := flat(r.MustFail("apply", "-auto-approve", "-no-color")); !strings.Contains(out,
+		"its signature was used by execution") {
 		t.Errorf("a replay:\n%s", out)
 	}
 	next := payload()
 	if next == text || !strings.HasPrefix(next, text+" after=") {
 		t.Errorf("the next payload is %q, after %q", next, text)
 	}
-	write("approvals = [" + signedBy(t, "boss@example.com", bossKey, next) + ", " + signedBy(t, "lead@example.com", leadKey, next) + "]")
+	write("approvals = [" + signedBy(t, "boss@example.com", bossKey, next) + ", " +
+		signedBy(t, "lead@example.com", leadKey, next) + "]")
 	r.Must("apply", "-auto-approve", "-no-color")
 }
 
@@ -144,7 +153,8 @@ func verifyKept(t *testing.T, r rig) {
 	}
 	for _, a := range kept {
 		r.Write("signature.sig", a.Signature)
-		sshKeygen(t, a.Signed, "-Y", "verify", "-n", "remediation", "-f", filepath.Join(r.Dir, "allowed_signers"), "-I", a.By,
+		sshKeygen(t, a.Signed, "-Y", "verify", "-n", "remediation", "-f", filepath.Join(r.Dir, "allowed_signers"), "-I",
+			a.By,
 			"-s", filepath.Join(r.Dir, "signature.sig"))
 	}
 }
@@ -161,9 +171,11 @@ func TestAccCertificate(t *testing.T) {
 	r.Write("main.tf", config(policy, "full_refresh = true"))
 	r.Must("plan", "-no-color", "-out=p.tfplan")
 	text := r.planned(t, "p.tfplan", "approval_payload")
-	r.Write("main.tf", config(policy, "full_refresh = true\n  approvals = ["+signedBy(t, "boss@example.com", keyFile+"-cert.pub", text)+"]"))
+	r.Write("main.tf", config(policy, "full_refresh = true\n  approvals = ["+signedBy(t, "boss@example.com",
+		keyFile+"-cert.pub", text)+"]"))
 	r.Must("apply", "-auto-approve", "-no-color")
-	if values := r.Attributes(address); values["history"] == nil || !strings.Contains(flat(r.Must("show", "-no-color")), `approved_by = "boss@example.com"`) {
+	if values := r.Attributes(address); values["history"] == nil ||
+		!strings.Contains(flat(r.Must("show", "-no-color")), `approved_by = "boss@example.com"`) {
 		t.Errorf("history %v", values["history"])
 	}
 }
@@ -191,7 +203,8 @@ func TestAccDigestIsComputedFromThePlan(t *testing.T) {
 	shown := r.Must("show", "-json", "p.tfplan")
 	preview := plannedPreview(t, shown)
 	facts := map[string]any{}
-	for _, name := range []string{"dbt_version", "selected_models", "downstream_models", "downstream_model_count", "exposures", "exposure_count"} {
+	for _, name := range []string{"dbt_version", "selected_models", "downstream_models", "downstream_model_count",
+		"exposures", "exposure_count"} {
 		facts[name] = preview[name]
 	}
 	encoded, err := json.Marshal(facts)
@@ -199,14 +212,16 @@ func TestAccDigestIsComputedFromThePlan(t *testing.T) {
 		t.Fatal(err)
 	}
 	want, err := approval.Binding{
-		Playbook: "rerun_dbt", Target: fmt.Sprint(preview["target"]), Triggers: map[string]string{"run": "2"}, Facts: encoded,
+		Playbook: "rerun_dbt", Target: fmt.Sprint(preview["target"]), Triggers: map[string]string{"run": "2"},
+		Facts:    encoded,
 		Inputs:   json.RawMessage(`{"models":["inbox_emails","triage_results"],"full_refresh":true,"upstream":false,"threads":4}`),
 		Commands: []string{fmt.Sprint(preview["command"])},
 	}.Digest()
 	if err != nil || preview["digest"] != want {
 		t.Errorf("the plan shows %v, the specification gives %s (%v)", preview["digest"], want, err)
 	}
-	if line := approval.Payload("rerun_dbt", fmt.Sprint(preview["target"]), want, 0); preview["approval_payload"] != line {
+	if line := approval.Payload("rerun_dbt", fmt.Sprint(preview["target"]), want,
+		0); preview["approval_payload"] != line {
 		t.Errorf("payload %v, want %s", preview["approval_payload"], line)
 	}
 }

@@ -16,7 +16,8 @@ import (
 // New returns the resource's constructor.
 func New() func() resource.Resource {
 	return tfkit.NewResource(tfkit.Front{
-		Name: "planner_deploy", Metadata: plannerdeploy.Describe(), Check: plannerdeploy.Check, Preview: shiftpreview.Attributes(),
+		Name: "planner_deploy", Metadata: plannerdeploy.Describe(), Check: plannerdeploy.Check,
+		Preview:     shiftpreview.Attributes(),
 		Description: "Brings a version up that the planner knows, with a first share of the traffic.",
 		Inputs: map[string]schema.Attribute{
 			"version": schema.StringAttribute{
@@ -25,8 +26,9 @@ func New() func() resource.Resource {
 			},
 			"initial_percent": schema.NumberAttribute{
 				Optional: true, Computed: true, Default: tfkit.DefaultNumber(0),
-				MarkdownDescription: "Its first share of the traffic, 0 to 100. Needs an approval where it is more than 0. Default 0.",
-				Validators:          []validator.Number{tfkit.Decimal(0, planner.Whole)},
+				MarkdownDescription: "Its first share of the traffic, 0 to 100. Needs an approval where it is more " +
+					"than 0. Default 0.",
+				Validators: []validator.Number{tfkit.Decimal(0, planner.Whole)},
 			},
 		},
 	})

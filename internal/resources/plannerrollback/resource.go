@@ -18,14 +18,18 @@ import (
 // New returns the resource's constructor.
 func New() func() resource.Resource {
 	return tfkit.NewResource(tfkit.Front{
-		Name: "planner_rollback", Metadata: plannerrollback.Describe(), Check: plannerrollback.Check, Preview: shiftpreview.Attributes(),
-		Description: "Rolls a canary back: all of its traffic goes to another version, gradually or at once, and it is decommissioned.",
+		Name: "planner_rollback", Metadata: plannerrollback.Describe(), Check: plannerrollback.Check,
+		Preview: shiftpreview.Attributes(),
+		Description: "Rolls a canary back: all of its traffic goes to another version, gradually or at once, and it " +
+			"is decommissioned.",
 		Inputs: map[string]schema.Attribute{
 			"from_version": schema.StringAttribute{
-				Required: true, MarkdownDescription: "The canary that is rolled back.", Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
+				Required: true, MarkdownDescription: "The canary that is rolled " +
+					"back.", Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
 			},
 			"to_version": schema.StringAttribute{
-				Required: true, MarkdownDescription: "The version that takes its traffic.", Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
+				Required: true, MarkdownDescription: "The version that takes its " +
+					"traffic.", Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
 			},
 			"immediate": schema.BoolAttribute{
 				Optional: true, Computed: true, Default: booldefault.StaticBool(false),
@@ -33,11 +37,13 @@ func New() func() resource.Resource {
 			},
 			"gradual_duration": schema.StringAttribute{
 				Optional: true, Computed: true, Default: stringdefault.StaticString(plannerrollback.DefaultDuration),
-				MarkdownDescription: "How long a gradual rollback takes. Default `" + plannerrollback.DefaultDuration + "`.",
+				MarkdownDescription: "How long a gradual rollback takes. Default `" + plannerrollback.DefaultDuration +
+					"`.",
 			},
 			"steps": schema.NumberAttribute{
 				Optional: true, Computed: true, Default: tfkit.DefaultNumber(shift.DefaultSteps),
-				MarkdownDescription: "In how many steps. Default 5.", Validators: []validator.Number{tfkit.Whole(1, shift.MaxSteps)},
+				MarkdownDescription: "In how many steps. Default 5.", Validators: []validator.Number{tfkit.Whole(1,
+					shift.MaxSteps)},
 			},
 		},
 	})

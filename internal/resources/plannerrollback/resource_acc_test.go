@@ -53,18 +53,22 @@ func (r rig) versions(t *testing.T) map[string]version {
 func flat(out string) string { return regexp.MustCompile(`\s*\n(│ )?\s*`).ReplaceAllString(out, " ") }
 
 func rollback(more string) string {
-	return head + fmt.Sprintf("resource \"remediation_planner_rollback\" \"canary\" {\n  from_version = \"v2\"\n  to_version = \"v1\"\n  %s\n}\n", more)
+	return head + fmt.Sprintf("resource \"remediation_planner_rollback\" \"canary\" {\n  from_version = \"v2\"\n  "+
+		"to_version = \"v1\"\n  %s\n}\n", more)
 }
 
 func deploy(more string) string {
-	return head + fmt.Sprintf("resource \"remediation_planner_deploy\" \"canary\" {\n  version = \"v2\"\n  %s\n}\n", more)
+	return head + fmt.Sprintf("resource \"remediation_planner_deploy\" \"canary\" {\n  version = \"v2\"\n  %s\n}\n",
+		more)
 }
 
 func TestAccGradualRollbackAndBack(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.Write("main.tf", rollback("gradual_duration = \"2s\"\n  steps = 2\n  on_destroy = \"rollback\"\n  approved_by = \"lead@example.com\""))
-	if out := r.Must("plan", "-no-color"); !strings.Contains(out, "v2 is decommissioned at the end") || !strings.Contains(out, "Traffic of stable v1: 90 % to 100 %") {
+	r.Write("main.tf", rollback("gradual_duration = \"2s\"\n  steps = 2\n  on_destroy = \"rollback\"\n  approved_by "+
+		"= \"lead@example.com\""))
+	if out := r.Must("plan", "-no-color"); !strings.Contains(out, "v2 is decommissioned at the end") ||
+		!strings.Contains(out, "Traffic of stable v1: 90 % to 100 %") {
 		t.Errorf("plan:\n%s", out)
 	}
 	r.Must("apply", "-auto-approve", "-no-color")
@@ -88,7 +92,8 @@ func TestAccImmediateRollbackNeedsAnApproval(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.Write("main.tf", rollback("immediate = true"))
-	if out := r.MustFail("apply", "-auto-approve", "-no-color"); !strings.Contains(flat(out), "an immediate rollback moves all traffic from v2 to v1 at once") {
+	if out := r.MustFail("apply", "-auto-approve", "-no-color"); !strings.Contains(flat(out),
+		"an immediate rollback moves all traffic from v2 to v1 at once") {
 		t.Errorf("refusal:\n%s", out)
 	}
 	if v := r.versions(t); v["v2"].Percent != 10 {
@@ -110,7 +115,8 @@ func TestAccDeploy(t *testing.T) {
 	r := newRig(t)
 	r.Write("planner.json", `{"revision": 1, "stable": "v1", "versions": {"v1": {"percent": 100}, "v2": {"percent": 0, "down": true}}}`)
 	r.Write("main.tf", deploy("initial_percent = 5"))
-	if out := r.MustFail("apply", "-auto-approve", "-no-color"); !strings.Contains(flat(out), "v2 gets 5 % of the traffic at once") {
+	if out := r.MustFail("apply", "-auto-approve", "-no-color"); !strings.Contains(flat(out),
+		"v2 gets 5 % of the traffic at once") {
 		t.Errorf("refusal:\n%s", out)
 	}
 	r.Write("main.tf", deploy("initial_percent = 5\n  approved_by = \"lead@example.com\"\n  on_destroy = \"rollback\""))
@@ -139,9 +145,12 @@ func TestAccBadInput(t *testing.T) {
 		"no duration":        {rollback(`gradual_duration = "0s"`), "gradual_duration is 0s"},
 		"deployed already":   {deploy("initial_percent = 5"), "Version v2 is deployed already"},
 		"unknown deployment": {strings.Replace(deploy(""), "v2", "v9", 1), `There is no version "v9"`},
-		"two planners":       {strings.Replace(rollback(""), `{ file`, `{ http = { url = "http://localhost" }, file`, 1), "2 planners are configured"},
-		"no planner":         {strings.Replace(rollback(""), `{ file = { path = "planner.json" } }`, `{}`, 1), "0 planners are configured"},
-		"no address":         {strings.Replace(rollback(""), `{ file = { path = "planner.json" } }`, `{ http = { url = "planner" } }`, 1), "Not an address of a web server"},
+		"two planners": {strings.Replace(rollback(""), `{ file`, `{ http = { url = "http://localhost" }, file`,
+			1), "2 planners are configured"},
+		"no planner": {strings.Replace(rollback(""), `{ file = { path = "planner.json" } }`, `{}`, 1),
+			"0 planners are configured"},
+		"no address": {strings.Replace(rollback(""), `{ file = { path = "planner.json" } }`,
+			`{ http = { url = "planner" } }`, 1), "Not an address of a web server"},
 	} {
 		r.Write("main.tf", tt.main)
 		if out := r.MustFail("plan", "-no-color"); !strings.Contains(flat(out), tt.says) {

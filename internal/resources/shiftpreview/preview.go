@@ -25,7 +25,9 @@ func Attributes() map[string]schema.Attribute {
 				"percent":       percent("Share of the version from then on."),
 			}},
 		},
-		"deploy":       schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether the version is brought up first."},
-		"decommission": schema.BoolAttribute{Computed: true, MarkdownDescription: "Whether the version is taken down at the end."},
+		"deploy": schema.BoolAttribute{Computed: true,
+			MarkdownDescription: "Whether the version is brought up first."},
+		"decommission": schema.BoolAttribute{Computed: true,
+			MarkdownDescription: "Whether the version is taken down at the end."},
 	}
 }

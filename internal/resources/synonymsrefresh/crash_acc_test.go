@@ -16,7 +16,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/acctest"
 )
 
-// gate passes requests on to the server. While it is shut it holds those whose path ends with an ending, and says that one has come.
+// gate passes requests on to the server. While it is shut it holds those whose path ends with an ending, and says that
+// one has come.
 type gate struct {
 	*httptest.Server
 	came chan struct{}
@@ -78,7 +79,8 @@ func (g *gate) count(ending string) int {
 	return n
 }
 
-// killed applies and kills Terraform and the provider when the gate holds a request. While it is held, meanwhile is called.
+// killed applies and kills Terraform and the provider when the gate holds a request. While it is held, meanwhile is
+// called.
 func (r rig) killed(t *testing.T, g *gate, meanwhile func()) {
 	t.Helper()
 	cmd := r.Command(t.Context(), "apply", "-auto-approve", "-no-color")
@@ -107,8 +109,8 @@ func (r rig) killed(t *testing.T, g *gate, meanwhile func()) {
 	g.open()
 }
 
-// TestAccDeathWhileTheIndexIsClosed kills Terraform and the provider between closing and opening. The index is closed then, so that nothing can be
-// previewed; the next apply opens it and records what came of the execution.
+// TestAccDeathWhileTheIndexIsClosed kills Terraform and the provider between closing and opening. The index is closed
+// then, so that nothing can be previewed; the next apply opens it and records what came of the execution.
 func TestAccDeathWhileTheIndexIsClosed(t *testing.T) {
 	t.Parallel()
 	for _, update := range []bool{false, true} {
@@ -142,7 +144,8 @@ func TestAccDeathWhileTheIndexIsClosed(t *testing.T) {
 				}
 				opened, closed := g.count("/_open"), g.count("/_close")
 				out := r.Must("plan", "-no-color", "-out=next.tfplan")
-				if l := lacks(out, "of refresh_synonyms is still open on it, begun ", "by process ", index+" is closed", "apply first adopts",
+				if l := lacks(out, "of refresh_synonyms is still open on it, begun ", "by process ", index+" is closed",
+					"apply first adopts",
 					"dry_run = ", "(known after apply)"); len(l) > 0 {
 					t.Errorf("the plan lacks %q:\n%s", l, out)
 				}
@@ -158,11 +161,14 @@ func TestAccDeathWhileTheIndexIsClosed(t *testing.T) {
 					t.Errorf("the index is open: %t", r.isOpen(t, index))
 				}
 				if g.count("/_open") != opened+1 || g.count("/_close") != closed {
-					t.Errorf("opened %d times, closed %d times more", g.count("/_open")-opened, g.count("/_close")-closed)
+					t.Errorf("opened %d times, closed %d times more", g.count("/_open")-opened,
+						g.count("/_close")-closed)
 				}
 				status, history := r.status()
-				if status != "success" || history != executions || r.detail("changed") != "true" || r.attribute("preview")["way"] != "close_open" {
-					t.Errorf("status %s, %d executions, changed %s, preview %v", status, history, r.detail("changed"), r.attribute("preview"))
+				if status != "success" || history != executions || r.detail("changed") != "true" ||
+					r.attribute("preview")["way"] != "close_open" {
+					t.Errorf("status %s, %d executions, changed %s, preview %v", status, history, r.detail("changed"),
+						r.attribute("preview"))
 				}
 				r.empty(t)
 			})
@@ -170,7 +176,8 @@ func TestAccDeathWhileTheIndexIsClosed(t *testing.T) {
 	}
 }
 
-// TestAccAnIndexByItsAliasAndByItsName holds that two names of one index are one target, while the one works on it and after it has died.
+// TestAccAnIndexByItsAliasAndByItsName holds that two names of one index are one target, while the one works on it and
+// after it has died.
 func TestAccAnIndexByItsAliasAndByItsName(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -186,7 +193,8 @@ func TestAccAnIndexByItsAliasAndByItsName(t *testing.T) {
 	r.killed(t, g, func() {
 		byName.Write("main.tf", config(index, "fixed_file", `timeouts = { create = "3s" }`))
 		out := byName.MustFail("apply", "-auto-approve", "-no-color")
-		if l := lacks(out, "Another execution holds elasticsearch:", alias, "It works on what elasticsearch:", index+" stands for", "Nothing has run"); len(l) > 0 {
+		if l := lacks(out, "Another execution holds elasticsearch:", alias, "It works on what elasticsearch:",
+			index+" stands for", "Nothing has run"); len(l) > 0 {
 			t.Errorf("the apply lacks %q:\n%s", l, out)
 		}
 	})
@@ -196,10 +204,12 @@ func TestAccAnIndexByItsAliasAndByItsName(t *testing.T) {
 	byName.Write("main.tf", config(index, "fixed_file", ""))
 	byName.Must("apply", "-auto-approve", "-no-color")
 	// Opened for the dead execution, then closed and opened for this one.
-	if status, _ := byName.status(); status != "success" || !byName.finds(t, index, "cabrio") || g.count("/_close") != 2 {
+	if status, _ := byName.status(); status != "success" || !byName.finds(t, index, "cabrio") ||
+		g.count("/_close") != 2 {
 		t.Errorf("status %s, closed %d times", status, g.count("/_close"))
 	}
-	if out := r.Must("apply", "-auto-approve", "-no-color"); g.count("/_close") != 2 || r.detail("taken_over_from") == "<nil>" {
+	if out := r.Must("apply", "-auto-approve", "-no-color"); g.count("/_close") != 2 ||
+		r.detail("taken_over_from") == "<nil>" {
 		t.Errorf("the dead execution was not recorded but run again:\n%s", out)
 	}
 }

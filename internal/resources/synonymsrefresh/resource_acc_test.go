@@ -10,7 +10,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/acctest"
 )
 
-// TestAccWays refreshes in each way. The plan says which and changes nothing, the apply does it, and the second plan is empty.
+// TestAccWays refreshes in each way. The plan says which and changes nothing, the apply does it, and the second plan is
+// empty.
 func TestAccWays(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -21,13 +22,17 @@ func TestAccWays(t *testing.T) {
 		changed string
 	}{
 		// The server reloads by itself when a set changes.
-		"reload of a set":                {kb{filter: "from_set"}, false, "", "reload", "false"},
-		"reload of a file":               {kb{filter: "from_file"}, true, "", "reload", "true"},
-		"close and open":                 {kb{filter: "fixed_file"}, false, "", "close_open", "true"},
-		"reindex through an alias":       {kb{filter: "fixed_file", atIndexTime: true}, true, approved + "reindex = true\n  slices = 2\n  requests_per_second = 500.5", "reindex", "true"},
-		"reindex of a concrete index":    {kb{filter: "fixed_file", atIndexTime: true}, false, approved + "reindex = true", "reindex", "true"},
-		"reindex, old index not kept":    {kb{filter: "fixed_file", atIndexTime: true}, true, approved + "reindex = true\n  keep_old_index = false", "reindex", "true"},
-		"reindex that was not necessary": {kb{filter: "from_file"}, true, approved + "reindex = true", "reindex", "true"},
+		"reload of a set":  {kb{filter: "from_set"}, false, "", "reload", "false"},
+		"reload of a file": {kb{filter: "from_file"}, true, "", "reload", "true"},
+		"close and open":   {kb{filter: "fixed_file"}, false, "", "close_open", "true"},
+		"reindex through an alias": {kb{filter: "fixed_file", atIndexTime: true}, true, approved +
+			"reindex = true\n  slices = 2\n  requests_per_second = 500.5", "reindex", "true"},
+		"reindex of a concrete index": {kb{filter: "fixed_file", atIndexTime: true}, false, approved +
+			"reindex = true", "reindex", "true"},
+		"reindex, old index not kept": {kb{filter: "fixed_file", atIndexTime: true}, true, approved +
+			"reindex = true\n  keep_old_index = false", "reindex", "true"},
+		"reindex that was not necessary": {kb{filter: "from_file"}, true, approved + "reindex = true", "reindex",
+			"true"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -47,22 +52,27 @@ func TestAccWays(t *testing.T) {
 			r.Write("main.tf", config(client, tt.index.filter, tt.more+"\n  probe_texts = [\"cabrio\"]"))
 			before := r.seen(t)
 			out := r.Must("plan", "-no-color")
-			if l := lacks(out, fmt.Sprintf("way = %q", tt.way), "Chosen because", "Today syn takes \"cabrio\" apart as: "); len(l) > 0 {
+			if l := lacks(out, fmt.Sprintf("way = %q", tt.way), "Chosen because",
+				"Today syn takes \"cabrio\" apart as: "); len(l) > 0 {
 				t.Errorf("the plan lacks %q:\n%s", l, out)
 			}
 			if diff := cmp.Diff(before, r.seen(t)); diff != "" {
 				t.Errorf("the plan changed something (-before +after):\n%s", diff)
 			}
 			r.Must("apply", "-auto-approve", "-no-color")
-			if status, history := r.status(); status != "success" || history != 1 || r.attribute("preview")["way"] != tt.way || r.detail("changed") != tt.changed {
-				t.Errorf("status %s, %d executions, way %v, changed %s", status, history, r.attribute("preview")["way"], r.detail("changed"))
+			if status, history := r.status(); status != "success" || history != 1 ||
+				r.attribute("preview")["way"] != tt.way || r.detail("changed") != tt.changed {
+				t.Errorf("status %s, %d executions, way %v, changed %s", status, history, r.attribute("preview")["way"],
+					r.detail("changed"))
 			}
 			if !r.finds(t, client, "cabrio") {
 				t.Error("a query does not find by the new synonyms")
 			}
 			if tt.way == "reindex" {
-				if made := old + "-reindexed-" + fmt.Sprint(r.Attributes(address)["id"]); r.target(t, client) != made || r.detail("documents") != "1" {
-					t.Errorf("%s stands for %s, want %s; %s documents", client, r.target(t, client), made, r.detail("documents"))
+				if made := old + "-reindexed-" + fmt.Sprint(r.Attributes(address)["id"]); r.target(t, client) != made ||
+					r.detail("documents") != "1" {
+					t.Errorf("%s stands for %s, want %s; %s documents", client, r.target(t, client), made,
+						r.detail("documents"))
 				}
 			}
 			r.empty(t)
@@ -79,14 +89,16 @@ func TestAccReviewersText(t *testing.T) {
 	r.Write("main.tf", config(r.base, "from_file", `probe_texts = ["laptop", "cabrio"]`))
 	acctest.Golden(t, "reload.txt", r.anonymous(r.Must("plan", "-no-color")))
 	r.Must("apply", "-auto-approve", "-no-color")
-	for name, want := range map[string]string{"probe_1": `"laptop" (syn): gained portable`, "probe_2": `"cabrio" (syn): gained convertible`, "changed": "true"} {
+	for name, want := range map[string]string{"probe_1": `"laptop" (syn): gained portable`,
+		"probe_2": `"cabrio" (syn): gained convertible`, "changed": "true"} {
 		if got := r.detail(name); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
 	}
 }
 
-// TestAccUnapprovedReindex goes from a plan that shows all, to a refusal that leaves the server as it is, to an approved reindex, and back.
+// TestAccUnapprovedReindex goes from a plan that shows all, to a refusal that leaves the server as it is, to an
+// approved reindex, and back.
 func TestAccUnapprovedReindex(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -97,7 +109,8 @@ func TestAccUnapprovedReindex(t *testing.T) {
 	before := r.seen(t)
 	acctest.Golden(t, "unapproved_reindex.txt", r.anonymous(r.Must("plan", "-no-color")))
 	refusal := r.MustFail("apply", "-auto-approve", "-no-color")
-	if l := lacks(refusal, "refresh_synonyms needs an approval", "reindex copies every document of "+old, "Nothing has run"); len(l) > 0 {
+	if l := lacks(refusal, "refresh_synonyms needs an approval", "reindex copies every document of "+old,
+		"Nothing has run"); len(l) > 0 {
 		t.Errorf("the refusal lacks %q:\n%s", l, refusal)
 	}
 	if diff := cmp.Diff(before, r.seen(t)); diff != "" || r.Attributes(address) != nil {
@@ -111,7 +124,8 @@ func TestAccUnapprovedReindex(t *testing.T) {
 	}
 	r.empty(t)
 	out := r.Must("plan", "-destroy", "-no-color")
-	if l := lacks(out, "Destroy undoes execution", "point "+r.base+" back at "+old, "What was written since the reindex is in "+made+" only"); len(l) > 0 {
+	if l := lacks(out, "Destroy undoes execution", "point "+r.base+" back at "+old,
+		"What was written since the reindex is in "+made+" only"); len(l) > 0 {
 		t.Errorf("the plan of the destroy lacks %q:\n%s", l, out)
 	}
 	r.Must("destroy", "-auto-approve", "-no-color")
@@ -132,7 +146,8 @@ func TestAccWhatAReloadBroughtIsTold(t *testing.T) {
 			t.Errorf("the plan does not tell:\n%s", out)
 		}
 		r.Must("apply", "-auto-approve", "-no-color")
-		if got := fmt.Sprint(r.attribute("result")["message"]); !strings.Contains(got, "no probe text is analyzed differently") || r.detail("changed") != "false" {
+		if got := fmt.Sprint(r.attribute("result")["message"]); !strings.Contains(got,
+			"no probe text is analyzed differently") || r.detail("changed") != "false" {
 			t.Errorf("message %q, changed %s", got, r.detail("changed"))
 		}
 	})
@@ -142,10 +157,12 @@ func TestAccWhatAReloadBroughtIsTold(t *testing.T) {
 		r.index(t, "v1", kb{filter: "lenient", alias: r.base})
 		r.putFile(t, "!, ?") // nothing is left of these once they are analyzed
 		r.Write("main.tf", config(r.base, "lenient", `probe_texts = ["laptop"]`))
-		if out := r.Must("plan", "-no-color"); len(lacks(out, `"laptop" will have lost notebook`, "The filter is lenient")) > 0 {
+		if out := r.Must("plan", "-no-color"); len(lacks(out, `"laptop" will have lost notebook`,
+			"The filter is lenient")) > 0 {
 			t.Errorf("the plan does not tell:\n%s", out)
 		}
-		if out := r.MustFail("apply", "-auto-approve", "-no-color"); len(lacks(out, "The synonyms are empty now", "a lenient filter passes over rules")) > 0 {
+		if out := r.MustFail("apply", "-auto-approve", "-no-color"); len(lacks(out, "The synonyms are empty now",
+			"a lenient filter passes over rules")) > 0 {
 			t.Errorf("the error does not tell:\n%s", out)
 		}
 		if status, history := r.status(); status != "failed" || history != 1 || r.detail("changed") != "emptied" {
@@ -160,7 +177,8 @@ func TestAccWhatAReloadBroughtIsTold(t *testing.T) {
 	})
 }
 
-// TestAccReindexThatFailedItsCheckKeepsItsWayBack: clients are with the new index when its synonyms turn out to be empty.
+// TestAccReindexThatFailedItsCheckKeepsItsWayBack: clients are with the new index when its synonyms turn out to be
+// empty.
 func TestAccReindexThatFailedItsCheckKeepsItsWayBack(t *testing.T) {
 	t.Parallel()
 	for _, again := range []bool{false, true} {
@@ -169,21 +187,27 @@ func TestAccReindexThatFailedItsCheckKeepsItsWayBack(t *testing.T) {
 			r := newRig(t)
 			old := r.index(t, "v1", kb{filter: "fixed_lenient", atIndexTime: true, alias: r.base})
 			r.putFile(t, "!, ?")
-			r.Write("main.tf", config(r.base, "fixed_lenient", approved+"reindex = true\n  probe_texts = [\"laptop\"]\n  on_destroy = \"rollback\""))
-			if out := r.MustFail("apply", "-auto-approve", "-no-color"); len(lacks(out, "The synonyms are empty now")) > 0 {
+			r.Write("main.tf", config(r.base, "fixed_lenient",
+				approved+"reindex = true\n  probe_texts = [\"laptop\"]\n  on_destroy = \"rollback\""))
+			if out := r.MustFail("apply", "-auto-approve", "-no-color"); len(lacks(out,
+				"The synonyms are empty now")) > 0 {
 				t.Fatalf("the error does not tell:\n%s", out)
 			}
 			bad := r.target(t, r.base)
-			if status, _ := r.status(); status != "failed" || bad == old || r.attribute("rollback_action")["action_type"] != "refresh_synonyms" {
-				t.Fatalf("status %s, %s stands for %s, way back %v", status, r.base, bad, r.attribute("rollback_action"))
+			if status, _ := r.status(); status != "failed" || bad == old ||
+				r.attribute("rollback_action")["action_type"] != "refresh_synonyms" {
+				t.Fatalf("status %s, %s stands for %s, way back %v", status, r.base, bad,
+					r.attribute("rollback_action"))
 			}
 			want := old
 			if again {
-				// The failed one is replaced, and that undoes nothing: the plan has shown a reindex of what clients use now.
+				// The failed one is replaced, and that undoes nothing: the plan has shown a reindex of what clients use
+				// now.
 				r.putFile(t, "laptop, notebook")
 				r.Must("apply", "-auto-approve", "-no-color")
 				if status, history := r.status(); status != "success" || history != 2 || r.detail("old_index") != bad {
-					t.Errorf("status %s, %d executions, reindexed %s, want %s", status, history, r.detail("old_index"), bad)
+					t.Errorf("status %s, %d executions, reindexed %s, want %s", status, history, r.detail("old_index"),
+						bad)
 				}
 				want = bad
 			}

@@ -43,7 +43,8 @@ func newRig(t *testing.T) rig {
 
 func (r rig) putFile(t *testing.T, rules ...string) {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(r.server.Home, r.file), []byte(strings.Join(rules, "\n")), 0o644); err != nil { //nolint:gosec // another user reads it
+	//nolint:gosec // another user reads it
+	if err := os.WriteFile(filepath.Join(r.server.Home, r.file), []byte(strings.Join(rules, "\n")), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -57,7 +58,8 @@ func (r rig) putSet(t *testing.T, rules ...string) {
 	r.server.Do(t, http.MethodPut, "/_synonyms/"+r.set, map[string]any{"synonyms_set": list}, nil)
 }
 
-// kb is an index to make: the field t is searched by the analyzer "syn" with the filter, and documents are analyzed with it where atIndexTime is set.
+// kb is an index to make: the field t is searched by the analyzer "syn" with the filter, and documents are analyzed
+// with it where atIndexTime is set.
 type kb struct {
 	filter      string
 	atIndexTime bool
@@ -78,7 +80,8 @@ func (r rig) index(t *testing.T, suffix string, k kb) string {
 				"from_set":   map[string]any{"type": "synonym_graph", "synonyms_set": r.set, "updateable": true},
 				"from_file":  map[string]any{"type": "synonym_graph", "synonyms_path": r.file, "updateable": true},
 				"fixed_file": map[string]any{"type": "synonym_graph", "synonyms_path": r.file},
-				"lenient":    map[string]any{"type": "synonym", "synonyms_path": r.file, "updateable": true, "lenient": true},
+				"lenient": map[string]any{"type": "synonym", "synonyms_path": r.file, "updateable": true,
+					"lenient": true},
 				// A filter that is not updateable can be used for documents too.
 				"fixed_lenient": map[string]any{"type": "synonym", "synonyms_path": r.file, "lenient": true},
 				"inline":        map[string]any{"type": "synonym", "synonyms": []string{"a, b"}},
@@ -89,7 +92,8 @@ func (r rig) index(t *testing.T, suffix string, k kb) string {
 				"other": map[string]any{"tokenizer": "standard", "filter": []string{"inline"}},
 			},
 		}},
-		"mappings": map[string]any{"_source": map[string]any{"enabled": !k.sourceless}, "properties": map[string]any{"t": field}},
+		"mappings": map[string]any{"_source": map[string]any{"enabled": !k.sourceless},
+			"properties": map[string]any{"t": field}},
 	}
 	if k.alias != "" {
 		body["aliases"] = map[string]any{k.alias: map[string]any{}}
@@ -128,7 +132,8 @@ func (r rig) finds(t *testing.T, index, text string) bool {
 	var answer struct {
 		Hits struct{ Total struct{ Value int } }
 	}
-	r.server.Do(t, http.MethodPost, "/"+index+"/_search?request_cache=true", fmt.Sprintf(`{"size":0,"query":{"match":{"t":%q}}}`, text), &answer)
+	r.server.Do(t, http.MethodPost, "/"+index+"/_search?request_cache=true",
+		fmt.Sprintf(`{"size":0,"query":{"match":{"t":%q}}}`, text), &answer)
 	return answer.Hits.Total.Value > 0
 }
 
@@ -150,12 +155,13 @@ func (r rig) target(t *testing.T, alias string) string {
 	return strings.Join(names, ",")
 }
 
-// seen is all that a plan must leave as it is: the rig's indices with their settings, mappings, aliases and times of opening, how much was ever written to
-// them, and the tasks that copy from or to them.
+// seen is all that a plan must leave as it is: the rig's indices with their settings, mappings, aliases and times of
+// opening, how much was ever written to them, and the tasks that copy from or to them.
 func (r rig) seen(t *testing.T) string {
 	t.Helper()
 	var out strings.Builder
-	for _, path := range []string{"/" + r.base + "*?expand_wildcards=all", "/_resolve/index/" + r.base + "*?expand_wildcards=all", "/_synonyms/" + r.set} {
+	for _, path := range []string{"/" + r.base + "*?expand_wildcards=all", "/_resolve/index/" + r.base +
+		"*?expand_wildcards=all", "/_synonyms/" + r.set} {
 		var v any
 		r.server.Do(t, http.MethodGet, path, nil, &v)
 		text, err := json.Marshal(v)
@@ -188,7 +194,8 @@ func (r rig) seen(t *testing.T) string {
 	return out.String()
 }
 
-// anonymous replaces what differs from run to run. Lines of warnings are joined first, for Terraform wraps them by their length.
+// anonymous replaces what differs from run to run. Lines of warnings are joined first, for Terraform wraps them by
+// their length.
 func (r rig) anonymous(text string) string {
 	text, warnings, _ := strings.Cut(text, "\nWarning: ")
 	text += "\nWarning: " + regexp.MustCompile(`([^\n])\n([^\n -])`).ReplaceAllString(warnings, "$1 $2")

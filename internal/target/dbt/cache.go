@@ -57,12 +57,13 @@ func writeAtomic(path string, data []byte) error {
 	return nil
 }
 
-// once runs f for one caller at a time per key, the others share its answer. A caller whose context lives on does not share the end of
-// another's.
+// once runs f for one caller at a time per key, the others share its answer. A caller whose context lives on does not
+// share the end of another's.
 func once[T any](ctx context.Context, group *singleflight.Group, key string, f func() (T, error)) (T, error) {
 	for {
 		v, err, shared := group.Do(key, func() (any, error) { return f() })
-		if err != nil && shared && ctx.Err() == nil && (errors.Is(err, ErrCancelled) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
+		if err != nil && shared && ctx.Err() == nil && (errors.Is(err, ErrCancelled) ||
+			errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
 			continue
 		}
 		answer, ok := v.(T)
@@ -87,7 +88,8 @@ func (c *CLI) scratch(pattern string) (string, error) {
 	return scratch, nil
 }
 
-// parsePath is where the parse state for a command lies: dbt can use it only with the same project, target and variables.
+// parsePath is where the parse state for a command lies: dbt can use it only with the same project, target and
+// variables.
 func (c *CLI) parsePath(argv []string) (string, error) {
 	dir, err := c.workDir("parse")
 	if err != nil {
@@ -101,8 +103,8 @@ func (c *CLI) parsePath(argv []string) (string, error) {
 	return filepath.Join(dir, hex.EncodeToString(sum[:])+".msgpack"), nil
 }
 
-// keepParse puts the parse state of an invocation into the cache, unless it holds a secret. dbt writes none where nothing had changed. Failing to
-// keep it costs time only, so nothing is said.
+// keepParse puts the parse state of an invocation into the cache, unless it holds a secret. dbt writes none where
+// nothing had changed. Failing to keep it costs time only, so nothing is said.
 func (c *CLI) keepParse(dir string, argv []string) {
 	from := filepath.Join(dir, targetFolder, parseState)
 	data, err := os.ReadFile(from)
@@ -114,8 +116,8 @@ func (c *CLI) keepParse(dir string, argv []string) {
 	}
 }
 
-// keepFor is how long cache entries that are not renewed and scratch folders of dead processes stay. A week covers a plan that waits for its
-// approval; an entry that is gone costs one dbt ls.
+// keepFor is how long cache entries that are not renewed and scratch folders of dead processes stay. A week covers a
+// plan that waits for its approval; an entry that is gone costs one dbt ls.
 const keepFor = 7 * 24 * time.Hour
 
 // forget removes what is older than keepFor. Failing costs space only, so nothing is said.

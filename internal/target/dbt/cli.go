@@ -47,7 +47,8 @@ type CLI struct {
 	cfg    Config
 	clk    clock.Clock
 	flight singleflight.Group
-	// slots bounds how many dbt processes List and PreviewDeps keep busy at once: each takes a processor and some 150 MB.
+	// slots bounds how many dbt processes List and PreviewDeps keep busy at once: each takes a processor and some 150
+	// MB.
 	slots   chan struct{}
 	preview previews
 	secrets *redact.Redactor
@@ -71,8 +72,9 @@ func New(cfg Config, clk clock.Clock) *CLI {
 	}
 }
 
-// Name is the target's name for people and for locks, "dbt:PROJECT/TARGET", read from dbt_project.yml alone. TARGET is "default"
-// where the profile decides. Errors: ErrProjectMissing, ErrProjectNotFolder, ErrNotAProject, ErrProjectMalformed.
+// Name is the target's name for people and for locks, "dbt:PROJECT/TARGET", read from dbt_project.yml alone. TARGET is
+// "default" where the profile decides. Errors: ErrProjectMissing, ErrProjectNotFolder, ErrNotAProject,
+// ErrProjectMalformed.
 func (c *CLI) Name(ctx context.Context) (string, error) {
 	if err := context.Cause(ctx); err != nil {
 		return "", err
@@ -105,7 +107,8 @@ func (c *CLI) executable() (string, error) {
 		return "", p
 	}
 	p.Why = fmt.Sprintf("%q was not found as a file or on the PATH.", c.cfg.Executable)
-	p.Next = "Install dbt Core and the adapter of your warehouse (pip install dbt-core dbt-duckdb, for example), or set dbt.executable to its path."
+	p.Next = "Install dbt Core and the adapter of your warehouse (pip install dbt-core dbt-duckdb, for example), or " +
+		"set dbt.executable to its path."
 	return "", p
 }
 

@@ -39,7 +39,8 @@ var ancestors = regexp.MustCompile(`^(@|\d*\+)`)
 // Validate checks s without any I/O. Errors are problems of ErrSelection with the attribute's path.
 func (s Selection) Validate() error {
 	if len(s.Models) == 0 {
-		return selectionProblem("No model is selected", "models is empty.", "Name at least one model or selector.", "models")
+		return selectionProblem("No model is selected", "models is empty.", "Name at least one model or selector.",
+			"models")
 	}
 	if err := checkSelectors("models", s.Models); err != nil {
 		return err
@@ -56,7 +57,8 @@ func (s Selection) Validate() error {
 	}
 	for key := range s.Vars {
 		if problem.Label(key) != "" {
-			return selectionProblem("A variable has no name", fmt.Sprintf("The name %q %s.", key, problem.Label(key)), "Name a variable of the dbt project.", "vars", problem.Key(key))
+			return selectionProblem("A variable has no name", fmt.Sprintf("The name %q %s.", key, problem.Label(key)),
+				"Name a variable of the dbt project.", "vars", problem.Key(key))
 		}
 	}
 	if s.Threads < 0 || s.Threads > MaxThreads {
@@ -64,7 +66,8 @@ func (s Selection) Validate() error {
 			fmt.Sprintf("Use 1 to %d.", MaxThreads), "threads")
 	}
 	if _, err := canonical(s.Vars); err != nil {
-		return selectionProblem("vars can't be written as JSON", err.Error(), "Use strings, numbers, booleans, lists and maps.", "vars")
+		return selectionProblem("vars can't be written as JSON", err.Error(),
+			"Use strings, numbers, booleans, lists and maps.", "vars")
 	}
 	return nil
 }
@@ -108,7 +111,8 @@ func (c *CLI) RunCommand(s Selection) []string {
 
 // listCommand is the `dbt ls` with the same selection.
 func (c *CLI) listCommand(s Selection) []string {
-	argv := append([]string{c.cfg.Executable, "ls", "--resource-type", "model", "--output", "json", "--output-keys", "unique_id"}, s.selectors()...)
+	argv := append([]string{c.cfg.Executable, "ls", "--resource-type", "model", "--output", "json", "--output-keys",
+		"unique_id"}, s.selectors()...)
 	return append(argv, c.common(s)...)
 }
 

@@ -93,7 +93,8 @@ func TestValidate(t *testing.T) {
 
 func TestEnvironmentRefusesFlags(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"DBT_FULL_REFRESH", "DBT_ENGINE_FULL_REFRESH", "DBT_TARGET", "DBT_EMPTY", "DBT_SAMPLE", "DBT_DEFER", "DBT_STATE", "DBT_RECORDER_MODE", "DBT_PROFILE", "dbt_target_path", "", "A=B"} {
+	for _, name := range []string{"DBT_FULL_REFRESH", "DBT_ENGINE_FULL_REFRESH", "DBT_TARGET", "DBT_EMPTY",
+		"DBT_SAMPLE", "DBT_DEFER", "DBT_STATE", "DBT_RECORDER_MODE", "DBT_PROFILE", "dbt_target_path", "", "A=B"} {
 		c := New(Config{Environment: map[string]string{name: "1"}}, clock.System{})
 		_, err := c.environment(nil, nil)
 		p := wantProblem(t, err, ErrEnvironment)
@@ -101,12 +102,15 @@ func TestEnvironmentRefusesFlags(t *testing.T) {
 			t.Error(diff)
 		}
 	}
-	c := New(Config{Environment: map[string]string{"DBT_PASSWORD": "p", "DBT_HOST": "h", "DBT_PARTIAL_PARSE": "false", "PATH": "/mine"}}, clock.System{})
-	got, err := c.environment([]string{"PATH=/theirs", "DBT_SCHEMA=leak", "LC_ALL=C", "TERM=xterm"}, map[string]string{"DBT_TARGET_PATH": "/t"})
+	c := New(Config{Environment: map[string]string{"DBT_PASSWORD": "p", "DBT_HOST": "h", "DBT_PARTIAL_PARSE": "false",
+		"PATH": "/mine"}}, clock.System{})
+	got, err := c.environment([]string{"PATH=/theirs", "DBT_SCHEMA=leak", "LC_ALL=C", "TERM=xterm"},
+		map[string]string{"DBT_TARGET_PATH": "/t"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"DBT_HOST=h", "DBT_PARTIAL_PARSE=false", "DBT_PASSWORD=p", "DBT_TARGET_PATH=/t", "LC_ALL=C", "PATH=/mine"}
+	want := []string{"DBT_HOST=h", "DBT_PARTIAL_PARSE=false", "DBT_PASSWORD=p", "DBT_TARGET_PATH=/t", "LC_ALL=C",
+		"PATH=/mine"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -131,7 +135,8 @@ func TestNameAndProjectProblems(t *testing.T) {
 	write(t, filepath.Join(dir, "broken", "dbt_project.yml"), "name: [")
 	write(t, filepath.Join(dir, "nameless", "dbt_project.yml"), "version: 1")
 	for name, want := range map[string]error{
-		"missing": ErrProjectMissing, "file": ErrProjectNotFolder, "empty": ErrNotAProject, "broken": ErrProjectMalformed, "nameless": ErrProjectMalformed,
+		"missing": ErrProjectMissing, "file": ErrProjectNotFolder, "empty": ErrNotAProject,
+		"broken": ErrProjectMalformed, "nameless": ErrProjectMalformed,
 	} {
 		_, err := New(Config{ProjectDir: filepath.Join(dir, name)}, clock.System{}).Name(t.Context())
 		p := wantProblem(t, err, want, name)
@@ -142,7 +147,8 @@ func TestNameAndProjectProblems(t *testing.T) {
 	_, err := New(Config{}, clock.System{}).Name(t.Context())
 	wantProblem(t, err, ErrProjectMissing)
 	for target, want := range map[string]string{"": "dbt:shop/default", "prod": "dbt:shop/prod"} {
-		if got, err := New(Config{ProjectDir: "testdata/shop", Target: target}, clock.System{}).Name(t.Context()); err != nil || got != want {
+		if got, err := New(Config{ProjectDir: "testdata/shop", Target: target},
+			clock.System{}).Name(t.Context()); err != nil || got != want {
 			t.Errorf("got %q, %v, want %q", got, err, want)
 		}
 	}
@@ -153,7 +159,8 @@ func TestExecutableProblems(t *testing.T) {
 	cfg := shop(t)
 	plain := filepath.Join(t.TempDir(), "dbt")
 	write(t, plain, "#!/bin/sh\n")
-	for exe, text := range map[string]string{"no-such-dbt": "not found", plain: "not an executable", t.TempDir(): "dbt"} {
+	for exe, text := range map[string]string{"no-such-dbt": "not found", plain: "not an executable",
+		t.TempDir(): "dbt"} {
 		cfg.Executable = exe
 		_, err := New(cfg, clock.System{}).List(t.Context(), example)
 		p := wantProblem(t, err, ErrExecutable, text)

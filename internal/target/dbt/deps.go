@@ -57,13 +57,15 @@ type freshPreview struct {
 	change DepsChange
 }
 
-// previewAge is how long an answer from a remote host is taken for true within a process: long enough for the looks of one plan.
+// previewAge is how long an answer from a remote host is taken for true within a process: long enough for the looks of
+// one plan.
 const previewAge = time.Minute
 
-// PreviewDeps works out what `dbt deps` would do, by letting dbt resolve the packages (dbt deps --lock) in a copy of the files that name them.
-// The project is only read. An answer that follows from the project's files alone (package-lock.yml still fits, or all packages are local) is
-// kept on disk. One that dbt asked a package hub or a git host for is kept for previewAge in this process only: a branch moves, a new
-// version appears, and then the next look must see it.
+// PreviewDeps works out what `dbt deps` would do, by letting dbt resolve the packages (dbt deps --lock) in a copy of
+// the files that name them. The project is only read. An answer that follows from the project's files alone
+// (package-lock.yml still fits, or all packages are local) is kept on disk. One that dbt asked a package hub or a git
+// host for is kept for previewAge in this process only: a branch moves, a new version appears, and then the next look
+// must see it.
 func (c *CLI) PreviewDeps(ctx context.Context, upgrade bool) (DepsChange, error) {
 	p, err := c.project()
 	if err != nil {
@@ -103,7 +105,8 @@ func (c *CLI) PreviewDeps(ctx context.Context, upgrade bool) (DepsChange, error)
 }
 
 func (c DepsChange) allLocal() bool {
-	return !slices.ContainsFunc(c.Packages, func(p PackageChange) bool { return !strings.HasPrefix(p.Source, "local ") })
+	return !slices.ContainsFunc(c.Packages,
+		func(p PackageChange) bool { return !strings.HasPrefix(p.Source, "local ") })
 }
 
 func (p *previews) get(key string, now time.Time) (DepsChange, bool) {
@@ -142,7 +145,8 @@ func (c *CLI) resolve(ctx context.Context, p project, locals []string, upgrade b
 	if upgrade {
 		argv = append(argv, "--upgrade")
 	}
-	run, err := c.start(ctx, launch{argv: argv, dir: filepath.Join(scratch, "run"), project: p, cwd: replica, scratch: true})
+	run, err := c.start(ctx, launch{argv: argv, dir: filepath.Join(scratch, "run"), project: p, cwd: replica,
+		scratch: true})
 	if err != nil {
 		return DepsChange{}, err
 	}

@@ -15,7 +15,9 @@ import (
 
 func git(t *testing.T, dir string, args ...string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "git", append([]string{"-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "init.defaultBranch=main"}, args...)...)
+	cmd := exec.CommandContext(t.Context(), "git",
+		append([]string{"-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "init.defaultBranch=main"},
+			args...)...)
 	cmd.Dir = dir
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -30,7 +32,8 @@ func repository(t *testing.T) (path, v1, v2 string) {
 	root := t.TempDir()
 	work := filepath.Join(root, "work")
 	commit := func(tag, version string) string {
-		write(t, filepath.Join(work, "dbt_project.yml"), "name: triage_rules\nversion: \""+version+"\"\nconfig-version: 2\n")
+		write(t, filepath.Join(work, "dbt_project.yml"),
+			"name: triage_rules\nversion: \""+version+"\"\nconfig-version: 2\n")
 		write(t, filepath.Join(work, "macros", "rules.sql"), "{% macro rules() %}'"+tag+"'{% endmacro %}\n")
 		git(t, work, "add", ".")
 		git(t, work, "commit", "-q", "-m", tag)
@@ -49,7 +52,8 @@ func repository(t *testing.T) (path, v1, v2 string) {
 
 func packages(t *testing.T, cfg Config, repo, revision string) {
 	t.Helper()
-	write(t, filepath.Join(cfg.ProjectDir, "packages.yml"), "packages:\n  - local: ../shared\n  - git: \""+repo+"\"\n    revision: "+revision+"\n")
+	write(t, filepath.Join(cfg.ProjectDir, "packages.yml"),
+		"packages:\n  - local: ../shared\n  - git: \""+repo+"\"\n    revision: "+revision+"\n")
 }
 
 func TestDeps(t *testing.T) {
@@ -57,9 +61,11 @@ func TestDeps(t *testing.T) {
 	cfg := shop(t)
 	starts := counting(t, &cfg)
 	repo, v1, v2 := repository(t)
-	write(t, filepath.Join(cfg.ProjectDir, "..", "shared", "dbt_project.yml"), "name: shared\nversion: 0.3.0\nconfig-version: 2\n")
+	write(t, filepath.Join(cfg.ProjectDir, "..", "shared", "dbt_project.yml"),
+		"name: shared\nversion: 0.3.0\nconfig-version: 2\n")
 	write(t, filepath.Join(cfg.ProjectDir, "..", "shared", "packages.yml"), "packages:\n  - local: nested/inner\n")
-	write(t, filepath.Join(cfg.ProjectDir, "nested", "inner", "dbt_project.yml"), "name: inner\nversion: 0.1.0\nconfig-version: 2\n")
+	write(t, filepath.Join(cfg.ProjectDir, "nested", "inner", "dbt_project.yml"),
+		"name: inner\nversion: 0.1.0\nconfig-version: 2\n")
 	packages(t, cfg, repo, "v1")
 	c := New(cfg, clock.System{})
 	rules := PackageChange{Name: "triage_rules", Source: "git " + repo, Then: v1}
@@ -73,7 +79,8 @@ func TestDeps(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", why, err)
 		}
-		if diff := cmp.Diff(DepsChange{Packages: want, LockChanges: lockChanges, DBTVersion: got.DBTVersion}, got); diff != "" {
+		if diff := cmp.Diff(DepsChange{Packages: want, LockChanges: lockChanges, DBTVersion: got.DBTVersion},
+			got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", why, diff)
 		}
 		if diff := cmp.Diff(before, snapshot(t, cfg.ProjectDir)); diff != "" {
@@ -135,7 +142,8 @@ func TestDeps(t *testing.T) {
 func sansTimes(files map[string]string) map[string]string {
 	out := map[string]string{}
 	for path, about := range files {
-		if strings.HasSuffix(path, "packages.yml") || strings.HasSuffix(path, "shop") || strings.HasSuffix(path, ".duckdb") {
+		if strings.HasSuffix(path, "packages.yml") || strings.HasSuffix(path, "shop") ||
+			strings.HasSuffix(path, ".duckdb") {
 			continue // written by the test itself, or by dbt compile in the warehouse
 		}
 		parts := strings.SplitN(about, " ", 3)
@@ -200,7 +208,8 @@ func TestSaveRestoresAbsenceModesAndLinks(t *testing.T) {
 	write(t, filepath.Join(tree, "a", "x.sql"), "select 1")
 	write(t, filepath.Join(tree, "a", "run.sh"), "true")
 	write(t, lockPath, "packages: []")
-	for path, mode := range map[string]os.FileMode{filepath.Join(tree, "a", "run.sh"): 0o755, filepath.Join(tree, "a", "x.sql"): 0o440, filepath.Join(tree, "a"): 0o750, lockPath: 0o644} {
+	for path, mode := range map[string]os.FileMode{filepath.Join(tree, "a", "run.sh"): 0o755,
+		filepath.Join(tree, "a", "x.sql"): 0o440, filepath.Join(tree, "a"): 0o750, lockPath: 0o644} {
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
 		}

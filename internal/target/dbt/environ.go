@@ -19,25 +19,33 @@ var inherited = []string{
 	"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy",
 	"DBT_ENV_SECRET_*", "DBT_ENV_CUSTOM_ENV_*",
 	"AWS_*", "AZURE_*", "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "CLOUDSDK_CONFIG", "SNOWFLAKE_HOME",
-	"KRB5_CONFIG", "KRB5CCNAME", "ODBCINI", "ODBCSYSINI", "PGPASSFILE", "PGSERVICEFILE", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY",
+	"KRB5_CONFIG", "KRB5CCNAME", "ODBCINI", "ODBCSYSINI", "PGPASSFILE", "PGSERVICEFILE", "PGSSLROOTCERT", "PGSSLCERT",
+	"PGSSLKEY",
 	"SSH_AUTH_SOCK", "GIT_SSH_COMMAND",
 }
 
-// flagVariables are the variables, without their prefix DBT_ or DBT_ENGINE_, by which dbt 1.11 (dbt/cli/params.py) takes flags that change
-// what runs, or that this package sets or depends on. Flags that do neither (DBT_PARTIAL_PARSE, DBT_WARN_ERROR, ...) are allowed.
+// flagVariables are the variables, without their prefix DBT_ or DBT_ENGINE_, by which dbt 1.11 (dbt/cli/params.py)
+// takes flags that change what runs, or that this package sets or depends on. Flags that do neither (DBT_PARTIAL_PARSE,
+// DBT_WARN_ERROR, ...) are allowed.
 var flagVariables = []string{
-	"ARTIFACT_STATE_PATH", "DEFER", "DEFER_STATE", "DEFER_TO_STATE", "EMPTY", "EVENT_TIME_END", "EVENT_TIME_START", "EXCLUDE_RESOURCE_TYPES",
-	"EXPORT_SAVED_QUERIES", "FAIL_FAST", "FAVOR_STATE", "FAVOR_STATE_MODE", "FULL_REFRESH", "INCLUDE_SAVED_QUERY", "INDIRECT_SELECTION",
-	"INTROSPECT", "LOG_FORMAT", "LOG_FORMAT_FILE", "LOG_LEVEL", "LOG_LEVEL_FILE", "LOG_PATH", "NO_PRINT", "PARTIAL_PARSE_FILE_PATH",
-	"PRINT", "PROFILE", "PROFILES_DIR", "PROJECT_DIR", "QUIET", "RESOURCE_TYPES", "SAMPLE", "SEND_ANONYMOUS_USAGE_STATS",
-	"SHOW_RESOURCE_REPORT", "SINGLE_THREADED", "STATE", "STORE_FAILURES", "TARGET", "TARGET_PATH", "UPLOAD_TO_ARTIFACTS_INGEST_API",
+	"ARTIFACT_STATE_PATH", "DEFER", "DEFER_STATE", "DEFER_TO_STATE", "EMPTY", "EVENT_TIME_END", "EVENT_TIME_START",
+	"EXCLUDE_RESOURCE_TYPES",
+	"EXPORT_SAVED_QUERIES", "FAIL_FAST", "FAVOR_STATE", "FAVOR_STATE_MODE", "FULL_REFRESH", "INCLUDE_SAVED_QUERY",
+	"INDIRECT_SELECTION",
+	"INTROSPECT", "LOG_FORMAT", "LOG_FORMAT_FILE", "LOG_LEVEL", "LOG_LEVEL_FILE", "LOG_PATH", "NO_PRINT",
+	"PARTIAL_PARSE_FILE_PATH",
+	"PRINT", "PROFILE", "PROFILES_DIR", "PROJECT_DIR", "QUIET", "RESOURCE_TYPES", "SAMPLE",
+	"SEND_ANONYMOUS_USAGE_STATS",
+	"SHOW_RESOURCE_REPORT", "SINGLE_THREADED", "STATE", "STORE_FAILURES", "TARGET", "TARGET_PATH",
+	"UPLOAD_TO_ARTIFACTS_INGEST_API",
 	"USE_COLORS", "USE_COLORS_FILE", "WRITE_JSON",
 }
 
 // credential matches the names of inherited variables whose values are secrets.
 var credential = regexp.MustCompile(`(?i)SECRET|TOKEN|PASSWORD|ACCESS_KEY`)
 
-// environment is the whole environment of a dbt process, sorted. ours wins over Config.Environment, which wins over parent.
+// environment is the whole environment of a dbt process, sorted. ours wins over Config.Environment, which wins over
+// parent.
 func (c *CLI) environment(parent []string, ours map[string]string) ([]string, error) {
 	if err := c.cfg.Check(); err != nil {
 		return nil, err
@@ -71,12 +79,14 @@ func isInherited(name string) bool {
 	})
 }
 
-// Check refuses, without any I/O, what would change what runs behind the command line that is shown: variables that are flags, and a target that dbt would
-// read as one. Errors are problems of ErrEnvironment and ErrUnknownTarget with the attribute's path.
+// Check refuses, without any I/O, what would change what runs behind the command line that is shown: variables that are
+// flags, and a target that dbt would read as one. Errors are problems of ErrEnvironment and ErrUnknownTarget with the
+// attribute's path.
 func (c Config) Check() error {
 	if strings.HasPrefix(c.Target, "-") || (c.Target != "" && problem.Label(c.Target) != "") {
 		return &problem.Problem{
-			What: "Not a target of a dbt profile", Why: fmt.Sprintf("%q begins with -, or holds what can't be seen.", c.Target),
+			What: "Not a target of a dbt profile", Why: fmt.Sprintf("%q begins with -, or holds what can't be seen.",
+				c.Target),
 			Next: "Name one of the profile's targets.", Path: []string{"dbt", "target"}, Err: ErrUnknownTarget,
 		}
 	}
@@ -88,7 +98,8 @@ func (c Config) Check() error {
 		case strings.Contains(c.Environment[name], "\x00"):
 			why = "The value of " + name + " holds a null character, which ends it."
 		case isFlag(name):
-			why = name + " is a flag of dbt: it would change what runs without being part of the command that is shown and approved."
+			why = name + " is a flag of dbt: it would change what runs without being part of the command that is " +
+				"shown and approved."
 		default:
 			continue
 		}

@@ -44,7 +44,8 @@ type event struct {
 	} `json:"data"`
 }
 
-// summarize reads a log. Lines that are no events (prints of macros and adapters) are passed over. A log that is not there is empty.
+// summarize reads a log. Lines that are no events (prints of macros and adapters) are passed over. A log that is not
+// there is empty.
 func summarize(path string) (summary, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {

@@ -10,7 +10,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// rule tells a cause by what dbt says of it. Adapters word things differently, so patterns are broad and the text itself is always shown.
+// rule tells a cause by what dbt says of it. Adapters word things differently, so patterns are broad and the text
+// itself is always shown.
 type rule struct {
 	match      *regexp.Regexp
 	sentinel   error
@@ -25,19 +26,24 @@ var rules = []rule{
 		"Set dbt.target to one of the targets named above.", []string{"dbt", "target"},
 	},
 	{
-		regexp.MustCompile(`Env var required but not provided`), ErrEnvironment, "A variable that the dbt project needs is not set",
-		"Set it in dbt.environment. Of the environment of Terraform itself, only names such as DBT_ENV_SECRET_* are passed on.", []string{"dbt", "environment"},
+		regexp.MustCompile(`Env var required but not provided`), ErrEnvironment, "A variable that the dbt project " +
+			"needs is not set",
+		"Set it in dbt.environment. Of the environment of Terraform itself, only names such as DBT_ENV_SECRET_* are " +
+			"passed on.", []string{"dbt", "environment"},
 	},
 	{
 		regexp.MustCompile(`Could not find profile|profiles\.yml|Credentials in profile|outputs not specified in profile|[Ii]nvalid profile`), ErrProfiles, "dbt's profiles.yml can't be used",
-		"Correct profiles.yml, or set dbt.profiles_dir to the folder of the right one; `dbt debug` checks it.", []string{"dbt", "profiles_dir"},
+		"Correct profiles.yml, or set dbt.profiles_dir to the folder of the right one; `dbt debug` " +
+			"checks it.", []string{"dbt", "profiles_dir"},
 	},
 	{
-		regexp.MustCompile(`Run "dbt deps"|run dbt deps`), ErrPackagesMissing, "The project's dbt packages are not installed",
+		regexp.MustCompile(`Run "dbt deps"|run dbt deps`), ErrPackagesMissing, "The project's dbt packages are not " +
+			"installed",
 		"Run `dbt deps`, for example by a remediation_dbt_deps resource that this one depends on.", nil,
 	},
 	{
-		regexp.MustCompile(`(?m)^\s*(Compilation|Parsing) Error|Syntax error near line`), ErrCompilation, "dbt can't compile the project",
+		regexp.MustCompile(`(?m)^\s*(Compilation|Parsing) Error|Syntax error near line`), ErrCompilation,
+		"dbt can't compile the project",
 		"Correct the file; `dbt parse` or `dbt compile` in the project shows whether dbt accepts it.", nil,
 	},
 	{
@@ -63,7 +69,8 @@ var rules = []rule{
 // packagesRule is for all that stops `dbt deps` and no other rule knows.
 var packagesRule = rule{
 	nil, ErrPackages, "dbt can't resolve or fetch the packages",
-	"Check names, versions and revisions in packages.yml, and that the package hub and the git hosts can be reached with the present credentials.", nil,
+	"Check names, versions and revisions in packages.yml, and that the package hub and the git hosts can be reached " +
+		"with the present credentials.", nil,
 }
 
 func diagnose(text string) (rule, bool) {

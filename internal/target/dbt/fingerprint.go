@@ -24,8 +24,8 @@ const fingerprintVersion = "1"
 // parsed are the endings of the files that dbt reads: models, macros and tests, Python models, properties, docs, seeds.
 var parsed = []string{".sql", ".py", ".yml", ".yaml", ".md", ".csv"}
 
-// files are the absolute paths of all files of the project that dbt reads, its installed packages included, sorted. dbt's own output, .git and
-// anything else (databases, virtual environments) are left out.
+// files are the absolute paths of all files of the project that dbt reads, its installed packages included, sorted.
+// dbt's own output, .git and anything else (databases, virtual environments) are left out.
 func (c *CLI) files(p project) ([]string, error) {
 	w := walker{skip: append([]string{}, p.Skip...), seen: map[string]bool{}, found: map[string]bool{}}
 	if work, err := filepath.Abs(c.cfg.WorkDir); err == nil && c.cfg.WorkDir != "" {
@@ -136,8 +136,8 @@ func sums(ctx context.Context, files []string) ([][sha256.Size]byte, error) {
 	return all, g.Wait()
 }
 
-// fingerprint is a hash over everything that could change what dbt answers to question: the project's files, the profiles, the
-// environment, dbt itself. An adapter upgraded without dbt's own command being touched is not seen.
+// fingerprint is a hash over everything that could change what dbt answers to question: the project's files, the
+// profiles, the environment, dbt itself. An adapter upgraded without dbt's own command being touched is not seen.
 func (c *CLI) fingerprint(ctx context.Context, p project, question any) (string, error) {
 	profiles, err := c.profilesDir(p)
 	if err != nil {

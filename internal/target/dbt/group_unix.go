@@ -10,8 +10,9 @@ import (
 	"syscall"
 )
 
-// startGroup starts cmd as the leader of a session and process group of its own, so that a signal to our group, a closed terminal or our
-// death does not reach it, and so that no program below it can ask for a password on our terminal.
+// startGroup starts cmd as the leader of a session and process group of its own, so that a signal to our group, a
+// closed terminal or our death does not reach it, and so that no program below it can ask for a password on our
+// terminal.
 func startGroup(cmd *exec.Cmd) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if signal.Ignored(os.Interrupt) {

@@ -15,7 +15,8 @@ import (
 
 // Listing is what a selection would run, and what that reaches.
 type Listing struct {
-	// Models are those that dbt run would run, sorted by unique id. Ephemeral and empty models, which dbt selects but never runs, are left out.
+	// Models are those that dbt run would run, sorted by unique id. Ephemeral and empty models, which dbt selects but
+	// never runs, are left out.
 	Models []Model `json:"models"`
 	// DownstreamModels and Exposures are the names of what depends on the models, directly or not, sorted.
 	DownstreamModels []string `json:"downstream_models"`
@@ -31,12 +32,13 @@ type Model struct {
 	// Path is the model's file, relative to its project or package.
 	Path            string `json:"path"`
 	Materialization string `json:"materialization"`
-	// FullRefresh is the model's own full_refresh setting, which wins over the command line. Nil: the command line decides.
+	// FullRefresh is the model's own full_refresh setting, which wins over the command line. Nil: the command line
+	// decides.
 	FullRefresh *bool `json:"full_refresh,omitempty"`
 }
 
-// AlwaysFullRefresh are the names of the incremental models whose own configuration makes every run a full refresh, whatever the
-// command line says.
+// AlwaysFullRefresh are the names of the incremental models whose own configuration makes every run a full refresh,
+// whatever the command line says.
 func (l Listing) AlwaysFullRefresh() []string {
 	var names []string
 	for _, m := range l.Models {
@@ -47,9 +49,10 @@ func (l Listing) AlwaysFullRefresh() []string {
 	return names
 }
 
-// List asks dbt what s selects, without touching the project or the warehouse. Answers are kept in Config.WorkDir for as long as the
-// project's files, the profiles, the environment and dbt stay the same. A part of s that matches nothing is an error (ErrUnknownModel), so is a
-// selection without any model to run (ErrNoMatch) and an unknown variable (ErrUnknownVar).
+// List asks dbt what s selects, without touching the project or the warehouse. Answers are kept in Config.WorkDir for
+// as long as the project's files, the profiles, the environment and dbt stay the same. A part of s that matches nothing
+// is an error (ErrUnknownModel), so is a selection without any model to run (ErrNoMatch) and an unknown variable
+// (ErrUnknownVar).
 func (c *CLI) List(ctx context.Context, s Selection) (Listing, error) {
 	if err := s.Validate(); err != nil {
 		return Listing{}, err
@@ -206,7 +209,8 @@ func (c *CLI) unmatched(s Selection, criteria []string, m manifest) error {
 func mentions(selectors []string, criterion string) bool {
 	plain := strings.TrimLeft(criterion, "+")
 	return slices.ContainsFunc(selectors, func(s string) bool {
-		return slices.ContainsFunc(strings.Split(s, ","), func(part string) bool { return strings.TrimLeft(part, "+") == plain })
+		return slices.ContainsFunc(strings.Split(s, ","),
+			func(part string) bool { return strings.TrimLeft(part, "+") == plain })
 	})
 }
 
@@ -214,7 +218,8 @@ func mentions(selectors []string, criterion string) bool {
 func (c *CLI) shadowed(s Selection, l Listing, m manifest) error {
 	for _, selector := range s.Models {
 		kind := m.kindOf(selector)
-		if kind == "" || slices.ContainsFunc(l.Models, func(sel Model) bool { return slices.Contains(m.Nodes[sel.UniqueID].FQN, selector) }) {
+		if kind == "" || slices.ContainsFunc(l.Models,
+			func(sel Model) bool { return slices.Contains(m.Nodes[sel.UniqueID].FQN, selector) }) {
 			continue
 		}
 		return &problem.Problem{

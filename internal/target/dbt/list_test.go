@@ -44,8 +44,10 @@ func TestListAnswersWithModelsAndBlastRadius(t *testing.T) {
 	}
 	want := Listing{
 		Models: []Model{
-			{Name: "inbox_emails", UniqueID: "model.shop.inbox_emails", Path: "models/inbox_emails.sql", Materialization: "table"},
-			{Name: "triage_results", UniqueID: "model.shop.triage_results", Path: "models/triage_results.sql", Materialization: "incremental"},
+			{Name: "inbox_emails", UniqueID: "model.shop.inbox_emails", Path: "models/inbox_emails.sql",
+				Materialization: "table"},
+			{Name: "triage_results", UniqueID: "model.shop.triage_results", Path: "models/triage_results.sql",
+				Materialization: "incremental"},
 		},
 		DownstreamModels: []string{"addresses", "triage_daily", "triage_history"},
 		Exposures:        []string{"inbox_dashboard"},
@@ -78,7 +80,8 @@ func TestListAnswersWithModelsAndBlastRadius(t *testing.T) {
 	for range 4 {
 		wg.Go(func() {
 			l, err := again.List(t.Context(), example)
-			if err != nil || !cmp.Equal(l.DownstreamModels, []string{"addresses", "extra", "triage_daily", "triage_history"}) {
+			if err != nil || !cmp.Equal(l.DownstreamModels, []string{"addresses", "extra", "triage_daily",
+				"triage_history"}) {
 				t.Errorf("listing of the changed project: %v, %v", l, err)
 			}
 		})
@@ -111,8 +114,8 @@ func TestListFindsModelsThatAlwaysFullRefresh(t *testing.T) {
 	}
 }
 
-// TestListOnlyReads lets dbt look at a project and a warehouse that it may not write to. Permissions do not bind root, so dbt is started without that
-// privilege there.
+// TestListOnlyReads lets dbt look at a project and a warehouse that it may not write to. Permissions do not bind root,
+// so dbt is started without that privilege there.
 func TestListOnlyReads(t *testing.T) {
 	t.Parallel()
 	cfg := shop(t)
@@ -134,7 +137,8 @@ func TestListOnlyReads(t *testing.T) {
 	mayNotWrite(t, cfg.ProjectDir)
 	before := snapshot(t, cfg.ProjectDir)
 	cfg.WorkDir = filepath.Join(t.TempDir(), "work")
-	if _, err := New(cfg, clock.System{}).List(t.Context(), Selection{Models: []string{"triage_results"}, Upstream: true, FullRefresh: true}); err != nil {
+	if _, err := New(cfg, clock.System{}).List(t.Context(), Selection{Models: []string{"triage_results"},
+		Upstream: true, FullRefresh: true}); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(before, snapshot(t, cfg.ProjectDir)); diff != "" {
@@ -144,7 +148,8 @@ func TestListOnlyReads(t *testing.T) {
 
 func chmod(t *testing.T, dir, mode string) {
 	t.Helper()
-	if out, err := exec.CommandContext(context.WithoutCancel(t.Context()), "chmod", "-R", mode, dir).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(context.WithoutCancel(t.Context()), "chmod", "-R", mode,
+		dir).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 }
@@ -156,7 +161,8 @@ func mayNotWrite(t *testing.T, dir string) {
 	if os.Geteuid() == 0 {
 		argv = append([]string{"setpriv", "--bounding-set=-dac_override", "--"}, argv...)
 	}
-	if out, err := exec.CommandContext(t.Context(), argv[0], argv[1:]...).CombinedOutput(); err == nil || !strings.Contains(string(out), "ermission denied") {
+	if out, err := exec.CommandContext(t.Context(), argv[0], argv[1:]...).CombinedOutput(); err == nil ||
+		!strings.Contains(string(out), "ermission denied") {
 		t.Fatalf("the project is not read-only: %v %s", err, out)
 	}
 }
@@ -173,7 +179,8 @@ func TestListErrors(t *testing.T) {
 	}{
 		"one of two names unknown": {
 			selection: Selection{Models: []string{"inbox_emails", "triage_result"}},
-			sentinel:  ErrUnknownModel, texts: []string{`"triage_result"`, "Did you mean triage_results"}, path: []string{"models"},
+			sentinel:  ErrUnknownModel, texts: []string{`"triage_result"`,
+				"Did you mean triage_results"}, path: []string{"models"},
 		},
 		"unknown exclude": {
 			selection: Selection{Models: []string{"inbox_emails"}, Exclude: []string{"no_such"}},
@@ -183,7 +190,8 @@ func TestListErrors(t *testing.T) {
 			selection: Selection{Models: []string{"inbox_emails"}, Exclude: []string{"tag:daily", "inbox_emails"}},
 			sentinel:  ErrNoMatch, texts: []string{"--exclude tag:daily inbox_emails"}, path: []string{"models"},
 		},
-		"ephemeral only": {selection: Selection{Models: []string{"addresses"}}, sentinel: ErrNoMatch, texts: []string{"ephemeral"}, path: []string{"models"}},
+		"ephemeral only": {selection: Selection{Models: []string{"addresses"}}, sentinel: ErrNoMatch,
+			texts: []string{"ephemeral"}, path: []string{"models"}},
 		"a seed beside a model": {
 			selection: Selection{Models: []string{"inbox_emails", "categories"}},
 			sentinel:  ErrUnknownModel, texts: []string{`"categories" is a seed`}, path: []string{"models"},
@@ -201,17 +209,20 @@ func TestListErrors(t *testing.T) {
 			},
 		},
 		"unknown target": {
-			selection: one, sentinel: ErrUnknownTarget, texts: []string{"nowhere", "- dev", "- prod"}, path: []string{"dbt", "target"},
+			selection: one, sentinel: ErrUnknownTarget, texts: []string{"nowhere", "- dev",
+				"- prod"}, path: []string{"dbt", "target"},
 			prepare: func(_ *testing.T, cfg *Config) { cfg.Target = "nowhere" },
 		},
 		"malformed profiles": {
-			selection: one, sentinel: ErrProfiles, texts: []string{"Syntax error near line"}, path: []string{"dbt", "profiles_dir"},
+			selection: one, sentinel: ErrProfiles, texts: []string{"Syntax error near line"}, path: []string{"dbt",
+				"profiles_dir"},
 			prepare: func(t *testing.T, cfg *Config) {
 				write(t, filepath.Join(cfg.ProjectDir, "profiles.yml"), "shop: {target: dev\n")
 			},
 		},
 		"missing variable": {
-			selection: one, sentinel: ErrEnvironment, texts: []string{"SHOP_NEEDED"}, path: []string{"dbt", "environment"},
+			selection: one, sentinel: ErrEnvironment, texts: []string{"SHOP_NEEDED"}, path: []string{"dbt",
+				"environment"},
 			prepare: func(t *testing.T, cfg *Config) {
 				write(t, filepath.Join(cfg.ProjectDir, "models", "needs.sql"), "select '{{ env_var('SHOP_NEEDED') }}'")
 			},

@@ -100,7 +100,8 @@ func (e lockEntry) version(projectDir string) string {
 	}
 }
 
-// installed are the versions of the packages in the install path, by name: a git package's commit, else what its dbt_project.yml says.
+// installed are the versions of the packages in the install path, by name: a git package's commit, else what its
+// dbt_project.yml says.
 func installed(p project) map[string]string {
 	found := map[string]string{}
 	entries, err := os.ReadDir(p.InstallPath)
@@ -121,7 +122,8 @@ func installed(p project) map[string]string {
 	return found
 }
 
-// headCommit is the commit that a git folder has checked out, or empty. dbt leaves a branch that it reset to the commit.
+// headCommit is the commit that a git folder has checked out, or empty. dbt leaves a branch that it reset to the
+// commit.
 func headCommit(gitDir string) string {
 	root, err := os.OpenRoot(gitDir)
 	if err != nil {

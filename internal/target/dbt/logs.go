@@ -103,11 +103,12 @@ func (t *tail) flush(to io.Writer) error {
 	return err
 }
 
-// maxArtifact is the size in bytes of the largest artifact that is searched for secrets; a larger one is removed where there are secrets.
+// maxArtifact is the size in bytes of the largest artifact that is searched for secrets; a larger one is removed where
+// there are secrets.
 const maxArtifact = 512 << 20
 
-// maskArtifacts masks secrets in what dbt left below dir. dbt writes compiled SQL and variables there. A parse state that holds one is removed:
-// it is binary, and dbt can do without.
+// maskArtifacts masks secrets in what dbt left below dir. dbt writes compiled SQL and variables there. A parse state
+// that holds one is removed: it is binary, and dbt can do without.
 func (c *CLI) maskArtifacts(dir string) error {
 	if !c.hasSecrets {
 		return nil

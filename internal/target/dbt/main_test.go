@@ -29,10 +29,12 @@ func TestMain(m *testing.M) {
 // startAndDie starts a dbt run below dir, says its id and waits to be killed.
 func startAndDie(dir string) int {
 	c := New(Config{
-		Executable: os.Getenv("REMEDIATION_TEST_DBT"), ProjectDir: filepath.Join(dir, "shop"), WorkDir: filepath.Join(dir, "work"),
+		Executable: os.Getenv("REMEDIATION_TEST_DBT"), ProjectDir: filepath.Join(dir,
+			"shop"), WorkDir: filepath.Join(dir, "work"),
 		Environment: map[string]string{"SHOP_DUCKDB": filepath.Join(dir, "shop.duckdb")},
 	}, clock.System{})
-	run, err := c.Start(context.Background(), c.RunCommand(Selection{Models: []string{"inbox_emails"}}), filepath.Join(dir, "run"))
+	run, err := c.Start(context.Background(), c.RunCommand(Selection{Models: []string{"inbox_emails"}}),
+		filepath.Join(dir, "run"))
 	if err != nil {
 		fmt.Println(err)
 		return 1
@@ -70,7 +72,8 @@ func shop(t testing.TB) Config {
 	if err := copyTree(t.Context(), filepath.Join("testdata", "shop"), dir); err != nil {
 		t.Fatal(err)
 	}
-	return Config{Executable: dbtPath(t), ProjectDir: dir, WorkDir: filepath.Join(root, "work"), Grace: 20 * time.Second}
+	return Config{Executable: dbtPath(t), ProjectDir: dir, WorkDir: filepath.Join(root, "work"),
+		Grace: 20 * time.Second}
 }
 
 func write(t testing.TB, path, content string) {
@@ -83,8 +86,8 @@ func write(t testing.TB, path, content string) {
 	}
 }
 
-// script writes an executable shell script. It is written and closed by another process: a script that this process still holds open for
-// writing while a parallel test forks could not be executed.
+// script writes an executable shell script. It is written and closed by another process: a script that this process
+// still holds open for writing while a parallel test forks could not be executed.
 func script(t testing.TB, path, body string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", `cat > "$0" && chmod 755 "$0"`, path)

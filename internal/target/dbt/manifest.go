@@ -40,7 +40,8 @@ func readManifest(path string) (manifest, error) {
 	return m, nil
 }
 
-// downstream are the names of the models and exposures that depend on the given nodes, directly or not, without the nodes themselves.
+// downstream are the names of the models and exposures that depend on the given nodes, directly or not, without the
+// nodes themselves.
 func (m manifest) downstream(ids []string) (models, exposures []string) {
 	seen := map[string]bool{}
 	for _, id := range ids {

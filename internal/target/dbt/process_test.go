@@ -36,7 +36,8 @@ func start(t *testing.T, c *CLI, dir string, args ...string) *Run {
 //nolint:paralleltest // it sets variables of this process
 func TestProcessGetsExactlyItsArgumentsAndEnvironment(t *testing.T) {
 	for name, value := range map[string]string{
-		"DBT_FULL_REFRESH": "1", "DBT_ENGINE_EMPTY": "1", "DBT_TARGET_PATH": "/elsewhere", "DBT_DEFER": "1", "PYTHONPATH": "/elsewhere",
+		"DBT_FULL_REFRESH": "1", "DBT_ENGINE_EMPTY": "1", "DBT_TARGET_PATH": "/elsewhere", "DBT_DEFER": "1",
+		"PYTHONPATH":          "/elsewhere",
 		"DBT_ENV_SECRET_SHOP": "from-the-parent", "AWS_REGION": "eu-central-1",
 	} {
 		t.Setenv(name, value)
@@ -54,7 +55,8 @@ func TestProcessGetsExactlyItsArgumentsAndEnvironment(t *testing.T) {
 	}
 	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
 	for _, want := range []string{
-		cfg.ProjectDir, "arg:run", "arg:--vars", `arg:{"a":"it's $HOME; ` + "`x`" + `"}`, "DBT_TARGET_PATH=" + filepath.Join(dir, "target"), "DBT_LOG_PATH=" + dir,
+		cfg.ProjectDir, "arg:run", "arg:--vars", `arg:{"a":"it's $HOME; ` + "`x`" + `"}`, "DBT_TARGET_PATH=" +
+			filepath.Join(dir, "target"), "DBT_LOG_PATH=" + dir,
 		"DBT_PROJECT_DIR=" + cfg.ProjectDir, "DBT_PROFILES_DIR=" + cfg.ProjectDir, "DBT_LOG_FORMAT=json", "AWS_REGION=eu-central-1",
 		"DBT_ENV_SECRET_SHOP=(redacted)", "SHOP_USER=(redacted)", "DBT_SEND_ANONYMOUS_USAGE_STATS=false",
 	} {
@@ -62,7 +64,8 @@ func TestProcessGetsExactlyItsArgumentsAndEnvironment(t *testing.T) {
 			t.Errorf("dbt did not see %s in\n%s", want, data)
 		}
 	}
-	for _, never := range []string{"DBT_FULL_REFRESH", "DBT_ENGINE_EMPTY", "DBT_DEFER", "PYTHONPATH", "REMEDIATION_TEST_DBT"} {
+	for _, never := range []string{"DBT_FULL_REFRESH", "DBT_ENGINE_EMPTY", "DBT_DEFER", "PYTHONPATH",
+		"REMEDIATION_TEST_DBT"} {
 		if strings.Contains(string(data), never+"=") {
 			t.Errorf("%s reached dbt", never)
 		}
@@ -139,7 +142,8 @@ func TestAttachToWhatLeftNothing(t *testing.T) {
 	write(t, filepath.Join(dir, "target", "run_results.json"), `{"results": [{"unique_id": "model.shop.a", "sta`)
 	_, err = c.Attach(t.Context(), dir, run.ID())
 	wantProblem(t, err, ErrOutcomeUnknown, dir)
-	write(t, filepath.Join(dir, "target", "run_results.json"), `{"results": [{"unique_id": "model.shop.a.v2", "status": "reused", "later": 1}], "elapsed_time": 2.5}`)
+	write(t, filepath.Join(dir, "target", "run_results.json"),
+		`{"results": [{"unique_id": "model.shop.a.v2", "status": "reused", "later": 1}], "elapsed_time": 2.5}`)
 	adopted, err = c.Attach(t.Context(), dir, run.ID())
 	if err != nil {
 		t.Fatal(err)

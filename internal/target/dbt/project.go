@@ -38,7 +38,8 @@ type project struct {
 // defaultPaths are dbt's defaults for the resource paths (dbt-core 1.11, dbt/config/project.py).
 var defaultPaths = map[string][]string{
 	"model-paths": {"models"}, "macro-paths": {"macros"}, "seed-paths": {"seeds"}, "test-paths": {"tests"},
-	"analysis-paths": {"analyses"}, "snapshot-paths": {"snapshots"}, "function-paths": {"functions"}, "docs-paths": nil, "asset-paths": nil,
+	"analysis-paths": {"analyses"}, "snapshot-paths": {"snapshots"}, "function-paths": {"functions"}, "docs-paths": nil,
+	"asset-paths": nil,
 }
 
 // project reads dbt_project.yml.
@@ -147,7 +148,8 @@ func (c *CLI) profilesDir(p project) (string, error) {
 		if _, err := os.Stat(filepath.Join(dir, "profiles.yml")); err != nil {
 			home, err := os.UserHomeDir()
 			if err != nil {
-				return "", profilesProblem("no profiles.yml in " + p.Dir + ", and no home folder is known: " + err.Error())
+				return "", profilesProblem("no profiles.yml in " + p.Dir + ", and no home folder is known: " +
+					err.Error())
 			}
 			dir = filepath.Join(home, ".dbt")
 		}
@@ -166,7 +168,8 @@ func profilesProblem(why string) error {
 	return &problem.Problem{
 		What: "dbt's profiles.yml can't be used",
 		Why:  why,
-		Next: "Set dbt.profiles_dir to the folder of a profiles.yml that holds the project's profile; `dbt debug` checks it.",
+		Next: "Set dbt.profiles_dir to the folder of a profiles.yml that holds the project's profile; `dbt debug` " +
+			"checks it.",
 		Path: []string{"dbt", "profiles_dir"},
 		Err:  ErrProfiles,
 	}

@@ -15,8 +15,8 @@ import (
 // packagesFiles are the files that decide what `dbt deps` does.
 var packagesFiles = []string{projectFile, "packages.yml", "dependencies.yml", lockName}
 
-// localPackages are the paths of the project's local packages and of those that they name in turn, as they stand in the files: dbt resolves all
-// of them from the project's folder. Templates are left to dbt.
+// localPackages are the paths of the project's local packages and of those that they name in turn, as they stand in the
+// files: dbt resolves all of them from the project's folder. Templates are left to dbt.
 func localPackages(dir string) ([]string, error) {
 	var locals []string
 	for queue := []string{dir}; len(queue) > 0; queue = queue[1:] {
@@ -72,8 +72,9 @@ func depsFiles(p project, locals []string) []string {
 	return files
 }
 
-// replicate makes a copy of the project below root in which dbt can resolve packages, and returns its folder. The files are the same byte for byte, so
-// that dbt's hash of them is the same; local packages are links, at the same relative paths: the copy lies as deep as they climb.
+// replicate makes a copy of the project below root in which dbt can resolve packages, and returns its folder. The files
+// are the same byte for byte, so that dbt's hash of them is the same; local packages are links, at the same relative
+// paths: the copy lies as deep as they climb.
 func replicate(p project, locals []string, root string) (string, error) {
 	dir := root
 	for range climb(locals) {
@@ -88,7 +89,8 @@ func replicate(p project, locals []string, root string) (string, error) {
 		return "", err
 	}
 	links := slices.Clone(locals)
-	slices.SortFunc(links, func(a, b string) int { return len(filepath.Clean(a)) - len(filepath.Clean(b)) }) // a folder before what is in it
+	// a folder before what is in it
+	slices.SortFunc(links, func(a, b string) int { return len(filepath.Clean(a)) - len(filepath.Clean(b)) })
 	for _, local := range links {
 		link := resolveLocal(dir, local)
 		if filepath.IsAbs(local) || exists(link) {

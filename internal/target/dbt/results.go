@@ -22,7 +22,8 @@ type Result struct {
 type NodeResult struct {
 	UniqueID string
 	Name     string
-	// Status is dbt's word for it: success, error, skipped, partial success, no-op, reused, or whatever a later dbt says.
+	// Status is dbt's word for it: success, error, skipped, partial success, no-op, reused, or whatever a later dbt
+	// says.
 	Status string
 	// Message is what the warehouse said, or an error, secrets masked.
 	Message string
@@ -77,7 +78,8 @@ func readResults(target string) (runResults, error) {
 func (c *CLI) nodes(r runResults) []NodeResult {
 	nodes := make([]NodeResult, 0, len(r.Results))
 	for _, result := range r.Results {
-		n := NodeResult{UniqueID: result.UniqueID, Name: nameOf(result.UniqueID), Status: result.Status, Seconds: result.ExecutionTime}
+		n := NodeResult{UniqueID: result.UniqueID, Name: nameOf(result.UniqueID), Status: result.Status,
+			Seconds: result.ExecutionTime}
 		if result.Message != nil {
 			n.Message = clip(c.secrets.String(*result.Message))
 		}

@@ -28,7 +28,8 @@ type Run struct {
 	exit error
 }
 
-// record is process.json. It is first written without a process, so that a start that was never completed can be told from none.
+// record is process.json. It is first written without a process, so that a start that was never completed can be told
+// from none.
 type record struct {
 	Process proc.Identity `json:"process"`
 	Argv    []string      `json:"argv"`
@@ -44,8 +45,9 @@ type launch struct {
 	scratch bool
 }
 
-// Start starts dbt with argv (see RunCommand and DepsCommands) in the project's folder and returns at once. Logs and artifacts go to dir, which is
-// made. dbt outlives ctx and this process; Attach finds it again. After an error nothing runs.
+// Start starts dbt with argv (see RunCommand and DepsCommands) in the project's folder and returns at once. Logs and
+// artifacts go to dir, which is made. dbt outlives ctx and this process; Attach finds it again. After an error nothing
+// runs.
 func (c *CLI) Start(ctx context.Context, argv []string, dir string) (*Run, error) {
 	p, err := c.project()
 	if err != nil {
@@ -163,9 +165,9 @@ func (r *Run) launch(cmd *exec.Cmd) error {
 	return nil
 }
 
-// Attach finds the process that an earlier Start left behind in dir. id is what Run.ID said then, or empty where it is not known. The Run's Wait
-// waits for a living process and reads the result of one that ended. Errors: ErrNeverStarted if nothing was started, ErrOutcomeUnknown
-// if dbt is gone without having left a result.
+// Attach finds the process that an earlier Start left behind in dir. id is what Run.ID said then, or empty where it is
+// not known. The Run's Wait waits for a living process and reads the result of one that ended. Errors: ErrNeverStarted
+// if nothing was started, ErrOutcomeUnknown if dbt is gone without having left a result.
 func (c *CLI) Attach(ctx context.Context, dir, id string) (*Run, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err

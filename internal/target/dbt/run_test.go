@@ -21,7 +21,8 @@ import (
 const slowSQL = "select max(hash(a.i, b.i)) as h from range(1000000) a(i), range(1000000) b(i)"
 
 // briefSQL keeps DuckDB busy for a second or more.
-const briefSQL = "{{ config(materialized='table') }} select max(hash(a.i, b.i)) as h from range(20000) a(i), range(20000) b(i)"
+const briefSQL = "{{ config(materialized='table') }} select max(hash(a.i, b.i)) as h from range(20000) a(i), " +
+	"range(20000) b(i)"
 
 func TestRunTellsWhatCameOfEachModel(t *testing.T) {
 	t.Parallel()
@@ -46,7 +47,8 @@ func TestRunTellsWhatCameOfEachModel(t *testing.T) {
 		},
 		LogPath: filepath.Join(dir, "dbt.jsonl"), TargetPath: filepath.Join(dir, "target"),
 	}
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(NodeResult{}, "Seconds"), cmpopts.IgnoreFields(Result{}, "Seconds")); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(NodeResult{}, "Seconds"),
+		cmpopts.IgnoreFields(Result{}, "Seconds")); diff != "" {
 		t.Errorf("result (-want +got):\n%s", diff)
 	}
 	if got.Seconds <= 0 || got.Nodes[0].Seconds <= 0 {
@@ -101,22 +103,27 @@ func TestFailedModelsAreNamedAndSecretsMasked(t *testing.T) {
 	t.Parallel()
 	cfg := shop(t)
 	cfg.Environment = map[string]string{"SHOP_TOKEN": `hunter2"quoted`}
-	write(t, filepath.Join(cfg.ProjectDir, "models", "broken.sql"), `select cast('{{ env_var("SHOP_TOKEN") }}' as int) as n from {{ ref('inbox_emails') }}`)
+	write(t, filepath.Join(cfg.ProjectDir, "models", "broken.sql"),
+		`select cast('{{ env_var("SHOP_TOKEN") }}' as int) as n from {{ ref('inbox_emails') }}`)
 	write(t, filepath.Join(cfg.ProjectDir, "models", "after.sql"), `select * from {{ ref('broken') }}`)
-	write(t, filepath.Join(cfg.ProjectDir, "models", "broken.yml"), "models:\n  - name: broken\n    config: {materialized: table}\n")
+	write(t, filepath.Join(cfg.ProjectDir, "models", "broken.yml"),
+		"models:\n  - name: broken\n    config: {materialized: table}\n")
 	c := New(cfg, clock.System{})
 	dir := filepath.Join(t.TempDir(), "run")
-	run, err := c.Start(t.Context(), c.RunCommand(Selection{Models: []string{"inbox_emails+"}, Exclude: []string{"triage_results+"}}), dir)
+	run, err := c.Start(t.Context(),
+		c.RunCommand(Selection{Models: []string{"inbox_emails+"}, Exclude: []string{"triage_results+"}}), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	result, err := run.Wait(t.Context())
-	p := wantProblem(t, err, ErrModelsFailed, "1 of 3 dbt models failed", "broken (error): ", "Could not convert string")
+	p := wantProblem(t, err, ErrModelsFailed, "1 of 3 dbt models failed", "broken (error): ",
+		"Could not convert string")
 	status := map[string]string{}
 	for _, n := range result.Nodes {
 		status[n.Name] = n.Status
 	}
-	if diff := cmp.Diff(map[string]string{"inbox_emails": "success", "broken": "error", "after": "skipped"}, status); diff != "" {
+	if diff := cmp.Diff(map[string]string{"inbox_emails": "success", "broken": "error", "after": "skipped"},
+		status); diff != "" {
 		t.Errorf("statuses (-want +got):\n%s", diff)
 	}
 	if !strings.Contains(p.Error(), "(redacted)") {
@@ -139,7 +146,8 @@ func TestCancelInterruptsDBT(t *testing.T) {
 	cfg := shop(t)
 	cfg.Grace = 3 * time.Second
 	write(t, filepath.Join(cfg.ProjectDir, "models", "slow.sql"), slowSQL+" -- {{ ref('inbox_emails') }}")
-	write(t, filepath.Join(cfg.ProjectDir, "models", "slow.yml"), "models:\n  - name: slow\n    config: {materialized: table}\n")
+	write(t, filepath.Join(cfg.ProjectDir, "models", "slow.yml"),
+		"models:\n  - name: slow\n    config: {materialized: table}\n")
 	c := New(cfg, clock.System{})
 	dir := filepath.Join(t.TempDir(), "run")
 	run, err := c.Start(t.Context(), c.RunCommand(Selection{Models: []string{"inbox_emails", "slow"}}), dir)
@@ -235,7 +243,8 @@ func TestLockedDatabase(t *testing.T) {
 	cfg := shop(t)
 	database := filepath.Join(cfg.ProjectDir, "shop.duckdb")
 	python := filepath.Join(filepath.Dir(cfg.Executable), "python")
-	holder := exec.CommandContext(t.Context(), python, "-c", "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()", database)
+	holder := exec.CommandContext(t.Context(), python, "-c",
+		"import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()", database)
 	in, err := holder.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

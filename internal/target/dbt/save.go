@@ -27,8 +27,8 @@ type saved struct {
 	Lock        bool   `json:"lock"`
 }
 
-// SavePackages copies the installed packages and package-lock.yml below dir, byte for byte with modes and symbolic links. RestorePackages is the
-// way back.
+// SavePackages copies the installed packages and package-lock.yml below dir, byte for byte with modes and symbolic
+// links. RestorePackages is the way back.
 func (c *CLI) SavePackages(ctx context.Context, dir string) error {
 	p, err := c.project()
 	if err != nil {
@@ -60,8 +60,8 @@ func (c *CLI) SavePackages(ctx context.Context, dir string) error {
 	return nil
 }
 
-// RestorePackages puts back what SavePackages copied below dir. It can be called again after an interruption. ErrNothingSaved: the copy was
-// never completed, so nothing can have been changed under its protection either.
+// RestorePackages puts back what SavePackages copied below dir. It can be called again after an interruption.
+// ErrNothingSaved: the copy was never completed, so nothing can have been changed under its protection either.
 func (c *CLI) RestorePackages(ctx context.Context, dir string) error {
 	p, err := c.project()
 	if err != nil {
@@ -73,7 +73,8 @@ func (c *CLI) RestorePackages(ctx context.Context, dir string) error {
 		return fmt.Errorf("%s: %w", from, ErrNothingSaved)
 	}
 	if mark.InstallPath != p.InstallPath {
-		return fmt.Errorf("packages were saved from %s, but the project now installs to %s: copy %s back by hand", mark.InstallPath, p.InstallPath, from)
+		return fmt.Errorf("packages were saved from %s, but the project now installs to %s: copy %s back by hand",
+			mark.InstallPath, p.InstallPath, from)
 	}
 	if err := checkInstallPath(p); err != nil {
 		return err
@@ -87,8 +88,8 @@ func (c *CLI) RestorePackages(ctx context.Context, dir string) error {
 	return nil
 }
 
-// putBack replaces path by the copy, or removes it where there was nothing. The copy is made beside it first, so that path is missing for the time
-// of a rename only.
+// putBack replaces path by the copy, or removes it where there was nothing. The copy is made beside it first, so that
+// path is missing for the time of a rename only.
 func putBack(ctx context.Context, from, path string, present bool) error {
 	if !present {
 		return os.RemoveAll(path)

@@ -17,8 +17,8 @@ import (
 // mention finds var('x'), var("x") and var.has_var('x'), not env_var('x').
 var mention = regexp.MustCompile(`\b(?:var|has_var)\(\s*['"]([^'"]+)['"]`)
 
-// checkVars refuses variables that no file of the project or of its packages knows: a typing error in a variable's name would otherwise run
-// with the default, silently.
+// checkVars refuses variables that no file of the project or of its packages knows: a typing error in a variable's name
+// would otherwise run with the default, silently.
 func checkVars(p project, files []string, vars map[string]any) error {
 	if len(vars) == 0 {
 		return nil
@@ -48,7 +48,8 @@ func checkVars(p project, files []string, vars map[string]any) error {
 		}
 		return &problem.Problem{
 			What: fmt.Sprintf("dbt knows no variable %q", key),
-			Why:  "No vars: section and no var() of the project or its installed packages names it." + didYouMean(key, slices.Collect(maps.Keys(known))),
+			Why: "No vars: section and no var() of the project or its installed packages names it." +
+				didYouMean(key, slices.Collect(maps.Keys(known))),
 			Next: "Correct the name, or declare the variable under vars: in dbt_project.yml.",
 			Path: []string{"vars", problem.Key(key)},
 			Err:  ErrUnknownVar,
@@ -78,7 +79,8 @@ func didYouMean(name string, candidates []string) string {
 	return " Did you mean " + strings.Join(near, ", ") + "?"
 }
 
-// nearest are at most three candidates within a third of name's length in edits, the nearest first, and those that contain it.
+// nearest are at most three candidates within a third of name's length in edits, the nearest first, and those that
+// contain it.
 func nearest(name string, candidates []string) []string {
 	const most, share, least = 3, 3, 2
 	type scored struct {

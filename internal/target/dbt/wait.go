@@ -29,9 +29,9 @@ type ending struct {
 	ioErr   error // what went wrong around it
 }
 
-// Wait returns when dbt has ended. When ctx ends first, dbt is interrupted as by Ctrl-C, and killed if it is still there after
-// Config.Grace; the error then wraps the cause of ctx, and the Result holds the models that were done. A failure is an error that says
-// which models failed, or why dbt stopped.
+// Wait returns when dbt has ended. When ctx ends first, dbt is interrupted as by Ctrl-C, and killed if it is still
+// there after Config.Grace; the error then wraps the cause of ctx, and the Result holds the models that were done. A
+// failure is an error that says which models failed, or why dbt stopped.
 func (r *Run) Wait(ctx context.Context) (Result, error) {
 	e := r.end(ctx)
 	result := Result{
@@ -136,7 +136,8 @@ func (e ending) failure() error {
 		return e.abandoned()
 	case e.succeeded():
 		if e.ioErr != nil {
-			return fmt.Errorf("dbt succeeded, but its log or artifacts can't be kept: %s: %w", c.secrets.String(e.ioErr.Error()), ErrUnhandled)
+			return fmt.Errorf("dbt succeeded, but its log or artifacts can't be kept: %s: %w",
+				c.secrets.String(e.ioErr.Error()), ErrUnhandled)
 		}
 		return nil
 	case e.run.done == nil && !e.summary.Finished && !e.known:

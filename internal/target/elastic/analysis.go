@@ -89,7 +89,8 @@ type field struct {
 // Synonyms is a filter of synonyms in an index and where it is used.
 type Synonyms struct {
 	Filter string
-	// Set and Path are where the rules are kept: a set of the synonyms API, or a file on every data node. One of them is set.
+	// Set and Path are where the rules are kept: a set of the synonyms API, or a file on every data node. One of them
+	// is set.
 	Set, Path string
 	// Updateable filters can be reloaded while the index is open.
 	Updateable bool
@@ -145,20 +146,24 @@ func (i Index) Synonyms(filter string) (Synonyms, error) {
 	if s.Set == "" && s.Path == "" {
 		return Synonyms{}, &problem.Problem{
 			What: fmt.Sprintf("The synonyms of the filter %q can't be refreshed", filter),
-			Why:  fmt.Sprintf("Its rules are inline, in the settings of %s. There is nothing that could have changed behind them.", i.Name),
-			Next: "Move the rules to a set (PUT /_synonyms) or a file, and the filter to synonyms_set or synonyms_path, which needs a new index once.", Err: ErrInline,
+			Why: fmt.Sprintf("Its rules are inline, in the settings of %s. There is nothing that could have changed "+
+				"behind them.", i.Name),
+			Next: "Move the rules to a set (PUT /_synonyms) or a file, and the filter to synonyms_set or " +
+				"synonyms_path, which needs a new index once.", Err: ErrInline,
 		}
 	}
 	uses := i.mapping.uses()
 	for _, name := range slices.Sorted(maps.Keys(i.analysis.Analyzer)) {
 		direct, wrapped := i.analysis.contains(i.analysis.Analyzer[name].Filter, filter)
 		if direct || wrapped {
-			s.Analyzers = append(s.Analyzers, Analyzer{Name: name, Wrapped: wrapped, IndexFields: uses.index[name], SearchFields: uses.search[name]})
+			s.Analyzers = append(s.Analyzers, Analyzer{Name: name, Wrapped: wrapped, IndexFields: uses.index[name],
+				SearchFields: uses.search[name]})
 		}
 	}
 	if len(s.Analyzers) == 0 {
 		return Synonyms{}, &problem.Problem{
-			What: fmt.Sprintf("No analyzer of %s uses the filter %q", i.Name, filter), Why: "Refreshing it would change nothing.",
+			What: fmt.Sprintf("No analyzer of %s uses the filter %q", i.Name,
+				filter), Why: "Refreshing it would change nothing.",
 			Next: "Check the name of the filter, and the analyzers of the index.", Err: ErrUnused,
 		}
 	}
@@ -174,7 +179,8 @@ func (i Index) noFilter(filter string, exists bool, kind string) error {
 			others = append(others, name)
 		}
 	}
-	p := &problem.Problem{What: fmt.Sprintf("%s has no filter of synonyms called %q", i.Name, filter), Err: ErrNoFilter, Next: "Check the spelling."}
+	p := &problem.Problem{What: fmt.Sprintf("%s has no filter of synonyms called %q", i.Name, filter), Err: ErrNoFilter,
+		Next: "Check the spelling."}
 	switch {
 	case exists:
 		p.Why = fmt.Sprintf("The filter is of the type %q.", kind)

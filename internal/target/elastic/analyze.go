@@ -35,8 +35,9 @@ func (c *Cluster) Tokens(ctx context.Context, index, analyzer, text string) ([]T
 // Probe is a text to be analyzed with an analyzer that uses a filter.
 type Probe struct{ Analyzer, Filter, Text string }
 
-// FreshTokens analyzes a text with the analyzer as it would be after a reload: a copy of it is made for this one request, and reads the synonyms anew. An error tells
-// that they can't be loaded, and why. Nothing changes. It can't see into an analyzer that wraps the filter; see Analyzer.Wrapped.
+// FreshTokens analyzes a text with the analyzer as it would be after a reload: a copy of it is made for this one
+// request, and reads the synonyms anew. An error tells that they can't be loaded, and why. Nothing changes. It can't
+// see into an analyzer that wraps the filter; see Analyzer.Wrapped.
 func (c *Cluster) FreshTokens(ctx context.Context, index Index, p Probe) ([]Token, error) {
 	a := index.analysis.Analyzer[p.Analyzer]
 	request := map[string]any{"tokenizer": a.Tokenizer, "text": p.Text}
@@ -82,8 +83,8 @@ func (c *Cluster) PreviewReload(ctx context.Context, indices []string, set strin
 	return c.reload(ctx, indices, set, true)
 }
 
-// ReloadAnalyzers reloads the updateable analyzers of the indices on all nodes; with the name of a set of synonyms, those that use it. Shards on which it failed are
-// an error: the server answers 200 all the same.
+// ReloadAnalyzers reloads the updateable analyzers of the indices on all nodes; with the name of a set of synonyms,
+// those that use it. Shards on which it failed are an error: the server answers 200 all the same.
 func (c *Cluster) ReloadAnalyzers(ctx context.Context, indices []string, set string) (Reloaded, error) {
 	return c.reload(ctx, indices, set, false)
 }
@@ -108,7 +109,8 @@ func (c *Cluster) reload(ctx context.Context, indices []string, set string, prev
 		}
 		// The typed API knows neither preview nor resource.
 		err := c.do(ctx, call{what: what, request: func(on *elasticsearch.BaseClient) performer {
-			return raw{on: on, method: http.MethodPost, path: "/" + strings.Join(some, ",") + "/_reload_search_analyzers", query: query}
+			return raw{on: on, method: http.MethodPost, path: "/" + strings.Join(some, ",") +
+				"/_reload_search_analyzers", query: query}
 		}}, &answer)
 		if err == nil {
 			err = answer.Shards.check(what)
@@ -145,12 +147,14 @@ func (c *Cluster) SynonymsSet(ctx context.Context, set string) (count int, rules
 			Synonyms string `json:"synonyms"`
 		} `json:"synonyms_set"`
 	}
-	err = c.do(ctx, call{what: fmt.Sprintf("Read the set of synonyms %q", set), request: func(on *elasticsearch.BaseClient) performer {
-		return getsynonym.NewGetSynonymFunc(on)(set)
-	}}, &answer)
+	err = c.do(ctx, call{what: fmt.Sprintf("Read the set of synonyms %q", set),
+		request: func(on *elasticsearch.BaseClient) performer {
+			return getsynonym.NewGetSynonymFunc(on)(set)
+		}}, &answer)
 	if IsMissing(err) {
 		p := *problem.Of(err, "")
-		p.What, p.Next = fmt.Sprintf("There is no set of synonyms called %q", set), "Create it (PUT /_synonyms/"+set+"), then plan again."
+		p.What, p.Next = fmt.Sprintf("There is no set of synonyms called %q",
+			set), "Create it (PUT /_synonyms/"+set+"), then plan again."
 		return 0, nil, &p
 	}
 	for _, r := range answer.Rules {

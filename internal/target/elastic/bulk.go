@@ -24,7 +24,8 @@ const (
 	NotOlder VersionRule = "external_gte"
 )
 
-// bulkWrite bypasses the default pipeline of the index, and a setting of the index that lets writes wait for more copies. Each line of actions may happen twice.
+// bulkWrite bypasses the default pipeline of the index, and a setting of the index that lets writes wait for more
+// copies. Each line of actions may happen twice.
 func (c *Cluster) bulkWrite(ctx context.Context, index string, lines []byte) ([]bulkItem, error) {
 	for attempt := 1; ; attempt++ {
 		var answer struct {
@@ -62,7 +63,8 @@ type bulkItem struct {
 
 func (i bulkItem) problem(index string) error {
 	return &problem.Problem{
-		What: fmt.Sprintf("The document %q can't be written to %s", i.ID, index), Why: i.Error.Type + ": " + i.Error.Reason + ".",
+		What: fmt.Sprintf("The document %q can't be written to %s", i.ID, index), Why: i.Error.Type + ": " +
+			i.Error.Reason + ".",
 		Next: "The mapping of the new index is that of the old one: look at this document.", Err: ErrRequest,
 	}
 }
@@ -78,7 +80,8 @@ type bulkAction struct {
 func (c *Cluster) Put(ctx context.Context, index string, documents []Document, rule VersionRule) ([]Document, error) {
 	var lines bytes.Buffer
 	for _, d := range documents {
-		action, err := json.Marshal(map[string]bulkAction{"index": {ID: d.ID, Routing: d.Routing, Version: d.Version, VersionType: rule}})
+		action, err := json.Marshal(map[string]bulkAction{"index": {ID: d.ID, Routing: d.Routing, Version: d.Version,
+			VersionType: rule}})
 		if err != nil {
 			return nil, err
 		}

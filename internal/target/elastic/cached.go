@@ -11,8 +11,9 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 )
 
-// freshFor is how long metadata that was read in bulk answers further questions. It covers a plan of a thousand resources in one or two readings; what is
-// executed names concrete indices, so that one which has gone in the meantime is an error and not another index.
+// freshFor is how long metadata that was read in bulk answers further questions. It covers a plan of a thousand
+// resources in one or two readings; what is executed names concrete indices, so that one which has gone in the meantime
+// is an error and not another index.
 const freshFor = 30 * time.Second
 
 // cached is a value that many ask for at once. The zero value is ready for use.
@@ -42,7 +43,8 @@ func (c *cached[T]) get(ctx context.Context, clk clock.Clock, read func(context.
 			return value, err
 		})
 		// Somebody else's reading ended because their context did: read for ourselves.
-		if err != nil && shared && ctx.Err() == nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
+		if err != nil && shared && ctx.Err() == nil && (errors.Is(err, context.Canceled) ||
+			errors.Is(err, context.DeadlineExceeded)) {
 			continue
 		}
 		value, _ = v.(T)

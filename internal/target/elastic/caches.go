@@ -44,9 +44,9 @@ type Caches struct {
 	Fields []string
 }
 
-// noField is a field that no index has. Told to clear the request cache alone, Elasticsearch (8.16) clears the field data and the query cache as well, since none
-// of the narrower flags is given; with a list of fields it clears the field data of those instead, and the query cache not at all. So a list of no real field keeps
-// the request narrow.
+// noField is a field that no index has. Told to clear the request cache alone, Elasticsearch (8.16) clears the field
+// data and the query cache as well, since none of the narrower flags is given; with a list of fields it clears the
+// field data of those instead, and the query cache not at all. So a list of no real field keeps the request narrow.
 const noField = "remediation-no-such-field"
 
 func (t Caches) flags() (query, request, fielddata bool, fields []string) {
@@ -84,7 +84,8 @@ func (c *Cluster) ClearCaches(ctx context.Context, indices []string, which Cache
 			Shards shards `json:"_shards"`
 		}
 		err := c.do(ctx, call{what: what, request: func(on *elasticsearch.BaseClient) performer {
-			r := clearcache.NewClearCacheFunc(on)().Index(strings.Join(some, ",")).Query(query).Request(request).Fielddata(fielddata)
+			r := clearcache.NewClearCacheFunc(on)().Index(strings.Join(some,
+				",")).Query(query).Request(request).Fielddata(fielddata)
 			if len(fields) > 0 {
 				r = r.Fields(fields...)
 			}
@@ -117,14 +118,19 @@ type sizesAnswer struct {
 func (a sizesAnswer) sizes() map[string]CacheSizes {
 	out := make(map[string]CacheSizes, len(a.Indices))
 	for name, i := range a.Indices {
-		out[name] = CacheSizes{Query: i.Total["query_cache"].Bytes, Request: i.Total["request_cache"].Bytes, Fielddata: i.Total["fielddata"].Bytes}
+		out[name] = CacheSizes{Query: i.Total["query_cache"].Bytes, Request: i.Total["request_cache"].Bytes,
+			Fielddata: i.Total["fielddata"].Bytes}
 	}
 	return out
 }
 
-// AllCacheSizes returns the sizes of every index by its name. One request answers all callers for a while: they are for showing.
+// AllCacheSizes returns the sizes of every index by its name. One request answers all callers for a while: they are for
+// showing.
 func (c *Cluster) AllCacheSizes(ctx context.Context) (map[string]CacheSizes, error) {
-	return c.sizes.get(ctx, c.clk, func(ctx context.Context) (map[string]CacheSizes, error) { return c.readSizes(ctx, []string{"*"}) })
+	return c.sizes.get(ctx, c.clk, func(ctx context.Context) (map[string]CacheSizes,
+		error) {
+		return c.readSizes(ctx, []string{"*"})
+	})
 }
 
 // CacheSizes returns the sizes now, added up over the indices.
@@ -144,13 +150,15 @@ func (c *Cluster) CacheSizes(ctx context.Context, indices []string) (CacheSizes,
 
 func (c *Cluster) readSizes(ctx context.Context, indices []string) (map[string]CacheSizes, error) {
 	var answer sizesAnswer
-	err := c.do(ctx, call{what: "Read the sizes of the caches of " + Names(indices), request: func(on *elasticsearch.BaseClient) performer {
-		return stats.NewStatsFunc(on)().Index(strings.Join(indices, ",")).Metric(sizeMetrics).FilterPath(sizePath)
-	}}, &answer)
+	err := c.do(ctx, call{what: "Read the sizes of the caches of " + Names(indices),
+		request: func(on *elasticsearch.BaseClient) performer {
+			return stats.NewStatsFunc(on)().Index(strings.Join(indices, ",")).Metric(sizeMetrics).FilterPath(sizePath)
+		}}, &answer)
 	return answer.sizes(), err
 }
 
-// urlNames is how many bytes of names go into one URL. Elasticsearch takes 4,096 bytes for a whole request line by default.
+// urlNames is how many bytes of names go into one URL. Elasticsearch takes 4,096 bytes for a whole request line by
+// default.
 const urlNames = 3000
 
 // chunks splits names so that each group fits into a URL.

@@ -25,8 +25,8 @@ import (
 )
 
 const (
-	// requestPatience bounds one request with its retries, unless the caller's context ends earlier. It is longer than the 30 s that Elasticsearch itself waits
-	// for its master and for acknowledgements.
+	// requestPatience bounds one request with its retries, unless the caller's context ends earlier. It is longer than
+	// the 30 s that Elasticsearch itself waits for its master and for acknowledgements.
 	requestPatience = 2 * time.Minute
 	// connectPatience bounds the making of one connection, so that a dead node does not eat the patience for all.
 	connectPatience = 10 * time.Second
@@ -35,7 +35,8 @@ const (
 	mebibyte  = 20
 	// retries is how often an idempotent request is sent again.
 	retries = 3
-	// firstBackoff doubles with every retry, with up to as much again by chance, so that many clients do not come back at once.
+	// firstBackoff doubles with every retry, with up to as much again by chance, so that many clients do not come back
+	// at once.
 	firstBackoff = 200 * time.Millisecond
 )
 
@@ -54,7 +55,8 @@ type Cluster struct {
 
 // clients are the same connection with two manners.
 type clients struct {
-	// repeating sends a request again after 429, 502, 503 and 504 and after a lost connection. Only for what may happen twice.
+	// repeating sends a request again after 429, 502, 503 and 504 and after a lost connection. Only for what may happen
+	// twice.
 	repeating *elasticsearch.BaseClient
 	// once goes to another endpoint only where none was reached at all.
 	once *elasticsearch.BaseClient
@@ -99,8 +101,10 @@ func Targets(cluster string, names ...string) []string {
 func (c *Cluster) connect() (clients, error) {
 	if !c.cfg.Configured() {
 		return clients{}, &problem.Problem{
-			What: "No Elasticsearch is configured", Why: "The provider has no elasticsearch block with endpoints, and ELASTICSEARCH_ENDPOINTS is not set.",
-			Next: "Set elasticsearch.endpoints in the provider block.", Path: []string{"elasticsearch", "endpoints"}, Err: ErrConfiguration,
+			What: "No Elasticsearch is configured", Why: "The provider has no elasticsearch block with endpoints, " +
+				"and ELASTICSEARCH_ENDPOINTS is not set.",
+			Next: "Set elasticsearch.endpoints in the provider block.", Path: []string{"elasticsearch",
+				"endpoints"}, Err: ErrConfiguration,
 		}
 	}
 	if err := c.cfg.Check(); err != nil {
@@ -113,18 +117,24 @@ func (c *Cluster) connect() (clients, error) {
 	const idle = 16
 	var transport http.RoundTripper = &http.Transport{
 		Proxy: http.ProxyFromEnvironment, TLSClientConfig: secure, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: idle,
-		DialContext: (&net.Dialer{Timeout: connectPatience}).DialContext, TLSHandshakeTimeout: connectPatience, IdleConnTimeout: time.Minute,
+		DialContext: (&net.Dialer{Timeout: connectPatience}).DialContext, TLSHandshakeTimeout: connectPatience,
+		IdleConnTimeout: time.Minute,
 	}
 	if c.cfg.Transport != nil {
 		transport = c.cfg.Transport(transport)
 	}
 	shared := elasticsearch.Config{
-		Addresses: c.cfg.Endpoints, Username: c.cfg.Username, Password: c.cfg.Password, APIKey: c.cfg.APIKey, Header: c.cfg.header(),
+		Addresses: c.cfg.Endpoints, Username: c.cfg.Username, Password: c.cfg.Password, APIKey: c.cfg.APIKey,
+		Header:    c.cfg.header(),
 		Transport: transport, MaxRetries: retries, RetryBackoff: backoff,
 	}
 	repeating, once := shared, shared
-	repeating.RetryOnStatus = []int{http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout}
-	repeating.RetryOnError = func(req *http.Request, err error) bool { return req.Context().Err() == nil && !trust(err) }
+	repeating.RetryOnStatus = []int{http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable,
+		http.StatusGatewayTimeout}
+	repeating.RetryOnError = func(req *http.Request, err error) bool {
+		return req.Context().Err() == nil &&
+			!trust(err)
+	}
 	// No status at all is one: an empty list would mean the library's own.
 	once.RetryOnStatus = []int{math.MaxInt}
 	once.RetryOnError = func(req *http.Request, err error) bool { return req.Context().Err() == nil && neverSent(err) }
@@ -176,8 +186,8 @@ type call struct {
 	request func(on *elasticsearch.BaseClient) performer
 }
 
-// do sends the request and decodes the answer into out, unless that is nil. Answers are decoded into types of this package that name what is needed: a newer
-// server's additions then can't break it.
+// do sends the request and decodes the answer into out, unless that is nil. Answers are decoded into types of this
+// package that name what is needed: a newer server's additions then can't break it.
 func (c *Cluster) do(ctx context.Context, what call, out any) error {
 	on, err := c.clients()
 	if err != nil {
@@ -201,7 +211,8 @@ func (c *Cluster) do(ctx context.Context, what call, out any) error {
 	const success = 2
 	if res.StatusCode/100 != success {
 		said := c.responseError(res)
-		if said.Type == "" && res.Header.Get("X-Elastic-Product") == "" && said.Status != http.StatusUnauthorized && said.Status != http.StatusForbidden {
+		if said.Type == "" && res.Header.Get("X-Elastic-Product") == "" && said.Status != http.StatusUnauthorized &&
+			said.Status != http.StatusForbidden {
 			return c.stranger(what.what, said)
 		}
 		return c.toProblem(what.what, said)
@@ -236,10 +247,12 @@ func (b *bounded) Read(p []byte) (int, error) {
 
 // stranger is for answers that do not look like Elasticsearch's: a proxy in front of it, or something else altogether.
 func (c *Cluster) stranger(what string, said *ResponseError) error {
-	p := &problem.Problem{What: what + " failed", Why: "Something that is not Elasticsearch answered: " + said.Error() + "."}
+	p := &problem.Problem{What: what + " failed", Why: "Something that is not Elasticsearch answered: " + said.Error() +
+		"."}
 	switch said.Status {
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout, http.StatusTooManyRequests:
-		p.Next, p.Err = "A proxy in front of the cluster refuses for now. Look at the cluster's health and try again later.", errors.Join(ErrTimeout, said)
+		p.Next, p.Err = "A proxy in front of the cluster refuses for now. Look at the cluster's health and try again "+
+			"later.", errors.Join(ErrTimeout, said)
 	default:
 		p.Next, p.Err = "Check elasticsearch.endpoints.", errors.Join(ErrNotElasticsearch, said)
 	}
@@ -313,5 +326,6 @@ func (s shards) check(what string) error {
 			why += fmt.Sprintf("; %s shard %d: %s: %s", f.Index, f.Shard, reason.Type, reason.Reason)
 		}
 	}
-	return &problem.Problem{What: what + " failed", Why: why + ".", Next: "Look at the health of these indices, then apply again.", Err: ErrShards}
+	return &problem.Problem{What: what + " failed", Why: why + ".",
+		Next: "Look at the health of these indices, then apply again.", Err: ErrShards}
 }

@@ -32,19 +32,24 @@ func connect(cfg elastic.Config) *elastic.Cluster { return elastic.New(cfg, cloc
 func TestEnvironmentFillsWhatIsNotSet(t *testing.T) {
 	t.Parallel()
 	env := map[string]string{
-		"ELASTICSEARCH_ENDPOINTS": "https://a:9200, https://b:9200", "ELASTICSEARCH_API_KEY": "from-environment", "ELASTICSEARCH_USERNAME": "u",
+		"ELASTICSEARCH_ENDPOINTS": "https://a:9200, " +
+			"https://b:9200", "ELASTICSEARCH_API_KEY": "from-environment", "ELASTICSEARCH_USERNAME": "u",
 		"ELASTICSEARCH_PASSWORD": "pw-from-env", "ELASTICSEARCH_INSECURE": "true", "ELASTICSEARCH_CA_FILE": "/ca.pem",
 	}
 	getenv := func(name string) string { return env[name] }
 	got := elastic.Config{}.WithEnvironment(getenv)
 	want := elastic.Config{
-		Endpoints: []string{"https://a:9200", "https://b:9200"}, APIKey: "from-environment", Username: "u", Password: "pw-from-env", Insecure: true, CAFile: "/ca.pem",
+		Endpoints: []string{"https://a:9200",
+			"https://b:9200"}, APIKey: "from-environment", Username: "u", Password: "pw-from-env", Insecure: true,
+		CAFile: "/ca.pem",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("from the environment (-want +got):\n%s", diff)
 	}
-	configured := elastic.Config{Endpoints: []string{"http://c"}, Username: "me", Password: "mine"}.WithEnvironment(getenv)
-	if configured.APIKey != "" || configured.Username != "me" || configured.Password != "mine" || configured.Endpoints[0] != "http://c" {
+	configured := elastic.Config{Endpoints: []string{"http://c"}, Username: "me",
+		Password: "mine"}.WithEnvironment(getenv)
+	if configured.APIKey != "" || configured.Username != "me" || configured.Password != "mine" ||
+		configured.Endpoints[0] != "http://c" {
 		t.Errorf("the environment took over: %+v", configured)
 	}
 }
@@ -66,14 +71,16 @@ func TestCheckNamesTheAttribute(t *testing.T) {
 		"key_file":     {CertData: "x", KeyFile: filepath.Join(t.TempDir(), "missing.pem")},
 	} {
 		err := cfg.Check()
-		if p := problem.Of(err, ""); !errors.Is(err, elastic.ErrConfiguration) || problem.Where(p.Path) != "elasticsearch."+attribute {
+		if p := problem.Of(err, ""); !errors.Is(err, elastic.ErrConfiguration) ||
+			problem.Where(p.Path) != "elasticsearch."+attribute {
 			t.Errorf("%s: %v at %v", attribute, err, p.Path)
 		}
 	}
 	if err := (elastic.Config{}).Check(); err != nil {
 		t.Errorf("no cluster at all: %v", err)
 	}
-	if _, err := connect(elastic.Config{}).Resolve(t.Context(), "kb", false); !errors.Is(err, elastic.ErrConfiguration) {
+	if _, err := connect(elastic.Config{}).Resolve(t.Context(), "kb", false); !errors.Is(err,
+		elastic.ErrConfiguration) {
 		t.Errorf("a call without a cluster: %v", err)
 	}
 }
@@ -99,7 +106,8 @@ func scripted(t *testing.T, statuses ...int) (elastic.Config, *atomic.Int64) {
 
 func TestOnlyWhatMayHappenTwiceIsSentAgain(t *testing.T) {
 	t.Parallel()
-	for _, status := range []int{http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout} {
+	for _, status := range []int{http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable,
+		http.StatusGatewayTimeout} {
 		cfg, count := scripted(t, status, status)
 		if _, err := connect(cfg).Resolve(t.Context(), "kb", false); err != nil || count.Load() != 3 {
 			t.Errorf("a read after %d: %d requests, %v", status, count.Load(), err)
@@ -110,7 +118,8 @@ func TestOnlyWhatMayHappenTwiceIsSentAgain(t *testing.T) {
 		}
 	}
 	cfg, count := scripted(t, http.StatusInternalServerError)
-	if _, err := connect(cfg).Resolve(t.Context(), "kb", false); !errors.Is(err, elastic.ErrRequest) || count.Load() != 1 {
+	if _, err := connect(cfg).Resolve(t.Context(), "kb", false); !errors.Is(err, elastic.ErrRequest) ||
+		count.Load() != 1 {
 		t.Errorf("a read after 500: %d requests, %v", count.Load(), err)
 	}
 	// An endpoint that nobody listens at has seen nothing: even a write goes on to the next.
@@ -141,7 +150,8 @@ func TestWhatIsWrongWithTheServer(t *testing.T) {
 		endpoint string
 		want     error
 	}{
-		"another product":        {other(http.StatusOK, `{"version":{"distribution":"opensearch"}}`), elastic.ErrNotElasticsearch},
+		"another product": {other(http.StatusOK, `{"version":{"distribution":"opensearch"}}`),
+			elastic.ErrNotElasticsearch},
 		"a web site":             {other(http.StatusNotFound, "<html>not here</html>"), elastic.ErrNotElasticsearch},
 		"nobody":                 {dead.URL, elastic.ErrUnreachable},
 		"an unknown authority":   {secure.URL, elastic.ErrTLS},
@@ -172,12 +182,14 @@ func TestTimeouts(t *testing.T) {
 	t.Cleanup(func() { close(hang) })
 	ctx, done := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer done()
-	if _, err := connect(elastic.Config{Endpoints: []string{server.URL}}).Resolve(ctx, "kb", false); !errors.Is(err, elastic.ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := connect(elastic.Config{Endpoints: []string{server.URL}}).Resolve(ctx, "kb", false); !errors.Is(err,
+		elastic.ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error %v, want ErrTimeout", err)
 	}
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := connect(elastic.Config{Endpoints: []string{server.URL}}).Resolve(cancelled, "kb", false); !errors.Is(err, context.Canceled) {
+	if _, err := connect(elastic.Config{Endpoints: []string{server.URL}}).Resolve(cancelled, "kb",
+		false); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want context.Canceled", err)
 	}
 }
@@ -187,19 +199,25 @@ func TestSecurity(t *testing.T) {
 	s := elastictest.Secure(t)
 	index := s.Name(t, "secure")
 	s.Do(t, http.MethodPut, "/"+index, `{"settings":{"number_of_replicas":0}}`, nil)
-	reader := map[string]any{"cluster": []string{"monitor"}, "indices": []map[string]any{{"names": []string{index + "*"}, "privileges": []string{"read", "view_index_metadata", "monitor"}}}}
-	manager := map[string]any{"cluster": []string{"monitor"}, "indices": []map[string]any{{"names": []string{index + "*"}, "privileges": []string{"manage", "read"}}}}
+	reader := map[string]any{"cluster": []string{"monitor"},
+		"indices": []map[string]any{{"names": []string{index + "*"},
+			"privileges": []string{"read", "view_index_metadata", "monitor"}}}}
+	manager := map[string]any{"cluster": []string{"monitor"},
+		"indices": []map[string]any{{"names": []string{index + "*"}, "privileges": []string{"manage", "read"}}}}
 
-	for name, cfg := range map[string]elastic.Config{"user": s.User(t, "manager", manager), "API key": s.APIKey(t, "manager", manager)} {
+	for name, cfg := range map[string]elastic.Config{"user": s.User(t, "manager", manager),
+		"API key": s.APIKey(t, "manager", manager)} {
 		cluster := connect(cfg)
-		if found, err := cluster.Resolve(t.Context(), index, false); err != nil || !slices.Equal(found.Indices, []string{index}) {
+		if found, err := cluster.Resolve(t.Context(), index, false); err != nil ||
+			!slices.Equal(found.Indices, []string{index}) {
 			t.Errorf("%s: %+v, %v", name, found, err)
 		}
 		if err := cluster.ClearCaches(t.Context(), []string{index}, elastic.Caches{Request: true}); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for name, cfg := range map[string]elastic.Config{"user": s.User(t, "reader", reader), "API key": s.APIKey(t, "reader", reader)} {
+	for name, cfg := range map[string]elastic.Config{"user": s.User(t, "reader", reader),
+		"API key": s.APIKey(t, "reader", reader)} {
 		cluster := connect(cfg)
 		calls := map[string]error{
 			"clear": cluster.ClearCaches(t.Context(), []string{index}, elastic.Caches{Request: true}),
@@ -208,7 +226,8 @@ func TestSecurity(t *testing.T) {
 		_, calls["preview"] = cluster.PreviewReload(t.Context(), []string{index}, "")
 		for call, err := range calls {
 			p := problem.Of(err, "")
-			if !errors.Is(err, elastic.ErrForbidden) || !strings.Contains(p.Next, "The missing index privilege is manage") {
+			if !errors.Is(err, elastic.ErrForbidden) || !strings.Contains(p.Next,
+				"The missing index privilege is manage") {
 				t.Errorf("%s, %s: %v, want ErrForbidden that names manage", name, call, err)
 			}
 		}
@@ -218,7 +237,8 @@ func TestSecurity(t *testing.T) {
 		}
 	}
 	const secret = "a-wrong-secret"
-	for name, cfg := range map[string]elastic.Config{"password": {Username: "reader", Password: secret}, "API key": {APIKey: secret}, "token": {BearerToken: secret}} {
+	for name, cfg := range map[string]elastic.Config{"password": {Username: "reader", Password: secret},
+		"API key": {APIKey: secret}, "token": {BearerToken: secret}} {
 		cfg.Endpoints = s.Config.Endpoints
 		_, err := connect(cfg).Resolve(t.Context(), index, false)
 		if !errors.Is(err, elastic.ErrCredentials) {

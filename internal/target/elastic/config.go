@@ -43,10 +43,11 @@ type Config struct {
 	Transport func(http.RoundTripper) http.RoundTripper
 }
 
-// WithEnvironment returns the configuration with what is not set taken from the environment: ELASTICSEARCH_ENDPOINTS (separated by commas),
-// ELASTICSEARCH_USERNAME, ELASTICSEARCH_PASSWORD, ELASTICSEARCH_API_KEY, ELASTICSEARCH_BEARER_TOKEN, ELASTICSEARCH_ES_CLIENT_AUTHENTICATION,
-// ELASTICSEARCH_CA_FILE and ELASTICSEARCH_INSECURE. Credentials are taken only where none is set, so that an API key in the environment does not clash with
-// a configured user.
+// WithEnvironment returns the configuration with what is not set taken from the environment: ELASTICSEARCH_ENDPOINTS
+// (separated by commas), ELASTICSEARCH_USERNAME, ELASTICSEARCH_PASSWORD, ELASTICSEARCH_API_KEY,
+// ELASTICSEARCH_BEARER_TOKEN, ELASTICSEARCH_ES_CLIENT_AUTHENTICATION, ELASTICSEARCH_CA_FILE and ELASTICSEARCH_INSECURE.
+// Credentials are taken only where none is set, so that an API key in the environment does not clash with a configured
+// user.
 func (c Config) WithEnvironment(getenv func(string) string) Config {
 	if len(c.Endpoints) == 0 {
 		for e := range strings.SplitSeq(getenv("ELASTICSEARCH_ENDPOINTS"), ",") {
@@ -77,25 +78,29 @@ func (c Config) WithEnvironment(getenv func(string) string) Config {
 // Configured tells whether there is a cluster to talk to.
 func (c Config) Configured() bool { return len(c.Endpoints) > 0 }
 
-// Check returns a *problem.Problem for a configuration that can't work, with the path of the attribute at fault. It reads the files that are named and talks
-// to nobody. One without endpoints passes: most playbooks need no cluster.
+// Check returns a *problem.Problem for a configuration that can't work, with the path of the attribute at fault. It
+// reads the files that are named and talks to nobody. One without endpoints passes: most playbooks need no cluster.
 func (c Config) Check() error {
 	for i, e := range c.Endpoints {
 		if why := problem.WebBase(e); why != "" {
 			return invalidAt([]string{"endpoints", strconv.Itoa(i)}, fmt.Sprintf("Endpoint %d: %s.", i+1, why),
-				"Write URLs such as https://search.example.com:9200, and credentials into attributes of their own, so that they are kept secret.", nil)
+				"Write URLs such as https://search.example.com:9200, and credentials into attributes of their own, "+
+					"so that they are kept secret.", nil)
 		}
 	}
-	credentials := slices.DeleteFunc([]string{set("username", c.Username), set("api_key", c.APIKey), set("bearer_token", c.BearerToken)},
+	credentials := slices.DeleteFunc([]string{set("username", c.Username), set("api_key", c.APIKey),
+		set("bearer_token", c.BearerToken)},
 		func(s string) bool { return s == "" })
 	if len(credentials) > 1 {
-		return invalid(credentials[1], fmt.Sprintf("%s are set together.", strings.Join(credentials, " and ")), "Set one kind of credentials.", nil)
+		return invalid(credentials[1], fmt.Sprintf("%s are set together.", strings.Join(credentials, " and ")),
+			"Set one kind of credentials.", nil)
 	}
 	if c.Password != "" && c.Username == "" {
 		return invalid("username", "password is set, and username is not.", "Set both.", nil)
 	}
 	if c.ESClientAuthentication != "" && c.BearerToken == "" {
-		return invalid("es_client_authentication", "It is sent along with bearer_token, which is not set.", "Set both.", nil)
+		return invalid("es_client_authentication", "It is sent along with bearer_token, which is not set.", "Set both.",
+			nil)
 	}
 	if err := c.checkHeaders(); err != nil {
 		return err
@@ -107,10 +112,12 @@ func (c Config) Check() error {
 // checkHeaders refuses what can't be sent as it is. Values are secrets, and not repeated.
 func (c Config) checkHeaders() error {
 	for _, one := range []struct{ name, value string }{
-		{"username", c.Username}, {"password", c.Password}, {"api_key", c.APIKey}, {"bearer_token", c.BearerToken}, {"es_client_authentication", c.ESClientAuthentication},
+		{"username", c.Username}, {"password", c.Password}, {"api_key", c.APIKey}, {"bearer_token",
+			c.BearerToken}, {"es_client_authentication", c.ESClientAuthentication},
 	} {
 		if !httpguts.ValidHeaderFieldValue(one.value) || strings.TrimSpace(one.value) != one.value {
-			return invalid(one.name, "It holds a line break, a control character or a blank at an end, and can't be sent.", "A value read from a file may end with a line break: use trimspace().", nil)
+			return invalid(one.name, "It holds a line break, a control character or a blank at an end, and can't be "+
+				"sent.", "A value read from a file may end with a line break: use trimspace().", nil)
 		}
 	}
 	if strings.Contains(c.Username, ":") {
@@ -122,7 +129,8 @@ func (c Config) checkHeaders() error {
 		case !httpguts.ValidHeaderFieldName(name):
 			return invalidAt(at, fmt.Sprintf("%q is no name of a header.", name), "Write names such as X-Tenant.", nil)
 		case !httpguts.ValidHeaderFieldValue(c.Headers[name]):
-			return invalidAt(at, "Its value holds a line break or a control character, and can't be sent.", "A value read from a file may end with a line break: use trimspace().", nil)
+			return invalidAt(at, "Its value holds a line break or a control character, and can't be sent.",
+				"A value read from a file may end with a line break: use trimspace().", nil)
 		case strings.EqualFold(name, "Authorization") && (c.Username != "" || c.APIKey != "" || c.BearerToken != ""):
 			return invalidAt(at, "Credentials are set in another way, too.", "Set one kind of credentials.", nil)
 		}
@@ -173,41 +181,51 @@ func (c Config) header() http.Header {
 }
 
 func (c Config) tls() (*tls.Config, error) {
-	out := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: c.Insecure} //nolint:gosec // what insecure says
+	//nolint:gosec // what insecure says
+	out := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: c.Insecure}
 	if c.CAFile != "" && c.CAData != "" {
 		return nil, invalid("ca_file", "ca_file and ca_data are both set.", "Set one of them.", nil)
 	}
 	ca, err := fileOr(c.CAFile, c.CAData)
 	if err != nil {
-		return nil, invalid("ca_file", err.Error()+".", "Set ca_file to a readable file, or ca_data to the certificate itself.", err)
+		return nil, invalid("ca_file", err.Error()+".",
+			"Set ca_file to a readable file, or ca_data to the certificate itself.", err)
 	}
 	if len(ca) > 0 {
 		out.RootCAs = x509.NewCertPool()
 		if !out.RootCAs.AppendCertsFromPEM(ca) {
-			return nil, invalid(either("ca_file", "ca_data", c.CAFile), "It holds no certificate in PEM form.", "Set it to the certificate authority of the cluster.", nil)
+			return nil, invalid(either("ca_file", "ca_data", c.CAFile), "It holds no certificate in PEM form.",
+				"Set it to the certificate authority of the cluster.", nil)
 		}
 	}
-	for _, pair := range []struct{ name, file, data string }{{"cert", c.CertFile, c.CertData}, {"key", c.KeyFile, c.KeyData}} {
+	for _, pair := range []struct{ name, file, data string }{{"cert", c.CertFile, c.CertData},
+		{"key", c.KeyFile, c.KeyData}} {
 		if pair.file != "" && pair.data != "" {
-			return nil, invalid(pair.name+"_file", fmt.Sprintf("%[1]s_file and %[1]s_data are both set.", pair.name), "Set one of them.", nil)
+			return nil, invalid(pair.name+"_file", fmt.Sprintf("%[1]s_file and %[1]s_data are both set.", pair.name),
+				"Set one of them.", nil)
 		}
 	}
 	cert, certErr := fileOr(c.CertFile, c.CertData)
 	key, keyErr := fileOr(c.KeyFile, c.KeyData)
 	if err := errors.Join(certErr, keyErr); err != nil {
-		return nil, invalid(either("cert_file", "key_file", boolText(certErr != nil)), err.Error()+".", "Set it to a readable file.", err)
+		return nil, invalid(either("cert_file", "key_file", boolText(certErr != nil)), err.Error()+".",
+			"Set it to a readable file.", err)
 	}
 	switch {
 	case len(cert) == 0 && len(key) == 0:
 		return out, nil
 	case len(cert) == 0:
-		return nil, invalid(either("key_file", "key_data", c.KeyFile), "It is the key of a client certificate, and its certificate is not set.", "Set cert_file or cert_data, too.", nil)
+		return nil, invalid(either("key_file", "key_data", c.KeyFile),
+			"It is the key of a client certificate, and its certificate is "+
+				"not set.", "Set cert_file or cert_data, too.", nil)
 	case len(key) == 0:
-		return nil, invalid(either("cert_file", "cert_data", c.CertFile), "It is a client certificate, and its key is not set.", "Set key_file or key_data, too.", nil)
+		return nil, invalid(either("cert_file", "cert_data", c.CertFile),
+			"It is a client certificate, and its key is not set.", "Set key_file or key_data, too.", nil)
 	}
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
-		return nil, invalid(either("cert_file", "cert_data", c.CertFile), c.Secrets().String(err.Error())+".", "Set a client certificate and the key that belongs to it, both in PEM form.", err)
+		return nil, invalid(either("cert_file", "cert_data", c.CertFile), c.Secrets().String(err.Error())+".",
+			"Set a client certificate and the key that belongs to it, both in PEM form.", err)
 	}
 	out.Certificates = []tls.Certificate{pair}
 	return out, nil
@@ -240,5 +258,6 @@ func invalid(attribute, why, next string, cause error) error {
 
 func invalidAt(at []string, why, next string, cause error) error {
 	at = append([]string{"elasticsearch"}, at...)
-	return &problem.Problem{What: "Invalid " + problem.Where(at), Why: why, Next: next, Path: at, Err: errors.Join(ErrConfiguration, cause)}
+	return &problem.Problem{What: "Invalid " + problem.Where(at), Why: why, Next: next, Path: at,
+		Err: errors.Join(ErrConfiguration, cause)}
 }

@@ -118,9 +118,11 @@ func (c *Cluster) deeper(raw json.RawMessage) string {
 	return out.String()
 }
 
-// Unanswered tells whether err says nothing about what was asked for, because the cluster gave no answer, or not to these credentials.
+// Unanswered tells whether err says nothing about what was asked for, because the cluster gave no answer, or not to
+// these credentials.
 func Unanswered(err error) bool {
-	for _, e := range []error{ErrUnreachable, ErrTLS, ErrNotElasticsearch, ErrCredentials, ErrForbidden, ErrTimeout, ErrBusy, ErrShards} {
+	for _, e := range []error{ErrUnreachable, ErrTLS, ErrNotElasticsearch, ErrCredentials, ErrForbidden, ErrTimeout,
+		ErrBusy, ErrShards} {
 		if errors.Is(err, e) {
 			return true
 		}
@@ -128,10 +130,12 @@ func Unanswered(err error) bool {
 	return false
 }
 
-// granted finds the privileges in the server's own words: "this action is granted by the index privileges [manage,all]".
+// granted finds the privileges in the server's own words: "this action is granted by the index privileges
+// [manage,all]".
 var granted = regexp.MustCompile(`this action is granted by the (index|cluster) privileges \[([^\]]*)\]`)
 
-// toProblem says what an answer means to a person. what names the operation, such as "Clear the caches of knowledge_base".
+// toProblem says what an answer means to a person. what names the operation, such as "Clear the caches of
+// knowledge_base".
 func (c *Cluster) toProblem(what string, e *ResponseError) error {
 	p := &problem.Problem{What: what + " failed", Why: "Elasticsearch answered: " + e.Error() + ".", Err: e}
 	as := func(sentinel error, next string) error {
@@ -146,14 +150,16 @@ func (c *Cluster) toProblem(what string, e *ResponseError) error {
 	case e.Type == "cluster_block_exception":
 		return as(ErrBlocked, "Lift the block, or wait for what set it (a full disk sets one, too), then apply again.")
 	case e.Status == http.StatusUnauthorized:
-		return as(ErrCredentials, "Check username and password, api_key or bearer_token of the provider's elasticsearch block, or the ELASTICSEARCH_* variables.")
+		return as(ErrCredentials, "Check username and password, api_key or bearer_token of the provider's "+
+			"elasticsearch block, or the ELASTICSEARCH_* variables.")
 	case e.Status == http.StatusForbidden:
 		return as(ErrForbidden, privilegeAdvice(e.Reason))
 	case e.Status == http.StatusNotFound:
 		return as(ErrNotFound, "Check the spelling.")
 	case e.Status == http.StatusTooManyRequests:
 		return as(ErrBusy, "The cluster is overloaded. Try again later.")
-	case e.Status == http.StatusRequestTimeout, e.Status == http.StatusServiceUnavailable, e.Status == http.StatusGatewayTimeout, e.Status == http.StatusBadGateway,
+	case e.Status == http.StatusRequestTimeout, e.Status == http.StatusServiceUnavailable,
+		e.Status == http.StatusGatewayTimeout, e.Status == http.StatusBadGateway,
 		e.Type == "process_cluster_event_timeout_exception", e.Type == "master_not_discovered_exception":
 		return as(ErrTimeout, "The cluster is under load or without a master. Look at its health and try again later.")
 	case e.Status == http.StatusConflict:
@@ -166,11 +172,13 @@ func (c *Cluster) toProblem(what string, e *ResponseError) error {
 func privilegeAdvice(reason string) string {
 	m := granted.FindStringSubmatch(reason)
 	if m == nil {
-		return "Give the user or API key the privilege that the action needs (manage on the index for most), then apply again."
+		return "Give the user or API key the privilege that the action needs (manage on the index for most), then " +
+			"apply again."
 	}
 	// The weakest privilege that does comes first.
 	names := strings.Split(m[2], ",")
-	return fmt.Sprintf("The missing %s privilege is %s (%s would do as well). Give it to the user or API key, then apply again.",
+	return fmt.Sprintf("The missing %s privilege is %s (%s would do as well). Give it to the user or API key, then "+
+		"apply again.",
 		m[1], names[0], strings.Join(names[1:], " or "))
 }
 
@@ -191,14 +199,20 @@ func (c *Cluster) transportProblem(what string, err error) error {
 	case errors.Is(err, context.Canceled):
 		return as(context.Canceled, "")
 	case strings.Contains(text, "the client noticed that the server is not Elasticsearch"):
-		p.Why = "What answers at " + strings.Join(c.cfg.Endpoints, ", ") + " does not say that it is Elasticsearch (header X-Elastic-Product)."
-		return as(ErrNotElasticsearch, "Check elasticsearch.endpoints. OpenSearch and Elasticsearch before 7.14 are not supported.")
+		p.Why = "What answers at " + strings.Join(c.cfg.Endpoints, ", ") +
+			" does not say that it is Elasticsearch (header X-Elastic-Product)."
+		return as(ErrNotElasticsearch,
+			"Check elasticsearch.endpoints. OpenSearch and Elasticsearch before 7.14 are not supported.")
 	case errors.As(err, &certificate), errors.As(err, &authority), errors.As(err, &hostname):
-		return as(ErrTLS, "Set elasticsearch.ca_file or ca_data to the certificate authority of the cluster, and endpoints to the names in its certificate.")
-	case errors.As(err, &record), strings.Contains(text, "server gave HTTP response to HTTPS client"), strings.Contains(text, "tls: "):
-		return as(ErrTLS, "Check whether the endpoint speaks TLS (https) or not (http), and which client certificate it asks for.")
+		return as(ErrTLS, "Set elasticsearch.ca_file or ca_data to the certificate authority of the cluster, and "+
+			"endpoints to the names in its certificate.")
+	case errors.As(err, &record), strings.Contains(text, "server gave HTTP response to HTTPS client"),
+		strings.Contains(text, "tls: "):
+		return as(ErrTLS, "Check whether the endpoint speaks TLS (https) or not (http), and which client certificate "+
+			"it asks for.")
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		return as(ErrTimeout, "The cluster did not answer in time. It may be under load: look at its health and try again later.")
+		return as(ErrTimeout, "The cluster did not answer in time. It may be under load: look at its health and try "+
+			"again later.")
 	default:
 		return as(ErrUnreachable, "Check elasticsearch.endpoints and that the cluster is up.")
 	}

@@ -48,9 +48,11 @@ func (c *indexCache) forget() {
 	c.byKey = nil
 }
 
-// Describe returns the indices with their settings, mappings and aliases, in the order of names. One request answers all callers for a while.
+// Describe returns the indices with their settings, mappings and aliases, in the order of names. One request answers
+// all callers for a while.
 func (c *Cluster) Describe(ctx context.Context, names []string) ([]Index, error) {
-	byName, err := c.detail.of(strings.Join(names, ",")).get(ctx, c.clk, func(ctx context.Context) (map[string]Index, error) { return c.readIndices(ctx, names) })
+	byName, err := c.detail.of(strings.Join(names, ",")).get(ctx, c.clk,
+		func(ctx context.Context) (map[string]Index, error) { return c.readIndices(ctx, names) })
 	if err != nil {
 		return nil, err
 	}
@@ -78,9 +80,10 @@ func (c *Cluster) readIndices(ctx context.Context, names []string) (map[string]I
 	out := make(map[string]Index, len(names))
 	for _, some := range chunks(names) {
 		answer := map[string]described{}
-		err := c.do(ctx, call{what: "Read the settings of " + Names(some), request: func(on *elasticsearch.BaseClient) performer {
-			return get.NewGetFunc(on)(strings.Join(some, ","))
-		}}, &answer)
+		err := c.do(ctx, call{what: "Read the settings of " + Names(some),
+			request: func(on *elasticsearch.BaseClient) performer {
+				return get.NewGetFunc(on)(strings.Join(some, ","))
+			}}, &answer)
 		if err != nil {
 			return nil, err
 		}

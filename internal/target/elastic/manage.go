@@ -27,9 +27,10 @@ import (
 // CreateIndex makes an index from a definition with settings and mappings.
 func (c *Cluster) CreateIndex(ctx context.Context, name string, definition any) error {
 	defer c.Forget()
-	return c.do(ctx, call{what: "Create the index " + name, once: true, request: func(on *elasticsearch.BaseClient) performer {
-		return create.NewCreateFunc(on)(name).Raw(body(definition))
-	}}, nil)
+	return c.do(ctx, call{what: "Create the index " + name, once: true,
+		request: func(on *elasticsearch.BaseClient) performer {
+			return create.NewCreateFunc(on)(name).Raw(body(definition))
+		}}, nil)
 }
 
 // DeleteIndex removes an index. One that is gone already is no error.
@@ -65,16 +66,20 @@ func (c *Cluster) AllowWrites(ctx context.Context, index string) error {
 	return c.PutSettings(ctx, index, map[string]any{"index.blocks.write": nil})
 }
 
-// CloneIndex makes a second index of the same segments. Writes to the first must be blocked; the second keeps the block.
+// CloneIndex makes a second index of the same segments. Writes to the first must be blocked; the second keeps the
+// block.
 func (c *Cluster) CloneIndex(ctx context.Context, from, to string) error {
 	defer c.Forget()
-	return c.do(ctx, call{what: fmt.Sprintf("Clone %s as %s", from, to), once: true, request: func(on *elasticsearch.BaseClient) performer {
-		return clone.NewCloneFunc(on)(from, to).Raw(body(map[string]any{"settings": map[string]any{"index.blocks.write": true}})).WaitForActiveShards("1")
-	}}, nil)
+	return c.do(ctx, call{what: fmt.Sprintf("Clone %s as %s", from, to), once: true,
+		request: func(on *elasticsearch.BaseClient) performer {
+			return clone.NewCloneFunc(on)(from,
+				to).Raw(body(map[string]any{"settings": map[string]any{"index.blocks.write": true}})).WaitForActiveShards("1")
+		}}, nil)
 }
 
-// MoveAliases gives all aliases of an index to another one, in one call: all of them or none. Where replaced is the name of the first index, that index is removed in
-// the same call and its name becomes an alias too. ErrNotFound says that an alias is not where it was.
+// MoveAliases gives all aliases of an index to another one, in one call: all of them or none. Where replaced is the
+// name of the first index, that index is removed in the same call and its name becomes an alias too. ErrNotFound says
+// that an alias is not where it was.
 func (c *Cluster) MoveAliases(ctx context.Context, from, to, replaced string) error {
 	old, err := c.DescribeNow(ctx, from)
 	if err != nil {
@@ -82,7 +87,8 @@ func (c *Cluster) MoveAliases(ctx context.Context, from, to, replaced string) er
 	}
 	actions := []map[string]any{}
 	if replaced != "" {
-		actions = append(actions, map[string]any{"remove_index": map[string]any{"index": replaced}}, map[string]any{"add": map[string]any{"index": to, "alias": replaced}})
+		actions = append(actions, map[string]any{"remove_index": map[string]any{"index": replaced}},
+			map[string]any{"add": map[string]any{"index": to, "alias": replaced}})
 	}
 	for _, alias := range old.AliasNames() {
 		properties := map[string]any{}
@@ -91,7 +97,8 @@ func (c *Cluster) MoveAliases(ctx context.Context, from, to, replaced string) er
 		}
 		properties["index"], properties["alias"] = to, alias
 		if replaced == "" {
-			actions = append(actions, map[string]any{"remove": map[string]any{"index": from, "alias": alias, "must_exist": true}})
+			actions = append(actions, map[string]any{"remove": map[string]any{"index": from, "alias": alias,
+				"must_exist": true}})
 		}
 		actions = append(actions, map[string]any{"add": properties})
 	}
@@ -105,7 +112,8 @@ func (c *Cluster) MoveAliases(ctx context.Context, from, to, replaced string) er
 	}}, &answer)
 	if err == nil && !answer.Acknowledged {
 		return &problem.Problem{
-			What: what + " is not complete", Why: "The master has done it, and some nodes did not acknowledge it in time.",
+			What: what + " is not complete", Why: "The master has done it, and some nodes did not acknowledge it in " +
+				"time.",
 			Next: "Look at the health of the cluster.", Err: ErrTimeout,
 		}
 	}
@@ -118,7 +126,9 @@ func (c *Cluster) Refresh(ctx context.Context, index string) error {
 	var answer struct {
 		Shards shards `json:"_shards"`
 	}
-	err := c.do(ctx, call{what: what, request: func(on *elasticsearch.BaseClient) performer { return refresh.NewRefreshFunc(on)().Index(index) }}, &answer)
+	err := c.do(ctx, call{what: what,
+		request: func(on *elasticsearch.BaseClient) performer { return refresh.NewRefreshFunc(on)().Index(index) }},
+		&answer)
 	if err == nil {
 		err = answer.Shards.check(what)
 	}
@@ -131,7 +141,9 @@ func (c *Cluster) Flush(ctx context.Context, index string) error {
 	var answer struct {
 		Shards shards `json:"_shards"`
 	}
-	err := c.do(ctx, call{what: what, request: func(on *elasticsearch.BaseClient) performer { return flush.NewFlushFunc(on)().Index(index) }}, &answer)
+	err := c.do(ctx, call{what: what,
+		request: func(on *elasticsearch.BaseClient) performer { return flush.NewFlushFunc(on)().Index(index) }},
+		&answer)
 	if err == nil {
 		err = answer.Shards.check(what)
 	}
@@ -145,7 +157,9 @@ func (c *Cluster) Count(ctx context.Context, index string) (int64, error) {
 		Shards shards `json:"_shards"`
 	}
 	what := "Count the documents of " + index
-	err := c.do(ctx, call{what: what, request: func(on *elasticsearch.BaseClient) performer { return count.NewCountFunc(on)().Index(index) }}, &answer)
+	err := c.do(ctx, call{what: what,
+		request: func(on *elasticsearch.BaseClient) performer { return count.NewCountFunc(on)().Index(index) }},
+		&answer)
 	if err == nil {
 		err = answer.Shards.check(what)
 	}
@@ -188,9 +202,10 @@ func (c *Cluster) TemplateAliases(ctx context.Context, name string) ([]string, e
 			Aliases map[string]any `json:"aliases"`
 		} `json:"template"`
 	}
-	err := c.do(ctx, call{what: "Look at the index templates for " + name, request: func(on *elasticsearch.BaseClient) performer {
-		return simulateindextemplate.NewSimulateIndexTemplateFunc(on)(name)
-	}}, &answer)
+	err := c.do(ctx, call{what: "Look at the index templates for " + name,
+		request: func(on *elasticsearch.BaseClient) performer {
+			return simulateindextemplate.NewSimulateIndexTemplateFunc(on)(name)
+		}}, &answer)
 	var names []string
 	for n := range answer.Template.Aliases {
 		names = append(names, n)
@@ -202,7 +217,8 @@ func (c *Cluster) TemplateAliases(ctx context.Context, name string) ([]string, e
 type Size struct {
 	// Documents and Bytes are those of the primary shards; TotalBytes those of all copies.
 	Documents, Bytes, TotalBytes int64
-	// PerSecond is how many documents a second one thread of this cluster has indexed into it, from the index's own statistics. Zero where there are none.
+	// PerSecond is how many documents a second one thread of this cluster has indexed into it, from the index's own
+	// statistics. Zero where there are none.
 	PerSecond float64
 }
 

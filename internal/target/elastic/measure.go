@@ -19,8 +19,8 @@ type Measured struct {
 	Hits int64
 }
 
-// Measure searches without fetching anything. body is the search's body as JSON; empty for all documents. A search that timed out, or that failed on
-// some shards, is an error: its figures say nothing.
+// Measure searches without fetching anything. body is the search's body as JSON; empty for all documents. A search that
+// timed out, or that failed on some shards, is an error: its figures say nothing.
 func (c *Cluster) Measure(ctx context.Context, index, body string) (Measured, error) {
 	if err := CheckExpression(index, true); err != nil {
 		return Measured{}, err
@@ -48,7 +48,8 @@ func (c *Cluster) Measure(ctx context.Context, index, body string) (Measured, er
 	case err != nil:
 		return Measured{}, err
 	case answer.TimedOut:
-		return Measured{}, &problem.Problem{What: what + " timed out", Next: "The cluster is under load; look at its health.", Err: ErrTimeout}
+		return Measured{}, &problem.Problem{What: what + " timed out",
+			Next: "The cluster is under load; look at its health.", Err: ErrTimeout}
 	}
 	return Measured{TookMS: answer.Took, Hits: answer.Hits.Total.Value}, answer.Shards.check(what)
 }

@@ -54,10 +54,12 @@ type indexName struct {
 // backingPrefix begins the names of the indices behind data streams, which look like a system's own.
 const backingPrefix = ".ds-"
 
-// CheckExpression returns a *problem.Problem for a name that can't be meant, without any I/O. Everything (empty, _all, *) needs allowAll.
+// CheckExpression returns a *problem.Problem for a name that can't be meant, without any I/O. Everything (empty, _all,
+// *) needs allowAll.
 func CheckExpression(expression string, allowAll bool) error {
 	refuse := func(why, next string) error {
-		return &problem.Problem{What: fmt.Sprintf("%q is no index, alias, pattern or data stream to work on", expression), Why: why, Next: next, Err: ErrRefused}
+		return &problem.Problem{What: fmt.Sprintf("%q is no index, alias, pattern or data stream to work on",
+			expression), Why: why, Next: next, Err: ErrRefused}
 	}
 	const longest = 255 // bytes, of the name of an index
 	for part := range strings.SplitSeq(expression, ",") {
@@ -65,24 +67,31 @@ func CheckExpression(expression string, allowAll bool) error {
 		case len(part) > longest:
 			return refuse("A name is longer than 255 bytes.", "Name an index, an alias, a data stream or a pattern.")
 		case part != "" && problem.OneLine(part) != "":
-			return refuse("One of its parts "+problem.OneLine(part)+".", "Write names without blanks, with one comma in between.")
+			return refuse("One of its parts "+problem.OneLine(part)+".",
+				"Write names without blanks, with one comma in between.")
 		case (part == "" || part == "_all" || strings.Trim(part, "*") == "") && !allowAll:
-			return refuse("It stands for every index of the cluster.", "Name an index, an alias, a data stream or a narrower pattern; or set allow_all = true if every index is meant.")
+			return refuse("It stands for every index of the cluster.",
+				"Name an index, an alias, a data stream or a narrower pattern; or set allow_all = true if every "+
+					"index is meant.")
 		case part == "" && expression != "":
 			return refuse("One of its parts is empty.", "Separate names by one comma.")
 		case strings.HasPrefix(part, "-"):
 			return refuse("It takes names out of a pattern.", "Name what is meant, rather than what is not.")
 		case strings.HasPrefix(part, "<"), strings.Contains(part, ":"):
-			return refuse("Date math and indices of other clusters are not supported.", "Name an index of this cluster.")
-		case strings.HasPrefix(part, "_") && part != "_all", strings.HasPrefix(part, "+"), strings.ContainsAny(part, "\\/?\"<>| #"), strings.ToLower(part) != part:
-			return refuse("No index can have this name.", `Names are lower case, do not begin with - _ or +, and hold none of \ / ? " < > | # and blanks.`)
+			return refuse("Date math and indices of other clusters are not supported.",
+				"Name an index of this cluster.")
+		case strings.HasPrefix(part, "_") && part != "_all", strings.HasPrefix(part, "+"),
+			strings.ContainsAny(part, "\\/?\"<>| #"), strings.ToLower(part) != part:
+			return refuse("No index can have this name.",
+				`Names are lower case, do not begin with - _ or +, and hold none of \ / ? " < > | # and blanks.`)
 		}
 	}
 	return nil
 }
 
-// Resolve says what the expression stands for: a name, a pattern, or several separated by commas. All names are read in one request, which further calls share.
-// It returns a *problem.Problem with ErrRefused, ErrNotFound (with near matches) or, beside the names of the closed indices, ErrClosed.
+// Resolve says what the expression stands for: a name, a pattern, or several separated by commas. All names are read in
+// one request, which further calls share. It returns a *problem.Problem with ErrRefused, ErrNotFound (with near
+// matches) or, beside the names of the closed indices, ErrClosed.
 func (c *Cluster) Resolve(ctx context.Context, expression string, allowAll bool) (Resolution, error) {
 	if err := CheckExpression(expression, allowAll); err != nil {
 		return Resolution{}, err
@@ -112,21 +121,25 @@ func (c *Cluster) Resolve(ctx context.Context, expression string, allowAll bool)
 	for _, name := range slices.Concat(found.Indices, found.Closed) {
 		if all.indices[name].isSystem(name) {
 			return Resolution{}, &problem.Problem{
-				What: fmt.Sprintf("%s is an index of the system", name), Why: fmt.Sprintf("%q stands for it, and Elasticsearch or a product of the stack keeps its own data there.", expression),
+				What: fmt.Sprintf("%s is an index of the system",
+					name), Why: fmt.Sprintf("%q stands for it, and Elasticsearch or a product of the stack keeps its "+
+					"own data there.", expression),
 				Next: "Name an index of yours.", Err: ErrRefused,
 			}
 		}
 	}
 	if len(found.Indices) == 0 {
 		return found, &problem.Problem{
-			What: fmt.Sprintf("%s is closed", strings.Join(found.Closed, ", ")), Why: "A closed index can't be searched, and has no caches and no analyzers.",
+			What: fmt.Sprintf("%s is closed", strings.Join(found.Closed,
+				", ")), Why: "A closed index can't be searched, and has no caches and no analyzers.",
 			Next: "Open it (POST /" + strings.Join(found.Closed, ",") + "/_open), then plan again.", Err: ErrClosed,
 		}
 	}
 	return found, nil
 }
 
-// isSystem tells the system's indices: those that it marks, and those with a dot in front that are not behind a data stream.
+// isSystem tells the system's indices: those that it marks, and those with a dot in front that are not behind a data
+// stream.
 func (i indexName) isSystem(name string) bool {
 	return i.system || strings.HasPrefix(name, ".") && !i.backing && !strings.HasPrefix(name, backingPrefix)
 }
@@ -151,7 +164,8 @@ func (n names) resolve(part string) (Resolution, error) {
 	return Resolution{}, n.notFound(part)
 }
 
-// match finds what a pattern covers. Hidden names need a pattern with a dot in front, as in Elasticsearch; a pattern without one never means the system's.
+// match finds what a pattern covers. Hidden names need a pattern with a dot in front, as in Elasticsearch; a pattern
+// without one never means the system's.
 func (n names) match(pattern string) (Resolution, error) {
 	var found []string
 	covers := func(name string) bool {
@@ -191,11 +205,14 @@ func (n names) split(kind Kind, indices []string) Resolution {
 // notFound names what is spelled nearly so.
 func (n names) notFound(part string) error {
 	p := &problem.Problem{
-		What: fmt.Sprintf("No index, alias or data stream is called %q", part), Next: "Check the spelling.", Err: ErrNotFound,
-		Why: fmt.Sprintf("The cluster has no such name among the %d that these credentials can see.", len(n.indices)+len(n.aliases)+len(n.streams)),
+		What: fmt.Sprintf("No index, alias or data stream is called %q",
+			part), Next: "Check the spelling.", Err: ErrNotFound,
+		Why: fmt.Sprintf("The cluster has no such name among the %d that these credentials can see.",
+			len(n.indices)+len(n.aliases)+len(n.streams)),
 	}
 	var all []string
-	for _, name := range slices.Concat(slices.Collect(maps.Keys(n.indices)), slices.Collect(maps.Keys(n.aliases)), slices.Collect(maps.Keys(n.streams))) {
+	for _, name := range slices.Concat(slices.Collect(maps.Keys(n.indices)), slices.Collect(maps.Keys(n.aliases)),
+		slices.Collect(maps.Keys(n.streams))) {
 		if !n.indices[name].isSystem(name) {
 			all = append(all, name)
 		}
@@ -252,9 +269,10 @@ func (c *Cluster) readNames(ctx context.Context) (names, error) {
 			BackingIndices many   `json:"backing_indices"`
 		} `json:"data_streams"`
 	}
-	err := c.do(ctx, call{what: "List the indices of the cluster", request: func(on *elasticsearch.BaseClient) performer {
-		return resolveindex.NewResolveIndexFunc(on)("*").ExpandWildcards(expandwildcard.All)
-	}}, &answer)
+	err := c.do(ctx, call{what: "List the indices of the cluster",
+		request: func(on *elasticsearch.BaseClient) performer {
+			return resolveindex.NewResolveIndexFunc(on)("*").ExpandWildcards(expandwildcard.All)
+		}}, &answer)
 	if err != nil {
 		return names{}, err
 	}

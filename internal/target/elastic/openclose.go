@@ -24,7 +24,8 @@ import (
 // Close closes an index. Closing a closed one changes nothing.
 func (c *Cluster) Close(ctx context.Context, index string) error {
 	defer c.Forget()
-	return c.do(ctx, call{what: "Close " + index, request: func(on *elasticsearch.BaseClient) performer { return close.NewCloseFunc(on)(index) }}, nil)
+	return c.do(ctx, call{what: "Close " + index,
+		request: func(on *elasticsearch.BaseClient) performer { return close.NewCloseFunc(on)(index) }}, nil)
 }
 
 // Open opens an index and waits until every primary shard can be searched. Opening an open one changes nothing.
@@ -51,9 +52,10 @@ func (c *Cluster) WaitForHealth(ctx context.Context, index, status string, patie
 		TimedOut bool   `json:"timed_out"`
 	}
 	what := "Wait for " + index + " to be " + status
-	err := c.do(ctx, call{what: what, patience: patience + requestPatience, request: func(on *elasticsearch.BaseClient) performer {
-		return health.NewHealthFunc(on)().Index(index).WaitForStatus(healthstatus.HealthStatus{Name: status}).Timeout(seconds(patience))
-	}}, &answer)
+	err := c.do(ctx, call{what: what, patience: patience + requestPatience,
+		request: func(on *elasticsearch.BaseClient) performer {
+			return health.NewHealthFunc(on)().Index(index).WaitForStatus(healthstatus.HealthStatus{Name: status}).Timeout(seconds(patience))
+		}}, &answer)
 	if err == nil && answer.TimedOut {
 		return &problem.Problem{
 			What: what + " failed", Why: "It was still " + answer.Status + " after " + patience.String() + ".",
@@ -65,8 +67,8 @@ func (c *Cluster) WaitForHealth(ctx context.Context, index, status string, patie
 
 func seconds(d time.Duration) string { return strconv.Itoa(int(d.Seconds())) + "s" }
 
-// Started returns when each primary shard of the index was last started on its node, in milliseconds since 1970, the latest of all. An index that was closed and
-// opened has started anew.
+// Started returns when each primary shard of the index was last started on its node, in milliseconds since 1970, the
+// latest of all. An index that was closed and opened has started anew.
 func (c *Cluster) Started(ctx context.Context, index string) (int64, error) {
 	answer := map[string]struct {
 		Shards []struct {
@@ -74,9 +76,10 @@ func (c *Cluster) Started(ctx context.Context, index string) (int64, error) {
 			Start   int64 `json:"start_time_in_millis"`
 		} `json:"shards"`
 	}{}
-	err := c.do(ctx, call{what: "Read when " + index + " was opened", request: func(on *elasticsearch.BaseClient) performer {
-		return recovery.NewRecoveryFunc(on)().Index(index)
-	}}, &answer)
+	err := c.do(ctx, call{what: "Read when " + index + " was opened",
+		request: func(on *elasticsearch.BaseClient) performer {
+			return recovery.NewRecoveryFunc(on)().Index(index)
+		}}, &answer)
 	var latest int64
 	for _, s := range answer[index].Shards {
 		if s.Primary {
@@ -94,9 +97,10 @@ func (c *Cluster) IsClosed(ctx context.Context, index string) (bool, error) {
 			Attributes []string `json:"attributes"`
 		} `json:"indices"`
 	}
-	err := c.do(ctx, call{what: "Look whether " + index + " is open", request: func(on *elasticsearch.BaseClient) performer {
-		return resolveindex.NewResolveIndexFunc(on)(index).ExpandWildcards(expandwildcard.All)
-	}}, &answer)
+	err := c.do(ctx, call{what: "Look whether " + index + " is open",
+		request: func(on *elasticsearch.BaseClient) performer {
+			return resolveindex.NewResolveIndexFunc(on)(index).ExpandWildcards(expandwildcard.All)
+		}}, &answer)
 	if err != nil {
 		return false, err
 	}
@@ -122,8 +126,9 @@ func (c *Cluster) IsGone(ctx context.Context, index string) (bool, error) {
 // AliasTargets returns the indices that an alias stands for now. ErrNotFound says that there is no such alias.
 func (c *Cluster) AliasTargets(ctx context.Context, alias string) ([]string, error) {
 	answer := map[string]json.RawMessage{}
-	err := c.do(ctx, call{what: "Look where the alias " + alias + " points", request: func(on *elasticsearch.BaseClient) performer {
-		return getalias.NewGetAliasFunc(on)().Name(alias)
-	}}, &answer)
+	err := c.do(ctx, call{what: "Look where the alias " + alias + " points",
+		request: func(on *elasticsearch.BaseClient) performer {
+			return getalias.NewGetAliasFunc(on)().Name(alias)
+		}}, &answer)
 	return slices.Sorted(maps.Keys(answer)), err
 }

@@ -10,7 +10,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
-// TestRefusalsAreMasked holds that credentials which an answer repeats are masked, also where the answer is cut, and in what they consist of.
+// TestRefusalsAreMasked holds that credentials which an answer repeats are masked, also where the answer is cut, and in
+// what they consist of.
 func TestRefusalsAreMasked(t *testing.T) {
 	t.Parallel()
 	key := base64.StdEncoding.EncodeToString([]byte("key-id-1:Kanarie-key"))
@@ -18,12 +19,16 @@ func TestRefusalsAreMasked(t *testing.T) {
 		cfg     elastic.Config
 		repeats string
 	}{
-		"a password at the cut":       {elastic.Config{Username: "elastic", Password: "Kanarie-password"}, strings.Repeat("x", 193) + "Kanarie-password"},
-		"the header":                  {elastic.Config{Username: "elastic", Password: "Kanarie-password"}, "Basic " + base64.StdEncoding.EncodeToString([]byte("elastic:Kanarie-password"))},
+		"a password at the cut": {elastic.Config{Username: "elastic", Password: "Kanarie-password"},
+			strings.Repeat("x", 193) + "Kanarie-password"},
+		"the header": {elastic.Config{Username: "elastic", Password: "Kanarie-password"}, "Basic " +
+			base64.StdEncoding.EncodeToString([]byte("elastic:Kanarie-password"))},
 		"what an API key consists of": {elastic.Config{APIKey: key}, "Kanarie-key of key-id-1"},
 		"the API key":                 {elastic.Config{APIKey: key}, key},
-		"a header of one's own":       {elastic.Config{Headers: map[string]string{"X-Secret": "Kanarie-header"}}, "Kanarie-header"},
-		"the shared secret":           {elastic.Config{BearerToken: "Kanarie-bearer", ESClientAuthentication: "Kanarie-shared"}, "Kanarie-shared Kanarie-bearer"},
+		"a header of one's own": {elastic.Config{Headers: map[string]string{"X-Secret": "Kanarie-header"}},
+			"Kanarie-header"},
+		"the shared secret": {elastic.Config{BearerToken: "Kanarie-bearer",
+			ESClientAuthentication: "Kanarie-shared"}, "Kanarie-shared Kanarie-bearer"},
 	} {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusUnauthorized)

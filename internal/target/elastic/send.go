@@ -2,8 +2,9 @@ package elastic
 
 import "net/http"
 
-// Send sends a request of the caller's own, with a path and a query, and returns the answer whatever its status. It goes to another endpoint only where no
-// connection was made; what a node may have seen is not sent again. Credentials and address are the cluster's. Errors are problems, with credentials masked.
+// Send sends a request of the caller's own, with a path and a query, and returns the answer whatever its status. It
+// goes to another endpoint only where no connection was made; what a node may have seen is not sent again. Credentials
+// and address are the cluster's. Errors are problems, with credentials masked.
 func (c *Cluster) Send(req *http.Request) (*http.Response, error) {
 	on, err := c.clients()
 	if err != nil {

@@ -64,13 +64,14 @@ func (c *Cluster) StartCopy(ctx context.Context, r CopyRequest) (string, error) 
 	var answer struct {
 		Task string `json:"task"`
 	}
-	err := c.do(ctx, call{what: fmt.Sprintf("Start the copy of %s to %s", r.From, r.To), once: true, request: func(on *elasticsearch.BaseClient) performer {
-		q := reindex.NewReindexFunc(on)().WaitForCompletion(false).Slices(r.slices()).Raw(body(r.Body())).Header(labelName, r.Label)
-		if r.PerSecond > 0 {
-			q = q.RequestsPerSecond(strconv.FormatFloat(r.PerSecond, 'f', -1, 64))
-		}
-		return q
-	}}, &answer)
+	err := c.do(ctx, call{what: fmt.Sprintf("Start the copy of %s to %s", r.From, r.To), once: true,
+		request: func(on *elasticsearch.BaseClient) performer {
+			q := reindex.NewReindexFunc(on)().WaitForCompletion(false).Slices(r.slices()).Raw(body(r.Body())).Header(labelName, r.Label)
+			if r.PerSecond > 0 {
+				q = q.RequestsPerSecond(strconv.FormatFloat(r.PerSecond, 'f', -1, 64))
+			}
+			return q
+		}}, &answer)
 	return answer.Task, err
 }
 
@@ -106,24 +107,27 @@ type copyTask struct {
 // shownFailures is how many failures of a copy are quoted.
 const shownFailures = 3
 
-// Copy returns how far a task has come, without the parts that are under way. A task that the cluster knows nothing of is ErrNotFound: how it ended can't be
-// told then.
+// Copy returns how far a task has come, without the parts that are under way. A task that the cluster knows nothing of
+// is ErrNotFound: how it ended can't be told then.
 func (c *Cluster) Copy(ctx context.Context, task string) (Progress, error) {
 	var answer copyTask
-	err := c.do(ctx, call{what: "Read the progress of the copy (task " + task + ")", request: func(on *elasticsearch.BaseClient) performer {
-		return get.NewGetFunc(on)(task)
-	}}, &answer)
+	err := c.do(ctx, call{what: "Read the progress of the copy (task " + task + ")",
+		request: func(on *elasticsearch.BaseClient) performer {
+			return get.NewGetFunc(on)(task)
+		}}, &answer)
 	if err != nil {
 		return Progress{}, err
 	}
-	p := Progress{Total: answer.Task.Status.Total, Done: answer.Task.Status.Created + answer.Task.Status.Updated, Completed: answer.Completed}
+	p := Progress{Total: answer.Task.Status.Total, Done: answer.Task.Status.Created + answer.Task.Status.Updated,
+		Completed: answer.Completed}
 	if p.Completed {
 		p.Failure = c.secrets.String(answer.failure())
 	}
 	return p, nil
 }
 
-// WithParts adds to p the parts of the task that are under way. They are tasks of their own, and the parent counts those that are over.
+// WithParts adds to p the parts of the task that are under way. They are tasks of their own, and the parent counts
+// those that are over.
 func (c *Cluster) WithParts(ctx context.Context, task string, p Progress) (Progress, error) {
 	parts, err := c.listTasks(ctx, func(l *list.List) *list.List { return l.ParentTaskId(task).Detailed(true) })
 	if err != nil {
@@ -170,14 +174,16 @@ func (c *Cluster) FindCopy(ctx context.Context, label string) (string, error) {
 			return id, nil
 		}
 	}
-	return "", &problem.Problem{What: "No running task copies to " + label, Why: "The cluster lists none.", Err: ErrNotFound}
+	return "", &problem.Problem{What: "No running task copies to " + label, Why: "The cluster lists none.",
+		Err: ErrNotFound}
 }
 
 // CancelCopy asks a task to stop and waits until it has. One that is gone already is no error.
 func (c *Cluster) CancelCopy(ctx context.Context, task string) error {
-	err := c.do(ctx, call{what: "Cancel the copy (task " + task + ")", request: func(on *elasticsearch.BaseClient) performer {
-		return cancel.NewCancelFunc(on)().TaskId(task).WaitForCompletion(true)
-	}}, nil)
+	err := c.do(ctx, call{what: "Cancel the copy (task " + task + ")",
+		request: func(on *elasticsearch.BaseClient) performer {
+			return cancel.NewCancelFunc(on)().TaskId(task).WaitForCompletion(true)
+		}}, nil)
 	if IsMissing(err) {
 		return nil
 	}
@@ -221,9 +227,9 @@ func repeated(action string) bool {
 	return action == copyAction || strings.HasSuffix(action, "/byquery")
 }
 
-// Unsettled returns the requests under way that work on the index, or that have not yet decided which index a name stands for. since are those returned before,
-// or nil for the first look: requests that came later are not added. Call it after a switch of an alias until nothing is left: whatever had found the old index by
-// then has ended.
+// Unsettled returns the requests under way that work on the index, or that have not yet decided which index a name
+// stands for. since are those returned before, or nil for the first look: requests that came later are not added. Call
+// it after a switch of an alias until nothing is left: whatever had found the old index by then has ended.
 func (c *Cluster) Unsettled(ctx context.Context, kind, index string, since []string) ([]string, error) {
 	tasks, err := c.listTasks(ctx, func(l *list.List) *list.List { return l.Actions(kind + "*").Detailed(true) })
 	if err != nil {

@@ -18,7 +18,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// Checkpoints returns the global checkpoint of every shard: all operations up to that sequence number are on all copies of the shard, and a refresh makes them visible.
+// Checkpoints returns the global checkpoint of every shard: all operations up to that sequence number are on all copies
+// of the shard, and a refresh makes them visible.
 func (c *Cluster) Checkpoints(ctx context.Context, index string) ([]int64, error) {
 	var answer struct {
 		Indices map[string]struct {
@@ -49,7 +50,8 @@ func (c *Cluster) Checkpoints(ctx context.Context, index string) ([]int64, error
 			}
 		}
 		if !found {
-			return nil, &problem.Problem{What: what + " failed", Why: fmt.Sprintf("Shard %d has no active primary.", i), Next: "Look at the health of the cluster.", Err: ErrShards}
+			return nil, &problem.Problem{What: what + " failed", Why: fmt.Sprintf("Shard %d has no active primary.", i),
+				Next: "Look at the health of the cluster.", Err: ErrShards}
 		}
 	}
 	return out, nil
@@ -85,7 +87,8 @@ func (c *Cluster) OpenView(ctx context.Context, index string, shard int, keep ti
 	}
 	what := "Open a view of " + index
 	err := c.do(ctx, call{what: what, request: func(on *elasticsearch.BaseClient) performer {
-		return openpointintime.NewOpenPointInTimeFunc(on)(index).KeepAlive(seconds(keep)).Preference("_shards:" + strconv.Itoa(shard))
+		return openpointintime.NewOpenPointInTimeFunc(on)(index).KeepAlive(seconds(keep)).Preference("_shards:" +
+			strconv.Itoa(shard))
 	}}, &answer)
 	if err == nil {
 		err = answer.Shards.check(what)
@@ -95,9 +98,10 @@ func (c *Cluster) OpenView(ctx context.Context, index string, shard int, keep ti
 
 // Close gives up the view. Failing costs memory of the cluster for a while only, so nothing is said.
 func (v *View) Close(ctx context.Context) {
-	_ = v.cluster.do(ctx, call{what: "Close a view of " + v.index, request: func(on *elasticsearch.BaseClient) performer {
-		return closepointintime.NewClosePointInTimeFunc(on)().Raw(body(map[string]any{"id": v.name()}))
-	}}, nil)
+	_ = v.cluster.do(ctx, call{what: "Close a view of " + v.index,
+		request: func(on *elasticsearch.BaseClient) performer {
+			return closepointintime.NewClosePointInTimeFunc(on)().Raw(body(map[string]any{"id": v.name()}))
+		}}, nil)
 }
 
 // Document is one of a view.
@@ -190,7 +194,8 @@ func (v *View) Counts(ctx context.Context, spans []Span) ([]int64, error) {
 	ranges = append(ranges, ']')
 	answer, err := v.search(ctx, map[string]any{
 		"size": 0, "track_total_hits": false, "query": in([]Span{{spans[0].Low, spans[len(spans)-1].High}}),
-		"aggs": map[string]any{"ranges": map[string]any{"range": map[string]any{"field": "_seq_no", "ranges": json.RawMessage(ranges)}}},
+		"aggs": map[string]any{"ranges": map[string]any{"range": map[string]any{"field": "_seq_no",
+			"ranges": json.RawMessage(ranges)}}},
 	})
 	out := make([]int64, 0, len(spans))
 	for _, b := range answer.Aggregations.Ranges.Buckets {
@@ -250,7 +255,8 @@ func (v *View) Has(ctx context.Context, documents []Document, high int64) (map[s
 	// The same name may occur once a shard where the routing is the user's own.
 	const copies = 2
 	answer, err := v.search(ctx, map[string]any{
-		"size": min(copies*len(ids), maxPage), "track_total_hits": false, "_source": false, "query": map[string]any{"bool": map[string]any{
+		"size": min(copies*len(ids),
+			maxPage), "track_total_hits": false, "_source": false, "query": map[string]any{"bool": map[string]any{
 			"filter": []any{map[string]any{"ids": map[string]any{"values": ids}}, in([]Span{{0, high}})},
 		}},
 	})

@@ -1,5 +1,5 @@
-// Package planner is how the playbooks that move traffic see whatever shares it out among the versions of a planner. The
-// folders below implement it for a file, a control API, the ApplyLens guard API, HAProxy and the Gateway API.
+// Package planner is how the playbooks that move traffic see whatever shares it out among the versions of a planner.
+// The folders below implement it for a file, a control API, the ApplyLens guard API, HAProxy and the Gateway API.
 package planner
 
 import (
@@ -18,8 +18,8 @@ import (
 // Whole is all of the traffic, in percent.
 const Whole = 100
 
-// Tolerance is the largest difference, in percentage points, between two shares that count as the same: it is below what any
-// backend can set and above what division of weights loses.
+// Tolerance is the largest difference, in percentage points, between two shares that count as the same: it is below
+// what any backend can set and above what division of weights loses.
 const Tolerance = 0.001
 
 // Planner shares traffic out among versions. Implementations are safe for use by several goroutines.
@@ -28,8 +28,9 @@ type Planner interface {
 	Name(ctx context.Context) (string, error)
 	// Read returns the split as it is now.
 	Read(ctx context.Context) (Split, error)
-	// Set shares the traffic out as change says, if the split still has the revision that change names; otherwise it changes
-	// nothing and returns an error that wraps ErrMoved. An error that wraps ErrUncertain means that it may have been set.
+	// Set shares the traffic out as change says, if the split still has the revision that change names; otherwise it
+	// changes nothing and returns an error that wraps ErrMoved. An error that wraps ErrUncertain means that it may have
+	// been set.
 	Set(ctx context.Context, change Change) (Split, error)
 	// Deploy brings a known version up without traffic. One that is up already stays as it is.
 	Deploy(ctx context.Context, change Version) error
@@ -100,7 +101,8 @@ var (
 	ErrOwned = errors.New("something else owns the split")
 )
 
-// Unanswered tells whether err says nothing about the split, because the backend gave no answer, or none that could be read.
+// Unanswered tells whether err says nothing about the split, because the backend gave no answer, or none that could be
+// read.
 func Unanswered(err error) bool {
 	return errors.Is(err, ErrUnreachable) || errors.Is(err, ErrForbidden) || errors.Is(err, ErrMalformed)
 }
@@ -149,8 +151,8 @@ func Same(a, b map[string]float64) bool {
 	return true
 }
 
-// Validate returns a problem with ErrShares where shares are no split of the versions of s, or where they give traffic to one that
-// is down.
+// Validate returns a problem with ErrShares where shares are no split of the versions of s, or where they give traffic
+// to one that is down.
 func (s Split) Validate(shares map[string]float64) error {
 	sum := 0.0
 	for _, version := range slices.Sorted(maps.Keys(shares)) {
@@ -167,7 +169,8 @@ func (s Split) Validate(shares map[string]float64) error {
 			}
 		}
 		if !s.CanSet(share) {
-			return badShares(fmt.Sprintf("This planner sets shares in parts of %s percentage points, and %s %% for %s is none.",
+			return badShares(fmt.Sprintf("This planner sets shares in parts of %s percentage points, and %s %% for "+
+				"%s is none.",
 				Percent(s.Resolution), Percent(share), version))
 		}
 		sum += share
@@ -184,7 +187,8 @@ func (s Split) CheckUp(version string) error {
 		return nil
 	}
 	return &problem.Problem{
-		What: fmt.Sprintf("Version %s is not deployed", version), Why: "It is known to the planner, but down, and can't take traffic.",
+		What: fmt.Sprintf("Version %s is not deployed",
+			version), Why: "It is known to the planner, but down, and can't take traffic.",
 		Next: "Deploy it first (remediation_planner_deploy).", Err: ErrNotDeployed,
 	}
 }
@@ -199,18 +203,22 @@ func (s Split) CanSet(share float64) bool {
 }
 
 func badShares(why string) error {
-	return &problem.Problem{What: "The traffic can't be shared out so", Why: why, Next: "Nothing was changed.", Err: ErrShares}
+	return &problem.Problem{What: "The traffic can't be shared out so", Why: why, Next: "Nothing was changed.",
+		Err: ErrShares}
 }
 
-// Moved is the problem of a change that was based on a split that no longer holds. was may be empty where it is not known.
+// Moved is the problem of a change that was based on a split that no longer holds. was may be empty where it is not
+// known.
 func Moved(now Split) error {
 	return &problem.Problem{
 		What: "The split has been changed by somebody else", Why: "It is now " + Text(now.Shares) + ".",
-		Next: "This change was not made, and theirs was left alone. Find out who moves the traffic, then plan again.", Err: ErrMoved,
+		Next: "This change was not made, and theirs was left alone. Find out who moves the traffic, then plan " +
+			"again.", Err: ErrMoved,
 	}
 }
 
-// Allows returns a problem where s is no longer the split on which the change was based, or where the change can't be made.
+// Allows returns a problem where s is no longer the split on which the change was based, or where the change can't be
+// made.
 func (s Split) Allows(c Change) error {
 	if s.Revision != c.Revision {
 		return Moved(s)
@@ -225,7 +233,8 @@ func (s Split) CheckDown(version string) error {
 	}
 	if share := s.Shares[version]; share > Tolerance {
 		return &problem.Problem{
-			What: fmt.Sprintf("Version %s can't be taken down", version), Why: fmt.Sprintf("It still has %s %% of the traffic.", Percent(share)),
+			What: fmt.Sprintf("Version %s can't be taken down",
+				version), Why: fmt.Sprintf("It still has %s %% of the traffic.", Percent(share)),
 			Next: "Move its traffic away first.", Err: ErrHasTraffic,
 		}
 	}

@@ -13,8 +13,8 @@ import (
 // longest is the size in bits of a whole number that is written out. A larger one means nothing digit by digit.
 const longest = 128
 
-// Go turns a wholly known Terraform value into what encoding/json makes of its JSON: strings, bools, json.Numbers, slices
-// and maps. Null is nil. Sets come in the order in which Terraform sent them, which is sorted.
+// Go turns a wholly known Terraform value into what encoding/json makes of its JSON: strings, bools, json.Numbers,
+// slices and maps. Null is nil. Sets come in the order in which Terraform sent them, which is sorted.
 func Go(v tftypes.Value) (any, error) {
 	if !v.IsKnown() {
 		return nil, fmt.Errorf("value is not known yet")
@@ -77,8 +77,8 @@ func goMap(v tftypes.Value) (any, error) {
 	return out, nil
 }
 
-// Terraform turns any value into a Terraform value of type t, by its JSON. A missing attribute of an object becomes null;
-// attributes that t doesn't know are left out.
+// Terraform turns any value into a Terraform value of type t, by its JSON. A missing attribute of an object becomes
+// null; attributes that t doesn't know are left out.
 func Terraform(t tftypes.Type, v any) (tftypes.Value, error) {
 	text, err := json.Marshal(v)
 	if err != nil {

@@ -29,7 +29,8 @@ func TestValuesSurviveTheWayToJSONAndBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	var number struct{ Number int }
-	if again, err := json.Marshal(out); err != nil || json.Unmarshal(again, &number) != nil || number.Number != 100000000000 {
+	if again, err := json.Marshal(out); err != nil || json.Unmarshal(again, &number) != nil ||
+		number.Number != 100000000000 {
 		t.Errorf("a whole number became %s (%v)", again, err)
 	}
 	back, err := Terraform(object, out)

@@ -1,5 +1,5 @@
-// Command provider is the provider as it is released, with a death wish: it kills itself, or the Terraform that started it, where
-// its environment says so, or finds the disk full from then on. It is built by the fault suite only.
+// Command provider is the provider as it is released, with a death wish: it kills itself, or the Terraform that started
+// it, where its environment says so, or finds the disk full from then on. It is built by the fault suite only.
 package main
 
 import (
@@ -23,7 +23,8 @@ import (
 const (
 	// envDir is a folder. Each start leaves its identity there, in a file named by its process id.
 	envDir = "CHAOS_DIR"
-	// envPoint is the engine's point at which to die, at the envNth time that it is reached, and envAfter how long after it.
+	// envPoint is the engine's point at which to die, at the envNth time that it is reached, and envAfter how long
+	// after it.
 	envPoint = "CHAOS_POINT"
 	envNth   = "CHAOS_NTH"
 	envAfter = "CHAOS_AFTER"

@@ -88,7 +88,9 @@ func (f fixture) all(t testing.TB, index string) map[string]string {
 				}
 			}
 		}
-		f.Do(t, http.MethodPost, "/_search", fmt.Sprintf(`{"size":10000,"version":true,"sort":["_shard_doc"],"pit":{"id":%q}%s}`, view.ID, after), &answer)
+		f.Do(t, http.MethodPost, "/_search",
+			fmt.Sprintf(`{"size":10000,"version":true,"sort":["_shard_doc"],"pit":{"id":%q}%s}`, view.ID,
+				after), &answer)
 		for _, h := range answer.Hits.Hits {
 			out[h.Routing+"/"+h.ID] = fmt.Sprintf("v%d %s", h.Version, h.Source)
 			after = `,"search_after":` + string(h.Sort)
@@ -156,7 +158,8 @@ func (f fixture) checkDefinition(t *testing.T, index string) {
 		answer := map[string]described{}
 		f.Do(t, http.MethodGet, "/"+name, nil, &answer)
 		d := answer[name]
-		for _, own := range []string{"uuid", "creation_date", "provided_name", "version", "blocks", "verified_read_only"} {
+		for _, own := range []string{"uuid", "creation_date", "provided_name", "version", "blocks",
+			"verified_read_only"} {
 			delete(d.Settings.Index, own)
 		}
 		return d
@@ -171,7 +174,8 @@ func (f fixture) checkDefinition(t *testing.T, index string) {
 	aliases := map[string]any{
 		f.alias: map[string]any{},
 		f.alias + "-even": map[string]any{
-			"filter": map[string]any{"term": map[string]any{"n": float64(2)}}, "index_routing": "r", "search_routing": "r",
+			"filter": map[string]any{"term": map[string]any{"n": float64(2)}}, "index_routing": "r",
+			"search_routing": "r",
 		},
 	}
 	if diff := cmp.Diff(aliases, got.Aliases); diff != "" {

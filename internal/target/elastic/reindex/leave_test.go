@@ -10,11 +10,12 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic/reindex"
 )
 
-// TestSomebodyElseGoesOn takes the reindex away at each stage: whoever lost it changes nothing more, and the other one brings it to
-// its end. What is tidied up by the first would be missed by the second.
+// TestSomebodyElseGoesOn takes the reindex away at each stage: whoever lost it changes nothing more, and the other one
+// brings it to its end. What is tidied up by the first would be missed by the second.
 func TestSomebodyElseGoesOn(t *testing.T) {
 	t.Parallel()
-	for _, stage := range []reindex.Stage{reindex.StageCopy, reindex.StageCatchUp, reindex.StageSwitch, reindex.StageSettle} {
+	for _, stage := range []reindex.Stage{reindex.StageCopy, reindex.StageCatchUp, reindex.StageSwitch,
+		reindex.StageSettle} {
 		for _, byContext := range []bool{false, true} {
 			name := string(stage) + ", told by the journal"
 			if byContext {

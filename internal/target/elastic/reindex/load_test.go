@@ -17,7 +17,8 @@ import (
 )
 
 const (
-	// loadDocuments is how many documents the index under load has, and writers how many clients write, each to documents of its own.
+	// loadDocuments is how many documents the index under load has, and writers how many clients write, each to
+	// documents of its own.
 	loadDocuments = 200_000
 	writers       = 3
 	// between is what a client waits after each request.
@@ -125,7 +126,8 @@ func (l *load) search(ctx context.Context) {
 		Hits   struct{ Total struct{ Value int } }
 		Shards struct{ Failed int } `json:"_shards"`
 	}
-	_, err := l.f.Call(context.WithoutCancel(ctx), http.MethodPost, "/"+l.f.alias+"/_search", `{"query":{"match":{"t":"notebook"}}}`, &answer)
+	_, err := l.f.Call(context.WithoutCancel(ctx), http.MethodPost, "/"+l.f.alias+"/_search",
+		`{"query":{"match":{"t":"notebook"}}}`, &answer)
 	n := l.searches.Add(1)
 	if err != nil || answer.Shards.Failed > 0 || answer.Hits.Total.Value == 0 {
 		l.mu.Lock()
@@ -190,8 +192,9 @@ const benchDocuments = 1_000_000
 // rounds is how often a benchmark copies in each manner. They take turns in going first.
 const rounds = 4
 
-// BenchmarkCopy copies the same documents with a raw _reindex of the same slices and with a Run, one after the other, and reports the ratio of their rates: of the
-// server's copy alone, and of the whole Run with its passes, its counting and its switch.
+// BenchmarkCopy copies the same documents with a raw _reindex of the same slices and with a Run, one after the other,
+// and reports the ratio of their rates: of the server's copy alone, and of the whole Run with its passes, its counting
+// and its switch.
 func BenchmarkCopy(b *testing.B) {
 	for _, slices := range []int{1, 2} {
 		b.Run(fmt.Sprintf("slices=%d", slices), func(b *testing.B) {
@@ -233,7 +236,8 @@ func (c *comparison) rawCopy(b *testing.B) {
 	to := fmt.Sprintf("%s-raw-%d", c.old, c.made)
 	c.Do(b, http.MethodPut, "/"+to, definition, nil)
 	start := time.Now()
-	c.Do(b, http.MethodPost, fmt.Sprintf("/_reindex?slices=%d", c.slices), fmt.Sprintf(`{"source":{"index":%q},"dest":{"index":%q}}`, c.old, to), nil)
+	c.Do(b, http.MethodPost, fmt.Sprintf("/_reindex?slices=%d", c.slices),
+		fmt.Sprintf(`{"source":{"index":%q},"dest":{"index":%q}}`, c.old, to), nil)
 	c.raw += time.Since(start)
 	c.Do(b, http.MethodDelete, "/"+to, nil, nil)
 }
@@ -241,7 +245,8 @@ func (c *comparison) rawCopy(b *testing.B) {
 // run returns the name of the new index. The old one is kept.
 func (c *comparison) run(b *testing.B) string {
 	c.made++
-	req := reindex.Request{Name: c.alias, Old: c.old, New: reindex.NewName(c.old, int64(c.made)), KeepOld: true, Slices: c.slices}
+	req := reindex.Request{Name: c.alias, Old: c.old, New: reindex.NewName(c.old, int64(c.made)), KeepOld: true,
+		Slices: c.slices}
 	start := time.Now()
 	result, err := copier(c.Config).Start(req).Wait(b.Context(), (&recorder{}).save)
 	if err != nil {

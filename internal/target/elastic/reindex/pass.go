@@ -21,8 +21,8 @@ const (
 	keepView = 10 * time.Minute
 	// atOnce is how many shards a pass works on side by side.
 	atOnce = 4
-	// madeAgainTries and madeAgainWait bound how often a document is written that was deleted and made again with a lower version: the server forgets the deleted
-	// one's version within a few hundred milliseconds.
+	// madeAgainTries and madeAgainWait bound how often a document is written that was deleted and made again with a
+	// lower version: the server forgets the deleted one's version within a few hundred milliseconds.
 	madeAgainTries = 20
 	madeAgainWait  = 250 * time.Millisecond
 )
@@ -70,8 +70,9 @@ func (r *Run) look(ctx context.Context) (look, error) {
 	return l, nil
 }
 
-// pass brings the new index to what the old one holds now. rule is elastic.Newer once clients can write to the new index, else elastic.NotOlder. It returns how
-// many changes it found that no pass had; the counts of both indices are compared.
+// pass brings the new index to what the old one holds now. rule is elastic.Newer once clients can write to the new
+// index, else elastic.NotOlder. It returns how many changes it found that no pass had; the counts of both indices are
+// compared.
 func (r *Run) pass(ctx context.Context, rule elastic.VersionRule) (changed int64, err error) {
 	now, err := r.look(ctx)
 	if err != nil {
@@ -111,33 +112,35 @@ func (r *Run) pass(ctx context.Context, rule elastic.VersionRule) (changed int64
 	return written.Load() + removed.Load() + swept, err
 }
 
-// write brings over what has a sequence number above the checkpoint. It returns how much of that no pass had seen: a checkpoint may lag behind what a search
-// finds, by seconds where the index is written without waiting for the disk.
+// write brings over what has a sequence number above the checkpoint. It returns how much of that no pass had seen: a
+// checkpoint may lag behind what a search finds, by seconds where the index is written without waiting for the disk.
 func (r *Run) write(ctx context.Context, view *elastic.View, shard int, rule elastic.VersionRule) (int64, error) {
 	var fresh int64
 	span, seen := elastic.Span{Low: r.state.Checkpoints[shard] + 1}, r.seen[shard]
-	err := view.Each(ctx, elastic.Scan{Spans: []elastic.Span{span}, Page: r.page, Whole: true}, func(documents []elastic.Document) error {
-		for _, d := range documents {
-			if d.SeqNo > seen {
-				fresh++
+	err := view.Each(ctx, elastic.Scan{Spans: []elastic.Span{span}, Page: r.page, Whole: true},
+		func(documents []elastic.Document) error {
+			for _, d := range documents {
+				if d.SeqNo > seen {
+					fresh++
+				}
+				r.seen[shard] = max(r.seen[shard], d.SeqNo)
 			}
-			r.seen[shard] = max(r.seen[shard], d.SeqNo)
-		}
-		kept, err := r.cluster.Put(ctx, r.state.New, documents, rule)
-		if err == nil && len(kept) > 0 && rule == elastic.Newer {
-			if kept, err = r.untouched(ctx, kept); err == nil && len(kept) > 0 {
-				kept, err = r.cluster.Put(ctx, r.state.New, kept, elastic.NotOlder)
+			kept, err := r.cluster.Put(ctx, r.state.New, documents, rule)
+			if err == nil && len(kept) > 0 && rule == elastic.Newer {
+				if kept, err = r.untouched(ctx, kept); err == nil && len(kept) > 0 {
+					kept, err = r.cluster.Put(ctx, r.state.New, kept, elastic.NotOlder)
+				}
 			}
-		}
-		if err != nil {
-			return err
-		}
-		return r.makeAgain(ctx, kept)
-	})
+			if err != nil {
+				return err
+			}
+			return r.makeAgain(ctx, kept)
+		})
 	return fresh, err
 }
 
-// untouched returns those of the documents that no client has written to the new index. Where a client has, theirs is the newer one and stays.
+// untouched returns those of the documents that no client has written to the new index. Where a client has, theirs is
+// the newer one and stays.
 func (r *Run) untouched(ctx context.Context, documents []elastic.Document) ([]elastic.Document, error) {
 	if err := r.cluster.Refresh(ctx, r.state.New); err != nil {
 		return nil, err
@@ -162,7 +165,8 @@ func (r *Run) untouched(ctx context.Context, documents []elastic.Document) ([]el
 	return ours, nil
 }
 
-// makeAgain writes documents whose version is lower than the one in the new index: they were deleted and made again in the old one.
+// makeAgain writes documents whose version is lower than the one in the new index: they were deleted and made again in
+// the old one.
 func (r *Run) makeAgain(ctx context.Context, documents []elastic.Document) error {
 	for try := 0; len(documents) > 0; try++ {
 		if err := r.cluster.Remove(ctx, r.state.New, documents); err != nil {
@@ -176,7 +180,8 @@ func (r *Run) makeAgain(ctx context.Context, documents []elastic.Document) error
 			return err
 		}
 		if documents = kept; try == madeAgainTries && len(kept) > 0 {
-			return r.failed("Documents that were deleted and made again can't be brought over", "The new index keeps a higher version of "+kept[0].ID+".", nil)
+			return r.failed("Documents that were deleted and made again can't be brought over",
+				"The new index keeps a higher version of "+kept[0].ID+".", nil)
 		}
 	}
 	return nil
@@ -194,17 +199,18 @@ func (r *Run) remove(ctx context.Context, documents []elastic.Document) error {
 }
 
 const (
-	// rangesPer is into how many spans of sequence numbers a shard is split at a time for each document that it lost, and rangesMost bounds it: Elasticsearch
-	// allows 65,536 in one answer.
+	// rangesPer is into how many spans of sequence numbers a shard is split at a time for each document that it lost,
+	// and rangesMost bounds it: Elasticsearch allows 65,536 in one answer.
 	rangesPer, rangesMost = 16, 8_192
-	// fewIn is how few documents of a span are listed rather than split again, on average; fewAll how few of a shard are.
+	// fewIn is how few documents of a span are listed rather than split again, on average; fewAll how few of a shard
+	// are.
 	fewIn, fewAll = 16, 4_000
 	// clauses is how many spans are listed at a time.
 	clauses = 500
 )
 
-// gone returns the documents of a shard that before had and now has not. Up to the checkpoint a span of sequence numbers can only lose documents, and one that lost
-// none is as it was; above it everything is looked at.
+// gone returns the documents of a shard that before had and now has not. Up to the checkpoint a span of sequence
+// numbers can only lose documents, and one that lost none is as it was; above it everything is looked at.
 func (r *Run) gone(ctx context.Context, before, now *elastic.View, checkpoint int64) ([]elastic.Document, error) {
 	var spans []elastic.Span
 	if checkpoint >= 0 {
@@ -229,7 +235,8 @@ func (r *Run) gone(ctx context.Context, before, now *elastic.View, checkpoint in
 }
 
 // shrunk returns the spans that lost documents, how many they lost, and how many they had.
-func shrunk(ctx context.Context, before, now *elastic.View, spans []elastic.Span) (out []elastic.Span, lost, all int64, err error) {
+func shrunk(ctx context.Context, before, now *elastic.View,
+	spans []elastic.Span) (out []elastic.Span, lost, all int64, err error) {
 	if len(spans) == 0 {
 		return nil, 0, 0, nil
 	}
@@ -303,8 +310,8 @@ func absent(ctx context.Context, documents []elastic.Document, views []*elastic.
 	return out, nil
 }
 
-// compare demands that the new index has exactly as many documents as the view of the old one. If it has not, it removes those that the view has not. Once clients
-// may write to the new index there is nothing to compare.
+// compare demands that the new index has exactly as many documents as the view of the old one. If it has not, it
+// removes those that the view has not. Once clients may write to the new index there is nothing to compare.
 func (r *Run) compare(ctx context.Context, now look) (swept int64, err error) {
 	want, have, err := r.counts(ctx, now)
 	if err != nil || want == have || r.open {
@@ -339,8 +346,8 @@ func (r *Run) counts(ctx context.Context, now look) (want, have int64, err error
 	return want, have, err
 }
 
-// sweep compares all names, and removes from the new index what the views of the old one have not. After the switch it looks only at what this package wrote and
-// nobody has touched since.
+// sweep compares all names, and removes from the new index what the views of the old one have not. After the switch it
+// looks only at what this package wrote and nobody has touched since.
 func (r *Run) sweep(ctx context.Context, now look) (int64, error) {
 	var removed atomic.Int64
 	group, inner := errgroup.WithContext(ctx)
@@ -356,14 +363,15 @@ func (r *Run) sweep(ctx context.Context, now look) (int64, error) {
 				return err
 			}
 			defer view.Close(context.WithoutCancel(ctx))
-			return view.Each(inner, elastic.Scan{Spans: []elastic.Span{span}, Page: pageNames}, func(documents []elastic.Document) error {
-				extra, err := absent(inner, documents, now.views)
-				if err != nil {
-					return err
-				}
-				removed.Add(int64(len(extra)))
-				return r.remove(inner, extra)
-			})
+			return view.Each(inner, elastic.Scan{Spans: []elastic.Span{span}, Page: pageNames},
+				func(documents []elastic.Document) error {
+					extra, err := absent(inner, documents, now.views)
+					if err != nil {
+						return err
+					}
+					removed.Add(int64(len(extra)))
+					return r.remove(inner, extra)
+				})
 		})
 	}
 	err := group.Wait()

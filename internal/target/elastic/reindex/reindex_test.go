@@ -27,7 +27,8 @@ func TestMain(m *testing.M) { os.Exit(elastictest.Main(m)) }
 func (f fixture) disturb(t *testing.T, round int) {
 	t.Helper()
 	put := func(id, query, text string) {
-		f.Do(t, http.MethodPut, fmt.Sprintf("/%s/_doc/%s?%s", f.alias, id, query), fmt.Sprintf(`{"t":%q,"n":%d}`, text, 1_000_000+round), nil)
+		f.Do(t, http.MethodPut, fmt.Sprintf("/%s/_doc/%s?%s", f.alias, id, query),
+			fmt.Sprintf(`{"t":%q,"n":%d}`, text, 1_000_000+round), nil)
 	}
 	first := 100 * round
 	for i := range 20 {
@@ -136,7 +137,8 @@ func TestConcreteName(t *testing.T) {
 			}
 			all := f.all(t, f.old)
 			if len(all) != before || !strings.Contains(all["/320"], "changed") || all["/300"] != "" {
-				t.Errorf("%d documents, want %d; document 320 %q, document 300 %q", len(all), before, all["/320"], all["/300"])
+				t.Errorf("%d documents, want %d; document 320 %q, document 300 %q", len(all), before, all["/320"],
+					all["/300"])
 			}
 			kept := f.exists(t, req.Kept())
 			if kept != keep {
@@ -308,7 +310,8 @@ func (f fixture) writeOn(t *testing.T, name string) {
 
 func TestNewName(t *testing.T) {
 	t.Parallel()
-	for old, want := range map[string]string{"kb": "kb-reindexed-12", "kb-reindexed-7": "kb-reindexed-12", "kb-reindexed-x": "kb-reindexed-x-reindexed-12"} {
+	for old, want := range map[string]string{"kb": "kb-reindexed-12", "kb-reindexed-7": "kb-reindexed-12",
+		"kb-reindexed-x": "kb-reindexed-x-reindexed-12"} {
 		if got := reindex.NewName(old, 12); got != want {
 			t.Errorf("%s: %s, want %s", old, got, want)
 		}

@@ -37,8 +37,8 @@ func (f fixture) health(t *testing.T, index string) string {
 	return fmt.Sprintf("%s, %d", answer.Status, answer.Indices[index].Replicas)
 }
 
-// TestCopiesOfShards reindexes an index whose shards have a copy on another node, while clients write and search: undisturbed, and with that node failing on
-// the way.
+// TestCopiesOfShards reindexes an index whose shards have a copy on another node, while clients write and search:
+// undisturbed, and with that node failing on the way.
 func TestCopiesOfShards(t *testing.T) { //nolint:paralleltest // the nodes are shared
 	first, second := elastictest.Pair(t)
 	for _, tt := range []struct { //nolint:paralleltest // as above
@@ -53,7 +53,10 @@ func TestCopiesOfShards(t *testing.T) { //nolint:paralleltest // the nodes are s
 		{name: "one fails while the shards are copied", fails: func(r *http.Request, made string) bool {
 			return strings.HasSuffix(r.URL.Path, "/_cluster/health/"+made) && r.URL.Query().Has("wait_for_status")
 		}},
-		{name: "one fails at the switch", fails: func(r *http.Request, _ string) bool { return strings.HasSuffix(r.URL.Path, "/_aliases") }},
+		{name: "one fails at the switch", fails: func(r *http.Request,
+			_ string) bool {
+			return strings.HasSuffix(r.URL.Path, "/_aliases")
+		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := fixtureOn(t, first, "copies", copied, 1)

@@ -19,28 +19,31 @@ var (
 	ErrFailed = errors.New("the reindex failed")
 	// ErrUnfinished: clients use the new index, and something after the switch could not be done.
 	ErrUnfinished = errors.New("the reindex is not finished")
-	// ErrLeave is for the caller: an error of save, or a cause of the context's end, that wraps it makes Wait return at once and leave
-	// all as it is, since somebody else goes on with it.
+	// ErrLeave is for the caller: an error of save, or a cause of the context's end, that wraps it makes Wait return at
+	// once and leave all as it is, since somebody else goes on with it.
 	ErrLeave = errors.New("the reindex is somebody else's now")
 )
 
 const (
-	// firstPoll and lastPoll bound how often the copy's task is looked at, each time after a pollShare of the time that it has taken so far: so the end of a short
-	// copy is seen soon, and a long one is not asked for all the time.
+	// firstPoll and lastPoll bound how often the copy's task is looked at, each time after a pollShare of the time that
+	// it has taken so far: so the end of a short copy is seen soon, and a long one is not asked for all the time.
 	firstPoll = 20 * time.Millisecond
 	lastPoll  = 2 * time.Second
 	pollShare = 64
 	// journalEvery is how often progress is journaled.
 	journalEvery = 15 * time.Second
-	// smallPass is how many documents a pass may bring over for the switch to begin: what the last pass, for which writers wait, has to do about.
+	// smallPass is how many documents a pass may bring over for the switch to begin: what the last pass, for which
+	// writers wait, has to do about.
 	smallPass = 500
 	// shortPass is how long it may take instead.
 	shortPass = time.Second
 	// mostPasses bounds how often it is tried to catch up with the writers.
 	mostPasses = 40
-	// healthPatience is for how long the server is asked to wait for the copies of the new index's shards, before the old one is looked at again.
+	// healthPatience is for how long the server is asked to wait for the copies of the new index's shards, before the
+	// old one is looked at again.
 	healthPatience = 15 * time.Second
-	// cleanupPatience bounds the way back, and the way on after the switch began. Both go on when the caller's context has ended.
+	// cleanupPatience bounds the way back, and the way on after the switch began. Both go on when the caller's context
+	// has ended.
 	cleanupPatience = 5 * time.Minute
 )
 
@@ -84,9 +87,9 @@ func (c Copier) resume(state State) *Run {
 	return &Run{cluster: c.cluster, clk: c.clk, state: state, page: pageMost}
 }
 
-// Wait does the work. When ctx ends before the switch has begun, it stops the copy, removes the new index and leaves everything as it was; later, it goes on to
-// the end. An error wraps ErrFailed where clients are with the old index and the new one is gone, ErrUnfinished where they are with the new one, and neither
-// where the way back failed as well.
+// Wait does the work. When ctx ends before the switch has begun, it stops the copy, removes the new index and leaves
+// everything as it was; later, it goes on to the end. An error wraps ErrFailed where clients are with the old index and
+// the new one is gone, ErrUnfinished where they are with the new one, and neither where the way back failed as well.
 func (r *Run) Wait(ctx context.Context, save func(ctx context.Context, state State) error) (Result, error) {
 	r.save = save
 	defer func() { r.last.close(context.WithoutCancel(ctx)) }()
@@ -167,7 +170,8 @@ func (r *Run) create(ctx context.Context) error {
 			return err
 		}
 		if !gone {
-			return errors.Join(elastic.ErrExists, r.failed("There is an index called "+kept+" already", "The old index is to be kept under that name.", nil))
+			return errors.Join(elastic.ErrExists, r.failed("There is an index called "+kept+" already",
+				"The old index is to be kept under that name.", nil))
 		}
 	}
 	old, err := r.cluster.DescribeNow(ctx, r.state.Old)
@@ -202,7 +206,9 @@ func (r *Run) awaitCopy(ctx context.Context) error {
 	for {
 		p, err := r.cluster.Copy(ctx, r.state.Task)
 		if elastic.IsMissing(err) {
-			return r.failed("It can't be told how the copy ended", fmt.Sprintf("The cluster knows nothing of its task %s any more: a node was restarted.", r.state.Task), err)
+			return r.failed("It can't be told how the copy ended",
+				fmt.Sprintf("The cluster knows nothing of its task %s any more: a node was restarted.",
+					r.state.Task), err)
 		}
 		if err != nil {
 			return err
@@ -259,7 +265,8 @@ func (r *Run) near(ctx context.Context) error {
 			return err
 		}
 	}
-	return r.failed("The copy can't catch up", fmt.Sprintf("Clients write faster to %s than its documents can be brought over.", r.state.Old), nil)
+	return r.failed("The copy can't catch up",
+		fmt.Sprintf("Clients write faster to %s than its documents can be brought over.", r.state.Old), nil)
 }
 
 // ready gives the new index its own settings, and waits for copies of its shards as the old one has them.
@@ -275,7 +282,8 @@ func (r *Run) ready(ctx context.Context) error {
 	if err := r.cluster.Flush(ctx, r.state.New); err != nil {
 		return err
 	}
-	// Copying shards takes as long as copying files; the caller's context bounds it. Where a node fails meanwhile the old index has lost its copies too.
+	// Copying shards takes as long as copying files; the caller's context bounds it. Where a node fails meanwhile the
+	// old index has lost its copies too.
 	for {
 		old, err := r.cluster.Health(ctx, r.state.Old)
 		if err != nil || !old.Green {
@@ -288,7 +296,8 @@ func (r *Run) ready(ctx context.Context) error {
 	}
 }
 
-// lastSettings are those that passes can't work with: a pipeline that they can't go around, and the time for which a removed document's version is remembered.
+// lastSettings are those that passes can't work with: a pipeline that they can't go around, and the time for which a
+// removed document's version is remembered.
 func (r *Run) lastSettings() map[string]any {
 	last := map[string]any{}
 	for _, name := range []string{"index.final_pipeline", "index.gc_deletes"} {
@@ -330,7 +339,8 @@ func (r *Run) stuck(cause, err error) error {
 	if err != nil {
 		p.Why += " And the way back failed: " + err.Error()
 	}
-	p.Next = fmt.Sprintf("Look which index clients use as %s, %s or %s. Remove the other one, and lift a write block from the one in use.", r.state.Name, r.state.Old, r.state.New)
+	p.Next = fmt.Sprintf("Look which index clients use as %s, %s or %s. Remove the other one, and lift a write block "+
+		"from the one in use.", r.state.Name, r.state.Old, r.state.New)
 	p.Err = errors.Join(cause, err)
 	return &p
 }
@@ -342,7 +352,8 @@ func (r *Run) unfinished(cause error) error {
 	p.Why = problem.Of(cause, "").Error()
 	p.Next = fmt.Sprintf("%s is still there: compare the two, and remove it.", r.state.Old)
 	if r.held {
-		p.Next += fmt.Sprintf(" Writes to %s are waiting: reset index.write.wait_for_active_shards, index.routing.allocation.enable and index.number_of_replicas there.", r.state.New)
+		p.Next += fmt.Sprintf(" Writes to %s are waiting: reset index.write.wait_for_active_shards, "+
+			"index.routing.allocation.enable and index.number_of_replicas there.", r.state.New)
 	}
 	p.Err = errors.Join(ErrUnfinished, cause)
 	return &p
@@ -353,5 +364,6 @@ func (r *Run) failed(what, why string, cause error) error {
 }
 
 func (r *Run) miscounted(want, have int64) error {
-	return r.failed("The new index is not complete", fmt.Sprintf("It has %d documents where the old one has %d.", have, want), nil)
+	return r.failed("The new index is not complete", fmt.Sprintf("It has %d documents where the old one has %d.", have,
+		want), nil)
 }

@@ -10,12 +10,14 @@ import (
 
 // Settings below "index" that belong to one index and not to its copy.
 var (
-	ownNames    = []string{"uuid", "creation_date", "creation_date_string", "provided_name", "verified_before_close", "frozen"}
-	ownPrefixes = []string{"version.", "resize.", "shrink.", "history.", "blocks.", "routing.allocation.initial_recovery.", "store.snapshot.", "lifecycle.indexing_complete"}
+	ownNames = []string{"uuid", "creation_date", "creation_date_string", "provided_name", "verified_before_close",
+		"frozen"}
+	ownPrefixes = []string{"version.", "resize.", "shrink.", "history.", "blocks.",
+		"routing.allocation.initial_recovery.", "store.snapshot.", "lifecycle.indexing_complete"}
 )
 
-// Settings that wait until the copy is complete, and what holds for them until then. The values speed the copy up, keep the documents as they are, and let a
-// document be made again with a lower version than it had.
+// Settings that wait until the copy is complete, and what holds for them until then. The values speed the copy up, keep
+// the documents as they are, and let a document be made again with a lower version than it had.
 var building = map[string]any{
 	"index.number_of_replicas":           0,
 	"index.auto_expand_replicas":         "false",
@@ -31,7 +33,8 @@ var building = map[string]any{
 // latePrefix marks settings of lifecycle policies, which would act on the new index while it is being filled.
 const latePrefix = "index.lifecycle."
 
-// definition is what the new index is made from, and the settings that it gets at the end: nil for one that the old index has not.
+// definition is what the new index is made from, and the settings that it gets at the end: nil for one that the old
+// index has not.
 func definition(old elastic.Index) (create, late map[string]any, err error) {
 	all := map[string]any{}
 	if err := flatten("index", old.Settings, all); err != nil {

@@ -28,7 +28,8 @@ type Request struct {
 	Old string `json:"old"`
 	// New is the name of the index to make.
 	New string `json:"new"`
-	// KeepOld keeps the old index, with its writes blocked. Where Name is the old index itself it is kept under another name; see Kept.
+	// KeepOld keeps the old index, with its writes blocked. Where Name is the old index itself it is kept under another
+	// name; see Kept.
 	KeepOld bool `json:"keep_old"`
 	// Slices and PerSecond are as in elastic.CopyRequest.
 	Slices    int     `json:"slices"`
@@ -74,7 +75,8 @@ type State struct {
 	Task string `json:"task,omitempty"`
 	// Checkpoints are the sequence numbers, by shard, up to which the new index is complete.
 	Checkpoints []int64 `json:"checkpoints,omitempty"`
-	// Ours are the sequence numbers, by shard, up to which only this package wrote to the new index. None before the switch.
+	// Ours are the sequence numbers, by shard, up to which only this package wrote to the new index. None before the
+	// switch.
 	Ours []int64 `json:"ours,omitempty"`
 	// Late are the settings that the new index gets at the end.
 	Late map[string]any `json:"late,omitempty"`

@@ -30,7 +30,8 @@ func (r *Run) refuses() bool {
 	return r.state.concrete() || pipeline != "" && pipeline != "_none"
 }
 
-// whereLeft finds out how far the switch of a process that died had come. Writers who wait or are refused are let go on first where the switch had not happened.
+// whereLeft finds out how far the switch of a process that died had come. Writers who wait or are refused are let go on
+// first where the switch had not happened.
 func (r *Run) whereLeft(ctx context.Context) error {
 	now, err := r.cluster.AliasTargets(ctx, r.state.Name)
 	if err != nil && !elastic.IsMissing(err) {
@@ -175,7 +176,8 @@ func (r *Run) stop(ctx context.Context) error {
 		return err
 	}
 	settings := map[string]any{
-		"index.routing.allocation.enable": "none", "index.number_of_replicas": replicas + 1, "index.write.wait_for_active_shards": "all",
+		"index.routing.allocation.enable": "none", "index.number_of_replicas": replicas + 1,
+		"index.write.wait_for_active_shards": "all",
 	}
 	if r.state.Late[autoExpand] != nil {
 		settings[autoExpand] = "false"
@@ -196,14 +198,16 @@ func (r *Run) letGo(ctx context.Context) error {
 	defer done()
 	for {
 		err := r.release(ctx)
-		passing := errors.Is(err, elastic.ErrUnreachable) || errors.Is(err, elastic.ErrTimeout) || errors.Is(err, elastic.ErrBusy)
+		passing := errors.Is(err, elastic.ErrUnreachable) || errors.Is(err, elastic.ErrTimeout) ||
+			errors.Is(err, elastic.ErrBusy)
 		if !passing || !r.held || r.clk.Sleep(ctx, releasePause) != nil {
 			return err
 		}
 	}
 }
 
-// release lets waiting writes go on. They ask for all copies of a shard that there are, so the setting is first brought down to those that are active.
+// release lets waiting writes go on. They ask for all copies of a shard that there are, so the setting is first brought
+// down to those that are active.
 func (r *Run) release(ctx context.Context) error {
 	replicas, err := r.replicas(ctx)
 	if err != nil {

@@ -1,6 +1,6 @@
-// Package applylens is the planner of the ApplyLens guard API, which shares traffic between two versions and can switch the canary
-// off as a whole (its kill switch). The API has no revision, so changes are compared with a read right before them; and it rolls
-// back by itself, in answer to any read, while its regression detector is in breach.
+// Package applylens is the planner of the ApplyLens guard API, which shares traffic between two versions and can switch
+// the canary off as a whole (its kill switch). The API has no revision, so changes are compared with a read right
+// before them; and it rolls back by itself, in answer to any read, while its regression detector is in breach.
 package applylens
 
 import (
@@ -74,8 +74,8 @@ func (p *Planner) Command(shares map[string]float64) string {
 	return fmt.Sprintf("PUT %s/guard/config canary_pct=%s", p.cfg.URL, planner.Percent(shares[p.cfg.Canary]))
 }
 
-// Read implements planner.Planner. While the API's own detector is in breach the read rolls back there; the split that is returned
-// then is the one that follows, and a note says so.
+// Read implements planner.Planner. While the API's own detector is in breach the read rolls back there; the split that
+// is returned then is the one that follows, and a note says so.
 func (p *Planner) Read(ctx context.Context) (planner.Split, error) {
 	s, err := p.status(ctx)
 	if err != nil {
@@ -90,8 +90,10 @@ func (p *Planner) Read(ctx context.Context) (planner.Split, error) {
 		return planner.Split{}, err
 	}
 	split, err := p.split(*after.Config)
-	split.Notes = append(split.Notes, fmt.Sprintf("The guard API's own detector is in breach (%s). While it is, every read of its status, "+
-		"this one included, sets the canary to 0 %% and switches it off: a share that is set will not last.", p.web.Mask(s.Evaluation.Reason)))
+	split.Notes = append(split.Notes,
+		fmt.Sprintf("The guard API's own detector is in breach (%s). While it is, every read of its status, "+
+			"this one included, sets the canary to 0 %% and switches it off: a share that is set will not "+
+			"last.", p.web.Mask(s.Evaluation.Reason)))
 	return split, err
 }
 
@@ -110,19 +112,22 @@ func (p *Planner) status(ctx context.Context) (status, error) {
 	}
 	var s status
 	if err := json.Unmarshal(got.Body, &s); err != nil || s.Config == nil {
-		return status{}, p.problem("What answers at the address is not the guard API", p.web.Text(got), planner.ErrMalformed)
+		return status{}, p.problem("What answers at the address is not the guard API", p.web.Text(got),
+			planner.ErrMalformed)
 	}
 	return s, nil
 }
 
 func (p *Planner) split(c config) (planner.Split, error) {
 	if c.CanaryPct == nil || math.IsNaN(*c.CanaryPct) || *c.CanaryPct < 0 || *c.CanaryPct > planner.Whole {
-		return planner.Split{}, p.problem("The guard API answers with no split", "canary_pct is missing or not between 0 and 100.", planner.ErrMalformed)
+		return planner.Split{}, p.problem("The guard API answers with no split",
+			"canary_pct is missing or not between 0 and 100.", planner.ErrMalformed)
 	}
 	s := planner.Split{
 		Shares:     map[string]float64{p.cfg.Canary: *c.CanaryPct, p.cfg.Stable: planner.Whole - *c.CanaryPct},
 		Stable:     p.cfg.Stable,
-		Resolution: resolution, Latent: true, Revision: fmt.Sprintf("%s; kill switch %t", planner.Percent(*c.CanaryPct), c.KillSwitch),
+		Resolution: resolution, Latent: true, Revision: fmt.Sprintf("%s; kill switch %t", planner.Percent(*c.CanaryPct),
+			c.KillSwitch),
 	}
 	if c.KillSwitch {
 		s.Down = []string{p.cfg.Canary}
@@ -130,8 +135,9 @@ func (p *Planner) split(c config) (planner.Split, error) {
 	return s, nil
 }
 
-// Set implements planner.Planner. The API has no compare-and-set: the split is read again right before it is set, so that another
-// client's change in between is not seen. The answer counts, and then one read: it shows a rollback of the API's own.
+// Set implements planner.Planner. The API has no compare-and-set: the split is read again right before it is set, so
+// that another client's change in between is not seen. The answer counts, and then one read: it shows a rollback of the
+// API's own.
 func (p *Planner) Set(ctx context.Context, change planner.Change) (planner.Split, error) {
 	now, err := p.Read(ctx)
 	if err != nil {
@@ -146,7 +152,8 @@ func (p *Planner) Set(ctx context.Context, change planner.Change) (planner.Split
 		return planner.Split{}, err
 	}
 	if said, err := p.split(set); err != nil || !planner.Same(said.Shares, change.Shares) {
-		return planner.Split{}, p.problem("The guard API did not set the share", "Its answer shows another one.", planner.ErrUncertain)
+		return planner.Split{}, p.problem("The guard API did not set the share", "Its answer shows another one.",
+			planner.ErrUncertain)
 	}
 	return p.Read(ctx)
 }
@@ -163,7 +170,8 @@ func (p *Planner) Deploy(ctx context.Context, v planner.Version) error {
 	off := false
 	set, err := p.update(ctx, update{KillSwitch: &off, UpdatedBy: planner.By, Reason: v.Reason})
 	if err == nil && set.KillSwitch {
-		err = p.problem("The guard API did not switch the canary on", "Its answer still shows the kill switch.", planner.ErrUncertain)
+		err = p.problem("The guard API did not switch the canary on", "Its answer still shows the kill switch.",
+			planner.ErrUncertain)
 	}
 	return err
 }
@@ -178,11 +186,13 @@ func (p *Planner) Decommission(ctx context.Context, v planner.Version) error {
 		return err
 	}
 	if v.Name == p.cfg.Stable {
-		return p.problem("The stable version can't be switched off", "The guard API knows a switch for the canary only.", planner.ErrShares)
+		return p.problem("The stable version can't be switched off",
+			"The guard API knows a switch for the canary only.", planner.ErrShares)
 	}
 	set, err := p.send(ctx, http.MethodPost, "/guard/rollback", update{UpdatedBy: planner.By, Reason: v.Reason})
 	if err == nil && !set.KillSwitch {
-		err = p.problem("The guard API did not switch the canary off", "Its answer shows no kill switch.", planner.ErrUncertain)
+		err = p.problem("The guard API did not switch the canary off", "Its answer shows no kill switch.",
+			planner.ErrUncertain)
 	}
 	return err
 }
@@ -213,7 +223,8 @@ func (p *Planner) send(ctx context.Context, method, path string, u update) (conf
 		Success *bool   `json:"success"`
 		Config  *config `json:"config"`
 	}
-	if err := json.Unmarshal(got.Body, &answer); err != nil || answer.Config == nil || (answer.Success != nil && !*answer.Success) {
+	if err := json.Unmarshal(got.Body, &answer); err != nil || answer.Config == nil ||
+		(answer.Success != nil && !*answer.Success) {
 		return config{}, p.problem("The guard API does not say what it did", p.web.Text(got), planner.ErrUncertain)
 	}
 	return *answer.Config, nil
@@ -238,7 +249,8 @@ func (p *Planner) refused(got web.Answer, write bool) error {
 
 func (p *Planner) problem(what, why string, cause error) error {
 	return &problem.Problem{
-		What: what, Why: fmt.Sprintf("%s: %s", p.cfg.URL, why), Next: "Look at the provider's planner.applylens block and at the logs of the API.",
+		What: what, Why: fmt.Sprintf("%s: %s", p.cfg.URL,
+			why), Next: "Look at the provider's planner.applylens block and at the logs of the API.",
 		Path: []string{"planner", "applylens", "url"}, Err: cause,
 	}
 }

@@ -45,7 +45,8 @@ func TestConformance(t *testing.T) {
 			Planner: open(url), Second: open(url), Weak: true,
 			Foreign: func(t *testing.T, percent float64) {
 				t.Helper()
-				send(t, http.MethodPut, url+"/guard/config", fmt.Sprintf(`{"canary_pct": %g, "updated_by": "somebody"}`, percent))
+				send(t, http.MethodPut, url+"/guard/config",
+					fmt.Sprintf(`{"canary_pct": %g, "updated_by": "somebody"}`, percent))
 			},
 		}
 	})
@@ -56,11 +57,13 @@ func TestStandingBreachIsTold(t *testing.T) {
 	url := guardtest.Start(t).URL
 	send(t, http.MethodPost, url+"/test/breach", "")
 	s, err := open(url).Read(t.Context())
-	if err != nil || s.Shares["v2"] != 0 || s.Deployed("v2") || len(s.Notes) != 1 || !strings.Contains(s.Notes[0], "every read of its status, this one included") {
+	if err != nil || s.Shares["v2"] != 0 || s.Deployed("v2") || len(s.Notes) != 1 ||
+		!strings.Contains(s.Notes[0], "every read of its status, this one included") {
 		t.Errorf("split %+v, %v", s, err)
 	}
 	// What is set while the breach stands does not last, and the change says so.
-	set, err := open(url).Set(t.Context(), planner.Change{Revision: s.Revision, Shares: map[string]float64{"v1": 75, "v2": 25}, Reason: "a test"})
+	set, err := open(url).Set(t.Context(), planner.Change{Revision: s.Revision,
+		Shares: map[string]float64{"v1": 75, "v2": 25}, Reason: "a test"})
 	if err != nil || set.Shares["v2"] != 0 {
 		t.Errorf("split %+v, %v", set, err)
 	}
@@ -75,7 +78,8 @@ func TestKillSwitch(t *testing.T) {
 	if err != nil || s.Deployed("v2") || !s.Latent {
 		t.Fatalf("split %+v, %v", s, err)
 	}
-	if s, err = p.Set(t.Context(), planner.Change{Revision: s.Revision, Shares: map[string]float64{"v1": 75, "v2": 25}}); err != nil || s.Shares["v2"] != 25 || s.Deployed("v2") {
+	if s, err = p.Set(t.Context(), planner.Change{Revision: s.Revision,
+		Shares: map[string]float64{"v1": 75, "v2": 25}}); err != nil || s.Shares["v2"] != 25 || s.Deployed("v2") {
 		t.Errorf("a share while it is off: %+v, %v", s, err)
 	}
 	if err := p.Deploy(t.Context(), planner.Version{Name: "v2"}); err != nil {
@@ -121,7 +125,8 @@ func TestAnswers(t *testing.T) {
 				_, _ = w.Write([]byte(text + "token-of-the-test")[:len(text)])
 			}))
 			defer s.Close()
-			_, err := open(s.URL).Set(t.Context(), planner.Change{Revision: "10; kill switch false", Shares: map[string]float64{"v1": 75, "v2": 25}})
+			_, err := open(s.URL).Set(t.Context(), planner.Change{Revision: "10; kill switch false",
+				Shares: map[string]float64{"v1": 75, "v2": 25}})
 			if !errors.Is(err, tt.want) || writes.Load() > 1 {
 				t.Errorf("%d writes, error %v", writes.Load(), err)
 			}

@@ -1,5 +1,5 @@
-// Package file is the planner in a JSON file, for routers that watch one. It is written atomically, under a lock that every
-// process of this provider takes, and carries a revision that any other writer is asked to count up.
+// Package file is the planner in a JSON file, for routers that watch one. It is written atomically, under a lock that
+// every process of this provider takes, and carries a revision that any other writer is asked to count up.
 package file
 
 import (
@@ -72,7 +72,8 @@ func (p *Planner) Read(context.Context) (planner.Split, error) {
 
 func (d document) split() planner.Split {
 	s := planner.Split{
-		Revision: strconv.FormatInt(d.Revision, 10) + ":" + planner.Text(d.shares()), Shares: d.shares(), Stable: d.Stable, Resolution: resolution,
+		Revision: strconv.FormatInt(d.Revision,
+			10) + ":" + planner.Text(d.shares()), Shares: d.shares(), Stable: d.Stable, Resolution: resolution,
 	}
 	for _, name := range s.Versions() {
 		if d.Versions[name].Down {
@@ -200,7 +201,8 @@ func (p *Planner) change(ctx context.Context, edit func(*document) error) (plann
 	return d.split(), nil
 }
 
-// write replaces the file by one rename, so that a reader sees the old content or the new one, and a crash leaves one of them.
+// write replaces the file by one rename, so that a reader sees the old content or the new one, and a crash leaves one
+// of them.
 func (p *Planner) write(d document) error {
 	text, err := json.MarshalIndent(d, "", "  ")
 	if err != nil {

@@ -22,7 +22,8 @@ func write(t *testing.T, path, text string) {
 }
 
 func split(canary float64) string {
-	return fmt.Sprintf(`{"revision": 4, "stable": "v1", "versions": {"v1": {"percent": %g}, "v2": {"percent": %g}}}`, 100-canary, canary)
+	return fmt.Sprintf(`{"revision": 4, "stable": "v1", "versions": {"v1": {"percent": %g}, "v2": {"percent": %g}}}`,
+		100-canary, canary)
 }
 
 func TestConformance(t *testing.T) {
@@ -50,11 +51,13 @@ func TestMalformed(t *testing.T) {
 	} {
 		path := filepath.Join(t.TempDir(), "planner.json")
 		write(t, path, tt.text)
-		if _, err := file.New(path).Read(t.Context()); !errors.Is(err, planner.ErrMalformed) || !strings.Contains(err.Error(), tt.says) {
+		if _, err := file.New(path).Read(t.Context()); !errors.Is(err, planner.ErrMalformed) ||
+			!strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := file.New(filepath.Join(t.TempDir(), "none.json")).Read(t.Context()); !errors.Is(err, planner.ErrMalformed) {
+	if _, err := file.New(filepath.Join(t.TempDir(), "none.json")).Read(t.Context()); !errors.Is(err,
+		planner.ErrMalformed) {
 		t.Errorf("missing file: %v", err)
 	}
 }
@@ -68,7 +71,8 @@ func TestWriteKeepsTheModeAndLeavesNothingBehind(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Set(t.Context(), planner.Change{Revision: now.Revision, Shares: map[string]float64{"v1": 75, "v2": 25}}); err != nil {
+	if _, err := p.Set(t.Context(), planner.Change{Revision: now.Revision,
+		Shares: map[string]float64{"v1": 75, "v2": 25}}); err != nil {
 		t.Fatal(err)
 	}
 	info, err := os.Stat(path)

@@ -48,7 +48,8 @@ func (p *Planner) Set(ctx context.Context, change planner.Change) (planner.Split
 	for _, version := range slices.Sorted(maps.Keys(s.refs)) {
 		r := s.refs[version]
 		weight := int64(math.Round(change.Shares[version] * weightSum / planner.Whole))
-		patch = append(patch, operation{"add", fmt.Sprintf("/spec/rules/%d/backendRefs/%d/weight", r.rule, r.backend), weight})
+		patch = append(patch, operation{"add", fmt.Sprintf("/spec/rules/%d/backendRefs/%d/weight", r.rule, r.backend),
+			weight})
 	}
 	route, err := p.patch(ctx, patch)
 	if err != nil {
@@ -101,7 +102,8 @@ func (p *Planner) mark(ctx context.Context, version string, down bool) error {
 		delete(annotations, downAnnotation)
 	}
 	_, err = p.patch(ctx, []operation{
-		{"test", "/metadata/resourceVersion", s.route.GetResourceVersion()}, {"add", "/metadata/annotations", annotations},
+		{"test", "/metadata/resourceVersion", s.route.GetResourceVersion()}, {"add", "/metadata/annotations",
+			annotations},
 	})
 	return err
 }
@@ -116,7 +118,8 @@ func (p *Planner) patch(ctx context.Context, operations []operation) (*unstructu
 	if err != nil {
 		return nil, err
 	}
-	route, err := client.Resource(routes).Namespace(p.cfg.Namespace).Patch(ctx, p.cfg.Route, types.JSONPatchType, body, metav1.PatchOptions{FieldManager: planner.By})
+	route, err := client.Resource(routes).Namespace(p.cfg.Namespace).Patch(ctx, p.cfg.Route, types.JSONPatchType, body,
+		metav1.PatchOptions{FieldManager: planner.By})
 	if err == nil {
 		return route, nil
 	}
@@ -129,8 +132,8 @@ func (p *Planner) patch(ctx context.Context, operations []operation) (*unstructu
 	return nil, p.refused(err, true)
 }
 
-// accepted waits until each gateway's controller has accepted the route as it is now. A route that no controller has ever reported
-// on is not waited for.
+// accepted waits until each gateway's controller has accepted the route as it is now. A route that no controller has
+// ever reported on is not waited for.
 func (p *Planner) accepted(ctx context.Context, generation int64) error {
 	giveUp := p.clock.Now().Add(acceptedWithin)
 	for {
@@ -145,8 +148,9 @@ func (p *Planner) accepted(ctx context.Context, generation int64) error {
 		case !waiting:
 			return nil
 		case !p.clock.Now().Before(giveUp):
-			return p.problem("The gateway has not accepted the route", fmt.Sprintf("Its controller has not reported on generation %d within %s. "+
-				"The weights are set.", generation, acceptedWithin), "http_route", planner.ErrNotEffective)
+			return p.problem("The gateway has not accepted the route",
+				fmt.Sprintf("Its controller has not reported on generation %d within %s. "+
+					"The weights are set.", generation, acceptedWithin), "http_route", planner.ErrNotEffective)
 		}
 		if err := p.clock.Sleep(ctx, poll); err != nil {
 			return err

@@ -1,5 +1,6 @@
-// Package gatewayapi is the planner in an HTTPRoute of the Kubernetes Gateway API: the weights of named backends of one rule are the
-// split. Only these weights are changed, and only if the route is still the one that was read (its resourceVersion).
+// Package gatewayapi is the planner in an HTTPRoute of the Kubernetes Gateway API: the weights of named backends of one
+// rule are the split. Only these weights are changed, and only if the route is still the one that was read (its
+// resourceVersion).
 package gatewayapi
 
 import (
@@ -167,11 +168,13 @@ func (p *Planner) look(route *unstructured.Unstructured) (state, error) {
 			continue
 		}
 		if len(s.refs) > 0 {
-			return s, p.problem("Two rules of the route have these backends", fmt.Sprintf("Rules %d and another one.", i+1), "backends", planner.ErrMalformed)
+			return s, p.problem("Two rules of the route have these backends",
+				fmt.Sprintf("Rules %d and another one.", i+1), "backends", planner.ErrMalformed)
 		}
 		if len(foreign) > 0 {
-			return s, p.problem("The route has other backends", fmt.Sprintf("Rule %d also sends traffic to %s, so that shares would not be those of all traffic. "+
-				"The route was left as it is.", i+1, strings.Join(foreign, ", ")), "backends", planner.ErrMalformed)
+			return s, p.problem("The route has other backends",
+				fmt.Sprintf("Rule %d also sends traffic to %s, so that shares would not be those of all traffic. "+
+					"The route was left as it is.", i+1, strings.Join(foreign, ", ")), "backends", planner.ErrMalformed)
 		}
 		s.refs = found
 	}
@@ -191,14 +194,16 @@ func (p *Planner) look(route *unstructured.Unstructured) (state, error) {
 
 func (p *Planner) split(s state) (planner.Split, error) {
 	out := planner.Split{
-		Revision: s.route.GetResourceVersion(), Shares: map[string]float64{}, Down: s.down, Stable: p.cfg.Stable, Resolution: resolution,
+		Revision: s.route.GetResourceVersion(), Shares: map[string]float64{}, Down: s.down, Stable: p.cfg.Stable,
+		Resolution: resolution,
 	}
 	sum := int64(0)
 	for _, r := range s.refs {
 		sum += r.weight
 	}
 	if sum == 0 {
-		return out, p.problem("No backend of the route has traffic", "All weights are 0.", "backends", planner.ErrMalformed)
+		return out, p.problem("No backend of the route has traffic", "All weights are 0.", "backends",
+			planner.ErrMalformed)
 	}
 	for version, r := range s.refs {
 		out.Shares[version] = planner.Whole * float64(r.weight) / float64(sum)
@@ -225,7 +230,8 @@ func (p *Planner) refused(err error, write bool) error {
 
 func (p *Planner) problem(what, why, field string, cause error) error {
 	return &problem.Problem{
-		What: what, Why: why, Next: fmt.Sprintf("Look at the provider's planner.gateway_api block and at HTTPRoute %s/%s.", p.cfg.Namespace, p.cfg.Route),
+		What: what, Why: why, Next: fmt.Sprintf("Look at the provider's planner.gateway_api block and at HTTPRoute "+
+			"%s/%s.", p.cfg.Namespace, p.cfg.Route),
 		Path: []string{"planner", "gateway_api", field}, Err: cause,
 	}
 }

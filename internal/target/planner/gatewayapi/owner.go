@@ -35,7 +35,8 @@ func (p *Planner) free(ctx context.Context, client dynamic.Interface, route *uns
 	if owner == "" {
 		return nil
 	}
-	return p.problem("An Argo Rollout owns the route", fmt.Sprintf("Rollout %s/%s moves its weights. The route was left as it is.", p.cfg.Namespace, owner),
+	return p.problem("An Argo Rollout owns the route",
+		fmt.Sprintf("Rollout %s/%s moves its weights. The route was left as it is.", p.cfg.Namespace, owner),
 		"http_route", planner.ErrOwned)
 }
 

@@ -1,5 +1,6 @@
-// Package haproxy is the planner in a running HAProxy, by its runtime API: one server of a backend is a version, and the servers'
-// weights are the split. Weights are relative to their sum. What is set here lasts until HAProxy is reloaded.
+// Package haproxy is the planner in a running HAProxy, by its runtime API: one server of a backend is a version, and
+// the servers' weights are the split. Weights are relative to their sum. What is set here lasts until HAProxy is
+// reloaded.
 package haproxy
 
 import (
@@ -110,7 +111,8 @@ func (p *Planner) Read(ctx context.Context) (planner.Split, error) {
 		found, ok := servers[name]
 		if !ok {
 			return planner.Split{}, p.problem(fmt.Sprintf("HAProxy has no server %s/%s", p.cfg.Backend, name),
-				"The backend's servers are: "+strings.Join(slices.Sorted(maps.Keys(servers)), ", ")+".", "servers", planner.ErrMalformed)
+				"The backend's servers are: "+strings.Join(slices.Sorted(maps.Keys(servers)),
+					", ")+".", "servers", planner.ErrMalformed)
 		}
 		named[name] = true
 		if strings.HasPrefix(found.status, "MAINT") {
@@ -118,19 +120,22 @@ func (p *Planner) Read(ctx context.Context) (planner.Split, error) {
 			found.weight = 0 // a server in maintenance gets no traffic whatever its weight
 		}
 		if strings.HasPrefix(found.status, "DOWN") {
-			s.Notes = append(s.Notes, fmt.Sprintf("HAProxy's health check sees %s as down, so it gets no traffic now whatever its share.", version))
+			s.Notes = append(s.Notes, fmt.Sprintf("HAProxy's health check sees %s as down, so it gets no traffic now "+
+				"whatever its share.", version))
 		}
 		s.Shares[version] = float64(found.weight)
 		sum += found.weight
 	}
 	for _, name := range slices.Sorted(maps.Keys(servers)) {
 		if found := servers[name]; !named[name] && found.weight > 0 && !strings.HasPrefix(found.status, "MAINT") {
-			return planner.Split{}, p.problem("The backend has a server of no version", fmt.Sprintf("%s/%s has weight %d, so that shares would not be those of all traffic.",
-				p.cfg.Backend, name, found.weight), "servers", planner.ErrMalformed)
+			return planner.Split{}, p.problem("The backend has a server of no version",
+				fmt.Sprintf("%s/%s has weight %d, so that shares would not be those of all traffic.",
+					p.cfg.Backend, name, found.weight), "servers", planner.ErrMalformed)
 		}
 	}
 	if sum == 0 {
-		return planner.Split{}, p.problem("No server of the backend has traffic", "All weights are 0.", "servers", planner.ErrMalformed)
+		return planner.Split{}, p.problem("No server of the backend has traffic", "All weights are 0.", "servers",
+			planner.ErrMalformed)
 	}
 	slices.Sort(s.Down)
 	for version, w := range s.Shares {
@@ -140,8 +145,9 @@ func (p *Planner) Read(ctx context.Context) (planner.Split, error) {
 	return s, nil
 }
 
-// Set implements planner.Planner. HAProxy has no compare-and-set: the split is read again right before it is set, so that
-// another client's change in the milliseconds between is not seen. Weights that rise are set first: there is no moment without any.
+// Set implements planner.Planner. HAProxy has no compare-and-set: the split is read again right before it is set, so
+// that another client's change in the milliseconds between is not seen. Weights that rise are set first: there is no
+// moment without any.
 func (p *Planner) Set(ctx context.Context, change planner.Change) (planner.Split, error) {
 	now, err := p.Read(ctx)
 	if err != nil {
@@ -151,7 +157,10 @@ func (p *Planner) Set(ctx context.Context, change planner.Change) (planner.Split
 		return planner.Split{}, err
 	}
 	versions := slices.Sorted(maps.Keys(p.cfg.Servers))
-	slices.SortStableFunc(versions, func(a, b string) int { return weight(change.Shares[b]) - weight(change.Shares[a]) })
+	slices.SortStableFunc(versions, func(a,
+		b string) int {
+		return weight(change.Shares[b]) - weight(change.Shares[a])
+	})
 	commands := make([]string, len(versions))
 	for i, version := range versions {
 		commands[i] = p.weigh(version, change.Shares[version])
@@ -171,7 +180,8 @@ func (p *Planner) Deploy(ctx context.Context, change planner.Version) error {
 	if err := now.Check(change.Name); err != nil || now.Deployed(change.Name) {
 		return err
 	}
-	return p.do(ctx, p.weigh(change.Name, 0), fmt.Sprintf("set server %s/%s state ready", p.cfg.Backend, p.cfg.Servers[change.Name]))
+	return p.do(ctx, p.weigh(change.Name, 0), fmt.Sprintf("set server %s/%s state ready", p.cfg.Backend,
+		p.cfg.Servers[change.Name]))
 }
 
 // Decommission implements planner.Planner: the server goes into maintenance.
@@ -193,16 +203,19 @@ func (p *Planner) servers(ctx context.Context) (map[string]server, error) {
 		return nil, err
 	}
 	if strings.HasPrefix(text, "No such proxy") {
-		return nil, p.problem("HAProxy has no such backend", fmt.Sprintf("It knows no %q.", p.cfg.Backend), "backend", planner.ErrMalformed)
+		return nil, p.problem("HAProxy has no such backend", fmt.Sprintf("It knows no %q.", p.cfg.Backend), "backend",
+			planner.ErrMalformed)
 	}
 	header, ok := strings.CutPrefix(strings.TrimSpace(text), "# ")
 	if !ok {
-		return nil, p.problem("What answers at the address is not HAProxy's runtime API", fmt.Sprintf("%s answered: %s", p.cfg.Address, short(text)),
+		return nil, p.problem("What answers at the address is not HAProxy's runtime API",
+			fmt.Sprintf("%s answered: %s", p.cfg.Address, short(text)),
 			"address", planner.ErrMalformed)
 	}
 	rows, err := csv.NewReader(strings.NewReader(header)).ReadAll()
 	if err != nil || len(rows) == 0 {
-		return nil, p.problem("HAProxy's statistics can't be understood", fmt.Sprintf("%v: %s", err, short(text)), "address", planner.ErrMalformed)
+		return nil, p.problem("HAProxy's statistics can't be understood", fmt.Sprintf("%v: %s", err, short(text)),
+			"address", planner.ErrMalformed)
 	}
 	column := map[string]int{}
 	for i, name := range rows[0] {
@@ -210,19 +223,22 @@ func (p *Planner) servers(ctx context.Context) (map[string]server, error) {
 	}
 	for _, name := range []string{"svname", "status", "weight"} {
 		if _, ok := column[name]; !ok {
-			return nil, p.problem("HAProxy's statistics can't be understood", "They have no column "+name+".", "address", planner.ErrMalformed)
+			return nil, p.problem("HAProxy's statistics can't be understood", "They have no column "+name+".",
+				"address", planner.ErrMalformed)
 		}
 	}
 	servers := map[string]server{}
 	for _, row := range rows[1:] {
 		w, err := strconv.Atoi(row[column["weight"]])
 		if err != nil {
-			return nil, p.problem("HAProxy's statistics can't be understood", err.Error()+".", "address", planner.ErrMalformed)
+			return nil, p.problem("HAProxy's statistics can't be understood", err.Error()+".", "address",
+				planner.ErrMalformed)
 		}
 		servers[row[column["svname"]]] = server{weight: w, status: row[column["status"]]}
 	}
 	if len(servers) == 0 {
-		return nil, p.problem("HAProxy has no such backend", fmt.Sprintf("Backend %q has no servers.", p.cfg.Backend), "backend", planner.ErrMalformed)
+		return nil, p.problem("HAProxy has no such backend", fmt.Sprintf("Backend %q has no servers.", p.cfg.Backend),
+			"backend", planner.ErrMalformed)
 	}
 	return servers, nil
 }
@@ -247,13 +263,15 @@ func (p *Planner) do(ctx context.Context, commands ...string) error {
 func (p *Planner) ask(ctx context.Context, line string) (string, error) {
 	network, at, err := dialTo(p.cfg.Address)
 	if err != nil {
-		return "", p.problem("Not an address of HAProxy's runtime API", err.Error()+".", "address", planner.ErrUnreachable)
+		return "", p.problem("Not an address of HAProxy's runtime API", err.Error()+".", "address",
+			planner.ErrUnreachable)
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	conn, err := (&net.Dialer{}).DialContext(ctx, network, at)
 	if err != nil {
-		return "", p.problem("HAProxy's runtime API can't be reached", err.Error()+".", "address", planner.ErrUnreachable)
+		return "", p.problem("HAProxy's runtime API can't be reached", err.Error()+".", "address",
+			planner.ErrUnreachable)
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
@@ -278,7 +296,8 @@ func short(text string) string {
 
 func (p *Planner) problem(what, why, field string, cause error) error {
 	return &problem.Problem{
-		What: what, Why: why, Next: "Look at the provider's planner.haproxy block and at HAProxy's stats socket (level admin).",
+		What: what, Why: why, Next: "Look at the provider's planner.haproxy block and at HAProxy's stats socket " +
+			"(level admin).",
 		Path: []string{"planner", "haproxy", field}, Err: cause,
 	}
 }

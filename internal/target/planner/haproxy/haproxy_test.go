@@ -28,7 +28,8 @@ func TestConformance(t *testing.T) {
 			Planner: haproxy.New(config(s)), Second: haproxy.New(config(s)), Weak: true,
 			Foreign: func(t *testing.T, percent float64) {
 				t.Helper()
-				s.Say(t, fmt.Sprintf("set server planner/srv1 weight %g; set server planner/srv2 weight %g", 100-percent, percent))
+				s.Say(t, fmt.Sprintf("set server planner/srv1 weight %g; set server planner/srv2 weight %g",
+					100-percent, percent))
 			},
 		}
 	})
@@ -43,16 +44,21 @@ func TestWhatIsNotAsConfigured(t *testing.T) {
 		want   error
 		says   string
 	}{
-		"no backend":     {func(c *haproxy.Config) { c.Backend = "nowhere" }, planner.ErrMalformed, "nowhere"},
-		"no server":      {func(c *haproxy.Config) { c.Servers = map[string]string{"v1": "srv1", "v2": "srv9"} }, planner.ErrMalformed, "srv1, srv2"},
-		"another server": {func(c *haproxy.Config) { c.Servers = map[string]string{"v1": "srv1"} }, planner.ErrMalformed, "planner/srv2 has weight 10"},
+		"no backend": {func(c *haproxy.Config) { c.Backend = "nowhere" }, planner.ErrMalformed, "nowhere"},
+		"no server": {func(c *haproxy.Config) { c.Servers = map[string]string{"v1": "srv1", "v2": "srv9"} },
+			planner.ErrMalformed, "srv1, srv2"},
+		"another server": {func(c *haproxy.Config) { c.Servers = map[string]string{"v1": "srv1"} },
+			planner.ErrMalformed, "planner/srv2 has weight 10"},
 		"another socket": {func(c *haproxy.Config) { c.Address = stranger }, planner.ErrMalformed, "I am no HAProxy"},
-		"no socket":      {func(c *haproxy.Config) { c.Address = "unix:///nowhere/at/all" }, planner.ErrUnreachable, "can't be reached"},
-		"no address":     {func(c *haproxy.Config) { c.Address = "/run/haproxy.sock" }, planner.ErrUnreachable, "unix://"},
+		"no socket": {func(c *haproxy.Config) { c.Address = "unix:///nowhere/at/all" }, planner.ErrUnreachable,
+			"can't be reached"},
+		"no address": {func(c *haproxy.Config) { c.Address = "/run/haproxy.sock" }, planner.ErrUnreachable,
+			"unix://"},
 	} {
 		cfg := config(s)
 		tt.change(&cfg)
-		if _, err := haproxy.New(cfg).Read(t.Context()); !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.says) {
+		if _, err := haproxy.New(cfg).Read(t.Context()); !errors.Is(err, tt.want) ||
+			!strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

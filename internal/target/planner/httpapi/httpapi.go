@@ -1,5 +1,6 @@
-// Package httpapi is the planner behind a control API of HTTP and JSON, which docs/planner-openapi.yaml describes. The split has an
-// ETag, and a change names the one that it was based on (If-Match), so that no change of somebody else is lost.
+// Package httpapi is the planner behind a control API of HTTP and JSON, which docs/planner-openapi.yaml describes. The
+// split has an ETag, and a change names the one that it was based on (If-Match), so that no change of somebody else is
+// lost.
 package httpapi
 
 import (
@@ -60,7 +61,8 @@ func (p *Planner) Command(shares map[string]float64) string {
 func (p *Planner) Read(ctx context.Context) (planner.Split, error) {
 	got, err := p.web.Do(ctx, web.Request{Method: http.MethodGet, URL: p.base + "/split"})
 	if err != nil {
-		return planner.Split{}, p.problem("The planner's control API can't be reached", err.Error(), planner.ErrUnreachable)
+		return planner.Split{}, p.problem("The planner's control API can't be reached", err.Error(),
+			planner.ErrUnreachable)
 	}
 	if got.Status != http.StatusOK {
 		return planner.Split{}, p.refused(got, false)
@@ -71,12 +73,14 @@ func (p *Planner) Read(ctx context.Context) (planner.Split, error) {
 func (p *Planner) split(got web.Answer) (planner.Split, error) {
 	var d document
 	if err := json.Unmarshal(got.Body, &d); err != nil {
-		return planner.Split{}, p.problem("The planner's control API answers with no split", p.web.Text(got), planner.ErrMalformed)
+		return planner.Split{}, p.problem("The planner's control API answers with no split", p.web.Text(got),
+			planner.ErrMalformed)
 	}
 	etag := got.Header.Get("ETag")
 	if etag == "" || strings.HasPrefix(etag, "W/") {
-		return planner.Split{}, p.problem("The planner's control API gives the split no ETag", fmt.Sprintf("Its ETag is %q, and a strong one is needed: "+
-			"without it somebody else's change could be lost.", etag), planner.ErrMalformed)
+		return planner.Split{}, p.problem("The planner's control API gives the split no ETag",
+			fmt.Sprintf("Its ETag is %q, and a strong one is needed: "+
+				"without it somebody else's change could be lost.", etag), planner.ErrMalformed)
 	}
 	s := planner.Split{Revision: etag, Stable: d.Stable, Resolution: d.Resolution, Shares: map[string]float64{}}
 	for name, v := range d.Versions {
@@ -93,7 +97,8 @@ func (p *Planner) split(got web.Answer) (planner.Split, error) {
 	all := s
 	all.Resolution, all.Latent = 0, true
 	if err := all.Validate(s.Shares); err != nil {
-		return planner.Split{}, p.problem("The planner's control API answers with no split", problem.Of(err, "").Why, planner.ErrMalformed)
+		return planner.Split{}, p.problem("The planner's control API answers with no split", problem.Of(err, "").Why,
+			planner.ErrMalformed)
 	}
 	return s, nil
 }
@@ -142,7 +147,8 @@ func (p *Planner) Decommission(ctx context.Context, v planner.Version) error {
 	return p.version(ctx, v, "decommission", planner.Split.CheckDown)
 }
 
-func (p *Planner) version(ctx context.Context, v planner.Version, verb string, check func(planner.Split, string) error) error {
+func (p *Planner) version(ctx context.Context, v planner.Version, verb string,
+	check func(planner.Split, string) error) error {
 	now, err := p.Read(ctx)
 	if err != nil {
 		return err
@@ -211,7 +217,8 @@ func (p *Planner) refused(got web.Answer, write bool) error {
 
 func (p *Planner) problem(what, why string, cause error) error {
 	return &problem.Problem{
-		What: what, Why: fmt.Sprintf("%s: %s", p.base, why), Next: "Look at the provider's planner.http block and at the logs of the API.",
+		What: what, Why: fmt.Sprintf("%s: %s", p.base,
+			why), Next: "Look at the provider's planner.http block and at the logs of the API.",
 		Path: []string{"planner", "http", "url"}, Err: cause,
 	}
 }

@@ -85,8 +85,14 @@ func TestAnswers(t *testing.T) {
 		"no ETag": {func(w http.ResponseWriter, _ *http.Request) bool {
 			return answer(w, http.StatusOK, `{"versions": {"v1": {"percent": 100}}}`)
 		}, planner.ErrMalformed},
-		"not found":         {func(w http.ResponseWriter, _ *http.Request) bool { return answer(w, http.StatusNotFound, "") }, planner.ErrMalformed},
-		"answer breaks off": {func(w http.ResponseWriter, r *http.Request) bool { return r.Method != http.MethodGet && hangUp(w) }, planner.ErrUncertain},
+		"not found": {func(w http.ResponseWriter, _ *http.Request) bool {
+			return answer(w, http.StatusNotFound,
+				"")
+		}, planner.ErrMalformed},
+		"answer breaks off": {func(w http.ResponseWriter, r *http.Request) bool {
+			return r.Method != http.MethodGet &&
+				hangUp(w)
+		}, planner.ErrUncertain},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -145,7 +151,8 @@ func TestVersionsAreReallyTurned(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			api := controlapi.New()
-			api.Become(map[string]controlapi.Version{"v1": {Percent: 100, Deployed: true}, "v2": {Percent: 0, Deployed: true}})
+			api.Become(map[string]controlapi.Version{"v1": {Percent: 100, Deployed: true},
+				"v2": {Percent: 0, Deployed: true}})
 			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.Method == http.MethodGet || !tt.junk {
 					api.Handler().ServeHTTP(w, r)

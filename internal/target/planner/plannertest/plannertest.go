@@ -74,7 +74,8 @@ func reads(t *testing.T, b Backend) {
 func sets(t *testing.T, b Backend) {
 	for _, percent := range []float64{25, 100, 0, 10} {
 		now := read(t, b)
-		got, err := b.Set(t.Context(), planner.Change{Revision: now.Revision, Shares: shares(percent), Reason: "a test"})
+		got, err := b.Set(t.Context(), planner.Change{Revision: now.Revision, Shares: shares(percent),
+			Reason: "a test"})
 		if err != nil || !planner.Same(got.Shares, shares(percent)) {
 			t.Fatalf("set to %g %%: %s, %v", percent, planner.Text(got.Shares), err)
 		}
@@ -103,7 +104,8 @@ func refusesNoSplit(t *testing.T, b Backend) {
 		"negative":        {map[string]float64{Stable: 110, Canary: -10}, planner.ErrShares},
 		"nothing":         {nil, planner.ErrShares},
 	} {
-		if _, err := b.Set(t.Context(), planner.Change{Revision: revision, Shares: tt.shares}); !errors.Is(err, tt.want) {
+		if _, err := b.Set(t.Context(), planner.Change{Revision: revision, Shares: tt.shares}); !errors.Is(err,
+			tt.want) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -133,7 +135,8 @@ func comesAndGoes(t *testing.T, b Backend) {
 		}
 	}
 	if now = read(t, b); !now.Latent {
-		if _, err := b.Set(ctx, planner.Change{Revision: now.Revision, Shares: shares(10)}); !errors.Is(err, planner.ErrNotDeployed) {
+		if _, err := b.Set(ctx, planner.Change{Revision: now.Revision, Shares: shares(10)}); !errors.Is(err,
+			planner.ErrNotDeployed) {
 			t.Errorf("a version that is down got traffic: %v", err)
 		}
 	}
@@ -146,7 +149,8 @@ func comesAndGoes(t *testing.T, b Backend) {
 		}
 	}
 	for name, err := range map[string]error{
-		"deploy": b.Deploy(ctx, planner.Version{Name: "v9"}), "decommission": b.Decommission(ctx, planner.Version{Name: "v9"}),
+		"deploy": b.Deploy(ctx, planner.Version{Name: "v9"}), "decommission": b.Decommission(ctx,
+			planner.Version{Name: "v9"}),
 	} {
 		if !errors.Is(err, planner.ErrUnknownVersion) {
 			t.Errorf("%s of an unknown version: %v", name, err)
@@ -161,7 +165,8 @@ func losesNoUpdate(t *testing.T, b Backend) {
 		if _, err := b.Second.Set(t.Context(), planner.Change{Revision: now.Revision, Shares: shares(20)}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := b.Set(t.Context(), planner.Change{Revision: now.Revision, Shares: shares(30)}); !errors.Is(err, planner.ErrMoved) {
+		if _, err := b.Set(t.Context(), planner.Change{Revision: now.Revision, Shares: shares(30)}); !errors.Is(err,
+			planner.ErrMoved) {
 			t.Errorf("the second change: %v", err)
 		}
 		demand(t, b, 20)
@@ -177,7 +182,8 @@ func losesNoUpdate(t *testing.T, b Backend) {
 			p = b.Second
 		}
 		all.Go(func() {
-			_, err := p.Set(context.WithoutCancel(t.Context()), planner.Change{Revision: now.Revision, Shares: shares(percent)})
+			_, err := p.Set(context.WithoutCancel(t.Context()),
+				planner.Change{Revision: now.Revision, Shares: shares(percent)})
 			switch {
 			case err == nil:
 				won <- percent
