@@ -79,7 +79,7 @@ func (e *Engine) Acknowledge(ctx context.Context, execution int64) error {
 	_, err = store.Append(ctx, journal.Lease{Execution: execution}, journal.KindAcknowledged,
 		journal.Acknowledged{By: e.cfg.Self})
 	if errors.Is(err, journal.ErrClosed) || errors.Is(err, journal.ErrNotFound) {
-		return nil // it is forgotten already, or it is of another journal
+		return nil // it is acknowledged already, or it is of another journal
 	}
 	return err
 }

@@ -120,7 +120,7 @@ func essential(ids string) string {
 	return "WITH ids (id) AS MATERIALIZED (" + ids + `)
 		SELECT ` + columns + ` FROM entries e WHERE e.seq IN (
 			SELECT p.seq FROM ids CROSS JOIN entries p ON p.execution = ids.id
-				WHERE p.kind IN ('dry_run', 'intent', 'dispatch', 'takeover', 'outcome', 'forgotten')
+				WHERE p.kind IN ('dry_run', 'intent', 'dispatch', 'takeover', 'outcome', 'acknowledged')
 			UNION ALL
 			SELECT (SELECT max(p.seq) FROM entries p WHERE p.execution = ids.id AND p.kind = 'progress') FROM ids)
 		ORDER BY e.seq`
