@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/applylens/terraform-provider-remediation/internal/check"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
@@ -36,8 +37,8 @@ func at(path []string, more ...string) []string { return append(slices.Clone(pat
 func (p Policy) checkGroups() error {
 	for _, name := range slices.Sorted(maps.Keys(p.Groups)) {
 		path := []string{"groups", problem.Key(name)}
-		if problem.Label(name) != "" {
-			return wrong("Invalid name of a group", fmt.Sprintf("%q %s.", name, problem.Label(name)),
+		if check.Label(name) != "" {
+			return wrong("Invalid name of a group", fmt.Sprintf("%q %s.", name, check.Label(name)),
 				"Name the group in one line.", path...)
 		}
 		if len(p.Groups[name]) == 0 {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/applylens/terraform-provider-remediation/internal/check"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
@@ -77,8 +78,8 @@ func (r Rail) wrong() (at []string, why string) {
 	switch {
 	case strings.TrimSpace(r.Name) == "":
 		return []string{"name"}, "it has no name"
-	case problem.Label(r.Name) != "":
-		return []string{"name"}, "its name " + problem.Label(r.Name)
+	case check.Label(r.Name) != "":
+		return []string{"name"}, "its name " + check.Label(r.Name)
 	case sources != 1:
 		return nil, fmt.Sprintf("it has %d of query, http and elasticsearch, and must have one", sources)
 	case r.Min == nil && r.Max == nil && !r.Relative():
@@ -102,8 +103,8 @@ func (r Rail) wrong() (at []string, why string) {
 
 func (r Rail) wrongSource() (at []string, why string) {
 	switch {
-	case r.HTTP != nil && problem.WebAddress(r.HTTP.URL) != "":
-		return []string{"http", "url"}, "its url can't be used: " + problem.WebAddress(r.HTTP.URL)
+	case r.HTTP != nil && check.WebAddress(r.HTTP.URL) != "":
+		return []string{"http", "url"}, "its url can't be used: " + check.WebAddress(r.HTTP.URL)
 	case r.HTTP != nil && r.HTTP.Pointer != "" && !strings.HasPrefix(r.HTTP.Pointer, "/"):
 		return []string{"http", "json_pointer"}, "its json_pointer does not begin with a slash, as in /stats/error_rate"
 	case r.Search == nil:
@@ -120,7 +121,7 @@ func (r Rail) wrongSource() (at []string, why string) {
 
 // isIndex tells whether the name can stand in a path, where a slash would lead to something else than a search.
 func isIndex(name string) bool {
-	return problem.OneLine(name) == "" && !strings.ContainsAny(name, "\\/?\"<>| #") && name != "." && name != ".." &&
+	return check.OneLine(name) == "" && !strings.ContainsAny(name, "\\/?\"<>| #") && name != "." && name != ".." &&
 		!strings.HasPrefix(name, "_") && !strings.HasPrefix(name, "-")
 }
 

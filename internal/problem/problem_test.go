@@ -25,3 +25,18 @@ func TestOf(t *testing.T) {
 		t.Errorf("texts %q, %q", inner.Error(), inner.Detail())
 	}
 }
+
+func TestWhere(t *testing.T) {
+	t.Parallel()
+	for want, path := range map[string][]string{
+		"models[1]": {"models", "1"}, "approval.freeze[0].name": {"approval", "freeze", "0", "name"},
+		`planner.haproxy.servers["v.1"]`: {"planner", "haproxy", "servers", Key("v.1")}, "": nil,
+	} {
+		if got := Where(path); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	if _, ok := IsKey("name"); ok {
+		t.Error("a name is taken for a key")
+	}
+}

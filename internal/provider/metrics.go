@@ -8,11 +8,11 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
+	"github.com/applylens/terraform-provider-remediation/internal/check"
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/guard"
 	"github.com/applylens/terraform-provider-remediation/internal/metrics/prometheus"
 	"github.com/applylens/terraform-provider-remediation/internal/metrics/webmetric"
-	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
 )
@@ -63,7 +63,7 @@ func (b block) prometheus() (prometheusSettings, error) {
 
 // checkURL demands an address of a web server.
 func checkURL(where, address string) error {
-	if why := problem.WebBase(address); why != "" {
+	if why := check.WebBase(address); why != "" {
 		return problemAt(where, "Not an address of a web server", "The value can't be used: "+why+".",
 			"Write it like https://host:port, and credentials into attributes of their own.")
 	}
@@ -73,7 +73,7 @@ func checkURL(where, address string) error {
 // checkToken refuses a token that can't be sent as it is, wherever it comes from. It is not repeated. An empty one is
 // none.
 func checkToken(where, token string) error {
-	if why := problem.OneLine(token); token != "" && why != "" {
+	if why := check.OneLine(token); token != "" && why != "" {
 		return problemAt(where, "The token can't be sent", "It is not shown, and "+why+".",
 			"Look at the attribute and at its environment variable. A file's content may end with a line break: use "+
 				"trimspace().")

@@ -8,17 +8,17 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
-	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/check"
 )
 
-// Line accepts a text that can stand for itself in one line: see problem.OneLine.
-func Line() validator.String { return line{why: problem.OneLine} }
+// Line accepts a text that can stand for itself in one line: see check.OneLine.
+func Line() validator.String { return line{why: check.OneLine} }
 
-// Label is Line for what names something: see problem.Label.
-func Label() validator.String { return line{why: problem.Label} }
+// Label is Line for what names something: see check.Label.
+func Label() validator.String { return line{why: check.Label} }
 
 // SecretLine is Line for a secret, which its messages don't repeat.
-func SecretLine() validator.String { return line{why: problem.OneLine, secret: true} }
+func SecretLine() validator.String { return line{why: check.OneLine, secret: true} }
 
 type line struct {
 	why    func(string) string

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/applylens/terraform-provider-remediation/internal/check"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
@@ -107,7 +108,7 @@ func parse(raw json.RawMessage) (params, error) {
 	// The order in which a set is written says nothing.
 	p.CacheTypes = slices.DeleteFunc(Types(), func(t string) bool { return !slices.Contains(p.CacheTypes, t) })
 	for i, f := range p.Fields {
-		if problem.OneLine(f) != "" || strings.Contains(f, ",") {
+		if check.OneLine(f) != "" || strings.Contains(f, ",") {
 			return params{}, playbook.Invalid("Write each field's full name as an element of its own.",
 				fmt.Sprintf("%q is no field.", f), "fields", strconv.Itoa(i))
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
+	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
 // ActionType is the playbook's name in the history.
@@ -83,7 +84,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, error) {
 	full := a.fullRefresh(listing)
 	count := len(listing.Models)
 	p := playbook.Preview{
-		Summary:         fmt.Sprintf("Will re-run %s: %s", models(count), strings.Join(facts.SelectedModels, ", ")),
+		Summary:         fmt.Sprintf("Will re-run %s: %s", text.Count(int64(count), "dbt model"), strings.Join(facts.SelectedModels, ", ")),
 		Commands:        []string{dbt.Line(a.dbt.RunCommand(a.selection))},
 		Duration:        playbook.Seconds(float64(count) * a.estimates.DBTSecondsPerModel),
 		CostUSD:         playbook.Cents(float64(count) * a.estimates.DBTCostPerModelUSD),
@@ -104,7 +105,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, error) {
 // fullRefresh gives the reasons for which the run rebuilds tables from scratch: none for an incremental run.
 func (a action) fullRefresh(listing dbt.Listing) []string {
 	if a.selection.FullRefresh {
-		return []string{fmt.Sprintf("full_refresh rebuilds %s from scratch", models(len(listing.Models)))}
+		return []string{fmt.Sprintf("full_refresh rebuilds %s from scratch", text.Count(int64(len(listing.Models)), "dbt model"))}
 	}
 	var reasons []string
 	for _, name := range listing.AlwaysFullRefresh() {
@@ -174,15 +175,8 @@ func outcome(result dbt.Result) playbook.Report {
 		details["models_"+strings.ReplaceAll(status, " ", "_")] = strconv.Itoa(n)
 	}
 	return playbook.Report{
-		Message: fmt.Sprintf("Ran %s", models(len(result.Nodes))),
+		Message: fmt.Sprintf("Ran %s", text.Count(int64(len(result.Nodes)), "dbt model")),
 		LogsURL: playbook.FileURL(result.LogPath),
 		Details: details,
 	}
-}
-
-func models(n int) string {
-	if n == 1 {
-		return "1 dbt model"
-	}
-	return fmt.Sprintf("%d dbt models", n)
 }

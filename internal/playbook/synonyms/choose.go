@@ -9,6 +9,7 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
+	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
 // Errors of the choice of a way, besides those of package elastic.
@@ -168,7 +169,7 @@ func (a action) loadable(ctx context.Context, c *choice) error {
 			return problem.At(err, "synonym_filter")
 		}
 		c.notes = append(c.notes, fmt.Sprintf("The set of synonyms %q has %s now", s.Set,
-			several(int64(count), "rule")))
+			text.Count(int64(count), "rule")))
 		if count == 0 {
 			c.notes = append(c.notes, fmt.Sprintf("The set of synonyms %q is empty: queries will find no synonyms",
 				s.Set))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic/reindex"
+	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
 // copyWork is a reindex.
@@ -60,7 +61,7 @@ func (w *copyWork) Wait(ctx context.Context) (playbook.Report, error) {
 	if err != nil {
 		return out, err
 	}
-	out.Message = fmt.Sprintf("Reindexed %s into %s, which %s stands for now", several(result.Documents, "document"),
+	out.Message = fmt.Sprintf("Reindexed %s into %s, which %s stands for now", text.Count(result.Documents, "document"),
 		w.req.New, w.req.Name)
 	out.Details["kept_index"] = w.req.Kept()
 	// Clients are with the new index: what follows only looks, and is done although the caller may be gone.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/applylens/terraform-provider-remediation/internal/check"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
@@ -64,9 +65,9 @@ func parse(raw json.RawMessage) (params, error) {
 			"It is about a reindex, and reindex is not set.", name)
 	}
 	switch {
-	case problem.Label(p.SynonymFilter) != "":
+	case check.Label(p.SynonymFilter) != "":
 		return params{}, playbook.Invalid("Name the filter of synonyms, as in the settings of the index.",
-			"It "+problem.Label(p.SynonymFilter)+".", "synonym_filter")
+			"It "+check.Label(p.SynonymFilter)+".", "synonym_filter")
 	case p.Slices < 0 || p.Slices > MostSlices:
 		return params{}, playbook.Invalid(fmt.Sprintf("Allowed are 1 to %d; leave it out to let Elasticsearch choose.",
 			MostSlices), fmt.Sprintf("It is %d.", p.Slices), "slices")
@@ -84,7 +85,7 @@ func parse(raw json.RawMessage) (params, error) {
 		return params{}, onlyReindex("keep_old_index")
 	}
 	for i, t := range p.ProbeTexts {
-		if why := problem.OneLine(t); why != "" {
+		if why := check.OneLine(t); why != "" {
 			return params{}, playbook.Invalid("Write words that the synonyms are about.",
 				fmt.Sprintf("Text %d %s.", i+1, why), "probe_texts", strconv.Itoa(i))
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic/reindex"
+	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
 // Preview implements playbook.Action.
@@ -113,14 +114,6 @@ func (a action) describeReindex(p *playbook.Preview, c choice) {
 	}
 }
 
-// several counts things.
-func several(n int64, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
 // execution stands in a preview for the number of an execution that has not begun.
 const execution = "<execution>"
 
@@ -146,7 +139,7 @@ func (a action) roomFor(ctx context.Context, c *choice, index elastic.Index) err
 	if err != nil {
 		return err
 	}
-	c.notes = append(c.notes, fmt.Sprintf("%s holds %s in %s on disk", index.Name, several(size.Documents, "document"),
+	c.notes = append(c.notes, fmt.Sprintf("%s holds %s in %s on disk", index.Name, text.Count(size.Documents, "document"),
 		elastic.Bytes(size.TotalBytes)))
 	if size.PerSecond > 0 {
 		threads := float64(max(1, a.params.Slices))

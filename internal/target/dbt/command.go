@@ -12,6 +12,7 @@ import (
 
 	"al.essio.dev/pkg/shellescape"
 
+	"github.com/applylens/terraform-provider-remediation/internal/check"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
@@ -56,8 +57,8 @@ func (s Selection) Validate() error {
 		}
 	}
 	for key := range s.Vars {
-		if problem.Label(key) != "" {
-			return selectionProblem("A variable has no name", fmt.Sprintf("The name %q %s.", key, problem.Label(key)),
+		if check.Label(key) != "" {
+			return selectionProblem("A variable has no name", fmt.Sprintf("The name %q %s.", key, check.Label(key)),
 				"Name a variable of the dbt project.", "vars", problem.Key(key))
 		}
 	}
@@ -80,7 +81,7 @@ func checkSelectors(attribute string, selectors []string) error {
 			why = "it is empty"
 		case strings.HasPrefix(selector, "-"):
 			why = "it begins with -, and dbt would take it for a flag"
-		case strings.ContainsFunc(selector, unicode.IsSpace), problem.OneLine(selector) != "":
+		case strings.ContainsFunc(selector, unicode.IsSpace), check.OneLine(selector) != "":
 			why = "it contains a blank, which dbt would take for the end of the selector"
 		case slices.Index(selectors, selector) < i:
 			why = "it is there twice"

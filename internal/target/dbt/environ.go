@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/applylens/terraform-provider-remediation/internal/check"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
@@ -83,7 +84,7 @@ func isInherited(name string) bool {
 // flags, and a target that dbt would read as one. Errors are problems of ErrEnvironment and ErrUnknownTarget with the
 // attribute's path.
 func (c Config) Check() error {
-	if strings.HasPrefix(c.Target, "-") || (c.Target != "" && problem.Label(c.Target) != "") {
+	if strings.HasPrefix(c.Target, "-") || (c.Target != "" && check.Label(c.Target) != "") {
 		return &problem.Problem{
 			What: "Not a target of a dbt profile", Why: fmt.Sprintf("%q begins with -, or holds what can't be seen.",
 				c.Target),
@@ -93,7 +94,7 @@ func (c Config) Check() error {
 	for _, name := range slices.Sorted(maps.Keys(c.Environment)) {
 		why := ""
 		switch {
-		case name == "" || strings.ContainsAny(name, "=\x00") || problem.OneLine(name) != "":
+		case name == "" || strings.ContainsAny(name, "=\x00") || check.OneLine(name) != "":
 			why = fmt.Sprintf("%q is not a valid variable.", name)
 		case strings.Contains(c.Environment[name], "\x00"):
 			why = "The value of " + name + " holds a null character, which ends it."

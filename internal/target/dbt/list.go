@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
 // Listing is what a selection would run, and what that reaches.
@@ -192,7 +193,7 @@ func (c *CLI) unmatched(s Selection, criteria []string, m manifest) error {
 		name := strings.Trim(criterion, "+@0123456789")
 		hint := ""
 		if !strings.ContainsAny(name, ":*") {
-			hint = didYouMean(name[strings.LastIndexByte(name, '.')+1:], m.modelNames())
+			hint = text.DidYouMean(name[strings.LastIndexByte(name, '.')+1:], m.modelNames())
 		}
 		whys = append(whys, fmt.Sprintf("%q matches no enabled model, seed or other node.%s", criterion, hint))
 	}

@@ -215,14 +215,6 @@ func TestFingerprintSeesWhatMatters(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
-	t.Parallel()
-	got := nearest("inbox", []string{"inbox_emails", "outbox", "inbux", "zebra"})
-	if diff := cmp.Diff([]string{"inbux", "inbox_emails"}, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-}
-
 func TestEachLineEndsWithoutNewline(t *testing.T) {
 	t.Parallel()
 	var got []string

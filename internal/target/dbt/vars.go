@@ -8,10 +8,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/agnivade/levenshtein"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
 // mention finds var('x'), var("x") and var.has_var('x'), not env_var('x').
@@ -49,7 +49,7 @@ func checkVars(p project, files []string, vars map[string]any) error {
 		return &problem.Problem{
 			What: fmt.Sprintf("dbt knows no variable %q", key),
 			Why: "No vars: section and no var() of the project or its installed packages names it." +
-				didYouMean(key, slices.Collect(maps.Keys(known))),
+				text.DidYouMean(key, slices.Collect(maps.Keys(known))),
 			Next: "Correct the name, or declare the variable under vars: in dbt_project.yml.",
 			Path: []string{"vars", problem.Key(key)},
 			Err:  ErrUnknownVar,
@@ -68,42 +68,4 @@ func declared(node any, known map[string]bool) {
 		known[key] = true
 		declared(value, known)
 	}
-}
-
-// didYouMean names what is near to name, as a sentence with a leading blank, or is empty.
-func didYouMean(name string, candidates []string) string {
-	near := nearest(name, candidates)
-	if len(near) == 0 {
-		return ""
-	}
-	return " Did you mean " + strings.Join(near, ", ") + "?"
-}
-
-// nearest are at most three candidates within a third of name's length in edits, the nearest first, and those that
-// contain it.
-func nearest(name string, candidates []string) []string {
-	const most, share, least = 3, 3, 2
-	type scored struct {
-		name     string
-		distance int
-	}
-	limit := max(len(name)/share, least)
-	var near []scored
-	for _, candidate := range candidates {
-		d := levenshtein.ComputeDistance(strings.ToLower(name), strings.ToLower(candidate))
-		if contains := len(name) > least && strings.Contains(candidate, name); d <= limit || contains {
-			near = append(near, scored{candidate, d})
-		}
-	}
-	slices.SortFunc(near, func(a, b scored) int {
-		if a.distance != b.distance {
-			return a.distance - b.distance
-		}
-		return strings.Compare(a.name, b.name)
-	})
-	var names []string
-	for _, s := range near[:min(most, len(near))] {
-		names = append(names, s.name)
-	}
-	return names
 }

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/applylens/terraform-provider-remediation/internal/check"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/redact"
 )
@@ -82,7 +83,7 @@ func (c Config) Configured() bool { return len(c.Endpoints) > 0 }
 // reads the files that are named and talks to nobody. One without endpoints passes: most playbooks need no cluster.
 func (c Config) Check() error {
 	for i, e := range c.Endpoints {
-		if why := problem.WebBase(e); why != "" {
+		if why := check.WebBase(e); why != "" {
 			return invalidAt([]string{"endpoints", strconv.Itoa(i)}, fmt.Sprintf("Endpoint %d: %s.", i+1, why),
 				"Write URLs such as https://search.example.com:9200, and credentials into attributes of their own, "+
 					"so that they are kept secret.", nil)

@@ -1,7 +1,6 @@
 package elastic
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,12 +9,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/agnivade/levenshtein"
 	elasticsearch "github.com/elastic/go-elasticsearch/v8"
 	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/resolveindex"
 	"github.com/elastic/go-elasticsearch/v8/typedapi/types/enums/expandwildcard"
 
+	"github.com/applylens/terraform-provider-remediation/internal/check"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
 // Kind is what a name is.
@@ -66,8 +66,8 @@ func CheckExpression(expression string, allowAll bool) error {
 		switch {
 		case len(part) > longest:
 			return refuse("A name is longer than 255 bytes.", "Name an index, an alias, a data stream or a pattern.")
-		case part != "" && problem.OneLine(part) != "":
-			return refuse("One of its parts "+problem.OneLine(part)+".",
+		case part != "" && check.OneLine(part) != "":
+			return refuse("One of its parts "+check.OneLine(part)+".",
 				"Write names without blanks, with one comma in between.")
 		case (part == "" || part == "_all" || strings.Trim(part, "*") == "") && !allowAll:
 			return refuse("It stands for every index of the cluster.",
@@ -217,40 +217,11 @@ func (n names) notFound(part string) error {
 			all = append(all, name)
 		}
 	}
-	if near := Near(strings.Trim(part, "*"), all); len(near) > 0 {
+	if near := text.Nearest(strings.Trim(part, "*"), all); len(near) > 0 {
 		p.Why = fmt.Sprintf("The nearest names are: %s.", strings.Join(near, ", "))
 		p.Next = "Did you mean one of these? Check the spelling."
 	}
 	return p
-}
-
-// shownNear is how many near matches a message names.
-const shownNear = 3
-
-// Near returns the names that are spelled almost like name or that contain it, the nearest first.
-func Near(name string, among []string) []string {
-	type candidate struct {
-		name     string
-		distance int
-	}
-	var found []candidate
-	// A third of the letters may be wrong, and two always.
-	const share, least = 3, 2
-	limit := max(least, len(name)/share)
-	for _, other := range among {
-		distance := levenshtein.ComputeDistance(name, other)
-		if distance <= limit || name != "" && strings.Contains(other, name) {
-			found = append(found, candidate{other, distance})
-		}
-	}
-	slices.SortFunc(found, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(a.distance, b.distance), cmp.Compare(a.name, b.name))
-	})
-	var out []string
-	for _, f := range found[:min(len(found), shownNear)] {
-		out = append(out, f.name)
-	}
-	return out
 }
 
 func (c *Cluster) readNames(ctx context.Context) (names, error) {

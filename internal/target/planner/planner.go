@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/applylens/terraform-provider-remediation/internal/check"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
@@ -115,7 +116,7 @@ func CheckName(name string) string {
 	if name == "." || name == ".." {
 		return "leads to another path"
 	}
-	return problem.Label(name)
+	return check.Label(name)
 }
 
 // Versions are the known versions, sorted.

@@ -1,16 +1,16 @@
-package problem
+package check
 
 import "net/url"
 
-// WebAddress says why s is no address of a web server that may be shown, or nothing. What it says does not repeat s:
-// who puts a password into an address does not want to read it in a log.
+// WebAddress says why s is not the address of a web server, or why it must not be shown; empty where it is fine. The
+// answer never repeats s: a password in an address must not end up in a log.
 func WebAddress(s string) string {
 	u, err := url.Parse(s)
 	switch {
 	case OneLine(s) != "":
 		return "it " + OneLine(s)
 	case err != nil:
-		return "it can't be read as an address"
+		return "it is not a valid address"
 	case u.Scheme != "http" && u.Scheme != "https":
 		return "it does not begin with http:// or https://"
 	case u.Hostname() == "":
@@ -21,13 +21,13 @@ func WebAddress(s string) string {
 	return ""
 }
 
-// WebBase is WebAddress for one that paths are put behind.
+// WebBase is WebAddress for an address that paths are appended to.
 func WebBase(s string) string {
 	if why := WebAddress(s); why != "" {
 		return why
 	}
 	if u, err := url.Parse(s); err != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
-		return "it has a part after ? or #, and paths are put behind it"
+		return "it has a part after ? or #, and paths are appended to it"
 	}
 	return ""
 }

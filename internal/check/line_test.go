@@ -1,4 +1,4 @@
-package problem
+package check
 
 import (
 	"strings"
@@ -10,7 +10,7 @@ func TestLabel(t *testing.T) {
 	for in, want := range map[string]string{
 		"v1.2-canary": "", "with a blank": "", "é": "",
 		"": "is empty", " ": "is empty",
-		" a": "blank", "a\n": "blank", "a\nb": "can't be seen", "a\u202eb": "can't be seen",
+		" a": "space", "a\n": "space", "a\nb": "can't be seen", "a\u202eb": "can't be seen",
 		"a\u200bb": "can't be seen", "a\u2028b": "can't be seen", "a\x00b": "can't be seen",
 		"a\xffb":                 "can't be seen",
 		strings.Repeat("a", 255): "", strings.Repeat("a", 256): "longer",
@@ -21,21 +21,6 @@ func TestLabel(t *testing.T) {
 	}
 }
 
-func TestWhere(t *testing.T) {
-	t.Parallel()
-	for want, path := range map[string][]string{
-		"models[1]": {"models", "1"}, "approval.freeze[0].name": {"approval", "freeze", "0", "name"},
-		`planner.haproxy.servers["v.1"]`: {"planner", "haproxy", "servers", Key("v.1")}, "": nil,
-	} {
-		if got := Where(path); got != want {
-			t.Errorf("%s, want %s", got, want)
-		}
-	}
-	if _, ok := IsKey("name"); ok {
-		t.Error("a name is taken for a key")
-	}
-}
-
 func TestWebBase(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
@@ -43,8 +28,8 @@ func TestWebBase(t *testing.T) {
 			strings.Repeat("b", 300): "",
 		"": "is empty", "localhost:9090": "http://", "file:///etc/passwd": "http://", "http://": "no host",
 		"http://:80":    "no host",
-		"http://a:port": "can't be read", "http://u:p@a": "user name", "http://u@a": "user name",
-		"http://u:p%zz@a": "can't be read",
+		"http://a:port": "not a valid", "http://u:p@a": "user name", "http://u@a": "user name",
+		"http://u:p%zz@a": "not a valid",
 		"http://a?x=1":    "after ?", "http://a?": "after ?", "http://a#b": "after ?", "http://a\n": "line break", "http://a\u200b": "can't be seen",
 	} {
 		got := WebBase(in)

@@ -1,0 +1,54 @@
+// Package text holds what messages have in common: counted nouns and near matches of misspelled names.
+package text
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/agnivade/levenshtein"
+	"github.com/dustin/go-humanize/english"
+)
+
+// Count writes a number with its noun, such as "1 rule" or "12 rules".
+func Count(n int64, noun string) string {
+	return fmt.Sprintf("%d %s", n, english.PluralWord(int(n), noun, ""))
+}
+
+// DidYouMean returns the sentence " Did you mean a, b?" with its leading space, or nothing where no candidate is
+// similar to name.
+func DidYouMean(name string, candidates []string) string {
+	near := Nearest(name, candidates)
+	if len(near) == 0 {
+		return ""
+	}
+	return " Did you mean " + strings.Join(near, ", ") + "?"
+}
+
+// Nearest returns up to three candidates that are similar to name, the most similar first: at most a third of its
+// letters differ, or the candidate contains it. Case is ignored.
+func Nearest(name string, candidates []string) []string {
+	const most, share, least = 3, 3, 2
+	type match struct {
+		name  string
+		edits int
+	}
+	limit := max(len(name)/share, least)
+	var matches []match
+	for _, candidate := range candidates {
+		edits := levenshtein.ComputeDistance(strings.ToLower(name), strings.ToLower(candidate))
+		contains := len(name) > least && strings.Contains(strings.ToLower(candidate), strings.ToLower(name))
+		if edits <= limit || contains {
+			matches = append(matches, match{candidate, edits})
+		}
+	}
+	slices.SortFunc(matches, func(a, b match) int {
+		return cmp.Or(cmp.Compare(a.edits, b.edits), strings.Compare(a.name, b.name))
+	})
+	var names []string
+	for _, m := range matches[:min(most, len(matches))] {
+		names = append(names, m.name)
+	}
+	return names
+}
