@@ -11,7 +11,7 @@ source_of() {
     hc-install) echo tools github.com/hashicorp/hc-install/cmd/hc-install ;;
     govulncheck) echo tools golang.org/x/vuln/cmd/govulncheck ;;
     goreleaser) echo tools/release github.com/goreleaser/goreleaser/v2 ;;
-    testsum) echo tools ./testsum ;;
+    testsum | benchtable) echo tools "./$1" ;;
     *) fail "no tool is called $1" ;;
   esac
 }
@@ -22,10 +22,10 @@ for name in "$@"; do
   # The stamp holds what the binary was made from; our own programs are cheap and made anew each time.
   stamp=$bin/.$name.stamp
   made_from="$(go env GOVERSION) $(cksum <"$root/$module/go.sum")"
-  if [ "$name" != testsum ] && [ -x "$bin/$name" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$made_from" ]; then
+  if [ "$package" != "./$name" ] && [ -x "$bin/$name" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$made_from" ]; then
     continue
   fi
-  [ "$name" = testsum ] || say "building $name (once)"
+  [ "$package" = "./$name" ] || say "building $name (once)"
   go -C "$root/$module" build -trimpath -o "$bin/$name" "$package"
   printf '%s\n' "$made_from" >"$stamp"
 done

@@ -97,8 +97,8 @@ func NewWorkspaceOf(t testing.TB, provider string, env ...string) *Workspace {
 	t.Helper()
 	w := &Workspace{Dir: t.TempDir(), t: t, terraform: TerraformPath(t)}
 	rc := filepath.Join(t.TempDir(), "terraformrc")
-	w.writeFile(rc, fmt.Sprintf("provider_installation {\n  dev_overrides {\n    \"applylens/remediation\" = %q\n  "+
-		"}\n  direct {}\n}\n", provider))
+	w.writeFile(rc, fmt.Sprintf("provider_installation {\n  dev_overrides {\n    \"applylens/remediation\" = %[1]q\n"+
+		"    \"applylens/bare\" = %[1]q\n  }\n  direct {}\n}\n", provider))
 	w.env = append([]string{
 		"TF_CLI_CONFIG_FILE=" + rc, "TF_IN_AUTOMATION=1", "TF_INPUT=0", "CHECKPOINT_DISABLE=1",
 		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "TMPDIR=" + os.TempDir(),
