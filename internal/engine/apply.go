@@ -199,7 +199,7 @@ func (r *run) finish(ctx context.Context, x Execution, work playbook.Work) (Exec
 	switch {
 	case err == nil:
 		return r.conclude(ctx, x, ending{journal.StatusSuccess, outcome, nil})
-	case errors.Is(err, playbook.ErrUncertain):
+	case errors.Is(err, playbook.ErrUncertain), errors.Is(err, playbook.ErrNotStopped):
 		return r.conclude(ctx, x, ending{journal.StatusUnknown, outcome, err})
 	case interrupted(ctx, err), onHold(err):
 		return r.conclude(ctx, x, ending{journal.StatusCancelled, outcome, err})

@@ -61,6 +61,10 @@ func (b *book) count(call string) int {
 
 func (b *book) Metadata() playbook.Metadata { return playbook.Metadata{ActionType: "fake"} }
 
+func (b *book) Check(raw json.RawMessage) error { return playbook.Decode(raw, &params{}) }
+
+func (b *book) Normalize(raw json.RawMessage) (json.RawMessage, error) { return raw, nil }
+
 func (b *book) Bind(raw json.RawMessage) (playbook.Action, error) {
 	var p params
 	if err := playbook.Decode(raw, &p); err != nil {

@@ -25,7 +25,7 @@ func Decode(params json.RawMessage, into any) error {
 		err = errors.New("something follows the JSON object")
 	}
 	if mistyped := new(json.UnmarshalTypeError); errors.As(err, &mistyped) && mistyped.Field != "" {
-		return Invalid("Expected is "+expected(mistyped.Type)+".",
+		return Invalid("Expected "+expected(mistyped.Type)+".",
 			fmt.Sprintf("%s is the %s.", mistyped.Field, mistyped.Value), strings.Split(mistyped.Field, ".")...)
 	}
 	if err != nil {

@@ -10,12 +10,10 @@ import (
 	"time"
 )
 
-// Playbook is one kind of remediation, such as rerun_dbt.
+// Playbook is one kind of remediation, such as rerun_dbt. New makes one.
 type Playbook interface {
-	// Metadata is its page in the catalogue.
-	Metadata() Metadata
-	// Bind checks inputs, given as a JSON object, and returns the action that they describe. It does no I/O. A bad
-	// input is a *problem.Problem with the input's path.
+	Description
+	// Bind checks inputs, given as a JSON object, and returns the action that they describe. It does no I/O.
 	Bind(params json.RawMessage) (Action, error)
 }
 
@@ -26,12 +24,13 @@ type Action interface {
 	// Preview looks at the live target and changes nothing. What is known of Holds goes with an error, too: the reason
 	// may be what a dead execution left there.
 	Preview(ctx context.Context) (Preview, error)
-	// Dispatch starts the work and returns as soon as it is under way. An error that wraps ErrUncertain means that the
-	// work may have begun; any other error, that it has not.
+	// Dispatch prepares the work and names it; the engine journals the name, then calls Wait, which sends the change.
+	// Only work whose name is known once it runs, such as a process, starts here. An error that wraps ErrUncertain
+	// means that the work may have begun; any other error, that it has not.
 	Dispatch(ctx context.Context, job Job) (Work, error)
 	// Adopt finds the work of an execution whose process died, by what the journal holds of it. An error that wraps
-	// ErrNeverBegan means that nothing was sent, and one that wraps ErrLater that it can't be told yet; any other
-	// error, that the outcome can't be known, and says how to find out.
+	// ErrNeverBegan means that nothing was sent, and one that wraps ErrLater that this can't be determined yet; any
+	// other error, that the outcome can't be known, and says how to find out.
 	Adopt(ctx context.Context, job Job) (Work, error)
 }
 
@@ -52,13 +51,17 @@ type Job struct {
 	Checkpoint func(ctx context.Context, progress any) error
 }
 
-// Work is dispatched work.
+// Work is dispatched work. Its name is in the journal before Wait is called.
 type Work interface {
 	// RemoteID names it so that Adopt finds it again: a task, a run, a process.
 	RemoteID() string
-	// Wait returns when the work is over. When ctx ends first it stops the work, leaves the target consistent, and
-	// returns what is known with an error that wraps the cause of ctx. Work that ended badly is an error too; Outcome
-	// then says what is known of it.
+	// Wait sends the change, or goes on with it, and returns when it is over. When ctx ends first it stops the work,
+	// leaves the target consistent, and returns what is known with an error that wraps the cause of ctx. Work that ended
+	// badly is an error too; Report then says what is known of it. The error tells three cases apart:
+	//
+	//   - ErrUncertain: the answer to a change was lost, so that the outcome is unknown and nothing is sent again;
+	//   - ErrNotStopped: the work goes on after Wait has returned;
+	//   - any other error: the target refused the change or it failed, and the work is over.
 	Wait(ctx context.Context) (Report, error)
 }
 
@@ -83,20 +86,24 @@ type Invalidator interface {
 	Invalidate()
 }
 
-// Errors that work and its engine tell each other.
+// Errors by which work tells the engine how it stands, and the other way round.
 var (
-	// ErrUncertain marks a dispatch that may or may not have reached the target.
+	// ErrUncertain marks a change that was sent and whose answer was lost: it may or may not have reached the target. A
+	// change that the target refused is an error without it.
 	ErrUncertain = errors.New("it is not known whether the work began")
+	// ErrNotStopped marks work that could not be stopped when its context ended, and still goes on. The execution is
+	// recorded with an unknown outcome.
+	ErrNotStopped = errors.New("the work could not be stopped and goes on")
 	// ErrNeverBegan marks an execution of which nothing was sent.
 	ErrNeverBegan = errors.New("the work never began")
-	// ErrPartway marks an execution of which only a part was done, and that is over: the target is consistent, and
-	// running again goes on from where it is.
+	// ErrPartway marks an execution that ended before all of it was done: the target is consistent, and another
+	// execution continues from there.
 	ErrPartway = errors.New("the work stopped partway")
-	// ErrLater marks an Adopt that can't find out now, such as from a target that doesn't answer: the execution stays
+	// ErrLater marks an Adopt that can't find out yet, such as from a target that doesn't answer: the execution stays
 	// open, and the next apply looks again.
-	ErrLater = errors.New("it can't be told now")
+	ErrLater = errors.New("it can't be determined yet")
 	// ErrTakenOver is why a context ends, or a checkpoint fails, once another process has taken the execution over. The
-	// work returns it and changes the target no more, not even to tidy up: that is for whoever goes on with it.
+	// work returns it and stops changing the target, even to clean up: that is for whoever continues it.
 	ErrTakenOver = errors.New("another process has taken the execution over")
 )
 

@@ -8,11 +8,9 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/cacheclear"
-	"github.com/applylens/terraform-provider-remediation/internal/playbook/canarysplit"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/dbtdeps"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/dbtrun"
-	"github.com/applylens/terraform-provider-remediation/internal/playbook/plannerdeploy"
-	"github.com/applylens/terraform-provider-remediation/internal/playbook/plannerrollback"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook/planner"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/synonyms"
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
 	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
@@ -41,9 +39,9 @@ func catalogue(s settings, cli *dbt.CLI, cluster *elastic.Cluster, clk clock.Clo
 		dbtdeps.New(cli),
 		cacheclear.New(cluster),
 		synonyms.New(cluster, reindex.New(cluster, clk), clk),
-		canarysplit.New(s.planner, clk),
-		plannerrollback.New(s.planner, clk),
-		plannerdeploy.New(s.planner, clk),
+		planner.NewSplit(s.planner, clk),
+		planner.NewRollback(s.planner, clk),
+		planner.NewDeploy(s.planner, clk),
 	)
 }
 

@@ -40,7 +40,7 @@ type applying struct {
 
 func (r *Resource) apply(ctx context.Context, a applying) {
 	if err := r.tryApply(ctx, a); err != nil {
-		addError(a.diags, err, "Unable to execute "+r.front.Metadata.ActionType, r.has)
+		addError(a.diags, err, "Unable to execute "+r.front.Playbook.Metadata().ActionType, r.has)
 	}
 }
 
@@ -175,7 +175,7 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 		return
 	}
 	if r.runtime == nil || r.runtime.Engine == nil {
-		resp.Diagnostics.AddError("Unable to undo "+r.front.Metadata.ActionType,
+		resp.Diagnostics.AddError("Unable to undo "+r.front.Playbook.Metadata().ActionType,
 			"The provider's configuration is not known.")
 		return
 	}
@@ -184,7 +184,7 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 		_, err = r.runtime.Engine.Apply(ctx, undo, nil, func(engine.Execution) {})
 	}
 	if err != nil {
-		addError(&resp.Diagnostics, err, "Unable to undo "+r.front.Metadata.ActionType, r.has)
+		addError(&resp.Diagnostics, err, "Unable to undo "+r.front.Playbook.Metadata().ActionType, r.has)
 	}
 }
 

@@ -67,7 +67,7 @@ func (r *Resource) reconciles(wish, prior document) bool {
 func (p *planning) warnOfDrift() {
 	if drift := p.prior.text(attrDrift); drift != "" {
 		p.resp.Diagnostics.AddAttributeWarning(path.Root(attrOnDrift),
-			fmt.Sprintf("%s: the target has moved since", p.resource.front.Metadata.ActionType),
+			fmt.Sprintf("%s: the target has moved since", p.resource.front.Playbook.Metadata().ActionType),
 			drift+".\n\nNothing is done about it, since on_drift is \"report\". Change triggers to run the playbook "+
 				"again, or set on_drift to \"reconcile\".")
 	}
@@ -91,13 +91,13 @@ func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *res
 	if err != nil || !known {
 		return
 	}
-	drift, err := r.runtime.Engine.Observe(ctx, engine.Request{ActionType: r.front.Metadata.ActionType, Params: params})
+	drift, err := r.runtime.Engine.Observe(ctx, engine.Request{ActionType: r.front.Playbook.Metadata().ActionType, Params: params})
 	if err == nil {
 		err = d.set(attrDrift, optional(drift))
 	}
 	if err != nil {
 		resp.Diagnostics.AddWarning(fmt.Sprintf("%s %s: unable to see whether it still holds",
-			r.front.Metadata.ActionType, d.text(attrID)), err.Error())
+			r.front.Playbook.Metadata().ActionType, d.text(attrID)), err.Error())
 		return
 	}
 	resp.State.Raw = d.raw()

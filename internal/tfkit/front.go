@@ -8,8 +8,6 @@
 package tfkit
 
 import (
-	"encoding/json"
-
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
@@ -20,11 +18,8 @@ import (
 type Front struct {
 	// Name is the resource's name without the provider's prefix, such as "dbt_run".
 	Name string
-	// Metadata is the playbook's page in the catalogue.
-	Metadata playbook.Metadata
-	// Check checks inputs, a JSON object, without the provider's configuration. Errors are problems with the input's
-	// path.
-	Check func(params json.RawMessage) error
+	// Playbook is the playbook without its target.
+	Playbook playbook.Description
 	// Description is Markdown, put above the catalogue's facts.
 	Description string
 	// Inputs are the playbook's own inputs: their names are the JSON names of the playbook's parameters.

@@ -83,7 +83,7 @@ func (r *Resource) guardrails(d document) ([]guard.Rail, error) {
 			continue
 		}
 		rails[i].OnBreach = guard.Fail
-		if r.front.Metadata.CanUndo {
+		if r.front.Playbook.Metadata().CanUndo {
 			rails[i].OnBreach = guard.Rollback
 		}
 	}
@@ -97,11 +97,11 @@ func (r *Resource) checkGuardrails(config document) error {
 		return err
 	}
 	for i, rail := range rails {
-		if rail.OnBreach == guard.Rollback && !r.front.Metadata.CanUndo {
+		if rail.OnBreach == guard.Rollback && !r.front.Playbook.Metadata().CanUndo {
 			return &problem.Problem{
-				What: r.front.Metadata.ActionType + " can't be undone",
+				What: r.front.Playbook.Metadata().ActionType + " can't be undone",
 				Why: fmt.Sprintf("Guardrail %q asks to go back. For this playbook: %s.", rail.Name,
-					r.front.Metadata.Undo),
+					r.front.Playbook.Metadata().Undo),
 				Next: "Set its on_breach to hold, fail or warn.", Path: []string{attrGuardrails, strconv.Itoa(i),
 					"on_breach"},
 			}

@@ -88,7 +88,7 @@ func (r *Resource) recorded(ctx context.Context, id string) (journal.Record, []j
 		return journal.Record{}, nil, err
 	}
 	rec, err := store.Get(ctx, number)
-	want := r.front.Metadata.ActionType
+	want := r.front.Playbook.Metadata().ActionType
 	switch {
 	case err != nil:
 		return journal.Record{}, nil, importProblem(id, err.Error(), err)

@@ -35,7 +35,7 @@ func (r *Resource) ModifyPlan(ctx context.Context, req resource.ModifyPlanReques
 	}
 	p := planning{resource: r, resp: resp, prior: prior, plan: plan.clone(), create: req.State.Raw.IsNull()}
 	if err := p.run(ctx); err != nil {
-		addError(&resp.Diagnostics, err, "Unable to preview "+r.front.Metadata.ActionType, r.has)
+		addError(&resp.Diagnostics, err, "Unable to preview "+r.front.Playbook.Metadata().ActionType, r.has)
 		return
 	}
 	resp.Plan.Raw = p.plan.raw()
@@ -246,7 +246,7 @@ func (r *Resource) planDestroy(ctx context.Context, req resource.ModifyPlanReque
 	}
 	if prior.null(attrRollback) {
 		if id := prior.text(attrID); id != "" {
-			resp.Diagnostics.AddWarning(fmt.Sprintf("Destroy undoes nothing of %s", r.front.Metadata.ActionType),
+			resp.Diagnostics.AddWarning(fmt.Sprintf("Destroy undoes nothing of %s", r.front.Playbook.Metadata().ActionType),
 				fmt.Sprintf(
 					"on_destroy is rollback, and execution %s, the newest one (%s), has nothing that can be taken "+
 						"back. "+

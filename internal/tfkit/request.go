@@ -33,7 +33,7 @@ func (r *Resource) params(d document) (params json.RawMessage, known bool, err e
 
 // request turns the inputs in d into a request; known is false where one that decides what runs is unknown.
 func (r *Resource) request(d document, timeout string) (req engine.Request, known bool, err error) {
-	req.ActionType = r.front.Metadata.ActionType
+	req.ActionType = r.front.Playbook.Metadata().ActionType
 	if req.Params, known, err = r.params(d); err != nil || !known {
 		return req, false, err
 	}

@@ -45,7 +45,7 @@ func (r *Resource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *r
 }
 
 func (r *Resource) description() string {
-	e := r.front.Metadata
+	e := r.front.Playbook.Metadata()
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n\nPlaybook `%s`: %s\n\n", r.front.Description, e.ActionType, e.Summary)
 	fmt.Fprintf(&b, "- Use it for: %s.\n- Estimate: %s; %s.\n- Approval: %s.\n- Undo: %s.\n",
@@ -75,11 +75,11 @@ func (r *Resource) ValidateConfig(_ context.Context, req resource.ValidateConfig
 		addError(&resp.Diagnostics, err, "Unable to read the configuration", r.has)
 		return
 	}
-	if config.text(attrOnDestroy) == onDestroyRollback && !r.front.Metadata.CanUndo {
-		resp.Diagnostics.AddAttributeError(path.Root(attrOnDestroy), r.front.Metadata.ActionType+" can't be undone",
+	if config.text(attrOnDestroy) == onDestroyRollback && !r.front.Playbook.Metadata().CanUndo {
+		resp.Diagnostics.AddAttributeError(path.Root(attrOnDestroy), r.front.Playbook.Metadata().ActionType+" can't be undone",
 			fmt.Sprintf("on_destroy = \"rollback\" needs an action that takes the execution back. For this playbook: "+
 				"%s.\n\n"+
-				"Use \"keep\", which only forgets the resource.", r.front.Metadata.Undo))
+				"Use \"keep\", which only forgets the resource.", r.front.Playbook.Metadata().Undo))
 	}
 	if err := checkApprovals(config); err != nil {
 		addError(&resp.Diagnostics, err, "Invalid approvals", r.has)
@@ -93,7 +93,7 @@ func (r *Resource) ValidateConfig(_ context.Context, req resource.ValidateConfig
 	if params, known, err := r.params(config); err != nil {
 		addError(&resp.Diagnostics, err, "Unable to read the inputs", r.has)
 	} else if known {
-		if err := r.front.Check(params); err != nil {
+		if err := r.front.Playbook.Check(params); err != nil {
 			addError(&resp.Diagnostics, err, "Invalid inputs", r.has)
 		}
 	}

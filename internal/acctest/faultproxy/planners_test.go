@@ -10,10 +10,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/guardtest"
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
-	"github.com/applylens/terraform-provider-remediation/internal/playbook/canarysplit"
-	"github.com/applylens/terraform-provider-remediation/internal/playbook/plannerdeploy"
-	"github.com/applylens/terraform-provider-remediation/internal/playbook/plannerrollback"
-	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook/planner"
+	target "github.com/applylens/terraform-provider-remediation/internal/target/planner"
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner/applylens"
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner/httpapi"
 )
@@ -21,7 +19,7 @@ import (
 // router is a planner behind the proxy, and as its own system sees it.
 type router struct {
 	proxy   *faultproxy.Proxy
-	planner func() planner.Planner
+	planner func() target.Planner
 	set     func(t *testing.T, percent float64, up bool)
 	get     func(t *testing.T) (percent float64, up bool)
 }
@@ -35,7 +33,7 @@ func overHTTP(t *testing.T) router {
 	p := faultproxy.Before(t, api.Handler())
 	const whole = 100
 	return router{
-		proxy: p, planner: func() planner.Planner { return httpapi.New(p.URL, "") },
+		proxy: p, planner: func() target.Planner { return httpapi.New(p.URL, "") },
 		set: func(_ *testing.T, percent float64, up bool) {
 			api.Become(map[string]controlapi.Version{"v1": {Percent: whole - percent, Deployed: true},
 				"v2": {Percent: percent, Deployed: up}})
@@ -49,7 +47,7 @@ func overGuard(t *testing.T) router {
 	api := guardtest.Start(t)
 	p := faultproxy.Start(t, api.URL)
 	return router{
-		proxy: p, planner: func() planner.Planner {
+		proxy: p, planner: func() target.Planner {
 			return applylens.New(applylens.Config{URL: p.URL, Stable: "v1",
 				Canary: "v2"})
 		},
@@ -72,7 +70,7 @@ func (r router) is(wantPercent float64, wantUp bool) func(*testing.T) string {
 func canary(r router) subject {
 	return subject{
 		proxy: r.proxy, once: isWrite, action: "adjust_canary_split",
-		book:   func() playbook.Playbook { return canarysplit.New(r.planner(), clock.System{}) },
+		book:   func() playbook.Playbook { return planner.NewSplit(r.planner(), clock.System{}) },
 		params: map[string]any{"version": "v2", "target_percent": 25, "gradual": false},
 		begin:  func(t *testing.T) { r.set(t, 10, true) }, amiss: r.is(25, true),
 	}
@@ -81,7 +79,7 @@ func canary(r router) subject {
 func rollback(r router) subject {
 	return subject{
 		proxy: r.proxy, once: isWrite, action: "rollback_planner",
-		book:   func() playbook.Playbook { return plannerrollback.New(r.planner(), clock.System{}) },
+		book:   func() playbook.Playbook { return planner.NewRollback(r.planner(), clock.System{}) },
 		params: map[string]any{"from_version": "v2", "to_version": "v1", "immediate": true},
 		begin:  func(t *testing.T) { r.set(t, 10, true) }, amiss: r.is(0, false),
 	}
@@ -90,7 +88,7 @@ func rollback(r router) subject {
 func deploy(r router) subject {
 	return subject{
 		proxy: r.proxy, once: isWrite, action: "deploy_planner",
-		book:   func() playbook.Playbook { return plannerdeploy.New(r.planner(), clock.System{}) },
+		book:   func() playbook.Playbook { return planner.NewDeploy(r.planner(), clock.System{}) },
 		params: map[string]any{"version": "v2", "initial_percent": 5},
 		begin:  func(t *testing.T) { r.set(t, 0, false) }, amiss: r.is(5, true),
 	}

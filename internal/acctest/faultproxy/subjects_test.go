@@ -18,7 +18,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/metrics/prometheus"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/cacheclear"
-	"github.com/applylens/terraform-provider-remediation/internal/playbook/canarysplit"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook/planner"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/synonyms"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic/reindex"
@@ -78,7 +78,7 @@ func guarded(t *testing.T) subject {
 	most := 5.0
 	return subject{
 		proxy: p, once: func(faultproxy.Seen) bool { return false }, action: "adjust_canary_split",
-		book:    func() playbook.Playbook { return canarysplit.New(httpapi.New(direct.URL, ""), clock.System{}) },
+		book:    func() playbook.Playbook { return planner.NewSplit(httpapi.New(direct.URL, ""), clock.System{}) },
 		metrics: reader{p.URL}, rails: []guard.Rail{{Name: "errors", Query: guard.Query{Prometheus: "errors"},
 			Max: &most, OnBreach: guard.Hold}},
 		params: map[string]any{"version": "v2", "target_percent": 25, "gradual": false},

@@ -4,7 +4,6 @@ package cacheclear
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -49,13 +48,18 @@ type Elastic interface {
 	ClearCaches(ctx context.Context, indices []string, which elastic.Caches) error
 }
 
-type book struct{ elastic Elastic }
-
 // New returns the playbook.
-func New(cluster Elastic) playbook.Playbook { return book{elastic: cluster} }
+func New(cluster Elastic) playbook.Playbook {
+	return playbook.New(Describe(), func(p params) playbook.Logic[Facts] { return action{elastic: cluster, params: p} })
+}
 
-// Describe is the playbook's page in the catalogue.
-func Describe() playbook.Metadata {
+// Describe returns the playbook without its target.
+func Describe() playbook.Definition[params] {
+	return playbook.Definition[params]{Page: page(), Validate: params.validate}
+}
+
+// page is the playbook's page in the catalogue.
+func page() playbook.Metadata {
 	return playbook.Metadata{
 		ActionType: ActionType,
 		Summary:    "clears caches of Elasticsearch indices, only the types that are asked for",
@@ -67,32 +71,19 @@ func Describe() playbook.Metadata {
 	}
 }
 
-// Metadata implements playbook.Playbook.
-func (b book) Metadata() playbook.Metadata { return Describe() }
-
 // params are the playbook's inputs.
 type params struct {
 	// IndexName is an index, an alias, a pattern or a data stream.
 	IndexName string `json:"index_name"`
 	// CacheTypes are the caches to clear. None: all.
-	CacheTypes []string `json:"cache_types"`
+	CacheTypes []string `json:"cache_types,omitempty"`
 	// Fields narrows fielddata to fields.
-	Fields []string `json:"fields"`
+	Fields []string `json:"fields,omitempty"`
 	// AllowAll lets IndexName stand for every index of the cluster.
 	AllowAll bool `json:"allow_all"`
 }
 
-// Check checks inputs without any I/O.
-func Check(raw json.RawMessage) error {
-	_, err := parse(raw)
-	return err
-}
-
-func parse(raw json.RawMessage) (params, error) {
-	var p params
-	if err := playbook.Decode(raw, &p); err != nil {
-		return params{}, err
-	}
+func (p params) validate() (params, error) {
 	if err := elastic.CheckExpression(p.IndexName, p.AllowAll); err != nil {
 		return params{}, problem.At(err, "index_name")
 	}
@@ -113,8 +104,7 @@ func parse(raw json.RawMessage) (params, error) {
 				fmt.Sprintf("%q is no field.", f), "fields", strconv.Itoa(i))
 		}
 	}
-	slices.Sort(p.Fields)
-	p.Fields = slices.Compact(p.Fields)
+	p.Fields = slices.Compact(slices.Sorted(slices.Values(p.Fields)))
 	if len(p.Fields) > 0 && !slices.Contains(p.CacheTypes, Fielddata) {
 		return params{}, playbook.Invalid("Add fielddata to cache_types, or leave fields out.",
 			"Only the field data cache is kept by field, and cache_types does not name it.", "fields")
@@ -122,18 +112,9 @@ func parse(raw json.RawMessage) (params, error) {
 	return p, nil
 }
 
-// Bind implements playbook.Playbook.
-func (b book) Bind(raw json.RawMessage) (playbook.Action, error) {
-	p, err := parse(raw)
-	if err != nil {
-		return nil, err
-	}
-	return action{book: b, params: p}, nil
-}
-
 type action struct {
-	book
-	params params
+	elastic Elastic
+	params  params
 }
 
 func (a action) caches() elastic.Caches {
@@ -149,7 +130,7 @@ type Facts struct {
 	CacheTypes []string `json:"cache_types"`
 }
 
-// Target implements playbook.Action.
+// Target implements playbook.Logic.
 func (a action) Target(context.Context) (string, error) {
 	return elastic.Target(a.elastic.Name(), a.params.IndexName), nil
 }
@@ -157,11 +138,11 @@ func (a action) Target(context.Context) (string, error) {
 // Invalidate implements playbook.Invalidator.
 func (a action) Invalidate() { a.elastic.Forget() }
 
-// Preview implements playbook.Action.
-func (a action) Preview(ctx context.Context) (playbook.Preview, error) {
+// Preview implements playbook.Logic.
+func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	found, err := a.elastic.Resolve(ctx, a.params.IndexName, a.params.AllowAll)
 	if err != nil {
-		return playbook.Preview{Locks: elastic.Targets(a.elastic.Name(), found.Closed...)},
+		return playbook.Preview{Locks: elastic.Targets(a.elastic.Name(), found.Closed...)}, Facts{},
 			problem.At(err, "index_name")
 	}
 	facts := Facts{Indices: found.Indices, CacheTypes: a.params.CacheTypes}
@@ -176,7 +157,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, error) {
 	p := playbook.Preview{
 		Summary: summary, Commands: []string{a.caches().Command(found.Indices)}, Duration: estimate,
 		Risk:     playbook.RiskLow,
-		Affected: append([]string{"elasticsearch"}, found.Indices...), Undo: Describe().Undo, Facts: facts,
+		Affected: append([]string{"elasticsearch"}, found.Indices...), Undo: page().Undo,
 		Changes: []string{summary, "May cause a brief latency spike (1-2 s)",
 			"The caches are rebuilt by the next queries"},
 	}
@@ -185,7 +166,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, error) {
 		p.Changes = append(p.Changes, "Left alone: "+list(others))
 	}
 	p.Warnings, p.Locks = a.notes(ctx, found), elastic.Targets(a.elastic.Name(), found.Indices...)
-	return p, nil
+	return p, facts, nil
 }
 
 // notes are the figures of the moment. Without the privilege to read them there are none.

@@ -259,7 +259,7 @@ func TestBadInputs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			err := cacheclear.Check(params(t, c.params))
+			err := cacheclear.Describe().Check(params(t, c.params))
 			var p *problem.Problem
 			if !errors.As(err, &p) {
 				t.Fatalf("error %v, want a problem", err)
@@ -269,7 +269,7 @@ func TestBadInputs(t *testing.T) {
 			}
 		})
 	}
-	if err := cacheclear.Check(params(t, map[string]any{"index_name": "*", "allow_all": true})); err != nil {
+	if err := cacheclear.Describe().Check(params(t, map[string]any{"index_name": "*", "allow_all": true})); err != nil {
 		t.Errorf("* with allow_all: %v", err)
 	}
 }

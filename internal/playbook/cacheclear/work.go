@@ -2,7 +2,6 @@ package cacheclear
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -20,21 +19,13 @@ type progress struct {
 	Clearing bool `json:"clearing"`
 }
 
-// Dispatch implements playbook.Action. The request itself is sent by Wait, when the journal knows of it.
-func (a action) Dispatch(_ context.Context, job playbook.Job) (playbook.Work, error) {
-	text, err := json.Marshal(job.Preview.Facts)
-	if err != nil {
-		return nil, fmt.Errorf("encode what was reviewed: %w", err)
-	}
-	w := work{action: a, job: job}
-	if err := json.Unmarshal(text, &w.facts); err != nil {
-		return nil, fmt.Errorf("decode what was reviewed: %w", err)
-	}
-	return w, nil
+// Dispatch implements playbook.Logic. The request itself is sent by Wait, when the journal knows of it.
+func (a action) Dispatch(_ context.Context, job playbook.Job, facts Facts) (playbook.Work, error) {
+	return work{action: a, job: job, facts: facts}, nil
 }
 
-// Adopt implements playbook.Action.
-func (a action) Adopt(_ context.Context, job playbook.Job) (playbook.Work, error) {
+// Adopt implements playbook.Logic.
+func (a action) Adopt(_ context.Context, job playbook.Job, _ Facts) (playbook.Work, error) {
 	if job.RemoteID == "" || job.Progress == nil {
 		return nil, playbook.ErrNeverBegan
 	}

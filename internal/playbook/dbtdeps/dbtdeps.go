@@ -4,7 +4,6 @@ package dbtdeps
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -39,13 +38,16 @@ type DBT interface {
 	Attach(ctx context.Context, dir, id string) (*dbt.Run, error)
 }
 
-type book struct{ dbt DBT }
-
 // New returns the playbook.
-func New(cli DBT) playbook.Playbook { return book{dbt: cli} }
+func New(cli DBT) playbook.Playbook {
+	return playbook.New(Describe(), func(p params) playbook.Logic[Facts] { return action{dbt: cli, params: p} })
+}
 
-// Describe is the playbook's page in the catalogue.
-func Describe() playbook.Metadata {
+// Describe returns the playbook without its target.
+func Describe() playbook.Definition[params] { return playbook.Definition[params]{Page: page()} }
+
+// page is the playbook's page in the catalogue.
+func page() playbook.Metadata {
 	return playbook.Metadata{
 		ActionType: ActionType,
 		Summary: "installs the packages of a dbt project anew, then compiles it; a failed compilation puts the " +
@@ -58,9 +60,6 @@ func Describe() playbook.Metadata {
 	}
 }
 
-// Metadata implements playbook.Playbook.
-func (b book) Metadata() playbook.Metadata { return Describe() }
-
 // params are the playbook's inputs.
 type params struct {
 	// Upgrade ignores the lock file and takes the newest versions that the project allows.
@@ -69,20 +68,8 @@ type params struct {
 	TaskID string `json:"task_id"`
 }
 
-// Check checks inputs without any I/O.
-func Check(raw json.RawMessage) error { return playbook.Decode(raw, &params{}) }
-
-// Bind implements playbook.Playbook.
-func (b book) Bind(raw json.RawMessage) (playbook.Action, error) {
-	var p params
-	if err := playbook.Decode(raw, &p); err != nil {
-		return nil, err
-	}
-	return action{book: b, params: p}, nil
-}
-
 type action struct {
-	book
+	dbt    DBT
 	params params
 }
 
@@ -104,20 +91,20 @@ type Package struct {
 	Planned string `json:"planned"`
 }
 
-// Target implements playbook.Action.
+// Target implements playbook.Logic.
 func (a action) Target(ctx context.Context) (string, error) { return a.dbt.Name(ctx) }
 
-// Preview implements playbook.Action.
-func (a action) Preview(ctx context.Context) (playbook.Preview, error) {
+// Preview implements playbook.Logic.
+func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	change, err := a.dbt.PreviewDeps(ctx, a.params.Upgrade)
 	if err != nil {
-		return playbook.Preview{}, err
+		return playbook.Preview{}, Facts{}, err
 	}
 	facts := Facts{LockChanges: change.LockChanges, DBTVersion: change.DBTVersion, Packages: []Package{}}
 	p := playbook.Preview{
 		Summary: "Will install the packages of the dbt project anew and " +
 			"compile it", Duration: estimate, CostUSD: costUSD,
-		Risk: playbook.RiskLow, Affected: []string{"dbt"}, Undo: Describe().Undo,
+		Risk: playbook.RiskLow, Affected: []string{"dbt"}, Undo: page().Undo,
 	}
 	p.Changes = []string{p.Summary}
 	for _, c := range change.Packages {
@@ -139,8 +126,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, error) {
 	for _, argv := range a.dbt.DepsCommands(a.params.Upgrade) {
 		p.Commands = append(p.Commands, dbt.Line(argv))
 	}
-	p.Facts = facts
-	return p, nil
+	return p, facts, nil
 }
 
 func orNone(version string) string {

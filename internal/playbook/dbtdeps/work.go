@@ -20,8 +20,8 @@ type progress struct {
 	Stage int `json:"stage"`
 }
 
-// Dispatch implements playbook.Action. The packages are saved before the first command starts.
-func (a action) Dispatch(ctx context.Context, job playbook.Job) (playbook.Work, error) {
+// Dispatch implements playbook.Logic. The packages are saved before the first command starts.
+func (a action) Dispatch(ctx context.Context, job playbook.Job, _ Facts) (playbook.Work, error) {
 	if err := a.dbt.SavePackages(ctx, saved(job)); err != nil {
 		return nil, err
 	}
@@ -29,8 +29,8 @@ func (a action) Dispatch(ctx context.Context, job playbook.Job) (playbook.Work, 
 	return w, w.start(ctx)
 }
 
-// Adopt implements playbook.Action.
-func (a action) Adopt(ctx context.Context, job playbook.Job) (playbook.Work, error) {
+// Adopt implements playbook.Logic.
+func (a action) Adopt(ctx context.Context, job playbook.Job, _ Facts) (playbook.Work, error) {
 	var p progress
 	if job.Progress != nil {
 		if err := json.Unmarshal(job.Progress, &p); err != nil {

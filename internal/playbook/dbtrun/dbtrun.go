@@ -3,7 +3,6 @@ package dbtrun
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -30,18 +29,20 @@ type DBT interface {
 	Attach(ctx context.Context, dir, id string) (*dbt.Run, error)
 }
 
-type book struct {
-	dbt       DBT
-	estimates playbook.Estimates
-}
-
 // New returns the playbook.
 func New(cli DBT, estimates playbook.Estimates) playbook.Playbook {
-	return book{dbt: cli, estimates: estimates}
+	return playbook.New(Describe(), func(p params) playbook.Logic[Facts] {
+		return action{dbt: cli, estimates: estimates, selection: p.selection()}
+	})
 }
 
-// Describe is the playbook's page in the catalogue.
-func Describe() playbook.Metadata {
+// Describe returns the playbook without its target.
+func Describe() playbook.Definition[params] {
+	return playbook.Definition[params]{Page: page(), Defaults: params{Threads: DefaultThreads}, Validate: params.validate}
+}
+
+// page is the playbook's page in the catalogue.
+func page() playbook.Metadata {
 	e := playbook.DefaultEstimates()
 	return playbook.Metadata{
 		ActionType: ActionType,
@@ -54,31 +55,20 @@ func Describe() playbook.Metadata {
 	}
 }
 
-// Metadata implements playbook.Playbook.
-func (b book) Metadata() playbook.Metadata { return Describe() }
-
-// Bind implements playbook.Playbook.
-func (b book) Bind(raw json.RawMessage) (playbook.Action, error) {
-	selection, err := parse(raw)
-	if err != nil {
-		return nil, err
-	}
-	return action{book: b, selection: selection}, nil
-}
-
 type action struct {
-	book
+	dbt       DBT
+	estimates playbook.Estimates
 	selection dbt.Selection
 }
 
-// Target implements playbook.Action.
+// Target implements playbook.Logic.
 func (a action) Target(ctx context.Context) (string, error) { return a.dbt.Name(ctx) }
 
-// Preview implements playbook.Action.
-func (a action) Preview(ctx context.Context) (playbook.Preview, error) {
+// Preview implements playbook.Logic.
+func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	listing, err := a.dbt.List(ctx, a.selection)
 	if err != nil {
-		return playbook.Preview{}, err
+		return playbook.Preview{}, Facts{}, err
 	}
 	facts := factsOf(listing)
 	full := a.fullRefresh(listing)
@@ -92,14 +82,13 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, error) {
 		Count:           count,
 		Affected:        append([]string{"dbt"}, facts.Exposures...),
 		ApprovalReasons: full,
-		Undo:            Describe().Undo,
-		Facts:           facts,
+		Undo:            page().Undo,
 	}
 	p.Changes = append([]string{p.Summary}, a.changes(full, facts)...)
 	if len(full) > 0 {
 		p.Risk = playbook.RiskHigh
 	}
-	return p, nil
+	return p, facts, nil
 }
 
 // fullRefresh gives the reasons for which the run rebuilds tables from scratch: none for an incremental run.
@@ -130,8 +119,8 @@ func (a action) changes(full []string, facts Facts) []string {
 	return append(out, facts.radius())
 }
 
-// Dispatch implements playbook.Action.
-func (a action) Dispatch(ctx context.Context, job playbook.Job) (playbook.Work, error) {
+// Dispatch implements playbook.Logic.
+func (a action) Dispatch(ctx context.Context, job playbook.Job, _ Facts) (playbook.Work, error) {
 	run, err := a.dbt.Start(ctx, a.dbt.RunCommand(a.selection), job.Dir)
 	if err != nil {
 		return nil, err
@@ -139,8 +128,8 @@ func (a action) Dispatch(ctx context.Context, job playbook.Job) (playbook.Work, 
 	return work{run: run}, nil
 }
 
-// Adopt implements playbook.Action.
-func (a action) Adopt(ctx context.Context, job playbook.Job) (playbook.Work, error) {
+// Adopt implements playbook.Logic.
+func (a action) Adopt(ctx context.Context, job playbook.Job, _ Facts) (playbook.Work, error) {
 	run, err := a.dbt.Attach(ctx, job.Dir, job.RemoteID)
 	if err != nil {
 		return nil, playbook.NeverBegan(err, dbt.ErrNeverStarted)

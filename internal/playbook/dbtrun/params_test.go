@@ -11,11 +11,11 @@ import (
 
 func TestLargeNumbersReachDBTAsTheyWereWritten(t *testing.T) {
 	t.Parallel()
-	s, err := parse(json.RawMessage(`{"models":["a"],"vars":{"id":9007199254740993,"rate":0.1}}`))
+	p, err := Describe().Decode(json.RawMessage(`{"models":["a"],"vars":{"id":9007199254740993,"rate":0.1}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	argv := dbt.New(dbt.Config{}, clock.System{}).RunCommand(s)
+	argv := dbt.New(dbt.Config{}, clock.System{}).RunCommand(p.selection())
 	if want := `{"id":9007199254740993,"rate":0.1}`; !slices.Contains(argv, want) {
 		t.Errorf("%q lacks %s", argv, want)
 	}

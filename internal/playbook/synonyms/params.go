@@ -1,7 +1,6 @@
 package synonyms
 
 import (
-	"encoding/json"
 	"fmt"
 	"strconv"
 
@@ -31,7 +30,7 @@ type params struct {
 	// RequestsPerSecond throttles the copy, in documents a second. Zero: no limit.
 	RequestsPerSecond float64 `json:"requests_per_second"`
 	// ProbeTexts are analyzed before and after.
-	ProbeTexts []string `json:"probe_texts"`
+	ProbeTexts []string `json:"probe_texts,omitempty"`
 	// KeepOldIndex keeps the old index of a reindex. Nil: kept.
 	KeepOldIndex *bool `json:"keep_old_index"`
 	// AllowAll lets IndexName stand for every index of the cluster.
@@ -43,17 +42,7 @@ type params struct {
 
 func (p params) keepOld() bool { return p.KeepOldIndex == nil || *p.KeepOldIndex }
 
-// Check checks inputs without any I/O.
-func Check(raw json.RawMessage) error {
-	_, err := parse(raw)
-	return err
-}
-
-func parse(raw json.RawMessage) (params, error) {
-	var p params
-	if err := playbook.Decode(raw, &p); err != nil {
-		return params{}, err
-	}
+func (p params) validate() (params, error) {
 	if err := elastic.CheckExpression(p.IndexName, p.AllowAll); err != nil {
 		return params{}, problem.At(err, "index_name")
 	}
@@ -83,6 +72,8 @@ func parse(raw json.RawMessage) (params, error) {
 		return params{}, onlyReindex("requests_per_second")
 	case !p.Reindex && p.KeepOldIndex != nil:
 		return params{}, onlyReindex("keep_old_index")
+	case p.keepOld():
+		p.KeepOldIndex = nil
 	}
 	for i, t := range p.ProbeTexts {
 		if why := check.OneLine(t); why != "" {

@@ -13,11 +13,11 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
-// Preview implements playbook.Action.
-func (a action) Preview(ctx context.Context) (playbook.Preview, error) {
+// Preview implements playbook.Logic.
+func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	c, err := a.choose(ctx)
 	if err != nil {
-		return playbook.Preview{Locks: elastic.Targets(a.elastic.Name(), c.found.Closed...)}, err
+		return playbook.Preview{Locks: elastic.Targets(a.elastic.Name(), c.found.Closed...)}, Facts{}, err
 	}
 	_, s := c.first()
 	facts := Facts{Way: c.way, WayReason: c.reason, Indices: c.found.Indices, Source: s.Source(),
@@ -30,7 +30,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, error) {
 			c.found.Indices...), Warnings: c.notes,
 	}
 	if facts.Probes, err = a.today(ctx, c, &p); err != nil {
-		return playbook.Preview{}, err
+		return playbook.Preview{}, Facts{}, err
 	}
 	switch c.way {
 	case WayReload:
@@ -51,8 +51,8 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, error) {
 		p.Changes = append(p.Changes, fmt.Sprintf("Today %s takes %q apart as: %s", probe.Analyzer, probe.Text,
 			strings.Join(probe.Tokens, " ")))
 	}
-	p.Facts, p.Locks = facts, elastic.Targets(a.elastic.Name(), facts.Indices...)
-	return p, nil
+	p.Locks = elastic.Targets(a.elastic.Name(), facts.Indices...)
+	return p, facts, nil
 }
 
 func (a action) describeReload(p *playbook.Preview, c choice) {

@@ -14,25 +14,25 @@ import (
 // index only, which stays.
 type restore struct{ action }
 
-// Preview implements playbook.Action.
-func (r restore) Preview(ctx context.Context) (playbook.Preview, error) {
+// Preview implements playbook.Logic.
+func (r restore) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	from, err := r.from(ctx)
 	if err != nil {
-		return playbook.Preview{}, err
+		return playbook.Preview{}, Facts{}, err
 	}
 	to := r.params.RestoreIndex
+	facts := Facts{Way: WayRestore, WayReason: "a reindex is undone", Indices: []string{from, to},
+		Analyzers: []Analyzers{}, Probes: []Probe{}}
 	p := playbook.Preview{
 		Summary: fmt.Sprintf("Will point %s back at %s", r.params.IndexName, to),
 		Commands: []string{fmt.Sprintf(`PUT /%s/_settings {"index.blocks.write":null}`, to),
 			fmt.Sprintf("POST /_aliases (in one call: every alias of %s moves to %s)", from, to)},
 		Duration: estimate, Risk: playbook.RiskHigh, Affected: []string{"elasticsearch", from, to}, Undo: "none",
-		Facts: Facts{Way: WayRestore, WayReason: "a reindex is undone", Indices: []string{from, to},
-			Analyzers: []Analyzers{}, Probes: []Probe{}},
 		Locks: elastic.Targets(r.elastic.Name(), from, to),
 	}
 	p.Changes = []string{p.Summary, fmt.Sprintf("What was written since the reindex is in %s only, which stays", from),
 		"No downtime"}
-	return p, nil
+	return p, facts, nil
 }
 
 // from is the index that the alias stands for now.
@@ -62,17 +62,16 @@ func (r restore) from(ctx context.Context) (string, error) {
 	return now[0], nil
 }
 
-// Dispatch implements playbook.Action.
-func (r restore) Dispatch(_ context.Context, job playbook.Job) (playbook.Work, error) {
-	facts, err := reviewed(job)
-	if err != nil {
+// Dispatch implements playbook.Logic.
+func (r restore) Dispatch(_ context.Context, job playbook.Job, facts Facts) (playbook.Work, error) {
+	if err := facts.check(); err != nil {
 		return nil, err
 	}
 	return restoreWork{restore: r, job: job, facts: facts}, nil
 }
 
-// Adopt implements playbook.Action. Where the alias stands tells whether the switch was made.
-func (r restore) Adopt(ctx context.Context, job playbook.Job) (playbook.Work, error) {
+// Adopt implements playbook.Logic. Where the alias stands tells whether the switch was made.
+func (r restore) Adopt(ctx context.Context, job playbook.Job, facts Facts) (playbook.Work, error) {
 	now, err := r.elastic.AliasTargets(ctx, r.params.IndexName)
 	if err != nil {
 		return nil, later(err)
@@ -80,8 +79,7 @@ func (r restore) Adopt(ctx context.Context, job playbook.Job) (playbook.Work, er
 	if !slices.Contains(now, r.params.RestoreIndex) {
 		return nil, playbook.ErrNeverBegan
 	}
-	facts, err := reviewed(job)
-	return restoreWork{restore: r, job: job, facts: facts, done: true}, err
+	return restoreWork{restore: r, job: job, facts: facts, done: true}, facts.check()
 }
 
 type restoreWork struct {

@@ -8,7 +8,6 @@ package synonyms
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -78,19 +77,24 @@ type Reindexer interface {
 	Adopt(ctx context.Context, state reindex.State) (*reindex.Run, error)
 }
 
-type book struct {
-	elastic Elastic
-	reindex Reindexer
-	clk     clock.Clock
-}
-
 // New returns the playbook.
 func New(cluster Elastic, reindexer Reindexer, clk clock.Clock) playbook.Playbook {
-	return book{elastic: cluster, reindex: reindexer, clk: clk}
+	return playbook.New(Describe(), func(p params) playbook.Logic[Facts] {
+		a := action{elastic: cluster, reindex: reindexer, clk: clk, params: p}
+		if p.RestoreIndex != "" {
+			return restore{a}
+		}
+		return a
+	})
 }
 
-// Describe is the playbook's page in the catalogue.
-func Describe() playbook.Metadata {
+// Describe returns the playbook without its target.
+func Describe() playbook.Definition[params] {
+	return playbook.Definition[params]{Page: page(), Validate: params.validate}
+}
+
+// page is the playbook's page in the catalogue.
+func page() playbook.Metadata {
 	return playbook.Metadata{
 		ActionType: ActionType,
 		Summary: "makes an index use the synonyms that its set or file holds now: by a reload, by closing and " +
@@ -104,28 +108,14 @@ func Describe() playbook.Metadata {
 	}
 }
 
-// Metadata implements playbook.Playbook.
-func (b book) Metadata() playbook.Metadata { return Describe() }
-
-// Bind implements playbook.Playbook.
-func (b book) Bind(raw json.RawMessage) (playbook.Action, error) {
-	p, err := parse(raw)
-	if err != nil {
-		return nil, err
-	}
-	a := action{book: b, params: p}
-	if p.RestoreIndex != "" {
-		return restore{a}, nil
-	}
-	return a, nil
-}
-
 type action struct {
-	book
-	params params
+	elastic Elastic
+	reindex Reindexer
+	clk     clock.Clock
+	params  params
 }
 
-// Target implements playbook.Action.
+// Target implements playbook.Logic.
 func (a action) Target(context.Context) (string, error) {
 	return elastic.Target(a.elastic.Name(), a.params.IndexName), nil
 }

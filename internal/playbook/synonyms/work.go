@@ -29,10 +29,9 @@ type progress struct {
 	Reloading bool `json:"reloading,omitempty"`
 }
 
-// Dispatch implements playbook.Action. Everything is sent by Wait, step by step, each when the journal knows of it.
-func (a action) Dispatch(_ context.Context, job playbook.Job) (playbook.Work, error) {
-	facts, err := reviewed(job)
-	if err != nil {
+// Dispatch implements playbook.Logic. Everything is sent by Wait, step by step, each when the journal knows of it.
+func (a action) Dispatch(_ context.Context, job playbook.Job, facts Facts) (playbook.Work, error) {
+	if err := facts.check(); err != nil {
 		return nil, err
 	}
 	if facts.Way == WayReindex {
@@ -41,29 +40,20 @@ func (a action) Dispatch(_ context.Context, job playbook.Job) (playbook.Work, er
 	return &work{action: a, job: job, facts: facts}, nil
 }
 
-// reviewed are the facts of the preview, whether they come from this process or from the journal.
-func reviewed(job playbook.Job) (Facts, error) {
-	var facts Facts
-	text, err := json.Marshal(job.Preview.Facts)
-	if err == nil {
-		err = json.Unmarshal(text, &facts)
+// check refuses facts that the journal gave back incomplete.
+func (f Facts) check() error {
+	if f.Way == "" || len(f.Indices) == 0 {
+		return errors.New("the facts of the preview name no way or no index")
 	}
-	if err == nil && (facts.Way == "" || len(facts.Indices) == 0) {
-		err = errors.New("they name no way or no index")
-	}
-	if err != nil {
-		return Facts{}, fmt.Errorf("the facts of the preview: %w", err)
-	}
-	return facts, nil
+	return nil
 }
 
-// Adopt implements playbook.Action.
-func (a action) Adopt(ctx context.Context, job playbook.Job) (playbook.Work, error) {
+// Adopt implements playbook.Logic.
+func (a action) Adopt(ctx context.Context, job playbook.Job, facts Facts) (playbook.Work, error) {
 	if job.RemoteID == "" || job.Progress == nil {
 		return nil, playbook.ErrNeverBegan // every step is journaled before it is sent
 	}
-	facts, err := reviewed(job)
-	if err != nil {
+	if err := facts.check(); err != nil {
 		return nil, err
 	}
 	if facts.Way == WayReindex {

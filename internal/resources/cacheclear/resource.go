@@ -18,7 +18,7 @@ import (
 // New returns the resource's constructor.
 func New() func() resource.Resource {
 	return tfkit.NewResource(tfkit.Front{
-		Name: "cache_clear", Metadata: cacheclear.Describe(), Check: cacheclear.Check,
+		Name: "cache_clear", Playbook: cacheclear.Describe(),
 		Description: "Clears caches of Elasticsearch indices. The plan resolves the name to concrete indices and " +
 			"says which caches go; " +
 			"`result.details` has their sizes before and after.",

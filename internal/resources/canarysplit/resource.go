@@ -9,17 +9,16 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringdefault"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 
-	"github.com/applylens/terraform-provider-remediation/internal/playbook/canarysplit"
-	"github.com/applylens/terraform-provider-remediation/internal/playbook/shift"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook/planner"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/shiftpreview"
-	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
+	target "github.com/applylens/terraform-provider-remediation/internal/target/planner"
 	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
 )
 
 // New returns the resource's constructor.
 func New() func() resource.Resource {
 	return tfkit.NewResource(tfkit.Front{
-		Name: "canary_split", Metadata: canarysplit.Describe(), Check: canarysplit.Check,
+		Name: "canary_split", Playbook: planner.DescribeSplit(),
 		Preview: shiftpreview.Attributes(), Watched: true,
 		Description: "Moves a canary's share of the traffic. The plan shows both shares before and after and every " +
 			"step; `guardrails` watch " +
@@ -31,21 +30,21 @@ func New() func() resource.Resource {
 			},
 			"target_percent": schema.NumberAttribute{
 				Required: true, MarkdownDescription: "Its share of the traffic, 0 to 100.",
-				Validators: []validator.Number{tfkit.Decimal(0, planner.Whole)},
+				Validators: []validator.Number{tfkit.Decimal(0, target.Whole)},
 			},
 			"gradual": schema.BoolAttribute{
 				Optional: true, Computed: true, Default: booldefault.StaticBool(true),
 				MarkdownDescription: "In steps rather than at once. Default `true`.",
 			},
 			"gradual_duration": schema.StringAttribute{
-				Optional: true, Computed: true, Default: stringdefault.StaticString(canarysplit.DefaultDuration),
+				Optional: true, Computed: true, Default: stringdefault.StaticString(planner.DefaultSplitDuration),
 				MarkdownDescription: "How long a gradual change takes, its last step's watch included. Default `" +
-					canarysplit.DefaultDuration + "`.",
+					planner.DefaultSplitDuration + "`.",
 			},
 			"steps": schema.NumberAttribute{
-				Optional: true, Computed: true, Default: tfkit.DefaultNumber(shift.DefaultSteps),
+				Optional: true, Computed: true, Default: tfkit.DefaultNumber(planner.DefaultSteps),
 				MarkdownDescription: "In how many steps. Default 5. Steps that would change nothing are left out.",
-				Validators:          []validator.Number{tfkit.Whole(1, shift.MaxSteps)},
+				Validators:          []validator.Number{tfkit.Whole(1, planner.MaxSteps)},
 			},
 		},
 	})

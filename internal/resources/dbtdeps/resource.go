@@ -14,7 +14,7 @@ import (
 // New returns the resource's constructor.
 func New() func() resource.Resource {
 	return tfkit.NewResource(tfkit.Front{
-		Name: "dbt_deps", Metadata: dbtdeps.Describe(), Check: dbtdeps.Check,
+		Name: "dbt_deps", Playbook: dbtdeps.Describe(),
 		Description: "Installs the packages of the dbt project anew and compiles it. The plan works out on a copy " +
 			"which packages would " +
 			"change. A failed compilation puts the old packages back, byte for byte.",

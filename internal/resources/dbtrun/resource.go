@@ -15,7 +15,7 @@ import (
 // New returns the resource's constructor.
 func New() func() resource.Resource {
 	return tfkit.NewResource(tfkit.Front{
-		Name: "dbt_run", Metadata: dbtrun.Describe(), Check: dbtrun.Check, Inputs: inputs(), Preview: preview(),
+		Name: "dbt_run", Playbook: dbtrun.Describe(), Inputs: inputs(), Preview: preview(),
 		Description: "Builds dbt models again. The plan shows the command line, the models that dbt itself selects, " +
 			"what is " +
 			"downstream of them, the estimate and who must approve; apply runs just that.",

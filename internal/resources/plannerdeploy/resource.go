@@ -7,16 +7,16 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 
-	"github.com/applylens/terraform-provider-remediation/internal/playbook/plannerdeploy"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook/planner"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/shiftpreview"
-	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
+	target "github.com/applylens/terraform-provider-remediation/internal/target/planner"
 	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
 )
 
 // New returns the resource's constructor.
 func New() func() resource.Resource {
 	return tfkit.NewResource(tfkit.Front{
-		Name: "planner_deploy", Metadata: plannerdeploy.Describe(), Check: plannerdeploy.Check,
+		Name: "planner_deploy", Playbook: planner.DescribeDeploy(),
 		Preview:     shiftpreview.Attributes(),
 		Description: "Brings a version up that the planner knows, with a first share of the traffic.",
 		Inputs: map[string]schema.Attribute{
@@ -28,7 +28,7 @@ func New() func() resource.Resource {
 				Optional: true, Computed: true, Default: tfkit.DefaultNumber(0),
 				MarkdownDescription: "Its first share of the traffic, 0 to 100. Needs an approval where it is more " +
 					"than 0. Default 0.",
-				Validators: []validator.Number{tfkit.Decimal(0, planner.Whole)},
+				Validators: []validator.Number{tfkit.Decimal(0, target.Whole)},
 			},
 		},
 	})

@@ -9,8 +9,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringdefault"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 
-	"github.com/applylens/terraform-provider-remediation/internal/playbook/plannerrollback"
-	"github.com/applylens/terraform-provider-remediation/internal/playbook/shift"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook/planner"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/shiftpreview"
 	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
 )
@@ -18,7 +17,7 @@ import (
 // New returns the resource's constructor.
 func New() func() resource.Resource {
 	return tfkit.NewResource(tfkit.Front{
-		Name: "planner_rollback", Metadata: plannerrollback.Describe(), Check: plannerrollback.Check,
+		Name: "planner_rollback", Playbook: planner.DescribeRollback(),
 		Preview: shiftpreview.Attributes(),
 		Description: "Rolls a canary back: all of its traffic goes to another version, gradually or at once, and it " +
 			"is decommissioned.",
@@ -36,14 +35,14 @@ func New() func() resource.Resource {
 				MarkdownDescription: "At once rather than in steps. Needs an approval. Default `false`.",
 			},
 			"gradual_duration": schema.StringAttribute{
-				Optional: true, Computed: true, Default: stringdefault.StaticString(plannerrollback.DefaultDuration),
-				MarkdownDescription: "How long a gradual rollback takes. Default `" + plannerrollback.DefaultDuration +
+				Optional: true, Computed: true, Default: stringdefault.StaticString(planner.DefaultRollbackDuration),
+				MarkdownDescription: "How long a gradual rollback takes. Default `" + planner.DefaultRollbackDuration +
 					"`.",
 			},
 			"steps": schema.NumberAttribute{
-				Optional: true, Computed: true, Default: tfkit.DefaultNumber(shift.DefaultSteps),
+				Optional: true, Computed: true, Default: tfkit.DefaultNumber(planner.DefaultSteps),
 				MarkdownDescription: "In how many steps. Default 5.", Validators: []validator.Number{tfkit.Whole(1,
-					shift.MaxSteps)},
+					planner.MaxSteps)},
 			},
 		},
 	})

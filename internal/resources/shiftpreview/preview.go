@@ -7,7 +7,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
 )
 
-// Attributes are the attributes of shift.Facts.
+// Attributes are the attributes of planner.Facts.
 func Attributes() map[string]schema.Attribute {
 	percent := func(description string) schema.Float64Attribute {
 		return schema.Float64Attribute{Computed: true, MarkdownDescription: description}

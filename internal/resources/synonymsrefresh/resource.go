@@ -17,7 +17,7 @@ import (
 // New returns the resource's constructor.
 func New() func() resource.Resource {
 	return tfkit.NewResource(tfkit.Front{
-		Name: "synonyms_refresh", Metadata: synonyms.Describe(), Check: synonyms.Check, Inputs: inputs(),
+		Name: "synonyms_refresh", Playbook: synonyms.Describe(), Inputs: inputs(),
 		Preview: preview(),
 		Description: "Makes Elasticsearch indices use the synonyms that their filter's set or file holds now. The " +
 			"plan says which way is taken and why: a " +

@@ -1,4 +1,4 @@
-package shift_test
+package planner_test
 
 import (
 	"context"
@@ -11,49 +11,46 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
-	"github.com/applylens/terraform-provider-remediation/internal/playbook/canarysplit"
-	"github.com/applylens/terraform-provider-remediation/internal/playbook/plannerdeploy"
-	"github.com/applylens/terraform-provider-remediation/internal/playbook/plannerrollback"
-	"github.com/applylens/terraform-provider-remediation/internal/playbook/shift"
-	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook/planner"
+	target "github.com/applylens/terraform-provider-remediation/internal/target/planner"
 )
 
 // fake is a planner in memory that records what was asked of it.
 type fake struct {
 	// unread is why the split can't be read.
 	unread error
-	split  planner.Split
+	split  target.Split
 	writes []string
 	// onSet is called before a change is made; an error of it is the answer.
-	onSet func(n int, c planner.Change) error
+	onSet func(n int, c target.Change) error
 }
 
 func newFake(canary float64) *fake {
-	return &fake{split: planner.Split{Revision: "r", Stable: "v1.2.2", Resolution: 0.01,
+	return &fake{split: target.Split{Revision: "r", Stable: "v1.2.2", Resolution: 0.01,
 		Shares: map[string]float64{"v1.2.2": 100 - canary, "v1.2.3-canary": canary}}}
 }
 
-func (f *fake) Name(context.Context) (string, error)        { return "planner:fake", nil }
-func (f *fake) Read(context.Context) (planner.Split, error) { return f.split, f.unread }
-func (f *fake) Command(shares map[string]float64) string    { return "set " + planner.Text(shares) }
+func (f *fake) Name(context.Context) (string, error)       { return "planner:fake", nil }
+func (f *fake) Read(context.Context) (target.Split, error) { return f.split, f.unread }
+func (f *fake) Command(shares map[string]float64) string   { return "set " + target.Text(shares) }
 
-func (f *fake) Set(_ context.Context, c planner.Change) (planner.Split, error) {
-	f.writes = append(f.writes, planner.Percent(c.Shares["v1.2.3-canary"]))
+func (f *fake) Set(_ context.Context, c target.Change) (target.Split, error) {
+	f.writes = append(f.writes, target.Percent(c.Shares["v1.2.3-canary"]))
 	if f.onSet != nil {
 		if err := f.onSet(len(f.writes), c); err != nil {
-			return planner.Split{}, err
+			return target.Split{}, err
 		}
 	}
 	f.split.Shares = c.Shares
 	return f.split, nil
 }
 
-func (f *fake) Deploy(_ context.Context, v planner.Version) error {
+func (f *fake) Deploy(_ context.Context, v target.Version) error {
 	f.writes, f.split.Down = append(f.writes, "deploy "+v.Name), nil
 	return nil
 }
 
-func (f *fake) Decommission(_ context.Context, v planner.Version) error {
+func (f *fake) Decommission(_ context.Context, v target.Version) error {
 	f.writes, f.split.Down = append(f.writes, "decommission "+v.Name), []string{v.Name}
 	return nil
 }
@@ -110,11 +107,11 @@ func run(t *testing.T, a playbook.Action, checkpoint func(n int) error) (playboo
 func TestSpecifiedExample(t *testing.T) {
 	t.Parallel()
 	f, clk := newFake(10), &quick{}
-	a := bind(t, canarysplit.New(f, clk), toQuarter)
+	a := bind(t, planner.NewSplit(f, clk), toQuarter)
 	p := look(t, a)
-	want := shift.Facts{CurrentPercent: 10, TargetPercent: 25, StableVersion: "v1.2.2", StablePercentBefore: 90,
+	want := planner.Facts{CurrentPercent: 10, TargetPercent: 25, StableVersion: "v1.2.2", StablePercentBefore: 90,
 		StablePercentAfter: 75,
-		Schedule:           []shift.Step{{0, 13}, {120, 16}, {240, 19}, {360, 22}, {480, 25}}}
+		Schedule:           []planner.Step{{0, 13}, {120, 16}, {240, 19}, {360, 22}, {480, 25}}}
 	if diff := cmp.Diff(want, p.Facts); diff != "" {
 		t.Error(diff)
 	}
@@ -154,7 +151,7 @@ func TestSchedules(t *testing.T) {
 			[]string{"1.01", "1.02"}},
 	} {
 		f := newFake(tt.from)
-		if _, _, err := run(t, bind(t, canarysplit.New(f, &quick{}), tt.params), nil); err != nil ||
+		if _, _, err := run(t, bind(t, planner.NewSplit(f, &quick{}), tt.params), nil); err != nil ||
 			!cmp.Equal(f.writes, tt.want) {
 			t.Errorf("%s: %v, %v", name, f.writes, err)
 		}
@@ -166,7 +163,7 @@ var errStop = errors.New("stop")
 func TestStoppedMovesStayAtAStepAndGoBackInOne(t *testing.T) {
 	t.Parallel()
 	f := newFake(10)
-	work, out, err := run(t, bind(t, canarysplit.New(f, &quick{}), toQuarter), func(n int) error {
+	work, out, err := run(t, bind(t, planner.NewSplit(f, &quick{}), toQuarter), func(n int) error {
 		if n == 2 {
 			return errStop
 		}
@@ -190,12 +187,12 @@ func TestSomebodyElseIsNotFought(t *testing.T) {
 		}
 		return nil
 	}
-	work, _, err := run(t, bind(t, canarysplit.New(f, &quick{}), toQuarter), move)
-	if !errors.Is(err, planner.ErrMoved) || len(f.writes) != 2 || !strings.Contains(err.Error(), "v1.2.3-canary 40 %") {
+	work, _, err := run(t, bind(t, planner.NewSplit(f, &quick{}), toQuarter), move)
+	if !errors.Is(err, target.ErrMoved) || len(f.writes) != 2 || !strings.Contains(err.Error(), "v1.2.3-canary 40 %") {
 		t.Errorf("writes %v, %v", f.writes, err)
 	}
 	//nolint:forcetypeassert // it has to be one
-	if _, err := work.(playbook.Reverter).Revert(t.Context()); !errors.Is(err, planner.ErrMoved) || len(f.writes) != 2 {
+	if _, err := work.(playbook.Reverter).Revert(t.Context()); !errors.Is(err, target.ErrMoved) || len(f.writes) != 2 {
 		t.Errorf("going back: writes %v, %v", f.writes, err)
 	}
 }
@@ -203,33 +200,33 @@ func TestSomebodyElseIsNotFought(t *testing.T) {
 func TestLostAnswersAreLookedUpAndNeverSentAgain(t *testing.T) {
 	t.Parallel()
 	done := newFake(10)
-	done.onSet = func(n int, c planner.Change) error {
+	done.onSet = func(n int, c target.Change) error {
 		if n == 2 {
 			done.split.Shares = c.Shares
-			return planner.ErrUncertain
+			return target.ErrUncertain
 		}
 		return nil
 	}
-	if _, _, err := run(t, bind(t, canarysplit.New(done, &quick{}), toQuarter), nil); err != nil ||
+	if _, _, err := run(t, bind(t, planner.NewSplit(done, &quick{}), toQuarter), nil); err != nil ||
 		len(done.writes) != 5 {
 		t.Errorf("done all the same: writes %v, %v", done.writes, err)
 	}
 	not := newFake(10)
-	not.onSet = func(n int, _ planner.Change) error {
+	not.onSet = func(n int, _ target.Change) error {
 		if n == 2 {
-			return planner.ErrUncertain
+			return target.ErrUncertain
 		}
 		return nil
 	}
-	if _, out, err := run(t, bind(t, canarysplit.New(not, &quick{}), toQuarter), nil); !errors.Is(err,
-		planner.ErrUncertain) || len(not.writes) != 2 || out.Details["percent_now"] != "13" {
+	if _, out, err := run(t, bind(t, planner.NewSplit(not, &quick{}), toQuarter), nil); !errors.Is(err,
+		target.ErrUncertain) || len(not.writes) != 2 || out.Details["percent_now"] != "13" {
 		t.Errorf("not done: writes %v, outcome %+v, %v", not.writes, out, err)
 	}
 }
 
 func TestAdoption(t *testing.T) {
 	t.Parallel()
-	a := bind(t, canarysplit.New(newFake(10), &quick{}), toQuarter)
+	a := bind(t, planner.NewSplit(newFake(10), &quick{}), toQuarter)
 	facts, err := json.Marshal(look(t, a).Facts)
 	if err != nil {
 		t.Fatal(err)
@@ -247,12 +244,12 @@ func TestAdoption(t *testing.T) {
 		"at the target":  {25, nil, ""},
 	} {
 		f := newFake(tt.live)
-		work, err := bind(t, canarysplit.New(f, &quick{}), toQuarter).Adopt(t.Context(), job)
+		work, err := bind(t, planner.NewSplit(f, &quick{}), toQuarter).Adopt(t.Context(), job)
 		if !errors.Is(err, tt.want) || len(f.writes) != 0 || (err != nil && !strings.Contains(err.Error(), tt.says)) {
 			t.Errorf("%s: %v", name, err)
 		}
-		f.unread = errors.Join(planner.ErrUnreachable)
-		if _, err := bind(t, canarysplit.New(f, &quick{}), toQuarter).Adopt(t.Context(), job); !errors.Is(err,
+		f.unread = errors.Join(target.ErrUnreachable)
+		if _, err := bind(t, planner.NewSplit(f, &quick{}), toQuarter).Adopt(t.Context(), job); !errors.Is(err,
 			playbook.ErrLater) {
 			t.Errorf("%s, and the planner does not answer: %v", name, err)
 		}
@@ -268,7 +265,7 @@ func TestAdoption(t *testing.T) {
 func TestRollbackAndDeployment(t *testing.T) {
 	t.Parallel()
 	f := newFake(10)
-	work, out, err := run(t, bind(t, plannerrollback.New(f, &quick{}),
+	work, out, err := run(t, bind(t, planner.NewRollback(f, &quick{}),
 		`{"from_version": "v1.2.3-canary", "to_version": "v1.2.2", "immediate": true}`), nil)
 	if err != nil || !cmp.Equal(f.writes, []string{"0", "decommission v1.2.3-canary"}) || out.Undo == nil ||
 		out.Undo.ActionType != "deploy_planner" {
@@ -282,14 +279,14 @@ func TestRollbackAndDeployment(t *testing.T) {
 	// Where a version that is off can have a share, it gets the new one before it is switched on.
 	latent := newFake(25)
 	latent.split.Latent, latent.split.Down = true, []string{"v1.2.3-canary"}
-	a := bind(t, plannerdeploy.New(latent, &quick{}), `{"version": "v1.2.3-canary", "initial_percent": 5}`)
+	a := bind(t, planner.NewDeploy(latent, &quick{}), `{"version": "v1.2.3-canary", "initial_percent": 5}`)
 	if reasons := look(t, a).ApprovalReasons; len(reasons) != 1 {
 		t.Errorf("traffic for a version that had none needs an approval: %v", reasons)
 	}
 	if _, _, err := run(t, a, nil); err != nil || !cmp.Equal(latent.writes, []string{"5", "deploy v1.2.3-canary"}) {
 		t.Errorf("writes %v, %v", latent.writes, err)
 	}
-	if notes := look(t, bind(t, canarysplit.New(func() *fake {
+	if notes := look(t, bind(t, planner.NewSplit(func() *fake {
 		g := newFake(5)
 		g.split.Latent = true
 		g.split.Down = []string{"v1.2.3-canary"}
@@ -314,7 +311,7 @@ func TestThirdVersionsAndUnclearStables(t *testing.T) {
 	} {
 		f := newFake(10)
 		f.split.Shares, f.split.Stable = tt.shares, tt.stable
-		_, err := bind(t, canarysplit.New(f, &quick{}), toQuarter).Preview(t.Context())
+		_, err := bind(t, planner.NewSplit(f, &quick{}), toQuarter).Preview(t.Context())
 		if (tt.says == "") != (err == nil) || (err != nil && !strings.Contains(err.Error(), tt.says)) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -323,15 +320,15 @@ func TestThirdVersionsAndUnclearStables(t *testing.T) {
 
 func TestBadInput(t *testing.T) {
 	t.Parallel()
-	books := map[string]func(json.RawMessage) error{"canary": canarysplit.Check, "rollback": plannerrollback.Check,
-		"deploy": plannerdeploy.Check}
+	books := map[string]func(json.RawMessage) error{"canary": planner.DescribeSplit().Check,
+		"rollback": planner.DescribeRollback().Check, "deploy": planner.DescribeDeploy().Check}
 	for name, tt := range map[string]struct{ book, params, says string }{
 		"over 100":   {"canary", `{"version": "v", "target_percent": 100.1}`, "target_percent is 100.1"},
 		"below 0":    {"canary", `{"version": "v", "target_percent": -0.1}`, "target_percent is -0.1"},
 		"no percent": {"canary", `{"version": "v"}`, "target_percent is not set"},
 		"NaN":        {"canary", `{"version": "v", "target_percent": NaN}`, "invalid character"},
 		"a text": {"canary", `{"version": "v", "target_percent": "25"}`,
-			"target_percent is the string.: Expected is a number."},
+			"target_percent is the string.: Expected a number."},
 		"no version": {"canary", `{"target_percent": 5}`, "version is empty"},
 		"no steps":   {"canary", `{"version": "v", "target_percent": 5, "steps": 0}`, "steps is 0"},
 		"no duration": {"canary", `{"version": "v", "target_percent": 5, "gradual_duration": "0s"}`,
@@ -353,7 +350,7 @@ func TestDrift(t *testing.T) {
 	t.Parallel()
 	for live, want := range map[float64]string{25: "",
 		40: "v1.2.3-canary has 40 % of the traffic, and was set to 25 %"} {
-		observer, ok := bind(t, canarysplit.New(newFake(live), &quick{}), toQuarter).(playbook.Observer)
+		observer, ok := bind(t, planner.NewSplit(newFake(live), &quick{}), toQuarter).(playbook.Observer)
 		if !ok {
 			t.Fatal("it can't be observed")
 		}
@@ -363,4 +360,4 @@ func TestDrift(t *testing.T) {
 	}
 }
 
-var _ planner.Planner = &fake{}
+var _ target.Planner = &fake{}

@@ -1,4 +1,4 @@
-package shift
+package planner
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
-	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
+	target "github.com/applylens/terraform-provider-remediation/internal/target/planner"
 )
 
 // stepTimeout bounds one step. It does not end with the execution's context: a step that was begun is finished, so that
@@ -30,50 +30,30 @@ type progress struct {
 	Percent float64 `json:"percent"`
 }
 
-func decodeFacts(v any) (Facts, error) {
-	text, err := json.Marshal(v)
-	if err != nil {
-		return Facts{}, err
-	}
-	var f Facts
-	if err := json.Unmarshal(text, &f); err != nil {
-		return Facts{}, fmt.Errorf("facts of the reviewed move: %w", err)
-	}
-	return f, nil
-}
-
-// Dispatch implements playbook.Action. Nothing moves before Wait: the journal knows of the work by then.
-func (a action) Dispatch(ctx context.Context, job playbook.Job) (playbook.Work, error) {
-	f, err := decided(job.Preview)
-	if err != nil {
-		return nil, err
-	}
+// Dispatch implements playbook.Logic. Nothing moves before Wait: the journal knows of the work by then.
+func (a action) Dispatch(ctx context.Context, job playbook.Job, f Facts) (playbook.Work, error) {
 	split, err := a.planner.Read(ctx)
 	if err != nil {
 		return nil, err
 	}
 	w := a.begin(job, f)
-	if !planner.Same(split.Shares, w.before) {
-		return nil, planner.Moved(split)
+	if !target.Same(split.Shares, w.before) {
+		return nil, target.Moved(split)
 	}
-	w.name, w.latent = "from "+planner.Text(split.Shares), split.Latent
+	w.name, w.latent = "from "+target.Text(split.Shares), split.Latent
 	return w, nil
 }
 
 func (a action) begin(job playbook.Job, f Facts) *work {
-	before := f.split(a.wish)
+	before := f.split(a.move)
 	return &work{action: a, job: job, facts: f, before: before, last: before, percent: f.CurrentPercent}
 }
 
-// Adopt implements playbook.Action. What a dead process left is told from the live split: it stands where it began, at
+// Adopt implements playbook.Logic. What a dead process left is told from the live split: it stands where it began, at
 // the target, or at a step between them, where it stays.
-func (a action) Adopt(ctx context.Context, job playbook.Job) (playbook.Work, error) {
-	f, err := decided(job.Preview)
-	if err != nil {
-		return nil, err
-	}
+func (a action) Adopt(ctx context.Context, job playbook.Job, f Facts) (playbook.Work, error) {
 	split, err := a.planner.Read(ctx)
-	if planner.Unanswered(err) {
+	if target.Unanswered(err) {
 		return nil, errors.Join(playbook.ErrLater, err)
 	}
 	if err != nil {
@@ -81,33 +61,33 @@ func (a action) Adopt(ctx context.Context, job playbook.Job) (playbook.Work, err
 	}
 	w := a.begin(job, f)
 	w.name = job.RemoteID
-	undeployed := f.Deploy && !split.Deployed(a.wish.Version)
-	undone := f.Decommission && split.Deployed(a.wish.Version)
-	switch there := planner.Same(split.Shares, a.wish.shares(f.StableVersion, f.TargetPercent)); {
+	undeployed := f.Deploy && !split.Deployed(a.move.Version)
+	undone := f.Decommission && split.Deployed(a.move.Version)
+	switch there := target.Same(split.Shares, a.move.shares(f.StableVersion, f.TargetPercent)); {
 	case there && !undone && !undeployed:
 		w.done, w.percent, w.last = true, f.TargetPercent, split.Shares
 		return w, nil
-	case planner.Same(split.Shares, w.before) && f.Deploy == undeployed:
+	case target.Same(split.Shares, w.before) && f.Deploy == undeployed:
 		return nil, fmt.Errorf("the process died before anything was moved: %w", playbook.ErrNeverBegan)
 	}
 	return nil, &problem.Problem{
 		What: "The move stopped partway", Why: fmt.Sprintf("Its process died; the split stays at %s%s.",
-			planner.Text(split.Shares), a.reached(job, f, split)),
+			target.Text(split.Shares), a.reached(job, f, split)),
 		Next: "Running it again goes on from there.", Err: playbook.ErrPartway,
 	}
 }
 
 // reached says which step a live split is.
-func (a action) reached(job playbook.Job, f Facts, split planner.Split) string {
+func (a action) reached(job playbook.Job, f Facts, split target.Split) string {
 	i := slices.IndexFunc(f.Schedule,
-		func(s Step) bool { return planner.Same(split.Shares, a.wish.shares(f.StableVersion, s.Percent)) })
+		func(s Step) bool { return target.Same(split.Shares, a.move.shares(f.StableVersion, s.Percent)) })
 	if i >= 0 {
 		return fmt.Sprintf(", step %d of %d", i+1, len(f.Schedule))
 	}
 	var p progress
 	if job.Progress != nil && json.Unmarshal(job.Progress, &p) == nil {
 		return fmt.Sprintf(", where somebody else has moved it: step %d at %s %% was the last one taken", p.Step,
-			planner.Percent(p.Percent))
+			target.Percent(p.Percent))
 	}
 	return ", where somebody else has moved it"
 }
@@ -139,31 +119,31 @@ func (w *work) Wait(ctx context.Context) (playbook.Report, error) {
 	if !w.done {
 		if err := w.run(ctx); err != nil {
 			out := w.outcome()
-			out.Message = fmt.Sprintf("%s has %s %% of the traffic, step %d of %d, and stays there", w.wish.Version,
-				planner.Percent(w.percent),
+			out.Message = fmt.Sprintf("%s has %s %% of the traffic, step %d of %d, and stays there", w.move.Version,
+				target.Percent(w.percent),
 				w.step, len(w.facts.Schedule))
 			return out, err
 		}
 	}
 	out := w.outcome()
-	out.Message = fmt.Sprintf("%s has %s %% of the traffic and %s has %s %%", w.wish.Version,
-		planner.Percent(w.percent),
-		w.facts.StableVersion, planner.Percent(w.facts.StablePercentAfter))
+	out.Message = fmt.Sprintf("%s has %s %% of the traffic and %s has %s %%", w.move.Version,
+		target.Percent(w.percent),
+		w.facts.StableVersion, target.Percent(w.facts.StablePercentAfter))
 	if w.facts.Decommission {
-		out.Message += fmt.Sprintf("; %s is decommissioned", w.wish.Version)
+		out.Message += fmt.Sprintf("; %s is decommissioned", w.move.Version)
 	}
 	if len(w.facts.Schedule) > 0 || w.facts.Deploy || w.facts.Decommission {
-		out.Undo = w.wish.Undo(w.facts.CurrentPercent, w.facts.StableVersion)
+		out.Undo = w.rules.undo(w.facts)
 	}
 	return out, nil
 }
 
 func (w *work) outcome() playbook.Report {
 	return playbook.Report{Details: map[string]string{
-		"version": w.wish.Version, "stable_version": w.facts.StableVersion,
-		"percent_before": planner.Percent(w.facts.CurrentPercent),
-		"percent_target": planner.Percent(w.facts.TargetPercent),
-		"percent_now":    planner.Percent(w.percent), "step": strconv.Itoa(w.step),
+		"version": w.move.Version, "stable_version": w.facts.StableVersion,
+		"percent_before": target.Percent(w.facts.CurrentPercent),
+		"percent_target": target.Percent(w.facts.TargetPercent),
+		"percent_now":    target.Percent(w.percent), "step": strconv.Itoa(w.step),
 		"steps": strconv.Itoa(len(w.facts.Schedule)),
 	}}
 }
@@ -206,10 +186,10 @@ func (w *work) deploy(ctx context.Context) error {
 	return nil
 }
 
-// watch lets a step of a gradual change stand for its time, and then asks whether to go on.
+// watch lets the step that was taken stand until the schedule's next one, and then asks whether to go on.
 func (w *work) watch(ctx context.Context) error {
-	if w.wish.Pace.Over > 0 {
-		if err := w.clock.Sleep(ctx, w.wish.Pace.interval(len(w.facts.Schedule))); err != nil {
+	if stands := w.move.Pace.stands(w.facts.Schedule, w.step-1); stands > 0 {
+		if err := w.clock.Sleep(ctx, stands); err != nil {
 			return err
 		}
 	}
@@ -220,42 +200,42 @@ func (w *work) watch(ctx context.Context) error {
 func (w *work) take(ctx context.Context, percent float64) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepTimeout)
 	defer cancel()
-	return w.move(ctx, w.wish.shares(w.facts.StableVersion, percent), percent)
+	return w.set(ctx, w.move.shares(w.facts.StableVersion, percent), percent)
 }
 
-// move sets shares if the split is the one that was left.
-func (w *work) move(ctx context.Context, shares map[string]float64, percent float64) error {
+// set sets shares if the split is the one that was left.
+func (w *work) set(ctx context.Context, shares map[string]float64, percent float64) error {
 	now, err := w.planner.Read(ctx)
 	if err != nil {
 		return err
 	}
-	if !planner.Same(now.Shares, w.last) {
-		return planner.Moved(now)
+	if !target.Same(now.Shares, w.last) {
+		return target.Moved(now)
 	}
-	now, err = w.planner.Set(ctx, planner.Change{Revision: now.Revision, Shares: shares, Reason: w.reason(percent)})
-	if errors.Is(err, planner.ErrUncertain) {
+	now, err = w.planner.Set(ctx, target.Change{Revision: now.Revision, Shares: shares, Reason: w.reason(percent)})
+	if errors.Is(err, target.ErrUncertain) {
 		now, err = w.lookAgain(ctx, shares, err)
 	}
-	if errors.Is(err, planner.ErrNotEffective) {
+	if errors.Is(err, target.ErrNotEffective) {
 		w.last, w.percent = shares, percent
 	}
 	if err != nil {
 		return err
 	}
-	if !planner.Same(now.Shares, shares) {
-		return planner.Moved(now)
+	if !target.Same(now.Shares, shares) {
+		return target.Moved(now)
 	}
 	w.last, w.percent = shares, percent
 	return nil
 }
 
 // lookAgain finds out what became of a change whose answer was lost. It is never sent again.
-func (w *work) lookAgain(ctx context.Context, shares map[string]float64, lost error) (planner.Split, error) {
+func (w *work) lookAgain(ctx context.Context, shares map[string]float64, lost error) (target.Split, error) {
 	now, err := w.planner.Read(ctx)
 	switch {
 	case err != nil:
 		return now, errors.Join(playbook.ErrUncertain, lost, err)
-	case planner.Same(now.Shares, shares):
+	case target.Same(now.Shares, shares):
 		return now, nil
 	default:
 		return now, lost
@@ -263,16 +243,16 @@ func (w *work) lookAgain(ctx context.Context, shares map[string]float64, lost er
 }
 
 func (w *work) reason(percent float64) string {
-	return fmt.Sprintf("execution %d: %s to %s %%", w.job.ID, w.wish.Version, planner.Percent(percent))
+	return fmt.Sprintf("execution %d: %s to %s %%", w.job.ID, w.move.Version, target.Percent(percent))
 }
 
-func (w *work) version() planner.Version {
-	return planner.Version{Name: w.wish.Version, Reason: fmt.Sprintf("execution %d", w.job.ID)}
+func (w *work) version() target.Version {
+	return target.Version{Name: w.move.Version, Reason: fmt.Sprintf("execution %d", w.job.ID)}
 }
 
 // sent marks a change whose answer was lost as work whose outcome is not known.
 func sent(err error) error {
-	if errors.Is(err, planner.ErrUncertain) {
+	if errors.Is(err, target.ErrUncertain) {
 		return errors.Join(playbook.ErrUncertain, err)
 	}
 	return err
@@ -295,20 +275,20 @@ func (w *work) Revert(ctx context.Context) (playbook.Report, error) {
 		}
 	}
 	return playbook.Report{
-		Message: fmt.Sprintf("%s is back at %s %% of the traffic", w.wish.Version, planner.Percent(w.percent)),
-		Details: map[string]string{"percent_now": planner.Percent(w.percent)},
+		Message: fmt.Sprintf("%s is back at %s %% of the traffic", w.move.Version, target.Percent(w.percent)),
+		Details: map[string]string{"percent_now": target.Percent(w.percent)},
 	}, nil
 }
 
 // back sets the split of before. A revision can move without the split (another field of the same object), so that one
 // refusal is no reason to give up while the split is still the one that was left.
 func (w *work) back(ctx context.Context) error {
-	if planner.Same(w.last, w.before) {
+	if target.Same(w.last, w.before) {
 		return nil
 	}
-	err := w.move(ctx, w.before, w.facts.CurrentPercent)
-	if errors.Is(err, planner.ErrMoved) {
-		err = w.move(ctx, w.before, w.facts.CurrentPercent)
+	err := w.set(ctx, w.before, w.facts.CurrentPercent)
+	if errors.Is(err, target.ErrMoved) {
+		err = w.set(ctx, w.before, w.facts.CurrentPercent)
 	}
 	return err
 }

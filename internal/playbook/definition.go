@@ -1,0 +1,185 @@
+package playbook
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// Description is a playbook without its target: what the catalogue, the resources and the docs need to know of it. It
+// does no I/O.
+type Description interface {
+	// Metadata is the playbook's page in the catalogue.
+	Metadata() Metadata
+	// Check checks inputs, given as a JSON object. A bad input is a *problem.Problem with the input's path.
+	Check(params json.RawMessage) error
+	// Normalize returns valid inputs without those that are null, at their default, or without effect beside the other
+	// ones. Two sets of inputs that ask for the same thing have the same members afterwards.
+	Normalize(params json.RawMessage) (json.RawMessage, error)
+}
+
+// Definition declares a playbook's page and its inputs. P is a struct of the inputs by their JSON names.
+type Definition[P any] struct {
+	// Page is the playbook's page in the catalogue.
+	Page Metadata
+	// Defaults holds the inputs at their defaults. It must not hold pointers, slices or maps that are not nil, since
+	// inputs are decoded over a copy of it.
+	Defaults P
+	// Validate checks inputs and returns them in their normal form: sorted where their order says nothing, and with
+	// every input that has no effect beside the other ones at its default. Nil: every value is valid as it is.
+	Validate func(P) (P, error)
+}
+
+var _ Description = Definition[struct{}]{}
+
+// Metadata implements Description.
+func (d Definition[P]) Metadata() Metadata { return d.Page }
+
+// Check implements Description.
+func (d Definition[P]) Check(params json.RawMessage) error {
+	_, err := d.Decode(params)
+	return err
+}
+
+// Decode returns the inputs in their normal form, with defaults for those that are not set.
+func (d Definition[P]) Decode(params json.RawMessage) (P, error) {
+	p := d.Defaults
+	if err := Decode(params, &p); err != nil {
+		return d.Defaults, err
+	}
+	if d.Validate == nil {
+		return p, nil
+	}
+	return d.Validate(p)
+}
+
+// Normalize implements Description. An input is left out where the inputs mean the same without it.
+func (d Definition[P]) Normalize(params json.RawMessage) (json.RawMessage, error) {
+	meaning, err := d.meaning(params)
+	if err != nil {
+		return nil, err
+	}
+	var inputs map[string]json.RawMessage
+	if err := json.Unmarshal(params, &inputs); err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(inputs)) {
+		rest := maps.Clone(inputs)
+		delete(rest, name)
+		text, err := json.Marshal(rest)
+		if err != nil {
+			return nil, err
+		}
+		if without, err := d.meaning(text); err == nil && bytes.Equal(without, meaning) {
+			inputs = rest
+		}
+	}
+	return json.Marshal(inputs)
+}
+
+// meaning is the normal form of inputs as JSON, all defaults included.
+func (d Definition[P]) meaning(params json.RawMessage) ([]byte, error) {
+	p, err := d.Decode(params)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(p)
+}
+
+// Logic is what a playbook does, bound to its inputs. F are its facts: the playbook's own attributes of preview, by
+// their JSON names, which must still hold at apply. See Action, which has the same methods without F.
+type Logic[F any] interface {
+	Target(ctx context.Context) (string, error)
+	// Preview returns the facts beside the preview, whose own Facts it leaves alone.
+	Preview(ctx context.Context) (Preview, F, error)
+	// Dispatch and Adopt are given the facts that were reviewed.
+	Dispatch(ctx context.Context, job Job, facts F) (Work, error)
+	Adopt(ctx context.Context, job Job, facts F) (Work, error)
+}
+
+// New returns the playbook that definition describes. bind returns its logic for inputs that Validate has passed; what
+// it returns may be an Observer and an Invalidator, too.
+func New[P, F any](definition Definition[P], bind func(P) Logic[F]) Playbook {
+	return bound[P, F]{Definition: definition, bind: bind}
+}
+
+type bound[P, F any] struct {
+	Definition[P]
+	bind func(P) Logic[F]
+}
+
+// Bind implements Playbook.
+func (b bound[P, F]) Bind(params json.RawMessage) (Action, error) {
+	p, err := b.Decode(params)
+	if err != nil {
+		return nil, err
+	}
+	return action[F]{b.bind(p)}, nil
+}
+
+// action is Logic whose facts stand in previews.
+type action[F any] struct{ logic Logic[F] }
+
+// Target implements Action.
+func (a action[F]) Target(ctx context.Context) (string, error) { return a.logic.Target(ctx) }
+
+// Preview implements Action.
+func (a action[F]) Preview(ctx context.Context) (Preview, error) {
+	p, facts, err := a.logic.Preview(ctx)
+	if err == nil {
+		p.Facts = facts
+	}
+	return p, err
+}
+
+// Dispatch implements Action.
+func (a action[F]) Dispatch(ctx context.Context, job Job) (Work, error) {
+	facts, err := factsOf[F](job)
+	if err != nil {
+		return nil, err
+	}
+	return a.logic.Dispatch(ctx, job, facts)
+}
+
+// Adopt implements Action.
+func (a action[F]) Adopt(ctx context.Context, job Job) (Work, error) {
+	facts, err := factsOf[F](job)
+	if err != nil {
+		return nil, err
+	}
+	return a.logic.Adopt(ctx, job, facts)
+}
+
+// Observe implements Observer. Without a playbook that does, nothing ever differs.
+func (a action[F]) Observe(ctx context.Context) (string, error) {
+	if o, ok := a.logic.(Observer); ok {
+		return o.Observe(ctx)
+	}
+	return "", nil
+}
+
+// Invalidate implements Invalidator.
+func (a action[F]) Invalidate() {
+	if i, ok := a.logic.(Invalidator); ok {
+		i.Invalidate()
+	}
+}
+
+// factsOf returns the facts that were reviewed, as this process or the journal has them.
+func factsOf[F any](job Job) (F, error) {
+	facts, ok := job.Preview.Facts.(F)
+	if ok {
+		return facts, nil
+	}
+	text, err := json.Marshal(job.Preview.Facts)
+	if err == nil {
+		err = json.Unmarshal(text, &facts)
+	}
+	if err != nil {
+		return facts, fmt.Errorf("facts of execution %d: %w", job.ID, err)
+	}
+	return facts, nil
+}

@@ -1,0 +1,82 @@
+package planner
+
+import (
+	"fmt"
+
+	"github.com/applylens/terraform-provider-remediation/internal/clock"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	target "github.com/applylens/terraform-provider-remediation/internal/target/planner"
+)
+
+const (
+	deployType = "deploy_planner"
+	// deployEstimate is as long as that of an immediate split, with which a deployment ends.
+	deployEstimate = immediateSplit
+	deployUndo     = "roll back (" + rollbackType + ")"
+)
+
+// NewDeploy returns the playbook deploy_planner.
+func NewDeploy(p target.Planner, clk clock.Clock) playbook.Playbook {
+	return playbook.New(DescribeDeploy(), func(in deployParams) playbook.Logic[Facts] {
+		return action{planner: p, clock: clk, move: in.move(), rules: in}
+	})
+}
+
+// DescribeDeploy returns deploy_planner without its target.
+func DescribeDeploy() playbook.Definition[deployParams] {
+	return playbook.Definition[deployParams]{
+		Page: playbook.Metadata{
+			ActionType: deployType,
+			Summary:    "brings a version that the planner knows up, with a first share of the traffic",
+			Use:        []string{"a new canary", "a canary that comes back after a rollback"},
+			Approval:   "needed when it gets traffic",
+			Duration:   "1m", Cost: "USD 0.00",
+			Undo: deployUndo, CanUndo: true,
+		},
+		Validate: deployParams.validate,
+	}
+}
+
+// deployParams are the inputs of deploy_planner.
+type deployParams struct {
+	Version        string  `json:"version"`
+	InitialPercent float64 `json:"initial_percent"`
+}
+
+func (p deployParams) validate() (deployParams, error) {
+	if err := checkVersion("version", p.Version); err != nil {
+		return p, err
+	}
+	return p, checkPercent("initial_percent", p.InitialPercent)
+}
+
+func (p deployParams) move() Move {
+	return Move{Version: p.Version, VersionInput: "version", TargetInput: "initial_percent", Target: p.InitialPercent,
+		Estimate: deployEstimate, Deploy: true, Undoing: deployUndo}
+}
+
+func (p deployParams) approvals(current float64) []string {
+	if p.InitialPercent-current <= target.Tolerance {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s gets %s %% of the traffic at once", p.Version, target.Percent(p.InitialPercent))}
+}
+
+func (p deployParams) risk(float64) playbook.Risk {
+	if p.InitialPercent > 0 {
+		return playbook.RiskMedium
+	}
+	return playbook.RiskLow
+}
+
+func (p deployParams) undo(f Facts) *playbook.Rollback {
+	return &playbook.Rollback{ActionType: rollbackType, Params: rollbackUndoParams{FromVersion: p.Version,
+		ToVersion: f.StableVersion, Immediate: p.InitialPercent > 0}}
+}
+
+// rollbackUndoParams are the inputs of rollback_planner that take a deployment back.
+type rollbackUndoParams struct {
+	FromVersion string `json:"from_version"`
+	ToVersion   string `json:"to_version"`
+	Immediate   bool   `json:"immediate,omitempty"`
+}

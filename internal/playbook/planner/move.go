@@ -1,0 +1,180 @@
+// Package planner holds the playbooks that move traffic: adjust_canary_split, rollback_planner and deploy_planner. Each
+// is a Move: one version's share goes from what it is to a target, at once or in steps, and the stable version takes
+// the rest. Each step starts from the split that the last one left, and the move stops where someone else has changed
+// it.
+package planner
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	target "github.com/applylens/terraform-provider-remediation/internal/target/planner"
+)
+
+// Bounds and defaults of gradual moves.
+const (
+	DefaultSteps = 5
+	MaxSteps     = 100
+	// minInterval is the shortest time between two steps: no metric shows anything in less.
+	minInterval = time.Second
+	// maxDuration bounds a gradual move, since its apply waits for it.
+	maxDuration = 24 * time.Hour
+)
+
+// Move is a change of one version's share.
+type Move struct {
+	// Version is moved to Target percent. VersionInput, TargetInput and StableInput are the inputs that say so and that
+	// name Stable, or empty.
+	Version                                string
+	VersionInput, TargetInput, StableInput string
+	Target                                 float64
+	// Stable takes the rest. Empty: the planner's stable version.
+	Stable string
+	// Pace is how fast the share moves. Zero: at once.
+	Pace pace
+	// Deploy brings the version up first; Decommission takes it down at the end.
+	Deploy, Decommission bool
+	// Estimate is the duration of a move at once.
+	Estimate time.Duration
+	// Watched tells that the share is what the resource stands for, so that it is looked at again later.
+	Watched bool
+	// Undoing says in a phrase how the move is undone.
+	Undoing string
+}
+
+// rules are what each playbook decides by itself about its move.
+type rules interface {
+	// approvals says why a move from the current share needs an approval. None: it needs none.
+	approvals(current float64) []string
+	// risk is that of a move from the current share.
+	risk(current float64) playbook.Risk
+	// undo takes the move back.
+	undo(Facts) *playbook.Rollback
+}
+
+// pace is how fast a gradual move goes.
+type pace struct {
+	// Duration is how long the move takes, the last step's watch included, such as "10m".
+	Duration string `json:"gradual_duration"`
+	Steps    int    `json:"steps"`
+}
+
+// defaultPace is a pace in its normal form; duration is a valid one.
+func defaultPace(duration string) pace {
+	p, err := pace{Duration: duration, Steps: DefaultSteps}.check()
+	if err != nil {
+		return pace{Duration: duration, Steps: DefaultSteps}
+	}
+	return p
+}
+
+// check returns the pace in its normal form.
+func (p pace) check() (pace, error) {
+	d, err := time.ParseDuration(p.Duration)
+	switch {
+	case err != nil:
+		return p, playbook.Invalid("Write a duration such as 10m.", err.Error()+".", "gradual_duration")
+	case p.Steps < 1 || p.Steps > MaxSteps:
+		return p, playbook.Invalid(fmt.Sprintf("Must be between 1 and %d.", MaxSteps),
+			fmt.Sprintf("steps is %d.", p.Steps), "steps")
+	case d <= 0 || d > maxDuration:
+		return p, playbook.Invalid(fmt.Sprintf("Must be more than 0 and at most %s. For an immediate move, turn the "+
+			"gradual one off.", plainDuration(maxDuration)), "gradual_duration is "+p.Duration+".", "gradual_duration")
+	case d < time.Duration(p.Steps)*minInterval:
+		return p, playbook.Invalid(fmt.Sprintf("Allow %s per step, or take fewer steps.", minInterval),
+			fmt.Sprintf("gradual_duration is %s, which is too short for %d steps.", p.Duration, p.Steps),
+			"gradual_duration")
+	}
+	p.Duration = d.String()
+	return p, nil
+}
+
+// over is how long the whole move takes. Zero: it is made at once.
+func (p pace) over() time.Duration {
+	d, err := time.ParseDuration(p.Duration)
+	if err != nil {
+		return 0 // an empty pace; check has refused all else
+	}
+	return d
+}
+
+// checkPercent checks an input that is a share.
+func checkPercent(name string, v float64) error {
+	if math.IsNaN(v) || v < 0 || v > target.Whole {
+		return playbook.Invalid("Must be between 0 and 100.",
+			name+" is "+strconv.FormatFloat(v, 'g', -1, floatBits)+".", name)
+	}
+	return nil
+}
+
+const floatBits = 64
+
+// checkVersion checks an input that is a version.
+func checkVersion(name, v string) error {
+	if why := target.CheckName(v); why != "" {
+		return playbook.Invalid("Name a version that the planner knows.", name+" "+why+".", name)
+	}
+	return nil
+}
+
+// Step is one step of a schedule.
+type Step struct {
+	// AfterSeconds is when it is taken, from the start. The step before stands until then.
+	AfterSeconds int64 `json:"after_seconds"`
+	// Percent is the share of the version that is moved.
+	Percent float64 `json:"percent"`
+}
+
+// schedule spreads the way from one share to another over steps. Shares are whole percents where steps are that large,
+// else parts that the planner can set; steps that would change nothing are left out.
+func (p pace) schedule(from, to, resolution float64) []Step {
+	if math.Abs(to-from) <= target.Tolerance {
+		return []Step{}
+	}
+	if p.over() == 0 {
+		return []Step{{Percent: to}}
+	}
+	unit := 1.0
+	if math.Abs(to-from)/float64(p.Steps) < unit || math.Abs(from-math.Round(from)) > target.Tolerance {
+		unit = resolution
+	}
+	var shares []float64
+	last := from
+	for i := 1; i <= p.Steps; i++ {
+		share := to
+		if i < p.Steps {
+			share = from + (to-from)*float64(i)/float64(p.Steps)
+			if unit > 0 {
+				share = clean(math.Round(share/unit) * unit)
+			}
+		}
+		if math.Abs(share-last) > target.Tolerance {
+			shares = append(shares, share)
+			last = share
+		}
+	}
+	steps := make([]Step, len(shares))
+	for i, share := range shares {
+		after := p.over() / time.Duration(len(shares)) * time.Duration(i)
+		steps[i] = Step{AfterSeconds: int64(after / time.Second), Percent: share}
+	}
+	return steps
+}
+
+// stands is how long step i of the schedule stands: until the next one, the last one until the end of the move.
+func (p pace) stands(schedule []Step, i int) time.Duration {
+	at := time.Duration(schedule[i].AfterSeconds) * time.Second
+	if i+1 < len(schedule) {
+		return time.Duration(schedule[i+1].AfterSeconds)*time.Second - at
+	}
+	return max(0, p.over()-at)
+}
+
+// clean removes what binary fractions add.
+func clean(v float64) float64 {
+	const scale = 1e6
+	return math.Round(v*scale) / scale
+}

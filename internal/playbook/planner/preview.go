@@ -1,0 +1,270 @@
+package planner
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/clock"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	target "github.com/applylens/terraform-provider-remediation/internal/target/planner"
+)
+
+// Facts are what must still hold at apply.
+type Facts struct {
+	CurrentPercent      float64 `json:"current_percent"`
+	TargetPercent       float64 `json:"target_percent"`
+	StableVersion       string  `json:"stable_version"`
+	StablePercentBefore float64 `json:"stable_percent_before"`
+	StablePercentAfter  float64 `json:"stable_percent_after"`
+	Schedule            []Step  `json:"schedule"`
+	// Deploy and Decommission tell whether the version is brought up first or taken down at the end.
+	Deploy       bool `json:"deploy"`
+	Decommission bool `json:"decommission"`
+}
+
+type action struct {
+	planner target.Planner
+	clock   clock.Clock
+	move    Move
+	rules   rules
+}
+
+// Target implements playbook.Logic.
+func (a action) Target(ctx context.Context) (string, error) { return a.planner.Name(ctx) }
+
+// Preview implements playbook.Logic.
+func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
+	split, err := a.planner.Read(ctx)
+	if err != nil {
+		return playbook.Preview{}, Facts{}, err
+	}
+	facts, err := a.facts(split)
+	if err != nil {
+		return playbook.Preview{}, Facts{}, err
+	}
+	m := a.move
+	felt := facts.CurrentPercent
+	if facts.Deploy {
+		felt = 0 // a share of a version that is down has had no effect
+	}
+	p := playbook.Preview{
+		Summary: fmt.Sprintf("Will move %s from %s to %s %% of the traffic", m.Version,
+			target.Percent(facts.CurrentPercent), target.Percent(m.Target)),
+		Affected: []string{"planner", m.Version, facts.StableVersion}, Risk: a.rules.risk(felt),
+		ApprovalReasons: a.rules.approvals(felt), RollbackAvailable: true, Undo: m.Undoing,
+		Warnings: a.notes(split), Commands: a.commands(facts), Duration: m.Estimate,
+	}
+	if m.Pace.over() > 0 && len(facts.Schedule) > 0 {
+		p.Duration = m.Pace.over()
+	}
+	p.Changes = a.changes(facts)
+	if len(p.Commands) == 0 {
+		p.Summary = fmt.Sprintf("Nothing to do: %s has %s %% of the traffic already", m.Version,
+			target.Percent(m.Target))
+		p.Changes, p.Duration, p.Risk, p.ApprovalReasons = []string{p.Summary}, 0, playbook.RiskLow, nil
+		p.RollbackAvailable, p.Undo = false, "nothing to take back"
+	}
+	return p, facts, nil
+}
+
+// facts works the move out, and refuses what can't be done.
+func (a action) facts(split target.Split) (Facts, error) {
+	m := a.move
+	stable, err := m.counterpart(split)
+	if err != nil {
+		return Facts{}, err
+	}
+	now := split.Shares[m.Version]
+	f := Facts{
+		CurrentPercent: now, TargetPercent: m.Target, StableVersion: stable, StablePercentBefore: split.Shares[stable],
+		StablePercentAfter: clean(target.Whole - m.Target), Schedule: m.Pace.schedule(now, m.Target, split.Resolution),
+		Deploy: m.Deploy && !split.Deployed(m.Version), Decommission: m.Decommission && split.Deployed(m.Version),
+	}
+	if m.Deploy && !f.Deploy && len(f.Schedule) > 0 && now > target.Tolerance {
+		return Facts{}, &problem.Problem{
+			What: fmt.Sprintf("Version %s is deployed already",
+				m.Version), Why: fmt.Sprintf("It has %s %% of the traffic.", target.Percent(now)),
+			Next: "Move its share with remediation_canary_split.", Path: []string{m.VersionInput}, Err: errDeployed,
+		}
+	}
+	if f.Deploy {
+		split.Down = slices.DeleteFunc(slices.Clone(split.Down), func(v string) bool { return v == m.Version })
+	}
+	if err := split.Validate(m.shares(stable, m.Target)); err != nil && m.TargetInput != "" {
+		return f, problem.At(err, m.TargetInput)
+	} else if err != nil {
+		return f, err
+	}
+	return f, nil
+}
+
+// shares is the split in which the version has so much and stable the rest.
+func (m Move) shares(stable string, percent float64) map[string]float64 {
+	return map[string]float64{m.Version: percent, stable: clean(target.Whole - percent)}
+}
+
+// counterpart is the version that takes the rest.
+func (m Move) counterpart(split target.Split) (string, error) {
+	if err := split.Check(m.Version); err != nil {
+		return "", problem.At(err, m.VersionInput)
+	}
+	if m.Version == split.Stable {
+		return "", &problem.Problem{
+			What: fmt.Sprintf("Version %s is not a canary",
+				m.Version), Why: "It is the stable version of the planner, which takes what the canary leaves.",
+			Next: "Name one of: " + strings.Join(others(split, m.Version),
+				", ") + ".", Path: []string{m.VersionInput}, Err: errNotCanary,
+		}
+	}
+	stable := m.Stable
+	if stable == "" {
+		stable = split.Stable
+	}
+	if stable == "" {
+		var err error
+		if stable, err = guess(split, m.Version); err != nil {
+			return "", err
+		}
+	}
+	for _, err := range []error{split.Check(stable), split.CheckUp(stable)} {
+		if err != nil && m.StableInput != "" {
+			return "", problem.At(err, m.StableInput)
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	if m.Target > 0 && !m.Deploy && !split.Latent {
+		if err := split.CheckUp(m.Version); err != nil {
+			return "", problem.At(err, m.VersionInput)
+		}
+	}
+	for _, v := range others(split, m.Version) {
+		if v != stable && split.Shares[v] > target.Tolerance {
+			return "", &problem.Problem{
+				What: "A third version has traffic", Why: fmt.Sprintf("The split is %s.", target.Text(split.Shares)),
+				Next: fmt.Sprintf("Only %s and %s would be moved, so bring %s to 0 %% first.", m.Version, stable,
+					v), Err: target.ErrShares,
+			}
+		}
+	}
+	return stable, nil
+}
+
+// guess finds the other side where the planner names no stable version: the only other one with traffic, or the only
+// other one.
+func guess(split target.Split, version string) (string, error) {
+	up := slices.DeleteFunc(others(split, version), func(v string) bool { return !split.Deployed(v) })
+	busy := slices.DeleteFunc(slices.Clone(up), func(v string) bool { return split.Shares[v] <= target.Tolerance })
+	switch {
+	case len(busy) == 1:
+		return busy[0], nil
+	case len(busy) == 0 && len(up) == 1:
+		return up[0], nil
+	}
+	return "", &problem.Problem{
+		What: "It is not clear which version is the stable one", Why: fmt.Sprintf("The split is %s.",
+			target.Text(split.Shares)),
+		Next: "Name the stable version in the provider's planner block.", Err: target.ErrShares,
+	}
+}
+
+func others(split target.Split, version string) []string {
+	return slices.DeleteFunc(split.Versions(), func(v string) bool { return v == version })
+}
+
+func (a action) notes(split target.Split) []string {
+	notes := slices.Clone(split.Notes)
+	if split.Latent && !a.move.Deploy && !a.move.Decommission && !split.Deployed(a.move.Version) {
+		notes = append(notes, fmt.Sprintf("%s is switched off, so its share has no effect until it is deployed again.",
+			a.move.Version))
+	}
+	return notes
+}
+
+func (a action) commands(f Facts) []string {
+	var out []string
+	if f.Deploy {
+		out = append(out, "deploy "+a.move.Version)
+	}
+	for _, step := range f.Schedule {
+		out = append(out, a.planner.Command(a.move.shares(f.StableVersion, step.Percent)))
+	}
+	if f.Decommission {
+		out = append(out, "decommission "+a.move.Version)
+	}
+	return out
+}
+
+func (a action) changes(f Facts) []string {
+	var out []string
+	if f.Deploy {
+		out = append(out, fmt.Sprintf("%s is deployed", a.move.Version))
+	}
+	if len(f.Schedule) > 0 {
+		out = append(out,
+			fmt.Sprintf("Traffic of %s: %s %% to %s %%", a.move.Version, target.Percent(f.CurrentPercent),
+				target.Percent(f.TargetPercent)),
+			fmt.Sprintf("Traffic of stable %s: %s %% to %s %%", f.StableVersion, target.Percent(f.StablePercentBefore),
+				target.Percent(f.StablePercentAfter)),
+			a.mode(f), "Monitor for regressions during the shift")
+	}
+	if f.Decommission {
+		out = append(out, fmt.Sprintf("%s is decommissioned at the end", a.move.Version))
+	}
+	return out
+}
+
+func (a action) mode(f Facts) string {
+	if a.move.Pace.over() == 0 {
+		return "Immediate: in one step"
+	}
+	shares := make([]string, len(f.Schedule))
+	for i, step := range f.Schedule {
+		shares[i] = target.Percent(step.Percent)
+	}
+	last := len(f.Schedule) - 1
+	return fmt.Sprintf("Gradual: %s %%, each watched for %s", strings.Join(shares, ", "),
+		plainDuration(a.move.Pace.stands(f.Schedule, last)))
+}
+
+// plainDuration writes "2m" where Go writes "2m0s".
+func plainDuration(d time.Duration) string {
+	text := d.Round(time.Second).String()
+	if strings.HasSuffix(text, "m0s") {
+		return strings.TrimSuffix(text, "0s")
+	}
+	return text
+}
+
+// Observe implements playbook.Observer.
+func (a action) Observe(ctx context.Context) (string, error) {
+	if !a.move.Watched {
+		return "", nil
+	}
+	split, err := a.planner.Read(ctx)
+	if err != nil {
+		return "", err
+	}
+	share, known := split.Shares[a.move.Version]
+	switch {
+	case !known:
+		return fmt.Sprintf("%s is no longer known to the planner; the split is %s", a.move.Version,
+			target.Text(split.Shares)), nil
+	case math.Abs(share-a.move.Target) > target.Tolerance:
+		return fmt.Sprintf("%s has %s %% of the traffic, and was set to %s %%", a.move.Version, target.Percent(share),
+			target.Percent(a.move.Target)), nil
+	}
+	return "", nil
+}
+
+// split is the one in which the move began.
+func (f Facts) split(m Move) map[string]float64 {
+	return maps.Clone(map[string]float64{m.Version: f.CurrentPercent, f.StableVersion: f.StablePercentBefore})
+}
