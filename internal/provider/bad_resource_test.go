@@ -191,7 +191,7 @@ func badResources() map[string]badInput {
 		"threads zero":     dbtRun(values{"threads": 0}).mustSay("Allowed are 1 to 256", "threads"),
 		"threads negative": dbtRun(values{"threads": -4}).mustSay("Allowed are 1 to 256", "threads"),
 		"threads too many": dbtRun(values{"threads": 257}).mustSay("Use 1 to 256", "threads"),
-		"threads in part":  dbtRun(values{"threads": 1.5}).mustSay("Expected is a whole number", "threads"),
+		"threads in part":  dbtRun(values{"threads": 1.5}).mustSay("Expected a whole number", "threads"),
 		"threads huge":     dbtRun(values{"threads": huge}).mustSay("threads is the number 1e+400", "threads"),
 		"vars of words":    dbtRun(values{"vars": "days: 3"}).mustSay("Expected an object", "vars"),
 		"vars a list":      dbtRun(values{"vars": list{"days"}}).mustSay("Expected an object", "vars"),

@@ -64,7 +64,7 @@ func (p rollbackParams) validate() (rollbackParams, error) {
 			fmt.Sprintf("from_version and to_version are both %s.", p.FromVersion), "to_version")
 	}
 	var err error
-	if p.pace, err = p.pace.check(); err != nil {
+	if p.pace, err = p.check(); err != nil {
 		return p, err
 	}
 	if p.Immediate {

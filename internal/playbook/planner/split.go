@@ -63,7 +63,7 @@ func (p splitParams) validate() (splitParams, error) {
 		return p, err
 	}
 	var err error
-	if p.pace, err = p.pace.check(); err != nil {
+	if p.pace, err = p.check(); err != nil {
 		return p, err
 	}
 	if !p.Gradual {
