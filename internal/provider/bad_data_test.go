@@ -36,7 +36,7 @@ func badData() map[string]badInput {
 		"params out of bounds": preview(values{"action_type": "adjust_canary_split",
 			"params": `{"version": "v2", "target_percent": 101}`}).mustSay("params (target_percent)", "params"),
 		"params of no steps": preview(values{"action_type": "rollback_planner",
-			"params": `{"from_version": "v2", "to_version": "v1", "steps": 0}`}).mustSay("Allowed are 1 to 100",
+			"params": `{"from_version": "v2", "to_version": "v1", "steps": 0}`}).mustSay("Must be between 1 and 100",
 			"params"),
 	}
 }

@@ -234,11 +234,14 @@ func (a action) mode(f Facts) string {
 		plainDuration(a.move.Pace.stands(f.Schedule, last)))
 }
 
-// plainDuration writes "2m" where Go writes "2m0s".
+// plainDuration writes "2m" and "24h" where Go writes "2m0s" and "24h0m0s".
 func plainDuration(d time.Duration) string {
 	text := d.Round(time.Second).String()
-	if strings.HasSuffix(text, "m0s") {
-		return strings.TrimSuffix(text, "0s")
+	if short, ok := strings.CutSuffix(text, "m0s"); ok {
+		text = short + "m"
+	}
+	if short, ok := strings.CutSuffix(text, "h0m"); ok {
+		text = short + "h"
 	}
 	return text
 }

@@ -33,7 +33,7 @@ func TestAccBadInput(t *testing.T) {
 		"an option": {inputs(`models = ["--full-refresh"]`), "begins with -",
 			`models = ["--full-refresh"]`},
 		"an option to exclude": {inputs(good + `exclude = ["-x"]`), "begins with -", `exclude = ["-x"]`},
-		"no threads":           {inputs(good + `threads = 0`), "Allowed are 1 to 256", "threads = 0"},
+		"no threads":           {inputs(good + `threads = 0`), "Must be between 1 and 256", "threads = 0"},
 		"too many threads":     {inputs(good + `threads = 10000`), "Use 1 to 256", "threads = 10000"},
 		"vars are no object":   {inputs(good + `vars = "days"`), "Expected an object", `vars = "days"`},
 		"an unknown variable":  {inputs(good + `vars = { dais = 3 }`), "days", `vars = { dais = 3 }`},
