@@ -138,7 +138,8 @@ func (c *client) get(ctx context.Context, path string, into any) error {
 	case err != nil:
 		return c.unreadable(err.Error())
 	case answer.Status != http.StatusOK:
-		return c.unreadable(fmt.Sprintf("GET %s: %s", path, c.web.Text(answer)))
+		// The answer itself is not repeated: the address may be another service's.
+		return c.unreadable(fmt.Sprintf("GET %s: status %d %s", path, answer.Status, http.StatusText(answer.Status)))
 	}
 	if err := json.Unmarshal(answer.Body, into); err != nil {
 		return c.unreadable(fmt.Sprintf("GET %s: the answer is not what the API documents, or longer than is read",

@@ -2,7 +2,6 @@ package provider
 
 import (
 	"context"
-	"errors"
 
 	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
@@ -10,9 +9,8 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/check"
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
-	"github.com/applylens/terraform-provider-remediation/internal/guard"
+	"github.com/applylens/terraform-provider-remediation/internal/metrics"
 	"github.com/applylens/terraform-provider-remediation/internal/metrics/prometheus"
-	"github.com/applylens/terraform-provider-remediation/internal/metrics/webmetric"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
 )
@@ -81,53 +79,17 @@ func checkToken(where, token string) error {
 	return nil
 }
 
-// metrics reads what guardrails watch. prometheus and cluster are nil where none is configured.
-type metrics struct {
-	prometheus *prometheus.Client
-	web        *webmetric.Client
-	cluster    *elastic.Cluster
-}
-
-func newMetrics(s settings, cluster *elastic.Cluster, clk clock.Clock) metrics {
-	m := metrics{web: webmetric.New(clk)}
+// newMetrics returns the reader of what guardrails watch.
+func newMetrics(s settings, cluster *elastic.Cluster, clk clock.Clock) *metrics.Reader {
+	sources := metrics.Sources{Clock: clk}
 	if s.prometheus.url != "" {
-		m.prometheus = prometheus.New(s.prometheus.url, s.prometheus.token)
+		sources.Prometheus = prometheus.New(s.prometheus.url, s.prometheus.token)
 	}
 	if s.elastic.Configured() {
-		m.cluster = cluster
-	}
-	return m
-}
-
-// Lacks implements guard.Reader.
-func (m metrics) Lacks(q guard.Query) string {
-	switch {
-	case q.Prometheus != "" && m.prometheus == nil:
-		return "the provider has no prometheus.url, and PROMETHEUS_URL is not set"
-	case q.Search != nil && m.cluster == nil:
-		return "the provider has no elasticsearch.endpoints, and ELASTICSEARCH_ENDPOINTS is not set"
-	default:
-		return ""
-	}
-}
-
-// Read implements guard.Reader.
-func (m metrics) Read(ctx context.Context, q guard.Query) (float64, error) {
-	if lack := m.Lacks(q); lack != "" {
-		return 0, errors.New(lack)
-	}
-	switch {
-	case q.Prometheus != "":
-		return m.prometheus.Query(ctx, q.Prometheus)
-	case q.HTTP != nil:
-		return m.web.Read(ctx, q.HTTP.URL, q.HTTP.Pointer)
-	case q.Search != nil:
-		found, err := m.cluster.Measure(ctx, q.Search.Index, q.Search.Body)
-		if q.Search.Measure == guard.MeasureHits {
-			return float64(found.Hits), err
+		sources.Search = func(ctx context.Context, index, body string) (tookMS, hits int64, err error) {
+			found, err := cluster.Measure(ctx, index, body)
+			return found.TookMS, found.Hits, err
 		}
-		return float64(found.TookMS), err
-	default:
-		return 0, errors.New("the guardrail names no metric")
 	}
+	return metrics.New(sources)
 }

@@ -52,3 +52,11 @@ func Nearest(name string, candidates []string) []string {
 	}
 	return names
 }
+
+// OrNone returns s, or "none" where it is empty.
+func OrNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}

@@ -1,5 +1,6 @@
-// Package web is how targets speak HTTP: reads are tried again, writes only where the server says that it did not take
-// them (429), since a write whose answer was lost may have been done. Tokens never reach an error.
+// Package web sends HTTP requests for planners, metrics and forges. Reads are retried; writes only where the server says
+// that it did not accept them (429), since a write whose answer was lost may have been done. Redirects are not followed,
+// link-local addresses are not opened, and tokens never reach an error or a log.
 package web
 
 import (
@@ -15,23 +16,26 @@ import (
 
 	"github.com/hashicorp/go-retryablehttp"
 
+	"github.com/applylens/terraform-provider-remediation/internal/access"
+	"github.com/applylens/terraform-provider-remediation/internal/logging"
 	"github.com/applylens/terraform-provider-remediation/internal/redact"
 )
 
 const (
 	retries   = 3
 	firstWait = 200 * time.Millisecond
-	// longestWait bounds the wait between two tries where the server names none (Retry-After).
+	// longestWait bounds the wait between two attempts where the server names none (Retry-After).
 	longestWait = 2 * time.Second
-	// timeout bounds one try.
-	timeout = 30 * time.Second
-	// maxBody is the longest answer that is taken, in bytes.
+	// timeout bounds one attempt, dialTimeout its connection.
+	timeout     = 30 * time.Second
+	dialTimeout = 10 * time.Second
+	// maxBody is the longest answer that is read, in bytes.
 	maxBody = 4 << 20
 )
 
 // Errors of Do, for errors.Is.
 var (
-	// ErrNotSent: no connection could be made, so the server has seen nothing.
+	// ErrNotSent: no connection could be made, so the server has not seen the request.
 	ErrNotSent = errors.New("the server can't be reached")
 	// ErrLost: the request may have been done, and its answer was lost.
 	ErrLost = errors.New("the answer was lost")
@@ -53,16 +57,48 @@ func NewWith(header, prefix, token string) *Client {
 	c := retryablehttp.NewClient()
 	c.Logger, c.RetryMax, c.RetryWaitMin, c.RetryWaitMax = nil, retries, firstWait, longestWait
 	c.HTTPClient.Timeout = timeout
+	client := &Client{header: header, http: c, redact: redact.New(token)}
+	c.HTTPClient.Transport = logged{client: client, next: transport()}
 	// A redirect could carry a write, or the token, to somewhere else.
 	c.HTTPClient.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	c.CheckRetry = retry
-	// What the last try brought is the answer, also when it is a refusal.
+	// The answer to the last attempt counts, also where it is a refusal.
 	c.ErrorHandler = retryablehttp.PassthroughErrorHandler
-	client := &Client{header: header, http: c, redact: redact.New(token)}
 	if token != "" {
 		client.value = prefix + token
 	}
 	return client
+}
+
+// transport is Go's own, except that it does not connect to link-local addresses.
+func transport() http.RoundTripper {
+	dialer := &net.Dialer{Timeout: dialTimeout, Control: access.Control}
+	return &http.Transport{
+		Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext, ForceAttemptHTTP2: true,
+		TLSHandshakeTimeout: dialTimeout, IdleConnTimeout: timeout,
+	}
+}
+
+// logged writes each attempt to the log.
+type logged struct {
+	client *Client
+	next   http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (l logged) RoundTrip(req *http.Request) (*http.Response, error) {
+	began := time.Now()
+	resp, err := l.next.RoundTrip(req)
+	x := logging.Exchange{Method: req.Method, Path: l.client.Mask(req.URL.Host + req.URL.EscapedPath()),
+		Took: time.Since(began)}
+	if resp != nil {
+		x.Status = resp.StatusCode
+	}
+	if err != nil {
+		x.Err = errors.New(l.client.Mask(err.Error()))
+	}
+	logging.Request(req.Context(), logging.HTTP, x)
+	return resp, err
 }
 
 type methodKey struct{}
@@ -70,6 +106,9 @@ type methodKey struct{}
 func retry(ctx context.Context, resp *http.Response, err error) (bool, error) {
 	if ctx.Err() != nil {
 		return false, context.Cause(ctx)
+	}
+	if errors.Is(err, access.ErrRefused) {
+		return false, nil
 	}
 	if ctx.Value(methodKey{}) == http.MethodGet {
 		return retryablehttp.DefaultRetryPolicy(ctx, resp, err)
@@ -85,8 +124,8 @@ type Request struct {
 	Body []byte
 }
 
-// Answer is what came back. Secrets in the body are masked: an answer that quotes the request must not carry them into
-// whatever is made of it.
+// Answer is the server's answer. Secrets in the body are masked: an answer that quotes the request must not carry them
+// into messages or records.
 type Answer struct {
 	Status int
 	Header http.Header

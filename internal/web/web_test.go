@@ -1,16 +1,20 @@
 package web_test
 
 import (
+	"bytes"
 	"encoding/base64"
+	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
+	"github.com/applylens/terraform-provider-remediation/internal/logging"
 	"github.com/applylens/terraform-provider-remediation/internal/web"
 )
 
-// TestAnswersAreMasked holds that a server that repeats the token can't bring it into whatever is made of its answer.
+// TestAnswersAreMasked shows that a server that repeats the token can't carry it into messages or records.
 func TestAnswersAreMasked(t *testing.T) {
 	t.Parallel()
 	const token = "Kanarie/+=secret"
@@ -35,5 +39,49 @@ func TestAnswersAreMasked(t *testing.T) {
 	if _, err := c.Do(t.Context(), web.Request{Method: http.MethodGet, URL: "http://127.0.0.1:1/" +
 		token}); err == nil || strings.Contains(err.Error(), "Kanarie") {
 		t.Errorf("an error of the connection: %v", err)
+	}
+}
+
+// TestRequestsAreLogged expects one line per attempt, without the token.
+func TestRequestsAreLogged(t *testing.T) {
+	t.Parallel()
+	const token = "Kanarie-secret"
+	attempts := 0
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if attempts++; attempts == 1 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	defer s.Close()
+	var out bytes.Buffer
+	ctx := logging.With(t.Context(), slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	if _, err := web.New(token).Do(ctx, web.Request{Method: http.MethodGet, URL: s.URL + "/" + token + "?q=x"}); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	if len(lines) != 2 || !strings.Contains(lines[0], "status=503") || !strings.Contains(lines[1], "status=200") ||
+		!strings.Contains(lines[1], "subsystem=http") || strings.Contains(out.String(), "Kanarie") {
+		t.Errorf("log:\n%s", out.String())
+	}
+}
+
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	t.Parallel()
+	seen := false
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { seen = true }))
+	defer elsewhere.Close()
+	s := httptest.NewServer(http.RedirectHandler(elsewhere.URL, http.StatusTemporaryRedirect))
+	defer s.Close()
+	got, err := web.New("token-of-the-test").Do(t.Context(), web.Request{Method: http.MethodGet, URL: s.URL})
+	if err != nil || got.Status != http.StatusTemporaryRedirect || seen {
+		t.Errorf("status %d, followed: %t, %v", got.Status, seen, err)
+	}
+}
+
+func TestLinkLocalAddressesAreNotOpened(t *testing.T) {
+	t.Parallel()
+	_, err := web.New("").Do(t.Context(), web.Request{Method: http.MethodPost, URL: "http://169.254.169.254/latest"})
+	if !errors.Is(err, web.ErrNotSent) || !strings.Contains(err.Error(), "link-local") {
+		t.Error(err)
 	}
 }

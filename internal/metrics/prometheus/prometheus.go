@@ -1,5 +1,6 @@
-// Package prometheus asks a Prometheus for one number at a time. What is not clearly one number is an error: the caller
-// decides what that means.
+// Package prometheus reads one number per query from Prometheus. An answer that is not exactly one number is an error.
+// Errors repeat what Prometheus says about the query, and nothing of any other answer: the address may be another
+// service's.
 package prometheus
 
 import (
@@ -9,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,11 +19,11 @@ import (
 
 // Errors of Query, for errors.Is.
 var (
-	// ErrNoData: the query gives no series.
-	ErrNoData = errors.New("the query gives no data")
-	// ErrSeveral: the query gives more than one series.
-	ErrSeveral = errors.New("the query gives several series")
-	// ErrWarnings: Prometheus itself doubts the answer.
+	// ErrNoData: the query returns no series.
+	ErrNoData = errors.New("the query returns no data")
+	// ErrSeveral: the query returns more than one series.
+	ErrSeveral = errors.New("the query returns several series")
+	// ErrWarnings: Prometheus warns that the answer may be incomplete.
 	ErrWarnings = errors.New("prometheus answers with warnings")
 	// ErrQuery: Prometheus refuses the query.
 	ErrQuery = errors.New("prometheus refuses the query")
@@ -29,7 +31,7 @@ var (
 	ErrUnavailable = errors.New("prometheus does not answer")
 )
 
-// Client asks one Prometheus.
+// Client reads from one Prometheus.
 type Client struct {
 	base string
 	web  *web.Client
@@ -52,6 +54,12 @@ type answer struct {
 	} `json:"data"`
 }
 
+// errorTypes are those that the Prometheus API documents. An answer without one is not Prometheus's.
+func errorTypes() []string {
+	return []string{"bad_data", "execution", "timeout", "canceled", "internal", "unavailable", "not_found",
+		"not_acceptable"}
+}
+
 // Query returns the value of an instant query that gives one number: a scalar, or a vector of one series. It may be NaN
 // or infinite.
 func (c *Client) Query(ctx context.Context, query string) (float64, error) {
@@ -62,13 +70,17 @@ func (c *Client) Query(ctx context.Context, query string) (float64, error) {
 	}
 	var a answer
 	if err := json.Unmarshal(got.Body, &a); err != nil {
-		return 0, fmt.Errorf("%w: %s", ErrUnavailable, c.web.Text(got))
+		return 0, fmt.Errorf("%w: status %d, and the answer is not Prometheus's", ErrUnavailable, got.Status)
+	}
+	said := ""
+	if slices.Contains(errorTypes(), a.ErrorType) {
+		said = ": " + c.web.Mask(a.ErrorType+": "+a.Error)
 	}
 	switch {
 	case got.Status == http.StatusBadRequest || got.Status == http.StatusUnprocessableEntity:
-		return 0, fmt.Errorf("%w: %s", ErrQuery, c.web.Mask(a.ErrorType+": "+a.Error))
+		return 0, fmt.Errorf("%w%s", ErrQuery, said)
 	case got.Status != http.StatusOK || a.Status != "success":
-		return 0, fmt.Errorf("%w: %s", ErrUnavailable, c.web.Text(got))
+		return 0, fmt.Errorf("%w: status %d%s", ErrUnavailable, got.Status, said)
 	case len(a.Warnings) > 0:
 		return 0, fmt.Errorf("%w: %s", ErrWarnings, c.web.Mask(strings.Join(a.Warnings, "; ")))
 	}
@@ -80,13 +92,10 @@ type sample [2]any
 
 func (s sample) number() (float64, error) {
 	const bits = 64
-	text, ok := s[1].(string)
-	if !ok {
-		return 0, fmt.Errorf("%w: a value is %v", ErrUnavailable, s[1])
-	}
+	text, _ := s[1].(string)
 	v, err := strconv.ParseFloat(text, bits)
-	if err != nil {
-		return 0, fmt.Errorf("%w: a value is %q", ErrUnavailable, text)
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
+		return 0, fmt.Errorf("%w: a value is not a number", ErrUnavailable)
 	}
 	return v, nil
 }
@@ -96,7 +105,7 @@ func (a answer) number() (float64, error) {
 	case "scalar":
 		var s sample
 		if err := json.Unmarshal(a.Data.Result, &s); err != nil {
-			return 0, fmt.Errorf("%w: %w", ErrUnavailable, err)
+			return 0, fmt.Errorf("%w: the scalar has another form", ErrUnavailable)
 		}
 		return s.number()
 	case "vector":
@@ -104,7 +113,7 @@ func (a answer) number() (float64, error) {
 			Value sample `json:"value"`
 		}
 		if err := json.Unmarshal(a.Data.Result, &series); err != nil {
-			return 0, fmt.Errorf("%w: %w", ErrUnavailable, err)
+			return 0, fmt.Errorf("%w: the vector has another form", ErrUnavailable)
 		}
 		switch len(series) {
 		case 0:
@@ -112,9 +121,9 @@ func (a answer) number() (float64, error) {
 		case 1:
 			return series[0].Value.number()
 		default:
-			return 0, fmt.Errorf("%w: %d; aggregate it, for example with sum or max", ErrSeveral, len(series))
+			return 0, fmt.Errorf("%w: %d; aggregate them, for example with sum or max", ErrSeveral, len(series))
 		}
 	default:
-		return 0, fmt.Errorf("%w: the result is a %s, and one number is wanted", ErrQuery, a.Data.ResultType)
+		return 0, fmt.Errorf("%w: the result must be one number, a scalar or a vector of one series", ErrQuery)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/metrics/prometheus"
 )
 
-// TestRealPrometheus asks a real one what guardrails ask.
+// TestRealPrometheus runs the kinds of queries that guardrails use.
 func TestRealPrometheus(t *testing.T) {
 	t.Parallel()
 	s := prometheustest.Start(t)
@@ -59,7 +59,10 @@ func TestAnswers(t *testing.T) {
 		"not a string": {200, `{"status": "success", "data": {"resultType": "vector", "result": [{"value": [1, 2]}]}}`,
 			prometheus.ErrUnavailable},
 		"no success": {200, `{"status": "error"}`, prometheus.ErrUnavailable},
-		"elsewhere":  {302, ``, prometheus.ErrUnavailable},
+		"redirect":   {302, ``, prometheus.ErrUnavailable},
+		// Another service behind the address: nothing of its answer may reach a plan.
+		"other service": {400, `{"error": "` + token + `", "errorType": "` + token + `"}`, prometheus.ErrQuery},
+		"other format":  {200, `{"status": "success", "data": {"resultType": "` + token + `"}}`, prometheus.ErrQuery},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -79,6 +82,6 @@ func TestAnswers(t *testing.T) {
 	}
 	if _, err := prometheus.New("http://127.0.0.1:1", "").Query(t.Context(), "up"); !errors.Is(err,
 		prometheus.ErrUnavailable) {
-		t.Errorf("nobody there: %v", err)
+		t.Errorf("no server: %v", err)
 	}
 }

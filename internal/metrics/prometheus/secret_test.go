@@ -10,8 +10,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/metrics/prometheus"
 )
 
-// TestErrorsAreMasked holds it also where the answer spells the token in codes, which only decoding turns into the
-// token.
+// TestErrorsAreMasked covers answers that spell the token with JSON escapes, so that only decoding reveals it.
 func TestErrorsAreMasked(t *testing.T) {
 	t.Parallel()
 	const token = "Kanarie-secret"

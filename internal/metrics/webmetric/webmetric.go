@@ -1,4 +1,5 @@
-// Package webmetric reads a number from a web address: one in its JSON answer, or how long the answer took.
+// Package webmetric reads a number from a web address: one in its JSON answer, or the time until the answer came. No
+// error repeats any of the answer: plans are posted into pull requests, and the address may be an internal one.
 package webmetric
 
 import (
@@ -8,24 +9,24 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
-	"strconv"
-	"strings"
 	"time"
 
+	"github.com/go-openapi/jsonpointer"
+
+	"github.com/applylens/terraform-provider-remediation/internal/check"
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/web"
 )
 
 // Errors of Read, for errors.Is.
 var (
-	// ErrUnavailable: there is no answer, or not the status 200.
-	ErrUnavailable = errors.New("the address does not answer as it should")
-	// ErrNoNumber: the answer holds no number at the pointer.
-	ErrNoNumber = errors.New("no number there")
+	// ErrUnavailable: there is no answer, or its status is not 200.
+	ErrUnavailable = errors.New("the address gives no usable answer")
+	// ErrNoNumber: the answer has no number at the pointer.
+	ErrNoNumber = errors.New("no number found")
 )
 
-// Client reads web addresses. No credentials are sent.
+// Client reads web addresses. It sends no credentials.
 type Client struct {
 	web   *web.Client
 	clock clock.Clock
@@ -34,11 +35,19 @@ type Client struct {
 // New returns a client.
 func New(clk clock.Clock) *Client { return &Client{web: web.New(""), clock: clk} }
 
+// CheckPointer returns why the text is not a JSON pointer (RFC 6901), or nothing.
+func CheckPointer(pointer string) string {
+	if _, err := jsonpointer.New(pointer); err != nil {
+		return "is not a JSON pointer such as /stats/error_rate"
+	}
+	return ""
+}
+
 // Read returns the number at the JSON pointer (RFC 6901) in the answer, or without a pointer the latency in
 // milliseconds.
 func (c *Client) Read(ctx context.Context, address, pointer string) (float64, error) {
-	if u, err := url.Parse(address); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return 0, fmt.Errorf("%w: %q is no http or https address", ErrUnavailable, address)
+	if why := check.WebAddress(address); why != "" {
+		return 0, fmt.Errorf("%w: %s", ErrUnavailable, why)
 	}
 	began := c.clock.Now()
 	got, err := c.web.Do(ctx, web.Request{Method: http.MethodGet, URL: address})
@@ -47,42 +56,35 @@ func (c *Client) Read(ctx context.Context, address, pointer string) (float64, er
 	case err != nil:
 		return 0, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	case got.Status != http.StatusOK:
-		return 0, fmt.Errorf("%w: %s", ErrUnavailable, c.web.Text(got))
+		return 0, fmt.Errorf("%w: status %d", ErrUnavailable, got.Status)
 	case pointer == "":
 		return float64(took) / float64(time.Millisecond), nil
 	}
-	return at(got.Body, pointer)
+	return numberAt(got.Body, pointer)
 }
 
-func at(body []byte, pointer string) (float64, error) {
-	var v any
+func numberAt(body []byte, pointer string) (float64, error) {
+	var document any
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber()
-	if err := decoder.Decode(&v); err != nil {
-		return 0, fmt.Errorf("%w: the answer is no JSON: %w", ErrNoNumber, err)
+	if err := decoder.Decode(&document); err != nil {
+		return 0, fmt.Errorf("%w: the answer is not JSON", ErrNoNumber)
 	}
-	rest, ok := strings.CutPrefix(pointer, "/")
+	p, err := jsonpointer.New(pointer)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %q %s", ErrNoNumber, pointer, CheckPointer(pointer))
+	}
+	value, _, err := p.Get(document)
+	if err != nil {
+		return 0, fmt.Errorf("%w: the answer has nothing at %s", ErrNoNumber, pointer)
+	}
+	n, ok := value.(json.Number)
 	if !ok {
-		return 0, fmt.Errorf("%w: a JSON pointer begins with a slash", ErrNoNumber)
+		return 0, fmt.Errorf("%w: the value at %s is not a number", ErrNoNumber, pointer)
 	}
-	unescape := strings.NewReplacer("~1", "/", "~0", "~")
-	for _, part := range strings.Split(rest, "/") {
-		switch in := v.(type) {
-		case map[string]any:
-			v = in[unescape.Replace(part)]
-		case []any:
-			i, err := strconv.Atoi(part)
-			if err != nil || i < 0 || i >= len(in) {
-				return 0, fmt.Errorf("%w: there is no element %q of %s", ErrNoNumber, part, pointer)
-			}
-			v = in[i]
-		default:
-			return 0, fmt.Errorf("%w: %s leads nowhere at %q", ErrNoNumber, pointer, part)
-		}
+	v, err := n.Float64()
+	if err != nil {
+		return 0, fmt.Errorf("%w: the value at %s is out of range", ErrNoNumber, pointer)
 	}
-	n, ok := v.(json.Number)
-	if !ok {
-		return 0, fmt.Errorf("%w: %s is %T", ErrNoNumber, pointer, v)
-	}
-	return n.Float64()
+	return v, nil
 }

@@ -5,13 +5,14 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/metrics/webmetric"
 )
 
-// ticking is a clock that goes on by 20 ms at each look.
+// ticking is a clock that advances by 20 ms with each reading.
 type ticking struct{ now time.Time }
 
 func (c *ticking) Now() time.Time {
@@ -55,6 +56,37 @@ func TestRead(t *testing.T) {
 		if v, err := webmetric.New(&ticking{}).Read(t.Context(), address, tt.pointer); !errors.Is(err, tt.want) ||
 			v != tt.value {
 			t.Errorf("%s: %g, %v", name, v, err)
+		}
+	}
+}
+
+// TestErrorsRepeatNoneOfTheAnswer lets a server on an internal address answer with a secret, in every way that is an
+// error.
+func TestErrorsRepeatNoneOfTheAnswer(t *testing.T) {
+	t.Parallel()
+	const secret = "AKIA-SECRET"
+	for name, tt := range map[string]struct {
+		status  int
+		body    string
+		pointer string
+	}{
+		"refused":     {http.StatusForbidden, secret, ""},
+		"error":       {http.StatusInternalServerError, secret, "/a"},
+		"no JSON":     {http.StatusOK, secret, "/a"},
+		"text":        {http.StatusOK, `{"a": "` + secret + `"}`, "/a"},
+		"no such key": {http.StatusOK, `{"` + secret + `": 1}`, "/a"},
+		"array":       {http.StatusOK, `["` + secret + `"]`, "/a"},
+		"too deep":    {http.StatusOK, `"` + secret + `"`, "/a/b"},
+		"long number": {http.StatusOK, `{"a": 1e999}`, "/a"},
+	} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(tt.status)
+			_, _ = w.Write([]byte(tt.body))
+		}))
+		_, err := webmetric.New(&ticking{}).Read(t.Context(), s.URL, tt.pointer)
+		s.Close()
+		if err == nil || strings.Contains(err.Error(), "AKIA") || strings.Contains(err.Error(), "invalid character") {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -39,7 +39,7 @@ func TestAccBadInput(t *testing.T) {
 		"an unknown variable":  {inputs(good + `vars = { dais = 3 }`), "days", `vars = { dais = 3 }`},
 		"an unknown model":     {inputs(`models = ["inbox_email"]`), "inbox_emails", `models = ["inbox_email"]`},
 		"an empty approver":    {inputs(good + `approved_by = ""`), "is empty", `approved_by = ""`},
-		"blanks round approver": {inputs(good + `approved_by = " a@example.com"`), "begins or ends with a blank",
+		"blanks round approver": {inputs(good + `approved_by = " a@example.com"`), "begins or ends with a space",
 			`approved_by = " a@example.com"`},
 		"rollback of dbt": {inputs(good + `on_destroy = "rollback"`), "rerun_dbt can't be undone",
 			`on_destroy = "rollback"`},

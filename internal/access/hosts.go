@@ -1,0 +1,155 @@
+// Package access decides which addresses the provider may open and which programs it may start. Lists come from the
+// runner: a pull request can change the configuration, and plan runs on pull requests of strangers.
+package access
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/applylens/terraform-provider-remediation/internal/text"
+)
+
+// ErrRefused marks an address or a program that may not be used.
+var ErrRefused = errors.New("not allowed here")
+
+const unixPrefix = "unix:"
+
+// metadata returns the addresses of cloud metadata services that are not link-local. Such a service gives credentials of
+// the machine to whoever asks.
+func metadata() []string {
+	return []string{
+		"fd00:ec2::254",   // AWS, IPv6
+		"100.100.100.200", // Alibaba Cloud
+		"192.0.0.192",     // Oracle Cloud
+		"168.63.129.16",   // Azure's wire server
+	}
+}
+
+// Hosts lists the addresses that may be opened. Nil allows every address; an empty list allows none. Link-local
+// addresses and those of metadata services are refused in any case.
+type Hosts []string
+
+// CheckHosts returns why an entry can't be used, and its index; ok where all can.
+func CheckHosts(entries []string) (index int, why string, ok bool) {
+	for i, entry := range entries {
+		if why := wrongEntry(entry); why != "" {
+			return i, why, false
+		}
+	}
+	return 0, "", true
+}
+
+func wrongEntry(entry string) string {
+	const form = "write host, host:port, *.domain or unix:/path"
+	if socket, ok := strings.CutPrefix(entry, unixPrefix); ok {
+		if !path.IsAbs(socket) || path.Clean(socket) != socket {
+			return "the path of a socket must be absolute and clean"
+		}
+		return ""
+	}
+	host, _ := split(entry)
+	bare := strings.TrimPrefix(host, "*.")
+	switch {
+	case entry == "" || strings.TrimSpace(entry) != entry || strings.ContainsAny(entry, "/ \t@?#"):
+		return form
+	case bare == "" || strings.Contains(bare, "*"):
+		return form
+	}
+	return ""
+}
+
+// Check returns an error that wraps ErrRefused where the address may not be opened. The address is that of a web
+// server, host:port, or unix:/path.
+func (h Hosts) Check(address string) error {
+	if socket, ok := strings.CutPrefix(address, unixPrefix); ok {
+		if h == nil || slices.Contains(h, unixPrefix+path.Clean(socket)) {
+			return nil
+		}
+		return h.refused(address)
+	}
+	host, port := split(address)
+	if host == "metadata.google.internal" || host == "metadata" {
+		return fmt.Errorf("%w: %s is the address of a metadata service", ErrRefused, host)
+	}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		if err := checkIP(ip); err != nil {
+			return err
+		}
+	}
+	if h == nil || slices.ContainsFunc(h, func(entry string) bool { return matches(entry, host, port) }) {
+		return nil
+	}
+	return h.refused(net.JoinHostPort(host, port))
+}
+
+// Lists reports whether the address stands in the list. A nil list contains nothing.
+func (h Hosts) Lists(address string) bool { return h != nil && h.Check(address) == nil }
+
+func (h Hosts) refused(address string) error {
+	return fmt.Errorf("%w: %s is not among the hosts that the runner allows (%s)", ErrRefused, address,
+		text.OrNone(strings.Join(h, ", ")))
+}
+
+func matches(entry, host, port string) bool {
+	wanted, wantedPort := split(entry)
+	if wantedPort != "" && wantedPort != port {
+		return false
+	}
+	if domain, ok := strings.CutPrefix(wanted, "*"); ok {
+		return strings.HasSuffix(host, domain) && len(host) > len(domain)
+	}
+	return wanted == host
+}
+
+// split returns host and port of an address in lower case. The port of http and https is completed.
+func split(address string) (host, port string) {
+	if u, err := url.Parse(address); err == nil && u.Host != "" {
+		host, port = u.Hostname(), u.Port()
+		if port == "" {
+			port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+		}
+	} else if h, p, err := net.SplitHostPort(address); err == nil {
+		host, port = h, p
+	} else {
+		host = strings.Trim(address, "[]")
+	}
+	host = strings.TrimRight(strings.ToLower(host), ".")
+	if ip, err := netip.ParseAddr(host); err == nil {
+		host = ip.Unmap().String()
+	}
+	return host, port
+}
+
+// checkIP refuses addresses that reach the machine's own network only, and with it services that give credentials to
+// whoever asks.
+func checkIP(ip netip.Addr) error {
+	ip = ip.Unmap().WithZone("")
+	if nat64 := netip.MustParsePrefix("64:ff9b::/96"); nat64.Contains(ip) {
+		b := ip.As16()
+		ip = netip.AddrFrom4([4]byte(b[12:]))
+	}
+	switch {
+	case ip.IsLinkLocalUnicast():
+		return fmt.Errorf("%w: %s is a link-local address, where metadata services give credentials away", ErrRefused,
+			ip)
+	case slices.Contains(metadata(), ip.String()):
+		return fmt.Errorf("%w: %s is the address of a metadata service", ErrRefused, ip)
+	}
+	return nil
+}
+
+// Control refuses to connect to link-local addresses and metadata services. It is for net.Dialer, which calls it with
+// the address that a name was resolved to: a name in public DNS may stand for any address.
+func Control(_, address string, _ syscall.RawConn) error {
+	if to, err := netip.ParseAddrPort(address); err == nil {
+		return checkIP(to.Addr())
+	}
+	return nil // a socket of this machine: the kernel connects to numbers only
+}

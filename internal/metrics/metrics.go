@@ -1,0 +1,80 @@
+// Package metrics reads what guardrails watch, from Prometheus, web addresses and searches.
+package metrics
+
+import (
+	"context"
+	"errors"
+
+	"github.com/applylens/terraform-provider-remediation/internal/access"
+	"github.com/applylens/terraform-provider-remediation/internal/clock"
+	"github.com/applylens/terraform-provider-remediation/internal/guard"
+	"github.com/applylens/terraform-provider-remediation/internal/logging"
+	"github.com/applylens/terraform-provider-remediation/internal/metrics/prometheus"
+	"github.com/applylens/terraform-provider-remediation/internal/metrics/webmetric"
+)
+
+// Search runs a search without fetching documents. It returns the time that it took on the server, in milliseconds, and
+// the number of documents that match.
+type Search func(ctx context.Context, index, body string) (tookMS, hits int64, err error)
+
+// Sources are where metrics come from. Prometheus and Search are nil where none is configured.
+type Sources struct {
+	Prometheus *prometheus.Client
+	Search     Search
+	// Hosts lists the web addresses that may be read.
+	Hosts access.Hosts
+	Clock clock.Clock
+}
+
+// Reader implements guard.Reader.
+type Reader struct {
+	sources Sources
+	web     *webmetric.Client
+}
+
+// New returns a reader. It does no I/O.
+func New(s Sources) *Reader { return &Reader{sources: s, web: webmetric.New(s.Clock)} }
+
+// Lacks implements guard.Reader.
+func (r *Reader) Lacks(q guard.Query) string {
+	switch {
+	case q.Prometheus != "" && r.sources.Prometheus == nil:
+		return "the provider has no prometheus.url, and PROMETHEUS_URL is not set"
+	case q.Search != nil && r.sources.Search == nil:
+		return "the provider has no elasticsearch.endpoints, and ELASTICSEARCH_ENDPOINTS is not set"
+	case q.HTTP != nil:
+		if err := r.sources.Hosts.Check(q.HTTP.URL); err != nil {
+			return err.Error()
+		}
+	}
+	return ""
+}
+
+// Read implements guard.Reader.
+func (r *Reader) Read(ctx context.Context, q guard.Query) (float64, error) {
+	v, err := r.read(ctx, q)
+	if err != nil {
+		logging.Debug(ctx, logging.Guardrail, "metric not read", "error", err.Error())
+	}
+	return v, err
+}
+
+func (r *Reader) read(ctx context.Context, q guard.Query) (float64, error) {
+	if lack := r.Lacks(q); lack != "" {
+		return 0, errors.New(lack)
+	}
+	switch {
+	case q.Prometheus != "":
+		return r.sources.Prometheus.Query(ctx, q.Prometheus)
+	case q.HTTP != nil:
+		return r.web.Read(ctx, q.HTTP.URL, q.HTTP.Pointer)
+	case q.Search != nil:
+		took, hits, err := r.sources.Search(ctx, q.Search.Index, q.Search.Body)
+		if q.Search.Measure == guard.MeasureHits {
+			return float64(hits), err
+		}
+		return float64(took), err
+	default:
+		return 0, errors.New("the guardrail names no metric")
+	}
+}
