@@ -117,6 +117,16 @@ const (
 	RiskHigh   Risk = "high"
 )
 
+// Exposure says in which direction an execution moves traffic. Guardrails judge by it: what gives a version more traffic
+// needs every guardrail to hold first, and taking back what gave it less would give it more.
+type Exposure string
+
+// Exposures. Playbooks that move no traffic have none.
+const (
+	ExposureUp   Exposure = "up"
+	ExposureDown Exposure = "down"
+)
+
 // Preview is what an execution would do, as seen on the live target. What enters the digest is marked; all else is
 // shown, and kept in the record of the dry run.
 type Preview struct {
@@ -165,6 +175,8 @@ type Preview struct {
 	Identity any `json:"identity,omitempty"`
 	// Content is what runs beyond Facts, such as a checksum per model. Part of the digest, by the content hash.
 	Content any `json:"content,omitempty"`
+	// Exposure says whether a version gets more or less traffic. Empty: neither.
+	Exposure Exposure `json:"exposure,omitempty"`
 	// Warnings are for what needs action by the reader of the plan. They are not part of the digest.
 	Warnings []string `json:"-"`
 	// Locks are the things that are worked on by names that Target would return for them, where others may ask for them

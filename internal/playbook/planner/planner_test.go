@@ -128,6 +128,32 @@ func TestSpecifiedExample(t *testing.T) {
 	}
 }
 
+func TestPreviewSaysWhoGetsMoreTraffic(t *testing.T) {
+	t.Parallel()
+	down := newFake(0)
+	down.split.Down = []string{"v1.2.3-canary"}
+	for name, tt := range map[string]struct {
+		action playbook.Action
+		want   playbook.Exposure
+	}{
+		"up":           {bind(t, planner.NewSplit(newFake(10), &quick{}), toQuarter), playbook.ExposureUp},
+		"down":         {bind(t, planner.NewSplit(newFake(50), &quick{}), toQuarter), playbook.ExposureDown},
+		"there":        {bind(t, planner.NewSplit(newFake(25), &quick{}), toQuarter), ""},
+		"rollback":     {bind(t, planner.NewRollback(newFake(50), &quick{}), rollBack), playbook.ExposureDown},
+		"deploy":       {bind(t, planner.NewDeploy(down, &quick{}), deployTenth), playbook.ExposureUp},
+		"deploy alone": {bind(t, planner.NewDeploy(down, &quick{}), `{"version": "v1.2.3-canary"}`), ""},
+	} {
+		if got := look(t, tt.action).Exposure; got != tt.want {
+			t.Errorf("%s: got %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
+const (
+	rollBack    = `{"from_version": "v1.2.3-canary", "to_version": "v1.2.2"}`
+	deployTenth = `{"version": "v1.2.3-canary", "initial_percent": 10}`
+)
+
 func TestSchedules(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

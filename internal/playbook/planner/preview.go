@@ -60,6 +60,12 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 		ApprovalReasons: a.rules.approvals(felt), RollbackAvailable: true, Undo: m.Undoing,
 		Warnings: a.notes(split), Commands: a.commands(facts), Duration: m.Estimate,
 	}
+	switch {
+	case m.Target-felt > target.Tolerance:
+		p.Exposure = playbook.ExposureUp
+	case felt-m.Target > target.Tolerance:
+		p.Exposure = playbook.ExposureDown
+	}
 	if m.Pace.over() > 0 && len(facts.Schedule) > 0 {
 		p.Duration = m.Pace.over()
 	}
