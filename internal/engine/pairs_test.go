@@ -64,8 +64,8 @@ func opener(dir, index string, cluster elastic.Config) func(context.Context) (jo
 	return func(ctx context.Context) (journal.Store, error) {
 		clk := clock.System{}
 		if index != "" {
-			return elasticjournal.Open(ctx, elasticjournal.Config{Server: elastic.New(cluster, clk), Index: index,
-				Clock: clk})
+			client := elastic.New(cluster, clk).Client()
+			return elasticjournal.Open(ctx, elasticjournal.Config{Client: client, Index: index, Clock: clk})
 		}
 		return sqlite.Open(ctx, filepath.Join(dir, "journal.db"), clk)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"path/filepath"
 	"sync"
 	"time"
@@ -17,7 +16,6 @@ import (
 	journalelastic "github.com/applylens/terraform-provider-remediation/internal/journal/elastic"
 	"github.com/applylens/terraform-provider-remediation/internal/journal/sqlite"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
-	"github.com/applylens/terraform-provider-remediation/internal/redact"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
@@ -169,12 +167,12 @@ func (b block) keep() (time.Duration, error) {
 }
 
 // opener returns what opens the journal.
-func (j journalSettings) opener(cluster *elastic.Cluster, secrets *redact.Redactor,
+func (j journalSettings) opener(cluster *elastic.Cluster,
 	clk clock.Clock) func(context.Context) (journal.Store, error) {
 	if j.index == "" {
 		return func(ctx context.Context) (journal.Store, error) { return sqlite.Open(ctx, j.path, clk) }
 	}
-	cfg := journalelastic.Config{Server: journalServer{cluster}, Index: j.index, Clock: clk, Secrets: secrets}
+	cfg := journalelastic.Config{Client: cluster.Client(), Index: j.index, Clock: clk}
 	return sparing(clk, func(ctx context.Context) (journal.Store, error) { return journalelastic.Open(ctx, cfg) })
 }
 
@@ -200,18 +198,4 @@ func sparing(clk clock.Clock, open func(context.Context) (journal.Store,
 		}
 		return store, nil
 	}
-}
-
-// journalServer is the cluster as the journal knows it.
-type journalServer struct{ cluster *elastic.Cluster }
-
-// Send implements journalelastic.Server.
-func (j journalServer) Send(req *http.Request) (*http.Response, error) {
-	res, err := j.cluster.Send(req)
-	for _, lasting := range []error{elastic.ErrConfiguration, elastic.ErrTLS, elastic.ErrNotElasticsearch} {
-		if errors.Is(err, lasting) {
-			return nil, fmt.Errorf("%w: %w", journalelastic.ErrFinal, err)
-		}
-	}
-	return res, err
 }

@@ -85,7 +85,7 @@ func TestAccSharedJournal(t *testing.T) {
 
 	// A third machine is at work on the target.
 	store, err := journalelastic.Open(t.Context(), journalelastic.Config{
-		Server: elastic.New(on.Config, clock.System{}), Index: name, Clock: clock.System{},
+		Client: elastic.New(on.Config, clock.System{}).Client(), Index: name, Clock: clock.System{},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -25,7 +25,7 @@ func wire(s settings, reached func(engine.Point)) *engine.Engine {
 	cluster := elastic.New(s.elastic, clk)
 	return engine.New(engine.Config{
 		Catalogue: catalogue(s, cli, cluster, clk),
-		Journal:   s.journal.opener(cluster, s.elastic.Secrets(), clk),
+		Journal:   s.journal.opener(cluster, clk),
 		Metrics:   newMetrics(s, cluster, clk),
 		Policy:    s.policy, Forge: newForge(s.forge,
 			clk), Clock: clk, Dir: s.journal.dir, HistoryLimit: s.historyLimit, Keep: s.keep,

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"slices"
@@ -14,9 +13,9 @@ import (
 	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
+	"github.com/applylens/terraform-provider-remediation/internal/elasticsearch"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 	"github.com/applylens/terraform-provider-remediation/internal/journal/journaltest"
-	target "github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
 const (
@@ -108,7 +107,7 @@ func BenchmarkJournal(b *testing.B) {
 // identifiers in an index with the same mappings and as many documents: one request each, on a connection of the same
 // kind. It reports the ratio of both times.
 func benchAppend(b *testing.B, on *elastictest.Server, s *Store, raw string) {
-	client := target.New(on.Config, s.clock)
+	client := elasticsearch.New(on.Config, s.clock)
 	var appending, creating time.Duration
 	const warm, rounds, entries = 50, 500, 4
 	for b.Loop() {
@@ -162,27 +161,14 @@ func rawIndex(b *testing.B, on *elastictest.Server, s *Store) string {
 	return name
 }
 
-func createRaw(ctx context.Context, client *target.Cluster, index string, d document) error {
+func createRaw(ctx context.Context, client *elasticsearch.Client, index string, d document) error {
 	body, err := json.Marshal(d)
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPut, fmt.Sprintf("/%s/_create/raw-%d", index, d.Seq),
-		bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	res, err := client.Send(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	answer, err := io.ReadAll(res.Body)
-	if err == nil && res.StatusCode != http.StatusCreated {
-		err = fmt.Errorf("status %d: %s", res.StatusCode, answer)
-	}
-	return err
+	return client.Do(ctx, elasticsearch.Call{What: "Create a raw document", Request: elasticsearch.Plain{
+		Method: http.MethodPut, Path: fmt.Sprintf("/%s/_create/raw-%d", index, d.Seq), Body: body,
+	}})
 }
 
 // benchHistory reads the newest records of one incident, as a resource does.

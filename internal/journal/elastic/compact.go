@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/applylens/terraform-provider-remediation/internal/elasticsearch"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
 
@@ -164,7 +165,7 @@ func (s *Store) mayReplace(ctx context.Context, seq int64) error {
 		what: "Remove entries", method: http.MethodPut, body: body,
 		path: fmt.Sprintf("/%s/_doc/%s?if_seq_no=%d&if_primary_term=1", s.rangeOf(seq), documentID(seq), math.MaxInt32),
 	})
-	if answered(err, http.StatusConflict) || isKind(err, missingIndex) {
+	if elasticsearch.HasStatus(err, http.StatusConflict) || elasticsearch.HasType(err, missingIndex) {
 		return nil
 	}
 	return err
@@ -190,7 +191,7 @@ func (s *Store) replace(ctx context.Context, gap journal.Gap) error {
 		var out answer
 		err := s.do(ctx, request{
 			what: fmt.Sprintf("Remove entries %d to %d", from, to), method: http.MethodPost, body: lines.Bytes(),
-			path: "/" + s.rangeOf(from) + "/_bulk?timeout=" + serverPatience,
+			path: "/" + s.rangeOf(from) + "/_bulk?timeout=" + serverTimeout,
 			read: decode(&out, func(a answer) error {
 				if a.Errors == nil || *a.Errors || int64(len(a.Items)) != to-from+1 {
 					return errors.New("not all were removed")

@@ -271,7 +271,7 @@ func TestPatienceEnds(t *testing.T) {
 	}
 	down = true
 	explained(t, begin(), journal.ErrUnavailable, "503")
-	if waited := clk.ahead; waited < patience-2*longestPause || waited > patience {
+	if waited := clk.ahead; waited < retryFor-2*longestPause || waited > retryFor {
 		t.Errorf("waited %v", waited)
 	}
 	tries := b.hits.Load()
@@ -301,10 +301,10 @@ func TestHangs(t *testing.T) {
 	}
 	hangs := false
 	l := usual()
-	l.attempt, l.patience = 100*time.Millisecond, 300*time.Millisecond
+	l.attempt, l.retryFor = 100*time.Millisecond, 300*time.Millisecond
 	s := openTest(t, breaking(on, place(t, on), &broken{fault: hanging,
 		when: func(int64, *http.Request) bool { return hangs }}), usual())
-	s.limits, s.patience = l, l.patience
+	s.limits, s.retryFor = l, l.retryFor
 	hangs = true
 	_, err := s.Begin(t.Context(), journaltest.Subject(1), journal.KindDryRun, journaltest.Intent())
 	explained(t, err, journal.ErrUnavailable, "did not answer in time")

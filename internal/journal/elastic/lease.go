@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/applylens/terraform-provider-remediation/internal/elasticsearch"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
 
@@ -50,7 +51,7 @@ func (s *Store) beat(ctx context.Context, hold journal.Lease) error {
 	nonce := rand.Text()
 	for {
 		now, err := s.lease(ctx, hold)
-		if isKind(err, missingIndex) {
+		if elasticsearch.HasType(err, missingIndex) {
 			if err = s.createLeases(ctx); err == nil {
 				continue
 			}
@@ -64,7 +65,7 @@ func (s *Store) beat(ctx context.Context, hold journal.Lease) error {
 		if err = s.writeLease(ctx, hold, now, nonce); err == nil {
 			break
 		}
-		if !answered(err, http.StatusConflict) {
+		if !elasticsearch.HasStatus(err, http.StatusConflict) {
 			return err
 		}
 	}
@@ -92,7 +93,7 @@ func (s *Store) lease(ctx context.Context, hold journal.Lease) (lease, error) {
 			return nil
 		}),
 	})
-	if answered(err, http.StatusNotFound) && !isKind(err, missingIndex) {
+	if elasticsearch.HasStatus(err, http.StatusNotFound) && !elasticsearch.HasType(err, missingIndex) {
 		return lease{version: "op_type=create"}, nil
 	}
 	if err != nil {
@@ -113,7 +114,7 @@ func (s *Store) writeLease(ctx context.Context, hold journal.Lease, before lease
 	}
 	return s.do(ctx, request{
 		what: fmt.Sprintf("Renew the lease of execution %d", hold.Execution), method: http.MethodPut, body: body,
-		path: s.leasePath(hold) + "?timeout=" + serverPatience + "&" + before.version,
+		path: s.leasePath(hold) + "?timeout=" + serverTimeout + "&" + before.version,
 	})
 }
 
@@ -133,7 +134,7 @@ func (s *Store) pulse(ctx context.Context, execution int64) (journal.Pulse, erro
 		return journal.Pulse{}, nil
 	}
 	found, err := s.lease(ctx, record.Lease())
-	if isKind(err, missingIndex) || err == nil && found.Beats == 0 {
+	if elasticsearch.HasType(err, missingIndex) || err == nil && found.Beats == 0 {
 		return journal.Pulse{}, nil
 	}
 	if err != nil {
@@ -155,6 +156,9 @@ func (s *Store) forget(ctx context.Context, hold journal.Lease, kind journal.Kin
 	s.mu.Unlock()
 	if renewed || kind == journal.KindTakeover {
 		// see above
-		_, _ = s.attempt(ctx, request{what: "Remove a lease", method: http.MethodDelete, path: s.leasePath(hold)})
+		once := s.retry()
+		once.Attempts = 1
+		_ = s.client.Do(ctx, s.call(request{what: "Remove a lease", method: http.MethodDelete, path: s.leasePath(hold)},
+			once))
 	}
 }

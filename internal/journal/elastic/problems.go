@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/applylens/terraform-provider-remediation/internal/elasticsearch"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
@@ -54,7 +55,7 @@ func (s *Store) damaged(cause error) error {
 func (s *Store) unavailable(why string, cause error, next string) error {
 	return &problem.Problem{
 		What: fmt.Sprintf("The journal %s in Elasticsearch cannot be read or written",
-			s.index), Why: strings.TrimSuffix(s.secrets.String(why), ".") + ".", Next: next,
+			s.index), Why: strings.TrimSuffix(s.client.Mask(why), ".") + ".", Next: next,
 		Path: attribute, Err: fmt.Errorf("%w: %w", journal.ErrUnavailable, cause),
 	}
 }
@@ -81,7 +82,7 @@ func (s *Store) privilegeAdvice(reason string) string {
 func (s *Store) explain(ctx context.Context, err error) error {
 	var p *problem.Problem
 	var held *journal.BusyError
-	var refused *statusError
+	var refused *elasticsearch.ResponseError
 	cause := ctx.Err()
 	switch {
 	case err == nil, errors.As(err, &held), errors.Is(err, journal.ErrNotFound), errors.Is(err, journal.ErrClosed),
@@ -95,9 +96,9 @@ func (s *Store) explain(ctx context.Context, err error) error {
 		return fmt.Errorf("journal %s: %w", s.index, cause)
 	case errors.Is(err, journal.ErrOrder), errors.Is(err, journal.ErrForeign), errors.Is(err, journal.ErrNewer):
 		return err
-	case errors.As(err, &refused):
-		return s.unavailable(refused.Error(), err, s.advice(refused))
-	case errors.As(err, &p):
+	case errors.As(err, &p) && errors.As(err, &refused) && !elasticsearch.Passing(err):
+		return s.unavailable(p.What+". "+p.Why, err, s.advice(refused))
+	case errors.As(err, &p) && refused == nil:
 		return s.unavailable(p.Why, err, p.Next)
 	default:
 		return s.unavailable(err.Error(), err,
@@ -105,18 +106,18 @@ func (s *Store) explain(ctx context.Context, err error) error {
 	}
 }
 
-func (s *Store) advice(e *statusError) string {
+func (s *Store) advice(e *elasticsearch.ResponseError) string {
 	switch {
-	case e.kind == "cluster_block_exception":
+	case e.Type == "cluster_block_exception":
 		return "Lift the block, or wait for what set it (a full disk sets one, too), then run again. The newest " +
 			"range of a journal must not be made read-only."
-	case e.kind == "index_closed_exception":
+	case e.Type == "index_closed_exception":
 		return fmt.Sprintf("Open all indices that match %s, then run again.", s.pattern())
-	case e.status == http.StatusUnauthorized:
+	case e.Status == http.StatusUnauthorized:
 		return "Check username and password, api_key or bearer_token of the provider's elasticsearch block, or the " +
 			"ELASTICSEARCH_* variables."
-	case e.status == http.StatusForbidden:
-		return s.privilegeAdvice(e.reason)
+	case e.Status == http.StatusForbidden:
+		return s.privilegeAdvice(e.Reason)
 	default:
 		return "Check that elasticsearch.endpoints names an Elasticsearch of version 8 or newer, and the settings of " +
 			"the cluster's templates."

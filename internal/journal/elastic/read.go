@@ -113,7 +113,7 @@ func (s *Store) inRange(ctx context.Context, from, to int64) ([]document, error)
 	err = s.do(ctx, request{
 		what: fmt.Sprintf("Read entries %d to %d", from, to), method: http.MethodPost, path: "/" + s.rangeOf(from) +
 			"/_mget", body: body,
-		read: decode(&answer, func(a several) error { return a.complete(ids) }),
+		read: decode(&answer, func(a several) error { return s.complete(a, ids) }),
 	})
 	if err != nil {
 		return nil, err
@@ -136,7 +136,7 @@ func (s *Store) inRange(ctx context.Context, from, to int64) ([]document, error)
 }
 
 // complete refuses an answer that says nothing of one of the documents. In an index that is not there, there are none.
-func (a several) complete(ids []string) error {
+func (s *Store) complete(a several, ids []string) error {
 	if len(a.Docs) != len(ids) {
 		return fmt.Errorf("%d documents of %d", len(a.Docs), len(ids))
 	}
@@ -144,8 +144,7 @@ func (a several) complete(ids []string) error {
 		switch {
 		case d.Error != nil && d.Error.Type == missingIndex:
 		case d.Error != nil && d.Error.Type == "security_exception":
-			return &statusError{what: "Read entries", status: http.StatusForbidden, kind: d.Error.Type,
-				reason: d.Error.Reason}
+			return s.denied("Read entries", d.Error.Reason)
 		case d.Error != nil:
 			return fmt.Errorf("document %s: %s: %s", d.ID, d.Error.Type, d.Error.Reason)
 		case d.ID != ids[i]:

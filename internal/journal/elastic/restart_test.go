@@ -43,7 +43,7 @@ func TestContractWhileTheNodeRestarts(t *testing.T) {
 		}
 	}()
 	patient := usual()
-	patient.patience, patient.open, patient.beat = 20*time.Minute, 20*time.Minute, 20*time.Minute
+	patient.retryFor, patient.open = 20*time.Minute, 20*time.Minute
 	var places atomic.Int64
 	name := func() string { return fmt.Sprintf("journal-%d", places.Add(1)) }
 	t.Run("within", func(t *testing.T) {
@@ -68,7 +68,7 @@ func TestServerDown(t *testing.T) {
 	t.Parallel()
 	on := elastictest.Own(t)
 	hasty := usual()
-	hasty.patience, hasty.open = time.Second, time.Second
+	hasty.retryFor, hasty.open = time.Second, time.Second
 	s := openTest(t, at(on.Config, "journal"), hasty)
 	r, err := s.Begin(t.Context(), journaltest.Subject(1), journal.KindIntent, journaltest.Intent())
 	if err != nil {

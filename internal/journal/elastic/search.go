@@ -7,46 +7,37 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+
+	"github.com/applylens/terraform-provider-remediation/internal/elasticsearch"
 )
 
-// shards is how a request fared on the shards that it went to.
-type shards struct {
-	Total    int `json:"total"`
-	Failed   int `json:"failed"`
-	Failures []struct {
-		Index  string `json:"index"`
-		Reason struct{ Type, Reason string }
-	} `json:"failures"`
+type shards = elasticsearch.Shards
+
+// denied is for a refusal that the server hides in an answer.
+func (s *Store) denied(what, reason string) error {
+	return s.client.Refusal(what, elasticsearch.ResponseError{Status: http.StatusForbidden, Type: "security_exception",
+		Reason: reason})
 }
 
 // whole refuses an answer that leaves out what some shards hold. A pattern passes over what the caller may not do
 // there, so that an answer about no shards, where there are entries, is a refusal.
 func (s *Store) whole(what string, on *shards) error {
 	if on != nil && on.Total == 0 && s.entriesKnown() {
-		return &statusError{what: what, status: http.StatusForbidden, kind: "security_exception",
-			reason: "no index of the journal may be used so"}
+		return s.denied(what, "no index of the journal may be used so")
 	}
-	return on.check()
+	if on == nil {
+		return errors.New("nothing is said of the shards")
+	}
+	if on.Failed > 0 {
+		return errors.New(on.Failure())
+	}
+	return nil
 }
 
 func (s *Store) entriesKnown() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.seen != nil && s.seen.head.Seq > 0
-}
-
-// check refuses an answer with failures.
-func (s *shards) check() error {
-	switch {
-	case s == nil:
-		return errors.New("nothing is said of the shards")
-	case s.Failed == 0:
-		return nil
-	case len(s.Failures) == 0:
-		return fmt.Errorf("it failed on %d shards", s.Failed)
-	}
-	return fmt.Errorf("it failed on %d shards, one of them of %s: %s", s.Failed, s.Failures[0].Index,
-		s.Failures[0].Reason.Reason)
 }
 
 // search returns the documents that the query finds in all ranges.
@@ -67,19 +58,20 @@ type result struct {
 			Source json.RawMessage `json:"_source"`
 		} `json:"hits"`
 	} `json:"hits"`
-	Status int             `json:"status"`
-	Error  json.RawMessage `json:"error"`
+	Status int `json:"status"`
+	Error  *struct{ Type, Reason string }
 }
 
 // allOf refuses a result that is not all there is.
 func (s *Store) allOf(r result) error {
 	const what = "Search entries"
 	if r.Error != nil {
-		refused, _ := s.refusal(what, r.Status, []byte(fmt.Sprintf(`{"error":%s}`, r.Error)))
-		if passing(r.Status) {
-			return errors.New(refused.Error())
+		said := elasticsearch.ResponseError{Status: r.Status, Type: r.Error.Type, Reason: r.Error.Reason}
+		err := s.client.Refusal(what, said)
+		if elasticsearch.Passing(err) {
+			return errors.New(said.Reason) // it may be answered next time
 		}
-		return refused
+		return err
 	}
 	if r.Hits == nil || r.TimedOut {
 		return errors.New("it is not complete")

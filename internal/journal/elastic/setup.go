@@ -7,6 +7,8 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+
+	"github.com/applylens/terraform-provider-remediation/internal/elasticsearch"
 )
 
 // schemaVersion is that of the mappings and of what documents mean.
@@ -65,7 +67,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	if err == nil && ranges == 0 {
 		// A pattern passes over what the caller may not see. A name doesn't.
 		_, err = s.checkRanges(ctx, s.rangeOf(1))
-		if isKind(err, missingIndex) {
+		if elasticsearch.HasType(err, missingIndex) {
 			return s.putTemplate(ctx)
 		}
 	}
@@ -113,7 +115,7 @@ func (s *Store) putTemplate(ctx context.Context) error {
 	const tooFew = http.StatusForbidden
 	version, err := s.templateVersion(ctx)
 	switch {
-	case answered(err, tooFew):
+	case elasticsearch.HasStatus(err, tooFew):
 		return nil
 	case err != nil:
 		return err
@@ -131,7 +133,7 @@ func (s *Store) putTemplate(ctx context.Context) error {
 	}
 	err = s.do(ctx, request{what: "Put the index template", method: http.MethodPut, path: "/_index_template/" + s.index,
 		body: body})
-	if answered(err, tooFew) {
+	if elasticsearch.HasStatus(err, tooFew) {
 		return nil
 	}
 	return err
@@ -157,7 +159,7 @@ func (s *Store) templateVersion(ctx context.Context) (int, error) {
 			return nil
 		}),
 	})
-	if answered(err, http.StatusNotFound) {
+	if elasticsearch.HasStatus(err, http.StatusNotFound) {
 		return 0, nil
 	}
 	if err != nil {
@@ -174,7 +176,7 @@ func (s *Store) createRange(ctx context.Context, name string) error {
 		return err
 	}
 	err = s.do(ctx, request{what: "Create the index " + name, method: http.MethodPut, path: "/" + name, body: body})
-	if isKind(err, exists) {
+	if elasticsearch.HasType(err, exists) {
 		_, err = s.checkRanges(ctx, name)
 	}
 	return err
@@ -192,7 +194,7 @@ func (s *Store) createLeases(ctx context.Context) error {
 	}
 	err = s.do(ctx, request{what: "Create the index " + s.leases(), method: http.MethodPut, path: "/" + s.leases(),
 		body: body})
-	if err == nil || isKind(err, exists) {
+	if err == nil || elasticsearch.HasType(err, exists) {
 		return nil
 	}
 	return fmt.Errorf("the index of leases: %w", err)

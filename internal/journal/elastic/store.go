@@ -11,46 +11,44 @@ import (
 	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
+	"github.com/applylens/terraform-provider-remediation/internal/elasticsearch"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
-	"github.com/applylens/terraform-provider-remediation/internal/redact"
 )
 
-// Config is what a Store works with. All fields are required but Secrets.
+// Config is what a Store works with. All fields are required.
 type Config struct {
-	Server Server
+	// Client connects to the cluster that holds the journal.
+	Client *elasticsearch.Client
 	// Index is the journal's name; see CheckIndex.
 	Index string
-	// Clock dates entries and beats.
+	// Clock dates entries and beats, and paces retries.
 	Clock clock.Clock
-	// Secrets are masked in what the server says.
-	Secrets *redact.Redactor
 }
 
 // limits are what tests make smaller, or larger.
 type limits struct {
-	rangeSize                     int64
-	version                       int
-	patience, open, attempt, beat time.Duration
+	rangeSize               int64
+	version                 int
+	retryFor, open, attempt time.Duration
 }
 
 func usual() limits {
-	return limits{rangeSize: rangeSize, version: schemaVersion, patience: patience, open: openPatience,
-		attempt: attemptPatience, beat: beatPatience}
+	return limits{rangeSize: rangeSize, version: schemaVersion, retryFor: retryFor, open: openRetryFor,
+		attempt: attemptTimeout}
 }
 
 // Store implements journal.Store.
 type Store struct {
-	server  Server
-	index   string
-	clock   clock.Clock
-	secrets *redact.Redactor
-	limits  limits
-	// patience is that of Open, and then that of everything else.
-	patience time.Duration
+	client *elasticsearch.Client
+	index  string
+	clock  clock.Clock
+	limits limits
+	// retryFor is that of Open, and then that of everything else.
+	retryFor time.Duration
 	// writing lets one append at a time go, since each is chained to the one before.
 	writing chan struct{}
 	closed  atomic.Bool
-	// restUntil is when to be patient again, in nanoseconds since 1970.
+	// restUntil is until when a request is sent only once, in nanoseconds since 1970.
 	restUntil atomic.Int64
 
 	mu sync.Mutex
@@ -70,12 +68,13 @@ func Open(ctx context.Context, cfg Config) (*Store, error) { return open(ctx, cf
 
 func open(ctx context.Context, cfg Config, l limits) (*Store, error) {
 	s := &Store{
-		server: cfg.Server, index: cfg.Index, clock: cfg.Clock, secrets: cfg.Secrets, limits: l, patience: l.open,
-		writing: make(chan struct{}, 1), beaten: map[journal.Lease]bool{},
+		index: cfg.Index, clock: cfg.Clock, limits: l, retryFor: l.open, writing: make(chan struct{}, 1),
+		beaten: map[journal.Lease]bool{},
 	}
 	if why := CheckIndex(s.index); why != "" {
 		return nil, s.unfit(why)
 	}
+	s.client = cfg.Client.WithClock(cfg.Clock)
 	err := s.prepare(ctx)
 	if err == nil {
 		s.seen, err = s.load(ctx)
@@ -83,7 +82,7 @@ func open(ctx context.Context, cfg Config, l limits) (*Store, error) {
 	if err != nil {
 		return nil, s.explain(ctx, err)
 	}
-	s.patience = l.patience
+	s.retryFor = l.retryFor
 	return s, nil
 }
 
@@ -187,7 +186,7 @@ func (s *Store) try(ctx context.Context, v *view, e journal.Entry) (journal.Entr
 	case err == nil:
 		s.advance(after)
 		return e, record, nil
-	case !answered(err, http.StatusConflict):
+	case !elasticsearch.HasStatus(err, http.StatusConflict):
 		return journal.Entry{}, journal.Record{}, err
 	}
 	// There is such an entry. It is this very one where the answer to an earlier attempt was lost.
@@ -216,10 +215,10 @@ func (s *Store) create(ctx context.Context, d document) error {
 	}
 	err = s.do(ctx, request{
 		what: fmt.Sprintf("Append entry %d", d.Seq), method: http.MethodPut, body: body,
-		path: "/" + s.rangeOf(d.Seq) + "/_create/" + documentID(d.Seq) + "?timeout=" + serverPatience,
+		path: "/" + s.rangeOf(d.Seq) + "/_create/" + documentID(d.Seq) + "?timeout=" + serverTimeout,
 		read: created(d.Seq),
 	})
-	if isKind(err, missingIndex) {
+	if elasticsearch.HasType(err, missingIndex) {
 		return fmt.Errorf("%w: the index %s is gone, and entries before %d were in it", journal.ErrDamaged,
 			s.rangeOf(d.Seq), d.Seq)
 	}
@@ -255,7 +254,7 @@ func (s *Store) advance(v *view) {
 	}
 }
 
-// Close implements journal.Store. Connections are the Server's.
+// Close implements journal.Store. Connections belong to the client.
 func (s *Store) Close() error {
 	s.closed.Store(true)
 	return nil

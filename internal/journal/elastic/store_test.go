@@ -11,6 +11,7 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
+	"github.com/applylens/terraform-provider-remediation/internal/elasticsearch"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 	"github.com/applylens/terraform-provider-remediation/internal/journal/journaltest"
 	target "github.com/applylens/terraform-provider-remediation/internal/target/elastic"
@@ -32,7 +33,7 @@ func place(t testing.TB, on *elastictest.Server) string {
 
 // at says where a journal is, for a test's clock and credentials.
 func at(cfg target.Config, index string) Config {
-	return Config{Server: target.New(cfg, clock.System{}), Index: index, Clock: clock.System{}}
+	return Config{Client: elasticsearch.New(cfg, clock.System{}), Index: index, Clock: clock.System{}}
 }
 
 // openTest opens the journal until the test ends.

@@ -9,10 +9,9 @@ import (
 	"slices"
 	"strings"
 
-	elasticsearch "github.com/elastic/go-elasticsearch/v8"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/analyze"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/synonyms/getsynonym"
+	"github.com/elastic/go-elasticsearch/v8/esapi"
 
+	"github.com/applylens/terraform-provider-remediation/internal/elasticsearch"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
@@ -60,9 +59,8 @@ func (c *Cluster) analyze(ctx context.Context, index string, request map[string]
 	var answer struct {
 		Tokens []Token `json:"tokens"`
 	}
-	err := c.do(ctx, call{what: "Analyze a text with " + index, request: func(on *elasticsearch.BaseClient) performer {
-		return analyze.NewAnalyzeFunc(on)().Index(index).Raw(body(request))
-	}}, &answer)
+	err := c.get(ctx, "Analyze a text with "+index,
+		esapi.IndicesAnalyzeRequest{Index: escaped(index)[0], Body: elasticsearch.Body(request)}, &answer)
 	return answer.Tokens, err
 }
 
@@ -71,11 +69,15 @@ type Reloaded map[string][]string
 
 // ReloadCommand is the request that reloads, as a person would type it.
 func ReloadCommand(indices []string, set string) string {
-	line := "POST /" + strings.Join(indices, ",") + "/_reload_search_analyzers"
+	return "POST " + reloadPath(indices, set)
+}
+
+func reloadPath(indices []string, set string) string {
+	path := "/" + strings.Join(indices, ",") + "/_reload_search_analyzers"
 	if set != "" {
-		line += "?resource=" + url.QueryEscape(set)
+		path += "?resource=" + url.QueryEscape(set)
 	}
-	return line
+	return path
 }
 
 // PreviewReload asks the server what a reload would reach. Nothing changes.
@@ -92,13 +94,14 @@ func (c *Cluster) ReloadAnalyzers(ctx context.Context, indices []string, set str
 func (c *Cluster) reload(ctx context.Context, indices []string, set string, preview bool) (Reloaded, error) {
 	out := Reloaded{}
 	for _, some := range chunks(indices) {
-		what, query := "Reload the search analyzers of "+Names(some), url.Values{}
+		what, path := "Reload the search analyzers of "+Names(some), reloadPath(escaped(some...), set)
 		if preview {
 			what = "Preview the reload of the search analyzers of " + Names(some)
-			query.Set("preview", "true")
-		}
-		if set != "" {
-			query.Set("resource", set)
+			separator := "?"
+			if set != "" {
+				separator = "&"
+			}
+			path += separator + "preview=true"
 		}
 		var answer struct {
 			Shards  shards `json:"_shards"`
@@ -107,13 +110,10 @@ func (c *Cluster) reload(ctx context.Context, indices []string, set string, prev
 				Analyzers []string `json:"reloaded_analyzers"`
 			} `json:"reload_details"`
 		}
-		// The typed API knows neither preview nor resource.
-		err := c.do(ctx, call{what: what, request: func(on *elasticsearch.BaseClient) performer {
-			return raw{on: on, method: http.MethodPost, path: "/" + strings.Join(some, ",") +
-				"/_reload_search_analyzers", query: query}
-		}}, &answer)
+		// esapi does not have preview.
+		err := c.get(ctx, what, elasticsearch.Plain{Method: http.MethodPost, Path: path}, &answer)
 		if err == nil {
-			err = answer.Shards.check(what)
+			err = answer.Shards.Check(what)
 		}
 		if err != nil {
 			return nil, err
@@ -147,10 +147,8 @@ func (c *Cluster) SynonymsSet(ctx context.Context, set string) (count int, rules
 			Synonyms string `json:"synonyms"`
 		} `json:"synonyms_set"`
 	}
-	err = c.do(ctx, call{what: fmt.Sprintf("Read the set of synonyms %q", set),
-		request: func(on *elasticsearch.BaseClient) performer {
-			return getsynonym.NewGetSynonymFunc(on)(set)
-		}}, &answer)
+	err = c.get(ctx, fmt.Sprintf("Read the set of synonyms %q", set),
+		esapi.SynonymsGetSynonymRequest{DocumentID: escaped(set)[0]}, &answer)
 	if IsMissing(err) {
 		p := *problem.Of(err, "")
 		p.What, p.Next = fmt.Sprintf("There is no set of synonyms called %q",

@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"net/http"
 
-	elasticsearch "github.com/elastic/go-elasticsearch/v8"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/core/bulk"
+	"github.com/elastic/go-elasticsearch/v8/esapi"
 
+	"github.com/applylens/terraform-provider-remediation/internal/elasticsearch"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
@@ -24,32 +24,35 @@ const (
 	NotOlder VersionRule = "external_gte"
 )
 
-// bulkWrite bypasses the default pipeline of the index, and a setting of the index that lets writes wait for more
-// copies. Each line of actions may happen twice.
+// bulkWrite bypasses the default pipeline of the index, and its setting that lets writes wait for more copies. Each
+// line of actions may happen twice.
 func (c *Cluster) bulkWrite(ctx context.Context, index string, lines []byte) ([]bulkItem, error) {
-	for attempt := 1; ; attempt++ {
-		var answer struct {
-			Items []map[string]bulkItem `json:"items"`
-		}
-		err := c.do(ctx, call{what: "Write to " + index, request: func(on *elasticsearch.BaseClient) performer {
-			return bulk.NewBulkFunc(on)().Index(index).Pipeline("_none").WaitForActiveShards("1").Raw(bytes.NewReader(lines))
-		}}, &answer)
-		if err != nil {
-			return nil, err
-		}
-		items, busy := make([]bulkItem, 0, len(answer.Items)), false
-		for _, i := range answer.Items {
-			for _, item := range i {
-				items, busy = append(items, item), busy || item.Status == http.StatusTooManyRequests
+	what := "Write to " + index
+	var items []bulkItem
+	err := c.client.Do(ctx, elasticsearch.Call{
+		What: what, Request: esapi.BulkRequest{Index: escaped(index)[0], Pipeline: "_none", WaitForActiveShards: "1",
+			Body: bytes.NewReader(lines)},
+		Read: func(text []byte) error {
+			var answer struct {
+				Items []map[string]bulkItem `json:"items"`
 			}
-		}
-		if !busy || attempt > retries {
-			return items, nil
-		}
-		if err := c.clk.Sleep(ctx, backoff(attempt)); err != nil {
-			return nil, err
-		}
-	}
+			if err := json.Unmarshal(text, &answer); err != nil {
+				return err
+			}
+			items = items[:0]
+			for _, i := range answer.Items {
+				for _, item := range i {
+					if item.Status == http.StatusTooManyRequests {
+						return &problem.Problem{What: what + " failed", Why: item.Error.Reason + ".",
+							Next: "The cluster is overloaded. Try again later.", Err: ErrBusy}
+					}
+					items = append(items, item)
+				}
+			}
+			return nil
+		},
+	})
+	return items, err
 }
 
 type bulkItem struct {

@@ -8,9 +8,7 @@ import (
 	"net/url"
 	"strings"
 
-	elasticsearch "github.com/elastic/go-elasticsearch/v8"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/clearcache"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/stats"
+	"github.com/elastic/go-elasticsearch/v8/esapi"
 )
 
 // many is a list that a server may write as a single string.
@@ -83,16 +81,11 @@ func (c *Cluster) ClearCaches(ctx context.Context, indices []string, which Cache
 		var answer struct {
 			Shards shards `json:"_shards"`
 		}
-		err := c.do(ctx, call{what: what, request: func(on *elasticsearch.BaseClient) performer {
-			r := clearcache.NewClearCacheFunc(on)().Index(strings.Join(some,
-				",")).Query(query).Request(request).Fielddata(fielddata)
-			if len(fields) > 0 {
-				r = r.Fields(fields...)
-			}
-			return r
-		}}, &answer)
+		err := c.get(ctx, what, esapi.IndicesClearCacheRequest{
+			Index: escaped(some...), Query: &query, Request: &request, Fielddata: &fielddata, Fields: fields,
+		}, &answer)
 		if err == nil {
-			err = answer.Shards.check(what)
+			err = answer.Shards.Check(what)
 		}
 		if err != nil {
 			return err
@@ -103,7 +96,7 @@ func (c *Cluster) ClearCaches(ctx context.Context, indices []string, which Cache
 }
 
 // sizeMetrics are the statistics that hold the sizes, and sizePath the part of the answer that is needed.
-const sizeMetrics = "query_cache,request_cache,fielddata"
+func sizeMetrics() []string { return []string{"query_cache", "request_cache", "fielddata"} }
 
 const sizePath = "indices.*.total.*.memory_size_in_bytes"
 
@@ -150,10 +143,9 @@ func (c *Cluster) CacheSizes(ctx context.Context, indices []string) (CacheSizes,
 
 func (c *Cluster) readSizes(ctx context.Context, indices []string) (map[string]CacheSizes, error) {
 	var answer sizesAnswer
-	err := c.do(ctx, call{what: "Read the sizes of the caches of " + Names(indices),
-		request: func(on *elasticsearch.BaseClient) performer {
-			return stats.NewStatsFunc(on)().Index(strings.Join(indices, ",")).Metric(sizeMetrics).FilterPath(sizePath)
-		}}, &answer)
+	err := c.get(ctx, "Read the sizes of the caches of "+Names(indices), esapi.IndicesStatsRequest{
+		Index: escaped(indices...), Metric: sizeMetrics(), FilterPath: []string{sizePath},
+	}, &answer)
 	return answer.sizes(), err
 }
 

@@ -3,12 +3,12 @@ package elastic
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
 
-	elasticsearch "github.com/elastic/go-elasticsearch/v8"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/get"
+	"github.com/elastic/go-elasticsearch/v8/esapi"
 )
 
 // Index is a concrete index as its cluster describes it.
@@ -80,17 +80,15 @@ func (c *Cluster) readIndices(ctx context.Context, names []string) (map[string]I
 	out := make(map[string]Index, len(names))
 	for _, some := range chunks(names) {
 		answer := map[string]described{}
-		err := c.do(ctx, call{what: "Read the settings of " + Names(some),
-			request: func(on *elasticsearch.BaseClient) performer {
-				return get.NewGetFunc(on)(strings.Join(some, ","))
-			}}, &answer)
+		err := c.get(ctx, "Read the settings of "+Names(some),
+			esapi.IndicesGetRequest{Index: escaped(some...)}, &answer)
 		if err != nil {
 			return nil, err
 		}
 		for name, d := range answer {
 			i := Index{Name: name, Settings: d.Settings.Index, Mappings: d.Mappings, Aliases: d.Aliases}
 			if err := i.parse(); err != nil {
-				return nil, c.transportProblem("Read the settings of "+name, err)
+				return nil, fmt.Errorf("read the settings of %s: %w", name, err)
 			}
 			out[name] = i
 		}

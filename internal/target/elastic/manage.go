@@ -5,40 +5,23 @@ import (
 	"encoding/json"
 	"fmt"
 
-	elasticsearch "github.com/elastic/go-elasticsearch/v8"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/cluster/health"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/core/count"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/addblock"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/clone"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/create"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/delete"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/flush"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/putsettings"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/refresh"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/simulateindextemplate"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/stats"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/updatealiases"
-	nodestats "github.com/elastic/go-elasticsearch/v8/typedapi/nodes/stats"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/types/enums/level"
+	"github.com/elastic/go-elasticsearch/v8/esapi"
 
+	"github.com/applylens/terraform-provider-remediation/internal/elasticsearch"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
 // CreateIndex makes an index from a definition with settings and mappings.
 func (c *Cluster) CreateIndex(ctx context.Context, name string, definition any) error {
 	defer c.Forget()
-	return c.do(ctx, call{what: "Create the index " + name, once: true,
-		request: func(on *elasticsearch.BaseClient) performer {
-			return create.NewCreateFunc(on)(name).Raw(body(definition))
-		}}, nil)
+	return c.once(ctx, "Create the index "+name,
+		esapi.IndicesCreateRequest{Index: escaped(name)[0], Body: elasticsearch.Body(definition)}, nil)
 }
 
 // DeleteIndex removes an index. One that is gone already is no error.
 func (c *Cluster) DeleteIndex(ctx context.Context, name string) error {
 	defer c.Forget()
-	err := c.do(ctx, call{what: "Remove the index " + name, request: func(on *elasticsearch.BaseClient) performer {
-		return delete.NewDeleteFunc(on)(name)
-	}}, nil)
+	err := c.get(ctx, "Remove the index "+name, esapi.IndicesDeleteRequest{Index: escaped(name)}, nil)
 	if IsMissing(err) {
 		return nil
 	}
@@ -48,17 +31,15 @@ func (c *Cluster) DeleteIndex(ctx context.Context, name string) error {
 // PutSettings changes settings of an open index. A nil value resets one to its default.
 func (c *Cluster) PutSettings(ctx context.Context, index string, settings map[string]any) error {
 	defer c.Forget()
-	return c.do(ctx, call{what: "Change settings of " + index, request: func(on *elasticsearch.BaseClient) performer {
-		return putsettings.NewPutSettingsFunc(on)().Indices(index).Raw(body(settings))
-	}}, nil)
+	return c.get(ctx, "Change settings of "+index,
+		esapi.IndicesPutSettingsRequest{Index: escaped(index), Body: elasticsearch.Body(settings)}, nil)
 }
 
 // BlockWrites refuses writes to an index from now on, and returns when those under way have ended.
 func (c *Cluster) BlockWrites(ctx context.Context, index string) error {
 	defer c.Forget()
-	return c.do(ctx, call{what: "Block writes to " + index, request: func(on *elasticsearch.BaseClient) performer {
-		return addblock.NewAddBlockFunc(on)(index, "write")
-	}}, nil)
+	return c.get(ctx, "Block writes to "+index,
+		esapi.IndicesAddBlockRequest{Index: escaped(index), Block: "write"}, nil)
 }
 
 // AllowWrites lifts the block.
@@ -70,11 +51,10 @@ func (c *Cluster) AllowWrites(ctx context.Context, index string) error {
 // block.
 func (c *Cluster) CloneIndex(ctx context.Context, from, to string) error {
 	defer c.Forget()
-	return c.do(ctx, call{what: fmt.Sprintf("Clone %s as %s", from, to), once: true,
-		request: func(on *elasticsearch.BaseClient) performer {
-			return clone.NewCloneFunc(on)(from,
-				to).Raw(body(map[string]any{"settings": map[string]any{"index.blocks.write": true}})).WaitForActiveShards("1")
-		}}, nil)
+	return c.once(ctx, fmt.Sprintf("Clone %s as %s", from, to), esapi.IndicesCloneRequest{
+		Index: escaped(from)[0], Target: escaped(to)[0], WaitForActiveShards: "1",
+		Body: elasticsearch.Body(map[string]any{"settings": map[string]any{"index.blocks.write": true}}),
+	}, nil)
 }
 
 // MoveAliases gives all aliases of an index to another one, in one call: all of them or none. Where replaced is the
@@ -107,9 +87,8 @@ func (c *Cluster) MoveAliases(ctx context.Context, from, to, replaced string) er
 		Acknowledged bool `json:"acknowledged"`
 	}
 	what := fmt.Sprintf("Switch the aliases of %s to %s", from, to)
-	err = c.do(ctx, call{what: what, once: true, request: func(on *elasticsearch.BaseClient) performer {
-		return updatealiases.NewUpdateAliasesFunc(on)().Raw(body(map[string]any{"actions": actions}))
-	}}, &answer)
+	err = c.once(ctx, what,
+		esapi.IndicesUpdateAliasesRequest{Body: elasticsearch.Body(map[string]any{"actions": actions})}, &answer)
 	if err == nil && !answer.Acknowledged {
 		return &problem.Problem{
 			What: what + " is not complete", Why: "The master has done it, and some nodes did not acknowledge it in " +
@@ -126,11 +105,9 @@ func (c *Cluster) Refresh(ctx context.Context, index string) error {
 	var answer struct {
 		Shards shards `json:"_shards"`
 	}
-	err := c.do(ctx, call{what: what,
-		request: func(on *elasticsearch.BaseClient) performer { return refresh.NewRefreshFunc(on)().Index(index) }},
-		&answer)
+	err := c.get(ctx, what, esapi.IndicesRefreshRequest{Index: escaped(index)}, &answer)
 	if err == nil {
-		err = answer.Shards.check(what)
+		err = answer.Shards.Check(what)
 	}
 	return err
 }
@@ -141,11 +118,9 @@ func (c *Cluster) Flush(ctx context.Context, index string) error {
 	var answer struct {
 		Shards shards `json:"_shards"`
 	}
-	err := c.do(ctx, call{what: what,
-		request: func(on *elasticsearch.BaseClient) performer { return flush.NewFlushFunc(on)().Index(index) }},
-		&answer)
+	err := c.get(ctx, what, esapi.IndicesFlushRequest{Index: escaped(index)}, &answer)
 	if err == nil {
-		err = answer.Shards.check(what)
+		err = answer.Shards.Check(what)
 	}
 	return err
 }
@@ -157,11 +132,9 @@ func (c *Cluster) Count(ctx context.Context, index string) (int64, error) {
 		Shards shards `json:"_shards"`
 	}
 	what := "Count the documents of " + index
-	err := c.do(ctx, call{what: what,
-		request: func(on *elasticsearch.BaseClient) performer { return count.NewCountFunc(on)().Index(index) }},
-		&answer)
+	err := c.get(ctx, what, esapi.CountRequest{Index: escaped(index)}, &answer)
 	if err == nil {
-		err = answer.Shards.check(what)
+		err = answer.Shards.Check(what)
 	}
 	return answer.Count, err
 }
@@ -182,9 +155,8 @@ func (c *Cluster) Health(ctx context.Context, index string) (Health, error) {
 			} `json:"shards"`
 		} `json:"indices"`
 	}
-	err := c.do(ctx, call{what: "Read the health of " + index, request: func(on *elasticsearch.BaseClient) performer {
-		return health.NewHealthFunc(on)().Index(index).Level(level.Shards)
-	}}, &answer)
+	err := c.get(ctx, "Read the health of "+index,
+		esapi.ClusterHealthRequest{Index: escaped(index), Level: "shards"}, &answer)
 	h := Health{Green: answer.Status == "green"}
 	first := true
 	for _, s := range answer.Indices[index].Shards {
@@ -202,10 +174,8 @@ func (c *Cluster) TemplateAliases(ctx context.Context, name string) ([]string, e
 			Aliases map[string]any `json:"aliases"`
 		} `json:"template"`
 	}
-	err := c.do(ctx, call{what: "Look at the index templates for " + name,
-		request: func(on *elasticsearch.BaseClient) performer {
-			return simulateindextemplate.NewSimulateIndexTemplateFunc(on)(name)
-		}}, &answer)
+	err := c.get(ctx, "Look at the index templates for "+name,
+		esapi.IndicesSimulateIndexTemplateRequest{Name: escaped(name)[0]}, &answer)
 	var names []string
 	for n := range answer.Template.Aliases {
 		names = append(names, n)
@@ -242,9 +212,8 @@ func (c *Cluster) Size(ctx context.Context, index string) (Size, error) {
 			Total     part `json:"total"`
 		} `json:"_all"`
 	}
-	err := c.do(ctx, call{what: "Measure " + index, request: func(on *elasticsearch.BaseClient) performer {
-		return stats.NewStatsFunc(on)().Index(index).Metric("docs,store,indexing")
-	}}, &answer)
+	err := c.get(ctx, "Measure "+index,
+		esapi.IndicesStatsRequest{Index: escaped(index), Metric: []string{"docs", "store", "indexing"}}, &answer)
 	p := answer.All.Primaries
 	s := Size{Documents: p.Docs.Count, Bytes: p.Store.Bytes, TotalBytes: answer.All.Total.Store.Bytes}
 	if p.Indexing.Millis > 0 {
@@ -266,9 +235,7 @@ func (c *Cluster) FreeBytes(ctx context.Context) (int64, error) {
 			} `json:"fs"`
 		} `json:"nodes"`
 	}
-	err := c.do(ctx, call{what: "Read how much disk is free", request: func(on *elasticsearch.BaseClient) performer {
-		return nodestats.NewStatsFunc(on)().Metric("fs")
-	}}, &answer)
+	err := c.get(ctx, "Read how much disk is free", esapi.NodesStatsRequest{Metric: []string{"fs"}}, &answer)
 	var sum int64
 	for _, n := range answer.Nodes {
 		for _, r := range n.Roles {

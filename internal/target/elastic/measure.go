@@ -2,11 +2,9 @@ package elastic
 
 import (
 	"context"
-	"encoding/json"
-	"net/http"
-	"net/url"
+	"strings"
 
-	elasticsearch "github.com/elastic/go-elasticsearch/v8"
+	"github.com/elastic/go-elasticsearch/v8/esapi"
 
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
@@ -36,14 +34,13 @@ func (c *Cluster) Measure(ctx context.Context, index, body string) (Measured, er
 			} `json:"total"`
 		} `json:"hits"`
 	}
-	query := url.Values{"size": {"0"}, "track_total_hits": {"true"}, "request_cache": {"false"}}
-	err := c.do(ctx, call{what: what, request: func(on *elasticsearch.BaseClient) performer {
-		r := raw{on: on, method: http.MethodPost, path: "/" + index + "/_search", query: query}
-		if body != "" {
-			r.body = json.RawMessage(body)
-		}
-		return r
-	}}, &answer)
+	request := esapi.SearchRequest{
+		Index: []string{index}, Size: new(int), TrackTotalHits: true, RequestCache: new(bool),
+	}
+	if body != "" {
+		request.Body = strings.NewReader(body)
+	}
+	err := c.get(ctx, what, request, &answer)
 	switch {
 	case err != nil:
 		return Measured{}, err
@@ -51,5 +48,5 @@ func (c *Cluster) Measure(ctx context.Context, index, body string) (Measured, er
 		return Measured{}, &problem.Problem{What: what + " timed out",
 			Next: "The cluster is under load; look at its health.", Err: ErrTimeout}
 	}
-	return Measured{TookMS: answer.Took, Hits: answer.Hits.Total.Value}, answer.Shards.check(what)
+	return Measured{TookMS: answer.Took, Hits: answer.Hits.Total.Value}, answer.Shards.Check(what)
 }

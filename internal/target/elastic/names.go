@@ -2,16 +2,13 @@ package elastic
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"path"
 	"slices"
 	"strings"
 
-	elasticsearch "github.com/elastic/go-elasticsearch/v8"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/resolveindex"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/types/enums/expandwildcard"
+	"github.com/elastic/go-elasticsearch/v8/esapi"
 
 	"github.com/applylens/terraform-provider-remediation/internal/check"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
@@ -240,10 +237,8 @@ func (c *Cluster) readNames(ctx context.Context) (names, error) {
 			BackingIndices many   `json:"backing_indices"`
 		} `json:"data_streams"`
 	}
-	err := c.do(ctx, call{what: "List the indices of the cluster",
-		request: func(on *elasticsearch.BaseClient) performer {
-			return resolveindex.NewResolveIndexFunc(on)("*").ExpandWildcards(expandwildcard.All)
-		}}, &answer)
+	err := c.get(ctx, "List the indices of the cluster",
+		esapi.IndicesResolveIndexRequest{Name: []string{"*"}, ExpandWildcards: "all"}, &answer)
 	if err != nil {
 		return names{}, err
 	}
@@ -269,6 +264,3 @@ func (c *Cluster) Forget() {
 	c.sizes.forget()
 	c.detail.forget()
 }
-
-// IsMissing tells whether err says that there is no such thing.
-func IsMissing(err error) bool { return errors.Is(err, ErrNotFound) }

@@ -8,57 +8,51 @@ import (
 	"strconv"
 	"time"
 
-	elasticsearch "github.com/elastic/go-elasticsearch/v8"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/cluster/health"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/close"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/getalias"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/open"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/recovery"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/resolveindex"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/types/enums/expandwildcard"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/types/enums/healthstatus"
+	"github.com/elastic/go-elasticsearch/v8/esapi"
 
+	"github.com/applylens/terraform-provider-remediation/internal/elasticsearch"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
 // Close closes an index. Closing a closed one changes nothing.
 func (c *Cluster) Close(ctx context.Context, index string) error {
 	defer c.Forget()
-	return c.do(ctx, call{what: "Close " + index,
-		request: func(on *elasticsearch.BaseClient) performer { return close.NewCloseFunc(on)(index) }}, nil)
+	return c.get(ctx, "Close "+index, esapi.IndicesCloseRequest{Index: escaped(index)}, nil)
 }
 
 // Open opens an index and waits until every primary shard can be searched. Opening an open one changes nothing.
 func (c *Cluster) Open(ctx context.Context, index string) error {
 	defer c.Forget()
 	what := "Open " + index
-	err := c.do(ctx, call{what: what, request: func(on *elasticsearch.BaseClient) performer {
-		return open.NewOpenFunc(on)(index).WaitForActiveShards("1")
-	}}, nil)
+	err := c.get(ctx, what, esapi.IndicesOpenRequest{Index: escaped(index), WaitForActiveShards: "1"}, nil)
 	if err != nil {
 		return err
 	}
 	// An index without copies of its shards on all nodes is yellow, and is searched all the same.
-	return c.WaitForHealth(ctx, index, "yellow", openPatience)
+	return c.WaitForHealth(ctx, index, "yellow", openTimeout)
 }
 
-// openPatience is how long the primary shards of an opened index may take to recover.
-const openPatience = time.Minute
+const (
+	// openTimeout is how long the primary shards of an opened index may take to recover.
+	openTimeout = time.Minute
+	// answerTimeout is how much longer than the server waits its answer may take.
+	answerTimeout = 2 * time.Minute
+)
 
 // WaitForHealth waits until the index is at least yellow or green.
-func (c *Cluster) WaitForHealth(ctx context.Context, index, status string, patience time.Duration) error {
+func (c *Cluster) WaitForHealth(ctx context.Context, index, status string, timeout time.Duration) error {
 	var answer struct {
 		Status   string `json:"status"`
 		TimedOut bool   `json:"timed_out"`
 	}
 	what := "Wait for " + index + " to be " + status
-	err := c.do(ctx, call{what: what, patience: patience + requestPatience,
-		request: func(on *elasticsearch.BaseClient) performer {
-			return health.NewHealthFunc(on)().Index(index).WaitForStatus(healthstatus.HealthStatus{Name: status}).Timeout(seconds(patience))
-		}}, &answer)
+	err := c.client.Do(ctx, elasticsearch.Call{
+		What: what, Timeout: timeout + answerTimeout, Out: &answer,
+		Request: esapi.ClusterHealthRequest{Index: escaped(index), WaitForStatus: status, Timeout: timeout},
+	})
 	if err == nil && answer.TimedOut {
 		return &problem.Problem{
-			What: what + " failed", Why: "It was still " + answer.Status + " after " + patience.String() + ".",
+			What: what + " failed", Why: "It was still " + answer.Status + " after " + timeout.String() + ".",
 			Next: "Look at the allocation of its shards (GET /_cluster/allocation/explain).", Err: ErrTimeout,
 		}
 	}
@@ -76,10 +70,7 @@ func (c *Cluster) Started(ctx context.Context, index string) (int64, error) {
 			Start   int64 `json:"start_time_in_millis"`
 		} `json:"shards"`
 	}{}
-	err := c.do(ctx, call{what: "Read when " + index + " was opened",
-		request: func(on *elasticsearch.BaseClient) performer {
-			return recovery.NewRecoveryFunc(on)().Index(index)
-		}}, &answer)
+	err := c.get(ctx, "Read when "+index+" was opened", esapi.IndicesRecoveryRequest{Index: escaped(index)}, &answer)
 	var latest int64
 	for _, s := range answer[index].Shards {
 		if s.Primary {
@@ -97,10 +88,8 @@ func (c *Cluster) IsClosed(ctx context.Context, index string) (bool, error) {
 			Attributes []string `json:"attributes"`
 		} `json:"indices"`
 	}
-	err := c.do(ctx, call{what: "Look whether " + index + " is open",
-		request: func(on *elasticsearch.BaseClient) performer {
-			return resolveindex.NewResolveIndexFunc(on)(index).ExpandWildcards(expandwildcard.All)
-		}}, &answer)
+	err := c.get(ctx, "Check whether "+index+" is open",
+		esapi.IndicesResolveIndexRequest{Name: escaped(index), ExpandWildcards: "all"}, &answer)
 	if err != nil {
 		return false, err
 	}
@@ -126,9 +115,7 @@ func (c *Cluster) IsGone(ctx context.Context, index string) (bool, error) {
 // AliasTargets returns the indices that an alias stands for now. ErrNotFound says that there is no such alias.
 func (c *Cluster) AliasTargets(ctx context.Context, alias string) ([]string, error) {
 	answer := map[string]json.RawMessage{}
-	err := c.do(ctx, call{what: "Look where the alias " + alias + " points",
-		request: func(on *elasticsearch.BaseClient) performer {
-			return getalias.NewGetAliasFunc(on)().Name(alias)
-		}}, &answer)
+	err := c.get(ctx, "Read where the alias "+alias+" points",
+		esapi.IndicesGetAliasRequest{Name: escaped(alias)}, &answer)
 	return slices.Sorted(maps.Keys(answer)), err
 }

@@ -5,16 +5,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 
-	elasticsearch "github.com/elastic/go-elasticsearch/v8"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/core/reindex"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/tasks/cancel"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/tasks/get"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/tasks/list"
+	"github.com/elastic/go-elasticsearch/v8/esapi"
 
+	"github.com/applylens/terraform-provider-remediation/internal/elasticsearch"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
@@ -29,30 +27,26 @@ type CopyRequest struct {
 	Label string
 }
 
-// Body is the request's body, without the pipelines of the new index, and with the versions of the documents kept.
-func (r CopyRequest) Body() map[string]any {
-	return map[string]any{
-		"source": map[string]any{"index": r.From},
-		"dest":   map[string]any{"index": r.To, "version_type": "external", "pipeline": "_none"},
-	}
+// body leaves out the pipelines of the new index, and keeps the versions of the documents.
+func (r CopyRequest) body() []byte {
+	return []byte(fmt.Sprintf(
+		`{"source":{"index":%q},"dest":{"index":%q,"version_type":"external","pipeline":"_none"}}`, r.From, r.To))
 }
 
-// slices is the parameter as it is sent.
-func (r CopyRequest) slices() string {
-	if r.Slices == 0 {
-		return "auto"
+func (r CopyRequest) path() string {
+	slices := "auto"
+	if r.Slices > 0 {
+		slices = strconv.Itoa(r.Slices)
 	}
-	return strconv.Itoa(r.Slices)
-}
-
-// Command is the request as a person would type it.
-func (r CopyRequest) Command() string {
-	line := fmt.Sprintf("POST /_reindex?wait_for_completion=false&slices=%s", r.slices())
+	path := "/_reindex?wait_for_completion=false&slices=" + slices
 	if r.PerSecond > 0 {
-		line += fmt.Sprintf("&requests_per_second=%g", r.PerSecond)
+		path += "&requests_per_second=" + strconv.FormatFloat(r.PerSecond, 'f', -1, 64)
 	}
-	return line + fmt.Sprintf(` {"source":{"index":%q},"dest":{"index":%q}}`, r.From, r.To)
+	return path
 }
+
+// Command is the request as it is sent, as a person would type it.
+func (r CopyRequest) Command() string { return "POST " + r.path() + " " + string(r.body()) }
 
 const (
 	copyAction = "indices:data/write/reindex"
@@ -64,14 +58,9 @@ func (c *Cluster) StartCopy(ctx context.Context, r CopyRequest) (string, error) 
 	var answer struct {
 		Task string `json:"task"`
 	}
-	err := c.do(ctx, call{what: fmt.Sprintf("Start the copy of %s to %s", r.From, r.To), once: true,
-		request: func(on *elasticsearch.BaseClient) performer {
-			q := reindex.NewReindexFunc(on)().WaitForCompletion(false).Slices(r.slices()).Raw(body(r.Body())).Header(labelName, r.Label)
-			if r.PerSecond > 0 {
-				q = q.RequestsPerSecond(strconv.FormatFloat(r.PerSecond, 'f', -1, 64))
-			}
-			return q
-		}}, &answer)
+	err := c.once(ctx, fmt.Sprintf("Start the copy of %s to %s", r.From, r.To), elasticsearch.Plain{
+		Method: http.MethodPost, Path: r.path(), Body: r.body(), Header: http.Header{labelName: {r.Label}},
+	}, &answer)
 	return answer.Task, err
 }
 
@@ -111,17 +100,14 @@ const shownFailures = 3
 // is ErrNotFound: how it ended can't be told then.
 func (c *Cluster) Copy(ctx context.Context, task string) (Progress, error) {
 	var answer copyTask
-	err := c.do(ctx, call{what: "Read the progress of the copy (task " + task + ")",
-		request: func(on *elasticsearch.BaseClient) performer {
-			return get.NewGetFunc(on)(task)
-		}}, &answer)
+	err := c.get(ctx, "Read the progress of the copy (task "+task+")", esapi.TasksGetRequest{TaskID: task}, &answer)
 	if err != nil {
 		return Progress{}, err
 	}
 	p := Progress{Total: answer.Task.Status.Total, Done: answer.Task.Status.Created + answer.Task.Status.Updated,
 		Completed: answer.Completed}
 	if p.Completed {
-		p.Failure = c.secrets.String(answer.failure())
+		p.Failure = c.client.Mask(answer.failure())
 	}
 	return p, nil
 }
@@ -129,7 +115,7 @@ func (c *Cluster) Copy(ctx context.Context, task string) (Progress, error) {
 // WithParts adds to p the parts of the task that are under way. They are tasks of their own, and the parent counts
 // those that are over.
 func (c *Cluster) WithParts(ctx context.Context, task string, p Progress) (Progress, error) {
-	parts, err := c.listTasks(ctx, func(l *list.List) *list.List { return l.ParentTaskId(task).Detailed(true) })
+	parts, err := c.listTasks(ctx, esapi.TasksListRequest{ParentTaskID: task, Detailed: yes()})
 	if err != nil {
 		return Progress{}, err
 	}
@@ -165,7 +151,7 @@ func (t copyTask) failure() string {
 
 // FindCopy returns the running task with the label, or ErrNotFound.
 func (c *Cluster) FindCopy(ctx context.Context, label string) (string, error) {
-	tasks, err := c.listTasks(ctx, func(l *list.List) *list.List { return l.Actions(copyAction) })
+	tasks, err := c.listTasks(ctx, esapi.TasksListRequest{Actions: []string{copyAction}})
 	if err != nil {
 		return "", err
 	}
@@ -180,10 +166,8 @@ func (c *Cluster) FindCopy(ctx context.Context, label string) (string, error) {
 
 // CancelCopy asks a task to stop and waits until it has. One that is gone already is no error.
 func (c *Cluster) CancelCopy(ctx context.Context, task string) error {
-	err := c.do(ctx, call{what: "Cancel the copy (task " + task + ")",
-		request: func(on *elasticsearch.BaseClient) performer {
-			return cancel.NewCancelFunc(on)().TaskId(task).WaitForCompletion(true)
-		}}, nil)
+	err := c.get(ctx, "Cancel the copy (task "+task+")",
+		esapi.TasksCancelRequest{TaskID: task, WaitForCompletion: yes()}, nil)
 	if IsMissing(err) {
 		return nil
 	}
@@ -200,15 +184,13 @@ type task struct {
 	Status      json.RawMessage   `json:"status"`
 }
 
-func (c *Cluster) listTasks(ctx context.Context, which func(*list.List) *list.List) (map[string]task, error) {
+func (c *Cluster) listTasks(ctx context.Context, which esapi.TasksListRequest) (map[string]task, error) {
 	var answer struct {
 		Nodes map[string]struct {
 			Tasks map[string]task `json:"tasks"`
 		} `json:"nodes"`
 	}
-	err := c.do(ctx, call{what: "List the tasks of the cluster", request: func(on *elasticsearch.BaseClient) performer {
-		return which(list.NewListFunc(on)())
-	}}, &answer)
+	err := c.get(ctx, "List the tasks of the cluster", which, &answer)
 	all := map[string]task{}
 	for _, n := range answer.Nodes {
 		maps.Copy(all, n.Tasks)
@@ -231,7 +213,7 @@ func repeated(action string) bool {
 // stands for. since are those returned before, or nil for the first look: requests that came later are not added. Call
 // it after a switch of an alias until nothing is left: whatever had found the old index by then has ended.
 func (c *Cluster) Unsettled(ctx context.Context, kind, index string, since []string) ([]string, error) {
-	tasks, err := c.listTasks(ctx, func(l *list.List) *list.List { return l.Actions(kind + "*").Detailed(true) })
+	tasks, err := c.listTasks(ctx, esapi.TasksListRequest{Actions: []string{kind + "*"}, Detailed: yes()})
 	if err != nil {
 		return nil, err
 	}

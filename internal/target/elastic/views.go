@@ -8,13 +8,9 @@ import (
 	"sync"
 	"time"
 
-	elasticsearch "github.com/elastic/go-elasticsearch/v8"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/core/closepointintime"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/core/openpointintime"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/core/search"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/indices/stats"
-	"github.com/elastic/go-elasticsearch/v8/typedapi/types/enums/level"
+	"github.com/elastic/go-elasticsearch/v8/esapi"
 
+	"github.com/applylens/terraform-provider-remediation/internal/elasticsearch"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
@@ -34,9 +30,8 @@ func (c *Cluster) Checkpoints(ctx context.Context, index string) ([]int64, error
 		} `json:"indices"`
 	}
 	what := "Read how far " + index + " was written"
-	err := c.do(ctx, call{what: what, request: func(on *elasticsearch.BaseClient) performer {
-		return stats.NewStatsFunc(on)().Index(index).Level(level.Shards).Metric("docs")
-	}}, &answer)
+	err := c.get(ctx, what,
+		esapi.IndicesStatsRequest{Index: escaped(index), Level: "shards", Metric: []string{"docs"}}, &answer)
 	if err != nil {
 		return nil, err
 	}
@@ -86,22 +81,19 @@ func (c *Cluster) OpenView(ctx context.Context, index string, shard int, keep ti
 		Shards shards `json:"_shards"`
 	}
 	what := "Open a view of " + index
-	err := c.do(ctx, call{what: what, request: func(on *elasticsearch.BaseClient) performer {
-		return openpointintime.NewOpenPointInTimeFunc(on)(index).KeepAlive(seconds(keep)).Preference("_shards:" +
-			strconv.Itoa(shard))
-	}}, &answer)
+	err := c.get(ctx, what, esapi.OpenPointInTimeRequest{
+		Index: escaped(index), KeepAlive: seconds(keep), Preference: "_shards:" + strconv.Itoa(shard),
+	}, &answer)
 	if err == nil {
-		err = answer.Shards.check(what)
+		err = answer.Shards.Check(what)
 	}
 	return &View{cluster: c, index: index, id: answer.ID}, err
 }
 
 // Close gives up the view. Failing costs memory of the cluster for a while only, so nothing is said.
 func (v *View) Close(ctx context.Context) {
-	_ = v.cluster.do(ctx, call{what: "Close a view of " + v.index,
-		request: func(on *elasticsearch.BaseClient) performer {
-			return closepointintime.NewClosePointInTimeFunc(on)().Raw(body(map[string]any{"id": v.name()}))
-		}}, nil)
+	_ = v.cluster.get(ctx, "Close a view of "+v.index,
+		esapi.ClosePointInTimeRequest{Body: elasticsearch.Body(map[string]any{"id": v.name()})}, nil)
 }
 
 // Document is one of a view.
@@ -137,17 +129,18 @@ type viewAnswer struct {
 const viewKeep = 5 * time.Minute
 
 // needed is what is used of an answer, without what costs time to write and read.
-const needed = "pit_id,_shards,hits.total,hits.hits._id,hits.hits._routing,hits.hits._version,hits.hits._seq_no,hits.hits._source,hits.hits.sort,aggregations.ranges.buckets.doc_count"
+const needed = "pit_id,_shards,hits.total,hits.hits._id,hits.hits._routing,hits.hits._version,hits.hits._seq_no," +
+	"hits.hits._source,hits.hits.sort,aggregations.ranges.buckets.doc_count"
 
 func (v *View) search(ctx context.Context, query map[string]any) (viewAnswer, error) {
 	query["pit"] = map[string]any{"id": v.name(), "keep_alive": seconds(viewKeep)}
 	var answer viewAnswer
 	what := "Read " + v.index
-	err := v.cluster.do(ctx, call{what: what, request: func(on *elasticsearch.BaseClient) performer {
-		return search.NewSearchFunc(on)().AllowPartialSearchResults(false).FilterPath(needed).Raw(body(query))
-	}}, &answer)
+	err := v.cluster.get(ctx, what, esapi.SearchRequest{
+		AllowPartialSearchResults: new(bool), FilterPath: []string{needed}, Body: elasticsearch.Body(query),
+	}, &answer)
 	if err == nil {
-		err = answer.Shards.check(what)
+		err = answer.Shards.Check(what)
 	}
 	if answer.ID != "" {
 		v.rename(answer.ID)

@@ -1,4 +1,4 @@
-package elastic
+package elasticsearch
 
 import (
 	"crypto/tls"
@@ -58,7 +58,8 @@ func (c Config) WithEnvironment(getenv func(string) string) Config {
 		}
 	}
 	if c.APIKey == "" && c.BearerToken == "" && c.Username == "" {
-		c.APIKey, c.BearerToken, c.Username = getenv("ELASTICSEARCH_API_KEY"), getenv("ELASTICSEARCH_BEARER_TOKEN"), getenv("ELASTICSEARCH_USERNAME")
+		c.APIKey, c.BearerToken = getenv("ELASTICSEARCH_API_KEY"), getenv("ELASTICSEARCH_BEARER_TOKEN")
+		c.Username = getenv("ELASTICSEARCH_USERNAME")
 	}
 	if c.Username != "" && c.Password == "" {
 		c.Password = getenv("ELASTICSEARCH_PASSWORD")

@@ -1,0 +1,361 @@
+package elasticsearch
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"regexp"
+	"strings"
+
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+)
+
+// Errors of this package, to be told apart with errors.Is. What people read is the *problem.Problem that wraps them.
+var (
+	// ErrConfiguration: the connection settings can't work, or there are none.
+	ErrConfiguration = errors.New("invalid Elasticsearch connection settings")
+	// ErrUnreachable: no endpoint answered.
+	ErrUnreachable = errors.New("elasticsearch can't be reached")
+	// ErrTLS: an endpoint's certificate is not trusted, or it does not speak TLS.
+	ErrTLS = errors.New("no trusted TLS connection to Elasticsearch")
+	// ErrNotElasticsearch: something else answered.
+	ErrNotElasticsearch = errors.New("the server is not Elasticsearch")
+	// ErrCredentials: the server does not know the caller.
+	ErrCredentials = errors.New("elasticsearch refuses the credentials")
+	// ErrForbidden: the caller lacks a privilege.
+	ErrForbidden = errors.New("a privilege is missing in Elasticsearch")
+	// ErrNotFound: there is no such index, alias, data stream, task or set.
+	ErrNotFound = errors.New("not found in Elasticsearch")
+	// ErrBlocked: a block on an index or on the cluster refuses the request.
+	ErrBlocked = errors.New("blocked by Elasticsearch")
+	// ErrTimeout: the cluster did not do it in time.
+	ErrTimeout = errors.New("elasticsearch timed out")
+	// ErrBusy: the cluster has no capacity for the request now.
+	ErrBusy = errors.New("elasticsearch is overloaded")
+	// ErrConflict: what was to be changed is not as expected any more.
+	ErrConflict = errors.New("conflict in Elasticsearch")
+	// ErrRequest: the server finds the request wrong.
+	ErrRequest = errors.New("elasticsearch refuses the request")
+	// ErrShards: the request failed on some shards.
+	ErrShards = errors.New("shards failed")
+	// ErrExists: there is an index of that name already.
+	ErrExists = errors.New("the index exists already")
+	// ErrClosed: the index is closed.
+	ErrClosed = errors.New("the index is closed")
+	// ErrTooLong: the answer is longer than the caller accepts.
+	ErrTooLong = errors.New("the answer is too long")
+)
+
+// Fate is what is known of a request that got no successful answer.
+type Fate int
+
+// Fates.
+const (
+	// Refused: the server says that it did not do it.
+	Refused Fate = iota
+	// NotSent: no connection was made, so no server has seen it.
+	NotSent
+	// Lost: a server may have done it. The answer did not arrive, or does not say.
+	Lost
+)
+
+// FateOf returns the fate of the request that err is about.
+func FateOf(err error) Fate {
+	var answer *ResponseError
+	switch {
+	case errors.As(err, &answer) && !answer.passing() || errors.Is(err, ErrConfiguration):
+		return Refused
+	case errors.As(err, &answer) && answer.Status == http.StatusTooManyRequests:
+		return Refused
+	case answer == nil && notSent(err):
+		return NotSent
+	}
+	return Lost
+}
+
+// notSent reports whether no connection was made.
+func notSent(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// lasting reports whether sending again can't help: a certificate that is not trusted, or an answer that is too long.
+func lasting(err error) bool {
+	return errors.Is(err, ErrTLS) || errors.Is(err, ErrTooLong)
+}
+
+// ResponseError is an answer of the server other than success.
+type ResponseError struct {
+	// Status is the HTTP status; Type and Reason are the server's own, masked.
+	Status int
+	Type   string
+	Reason string
+}
+
+// Error implements error.
+func (e *ResponseError) Error() string {
+	if e.Type == "" {
+		return fmt.Sprintf("status %d: %s", e.Status, e.Reason)
+	}
+	return fmt.Sprintf("%s: %s (status %d)", e.Type, e.Reason, e.Status)
+}
+
+// passing reports whether the status may be another one next time. A node that shuts down answers 500, too.
+func (e *ResponseError) passing() bool {
+	return e.Status == http.StatusTooManyRequests || e.Status == http.StatusRequestTimeout ||
+		e.Status >= http.StatusInternalServerError
+}
+
+// shownBody is how much of a body that is not Elasticsearch's an error quotes, in bytes.
+const shownBody = 200
+
+// refusal reads why the server refused.
+func (c *Client) refusal(status int, answer []byte) *ResponseError {
+	out := &ResponseError{Status: status}
+	var body struct {
+		Error json.RawMessage `json:"error"`
+	}
+	var cause struct {
+		Type     string          `json:"type"`
+		Reason   string          `json:"reason"`
+		CausedBy json.RawMessage `json:"caused_by"`
+	}
+	if json.Unmarshal(answer, &body) == nil && json.Unmarshal(body.Error, &cause) == nil {
+		out.Type, out.Reason = c.secrets.String(cause.Type), cause.Reason+deeper(cause.CausedBy)
+	} else {
+		// Masked before it is cut: a part of a secret at the end would not be recognized.
+		reason := c.secrets.String(string(answer))
+		out.Reason = strings.TrimSpace(strings.ToValidUTF8(reason[:min(len(reason), shownBody)], ""))
+	}
+	out.Reason = c.secrets.String(out.Reason)
+	return out
+}
+
+// Refusal returns the error for a refusal inside another answer, such as that of one search among several. what names
+// the operation.
+func (c *Client) Refusal(what string, said ResponseError) error {
+	said.Type, said.Reason = c.Mask(said.Type), c.Mask(said.Reason)
+	return c.refused(what, &said)
+}
+
+// Passing reports whether err is an answer that may be another one next time.
+func Passing(err error) bool {
+	var e *ResponseError
+	return errors.As(err, &e) && e.passing()
+}
+
+// deeper returns the causes below the first one. They say what is wrong with a synonym rule, for example.
+func deeper(raw json.RawMessage) string {
+	var out strings.Builder
+	for len(raw) > 0 {
+		var cause struct {
+			Reason   string          `json:"reason"`
+			CausedBy json.RawMessage `json:"caused_by"`
+		}
+		if json.Unmarshal(raw, &cause) != nil || cause.Reason == "" {
+			break
+		}
+		out.WriteString(": " + cause.Reason)
+		raw = cause.CausedBy
+	}
+	return out.String()
+}
+
+// Unanswered reports whether err says nothing about what was asked for, because the cluster gave no answer, or none to
+// these credentials.
+func Unanswered(err error) bool {
+	for _, e := range []error{
+		ErrUnreachable, ErrTLS, ErrNotElasticsearch, ErrCredentials, ErrForbidden, ErrTimeout, ErrBusy, ErrShards,
+	} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// granted finds the privileges in the server's own words: "this action is granted by the index privileges
+// [manage,all]".
+var granted = regexp.MustCompile(`this action is granted by the (index|cluster) privileges \[([^\]]*)\]`)
+
+// refused says what a refusal means to a person. what names the operation, such as "Clear the caches of kb".
+func (c *Client) refused(what string, e *ResponseError) error {
+	p := &problem.Problem{What: what + " failed", Why: "Elasticsearch answered: " + e.Error() + ".", Err: e}
+	as := func(sentinel error, next string) error {
+		p.Next, p.Err = next, errors.Join(sentinel, e)
+		return p
+	}
+	switch {
+	case e.Type == "index_closed_exception":
+		return as(ErrClosed, "Open the index first.")
+	case e.Type == "resource_already_exists_exception":
+		return as(ErrExists, "Remove it if nobody needs it, then apply again.")
+	case e.Type == "cluster_block_exception":
+		return as(ErrBlocked, "Lift the block, or wait for what set it (a full disk sets one, too), then apply again.")
+	case e.Status == http.StatusUnauthorized:
+		return as(ErrCredentials, "Check username and password, api_key or bearer_token of the provider's "+
+			"elasticsearch block, or the ELASTICSEARCH_* variables.")
+	case e.Status == http.StatusForbidden:
+		return as(ErrForbidden, privilegeAdvice(e.Reason))
+	case e.Status == http.StatusNotFound:
+		return as(ErrNotFound, "Check the spelling.")
+	case e.Status == http.StatusTooManyRequests:
+		return as(ErrBusy, "The cluster is overloaded. Try again later.")
+	case e.Status == http.StatusRequestTimeout, e.Status == http.StatusServiceUnavailable,
+		e.Status == http.StatusGatewayTimeout, e.Status == http.StatusBadGateway,
+		e.Type == "process_cluster_event_timeout_exception", e.Type == "master_not_discovered_exception":
+		return as(ErrTimeout, "The cluster is under load or without a master. Look at its health and try again later.")
+	case e.Status == http.StatusConflict:
+		return as(ErrConflict, "Somebody else changed it at the same time. Plan again.")
+	default:
+		return as(ErrRequest, "")
+	}
+}
+
+func privilegeAdvice(reason string) string {
+	m := granted.FindStringSubmatch(reason)
+	if m == nil {
+		return "Give the user or API key the privilege that the action needs (manage on the index for most), then " +
+			"apply again."
+	}
+	// The weakest privilege that does comes first.
+	names := strings.Split(m[2], ",")
+	return fmt.Sprintf("The missing %s privilege is %s (%s would do as well). Give it to the user or API key, then "+
+		"apply again.",
+		m[1], names[0], strings.Join(names[1:], " or "))
+}
+
+// unanswered says what a request without an answer means to a person.
+func (c *Client) unanswered(what string, err error) error {
+	text := c.secrets.String(err.Error())
+	p := &problem.Problem{What: what + " failed", Why: text + "."}
+	as := func(sentinel error, next string) error {
+		p.Next, p.Err = next, errors.Join(sentinel, &maskedError{text: text, cause: err})
+		return p
+	}
+	var certificate *tls.CertificateVerificationError
+	var authority x509.UnknownAuthorityError
+	var hostname x509.HostnameError
+	var record tls.RecordHeaderError
+	var timeout net.Error
+	switch {
+	case errors.Is(err, context.Canceled):
+		return as(context.Canceled, "")
+	case errors.Is(err, ErrTooLong):
+		return as(ErrTooLong, "")
+	case errors.As(err, &certificate), errors.As(err, &authority), errors.As(err, &hostname):
+		return as(ErrTLS, "Set elasticsearch.ca_file or ca_data to the certificate authority of the cluster, and "+
+			"endpoints to the names in its certificate.")
+	case errors.As(err, &record), strings.Contains(text, "server gave HTTP response to HTTPS client"),
+		strings.Contains(text, "tls: "):
+		return as(ErrTLS, "Check whether the endpoint speaks TLS (https) or not (http), and which client certificate "+
+			"it asks for.")
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		return as(ErrTimeout, "The cluster did not answer in time. It may be under load: look at its health and try "+
+			"again later.")
+	default:
+		return as(ErrUnreachable, "Check elasticsearch.endpoints and that the cluster is up.")
+	}
+}
+
+// unreadable is for a successful answer that is incomplete, or not what was asked for.
+func (c *Client) unreadable(what string, err error) error {
+	return c.unanswered(what, fmt.Errorf("an answer that is not as expected: %w", err))
+}
+
+// otherProduct is for a success of a server that does not name itself Elasticsearch.
+func (c *Client) otherProduct(what string) error {
+	return &problem.Problem{
+		What: what + " failed", Why: "The server at " + strings.Join(c.cfg.Endpoints, ", ") +
+			" does not say that it is Elasticsearch (header X-Elastic-Product).",
+		Next: "Check elasticsearch.endpoints. OpenSearch and Elasticsearch before 7.14 are not supported.",
+		Err:  ErrNotElasticsearch,
+	}
+}
+
+// stranger is for a refusal that does not look like Elasticsearch's: a proxy in front of it, or something else.
+func (c *Client) stranger(what string, said *ResponseError) error {
+	p := &problem.Problem{What: what + " failed",
+		Why: "A server that is not Elasticsearch answered: " + said.Error() + "."}
+	switch said.Status {
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout, http.StatusTooManyRequests:
+		p.Next = "A proxy in front of the cluster refuses requests for now. Check the cluster's health and try again " +
+			"later."
+		p.Err = errors.Join(ErrTimeout, said)
+	default:
+		p.Next, p.Err = "Check elasticsearch.endpoints.", errors.Join(ErrNotElasticsearch, said)
+	}
+	return p
+}
+
+// tried adds how often a request was sent.
+func tried(err error, attempts int) error {
+	var p *problem.Problem
+	if attempts == 1 || !errors.As(err, &p) {
+		return err
+	}
+	out := *p
+	out.Why = fmt.Sprintf("%s (tried %d times).", strings.TrimSuffix(out.Why, "."), attempts)
+	return &out
+}
+
+// Shards is how a request fared on the shards that it went to.
+type Shards struct {
+	Total    int `json:"total"`
+	Failed   int `json:"failed"`
+	Failures []struct {
+		Index  string          `json:"index"`
+		Shard  int             `json:"shard"`
+		Reason json.RawMessage `json:"reason"`
+	} `json:"failures"`
+}
+
+// Check makes failed shards an error: the server answers 200 all the same.
+func (s Shards) Check(what string) error {
+	if s.Failed == 0 {
+		return nil
+	}
+	return &problem.Problem{What: what + " failed", Why: s.Failure() + ".",
+		Next: "Check the health of these indices, then apply again.", Err: ErrShards}
+}
+
+// Failure says on which shards the request failed, and why.
+func (s Shards) Failure() string {
+	why := fmt.Sprintf("It failed on %d of %d shards", s.Failed, s.Total)
+	for _, f := range s.Failures {
+		var reason struct{ Type, Reason string }
+		if json.Unmarshal(f.Reason, &reason) == nil {
+			why += fmt.Sprintf("; %s shard %d: %s: %s", f.Index, f.Shard, reason.Type, reason.Reason)
+		}
+	}
+	return why
+}
+
+// IsMissing reports whether err says that something does not exist.
+func IsMissing(err error) bool { return errors.Is(err, ErrNotFound) }
+
+// HasStatus reports whether err is an answer with the HTTP status.
+func HasStatus(err error, status int) bool {
+	var e *ResponseError
+	return errors.As(err, &e) && e.Status == status
+}
+
+// HasType reports whether err is an answer with the server's type of error.
+func HasType(err error, name string) bool {
+	var e *ResponseError
+	return errors.As(err, &e) && e.Type == name
+}
+
+// maskedError shows the masked text and keeps the cause for errors.Is.
+type maskedError struct {
+	text  string
+	cause error
+}
+
+func (e *maskedError) Error() string { return e.text }
+func (e *maskedError) Unwrap() error { return e.cause }
