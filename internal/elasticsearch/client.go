@@ -179,7 +179,7 @@ func (c *Client) attempt(ctx context.Context, on *elastictransport.Client, call 
 	}
 	exchange := logging.Exchange{Method: req.Method, Path: req.URL.RequestURI()}
 	began := c.clk.Now()
-	res, err := on.Perform(req)
+	res, err := on.Perform(req) //nolint:bodyclose // read closes it
 	var answer []byte
 	if err == nil {
 		exchange.Status = res.StatusCode

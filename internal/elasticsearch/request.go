@@ -112,7 +112,7 @@ func (p Plain) Do(ctx context.Context, on esapi.Transport) (*esapi.Response, err
 	for name, values := range p.Header {
 		req.Header[name] = values
 	}
-	res, err := on.Perform(req)
+	res, err := on.Perform(req) //nolint:bodyclose // the caller closes it
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/elasticsearch"
 )
 
-// ErrRefused: the name or index is one that this package does not touch.
+// ErrRefused marks a name or an index that this package does not touch.
 var ErrRefused = errors.New("not an index to work on")
 
 // Errors of the transport that callers of this package tell apart.
