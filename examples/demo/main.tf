@@ -27,16 +27,16 @@ variable "approved_by" {
 }
 
 provider "remediation" {
-  dbt = {
+  dbt {
     project_dir = "${path.module}/dbt"
   }
 
-  approval = {
+  approval {
     approvers = ["*@example.com"]
   }
 
   # What a model of this small project takes and costs, instead of the catalogue's 300 s and USD 0.05.
-  estimates = {
+  estimates {
     dbt_seconds_per_model  = 30
     dbt_cost_per_model_usd = 0.01
   }

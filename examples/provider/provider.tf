@@ -8,15 +8,15 @@ terraform {
 
 # Everything has a default: with dbt on the PATH and the project in the working directory, an empty block will do.
 provider "remediation" {
-  dbt = {
+  dbt {
     project_dir = "dbt"
   }
 
-  journal = {
+  journal {
     path = ".remediation/journal.db"
   }
 
-  approval = {
+  approval {
     approvers = ["*@example.com"]
   }
 }

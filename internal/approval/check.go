@@ -99,7 +99,7 @@ func (p Policy) checkAliases() error {
 func (p Policy) checkRules(known func(string) bool) error {
 	names := map[string]bool{}
 	for i, r := range p.Rules {
-		path := []string{"rules", strconv.Itoa(i)}
+		path := []string{"rule", strconv.Itoa(i)}
 		if names[r.Name] {
 			return wrong("Two rules have one name", fmt.Sprintf("%q is there twice, and messages could mean either.",
 				r.Name), "Give each its own.", at(path, "name")...)

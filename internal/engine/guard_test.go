@@ -121,7 +121,7 @@ func TestGuardrailWithoutASourceIsRefused(t *testing.T) {
 	_, applied := b.apply(t, req)
 	for _, err := range []error{planned, applied} {
 		p := problem.Of(err, "")
-		if err == nil || problem.Where(p.Path) != "guardrails[1].query" ||
+		if err == nil || problem.Where(p.Path) != "guardrail[1].query" ||
 			!strings.Contains(p.Why, "nobody knows of errors") {
 			t.Errorf("got %v at %v", err, p.Path)
 		}

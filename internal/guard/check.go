@@ -26,7 +26,7 @@ func Check(rails []Rail) error {
 				What: fmt.Sprintf("Invalid guardrail %q", r.Name), Why: upper(why) + ".",
 				Next: "A guardrail has a name, one of query, http and elasticsearch, and one or more of min, max, " +
 					"max_drop_percent and max_increase_percent.",
-				Path: append([]string{"guardrails", strconv.Itoa(i)}, at...),
+				Path: append([]string{"guardrail", strconv.Itoa(i)}, at...),
 			}
 		}
 	}
@@ -45,7 +45,7 @@ func CheckSources(reader Reader, rails []Rail) error {
 		}
 		return &problem.Problem{
 			What: fmt.Sprintf("Guardrail %q can't be read", r.Name), Why: "Nothing tells where: " + lack + ".",
-			Next: "Nothing has run. Configure it, or take the guardrail out.", Path: []string{"guardrails",
+			Next: "Nothing has run. Configure it, or take the guardrail out.", Path: []string{"guardrail",
 				strconv.Itoa(i), r.source()},
 		}
 	}

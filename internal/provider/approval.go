@@ -44,7 +44,7 @@ type approvalBlock struct {
 	MaxAge             types.String        `tfsdk:"max_age"`
 	Signatures         types.String        `tfsdk:"signatures"`
 	AllowedSigners     types.String        `tfsdk:"allowed_signers"`
-	Rules              []ruleBlock         `tfsdk:"rules"`
+	Rules              []ruleBlock         `tfsdk:"rule"`
 	Freeze             []freezeBlock       `tfsdk:"freeze"`
 	Forge              *forgeBlock         `tfsdk:"forge"`
 }
@@ -90,9 +90,9 @@ func minimumAttribute(description string) schema.NumberAttribute {
 		Validators: []validator.Number{tfkit.Whole(1, maxMinimum)}}
 }
 
-func approvalSchema() schema.Attribute {
-	return schema.SingleNestedAttribute{
-		Optional: true, MarkdownDescription: "Who may approve. Without it anybody may, and `approved_by` is enough.",
+func approvalSchema() schema.Block {
+	return schema.SingleNestedBlock{
+		MarkdownDescription: "Who may approve. Without it anybody may, and `approved_by` is enough.",
 		Attributes: map[string]schema.Attribute{
 			"approvers": approverList("Patterns such as `*@example.com` that `approved_by` must match; `*` stands " +
 				"for any characters but `/`, case is " +
@@ -127,18 +127,20 @@ func approvalSchema() schema.Attribute {
 			"allowed_signers": optionalText("Whose signatures are accepted, in the format of OpenSSH's " +
 				"`allowed_signers`, usually `file(\"allowed_signers\")`. " +
 				"Known options: `cert-authority`, `namespaces`, `valid-after`, `valid-before`, with times in UTC."),
-			"rules":  rulesSchema(),
+		},
+		Blocks: map[string]schema.Block{
+			"rule":   ruleSchema(),
 			"freeze": freezeSchema(),
 			"forge":  forgeSchema(),
 		},
 	}
 }
 
-func rulesSchema() schema.Attribute {
-	return schema.ListNestedAttribute{
-		Optional: true, MarkdownDescription: "What asks for more, or for an approval at all. A rule applies where " +
+func ruleSchema() schema.Block {
+	return schema.ListNestedBlock{
+		MarkdownDescription: "What asks for more, or for an approval at all. A rule applies where " +
 			"all of its conditions that are set hold.",
-		NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
+		NestedObject: schema.NestedBlockObject{Attributes: map[string]schema.Attribute{
 			"name": schema.StringAttribute{Required: true, MarkdownDescription: "For messages.",
 				Validators: []validator.String{tfkit.Label()}},
 			"playbooks": approverList("Condition: one of these action types, such as `rerun_dbt`."),
@@ -161,15 +163,15 @@ func rulesSchema() schema.Attribute {
 	}
 }
 
-func freezeSchema() schema.Attribute {
+func freezeSchema() schema.Block {
 	required := func(description string) schema.StringAttribute {
 		return schema.StringAttribute{Required: true, MarkdownDescription: description,
 			Validators: []validator.String{tfkit.Label()}}
 	}
-	return schema.ListNestedAttribute{
-		Optional: true, MarkdownDescription: "Recurring windows within which nothing runs but with an approval that " +
+	return schema.ListNestedBlock{
+		MarkdownDescription: "Recurring windows within which nothing runs but with an approval that " +
 			"has `break_glass = true`.",
-		NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
+		NestedObject: schema.NestedBlockObject{Attributes: map[string]schema.Attribute{
 			"name": required("For messages and the history."),
 			"recurrence": required("When windows begin, as an RFC 5545 rule, daily or coarser, such as " +
 				"`FREQ=WEEKLY;BYDAY=FR;BYHOUR=16;BYMINUTE=0;BYSECOND=0`."),

@@ -144,9 +144,9 @@ func badBlocks() map[string]badInput {
 		"a variable cut short": {block: dbt(values{"environment": values{"A": "x\x00y"}}), says: "null character",
 			at: `dbt.environment["A"]`},
 
-		"no planner": {block: values{"planner": values{}}, says: "Configure exactly one", at: "planner"},
+		"no planner": {block: values{"planner": values{}}, says: "The block is empty", at: "planner"},
 		"two planners": {block: values{"planner": values{"file": values{}, "http": values{"url": "http://a"}}},
-			says: "2 planners are configured", at: "planner"},
+			says: "The block has file and http", at: "planner"},
 		"planner.file empty": {block: plannerOf("file", values{"path": ""}), says: "is empty", at: "planner.file.path"},
 
 		"http without address": {block: plannerOf("http", values{}), says: noAddress, at: "planner.http.url"},

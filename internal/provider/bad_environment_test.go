@@ -87,8 +87,13 @@ func TestAccBadInputAsTerraformShowsIt(t *testing.T) {
 		// No line: an older Terraform shows the head of the block, a newer one the attribute.
 		"a window of the policy": {`
 provider "remediation" {
-  approval = {
-    freeze = [{ name = "weekend", recurrence = "FREQ=WEEKLY;BYDAY=FR", duration = "64h", time_zone = "Europe/Nowhere" }]
+  approval {
+    freeze {
+      name       = "weekend"
+      recurrence = "FREQ=WEEKLY;BYDAY=FR"
+      duration   = "64h"
+      time_zone  = "Europe/Nowhere"
+    }
   }
 }
 

@@ -147,7 +147,7 @@ func anythingGoes() map[string]string {
 		"provider.elasticsearch.insecure":          "a bool",
 		"provider.approval.separation_of_duties":   "a bool",
 		"common.run_if":                            "a bool",
-		"common.approvals.break_glass":             "a bool",
+		"common.approval.break_glass":              "a bool",
 		"common.triggers":                          "any values: only their change counts",
 		"remediation_dbt_run.upstream":             "a bool",
 		"remediation_dbt_run.full_refresh":         "a bool",
@@ -185,18 +185,21 @@ func TestEveryInputHasABadOne(t *testing.T) {
 		}
 	}
 	var inputs []string
-	inputs = append(inputs, leaves("provider", schema.Provider.Block.Attributes)...)
+	inputs = append(inputs, leaves("provider", schema.Provider.Block)...)
 	for name, s := range schema.ResourceSchemas {
 		for _, a := range s.Block.Attributes {
 			under := name
 			if slices.Contains(common, a.Name) {
 				under = "common"
 			}
-			inputs = append(inputs, leaves(under, []*tfprotov6.SchemaAttribute{a})...)
+			inputs = append(inputs, attributeLeaves(under, []*tfprotov6.SchemaAttribute{a})...)
+		}
+		for _, b := range s.Block.BlockTypes {
+			inputs = append(inputs, leaves("common."+b.TypeName, b.Block)...)
 		}
 	}
 	for name, s := range schema.DataSourceSchemas {
-		inputs = append(inputs, leaves("data."+name, s.Block.Attributes)...)
+		inputs = append(inputs, leaves("data."+name, s.Block)...)
 	}
 	slices.Sort(inputs)
 	inputs = slices.Compact(inputs)
@@ -217,12 +220,15 @@ func TestEveryInputHasABadOne(t *testing.T) {
 	t.Logf("%d inputs, of which %d are excused", len(inputs), len(exempt))
 }
 
-// inAll are the attributes that all resources have.
+// inAll are the attributes and blocks that all resources have.
 func inAll(schemas map[string]*tfprotov6.Schema) []string {
 	count := map[string]int{}
 	for _, s := range schemas {
 		for _, a := range s.Block.Attributes {
 			count[a.Name]++
+		}
+		for _, b := range s.Block.BlockTypes {
+			count[b.TypeName]++
 		}
 	}
 	var common []string
@@ -234,15 +240,23 @@ func inAll(schemas map[string]*tfprotov6.Schema) []string {
 	return common
 }
 
-// leaves are the paths of the attributes that can be configured and hold no others.
-func leaves(under string, attributes []*tfprotov6.SchemaAttribute) []string {
+// leaves are the paths of the attributes in a block, and in those within it, that can be configured.
+func leaves(under string, block *tfprotov6.SchemaBlock) []string {
+	paths := attributeLeaves(under, block.Attributes)
+	for _, b := range block.BlockTypes {
+		paths = append(paths, leaves(under+"."+b.TypeName, b.Block)...)
+	}
+	return paths
+}
+
+func attributeLeaves(under string, attributes []*tfprotov6.SchemaAttribute) []string {
 	var paths []string
 	for _, a := range attributes {
 		at := under + "." + a.Name
 		switch {
 		case !a.Optional && !a.Required:
 		case a.NestedType != nil:
-			paths = append(paths, leaves(at, a.NestedType.Attributes)...)
+			paths = append(paths, attributeLeaves(at, a.NestedType.Attributes)...)
 		default:
 			paths = append(paths, at)
 		}

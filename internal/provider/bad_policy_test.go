@@ -8,7 +8,7 @@ func rule(change values) values {
 	for name, value := range change {
 		v[name] = value
 	}
-	return policy(values{"rules": list{v}})
+	return policy(values{"rule": list{v}})
 }
 
 func window(change values) values {
@@ -106,31 +106,31 @@ func badPolicies() map[string]badInput {
 			"AAAAC3NzaC1lZDI1NTE5AAAAIKqIcjRnYTw5WsGsSyBWmx9ZSKzsMnKUYBHi2x2pTTTX"}),
 			says: `option "namespace" is not known`, at: "approval.allowed_signers"},
 
-		"rule without name": {block: rule(values{"name": ""}), says: "is empty", at: "approval.rules[0].name"},
-		"rule of two names": {block: policy(values{"rules": list{values{"name": "a"}, values{"name": "a"}}}),
-			says: `"a" is there twice`, at: "approval.rules[1].name"},
+		"rule without name": {block: rule(values{"name": ""}), says: "is empty", at: "approval.rule[0].name"},
+		"rule of two names": {block: policy(values{"rule": list{values{"name": "a"}, values{"name": "a"}}}),
+			says: `"a" is there twice`, at: "approval.rule[1].name"},
 		"rule of no playbook": {block: rule(values{"playbooks": list{"rerun_dbt", "rerun-dbt"}}),
-			says: "so it would never apply", at: "approval.rules[0].playbooks[1]"},
+			says: "so it would never apply", at: "approval.rule[0].playbooks[1]"},
 		"rule of no playbooks": {block: rule(values{"playbooks": list{}}), says: "at least 1",
-			at: "approval.rules[0].playbooks"},
+			at: "approval.rule[0].playbooks"},
 		"rule risk": {block: rule(values{"risk": "extreme"}), says: "must be one of",
-			at: "approval.rules[0].risk"},
+			at: "approval.rule[0].risk"},
 		"rule target empty": {block: rule(values{"targets": list{""}}), says: "is empty",
-			at: "approval.rules[0].targets[0]"},
+			at: "approval.rule[0].targets[0]"},
 		"rule targets none": {block: rule(values{"targets": list{}}), says: "at least 1",
-			at: "approval.rules[0].targets"},
+			at: "approval.rule[0].targets"},
 		"rule cost negative": {block: rule(values{"min_cost_usd": -1}), says: "between 0",
-			at: "approval.rules[0].min_cost_usd"},
+			at: "approval.rule[0].min_cost_usd"},
 		"rule affected zero": {block: rule(values{"min_affected": 0}), says: "between 1 and",
-			at: "approval.rules[0].min_affected"},
+			at: "approval.rule[0].min_affected"},
 		"rule minimum zero": {block: rule(values{"minimum": 0}), says: "between 1 and 10",
-			at: "approval.rules[0].minimum"},
+			at: "approval.rule[0].minimum"},
 		"rule out of reach": {block: rule(values{"minimum": 2, "approvers": list{"a@example.com"}}),
-			says: "the approvers are 1", at: "approval.rules[0].minimum"},
+			says: "the approvers are 1", at: "approval.rule[0].minimum"},
 		"rule pattern": {block: rule(values{"approvers": list{"[x"}}), says: "syntax error in pattern",
-			at: "approval.rules[0].approvers[0]"},
+			at: "approval.rule[0].approvers[0]"},
 		"rule approvers nobody": {block: rule(values{"approvers": list{}}), says: "at least 1",
-			at: "approval.rules[0].approvers"},
+			at: "approval.rule[0].approvers"},
 		"window without name": {block: window(values{"name": " "}), says: "is empty", at: "approval.freeze[0].name"},
 		"window of Fridays": {block: window(values{"recurrence": "0 16 * * 5"}), says: "write it like FREQ=WEEKLY",
 			at: "approval.freeze[0].recurrence"},

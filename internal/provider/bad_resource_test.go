@@ -2,6 +2,7 @@ package provider_test
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/inprocess"
@@ -42,10 +43,10 @@ func (c badInput) onTarget() badInput {
 // badCommon are bad values of what all resources have.
 func badCommon() map[string]badInput {
 	const signature = "-----BEGIN SSH SIGNATURE-----\nAAAA\n-----END SSH SIGNATURE-----"
-	approvals := func(all ...any) badInput { return dbtRun(values{"approvals": list(all)}) }
+	approvals := func(all ...any) badInput { return dbtRun(values{"approval": list(all)}) }
 	lead := values{"approved_by": "lead@example.com"}
 	rail := func(change values) badInput {
-		return split(values{"guardrails": list{with(values{"name": "errors", "query": "up", "max": 1}, change)}})
+		return split(values{"guardrail": list{with(values{"name": "errors", "query": "up", "max": 1}, change)}})
 	}
 	search := func(change values) badInput {
 		return rail(values{"query": nil, "elasticsearch": with(values{"index": "kb", "measure": "hits"}, change)})
@@ -64,23 +65,23 @@ func badCommon() map[string]badInput {
 			"approved_by"),
 		"approver too long": dbtRun(values{"approved_by": strings.Repeat("a",
 			longLine)}).mustSay("longer than 255", "approved_by"),
-		"approvals none":     dbtRun(values{"approvals": list{}}).mustSay("at least 1", "approvals"),
-		"approval of nobody": approvals(values{"ticket": "CHG-1"}).mustSay("says who approved", "approvals[0]"),
+		"approvals of a crowd": approvals(slices.Repeat([]any{lead}, 21)...).mustSay("at most 20", "approval"),
+		"approval of nobody":   approvals(values{"ticket": "CHG-1"}).mustSay("has approved_by", "approval[0]"),
 		"approval with a blank": approvals(lead,
-			values{"approved_by": " b@example.com"}).mustSay("begins or ends with a space", "approvals[1].approved_by"),
+			values{"approved_by": " b@example.com"}).mustSay("begins or ends with a space", "approval[1].approved_by"),
 		"approval twice": approvals(lead, values{"approved_by": "b@example.com"},
-			lead).mustSay("It is there twice", "approvals[2]"),
+			lead).mustSay("Duplicate approval", "approval[2]"),
 		"approval at a day": approvals(with(lead, values{"approved_at": "2026-01-31"})).mustSay("Not a time",
-			"approvals[0].approved_at"),
+			"approval[0].approved_at"),
 		"approval of no ticket": approvals(with(lead, values{"ticket": "\t"})).mustSay("is empty",
-			"approvals[0].ticket"),
+			"approval[0].ticket"),
 		"signature of words": approvals(with(lead,
 			values{"signature": "signed, the lead"})).mustSay("as ssh-keygen -Y sign writes it",
-			"approvals[0].signature"),
+			"approval[0].signature"),
 		"signature of nothing": approvals(with(lead, values{"signature": signature})).mustSay("can't be read",
-			"approvals[0].signature"),
+			"approval[0].signature"),
 		"signature too long": approvals(with(lead,
-			values{"signature": strings.Repeat("A", 17<<10)})).mustSay("between 1 and 16384", "approvals[0].signature"),
+			values{"signature": strings.Repeat("A", 17<<10)})).mustSay("between 1 and 16384", "approval[0].signature"),
 		"on_destroy": dbtRun(values{"on_destroy": "explode"}).mustSay(`must be one of: ["keep" "rollback"]`,
 			"on_destroy"),
 		"no way back": dbtRun(values{"on_destroy": "rollback"}).mustSay("rerun_dbt can't be undone",
@@ -91,60 +92,57 @@ func badCommon() map[string]badInput {
 			strings.Repeat("AB", 32)}).mustSay("64 hexadecimal digits", "expected_digest"),
 		"digest empty": dbtRun(values{"expected_digest": ""}).mustSay("64 hexadecimal digits",
 			"expected_digest"),
-		"timeout in words": dbtRun(values{"timeouts": values{"create": "soon"}}).mustSay("must be a string",
+		"timeout in words": dbtRun(values{"timeouts": values{"create": "soon"}}).mustSay("at least 1s",
 			"timeouts.create"),
-		"timeout zero": dbtRun(values{"timeouts": values{"update": "0s"}}).mustSay("update is 0s, and 1s "+
-			"is the least", "timeouts.update"),
-		"timeout negative": dbtRun(values{"timeouts": values{"delete": "-5m"}}).mustSay("delete is -5m, and 1s "+
-			"is the least", "timeouts.delete"),
-		"timeout huge": dbtRun(values{"timeouts": values{"create": "99999999999h"}}).mustSay("must be a string",
-			"timeouts.create"),
+		"timeout zero":     dbtRun(values{"timeouts": values{"update": "0s"}}).mustSay("at least 1s, got \"0s\"", "timeouts.update"),
+		"timeout negative": dbtRun(values{"timeouts": values{"delete": "-5m"}}).mustSay("at least 1s, got \"-5m\"", "timeouts.delete"),
+		"timeout huge":     dbtRun(values{"timeouts": values{"create": "99999999999h"}}).mustSay("at least 1s", "timeouts.create"),
 
-		"rail without name": rail(values{"name": ""}).mustSay("It has no name", "guardrails[0].name"),
+		"rail without name": rail(values{"name": ""}).mustSay("It has no name", "guardrail[0].name"),
 		"rail of two lines": rail(values{"name": "a\nb"}).mustSay("Its name holds a line break",
-			"guardrails[0].name"),
-		"rail twice": split(values{"guardrails": list{values{"name": "a", "query": "up", "max": 1},
-			values{"name": "a", "query": "up", "max": 2}}}).mustSay("have this name", "guardrails[1].name"),
+			"guardrail[0].name"),
+		"rail twice": split(values{"guardrail": list{values{"name": "a", "query": "up", "max": 1},
+			values{"name": "a", "query": "up", "max": 2}}}).mustSay("have this name", "guardrail[1].name"),
 		"rail without source": rail(values{"query": nil}).mustSay("0 of query, http and elasticsearch",
-			"guardrails[0]"),
+			"guardrail[0]"),
 		"rail of two sources": rail(values{"http": values{"url": "https://a"}}).mustSay("2 of query, http and "+
-			"elasticsearch", "guardrails[0]"),
-		"rail without bound": rail(values{"max": nil}).mustSay("It has no bound", "guardrails[0]"),
-		"rail upside down":   rail(values{"min": 2}).mustSay("Its min is above its max", "guardrails[0].min"),
+			"elasticsearch", "guardrail[0]"),
+		"rail without bound": rail(values{"max": nil}).mustSay("It has no bound", "guardrail[0]"),
+		"rail upside down":   rail(values{"min": 2}).mustSay("Its min is above its max", "guardrail[0].min"),
 		"rail drop": rail(values{"max_drop_percent": -1}).mustSay("between 0 and",
-			"guardrails[0].max_drop_percent"),
+			"guardrail[0].max_drop_percent"),
 		"rail increase": rail(values{"max_increase_percent": -0.5}).mustSay("between 0 and",
-			"guardrails[0].max_increase_percent"),
-		"rail endless max": rail(values{"max": huge}).mustSay("fits 64 bits, got: 1e+400", "guardrails[0].max"),
+			"guardrail[0].max_increase_percent"),
+		"rail endless max": rail(values{"max": huge}).mustSay("fits 64 bits, got: 1e+400", "guardrail[0].max"),
 		"rail endless min": rail(values{"min": json.Number("-1e400")}).mustSay("fits 64 bits, got: -1e+400",
-			"guardrails[0].min"),
+			"guardrail[0].min"),
 		"rail wait in words": rail(values{"wait": "a while"}).mustSay("no duration such as 5m",
-			"guardrails[0].wait"),
-		"rail wait negative": rail(values{"wait": "-5m"}).mustSay("not between 0 and 24h", "guardrails[0].wait"),
-		"rail wait too long": rail(values{"wait": "25h"}).mustSay("not between 0 and 24h", "guardrails[0].wait"),
+			"guardrail[0].wait"),
+		"rail wait negative": rail(values{"wait": "-5m"}).mustSay("not between 0 and 24h", "guardrail[0].wait"),
+		"rail wait too long": rail(values{"wait": "25h"}).mustSay("not between 0 and 24h", "guardrail[0].wait"),
 		"rail breach": rail(values{"on_breach": "panic"}).mustSay("must be one of",
-			"guardrails[0].on_breach"),
-		"rail back where none": dbtRun(values{"guardrails": list{values{"name": "a", "query": "up", "max": 1,
-			"on_breach": "rollback"}}}).mustSay("can't be undone", "guardrails[0].on_breach"),
-		"rail query empty": rail(values{"query": ""}).mustSay("at least 1", "guardrails[0].query"),
+			"guardrail[0].on_breach"),
+		"rail back where none": dbtRun(values{"guardrail": list{values{"name": "a", "query": "up", "max": 1,
+			"on_breach": "rollback"}}}).mustSay("can't be undone", "guardrail[0].on_breach"),
+		"rail query empty": rail(values{"query": ""}).mustSay("at least 1", "guardrail[0].query"),
 		"rail of no Prometheus": rail(nil).mustSay("the provider has no prometheus.url",
-			"guardrails[0].query").onTarget(),
+			"guardrail[0].query").onTarget(),
 		"rail of no cluster": search(nil).mustSay("the provider has no elasticsearch.endpoints",
-			"guardrails[0].elasticsearch").onTarget(),
+			"guardrail[0].elasticsearch").onTarget(),
 		"rail of a file": web(values{"url": "file:///etc/passwd"}).mustSay("does not begin with http://",
-			"guardrails[0].http.url"),
+			"guardrail[0].http.url"),
 		"rail with a password": web(values{"url": "https://u:p@a/metric"}).mustSay("it holds a user name or a "+
-			"password", "guardrails[0].http.url"),
+			"password", "guardrail[0].http.url"),
 		"rail pointer": web(values{"json_pointer": "stats.error_rate"}).mustSay("does not begin with a slash",
-			"guardrails[0].http.json_pointer"),
+			"guardrail[0].http.json_pointer"),
 		"rail of another path": search(values{"index": "kb/_delete_by_query"}).mustSay("no name of indices",
-			"guardrails[0].elasticsearch.index"),
+			"guardrail[0].elasticsearch.index"),
 		"rail search no JSON": search(values{"body": "{query"}).mustSay("no JSON object",
-			"guardrails[0].elasticsearch.body"),
+			"guardrail[0].elasticsearch.body"),
 		"rail search of a list": search(values{"body": "[]"}).mustSay("no JSON object",
-			"guardrails[0].elasticsearch.body"),
+			"guardrail[0].elasticsearch.body"),
 		"rail measure": search(values{"measure": "misses"}).mustSay("took_ms and hits are allowed",
-			"guardrails[0].elasticsearch.measure"),
+			"guardrail[0].elasticsearch.measure"),
 		"import of a name": badInput{resource: "remediation_dbt_run",
 			imports: "triage"}.mustSay("a positive number", ""),
 		"import of nothing": badInput{resource: "remediation_dbt_run", imports: "-1"}.mustSay("a positive number",
@@ -154,7 +152,7 @@ func badCommon() map[string]badInput {
 		"bad beside an unknown": dbtRun(values{"threads": inprocess.Unknown{},
 			"approved_by": " "}).mustSay("is empty", "approved_by"),
 		"bad beside an unknown 2": split(values{"version": inprocess.Unknown{},
-			"timeouts": values{"create": "0s"}}).mustSay("1s is the least", "timeouts.create"),
+			"timeouts": values{"create": "0s"}}).mustSay("at least 1s", "timeouts.create"),
 	}
 }
 

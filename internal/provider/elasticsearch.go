@@ -29,9 +29,9 @@ type elasticsearchBlock struct {
 	Headers                map[string]string `tfsdk:"headers"`
 }
 
-func elasticsearchSchema() schema.SingleNestedAttribute {
-	return schema.SingleNestedAttribute{
-		Optional: true, MarkdownDescription: "Elasticsearch cluster; names and environment variables are those of " +
+func elasticsearchSchema() schema.Block {
+	return schema.SingleNestedBlock{
+		MarkdownDescription: "Elasticsearch cluster; names and environment variables are those of " +
 			"the Elastic Stack provider.",
 		Attributes: map[string]schema.Attribute{
 			"endpoints": schema.ListAttribute{

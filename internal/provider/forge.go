@@ -44,16 +44,17 @@ type forgeBlock struct {
 	Token       types.String `tfsdk:"token"`
 }
 
-func forgeSchema() schema.Attribute {
-	return schema.SingleNestedAttribute{
-		Optional: true, MarkdownDescription: "The forge where the change is reviewed. An approval then counts only " +
+func forgeSchema() schema.Block {
+	return schema.SingleNestedBlock{
+		Validators: []validator.Object{tfkit.Needs("kind")},
+		MarkdownDescription: "The forge where the change is reviewed. An approval then counts only " +
 			"where its approver also approved the pull request " +
 			"there, at its newest commit, and is not its author. Logins that are no names in `approved_by` belong " +
 			"into `aliases`. Where the forge can't be " +
 			"read, nothing that needs an approval runs.",
 		Attributes: map[string]schema.Attribute{
-			"kind": schema.StringAttribute{Required: true,
-				MarkdownDescription: "`github`, `gitlab` or `gitea` (Forgejo too).",
+			"kind": schema.StringAttribute{Optional: true,
+				MarkdownDescription: "Required. `github`, `gitlab` or `gitea` (Forgejo too).",
 				Validators: []validator.String{stringvalidator.OneOf(string(forge.GitHub), string(forge.GitLab),
 					string(forge.Gitea))}},
 			"url": optionalString("Base of the API. Default: `GITHUB_API_URL` in GitHub Actions, `CI_API_V4_URL` in " +

@@ -38,9 +38,9 @@ type elasticJournalBlock struct {
 	Index types.String `tfsdk:"index"`
 }
 
-func journalSchema() schema.SingleNestedAttribute {
-	return schema.SingleNestedAttribute{
-		Optional: true, MarkdownDescription: "Where dry runs and executions are recorded: in a file on this machine, " +
+func journalSchema() schema.Block {
+	return schema.SingleNestedBlock{
+		MarkdownDescription: "Where dry runs and executions are recorded: in a file on this machine, " +
 			"or in Elasticsearch for a team.",
 		Attributes: map[string]schema.Attribute{
 			"path": optionalString("SQLite file. Default `.remediation/journal.db`. The folders of executions, with " +
@@ -52,8 +52,9 @@ func journalSchema() schema.SingleNestedAttribute {
 				"holds. Executions whose outcome is unknown, " +
 				"whatever an approval was asked for, and the last execution of each target stay. Environment: " +
 				"`REMEDIATION_JOURNAL_KEEP`."),
-			"elasticsearch": schema.SingleNestedAttribute{
-				Optional: true,
+		},
+		Blocks: map[string]schema.Block{
+			"elasticsearch": schema.SingleNestedBlock{
 				MarkdownDescription: "A journal that machines share, in the cluster of the `elasticsearch` block, " +
 					"instead of `path`. One execution at a time runs on a target, on " +
 					"whichever machine. The folders of executions stay on the machine, in `.remediation/<index>/`. " +

@@ -28,7 +28,9 @@ terraform {
   }
 }
 provider "remediation" {
-  journal = { %s }
+  journal {
+    %s
+  }
   %s
 }
 `, journal, more)
@@ -42,7 +44,10 @@ resource "remediation_cache_clear" "search" {
   index_name  = %q
   cache_types = ["fielddata"]
   triggers    = { n = "%d" }
-  timeouts    = { create = "15s", update = "15s" }
+  timeouts {
+    create = "15s"
+    update = "15s"
+  }
 }
 `, index, n)
 }
@@ -63,7 +68,7 @@ func TestAccSharedJournal(t *testing.T) {
 	name, index := on.Name(t, "shared"), on.Name(t, "cleared")
 	on.Do(t, http.MethodPut, "/"+index, `{"settings":{"number_of_replicas":0}}`, nil)
 	t.Cleanup(func() { _, _ = on.Try(t, http.MethodDelete, "/_index_template/"+name, nil, nil) })
-	config := block(fmt.Sprintf("elasticsearch = { index = %q }", name), "")
+	config := block(fmt.Sprintf("elasticsearch { index = %q }", name), "")
 	machine := func() *acctest.Workspace { return acctest.NewWorkspace(t, on.Environment(on.URL())...) }
 
 	first := machine()
@@ -128,8 +133,8 @@ func TestAccSharedJournalIsDown(t *testing.T) {
 	w := acctest.NewWorkspace(t)
 	const file = `{"revision":1,"stable":"v1","versions":{"v1":{"percent":90},"v2":{"percent":10}}}`
 	w.Write("planner.json", file)
-	w.Write("main.tf", block("elasticsearch = {}", `elasticsearch = { endpoints = ["http://127.0.0.1:1"] }
-  approval = { approvers = ["lead@example.com"] }`)+`
+	w.Write("main.tf", block("elasticsearch {}", `elasticsearch { endpoints = ["http://127.0.0.1:1"] }
+  approval { approvers = ["lead@example.com"] }`)+`
 resource "remediation_canary_split" "canary" {
   version        = "v2"
   target_percent = 25
@@ -155,23 +160,23 @@ resource "remediation_canary_split" "canary" {
 // TestAccJournalSettings are mistakes in the provider block, with their place.
 func TestAccJournalSettings(t *testing.T) {
 	t.Parallel()
-	const cluster = `elasticsearch = { endpoints = ["http://127.0.0.1:1"] }`
+	const cluster = `elasticsearch { endpoints = ["http://127.0.0.1:1"] }`
 	for name, c := range map[string]struct {
 		block string
 		env   []string
 		says  string
 		at    string
 	}{
-		"both": {block(`path = "a.db", elasticsearch = {}`, cluster), nil,
+		"both": {block("path = \"a.db\"\n    elasticsearch {}", cluster), nil,
 			"Two journals are configured", "journal.elasticsearch"},
-		"no cluster": {block(`elasticsearch = {}`, ""), nil, "none is configured", "journal.elasticsearch"},
-		"a wildcard": {block(`elasticsearch = { index = "a*" }`, cluster), nil, "lower-case letters",
+		"no cluster": {block(`elasticsearch {}`, ""), nil, "none is configured", "journal.elasticsearch"},
+		"a wildcard": {block(`elasticsearch { index = "a*" }`, cluster), nil, "lower-case letters",
 			"journal.elasticsearch.index"},
-		"upper case": {block(`elasticsearch = { index = "Journal" }`, cluster), nil, "lower-case letters",
+		"upper case": {block(`elasticsearch { index = "Journal" }`, cluster), nil, "lower-case letters",
 			"journal.elasticsearch.index"},
-		"another's": {block(`elasticsearch = { index = "a-entries" }`, cluster), nil, "another journal",
+		"another's": {block(`elasticsearch { index = "a-entries" }`, cluster), nil, "another journal",
 			"journal.elasticsearch.index"},
-		"empty": {block(`elasticsearch = { index = "" }`, cluster), nil, "is empty", "journal"},
+		"empty": {block(`elasticsearch { index = "" }`, cluster), nil, "is empty", "journal"},
 		"both in environment": {block("", cluster), []string{"REMEDIATION_JOURNAL_PATH=a.db",
 			"REMEDIATION_JOURNAL_INDEX=a"}, "Two journals are configured", "journal"},
 		"a bad name from there": {block("", cluster), []string{"REMEDIATION_JOURNAL_INDEX=A"}, "lower-case letters",

@@ -29,8 +29,12 @@ func TestAccLifecycle(t *testing.T) {
 	config := func(more string) string {
 		return fmt.Sprintf(`
 provider "remediation" {
-  dbt     = { executable = %q, project_dir = %q, profiles_dir = %q }
-  journal = { path = %q }
+  dbt {
+    executable   = %q
+    project_dir  = %q
+    profiles_dir = %q
+  }
+  journal { path = %q }
 }
 
 resource "remediation_dbt_run" "triage" {

@@ -20,9 +20,9 @@ type prometheusBlock struct {
 	Token types.String `tfsdk:"token"`
 }
 
-func prometheusSchema() schema.SingleNestedAttribute {
-	return schema.SingleNestedAttribute{
-		Optional: true, MarkdownDescription: "Prometheus, or what speaks its query API, for guardrails.",
+func prometheusSchema() schema.Block {
+	return schema.SingleNestedBlock{
+		MarkdownDescription: "Prometheus, or what speaks its query API, for guardrails.",
 		Attributes: map[string]schema.Attribute{
 			"url":   optionalString("Address, such as `http://prometheus:9090`. Environment: `PROMETHEUS_URL`."),
 			"token": secret("Bearer token. Environment: `PROMETHEUS_TOKEN`."),

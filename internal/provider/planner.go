@@ -61,34 +61,24 @@ type filePlannerBlock struct {
 	Path types.String `tfsdk:"path"`
 }
 
-// planner builds the configured planner. It does no I/O.
+// planner builds the configured planner, of which the schema allows one. It does no I/O.
 func (b block) planner() (planner.Planner, error) {
 	p := plannerBlock{}
 	if b.Planner != nil {
 		p = *b.Planner
 	}
-	var configured []string
-	build := b.filePlanner
-	for _, kind := range []struct {
-		name  string
-		set   bool
-		build func() (planner.Planner, error)
-	}{
-		{"file", p.File != nil, b.filePlanner},
-		{"http", p.HTTP != nil, p.HTTP.planner},
-		{"applylens", p.Applylens != nil, p.Applylens.planner},
-		{"haproxy", p.HAProxy != nil, p.HAProxy.planner},
-		{"gateway_api", p.Gateway != nil, p.Gateway.planner},
-	} {
-		if kind.set {
-			configured, build = append(configured, kind.name), kind.build
-		}
+	switch {
+	case p.HTTP != nil:
+		return p.HTTP.planner()
+	case p.Applylens != nil:
+		return p.Applylens.planner()
+	case p.HAProxy != nil:
+		return p.HAProxy.planner()
+	case p.Gateway != nil:
+		return p.Gateway.planner()
+	default:
+		return b.filePlanner()
 	}
-	if len(configured) > 1 || (b.Planner != nil && len(configured) == 0) {
-		return nil, problemAt("planner", fmt.Sprintf("%d planners are configured", len(configured)),
-			fmt.Sprintf("Configured are: %s.", strings.Join(configured, ", ")), "Configure exactly one.")
-	}
-	return build()
 }
 
 func (b block) filePlanner() (planner.Planner, error) {

@@ -9,30 +9,30 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
 )
 
-func plannerSchema() schema.SingleNestedAttribute {
-	return schema.SingleNestedAttribute{
-		Optional: true,
+func plannerSchema() schema.Block {
+	return schema.SingleNestedBlock{
+		Validators: []validator.Object{tfkit.ExactlyOne("file", "http", "applylens", "haproxy", "gateway_api")},
 		MarkdownDescription: "What shares the traffic out among versions; exactly one of the following. Default: " +
 			"`file` with its default path.",
-		Attributes: map[string]schema.Attribute{
-			"file": schema.SingleNestedAttribute{
-				Optional: true, MarkdownDescription: "A JSON file that a router watches. It is replaced atomically, " +
+		Blocks: map[string]schema.Block{
+			"file": schema.SingleNestedBlock{
+				MarkdownDescription: "A JSON file that a router watches. It is replaced atomically, " +
 					"under a lock, and counts its revisions.",
 				Attributes: map[string]schema.Attribute{
 					"path": optionalString("The file. Default `" + defaultPlanner +
 						"`. Environment: `REMEDIATION_PLANNER_FILE`."),
 				},
 			},
-			"http": schema.SingleNestedAttribute{
-				Optional: true, MarkdownDescription: "A control API, as `docs/planner-openapi.yaml` describes it.",
+			"http": schema.SingleNestedBlock{
+				MarkdownDescription: "A control API, as `docs/planner-openapi.yaml` describes it.",
 				Attributes: map[string]schema.Attribute{
 					"url": optionalString("Base of the API, under which `/split` lies. Environment: " +
 						"`REMEDIATION_PLANNER_URL`."),
 					"token": secret("Bearer token. Environment: `REMEDIATION_PLANNER_TOKEN`."),
 				},
 			},
-			"applylens": schema.SingleNestedAttribute{
-				Optional: true,
+			"applylens": schema.SingleNestedBlock{
+				Validators: []validator.Object{tfkit.Needs("stable_version", "canary_version")},
 				MarkdownDescription: "The ApplyLens planner guard API, for two versions. It has no revisions: a " +
 					"change by somebody else in the " +
 					"milliseconds between a read and a write is not seen. While its own detector is in breach, every " +
@@ -46,8 +46,8 @@ func plannerSchema() schema.SingleNestedAttribute {
 					"canary_version": required("Name of the canary."),
 				},
 			},
-			"gateway_api": schema.SingleNestedAttribute{
-				Optional: true,
+			"gateway_api": schema.SingleNestedBlock{
+				Validators: []validator.Object{tfkit.Needs("namespace", "http_route", "backends")},
 				MarkdownDescription: "An HTTPRoute of the Kubernetes Gateway API. Only the weights of the named " +
 					"backends are changed, and only if the route " +
 					"is still as it was read. A route that an Argo Rollout moves is refused. Workloads are neither " +
@@ -63,8 +63,8 @@ func plannerSchema() schema.SingleNestedAttribute {
 						"with traffic."),
 				},
 			},
-			"haproxy": schema.SingleNestedAttribute{
-				Optional: true,
+			"haproxy": schema.SingleNestedBlock{
+				Validators: []validator.Object{tfkit.Needs("address", "backend", "servers")},
 				MarkdownDescription: "A running HAProxy, by its runtime API (`stats socket ... level admin`). " +
 					"Weights that are set last until it is " +
 					"reloaded. It has no compare-and-set: a change by somebody else in the milliseconds between a " +
@@ -83,16 +83,17 @@ func plannerSchema() schema.SingleNestedAttribute {
 	}
 }
 
-// required is a string that has to be set and is not empty.
+// required is a string that must be set and not be empty. It is optional in the schema, since the framework asks for the
+// required arguments of a block that is absent, too: see tfkit.Needs.
 func required(description string) schema.StringAttribute {
-	return schema.StringAttribute{Required: true, MarkdownDescription: description,
+	return schema.StringAttribute{Optional: true, MarkdownDescription: "Required. " + description,
 		Validators: []validator.String{tfkit.Label()}}
 }
 
 // versionMap names something of the backend's by version.
 func versionMap(description string) schema.MapAttribute {
 	return schema.MapAttribute{
-		Required: true, ElementType: types.StringType, MarkdownDescription: description,
+		Optional: true, ElementType: types.StringType, MarkdownDescription: "Required. " + description,
 		Validators: []validator.Map{mapvalidator.SizeAtLeast(leastVersions), mapvalidator.NoNullValues(),
 			mapvalidator.KeysAre(tfkit.Label()), mapvalidator.ValueStringsAre(tfkit.Label())},
 	}

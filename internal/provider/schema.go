@@ -55,8 +55,15 @@ func blockSchema() schema.Schema {
 			"apply` executes with the " +
 			"approval that the plan asked for, and history is kept in state and in a journal.",
 		Attributes: map[string]schema.Attribute{
-			"dbt": schema.SingleNestedAttribute{
-				Optional: true, MarkdownDescription: "dbt on this machine.",
+			"history_limit": schema.NumberAttribute{
+				Optional: true, MarkdownDescription: "How many executions a resource keeps in state, the newest " +
+					"ones. Default 50. The journal keeps all.",
+				Validators: []validator.Number{tfkit.Whole(1, maxHistory)},
+			},
+		},
+		Blocks: map[string]schema.Block{
+			"dbt": schema.SingleNestedBlock{
+				MarkdownDescription: "dbt on this machine.",
 				Attributes: map[string]schema.Attribute{
 					"executable": optionalString("dbt's executable, a path or a name on `PATH`. Default `dbt`. " +
 						"Environment: `REMEDIATION_DBT_EXECUTABLE`."),
@@ -82,8 +89,8 @@ func blockSchema() schema.Schema {
 			"prometheus":    prometheusSchema(),
 			"journal":       journalSchema(),
 			"approval":      approvalSchema(),
-			"estimates": schema.SingleNestedAttribute{
-				Optional: true, MarkdownDescription: "Figures that replace those of the catalogue.",
+			"estimates": schema.SingleNestedBlock{
+				MarkdownDescription: "Figures that replace those of the catalogue.",
 				Attributes: map[string]schema.Attribute{
 					"dbt_seconds_per_model": schema.NumberAttribute{
 						Optional: true, MarkdownDescription: "Seconds that a dbt model takes. Default 300.",
@@ -94,11 +101,6 @@ func blockSchema() schema.Schema {
 						Validators: []validator.Number{tfkit.Decimal(0, maxCostUSD)},
 					},
 				},
-			},
-			"history_limit": schema.NumberAttribute{
-				Optional: true, MarkdownDescription: "How many executions a resource keeps in state, the newest " +
-					"ones. Default 50. The journal keeps all.",
-				Validators: []validator.Number{tfkit.Whole(1, maxHistory)},
 			},
 		},
 	}

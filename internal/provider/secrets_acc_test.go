@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -38,20 +39,52 @@ const (
 
 func allCredentials() []credential {
 	search := func(rest, path string) string {
-		return `elasticsearch = { endpoints = ["SERVER/` + path + `-NAME"], ` + rest + ` }`
+		return `elasticsearch {
+  endpoints = ["SERVER/` + path + `-NAME"]
+  ` + strings.ReplaceAll(rest, ", ", "\n  ") + "\n}"
 	}
 	return []credential{
 		{attribute: "planner.http.token", variable: "REMEDIATION_PLANNER_TOKEN", resource: moveSplit,
-			block: `planner = { http = { url = "SERVER/control", token = SECRET } }`},
+			block: `planner {
+  http {
+    url   = "SERVER/control"
+    token = SECRET
+  }
+}`},
 		{attribute: "planner.applylens.token", variable: "REMEDIATION_PLANNER_TOKEN", resource: moveSplit,
-			block: `planner = { applylens = { url = "SERVER/guard", stable_version = "v1", canary_version = "v2", token = SECRET } }`},
+			block: `planner {
+  applylens {
+    url            = "SERVER/guard"
+    stable_version = "v1"
+    canary_version = "v2"
+    token          = SECRET
+  }
+}`},
 		{attribute: "prometheus.token", variable: "PROMETHEUS_TOKEN",
-			block:    `prometheus = { url = "SERVER/prometheus", token = SECRET }, planner = { file = { path = "NAME.json" } }`,
-			resource: strings.ReplaceAll(moveSplit, "MORE", `, guardrails = [{ name = "up", query = "up", max = 1 }]`)},
-		{attribute: "approval.forge.token", variable: "REMEDIATION_FORGE_TOKEN", resource: moveSplit, block: `planner = { file = { path = "NAME.json" } }, approval = {
-			aliases = { "lead@example.com" = ["lead"] }
-			forge   = { kind = "gitea", url = "SERVER/forge", repository = "acme/search", pull_request = 12, commit = "` + headOfPull + `", token = SECRET }
-		}`},
+			block: `prometheus {
+  url   = "SERVER/prometheus"
+  token = SECRET
+}, planner {
+  file { path = "NAME.json" }
+}`,
+			resource: strings.ReplaceAll(moveSplit, "MORE", `, guardrail {
+  name  = "up"
+  query = "up"
+  max   = 1
+}`)},
+		{attribute: "approval.forge.token", variable: "REMEDIATION_FORGE_TOKEN", resource: moveSplit, block: `planner {
+  file { path = "NAME.json" }
+}, approval {
+  aliases = { "lead@example.com" = ["lead"] }
+  forge {
+    kind         = "gitea"
+    url          = "SERVER/forge"
+    repository   = "acme/search"
+    pull_request = 12
+    commit       = "` + headOfPull + `"
+    token        = SECRET
+  }
+}`},
 		{attribute: "elasticsearch.api_key", variable: "ELASTICSEARCH_API_KEY", resource: clearCache,
 			block: search("api_key = SECRET", "elasticsearch")},
 		{attribute: "elasticsearch.password", variable: "ELASTICSEARCH_PASSWORD", resource: clearCache,
@@ -67,7 +100,7 @@ func allCredentials() []credential {
 			block: search(`ca_data = file("ca.pem"), cert_data = file("cert.pem"), key_data = SECRET`,
 				"elasticsearch")},
 		{attribute: "dbt.environment", resource: runModels,
-			block: `dbt = { environment = { CANARY_PASSWORD = SECRET } }`},
+			block: `dbt { environment = { CANARY_PASSWORD = SECRET } }`},
 	}
 }
 
@@ -82,7 +115,7 @@ func TestEveryCredentialHasACanary(t *testing.T) {
 	t.Parallel()
 	documented := regexp.MustCompile("Environment: `([A-Z_]+)`")
 	found := map[string]string{}
-	for at, a := range sensitive("", inprocess.New(t, provider.New("test")()).Schema.Provider.Block.Attributes) {
+	for at, a := range sensitive("", inprocess.New(t, provider.New("test")()).Schema.Provider.Block) {
 		found[at] = ""
 		if m := documented.FindStringSubmatch(a.Description); m != nil {
 			found[at] = m[1]
@@ -103,7 +136,7 @@ func TestEveryCredentialHasACanary(t *testing.T) {
 		}
 	}
 	named := regexp.MustCompile(`(?i)(token|password|secret|api_key|key_data|headers|client_authentication|environment)$`)
-	for _, leaf := range leaves("", inprocess.New(t, provider.New("test")()).Schema.Provider.Block.Attributes) {
+	for _, leaf := range leaves("", inprocess.New(t, provider.New("test")()).Schema.Provider.Block) {
 		if _, ok := found[strings.TrimPrefix(leaf, ".")]; !ok && named.MatchString(leaf) {
 			t.Errorf("%s looks like a credential and is not sensitive", leaf)
 		}
@@ -111,18 +144,16 @@ func TestEveryCredentialHasACanary(t *testing.T) {
 }
 
 // sensitive are the sensitive attributes by their path.
-func sensitive(under string, attributes []*tfprotov6.SchemaAttribute) map[string]*tfprotov6.SchemaAttribute {
+func sensitive(under string, block *tfprotov6.SchemaBlock) map[string]*tfprotov6.SchemaAttribute {
 	found := map[string]*tfprotov6.SchemaAttribute{}
-	for _, a := range attributes {
+	for _, a := range block.Attributes {
 		at := strings.TrimPrefix(under+"."+a.Name, ".")
 		if a.Sensitive {
 			found[at] = a
 		}
-		if a.NestedType != nil {
-			for name, nested := range sensitive(at, a.NestedType.Attributes) {
-				found[name] = nested
-			}
-		}
+	}
+	for _, b := range block.BlockTypes {
+		maps.Copy(found, sensitive(strings.TrimPrefix(under+"."+b.TypeName, "."), b.Block))
 	}
 	return found
 }
@@ -416,12 +447,18 @@ variable "token" {
 }
 
 provider "remediation" {
-  prometheus = { url = "http://127.0.0.1:9", token = %q }
+  prometheus {
+    url   = "http://127.0.0.1:9"
+    token = %q
+  }
 }
 
 provider "remediation" {
   alias      = "variable"
-  prometheus = { url = "http://127.0.0.1:9", token = var.token }
+  prometheus {
+    url   = "http://127.0.0.1:9"
+    token = var.token
+  }
 }
 
 data "remediation_playbooks" "a" {}

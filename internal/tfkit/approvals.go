@@ -13,8 +13,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// attrApprovals are the approvals beside approved_by, each with what proves it.
-const attrApprovals = "approvals"
+// blockApproval is an approval beside approved_by, with what proves it.
+const blockApproval = "approval"
 
 // Bounds of approvals: state and plans hold them whole.
 const (
@@ -22,33 +22,30 @@ const (
 	maxSignature = 16 << 10
 )
 
-func approvalsAttribute() schema.Attribute {
-	return schema.ListNestedAttribute{
-		Optional: true,
-		MarkdownDescription: "Approvals of what the plan shows, one a person, where the provider's `approval` block " +
-			"asks for signatures or for " +
-			"several people. A change of it alone runs nothing.",
-		Validators: []validator.List{listvalidator.SizeBetween(1, maxApprovals)},
-		NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
+func approvalBlock() schema.Block {
+	return schema.ListNestedBlock{
+		MarkdownDescription: "An approval of what the plan shows, one per person. Needed where the provider's " +
+			"`approval` block asks for signatures or for several approvers. A change of it alone runs nothing.",
+		Validators: []validator.List{listvalidator.SizeAtMost(maxApprovals)},
+		NestedObject: schema.NestedBlockObject{Attributes: map[string]schema.Attribute{
 			"approved_by": schema.StringAttribute{Optional: true,
-				MarkdownDescription: "Who approved. Default: the resource's `approved_by`. With a signature it must " +
-					"be whom `allowed_signers` says the key belongs to.",
+				MarkdownDescription: "Who approved. Default: the resource's `approved_by`. With a signature, it must " +
+					"be the principal to whom `allowed_signers` assigns the key.",
 				Validators: []validator.String{Label()}},
 			"signature": schema.StringAttribute{Optional: true,
 				MarkdownDescription: "Armored SSH signature of `preview.approval_payload`, as `ssh-keygen -Y sign -n " +
 					"remediation` prints it.",
 				Validators: []validator.String{stringvalidator.LengthBetween(1, maxSignature)}},
 			"approved_at": schema.StringAttribute{Optional: true,
-				MarkdownDescription: "When, RFC 3339. A signature may cover it: it then signs the payload, a blank " +
-					"and `approved_at=` with this text.",
+				MarkdownDescription: "Time of the approval, RFC 3339. A signature may cover it: the signed text is " +
+					"then the payload, a space and `approved_at=` with this value.",
 				Validators: []validator.String{Moment()}},
 			"ticket": schema.StringAttribute{Optional: true,
-				MarkdownDescription: "A reference of the approver's, kept in the journal.",
+				MarkdownDescription: "A reference of the approver, such as a change request. The journal keeps it.",
 				Validators:          []validator.String{Label()}},
 			"break_glass": schema.BoolAttribute{Optional: true,
-				MarkdownDescription: "`true`: it lets the execution run within a `freeze` window, and counts for " +
-					"nothing else. Its signature covers " +
-					"the payload, a blank and `break-glass`."},
+				MarkdownDescription: "`true` lets the execution run within a `freeze` window. Such an approval counts " +
+					"for nothing else. Its signature covers the payload, a space and `break-glass`."},
 		}},
 	}
 }
@@ -56,14 +53,14 @@ func approvalsAttribute() schema.Attribute {
 // given returns the approvals in d as far as they are known.
 func (d document) given() (approval.Given, error) {
 	given := approval.Given{By: d.text(attrApprovedBy)}
-	if !d.known(attrApprovals) {
+	if !d.known(blockApproval) {
 		return given, nil
 	}
-	return given, d.get(attrApprovals, &given.Approvals)
+	return given, d.get(blockApproval, &given.Approvals)
 }
 
-// checkApprovals refuses what can be no approval whatever the policy: one of nobody, one that is there twice, and a
-// signature that is none.
+// checkApprovals refuses what is invalid under any policy: an approval without a name, a duplicate, and a malformed
+// signature.
 func checkApprovals(config document) error {
 	if !config.approvalsKnown() {
 		return nil
@@ -76,25 +73,25 @@ func checkApprovals(config document) error {
 	for i, a := range given.Approvals {
 		at := func(why, next string, names ...string) error {
 			return &problem.Problem{What: fmt.Sprintf("Invalid approval %d", i+1), Why: why, Next: next,
-				Path: append([]string{attrApprovals, strconv.Itoa(i)}, names...)}
+				Path: append([]string{blockApproval, strconv.Itoa(i)}, names...)}
 		}
 		if a.By == "" && given.By == "" {
-			return at("Neither it nor the resource says who approved.", "Set its approved_by.")
+			return at("Neither the block nor the resource has approved_by.", "Set approved_by in the block.")
 		}
 		if a.Signature != "" {
 			if err := approval.CheckSignature(a.Signature); err != nil {
-				return at("It can't be used: "+err.Error()+".",
+				return at("The signature is invalid: "+err.Error()+".",
 					"Paste the whole output of ssh-keygen -Y sign -n remediation.", "signature")
 			}
 		}
 		same := [2]string{a.By, a.Signature + strconv.FormatBool(a.BreakGlass)}
 		if seen[same] {
-			return at("It is there twice.", "Remove one. Several people approve with an approval each.")
+			return at("Duplicate approval.", "Remove one. Each person approves with one block.")
 		}
 		seen[same] = true
 	}
 	return nil
 }
 
-// approvalsKnown tells whether the approvals are known, so that what they decide can be told.
-func (d document) approvalsKnown() bool { return d.known(attrApprovedBy) && d.known(attrApprovals) }
+// approvalsKnown reports whether all approvals are known.
+func (d document) approvalsKnown() bool { return d.known(attrApprovedBy) && d.known(blockApproval) }

@@ -15,7 +15,7 @@ import (
 // maxPercent bounds how far a metric may move.
 const maxPercent = 1e6
 
-func guardrails() schema.ListNestedAttribute {
+func guardrailBlock() schema.Block {
 	bound := func(description string, validators ...validator.Number) schema.NumberAttribute {
 		return schema.NumberAttribute{Optional: true, MarkdownDescription: description, Validators: validators}
 	}
@@ -23,59 +23,60 @@ func guardrails() schema.ListNestedAttribute {
 		return schema.StringAttribute{Optional: true, MarkdownDescription: description,
 			Validators: []validator.String{stringvalidator.LengthAtLeast(1)}}
 	}
-	return schema.ListNestedAttribute{
-		Optional: true,
-		MarkdownDescription: "Metrics that watch the execution: read before it (plan warns where one fails already), " +
-			"between the steps of a " +
-			"gradual change, and after it. No data, `NaN` or an error is inconclusive: it stops where it is, and " +
-			"never passes. " +
-			"A change of them alone runs nothing.",
-		NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
-			"name": schema.StringAttribute{Required: true,
-				MarkdownDescription: "Name of the guardrail, for `result.details` and messages."},
-			"query": text("Prometheus query that gives one number; needs the provider's `prometheus`."),
-			"http": schema.SingleNestedAttribute{Optional: true, MarkdownDescription: "Address that is read with GET.",
-				Attributes: map[string]schema.Attribute{
-					"url": schema.StringAttribute{Required: true,
-						MarkdownDescription: "Address, `http` or `https`. An answer other than 200 is inconclusive."},
-					"json_pointer": text("JSON pointer (RFC 6901) to a number in the answer, such as " +
-						"`/stats/error_rate`. Not set: the latency in milliseconds."),
-				}},
-			"elasticsearch": schema.SingleNestedAttribute{Optional: true,
-				MarkdownDescription: "Search on the provider's `elasticsearch`.",
-				Attributes: map[string]schema.Attribute{
-					"index": schema.StringAttribute{Required: true, MarkdownDescription: "Index, alias or pattern."},
-					"body":  text("The search's body as JSON. Not set: all documents."),
-					"measure": schema.StringAttribute{Required: true,
-						MarkdownDescription: "`took_ms` (how long the search took) or `hits` (how many documents " +
-							"match)."},
-				}},
-			"min": bound("The value must not be below.", Finite()),
-			"max": bound("The value must not be above.", Finite()),
-			"max_drop_percent": bound("The value must not drop by more, in percent of the baseline.",
-				Decimal(0, maxPercent)),
-			"max_increase_percent": bound("The value must not rise by more, in percent of the baseline.",
-				Decimal(0, maxPercent)),
-			"wait": text("How long after the end of the execution the last reading is taken, such as " +
-				"`5m`. Default: at once."),
-			"on_breach": schema.StringAttribute{Optional: true,
-				MarkdownDescription: "`rollback` goes back to the state of before in one step; `hold` stops where it " +
-					"is (status `cancelled`); `fail` stops " +
-					"where it is (status `failed`); `warn` goes on and says so in `result.details`. Default: " +
-					"`rollback` where the playbook can be undone, else `fail`.",
-				Validators: []validator.String{stringvalidator.OneOf(string(guard.Rollback), string(guard.Hold),
-					string(guard.Fail), string(guard.Warn))}},
-		}},
+	return schema.ListNestedBlock{
+		MarkdownDescription: "A metric that watches the execution. It is read before the execution (the plan warns " +
+			"where it is out of bounds), between the steps of a gradual change, and at the end. No data, `NaN` or an " +
+			"error is inconclusive: the execution stops where it is. A change of a guardrail alone runs nothing.",
+		NestedObject: schema.NestedBlockObject{
+			Attributes: map[string]schema.Attribute{
+				"name": schema.StringAttribute{Required: true,
+					MarkdownDescription: "Name of the guardrail in `result.details` and in messages."},
+				"query": text("Prometheus query that returns one number. It needs the provider's `prometheus` block."),
+				"min":   bound("Lowest value allowed.", Finite()),
+				"max":   bound("Highest value allowed.", Finite()),
+				"max_drop_percent": bound("Largest drop allowed, in percent of the baseline.",
+					Decimal(0, maxPercent)),
+				"max_increase_percent": bound("Largest increase allowed, in percent of the baseline.",
+					Decimal(0, maxPercent)),
+				"wait": text("Time between the end of the execution and the last reading, such as `5m`. Default: none."),
+				"on_breach": schema.StringAttribute{Optional: true,
+					MarkdownDescription: "`rollback` restores the state of before in one step; `hold` stops where it " +
+						"is (status `cancelled`); `fail` stops where it is (status `failed`); `warn` continues and " +
+						"reports the breach in `result.details`. Default: `rollback` where the playbook can be " +
+						"undone, else `fail`.",
+					Validators: []validator.String{stringvalidator.OneOf(string(guard.Rollback), string(guard.Hold),
+						string(guard.Fail), string(guard.Warn))}},
+			},
+			Blocks: map[string]schema.Block{
+				"http": schema.SingleNestedBlock{
+					MarkdownDescription: "Address that is read with GET.",
+					Validators:          []validator.Object{Needs("url")},
+					Attributes: map[string]schema.Attribute{
+						"url": text("Required. Address, `http` or `https`. A status other than 200 is inconclusive."),
+						"json_pointer": text("JSON pointer (RFC 6901) to a number in the response, such as " +
+							"`/stats/error_rate`. Default: the latency in milliseconds."),
+					}},
+				"elasticsearch": schema.SingleNestedBlock{
+					MarkdownDescription: "Search on the cluster of the provider's `elasticsearch` block.",
+					Validators:          []validator.Object{Needs("index", "measure")},
+					Attributes: map[string]schema.Attribute{
+						"index": text("Required. Index, alias or pattern."),
+						"body":  text("Body of the search as JSON. Default: all documents."),
+						"measure": text("Required. `took_ms` (how long the search took) or `hits` (how many " +
+							"documents match)."),
+					}},
+			},
+		},
 	}
 }
 
 // guardrails returns those in d, none while they are unknown.
 func (r *Resource) guardrails(d document) ([]guard.Rail, error) {
-	if !d.known(attrGuardrails) {
+	if !d.known(blockGuardrail) {
 		return nil, nil
 	}
 	var rails []guard.Rail
-	if err := d.get(attrGuardrails, &rails); err != nil {
+	if err := d.get(blockGuardrail, &rails); err != nil {
 		return nil, err
 	}
 	for i := range rails {
@@ -100,9 +101,9 @@ func (r *Resource) checkGuardrails(config document) error {
 		if rail.OnBreach == guard.Rollback && !r.front.Playbook.Metadata().CanUndo {
 			return &problem.Problem{
 				What: r.front.Playbook.Metadata().ActionType + " can't be undone",
-				Why: fmt.Sprintf("Guardrail %q asks to go back. For this playbook: %s.", rail.Name,
-					r.front.Playbook.Metadata().Undo),
-				Next: "Set its on_breach to hold, fail or warn.", Path: []string{attrGuardrails, strconv.Itoa(i),
+				Why: fmt.Sprintf("Guardrail %q has on_breach = \"rollback\". %s", rail.Name,
+					noUndo(r.front.Playbook.Metadata())),
+				Next: "Set its on_breach to hold, fail or warn.", Path: []string{blockGuardrail, strconv.Itoa(i),
 					"on_breach"},
 			}
 		}

@@ -163,7 +163,7 @@ func (p *planning) describe(review engine.Review) (past, error) {
 	if p.plan.values[attrPreview], err = previewValue(p.plan.typ.AttributeTypes[attrPreview], review); err != nil {
 		return past{}, err
 	}
-	if !p.plan.approvalsKnown() || !p.plan.known(attrTimeouts) {
+	if !p.plan.approvalsKnown() || !p.plan.known(blockTimeouts) {
 		p.plan.forget(attrDryRun) // its text tells of both
 		return was, nil
 	}

@@ -8,7 +8,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
-	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/tfkit/codec"
 )
 
@@ -54,41 +53,6 @@ func (r *Resource) request(d document, timeout string) (req engine.Request, know
 	req.Timeout, err = d.timeout(timeout)
 	return req, true, err
 }
-
-// timeout returns the configured timeout of an operation, or 0.
-func (d document) timeout(operation string) (time.Duration, error) {
-	if !d.known(attrTimeouts) {
-		return 0, nil
-	}
-	var all map[string]*string
-	if err := d.get(attrTimeouts, &all); err != nil || all[operation] == nil {
-		return 0, err
-	}
-	return time.ParseDuration(*all[operation])
-}
-
-// checkTimeouts refuses a timeout that would end an execution before it began. One that is no duration is refused by
-// the schema.
-func (d document) checkTimeouts() error {
-	for _, operation := range []string{"create", "update", "delete"} {
-		limit, err := d.timeout(operation)
-		var configured map[string]*string
-		if err != nil || !d.known(attrTimeouts) || d.get(attrTimeouts, &configured) != nil ||
-			configured[operation] == nil || limit >= minTimeout {
-			continue
-		}
-		return &problem.Problem{
-			What: "Invalid timeout", Why: fmt.Sprintf("%s is %s, and %s is the least.", operation,
-				*configured[operation], minTimeout),
-			Next: "Leave it out for twice the estimate, or write how long the execution may take, such " +
-				"as 20m.", Path: []string{attrTimeouts, operation},
-		}
-	}
-	return nil
-}
-
-// minTimeout is the shortest time that an execution may be given.
-const minTimeout = time.Second
 
 // wanted is whether run_if lets the playbook run.
 type wanted int

@@ -10,6 +10,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
+
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 )
 
 // Resource is the resource of any playbook.
@@ -36,12 +38,15 @@ func (r *Resource) Metadata(_ context.Context, req resource.MetadataRequest, res
 }
 
 // Schema implements resource.Resource.
-func (r *Resource) Schema(ctx context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
+func (r *Resource) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
 	attributes := maps.Clone(r.front.Inputs)
-	maps.Copy(attributes, commonInputs(ctx))
+	maps.Copy(attributes, commonInputs())
 	maps.Copy(attributes, computedAttributes(r.front))
 	maps.Copy(attributes, r.driftAttributes())
-	resp.Schema = schema.Schema{Attributes: attributes, MarkdownDescription: r.description()}
+	resp.Schema = schema.Schema{Attributes: attributes, MarkdownDescription: r.description(),
+		Blocks: map[string]schema.Block{
+			blockApproval: approvalBlock(), blockGuardrail: guardrailBlock(), blockTimeouts: timeoutsBlock(),
+		}}
 }
 
 func (r *Resource) description() string {
@@ -76,16 +81,13 @@ func (r *Resource) ValidateConfig(_ context.Context, req resource.ValidateConfig
 		return
 	}
 	if config.text(attrOnDestroy) == onDestroyRollback && !r.front.Playbook.Metadata().CanUndo {
-		resp.Diagnostics.AddAttributeError(path.Root(attrOnDestroy), r.front.Playbook.Metadata().ActionType+" can't be undone",
-			fmt.Sprintf("on_destroy = \"rollback\" needs an action that takes the execution back. For this playbook: "+
-				"%s.\n\n"+
-				"Use \"keep\", which only forgets the resource.", r.front.Playbook.Metadata().Undo))
+		page := r.front.Playbook.Metadata()
+		resp.Diagnostics.AddAttributeError(path.Root(attrOnDestroy), page.ActionType+" can't be undone",
+			fmt.Sprintf("on_destroy is \"rollback\". %s\n\nSet it to \"keep\", which only removes the resource "+
+				"from the state.", noUndo(page)))
 	}
 	if err := checkApprovals(config); err != nil {
 		addError(&resp.Diagnostics, err, "Invalid approvals", r.has)
-	}
-	if err := config.checkTimeouts(); err != nil {
-		addError(&resp.Diagnostics, err, "Invalid timeouts", r.has)
 	}
 	if err := r.checkGuardrails(config); err != nil {
 		addError(&resp.Diagnostics, err, "Invalid guardrails", r.has)
@@ -97,6 +99,14 @@ func (r *Resource) ValidateConfig(_ context.Context, req resource.ValidateConfig
 			addError(&resp.Diagnostics, err, "Invalid inputs", r.has)
 		}
 	}
+}
+
+// noUndo says why a playbook can't be undone.
+func noUndo(page playbook.Metadata) string {
+	if page.Undo == "none" {
+		return "There is no action that undoes " + page.ActionType + "."
+	}
+	return fmt.Sprintf("Undo of %s: %s.", page.ActionType, page.Undo)
 }
 
 // has tells whether the resource has an attribute of that name.

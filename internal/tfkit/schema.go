@@ -1,11 +1,9 @@
 package tfkit
 
 import (
-	"context"
 	"maps"
 	"regexp"
 
-	"github.com/hashicorp/terraform-plugin-framework-timeouts/resource/timeouts"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringdefault"
@@ -22,8 +20,8 @@ const (
 	attrApprovedBy     = "approved_by"
 	attrOnDestroy      = "on_destroy"
 	attrExpectedDigest = "expected_digest"
-	attrTimeouts       = "timeouts"
-	attrGuardrails     = "guardrails"
+	blockTimeouts      = "timeouts"
+	blockGuardrail     = "guardrail"
 	attrDryRun         = "dry_run"
 	attrPreview        = "preview"
 	attrStatus         = "status"
@@ -35,7 +33,7 @@ const (
 
 // commonNames are the inputs that every playbook resource has.
 var commonNames = []string{
-	attrIncident, attrTriggers, attrRunIf, attrApprovedBy, attrApprovals, attrOnDestroy, attrExpectedDigest, attrTimeouts, attrGuardrails,
+	attrIncident, attrTriggers, attrRunIf, attrApprovedBy, blockApproval, attrOnDestroy, attrExpectedDigest, blockTimeouts, blockGuardrail,
 }
 
 // computed are the attributes that an execution gives values to.
@@ -52,7 +50,7 @@ const (
 	onDestroyRollback = "rollback"
 )
 
-func commonInputs(ctx context.Context) map[string]schema.Attribute {
+func commonInputs() map[string]schema.Attribute {
 	return map[string]schema.Attribute{
 		attrIncident: schema.StringAttribute{
 			Optional: true,
@@ -76,7 +74,6 @@ func commonInputs(ctx context.Context) map[string]schema.Attribute {
 				"A change of it alone runs nothing.",
 			Validators: []validator.String{Label()},
 		},
-		attrApprovals: approvalsAttribute(),
 		attrOnDestroy: schema.StringAttribute{
 			Optional: true, Computed: true, Default: stringdefault.StaticString(onDestroyKeep),
 			MarkdownDescription: "What destroying the resource does: `keep` (default) only forgets it, the journal " +
@@ -93,14 +90,6 @@ func commonInputs(ctx context.Context) map[string]schema.Attribute {
 			Validators: []validator.String{stringvalidator.RegexMatches(digestPattern,
 				"must be a digest as preview.digest shows it, sha256: and 64 hexadecimal digits in lower case")},
 		},
-		attrTimeouts: timeouts.Attributes(ctx, timeouts.Opts{
-			Create: true, Update: true, Delete: true,
-			CreateDescription: "How long the first execution may take, such as `20m`. Default: twice " +
-				"`preview.estimated_duration_seconds`.",
-			UpdateDescription: "How long an execution in place may take. Default as for `create`.",
-			DeleteDescription: "How long an undo by `on_destroy = \"rollback\"` may take. Default as for `create`.",
-		}),
-		attrGuardrails: guardrails(),
 	}
 }
 

@@ -15,9 +15,19 @@ variable "approved_by" {
 }
 
 provider "remediation" {
-  planner  = { file = { path = "planner.json" } }
-  journal  = { path = "../.remediation/journal.db" }
-  approval = { approvers = ["*@example.com"] }
+  planner {
+    file {
+      path = "planner.json"
+    }
+  }
+
+  journal {
+    path = "../.remediation/journal.db"
+  }
+
+  approval {
+    approvers = ["*@example.com"]
+  }
 }
 
 resource "remediation_canary_split" "canary" {

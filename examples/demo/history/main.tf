@@ -9,7 +9,9 @@ terraform {
 }
 
 provider "remediation" {
-  journal = { path = "../.remediation/journal.db" }
+  journal {
+    path = "../.remediation/journal.db"
+  }
 }
 
 data "remediation_action_history" "incident" {

@@ -9,21 +9,20 @@ resource "remediation_canary_split" "canary" {
   approved_by      = "lead@example.com"
 
   # Each step is watched. A breach takes the canary back to where it was, in one step; no data holds it where it is.
-  guardrails = [
-    {
-      name      = "error_rate"
-      query     = "sum(rate(planner_errors_total[1m])) / sum(rate(planner_requests_total[1m]))"
-      max       = 0.05
-      on_breach = "rollback"
-    },
-    {
-      name             = "accuracy"
-      query            = "avg(planner_accuracy)"
-      max_drop_percent = 10
-      wait             = "5m"
-      on_breach        = "rollback"
-    },
-  ]
+  guardrail {
+    name      = "error_rate"
+    query     = "sum(rate(planner_errors_total[1m])) / sum(rate(planner_requests_total[1m]))"
+    max       = 0.05
+    on_breach = "rollback"
+  }
+
+  guardrail {
+    name             = "accuracy"
+    query            = "avg(planner_accuracy)"
+    max_drop_percent = 10
+    wait             = "5m"
+    on_breach        = "rollback"
+  }
 
   on_destroy = "rollback"
 }

@@ -15,7 +15,7 @@ resource "remediation_dbt_run" "rebuild" {
   full_refresh = true
   approved_by  = "lead@example.com"
 
-  timeouts = {
+  timeouts {
     create = "1h"
   }
 }

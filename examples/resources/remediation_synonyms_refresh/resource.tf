@@ -27,5 +27,8 @@ resource "remediation_synonyms_refresh" "archive" {
 
   # Destroying the resource points the alias back at the old index, while that stands.
   on_destroy = "rollback"
-  timeouts   = { create = "8h" }
+
+  timeouts {
+    create = "8h"
+  }
 }

@@ -47,7 +47,7 @@ func overHTTP(t *testing.T) router {
 	t.Cleanup(s.Close)
 	const whole = 100
 	return router{
-		provider: fmt.Sprintf("planner = { http = { url = %q } }", s.URL), ledger: l,
+		provider: fmt.Sprintf("planner {\n    http { url = %q }\n  }", s.URL), ledger: l,
 		set: func(_ *testing.T, percent float64, up bool) {
 			api.Become(map[string]controlapi.Version{"v1": {Percent: whole - percent, Deployed: true},
 				"v2": {Percent: percent, Deployed: up}})
@@ -60,8 +60,8 @@ func overGuard(t *testing.T) router {
 	t.Helper()
 	l, api := &ledger{}, guardtest.Start(t)
 	return router{
-		provider: fmt.Sprintf("planner = { applylens = { url = %q, stable_version = \"v1\", canary_version = "+
-			"\"v2\" } }",
+		provider: fmt.Sprintf("planner {\n    applylens {\n      url = %q\n      stable_version = \"v1\"\n"+
+			"      canary_version = \"v2\"\n    }\n  }",
 			behind(t, l, api.URL, plannerChange)),
 		ledger: l,
 		set:    func(t *testing.T, percent float64, up bool) { t.Helper(); api.Set(t, percent, up) },
@@ -114,7 +114,7 @@ func overFile(t *testing.T) router {
 	set(t, 10, true)
 	watch(t, l, read)
 	return router{
-		provider: fmt.Sprintf("planner = { file = { path = %q } }", path), ledger: l, set: set,
+		provider: fmt.Sprintf("planner {\n    file { path = %q }\n  }", path), ledger: l, set: set,
 		get: func(t *testing.T) (float64, bool) {
 			t.Helper()
 			d, err := read()

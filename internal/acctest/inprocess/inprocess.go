@@ -4,6 +4,7 @@ package inprocess
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -152,6 +153,7 @@ func (s *Server) encode(schema *tfprotov6.Schema, values Values) *tfprotov6.Dyna
 	if !ok {
 		s.t.Fatalf("a schema of type %s", schema.ValueType())
 	}
+	values = withEmptyBlocks(schema.Block, values)
 	encoded := make(map[string]tftypes.Value, len(object.AttributeTypes))
 	for name, t := range object.AttributeTypes {
 		if _, unknown := values[name].(Unknown); unknown {
@@ -169,6 +171,34 @@ func (s *Server) encode(schema *tfprotov6.Schema, values Values) *tfprotov6.Dyna
 	v, err := tfprotov6.NewDynamicValue(object, tftypes.NewValue(object, encoded))
 	s.must(err)
 	return &v
+}
+
+// withEmptyBlocks adds empty lists for the repeated blocks that values lacks, as Terraform does.
+func withEmptyBlocks(block *tfprotov6.SchemaBlock, values Values) Values {
+	all := maps.Clone(values)
+	if all == nil {
+		all = Values{}
+	}
+	for _, b := range block.BlockTypes {
+		switch v := all[b.TypeName].(type) {
+		case nil:
+			if b.Nesting == tfprotov6.SchemaNestedBlockNestingModeList {
+				all[b.TypeName] = []any{}
+			}
+		case Values:
+			all[b.TypeName] = withEmptyBlocks(b.Block, v)
+		case []any:
+			var elements []any
+			for _, e := range v {
+				if in, ok := e.(Values); ok {
+					e = withEmptyBlocks(b.Block, in)
+				}
+				elements = append(elements, e)
+			}
+			all[b.TypeName] = elements
+		}
+	}
+	return all
 }
 
 // strangers are the names in v that t doesn't have.
@@ -206,6 +236,9 @@ func proposed(schema *tfprotov6.Schema, values Values) Values {
 		if a.Computed && values[a.Name] == nil {
 			all[a.Name] = Unknown{}
 		}
+	}
+	for _, b := range schema.Block.BlockTypes {
+		all[b.TypeName] = values[b.TypeName]
 	}
 	return all
 }

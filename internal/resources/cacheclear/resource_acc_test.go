@@ -122,7 +122,7 @@ func TestAccBadInput(t *testing.T) {
 		"fields alone": {config(index, "cache_types = [\"query\"]\n  fields = [\"text\"]"), "fielddata",
 			`fields = ["text"]`},
 		"no cluster": {header +
-			"provider \"remediation\" {\n  elasticsearch = { endpoints = [\"nowhere\"] }\n}\n" +
+			"provider \"remediation\" {\n  elasticsearch { endpoints = [\"nowhere\"] }\n}\n" +
 			strings.TrimPrefix(config(index, ""), header), "URL", "elasticsearch"},
 	}
 	for name, tt := range tests {
@@ -205,8 +205,8 @@ func TestAccSearchesAreGuardrails(t *testing.T) {
 	index := s.Name(t, "guarded")
 	fill(t, s, index)
 	rail := func(searched, measure, bound string) string {
-		return fmt.Sprintf("triggers = { run = %q }\n  guardrails = [{\n    name = \"documents\"\n    elasticsearch "+
-			"= { index = %q, measure = %q }\n    %s\n  }]",
+		return fmt.Sprintf("triggers = { run = %q }\n  guardrail {\n    name = \"documents\"\n    elasticsearch "+
+			"{\n      index = %q\n      measure = %q\n    }\n    %s\n  }",
 			searched+measure+bound, searched, measure, bound)
 	}
 	tests := map[string]struct{ rail, status, says string }{

@@ -83,8 +83,12 @@ func (tr *traffic) run(t *testing.T, stop <-chan struct{}) {
 func proxied(proxy *haproxytest.Server, more, provider string) string {
 	main := config(25, more, provider)
 	main = strings.ReplaceAll(main, canary, "v2")
-	return strings.ReplaceAll(main, `{ file = { path = "planner.json" } }`, fmt.Sprintf(
-		`{ haproxy = { address = %q, backend = "planner", servers = { v1 = "srv1", v2 = "srv2" } } }`, proxy.Socket))
+	return strings.ReplaceAll(main, `file { path = "planner.json" }`, fmt.Sprintf(
+		`haproxy {
+      address = %q
+      backend = "planner"
+      servers = { v1 = "srv1", v2 = "srv2" }
+    }`, proxy.Socket))
 }
 
 // TestAccRealTraffic shifts real traffic of a real HAProxy from 10 to 25 % in three steps.
@@ -129,8 +133,13 @@ func TestAccRealTrafficGoesBack(t *testing.T) {
 	w.Write("main.tf", proxied(proxy, approved+`
   gradual_duration = "9s"
   steps            = 3
-  guardrails       = [{ name = "errors", query = "error_rate", max = 0.05, on_breach = "rollback" }]`,
-		fmt.Sprintf("prometheus = { url = %q }", prom.URL)))
+  guardrail {
+    name      = "errors"
+    query     = "error_rate"
+    max       = 0.05
+    on_breach = "rollback"
+  }`,
+		fmt.Sprintf("prometheus { url = %q }", prom.URL)))
 	tr := &traffic{proxy: proxy, steps: map[string]*sample{}}
 	done := make(chan time.Duration, 1)
 	go func() {

@@ -66,7 +66,9 @@ func config(target float64, more, provider string) string {
 }
 
 provider "remediation" {
-  planner = { file = { path = "planner.json" } }
+  planner {
+    file { path = "planner.json" }
+  }
   %s
 }
 
@@ -242,8 +244,13 @@ func TestAccGuardrails(t *testing.T) {
 		return config(25, approved+fmt.Sprintf(`
   gradual_duration = "8s"
   steps            = 4
-  guardrails       = [{ name = "errors", query = %q, max = 0.05, on_breach = %q }]`, query, onBreach),
-			fmt.Sprintf("prometheus = { url = %q }", prom.URL))
+  guardrail {
+    name      = "errors"
+    query     = %q
+    max       = 0.05
+    on_breach = %q
+  }`, query, onBreach),
+			fmt.Sprintf("prometheus { url = %q }", prom.URL))
 	}
 	t.Run("rollback in one step", func(t *testing.T) { //nolint:paralleltest // the metric is shared
 		r := newRig(t)
@@ -404,11 +411,22 @@ func TestAccBadInput(t *testing.T) {
 			"Version v1.2.2 is not a canary"},
 		"down":     {strings.ReplaceAll(config(25, "", ""), canary, "v1.1.0"), "is not deployed"},
 		"too fine": {config(25.001, "", ""), "in parts of 0.01"},
-		"no bound": {config(25, `guardrails = [{ name = "x", query = "up" }]`, ""), "It has no bound"},
-		"no source": {config(25, `guardrails = [{ name = "x", max = 1 }]`, ""),
+		"no bound": {config(25, `guardrail {
+  name  = "x"
+  query = "up"
+}`, ""), "It has no bound"},
+		"no source": {config(25, `guardrail {
+  name = "x"
+  max  = 1
+}`, ""),
 			"It has 0 of query, http and elasticsearch"},
 		"two sources": {config(25,
-			`guardrails = [{ name = "x", query = "up", http = { url = "http://localhost" }, max = 1 }]`, ""),
+			`guardrail {
+  name  = "x"
+  query = "up"
+  max   = 1
+  http { url = "http://localhost" }
+}`, ""),
 			"It has 2 of query"},
 	}
 	r := newRig(t)

@@ -45,26 +45,26 @@ func TestAccBadInput(t *testing.T) {
 			`on_destroy = "rollback"`},
 		"on_destroy": {inputs(good + `on_destroy = "explode"`), `value must be one of: ["keep" "rollback"]`,
 			`on_destroy = "explode"`},
-		"timeout": {inputs(good + `timeouts = { create = "soon" }`),
-			"Invalid Attribute Value Time Duration", address},
-		"project is a file": {config(fmt.Sprintf(`dbt = { project_dir = %q }`, file), ""), "not a folder",
+		"timeout": {inputs(good + `timeouts { create = "soon" }`),
+			"Invalid duration", address},
+		"project is a file": {config(fmt.Sprintf(`dbt { project_dir = %q }`, file), ""), "not a folder",
 			"dbt.project_dir"},
-		"project is missing": {config(`dbt = { project_dir = "nowhere" }`, ""), "can't be read", "dbt.project_dir"},
-		"dbt is missing":     {config(`dbt = { executable = "no-such-dbt" }`, ""), "no-such-dbt", "dbt.executable"},
-		"a flag as variable": {config(`dbt = { environment = { DBT_FULL_REFRESH = "1" } }`, ""),
+		"project is missing": {config(`dbt { project_dir = "nowhere" }`, ""), "can't be read", "dbt.project_dir"},
+		"dbt is missing":     {config(`dbt { executable = "no-such-dbt" }`, ""), "no-such-dbt", "dbt.executable"},
+		"a flag as variable": {config(`dbt { environment = { DBT_FULL_REFRESH = "1" } }`, ""),
 			"DBT_FULL_REFRESH is a flag", "dbt.environment"},
-		"journal is foreign": {config(fmt.Sprintf(`journal = { path = %q }`, file), ""),
+		"journal is foreign": {config(fmt.Sprintf(`journal { path = %q }`, file), ""),
 			"is not a journal of this provider", "journal.path"},
-		"journal below a file": {config(fmt.Sprintf(`journal = { path = %q }`, filepath.Join(file, "journal.db")), ""),
+		"journal below a file": {config(fmt.Sprintf(`journal { path = %q }`, filepath.Join(file, "journal.db")), ""),
 			"cannot be read or written", "journal.path"},
-		"approver pattern": {config(`approval = { approvers = ["[x"] }`, ""), "syntax error in pattern",
+		"approver pattern": {config(`approval { approvers = ["[x"] }`, ""), "syntax error in pattern",
 			"approval.approvers"},
-		"no approvers": {config(`approval = { approvers = [] }`, ""), "at least 1", "approval.approvers"},
-		"enforce": {config(`approval = { enforce = "never" }`, ""), `["apply" "plan"]`,
+		"no approvers": {config(`approval { approvers = [] }`, ""), "at least 1", "approval.approvers"},
+		"enforce": {config(`approval { enforce = "never" }`, ""), `["apply" "plan"]`,
 			"approval.enforce"},
-		"seconds a model": {config(`estimates = { dbt_seconds_per_model = 0 }`, ""), "between 1",
+		"seconds a model": {config(`estimates { dbt_seconds_per_model = 0 }`, ""), "between 1",
 			"estimates.dbt_seconds_per_model"},
-		"cost a model": {config(`estimates = { dbt_cost_per_model_usd = -1 }`, ""), "between 0",
+		"cost a model": {config(`estimates { dbt_cost_per_model_usd = -1 }`, ""), "between 0",
 			"estimates.dbt_cost_per_model_usd"},
 		"history limit": {config(`history_limit = 0`, ""), "between 1 and 500", "history_limit = 0"},
 	}
@@ -141,7 +141,7 @@ func TestAccSecretsStayOut(t *testing.T) {
 	r := newRig(t)
 	r.project.Write("models/triage_results.sql", "{{ config(materialized='table') }}\n"+
 		"select cast('{{ env_var('TRIAGE_PASSWORD') }}' as integer) as id\n")
-	r.Write("main.tf", config(fmt.Sprintf(`dbt = { environment = { TRIAGE_PASSWORD = %q } }`, canary), ""))
+	r.Write("main.tf", config(fmt.Sprintf(`dbt { environment = { TRIAGE_PASSWORD = %q } }`, canary), ""))
 	out := r.Must("plan", "-no-color", "-out=saved.tfplan")
 	// Terraform itself keeps the configuration as it was written, in clear text: the rest of the plan is the
 	// provider's.

@@ -83,7 +83,7 @@ func TestAccReviewersText(t *testing.T) {
 
 	r.Write("main.tf", config("", `approved_by = "lead@example.com"
   on_destroy = "keep"
-  timeouts   = { update = "30m" }`))
+  timeouts { update = "30m" }`))
 	r.Must("apply", "-auto-approve", "-no-color")
 	if _, history := r.status(t); len(history) != 1 {
 		t.Errorf("a change of policy ran something: %d executions", len(history))
@@ -127,7 +127,7 @@ func flat(out string) string {
 func TestAccUnapprovedFullRefresh(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	policy := `approval = { approvers = ["*@example.com"] }`
+	policy := `approval { approvers = ["*@example.com"] }`
 	r.Write("main.tf", config(policy, "full_refresh = true"))
 	r.golden(t, "unapproved_full_refresh.txt")
 	out := r.MustFail("apply", "-auto-approve", "-no-color")

@@ -50,11 +50,12 @@ func newKey(t *testing.T, kind string) (path, public string) {
 	return path, strings.TrimSpace(string(text))
 }
 
-// signedBy is an element of approvals, as an approver makes it from the payload that the plan shows.
+// signedBy is an approval block, as an approver makes it from the payload that the plan shows.
 func signedBy(t *testing.T, who, keyFile, payload string) string {
 	t.Helper()
 	signature := sshKeygen(t, payload, "-Y", "sign", "-n", "remediation", "-f", keyFile)
-	return "{ approved_by = \"" + who + "\", ticket = \"CHG-7\", signature = <<-EOT\n" + signature + "EOT\n}"
+	return "\n  approval {\n    approved_by = \"" + who + "\"\n    ticket = \"CHG-7\"\n    signature = <<-EOT\n" + signature +
+		"EOT\n  }\n"
 }
 
 // TestAccSignedApproval is the whole flow: plan, sign with ssh-keygen, plan again, apply, and each attempt to get
@@ -66,11 +67,15 @@ func TestAccSignedApproval(t *testing.T) {
 	leadKey, leadPublic := newKey(t, "ecdsa")
 	r.Write("allowed_signers",
 		"boss@example.com namespaces=\"remediation\" "+bossPublic+"\nlead@example.com "+leadPublic+"\n")
-	policy := `approval = {
-    approvers  = ["*@example.com"], minimum = 2, max_age = "1h"
-    signatures = "required", allowed_signers = file("allowed_signers")
-    separation_of_duties = true, requester = "author@example.com"
-  }`
+	policy := `approval {
+  approvers            = ["*@example.com"]
+  minimum              = 2
+  max_age              = "1h"
+  signatures           = "required"
+  allowed_signers      = file("allowed_signers")
+  separation_of_duties = true
+  requester            = "author@example.com"
+}`
 	write := func(more string) { r.Write("main.tf", config(policy, "full_refresh = true\n  "+more)) }
 	payload := func() string {
 		t.Helper()
@@ -90,11 +95,11 @@ func TestAccSignedApproval(t *testing.T) {
 	boss, lead := signedBy(t, "boss@example.com", bossKey, text), signedBy(t, "lead@example.com", leadKey, text)
 	for name, attempt := range map[string]struct{ approvals, says string }{
 		"a name alone": {`approved_by = "boss@example.com"`, "it is not signed"},
-		"one of two":   {"approvals = [" + boss + "]", "1 of 2 people have approved it"},
-		"one key for two people": {"approvals = [" + boss + ", " + signedBy(t, "lead@example.com", bossKey, text) + "]",
+		"one of two":   {boss, "1 of 2 people have approved it"},
+		"one key for two people": {boss + signedBy(t, "lead@example.com", bossKey, text),
 			"belongs to boss@example.com"},
-		"an edited payload": {"approvals = [" + lead + ", " + signedBy(t, "boss@example.com", bossKey, text+"0") +
-			"]", "its signature is for something else"},
+		"an edited payload": {lead + signedBy(t, "boss@example.com", bossKey, text+"0"),
+			"its signature is for something else"},
 	} {
 		write(attempt.approvals)
 		if out := r.MustFail("apply", "-auto-approve", "-no-color"); !strings.Contains(flat(out), attempt.says) ||
@@ -106,7 +111,7 @@ func TestAccSignedApproval(t *testing.T) {
 		t.Errorf("the warehouse was touched: %v", err)
 	}
 
-	approvals := "approvals = [" + boss + ", " + lead + "]"
+	approvals := boss + lead
 	write(approvals)
 	out = flat(r.Must("plan", "-no-color", "-out=approved.tfplan"))
 	if strings.Contains(out, "Approval needed") || !strings.Contains(out,
@@ -130,8 +135,7 @@ func TestAccSignedApproval(t *testing.T) {
 	if next == text || !strings.HasPrefix(next, text+" after=") {
 		t.Errorf("the next payload is %q, after %q", next, text)
 	}
-	write("approvals = [" + signedBy(t, "boss@example.com", bossKey, next) + ", " +
-		signedBy(t, "lead@example.com", leadKey, next) + "]")
+	write(signedBy(t, "boss@example.com", bossKey, next) + signedBy(t, "lead@example.com", leadKey, next))
 	r.Must("apply", "-auto-approve", "-no-color")
 }
 
@@ -167,12 +171,15 @@ func TestAccCertificate(t *testing.T) {
 	keyFile, _ := newKey(t, "ed25519")
 	sshKeygen(t, "", "-q", "-s", authority, "-I", "boss", "-n", "boss@example.com", "-V", "-5m:+1h", keyFile+".pub")
 	r.Write("allowed_signers", "*@example.com cert-authority,namespaces=\"remediation\" "+public+"\n")
-	policy := `approval = { signatures = "required", allowed_signers = file("allowed_signers") }`
+	policy := `approval {
+  signatures      = "required"
+  allowed_signers = file("allowed_signers")
+}`
 	r.Write("main.tf", config(policy, "full_refresh = true"))
 	r.Must("plan", "-no-color", "-out=p.tfplan")
 	text := r.planned(t, "p.tfplan", "approval_payload")
-	r.Write("main.tf", config(policy, "full_refresh = true\n  approvals = ["+signedBy(t, "boss@example.com",
-		keyFile+"-cert.pub", text)+"]"))
+	r.Write("main.tf", config(policy, "full_refresh = true\n  "+signedBy(t, "boss@example.com",
+		keyFile+"-cert.pub", text)))
 	r.Must("apply", "-auto-approve", "-no-color")
 	if values := r.Attributes(address); values["history"] == nil ||
 		!strings.Contains(flat(r.Must("show", "-no-color")), `approved_by = "boss@example.com"`) {

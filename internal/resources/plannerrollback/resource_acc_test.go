@@ -26,7 +26,9 @@ const head = `terraform {
 }
 
 provider "remediation" {
-  planner = { file = { path = "planner.json" } }
+  planner {
+    file { path = "planner.json" }
+  }
 }
 `
 
@@ -145,12 +147,12 @@ func TestAccBadInput(t *testing.T) {
 		"no duration":        {rollback(`gradual_duration = "0s"`), "gradual_duration is 0s"},
 		"deployed already":   {deploy("initial_percent = 5"), "Version v2 is deployed already"},
 		"unknown deployment": {strings.Replace(deploy(""), "v2", "v9", 1), `There is no version "v9"`},
-		"two planners": {strings.Replace(rollback(""), `{ file`, `{ http = { url = "http://localhost" }, file`,
-			1), "2 planners are configured"},
-		"no planner": {strings.Replace(rollback(""), `{ file = { path = "planner.json" } }`, `{}`, 1),
-			"0 planners are configured"},
-		"no address": {strings.Replace(rollback(""), `{ file = { path = "planner.json" } }`,
-			`{ http = { url = "planner" } }`, 1), "Not an address of a web server"},
+		"two planners": {strings.Replace(rollback(""), `    file`, "    http { url = \"http://localhost\" }\n    file",
+			1), "The block has file and http"},
+		"no planner": {strings.Replace(rollback(""), `    file { path = "planner.json" }`, "", 1),
+			"The block is empty"},
+		"no address": {strings.Replace(rollback(""), `file { path = "planner.json" }`,
+			`http { url = "planner" }`, 1), "Not an address of a web server"},
 	} {
 		r.Write("main.tf", tt.main)
 		if out := r.MustFail("plan", "-no-color"); !strings.Contains(flat(out), tt.says) {

@@ -191,7 +191,7 @@ func TestAccAnIndexByItsAliasAndByItsName(t *testing.T) {
 	r.putFile(t, "cabrio, convertible")
 	r.Write("main.tf", config(alias, "fixed_file", ""))
 	r.killed(t, g, func() {
-		byName.Write("main.tf", config(index, "fixed_file", `timeouts = { create = "3s" }`))
+		byName.Write("main.tf", config(index, "fixed_file", `timeouts { create = "3s" }`))
 		out := byName.MustFail("apply", "-auto-approve", "-no-color")
 		if l := lacks(out, "Another execution holds elasticsearch:", alias, "It works on what elasticsearch:",
 			index+" stands for", "Nothing has run"); len(l) > 0 {

@@ -113,7 +113,7 @@ func config(index, filter, more string) string {
 }
 
 provider "remediation" {
-  approval = { approvers = ["*@example.com"] }
+  approval { approvers = ["*@example.com"] }
 }
 
 resource "remediation_synonyms_refresh" "kb" {
