@@ -99,7 +99,7 @@ func badCommon() map[string]badInput {
 		"timeout huge":     dbtRun(values{"timeouts": values{"create": "99999999999h"}}).mustSay("at least 1s", "timeouts.create"),
 
 		"rail without name": rail(values{"name": ""}).mustSay("It has no name", "guardrail[0].name"),
-		"rail of two lines": rail(values{"name": "a\nb"}).mustSay("Its name holds a line break",
+		"rail of two lines": rail(values{"name": "a\nb"}).mustSay("Its name contains a line break",
 			"guardrail[0].name"),
 		"rail twice": split(values{"guardrail": list{values{"name": "a", "query": "up", "max": 1},
 			values{"name": "a", "query": "up", "max": 2}}}).mustSay("have this name", "guardrail[1].name"),
