@@ -2,21 +2,24 @@ package provider
 
 import (
 	"context"
+	"errors"
+	"os"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/providerserver"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6/tf6server"
 
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
+	"github.com/applylens/terraform-provider-remediation/internal/unchanged"
 )
 
 const (
-	// address is the provider's source address, host included, as the plugin protocol wants it.
+	// address is the provider's source address, host included, as the plugin protocol expects it.
 	address = "registry.terraform.io/applylens/remediation"
-	// protocol is the version of the plugin protocol.
-	protocol = 6
-	// partingTime bounds what is done when Terraform has ended in order: it kills its providers after two seconds.
-	partingTime = 1500 * time.Millisecond
+	// exitTimeout bounds the work after Terraform has ended normally: Terraform kills its providers after two seconds.
+	exitTimeout = 1500 * time.Millisecond
 )
 
 // Options are how the provider is served.
@@ -28,23 +31,45 @@ type Options struct {
 	Reached func(engine.Point)
 }
 
-// Serve serves the provider until Terraform ends it. An end in order is journaled: until then it is not certain that
-// what was executed is in Terraform's state.
+// Serve serves the provider until Terraform ends it. It sets environment variables and the garbage collector of this
+// process, so call it once. A normal end is journaled: until then, an execution may be missing from Terraform's state.
 func Serve(ctx context.Context, o Options) error {
+	if err := quiet(os.LookupEnv, os.Setenv); err != nil {
+		return err
+	}
+	tune(os.LookupEnv)
 	configured := &engines{}
-	err := providerserver.Serve(ctx, newProvider(o, configured), providerserver.ServeOpts{
-		Address: address, Debug: o.Debug, ProtocolVersion: protocol,
-	})
+	server, err := newServer(o, configured)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), partingTime)
+	var options []tf6server.ServeOpt
+	if o.Debug {
+		options = append(options, tf6server.WithManagedDebug())
+	}
+	if err := tf6server.Serve(address, func() tfprotov6.ProviderServer { return server }, options...); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), exitTimeout)
 	defer cancel()
-	configured.part(ctx)
+	configured.acknowledge(ctx)
 	return nil
 }
 
-// engines are those of all the times that Terraform configured this provider.
+// newServer is the framework's server behind the front that answers for what is unchanged.
+func newServer(o Options, configured *engines) (unchanged.Server, error) {
+	server, err := providerserver.NewProtocol6WithError(newProvider(o, configured)())()
+	if err != nil {
+		return nil, err
+	}
+	whole, ok := server.(unchanged.Server)
+	if !ok {
+		return nil, errors.New("the framework's server lacks calls that the plugin library knows; this is a bug in the provider")
+	}
+	return unchanged.Front(whole), nil
+}
+
+// engines holds one engine per time that Terraform configured this provider.
 type engines struct {
 	mu  sync.Mutex
 	all []*engine.Engine
@@ -56,7 +81,7 @@ func (e *engines) add(one *engine.Engine) {
 	e.all = append(e.all, one)
 }
 
-func (e *engines) part(ctx context.Context) {
+func (e *engines) acknowledge(ctx context.Context) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, one := range e.all {

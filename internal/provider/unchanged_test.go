@@ -1,0 +1,302 @@
+package provider
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/terraform-plugin-framework/providerserver"
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
+
+	"github.com/applylens/terraform-provider-remediation/internal/unchanged"
+)
+
+// frontStates is how many states are read and planned per type of resource. The framework takes milliseconds for each,
+// and the race detector makes that a minute per thousand: the suite compares a few hundred calls, and make chaos more
+// than 10,000.
+var frontStates = flag.Int("front.states", 40, "states per type of resource that TestFrontAnswersAsTheFramework compares")
+
+// passedOn stands behind the front and counts the calls that it gets.
+type passedOn struct {
+	unchanged.Server
+	reads, plans int
+}
+
+func (p *passedOn) ReadResource(context.Context, *tfprotov6.ReadResourceRequest) (
+	*tfprotov6.ReadResourceResponse, error) {
+	p.reads++
+	return nil, nil //nolint:nilnil // there is nothing to compare
+}
+
+func (p *passedOn) PlanResourceChange(context.Context, *tfprotov6.PlanResourceChangeRequest) (
+	*tfprotov6.PlanResourceChangeResponse, error) {
+	p.plans++
+	return nil, nil //nolint:nilnil // there is nothing to compare
+}
+
+// TestFrontAnswersAsTheFramework compares the front's answers with the framework's, on the real provider.
+func TestFrontAnswersAsTheFramework(t *testing.T) {
+	t.Parallel()
+	const seed = 20
+	framework := configured(t)
+	behind := &passedOn{Server: framework}
+	front := unchanged.Front(behind)
+	total := 0
+	for name, typ := range resourceTypes(t, framework) {
+		g := generator{random: rand.New(rand.NewPCG(seed, 0)), name: name, typ: typ}
+		answered := 0
+		for range *frontStates {
+			c := g.next(t)
+			if read, _ := front.ReadResource(t.Context(), c.read); read != nil {
+				want, err := framework.ReadResource(t.Context(), c.read)
+				if err != nil {
+					t.Fatal(err)
+				}
+				sameRead(t, c, read, want)
+				answered++
+			}
+			if plan, _ := front.PlanResourceChange(t.Context(), c.plan); plan != nil {
+				want, err := framework.PlanResourceChange(t.Context(), c.plan)
+				if err != nil {
+					t.Fatal(err)
+				}
+				samePlan(t, c, plan, want)
+				answered++
+			}
+			if t.Failed() {
+				return
+			}
+		}
+		watched := slices.Contains(names(typ), "on_drift")
+		if watched != (answered == 0) {
+			t.Errorf("%s: the front answered %d calls", name, answered)
+		}
+		total += answered
+	}
+	t.Logf("the front answered %d calls as the framework does, and passed on %d reads and %d plans", total, behind.reads,
+		behind.plans)
+}
+
+// configured is the framework's server of the provider, with a journal and no targets.
+func configured(t *testing.T) unchanged.Server {
+	t.Helper()
+	made, err := providerserver.NewProtocol6WithError(New("test")())()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, ok := made.(unchanged.Server)
+	if !ok {
+		t.Fatalf("%T lacks calls of the plugin library", made)
+	}
+	schemas, err := server.GetProviderSchema(t.Context(), &tfprotov6.GetProviderSchemaRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	typ := schemas.Provider.ValueType()
+	attributes := map[string]tftypes.Value{}
+	for name, attribute := range objectOf(typ).AttributeTypes {
+		attributes[name] = tftypes.NewValue(attribute, nil)
+		if list, ok := attribute.(tftypes.List); ok {
+			attributes[name] = tftypes.NewValue(list, []tftypes.Value{})
+		}
+	}
+	journal := objectOf(objectOf(typ).AttributeTypes["journal"])
+	where := map[string]tftypes.Value{}
+	for name, attribute := range journal.AttributeTypes {
+		where[name] = tftypes.NewValue(attribute, nil)
+	}
+	where["path"] = tftypes.NewValue(tftypes.String, filepath.Join(t.TempDir(), "journal.db"))
+	attributes["journal"] = tftypes.NewValue(journal, where)
+	answer, err := server.ConfigureProvider(t.Context(), &tfprotov6.ConfigureProviderRequest{
+		Config: encoded(t, typ, tftypes.NewValue(typ, attributes))})
+	if err != nil || len(answer.Diagnostics) > 0 {
+		t.Fatalf("%v %v", err, answer)
+	}
+	return server
+}
+
+func resourceTypes(t *testing.T, server unchanged.Server) map[string]tftypes.Object {
+	t.Helper()
+	schemas, err := server.GetProviderSchema(t.Context(), &tfprotov6.GetProviderSchemaRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	types := map[string]tftypes.Object{}
+	for name, schema := range schemas.ResourceSchemas {
+		types[name] = objectOf(schema.ValueType())
+	}
+	return types
+}
+
+func objectOf(t tftypes.Type) tftypes.Object {
+	o, _ := t.(tftypes.Object)
+	return o
+}
+
+func names(t tftypes.Object) []string {
+	var all []string
+	for name := range t.AttributeTypes {
+		all = append(all, name)
+	}
+	slices.Sort(all)
+	return all
+}
+
+func encoded(t *testing.T, typ tftypes.Type, v tftypes.Value) *tfprotov6.DynamicValue {
+	t.Helper()
+	d, err := tfprotov6.NewDynamicValue(typ, v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &d
+}
+
+func sameRead(t *testing.T, c call, got, want *tfprotov6.ReadResourceResponse) {
+	t.Helper()
+	sameState(t, c, got.NewState, want.NewState)
+	got.NewState, want.NewState = nil, nil
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s: the answers to a read differ (-framework +front):\n%s", c, diff)
+	}
+}
+
+func samePlan(t *testing.T, c call, got, want *tfprotov6.PlanResourceChangeResponse) {
+	t.Helper()
+	sameState(t, c, got.PlannedState, want.PlannedState)
+	got.PlannedState, want.PlannedState = nil, nil
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s: the answers to a plan differ (-framework +front):\n%s", c, diff)
+	}
+}
+
+// sameState compares values: the framework may encode an equal one in other bytes, such as attributes in another order.
+func sameState(t *testing.T, c call, got, want *tfprotov6.DynamicValue) {
+	t.Helper()
+	a, err := got.Unmarshal(c.typ)
+	b, wantErr := want.Unmarshal(c.typ)
+	if err != nil || wantErr != nil {
+		t.Fatal(err, wantErr)
+	}
+	if diffs, err := a.Diff(b); err != nil || len(diffs) > 0 {
+		t.Errorf("%s: the states differ: %v %v", c, diffs, err)
+	}
+}
+
+// call is a read and a plan of the same resource.
+type call struct {
+	typ   tftypes.Object
+	read  *tfprotov6.ReadResourceRequest
+	plan  *tfprotov6.PlanResourceChangeRequest
+	label string
+}
+
+// String implements fmt.Stringer.
+func (c call) String() string { return c.label }
+
+// generator makes states and configurations of one type.
+type generator struct {
+	random *rand.Rand
+	name   string
+	typ    tftypes.Object
+	made   int
+}
+
+// next makes a state that Terraform could hold, and calls for it: mostly unchanged, else with a difference.
+func (g *generator) next(t *testing.T) call {
+	t.Helper()
+	g.made++
+	state, config := map[string]tftypes.Value{}, map[string]tftypes.Value{}
+	for _, name := range names(g.typ) {
+		state[name] = g.value(g.typ.AttributeTypes[name], 0)
+		config[name] = state[name]
+		if g.chance(3) {
+			config[name] = tftypes.NewValue(g.typ.AttributeTypes[name], nil)
+		}
+	}
+	state["status"] = tftypes.NewValue(tftypes.String, g.status())
+	prior := encoded(t, g.typ, tftypes.NewValue(g.typ, state))
+	proposed := prior
+	if g.chance(10) {
+		changed := names(g.typ)[g.random.IntN(len(g.typ.AttributeTypes))]
+		state[changed] = g.value(g.typ.AttributeTypes[changed], 0)
+		proposed = encoded(t, g.typ, tftypes.NewValue(g.typ, state))
+	}
+	var private []byte
+	if g.chance(20) {
+		private = []byte(`{"note":"eyJhIjoxfQ=="}`)
+	}
+	return call{
+		typ: g.typ, label: fmt.Sprintf("%s, state %d", g.name, g.made),
+		read: &tfprotov6.ReadResourceRequest{TypeName: g.name, CurrentState: prior, Private: private},
+		plan: &tfprotov6.PlanResourceChangeRequest{TypeName: g.name, PriorState: prior, ProposedNewState: proposed,
+			Config: encoded(t, g.typ, tftypes.NewValue(g.typ, config)), PriorPrivate: private},
+	}
+}
+
+func (g *generator) chance(oneIn int) bool { return g.random.IntN(oneIn) == 0 }
+
+func (g *generator) status() string {
+	all := []string{"skipped", "failed", "cancelled", "unknown", "running", "pending", ""}
+	if g.chance(len(all)) {
+		return all[g.random.IntN(len(all))]
+	}
+	return "success"
+}
+
+// value makes a known value, or null.
+func (g *generator) value(typ tftypes.Type, depth int) tftypes.Value {
+	const deepest = 6
+	if g.chance(6) || depth > deepest {
+		return tftypes.NewValue(typ, nil)
+	}
+	switch typ := typ.(type) {
+	case tftypes.Object:
+		members := map[string]tftypes.Value{}
+		for _, name := range names(typ) {
+			members[name] = g.value(typ.AttributeTypes[name], depth+1)
+		}
+		return tftypes.NewValue(typ, members)
+	case tftypes.List:
+		return tftypes.NewValue(typ, g.elements(typ.ElementType, depth))
+	case tftypes.Set:
+		return tftypes.NewValue(typ, g.elements(typ.ElementType, depth)[:g.random.IntN(2)])
+	case tftypes.Map:
+		members := map[string]tftypes.Value{}
+		for range g.random.IntN(3) {
+			members[g.text()] = g.value(typ.ElementType, depth+1)
+		}
+		return tftypes.NewValue(typ, members)
+	}
+	switch {
+	case typ.Is(tftypes.String):
+		return tftypes.NewValue(typ, g.text())
+	case typ.Is(tftypes.Number):
+		return tftypes.NewValue(typ, g.random.Int64N(1<<40)) // whole: an attribute may be an integer
+	case typ.Is(tftypes.Bool):
+		return tftypes.NewValue(typ, g.chance(2))
+	default:
+		return tftypes.NewValue(tftypes.String, g.text())
+	}
+}
+
+func (g *generator) elements(typ tftypes.Type, depth int) []tftypes.Value {
+	all := make([]tftypes.Value, 1+g.random.IntN(2))
+	for i := range all {
+		all[i] = g.value(typ, depth+1)
+	}
+	return all
+}
+
+func (g *generator) text() string {
+	all := []string{"", "keep", "rollback", "report", "success", "é\n\"<", "2026-03-01T03:00:00Z", "kb-7", "20m", "null"}
+	if g.chance(2) {
+		return all[g.random.IntN(len(all))]
+	}
+	return fmt.Sprint(g.random.Uint64())
+}
