@@ -24,8 +24,7 @@ type kind struct {
 }
 
 // read returns the types that the front may answer for. Where the schema can't be read there are none.
-func read(next Server) map[string]kind {
-	ctx := context.Background()
+func read(ctx context.Context, next Server) map[string]kind {
 	schemas, err := next.GetProviderSchema(ctx, &tfprotov6.GetProviderSchemaRequest{})
 	if err != nil || schemas == nil {
 		return nil

@@ -37,22 +37,26 @@ type Server interface {
 }
 
 // Front returns a server that answers for what is unchanged and passes everything else on to next.
-func Front(next Server) Server {
-	f := &front{Server: next}
-	f.kinds = sync.OnceValue(func() map[string]kind { return read(next) })
-	return f
-}
+func Front(next Server) Server { return &front{Server: next} }
 
 type front struct {
 	Server
-	// kinds are the resource types that the front may answer for, by name.
-	kinds func() map[string]kind
+	once sync.Once
+	// all are the resource types that the front may answer for, by name.
+	all map[string]kind
+}
+
+// kind returns the resource type of that name where the front may answer for it.
+func (f *front) kind(ctx context.Context, name string) (kind, bool) {
+	f.once.Do(func() { f.all = read(context.WithoutCancel(ctx), f.Server) })
+	k, ok := f.all[name]
+	return k, ok
 }
 
 // ReadResource implements tfprotov6.ResourceServer.
 func (f *front) ReadResource(ctx context.Context, req *tfprotov6.ReadResourceRequest) (
 	*tfprotov6.ReadResourceResponse, error) {
-	_, known := f.kinds()[req.TypeName]
+	_, known := f.kind(ctx, req.TypeName)
 	if !known || len(req.Private) > 0 || req.CurrentIdentity != nil || defers(req.ClientCapabilities) ||
 		!succeeded(req.CurrentState) {
 		return f.Server.ReadResource(ctx, req)
@@ -65,7 +69,7 @@ func defers(c *tfprotov6.ReadResourceClientCapabilities) bool { return c != nil 
 // PlanResourceChange implements tfprotov6.ResourceServer.
 func (f *front) PlanResourceChange(ctx context.Context, req *tfprotov6.PlanResourceChangeRequest) (
 	*tfprotov6.PlanResourceChangeResponse, error) {
-	kind, known := f.kinds()[req.TypeName]
+	kind, known := f.kind(ctx, req.TypeName)
 	if !known || len(req.PriorPrivate) > 0 || req.PriorIdentity != nil || mayDefer(req.ClientCapabilities) ||
 		!same(req.ProposedNewState, req.PriorState) || !succeeded(req.PriorState) || !kind.configured(req.Config) {
 		return f.Server.PlanResourceChange(ctx, req)
