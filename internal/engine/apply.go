@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
+	"github.com/applylens/terraform-provider-remediation/internal/logging"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
@@ -55,7 +56,7 @@ func (e *Engine) Apply(ctx context.Context, req Request, reviewed *Reviewed,
 	defer release()
 	r := run{engine: e, store: store, action: action, req: req, reviewed: reviewed, observe: observe}
 	x, err := r.apply(ctx, target)
-	e.handOver(x.Record)
+	e.markDelivered(x.Record)
 	return x, err
 }
 
@@ -69,8 +70,10 @@ type run struct {
 	observe  func(Execution)
 	// earlier are the request's executions that were there when the apply began.
 	earlier []journal.Record
-	// holds are what it would hold beside the target, as far as it has looked.
-	holds []string
+	// locks are what it would lock beside the target, as far as it has looked.
+	locks []string
+	// logPath is the execution's own log, or empty.
+	logPath string
 }
 
 func (r *run) apply(ctx context.Context, target string) (Execution, error) {
@@ -82,7 +85,7 @@ func (r *run) apply(ctx context.Context, target string) (Execution, error) {
 		if err := r.readEarlier(ctx, about); err != nil {
 			return Execution{}, err
 		}
-		adopted, err := r.clear(ctx, about)
+		adopted, err := r.awaitTarget(ctx, about)
 		if err != nil || adopted.Record.ID != 0 {
 			return adopted, err
 		}
@@ -90,9 +93,9 @@ func (r *run) apply(ctx context.Context, target string) (Execution, error) {
 			return Execution{Record: rec, Adopted: true, Earlier: r.before(rec.ID)}, nil
 		}
 		review, err := r.engine.look(ctx, r.req, r.action)
-		r.holds = slices.DeleteFunc(review.Locks, func(name string) bool { return name == target })
+		r.locks = slices.DeleteFunc(review.Locks, func(name string) bool { return name == target })
 		if err != nil {
-			if _, ok, findErr := inTheWay(ctx, r.store, target, r.holds); findErr == nil && ok {
+			if _, ok, findErr := blocking(ctx, r.store, target, r.locks); findErr == nil && ok {
 				continue // the reason may be what that one does, or has left
 			}
 			return Execution{}, err
@@ -115,7 +118,7 @@ func (r *run) apply(ctx context.Context, target string) (Execution, error) {
 			intent.ApprovedBy = names // a name that was offered and didn't count is nobody's approval
 		}
 		intent.Guardrails = encodeWatch(watch)
-		intent.Deadline, intent.Locks = r.engine.cfg.Clock.Now().Add(review.Deadline), r.holds
+		intent.Deadline, intent.Locks = r.engine.cfg.Clock.Now().Add(review.Deadline), r.locks
 		rec, err := r.store.Begin(ctx, about, journal.KindIntent, intent)
 		var busy *journal.BusyError
 		if errors.As(err, &busy) {
@@ -124,14 +127,21 @@ func (r *run) apply(ctx context.Context, target string) (Execution, error) {
 		if err != nil {
 			return Execution{}, err
 		}
-		r.engine.reached(PointIntent)
-		x := Execution{Record: rec, Review: review, Earlier: r.earlier}
-		if taken, err := r.spentMeanwhile(ctx, rec, review.Decision); err != nil || taken {
-			x, overtaken := r.overtaken(ctx, x)
-			return x, errors.Join(err, overtaken)
-		}
-		return r.execute(ctx, x)
+		return r.begun(ctx, Execution{Record: rec, Review: review, Earlier: r.earlier})
 	}
+}
+
+// begun continues an execution whose intent is in the journal.
+func (r *run) begun(ctx context.Context, x Execution) (Execution, error) {
+	ctx, path, done := r.engine.openLog(ctx, x.Record)
+	defer done()
+	r.logPath = path
+	r.engine.reached(ctx, PointIntent, x.Record)
+	if taken, err := r.spentMeanwhile(ctx, x.Record, x.Review.Decision); err != nil || taken {
+		x, overtaken := r.overtaken(ctx, x)
+		return x, errors.Join(err, overtaken)
+	}
+	return r.execute(ctx, x)
 }
 
 func (r *run) readEarlier(ctx context.Context, about journal.Subject) error {
@@ -159,13 +169,13 @@ func (r *run) execute(ctx context.Context, x Execution) (Execution, error) {
 	r.observe(x)
 	ctx, cancel := r.withDeadline(ctx, x.Record.Intent.Deadline)
 	defer cancel()
-	ctx, letGo := r.hold(ctx, x.Record)
-	defer letGo()
+	ctx, stopHeartbeat := r.heartbeat(ctx, x.Record)
+	defer stopHeartbeat()
 	watched := r.watch(x.Record)
 	job := watched.guard(r.engine.job(x.Record, x.Review.Preview, r.store))
-	r.engine.reached(PointDispatch)
+	r.engine.reached(ctx, PointDispatch, x.Record)
 	work, err := r.action.Dispatch(ctx, job)
-	r.engine.reached(PointDispatched)
+	r.engine.reached(ctx, PointDispatched, x.Record)
 	if err != nil {
 		status := journal.StatusFailed
 		if errors.Is(err, playbook.ErrUncertain) {
@@ -186,7 +196,7 @@ func (r *run) execute(ctx context.Context, x Execution) (Execution, error) {
 		}
 		return r.conclude(ctx, x, ending{journal.StatusCancelled, outcome, fmt.Errorf("journal the dispatch: %w", err)})
 	}
-	r.engine.reached(PointRemoteID)
+	r.engine.reached(ctx, PointRemoteID, x.Record)
 	x.Record = rec
 	r.observe(x)
 	return r.finish(ctx, x, watched.over(work))
@@ -195,13 +205,13 @@ func (r *run) execute(ctx context.Context, x Execution) (Execution, error) {
 // finish waits for dispatched work and records what came of it.
 func (r *run) finish(ctx context.Context, x Execution, work playbook.Work) (Execution, error) {
 	outcome, err := work.Wait(ctx)
-	r.engine.reached(PointWaited)
+	r.engine.reached(ctx, PointWaited, x.Record)
 	switch {
 	case err == nil:
 		return r.conclude(ctx, x, ending{journal.StatusSuccess, outcome, nil})
 	case errors.Is(err, playbook.ErrUncertain), errors.Is(err, playbook.ErrNotStopped):
 		return r.conclude(ctx, x, ending{journal.StatusUnknown, outcome, err})
-	case interrupted(ctx, err), onHold(err):
+	case interrupted(ctx, err), held(err):
 		return r.conclude(ctx, x, ending{journal.StatusCancelled, outcome, err})
 	default:
 		return r.conclude(ctx, x, ending{journal.StatusFailed, outcome, err})
@@ -222,8 +232,8 @@ func (r *run) conclude(ctx context.Context, x Execution, e ending) (Execution, e
 	result := journal.Result{
 		Message: outcome.Message, StartedAt: x.Record.CreatedAt, FinishedAt: now,
 		// A clock that was set back makes no duration negative.
-		ActualDuration: max(0, now.Sub(x.Record.CreatedAt).Seconds()), LogsURL: outcome.LogsURL,
-		Details: outcome.Details,
+		ActualDuration: max(0, now.Sub(x.Record.CreatedAt).Seconds()),
+		LogsURL:        r.engine.logsURL(outcome.LogsURL, r.logPath), Details: outcome.Details,
 	}
 	if x.TookOver != "" {
 		result.Details = merged(result.Details, map[string]string{"taken_over_from": x.TookOver})
@@ -238,6 +248,8 @@ func (r *run) conclude(ctx context.Context, x Execution, e ending) (Execution, e
 			result.Message += ": " + p.Why
 		}
 	}
+	logging.Info(ctx, logging.Engine, "execution ended", "execution", x.Record.ID, "status", string(status),
+		"message", result.Message)
 	end := journal.Outcome{Status: status, Result: result}
 	var err error
 	if outcome.Undo != nil {
@@ -264,7 +276,7 @@ func (r *run) conclude(ctx context.Context, x Execution, e ending) (Execution, e
 		}
 		return x, errors.Join(failure(ctx, ended, cause), err)
 	}
-	r.engine.reached(PointOutcome)
+	r.engine.reached(ctx, PointOutcome, x.Record)
 	x.Record = rec
 	return x, failure(ctx, x, cause)
 }

@@ -190,11 +190,11 @@ type failing struct {
 	kind journal.Kind
 }
 
-func (f failing) Append(ctx context.Context, hold journal.Lease, kind journal.Kind, body any) (journal.Record, error) {
+func (f failing) Append(ctx context.Context, lease journal.Lease, kind journal.Kind, body any) (journal.Record, error) {
 	if kind == f.kind {
 		return journal.Record{}, errors.New("disk full")
 	}
-	return f.Store.Append(ctx, hold, kind, body)
+	return f.Store.Append(ctx, lease, kind, body)
 }
 
 func TestWorkWhoseNameCannotBeJournaledIsStopped(t *testing.T) {

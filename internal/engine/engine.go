@@ -12,8 +12,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
-	"strconv"
 	"sync"
 	"time"
 
@@ -51,6 +49,10 @@ type Config struct {
 	// Self is this process; Terraform is the one that started it.
 	Self      proc.Identity
 	Terraform proc.Terraform
+	// LogsBaseURL is the address under which Dir is published, or empty.
+	LogsBaseURL string
+	// Redact masks secrets in logs. Nil: there are none.
+	Redact func(string) string
 	// Reached, where set, is called at each Point of an execution. Tests die there.
 	Reached func(Point)
 }
@@ -63,7 +65,7 @@ type Engine struct {
 	mu    sync.Mutex
 	store journal.Store
 	// handed are the executions whose outcomes were returned to callers.
-	handed []int64
+	delivered []int64
 }
 
 // New returns an Engine. It does no I/O.
@@ -126,26 +128,26 @@ func (e *Engine) Bind(req Request) (playbook.Action, error) {
 func (e *Engine) job(rec journal.Record, preview playbook.Preview, store journal.Store) playbook.Job {
 	return playbook.Job{
 		ID:       rec.ID,
-		Dir:      filepath.Join(e.cfg.Dir, "executions", strconv.FormatInt(rec.ID, 10)),
+		Dir:      e.folder(rec.ID),
 		Preview:  preview,
 		RemoteID: rec.RemoteID,
 		Progress: stepOf(rec.Progress),
 		Checkpoint: func(ctx context.Context, step any) error {
-			return e.note(ctx, store, rec.Lease(), progress{Step: step})
+			return e.note(ctx, store, rec, progress{Step: step})
 		},
 	}
 }
 
 // note journals progress, and tells when the work has to stop.
-func (e *Engine) note(ctx context.Context, store journal.Store, hold journal.Lease, body progress) error {
-	_, err := store.Append(context.WithoutCancel(ctx), hold, journal.KindProgress, body)
+func (e *Engine) note(ctx context.Context, store journal.Store, rec journal.Record, body progress) error {
+	_, err := store.Append(context.WithoutCancel(ctx), rec.Lease(), journal.KindProgress, body)
 	switch {
 	case overtakenByOthers(err):
 		return errors.Join(playbook.ErrTakenOver, err)
 	case err != nil:
 		return fmt.Errorf("journal the progress: %w", err)
 	}
-	e.reached(PointProgress)
+	e.reached(ctx, PointProgress, rec)
 	return context.Cause(ctx)
 }
 

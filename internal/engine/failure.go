@@ -23,13 +23,12 @@ func failure(ctx context.Context, x Execution, cause error) error {
 	}
 	switch {
 	case errors.Is(context.Cause(ctx), ErrDeadline):
-		p.Next = "It was stopped. Escalate to the team that owns the system: an execution that takes this long is a " +
-			"sign of a larger problem. " +
-			"If it is expected to, raise timeouts. " + p.Next
+		p.Next = "It was stopped. Escalate to the team that owns the system: an execution that takes this long often " +
+			"points to a larger problem. If it is expected, raise timeouts. " + p.Next
 		p.Err = errors.Join(ErrDeadline, cause)
 	case x.Record.Status == journal.StatusUnknown:
-		p.Next += " Find out what happened on the target; then change triggers to run it again. It is not run again " +
-			"by itself."
+		p.Next += " Check what happened on the target, then change triggers to run it again. It does not run again " +
+			"automatically."
 		p.Err = errors.Join(ErrOutcome, cause)
 	case x.Record.Status == journal.StatusFailed:
 		p.Next += " The next apply tries again."

@@ -46,12 +46,12 @@ func warnOfFinished(rec journal.Record) string {
 		"triggers.", rec.ID, rec.CreatedAt.UTC().Format(time.RFC3339))
 }
 
-// handOver notes that the caller was given the outcome of rec.
-func (e *Engine) handOver(rec journal.Record) {
+// markDelivered notes that the caller was given the outcome of rec.
+func (e *Engine) markDelivered(rec journal.Record) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if rec.Status == journal.StatusSuccess && !rec.Acknowledged {
-		e.handed = append(e.handed, rec.ID)
+		e.delivered = append(e.delivered, rec.ID)
 	}
 }
 
@@ -59,10 +59,10 @@ func (e *Engine) handOver(rec journal.Record) {
 // again. What can't be journaled stays in doubt, which is safe.
 func (e *Engine) AcknowledgeAll(ctx context.Context) {
 	e.mu.Lock()
-	handed := e.handed
-	e.handed = nil
+	delivered := e.delivered
+	e.delivered = nil
 	e.mu.Unlock()
-	for _, id := range handed {
+	for _, id := range delivered {
 		if e.Acknowledge(ctx, id) != nil {
 			return
 		}

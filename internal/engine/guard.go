@@ -9,6 +9,7 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/guard"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
+	"github.com/applylens/terraform-provider-remediation/internal/logging"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
@@ -60,14 +61,14 @@ func encodeWatch(w guard.Watch) json.RawMessage {
 // watched is an execution under guardrails.
 type watched struct {
 	run    *run
-	hold   journal.Lease
+	rec    journal.Record
 	watch  guard.Watch
 	newest *[]guard.Reading
 }
 
 // watch returns the guardrails of rec as the journal has them, so that they outlive the process that began it.
 func (r *run) watch(rec journal.Record) watched {
-	w := watched{run: r, hold: rec.Lease(), newest: &[]guard.Reading{}}
+	w := watched{run: r, rec: rec, newest: &[]guard.Reading{}}
 	if rec.Intent.Guardrails != nil && json.Unmarshal(rec.Intent.Guardrails, &w.watch) != nil {
 		w.watch = guard.Watch{}
 	}
@@ -87,7 +88,8 @@ func (w watched) guard(job playbook.Job) playbook.Job {
 		}
 		readings, verdict := w.watch.Between(ctx, w.run.engine.cfg.Metrics)
 		*w.newest = readings
-		err := w.run.engine.note(context.WithoutCancel(ctx), w.run.store, w.hold,
+		logReadings(ctx, readings)
+		err := w.run.engine.note(context.WithoutCancel(ctx), w.run.store, w.rec,
 			progress{Step: step, Readings: readings})
 		if errors.Is(err, playbook.ErrTakenOver) {
 			return err // it is for whoever goes on to judge
@@ -117,6 +119,7 @@ func (g guarded) Wait(ctx context.Context) (playbook.Report, error) {
 	cfg := g.under.run.engine.cfg
 	if err == nil {
 		*g.under.newest, err = g.under.watch.After(ctx, cfg.Metrics, cfg.Clock)
+		logReadings(ctx, *g.under.newest)
 	}
 	outcome.Details = merged(outcome.Details, g.under.watch.Details(*g.under.newest))
 	var verdict *guard.Verdict
@@ -149,7 +152,7 @@ func (g guarded) goBack(ctx context.Context, outcome playbook.Report, p *problem
 	defer cancel()
 	// Going back is a change of the target too: it is for whoever holds it now. A journal that can't be reached is no
 	// reason to let harm go on.
-	if err := g.under.run.store.Beat(ctx, g.under.hold); overtakenByOthers(err) {
+	if err := g.under.run.store.Beat(ctx, g.under.rec.Lease()); overtakenByOthers(err) {
 		return outcome, errors.Join(playbook.ErrTakenOver, err)
 	}
 	back, err := reverter.Revert(ctx)
@@ -169,6 +172,12 @@ func (g guarded) goBack(ctx context.Context, outcome playbook.Report, p *problem
 	return outcome, p
 }
 
+func logReadings(ctx context.Context, readings []guard.Reading) {
+	for _, reading := range readings {
+		logging.Info(ctx, logging.Guardrail, "reading", "guardrail", reading.Name, "result", reading.String())
+	}
+}
+
 func merged(into, more map[string]string) map[string]string {
 	out := make(map[string]string, len(into)+len(more)+1)
 	maps.Copy(out, into)
@@ -176,22 +185,8 @@ func merged(into, more map[string]string) map[string]string {
 	return out
 }
 
-// onHold tells whether err is a guardrail's call to stop and stay.
-func onHold(err error) bool {
+// held tells whether err is a guardrail's call to stop and stay.
+func held(err error) bool {
 	var verdict *guard.Verdict
 	return errors.As(err, &verdict) && verdict.Call == guard.Hold
-}
-
-// Observe looks at what the request's last execution left on the target, where its playbook can tell: in what it
-// differs now, empty where it doesn't or can't be told. It changes nothing.
-func (e *Engine) Observe(ctx context.Context, req Request) (string, error) {
-	action, err := e.Bind(req)
-	if err != nil {
-		return "", err
-	}
-	observer, ok := action.(playbook.Observer)
-	if !ok {
-		return "", nil
-	}
-	return observer.Observe(ctx)
 }

@@ -12,41 +12,40 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
 )
 
-// An open execution is a lease on its target. Three figures belong together: a holder that can't be heard stops by
-// itself before anybody else takes over, and a beat may be late or lost without harm.
+// An open execution is a lease on its target. These durations depend on each other: a holder that can't renew its lease
+// stops before any other process takes over, and a late or lost heartbeat does no harm.
 const (
-	// beatEvery is how often a holder renews its hold.
-	beatEvery = 10 * time.Second
-	// holdPatience is how long a holder works on without being able to renew it.
-	holdPatience = time.Minute
-	// leaseTerm is for how long nothing may have been heard of a holder whose process can't be looked at, before it is
-	// taken for gone.
+	// heartbeatInterval is how often a holder renews its lease.
+	heartbeatInterval = 10 * time.Second
+	// renewTimeout is how long a holder continues to work while it can't renew its lease.
+	renewTimeout = time.Minute
+	// leaseTerm is how long a holder on another host may be silent before another process takes its execution over.
 	leaseTerm = 90 * time.Second
 )
 
-// hold renews the run's hold on rec until the function that it returns is called. The context that it returns ends with
-// playbook.ErrTakenOver once another process holds rec, and with ErrLease when the journal couldn't be reached for too
-// long.
-func (r *run) hold(ctx context.Context, rec journal.Record) (context.Context, context.CancelFunc) {
-	// Beats go on while the work is being stopped: the target is not free before that is over.
+// heartbeat renews the lease on rec until the returned function is called. The returned context ends with
+// playbook.ErrTakenOver when another process holds rec, and with ErrLease when the journal could not be written for
+// renewTimeout.
+func (r *run) heartbeat(ctx context.Context, rec journal.Record) (context.Context, context.CancelFunc) {
+	// Heartbeats continue while the work is being stopped: the target is not free until it has stopped.
 	beating, stop := context.WithCancel(context.WithoutCancel(ctx))
 	ctx, lose := context.WithCancelCause(ctx)
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		r.beat(beating, rec, lose)
+		r.renew(beating, rec, lose)
 	}()
 	return ctx, func() { stop(); <-stopped; lose(context.Canceled) }
 }
 
-// beat renews the hold on rec until ctx ends, and calls lose when it is lost.
-func (r *run) beat(ctx context.Context, rec journal.Record, lose context.CancelCauseFunc) {
+// renew renews the lease on rec until ctx ends, and calls lose when the lease is lost.
+func (r *run) renew(ctx context.Context, rec journal.Record, lose context.CancelCauseFunc) {
 	clk := r.engine.cfg.Clock
 	heard := clk.Now()
-	for clk.Sleep(ctx, beatEvery) == nil {
-		// Others may have seen the beat since the moment that it was sent.
+	for clk.Sleep(ctx, heartbeatInterval) == nil {
+		// Other processes may have seen the heartbeat from the moment it was sent.
 		began := clk.Now()
-		err := r.beatWithin(ctx, rec, max(holdPatience-began.Sub(heard), beatEvery))
+		err := r.renewWithin(ctx, rec, max(renewTimeout-began.Sub(heard), heartbeatInterval))
 		switch {
 		case err == nil:
 			heard = began
@@ -55,89 +54,88 @@ func (r *run) beat(ctx context.Context, rec journal.Record, lose context.CancelC
 		case errors.Is(err, journal.ErrFenced), errors.Is(err, journal.ErrClosed):
 			lose(errors.Join(playbook.ErrTakenOver, err))
 			return
-		case clk.Now().Sub(heard) >= holdPatience:
+		case clk.Now().Sub(heard) >= renewTimeout:
 			lose(leaseProblem(rec, err))
 			return
 		}
 	}
 }
 
-// beatWithin gives up in time for the work to be stopped before anybody else takes over.
-func (r *run) beatWithin(ctx context.Context, rec journal.Record, patience time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// renewWithin gives up early enough that the work stops before another process takes over.
+func (r *run) renewWithin(ctx context.Context, rec journal.Record, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	return r.store.Beat(ctx, rec.Lease())
 }
 
 func leaseProblem(rec journal.Record, cause error) error {
 	return &problem.Problem{
-		What: "The hold on " + rec.Subject.Target + " could not be renewed", Err: errors.Join(ErrLease, cause),
-		Why:  fmt.Sprintf("The journal could not be written for %s: %s.", holdPatience, cause),
-		Next: "The work was stopped, since another process may take the target over. Make the journal writable again.",
+		What: "The lease on " + rec.Subject.Target + " could not be renewed", Err: errors.Join(ErrLease, cause),
+		Why:  fmt.Sprintf("The journal could not be written for %s: %s.", renewTimeout, cause),
+		Next: "The work was stopped, because another process may now take over. Make the journal writable again.",
 	}
 }
 
-// silence is what an observer knows of a holder whose process it can't look at: since when, by the observer's own
-// clock, nothing has been heard of it.
-type silence struct {
-	hold  journal.Lease
+// lastHeard is what an observer knows about a holder on another host: when its newest heartbeat was first seen, by the
+// observer's own clock.
+type lastHeard struct {
+	lease journal.Lease
 	beats int64
 	since time.Time
 }
 
-// gone tells why the holder of rec is taken for gone; empty where it is not. A process of this host is looked at. One
-// that can't be is known by its beats.
-func (r *run) gone(ctx context.Context, rec journal.Record, heard *silence) (string, error) {
+// holderGone returns why the holder of rec counts as gone, or "" while it may be alive. A process on this host is
+// looked up; one on another host is judged by its heartbeats.
+func (r *run) holderGone(ctx context.Context, rec journal.Record, heard *lastHeard) (string, error) {
 	if rec.Holder == r.engine.cfg.Self {
-		// The caller has the target to itself in this process, so what the process left open is nobody's.
-		return "it is this process, which left it open", nil
+		// The caller has the target to itself in this process, so nothing here works on that execution anymore.
+		return "this process left it open", nil
 	}
 	switch rec.Holder.Liveness() {
 	case proc.Alive:
 		return "", nil
 	case proc.Dead:
-		return "its process is gone", nil
+		return "its process has ended", nil
 	}
 	pulse, err := r.store.Pulse(ctx, rec.ID)
 	if err != nil {
 		return "", err
 	}
 	now := r.engine.cfg.Clock.Now()
-	if heard.hold != rec.Lease() || heard.beats != pulse.Beats {
-		*heard = silence{hold: rec.Lease(), beats: pulse.Beats, since: now}
+	if heard.lease != rec.Lease() || heard.beats != pulse.Beats {
+		*heard = lastHeard{lease: rec.Lease(), beats: pulse.Beats, since: now}
 	}
 	if now.Sub(heard.since) < leaseTerm {
 		return "", nil
 	}
 	if pulse.At.IsZero() {
-		return fmt.Sprintf("nothing was heard of it for %s", leaseTerm), nil
+		return fmt.Sprintf("no heartbeat for %s", leaseTerm), nil
 	}
-	return fmt.Sprintf("nothing was heard of it for %s, after %s", leaseTerm, pulse.At.Format(time.RFC3339)), nil
+	return fmt.Sprintf("no heartbeat for %s since %s", leaseTerm, pulse.At.Format(time.RFC3339)), nil
 }
 
-// takeOver makes this process the holder of rec. The holder of before can append nothing from then on.
+// takeOver makes this process the holder of rec. The previous holder can append nothing after that.
 func (r *run) takeOver(ctx context.Context, rec journal.Record, why string) (journal.Record, error) {
 	return r.store.Append(ctx, rec.Lease(), journal.KindTakeover,
 		journal.Takeover{Holder: r.engine.cfg.Self, Reason: why})
 }
 
-// elsewhere is for a process that learns that it no longer holds x. Whoever does records the outcome.
+// elsewhere ends an apply whose execution another process took over. That process records the outcome.
 func (r *run) elsewhere(ctx context.Context, x Execution, cause error) (Execution, error) {
-	why := fmt.Sprintf("Another process took execution %d over: nothing had been heard of this one.", x.Record.ID)
+	why := fmt.Sprintf("Another process took over execution %d, because it saw no heartbeat from this one.", x.Record.ID)
 	if now, err := r.store.Get(context.WithoutCancel(ctx), x.Record.ID); err == nil {
 		x.Record = now
-		why = fmt.Sprintf("%s took execution %d over: nothing had been heard of this process. It is %q now.",
+		why = fmt.Sprintf("%s took over execution %d, because it saw no heartbeat from this process. Its status is %q.",
 			now.Holder, now.ID, now.Status)
 	}
 	return x, &problem.Problem{
-		What: "The hold on " + x.Record.Subject.Target + " was lost", Why: why, Err: errors.Join(playbook.ErrTakenOver,
+		What: "The lease on " + x.Record.Subject.Target + " was lost", Why: why, Err: errors.Join(playbook.ErrTakenOver,
 			cause),
-		Next: "This process touches the target no more and records nothing. The history tells what came of the " +
-			"execution.",
+		Next: "This process has stopped changing the target and records nothing more. See the history for the outcome.",
 	}
 }
 
-// overtakenByOthers tells whether err is about a record that another process took over, or brought to its end.
+// overtakenByOthers reports whether another process took the record over, or ended it.
 func overtakenByOthers(err error) bool {
 	return errors.Is(err, journal.ErrFenced) || errors.Is(err, journal.ErrClosed) ||
 		errors.Is(err, playbook.ErrTakenOver)

@@ -36,12 +36,12 @@ func (l *leases) Pulse(ctx context.Context, id int64) (journal.Pulse, error) {
 	return l.Store.Pulse(ctx, id)
 }
 
-func (l *leases) Beat(ctx context.Context, hold journal.Lease) error {
+func (l *leases) Beat(ctx context.Context, lease journal.Lease) error {
 	l.beats.Add(1)
 	if l.beat != nil {
 		return l.beat()
 	}
-	return l.Store.Beat(ctx, hold)
+	return l.Store.Beat(ctx, lease)
 }
 
 func TestHolderElsewhereIsKnownByItsBeats(t *testing.T) {

@@ -1,41 +1,61 @@
 package engine
 
-// Point is a named place in the order of an execution. A process can die at each of them; what holds there is what the
-// next apply finds.
+// Point is a named place in the order of an execution. A process can die at any of them. The description of each point
+// says what the next apply finds.
 type Point string
 
 // Points of the order, first to last.
 const (
-	// PointIntent: the intent is in the journal; nothing was sent and nothing is in state.
+	// PointIntent: the intent is in the journal. Nothing was sent and nothing is in state.
 	PointIntent Point = "intent"
-	// PointDispatch: the next thing is to send the work.
+	// PointDispatch: the work is about to be sent.
 	PointDispatch Point = "dispatch"
-	// PointDispatched: the work was sent, or refused; its name is not in the journal.
+	// PointDispatched: the work was sent or refused. Its name is not in the journal.
 	PointDispatched Point = "dispatched"
-	// PointRemoteID: the work's name is in the journal; nobody waits for it yet.
+	// PointRemoteID: the name of the work is in the journal. Nothing waits for the work yet.
 	PointRemoteID Point = "remote_id"
-	// PointProgress: the work has journaled a step, or what guardrails said of one.
+	// PointProgress: the work has journaled a step, or the guardrail readings of a step.
 	PointProgress Point = "progress"
-	// PointWaited: the work is over; its outcome is not in the journal.
+	// PointWaited: the work is over. Its outcome is not in the journal.
 	PointWaited Point = "waited"
-	// PointOutcome: the outcome is in the journal; the state does not have it.
+	// PointOutcome: the outcome is in the journal but not in state.
 	PointOutcome Point = "outcome"
-	// PointAdopt: an execution of a process that died was found; the next thing is to look for its work.
+	// PointAdopt: an execution of a dead process was found. Its work is about to be looked for.
 	PointAdopt Point = "adopt"
-	// PointAdopted: its work was found, or is known not to be; neither was acted on.
+	// PointAdopted: its work was found, or is known not to exist. Nothing was done about it yet.
 	PointAdopted Point = "adopted"
 )
 
-// Points lists the points, in the order in which an execution passes them; adoption comes last.
+// Points lists all points in the order of an execution; adoption comes last.
 func Points() []Point {
 	return []Point{
-		PointIntent, PointDispatch, PointDispatched, PointRemoteID, PointProgress, PointWaited, PointOutcome, PointAdopt, PointAdopted,
+		PointIntent, PointDispatch, PointDispatched, PointRemoteID, PointProgress, PointWaited, PointOutcome, PointAdopt,
+		PointAdopted,
 	}
 }
 
-// reached tells that the execution is at a point.
-func (e *Engine) reached(p Point) {
-	if e.cfg.Reached != nil {
-		e.cfg.Reached(p)
+// describe says in a log what happens at the point.
+func (p Point) describe() string {
+	switch p {
+	case PointIntent:
+		return "intent journaled"
+	case PointDispatch:
+		return "dispatching the work"
+	case PointDispatched:
+		return "work dispatched"
+	case PointRemoteID:
+		return "name of the work journaled"
+	case PointProgress:
+		return "progress journaled"
+	case PointWaited:
+		return "work ended"
+	case PointOutcome:
+		return "outcome journaled"
+	case PointAdopt:
+		return "adopting the execution of a dead process"
+	case PointAdopted:
+		return "adoption decided"
+	default:
+		return string(p)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/approval"
 	"github.com/applylens/terraform-provider-remediation/internal/guard"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
+	"github.com/applylens/terraform-provider-remediation/internal/logging"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
@@ -42,8 +43,13 @@ type Review struct {
 	// Record is the dry run's number in the journal, or zero where it has none.
 	Record   int64
 	Decision approval.Decision
-	// Deadline bounds the execution, from its start.
-	Deadline time.Duration
+	// Deadline bounds the execution, from its start. TimeoutSet reports that it is configured.
+	Deadline   time.Duration
+	TimeoutSet bool
+	// Guardrails are those of the request.
+	Guardrails []guard.Rail
+	// AsOf is when the target was looked at.
+	AsOf time.Time
 	// History holds the newest executions of the same request, oldest first; Executions is how many there are in all.
 	History    []journal.Record
 	Executions int
@@ -75,7 +81,10 @@ func (e *Engine) look(ctx context.Context, req Request, action playbook.Action) 
 	if err != nil {
 		return Review{}, err
 	}
+	began := time.Now()
 	preview, err := action.Preview(ctx)
+	logging.Debug(ctx, logging.Engine, "target previewed", "playbook", req.ActionType, "target", target,
+		"ms", time.Since(began).Milliseconds())
 	if err != nil {
 		return Review{Preview: playbook.Preview{Locks: preview.Locks}, ActionType: req.ActionType, Target: target}, err
 	}
@@ -96,6 +105,7 @@ func (e *Engine) look(ctx context.Context, req Request, action playbook.Action) 
 	}
 	return Review{
 		Preview: preview, ActionType: req.ActionType, Target: target, Digest: digest, Deadline: deadline,
+		TimeoutSet: req.Timeout != 0, Guardrails: req.Guardrails,
 		Warnings: preview.Warnings, facts: facts,
 	}, nil
 }

@@ -4,41 +4,136 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
+	"github.com/applylens/terraform-provider-remediation/internal/guard"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
 
-// labelWidth aligns the values of the block for people.
-const labelWidth = 10
+const (
+	// labelWidth aligns the values of the dry run's text.
+	labelWidth = 12
+	// maxItems is how many lines of one list the text shows; the journal has the rest.
+	maxItems = 20
+	// maxLine is how many characters of one line the text shows.
+	maxLine = 400
+)
 
-// Text is the dry run as a block for people, several lines. Its first line names the execution and what came of the
-// last one, so that it differs from the block of any other execution: a plan hides what did not change.
+// Text is the dry run as text for people. Its first line names the execution, so that it differs from the text of any
+// other execution: a plan hides what did not change. Zero as number leaves out the execution and the last one.
 func (r Review) Text(number int, last *journal.Record) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Execution %d of %s on %s; %s\n\n", number, r.ActionType, r.Target, r.since(last))
+	if number > 0 {
+		fmt.Fprintf(&b, "Execution %d of %s on %s\n", number, r.ActionType, r.Target)
+		if last != nil {
+			section(&b, "Last", []string{lastLine(*last)})
+		}
+	} else {
+		fmt.Fprintf(&b, "%s on %s\n", r.ActionType, r.Target)
+	}
+	b.WriteByte('\n')
+	section(&b, "Where", r.Where)
 	label := "Command"
 	if len(r.Commands) > 1 {
 		label = "Commands"
 	}
-	lines(&b, label, r.Commands)
-	lines(&b, "Changes", r.Changes)
-	estimate := fmt.Sprintf("%s, USD %.2f; it is stopped after %s", inWords(r.Duration), r.CostUSD, inWords(r.Deadline))
-	lines(&b, "Estimate", []string{estimate})
-	lines(&b, "Risk", []string{string(r.Risk)})
-	lines(&b, "Affects", r.Affected)
-	lines(&b, "Approval", r.approvalLines())
-	lines(&b, "Undo", []string{r.Undo})
-	lines(&b, "Digest", []string{r.Digest})
+	section(&b, label, r.Commands)
+	section(&b, "Changes", r.Changes)
+	section(&b, "Not done", r.NotDone)
+	section(&b, r.figuresLabel(), r.Figures)
+	section(&b, "Affects", r.Affected)
+	section(&b, "Guardrails", guardrailLines(r.Guardrails))
+	section(&b, "Estimate", []string{r.estimateLine()})
+	section(&b, "Deadline", []string{r.deadlineLine()})
+	section(&b, "Risk", []string{joined(string(r.Risk), r.RiskReason)})
+	section(&b, "Approval", r.approvalLines())
+	section(&b, "Undo", []string{r.Undo})
 	return b.String()
 }
 
-func lines(b *strings.Builder, label string, values []string) {
-	for i, v := range values {
-		if i > 0 {
-			label = ""
-		}
-		fmt.Fprintf(b, "%-*s%s\n", labelWidth, label, v)
+// section writes a label with its lines, and nothing if there are none. Long lists and lines are cut.
+func section(b *strings.Builder, label string, values []string) {
+	rest := 0
+	if len(values) > maxItems {
+		values, rest = values[:maxItems], len(values)-maxItems
 	}
+	for _, v := range values {
+		if v == "" {
+			continue
+		}
+		entry(b, label, shortened(v))
+		label = ""
+	}
+	if rest > 0 {
+		entry(b, "", fmt.Sprintf("... and %d more", rest))
+	}
+}
+
+func entry(b *strings.Builder, label, value string) {
+	if len(label) >= labelWidth {
+		fmt.Fprintf(b, "%s\n", label)
+		label = ""
+	}
+	fmt.Fprintf(b, "%-*s%s\n", labelWidth, label, value)
+}
+
+// shortened cuts a line that nobody reads to its end.
+func shortened(line string) string {
+	over := utf8.RuneCountInString(line) - maxLine
+	if over <= 0 {
+		return line
+	}
+	return fmt.Sprintf("%s ... (%d more characters)", string([]rune(line)[:maxLine]), over)
+}
+
+func joined(value, reason string) string {
+	if reason == "" {
+		return value
+	}
+	return value + ": " + reason
+}
+
+func (r Review) figuresLabel() string {
+	if r.AsOf.IsZero() {
+		return "Figures"
+	}
+	return "As of " + r.AsOf.UTC().Format("15:04")
+}
+
+func (r Review) estimateLine() string {
+	estimate := inWords(r.Duration)
+	if r.DurationFrom > 0 && r.DurationFrom < r.Duration {
+		estimate = rangeInWords(r.DurationFrom, r.Duration)
+	}
+	estimate += fmt.Sprintf(", USD %.2f", r.CostUSD)
+	if r.EstimateOrigin != "" {
+		estimate += " (" + r.EstimateOrigin + ")"
+	}
+	return estimate
+}
+
+func (r Review) deadlineLine() string {
+	line := "stopped after " + inWords(r.Deadline)
+	if r.TimeoutSet {
+		return line + " (timeouts)"
+	}
+	return line + " (twice the estimate)"
+}
+
+// guardrailLines describe each guardrail: what it watches, its bounds, and what a breach does.
+func guardrailLines(rails []guard.Rail) []string {
+	breach := map[guard.Breach]string{
+		guard.Rollback: "a breach undoes the change", guard.Hold: "a breach stops the execution where it is",
+		guard.Fail: "a breach fails the execution", guard.Warn: "a breach only warns",
+	}
+	lines := make([]string, len(rails))
+	for i, rail := range rails {
+		lines[i] = fmt.Sprintf("%s: %s; %s", rail.Name, rail.Bounds(), breach[rail.OnBreach])
+		if rail.After() > 0 {
+			lines[i] += fmt.Sprintf("; read again %s after the end", inWords(rail.After()))
+		}
+	}
+	return lines
 }
 
 func (r Review) approvalLines() []string {
@@ -49,7 +144,7 @@ func (r Review) approvalLines() []string {
 	case d.Shown:
 		return append([]string{"given by " + d.By}, because(r.ApprovalReasons)...)
 	default:
-		return append([]string{"NEEDED before apply, from: " + d.Who}, because(r.ApprovalReasons)...)
+		return append([]string{"NEEDED before apply, from " + d.Who}, because(r.ApprovalReasons)...)
 	}
 }
 
@@ -61,35 +156,50 @@ func because(reasons []string) []string {
 	return out
 }
 
-// since tells what came of the last execution.
-func (r Review) since(last *journal.Record) string {
-	if last == nil {
-		return "there was none before"
-	}
+// lastLine says how the last execution ended, and why it failed.
+func lastLine(last journal.Record) string {
 	at := last.CreatedAt
 	if last.Result != nil {
 		at = last.Result.FinishedAt
 	}
 	verbs := map[journal.Status]string{
-		journal.StatusSuccess: "succeeded", journal.StatusFailed: "failed", journal.StatusCancelled: "was cancelled",
-		journal.StatusUnknown: "ended unknown",
+		journal.StatusSuccess: "succeeded", journal.StatusFailed: "failed", journal.StatusCancelled: "was canceled",
+		journal.StatusUnknown: "has an unknown outcome",
 	}
 	verb, ok := verbs[last.Status]
 	if !ok {
-		verb = "was begun"
+		verb = "started"
 	}
-	return fmt.Sprintf("the last one (%d) %s at %s", last.ID, verb, at.UTC().Format(time.RFC3339))
+	line := fmt.Sprintf("execution %d %s at %s", last.ID, verb, at.UTC().Format(time.RFC3339))
+	if last.Result != nil && last.Result.Message != "" && last.Status != journal.StatusSuccess {
+		line += ": " + last.Result.Message
+	}
+	return line
 }
 
-// inWords writes a duration as people read it: "45 s", "10 min (600 s)".
+// inWords writes a duration for people: "45 s", "10 min", "2.5 h".
 func inWords(d time.Duration) string {
-	if d < 2*time.Minute {
-		return fmt.Sprintf("%.0f s", d.Seconds())
+	value, unit := split(d, d)
+	return value + " " + unit
+}
+
+// rangeInWords writes a range of durations for people: "6 to 9 min".
+func rangeInWords(from, to time.Duration) string {
+	low, _ := split(from, to)
+	high, unit := split(to, to)
+	return low + " to " + high + " " + unit
+}
+
+// split returns d as a number in the unit that suits the size of like.
+func split(d, like time.Duration) (value, unit string) {
+	switch {
+	case like < 2*time.Minute:
+		return fmt.Sprintf("%.0f", d.Seconds()), "s"
+	case like < 2*time.Hour:
+		return trimZero(d.Minutes()), "min"
+	default:
+		return trimZero(d.Hours()), "h"
 	}
-	if d < 2*time.Hour {
-		return fmt.Sprintf("%s min (%.0f s)", trimZero(d.Minutes()), d.Seconds())
-	}
-	return fmt.Sprintf("%s h (%.0f s)", trimZero(d.Hours()), d.Seconds())
 }
 
 func trimZero(v float64) string { return strings.TrimSuffix(fmt.Sprintf("%.1f", v), ".0") }

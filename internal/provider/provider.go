@@ -80,7 +80,9 @@ func (p *remediation) Configure(ctx context.Context, req provider.ConfigureReque
 		report(&resp.Diagnostics, err)
 		return
 	}
+	settings.redact = b.redactor(settings)
 	runtime.Engine, runtime.HistoryLimit = wire(settings, p.options.Reached), settings.historyLimit
+	runtime.Redact = settings.redact
 	p.engines.add(runtime.Engine)
 }
 

@@ -31,6 +31,8 @@ type settings struct {
 	forge        *forge.Config
 	estimates    playbook.Estimates
 	historyLimit int
+	// redact masks secrets in logs.
+	redact func(string) string
 }
 
 func (b block) settings(ctx context.Context) (settings, error) {

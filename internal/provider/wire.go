@@ -29,7 +29,7 @@ func wire(s settings, reached func(engine.Point)) *engine.Engine {
 		Metrics:   newMetrics(s, cluster, clk),
 		Policy:    s.policy, Forge: newForge(s.forge,
 			clk), Clock: clk, Dir: s.journal.dir, HistoryLimit: s.historyLimit, Keep: s.keep,
-		Self: proc.Self(), Terraform: proc.Parent(), Reached: reached,
+		Self: proc.Self(), Terraform: proc.Parent(), Reached: reached, Redact: s.redact,
 	})
 }
 

@@ -39,7 +39,7 @@ type applying struct {
 }
 
 func (r *Resource) apply(ctx context.Context, a applying) {
-	if err := r.tryApply(ctx, a); err != nil {
+	if err := r.tryApply(r.runtime.logged(ctx), a); err != nil {
 		addError(a.diags, err, "Unable to execute "+r.front.Playbook.Metadata().ActionType, r.has)
 	}
 }
@@ -163,6 +163,7 @@ func (r *Resource) pastAtApply(a applying, plan, prior document, x engine.Execut
 
 // Delete implements resource.Resource: it forgets, or undoes.
 func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
+	ctx = r.runtime.logged(ctx)
 	prior, err := openDocument(req.State.Raw)
 	if err != nil {
 		addError(&resp.Diagnostics, err, "Unable to read the state", r.has)

@@ -83,7 +83,7 @@ func (s *dataSource) read(ctx context.Context, req datasource.ReadRequest, resp 
 	if err != nil {
 		return err
 	}
-	values, err := s.front.Read(ctx, s.runtime, Values{d: d})
+	values, err := s.front.Read(s.runtime.logged(ctx), s.runtime, Values{d: d})
 	if err != nil {
 		return err
 	}

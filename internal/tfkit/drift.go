@@ -79,6 +79,7 @@ func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *res
 	if !r.front.Watched || r.runtime == nil || r.runtime.Engine == nil {
 		return
 	}
+	ctx = r.runtime.logged(ctx)
 	d, err := openDocument(req.State.Raw)
 	if err != nil {
 		addError(&resp.Diagnostics, err, "Unable to read the state", r.has)

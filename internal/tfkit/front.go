@@ -36,4 +36,6 @@ type Runtime struct {
 	Engine *engine.Engine
 	// HistoryLimit is how many executions stay in state.
 	HistoryLimit int
+	// Redact masks secrets in the log. Nil: there are none.
+	Redact func(string) string
 }

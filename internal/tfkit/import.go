@@ -17,7 +17,7 @@ import (
 // ImportState implements resource.ResourceWithImportState: it takes the identifier of an execution in the journal.
 func (r *Resource) ImportState(ctx context.Context, req resource.ImportStateRequest,
 	resp *resource.ImportStateResponse) {
-	raw, err := r.imported(ctx, req.ID, resp.State.Raw.Type())
+	raw, err := r.imported(r.runtime.logged(ctx), req.ID, resp.State.Raw.Type())
 	if err != nil {
 		addError(&resp.Diagnostics, err, "Unable to import "+req.ID, r.has)
 		return

@@ -19,6 +19,7 @@ const dryRunSkipped = "Skipped: run_if is false, so nothing runs.\n"
 
 // ModifyPlan implements resource.ResourceWithModifyPlan: the dry run.
 func (r *Resource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+	ctx = r.runtime.logged(ctx)
 	if req.Plan.Raw.IsNull() {
 		r.planDestroy(ctx, req, resp)
 		return

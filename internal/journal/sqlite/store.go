@@ -11,6 +11,7 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
+	"github.com/applylens/terraform-provider-remediation/internal/logging"
 )
 
 // Store implements journal.Store.
@@ -63,6 +64,7 @@ func (s *Store) Begin(ctx context.Context, subject journal.Subject, kind journal
 		record, err = journal.Record{}.With(entry)
 		return err
 	})
+	s.log(ctx, kind, record, err)
 	return record, s.explain(ctx, err)
 }
 
@@ -133,7 +135,17 @@ func (s *Store) Append(ctx context.Context, hold journal.Lease, kind journal.Kin
 		record, err = before.With(entry)
 		return err
 	})
+	s.log(ctx, kind, record, err)
 	return record, s.explain(ctx, err)
+}
+
+// log writes that an entry was appended, or why it was not.
+func (s *Store) log(ctx context.Context, kind journal.Kind, record journal.Record, err error) {
+	if err != nil {
+		logging.Debug(ctx, logging.Journal, "entry refused", "kind", string(kind), "error", err.Error())
+		return
+	}
+	logging.Debug(ctx, logging.Journal, "entry appended", "kind", string(kind), "record", record.ID)
 }
 
 // held returns the record that an entry of the kind is to be added to, and refuses who may not.

@@ -1,0 +1,47 @@
+package provider
+
+import (
+	"net/url"
+	"os"
+
+	"github.com/applylens/terraform-provider-remediation/internal/redact"
+)
+
+// leastMasked is the length from which a value of dbt's environment is masked in logs: masking a shorter one, such as
+// "prod", would make them unreadable.
+const leastMasked = 6
+
+// redactor masks in logs every credential of the provider block and of its environment variables.
+func (b block) redactor(s settings) func(string) string {
+	secrets := []string{s.prometheus.token, os.Getenv(plannerToken), s.elastic.Password, s.elastic.APIKey,
+		s.elastic.BearerToken, s.elastic.ESClientAuthentication}
+	if s.forge != nil {
+		secrets = append(secrets, s.forge.Token)
+	}
+	if p := b.Planner; p != nil {
+		if p.HTTP != nil {
+			secrets = append(secrets, p.HTTP.Token.ValueString())
+		}
+		if p.Applylens != nil {
+			secrets = append(secrets, p.Applylens.Token.ValueString())
+		}
+	}
+	for _, value := range s.elastic.Headers {
+		secrets = append(secrets, value)
+	}
+	for _, value := range s.dbt.Environment {
+		if len(value) >= leastMasked {
+			secrets = append(secrets, value)
+		}
+	}
+	for _, address := range append([]string{s.prometheus.url}, s.elastic.Endpoints...) {
+		if u, err := url.Parse(address); err == nil && u.User != nil {
+			if password, ok := u.User.Password(); ok {
+				secrets = append(secrets, password)
+			}
+		}
+	}
+	configured := redact.New(secrets...)
+	cluster := s.elastic.Secrets()
+	return func(text string) string { return cluster.String(configured.String(text)) }
+}
