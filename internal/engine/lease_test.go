@@ -82,7 +82,7 @@ func TestHolderElsewhereIsKnownByItsBeats(t *testing.T) {
 			}
 			from := x.Record.Result.Details["taken_over_from"]
 			for _, part := range []string{"process 7 on runner-3", left.CreatedAt.Format(time.RFC3339),
-				"nothing was heard"} {
+				"no heartbeat"} {
 				if !strings.Contains(from, part) {
 					t.Errorf("taken over from %q, which lacks %q", from, part)
 				}

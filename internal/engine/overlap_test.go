@@ -16,7 +16,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
 )
 
-// overlapping is a bench on which the alias stands for two indices, of which one is asked for by its own name too.
+// overlapping is a bench on which the alias refers to two indices, of which one is asked for by its own name too.
 func overlapping(t *testing.T, change ...func(*engine.Config)) *bench {
 	t.Helper()
 	b := newBench(t, change...)
@@ -74,7 +74,7 @@ func TestHolderByAnotherName(t *testing.T) {
 				}
 				if !tt.settled {
 					if !errors.Is(err, engine.ErrBusy) || !strings.Contains(err.Error(),
-						"It works on what fake:"+names[1]+" stands for") || !now.Open() ||
+						"It works on what fake:"+names[1]+" refers to") || !now.Open() ||
 						b.book.count("dispatch") != 0 {
 						t.Errorf("got %v, record %+v, calls %v", err, now, b.book.calls)
 					}
