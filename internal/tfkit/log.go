@@ -59,7 +59,7 @@ func (l *terraformLog) Handle(_ context.Context, record slog.Record) error {
 	case record.Level >= slog.LevelInfo:
 		write = tflog.SubsystemInfo
 	}
-	write(l.log, string(subsystem), l.redact(record.Message), fields)
+	write(l.log, string(subsystem), l.redact(record.Message), fields) //nolint:contextcheck // see log
 	return nil
 }
 
