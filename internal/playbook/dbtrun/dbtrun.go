@@ -3,6 +3,7 @@ package dbtrun
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -23,8 +24,8 @@ type DBT interface {
 	RunCommand(s dbt.Selection) []string
 	// List names what a selection would run, and what is downstream of it. It changes nothing.
 	List(ctx context.Context, s dbt.Selection) (dbt.Listing, error)
-	// Start starts a command line with its artifacts in dir.
-	Start(ctx context.Context, argv []string, dir string) (*dbt.Run, error)
+	// StartReviewed runs exactly what was reviewed, with its artifacts in dir.
+	StartReviewed(ctx context.Context, r dbt.Reviewed, dir string) (*dbt.Run, error)
 	// Attach finds what Start started in a process that died.
 	Attach(ctx context.Context, dir, id string) (*dbt.Run, error)
 }
@@ -83,6 +84,10 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 		Affected:        append([]string{"dbt"}, facts.Exposures...),
 		ApprovalReasons: full,
 		Undo:            page().Undo,
+		Where:           where(listing),
+		Identity:        listing.Identity,
+		Content:         listing.Content,
+		Warnings:        listing.Warnings,
 	}
 	p.Changes = append([]string{p.Summary}, a.changes(full, facts)...)
 	if len(full) > 0 {
@@ -121,11 +126,28 @@ func (a action) changes(full []string, facts Facts) []string {
 
 // Dispatch implements playbook.Logic.
 func (a action) Dispatch(ctx context.Context, job playbook.Job, _ Facts) (playbook.Work, error) {
-	run, err := a.dbt.Start(ctx, a.dbt.RunCommand(a.selection), job.Dir)
+	reviewed, err := a.reviewed(job.Preview)
+	if err != nil {
+		return nil, err
+	}
+	run, err := a.dbt.StartReviewed(ctx, reviewed, job.Dir)
 	if err != nil {
 		return nil, err
 	}
 	return work{run: run}, nil
+}
+
+// reviewed is what the preview allows to run.
+func (a action) reviewed(p playbook.Preview) (dbt.Reviewed, error) {
+	content, err := json.Marshal(p.Content)
+	if err != nil {
+		return dbt.Reviewed{}, fmt.Errorf("encode the content of the preview: %w", err)
+	}
+	identity, err := json.Marshal(p.Identity)
+	if err != nil {
+		return dbt.Reviewed{}, fmt.Errorf("encode the identity of the preview: %w", err)
+	}
+	return dbt.Reviewed{Selection: a.selection, Content: content, Identity: identity}, nil
 }
 
 // Adopt implements playbook.Logic.

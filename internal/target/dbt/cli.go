@@ -40,6 +40,9 @@ type Config struct {
 	WorkDir string
 	// Grace is how long an interrupted dbt is waited for. Zero: DefaultGrace.
 	Grace time.Duration
+	// SealKey is the path of the key that marks cache entries, made on demand. Default: cache.key in the provider's
+	// folder below the user's configuration folder.
+	SealKey string
 }
 
 // CLI is a dbt project driven through the dbt command. It is safe for concurrent use.
@@ -52,6 +55,8 @@ type CLI struct {
 	slots   chan struct{}
 	preview previews
 	secrets *redact.Redactor
+	helper  *helper
+	seal    seal
 	// hasSecrets spares a search through all artifacts where there is nothing to find.
 	hasSecrets bool
 }
@@ -64,12 +69,18 @@ func New(cfg Config, clk clock.Clock) *CLI {
 	if cfg.Grace <= 0 {
 		cfg.Grace = DefaultGrace
 	}
+	if cfg.SealKey == "" {
+		cfg.SealKey = defaultSealPath()
+	}
 	secrets := secretsOf(cfg.Environment, os.Environ())
-	return &CLI{
+	c := &CLI{
 		cfg: cfg, clk: clk,
 		slots:   make(chan struct{}, runtime.GOMAXPROCS(0)),
+		seal:    seal{path: cfg.SealKey},
 		secrets: redact.New(secrets...), hasSecrets: len(secrets) > 0,
 	}
+	c.helper = &helper{cli: c, turn: make(chan struct{}, 1)}
+	return c
 }
 
 // Name is the target's name for people and for locks, "dbt:PROJECT/TARGET", read from dbt_project.yml alone. TARGET is

@@ -118,17 +118,24 @@ func (c *CLI) listCommand(s Selection) []string {
 }
 
 func (s Selection) selectors() []string {
-	argv := []string{"--select"}
+	with := s.selecting()
+	argv := append([]string{"--select"}, with.Select...)
+	if len(with.Exclude) > 0 {
+		argv = append(append(argv, "--exclude"), with.Exclude...)
+	}
+	return argv
+}
+
+// selecting is what stands after --select and --exclude.
+func (s Selection) selecting() selecting {
+	with := selecting{Exclude: s.Exclude}
 	for _, m := range s.Models {
 		if s.Upstream && !ancestors.MatchString(m) {
 			m = "+" + m
 		}
-		argv = append(argv, m)
+		with.Select = append(with.Select, m)
 	}
-	if len(s.Exclude) > 0 {
-		argv = append(append(argv, "--exclude"), s.Exclude...)
-	}
-	return argv
+	return with
 }
 
 // common are the arguments that both commands take.

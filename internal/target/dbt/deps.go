@@ -85,7 +85,7 @@ func (c *CLI) PreviewDeps(ctx context.Context, upgrade bool) (DepsChange, error)
 		return DepsChange{}, err
 	}
 	cached := filepath.Join(dir, key+".json")
-	if change, ok := readCached[DepsChange](cached); ok {
+	if change, ok := readCached[DepsChange](c.seal, cached); ok {
 		return change, nil
 	}
 	if change, ok := c.preview.get(key, c.clk.Now()); ok {
@@ -98,9 +98,9 @@ func (c *CLI) PreviewDeps(ctx context.Context, upgrade bool) (DepsChange, error)
 		}
 		c.preview.put(key, freshPreview{c.clk.Now(), change})
 		if !upgrade && !change.LockChanges || change.allLocal() {
-			err = writeCached(cached, change)
+			writeCached(c.seal, cached, change)
 		}
-		return change, err
+		return change, nil
 	})
 }
 

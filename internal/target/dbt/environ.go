@@ -129,7 +129,7 @@ func isFlag(name string) bool {
 func secretsOf(configured map[string]string, parent []string) []string {
 	var secrets []string
 	for name, value := range configured {
-		if !isInherited(name) || isSecretName(name) {
+		if !isInherited(name) || isSecretName(name) || strings.HasPrefix(name, "DBT_ENV_") {
 			secrets = append(secrets, value)
 		}
 	}

@@ -56,6 +56,10 @@ var (
 	ErrOutcomeUnknown = errors.New("the outcome of the dbt run is unknown")
 	// ErrNothingSaved: RestorePackages found no complete copy.
 	ErrNothingSaved = errors.New("no copy of the packages was saved")
+	// ErrNoInterface: the executable is not dbt's own entry point, so its programmatic interface can't be used.
+	ErrNoInterface = errors.New("the executable is not dbt's own entry point")
+	// ErrNotReviewed: dbt would run, or ran, something else than what was reviewed.
+	ErrNotReviewed = errors.New("not what was reviewed")
 	// ErrWorkDir: the scratch folder can't be used.
 	ErrWorkDir = errors.New("the dbt work folder can't be used")
 )

@@ -1,10 +1,13 @@
 package dbt
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
@@ -143,8 +146,13 @@ func (e ending) stopped() *problem.Problem {
 	if text == "" {
 		text = "dbt said nothing; its exit: " + e.status() + "."
 	}
+	return explainText(text, isDeps(e.run.record.Argv))
+}
+
+// explainText explains what dbt says of an error that stopped it.
+func explainText(text string, deps bool) *problem.Problem {
 	r, ok := diagnose(text)
-	if isDeps(e.run.record.Argv) && (!ok || !errors.Is(r.sentinel, ErrEnvironment)) {
+	if deps && (!ok || !errors.Is(r.sentinel, ErrEnvironment)) {
 		r, ok = packagesRule, true
 	}
 	if !ok {
@@ -162,6 +170,37 @@ func (e ending) stopped() *problem.Problem {
 	return &problem.Problem{
 		What: what, Why: strings.TrimSpace(text), Next: r.next, Path: r.path,
 		Err: errors.Join(r.sentinel, ErrUnhandled),
+	}
+}
+
+// refused is why dbt did not run anything, or nil: it found something else than what was reviewed.
+func (e ending) refused() *problem.Problem {
+	data, err := os.ReadFile(filepath.Join(e.run.dir, refusalFile))
+	if err != nil {
+		return nil
+	}
+	var refusal struct {
+		Differences []string `json:"differences"`
+	}
+	if err := json.Unmarshal(data, &refusal); err != nil {
+		refusal.Differences = []string{err.Error()}
+	}
+	return notReviewed(refusal.Differences)
+}
+
+// notReviewed names what is not as it was reviewed.
+func notReviewed(differences []string) *problem.Problem {
+	const shown = 10
+	slices.Sort(differences)
+	more := ""
+	if n := len(differences) - shown; n > 0 {
+		differences, more = differences[:shown], fmt.Sprintf(" and %d more", n)
+	}
+	return &problem.Problem{
+		What: "dbt would run something else than what was reviewed",
+		Why:  "These differ now: " + strings.Join(differences, ", ") + more + ". Nothing was run.",
+		Next: "Plan again, and review what is planned then.",
+		Err:  ErrNotReviewed,
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 )
 
 // fingerprintVersion is part of every fingerprint; it changes when what a cache entry holds changes its meaning.
-const fingerprintVersion = "1"
+const fingerprintVersion = "2"
 
 // parsed are the endings of the files that dbt reads: models, macros and tests, Python models, properties, docs, seeds.
 var parsed = []string{".sql", ".py", ".yml", ".yaml", ".md", ".csv"}
@@ -136,9 +136,16 @@ func sums(ctx context.Context, files []string) ([][sha256.Size]byte, error) {
 	return all, g.Wait()
 }
 
-// fingerprint is a hash over everything that could change what dbt answers to question: the project's files, the
-// profiles, the environment, dbt itself. An adapter upgraded without dbt's own command being touched is not seen.
-func (c *CLI) fingerprint(ctx context.Context, p project, question any) (string, error) {
+// questionKey names the answer to a question about a project in a certain state.
+func questionKey(state string, question any) (string, error) {
+	text, err := json.Marshal(question)
+	sum := sha256.Sum256(append([]byte(state+"\x00"), text...))
+	return hex.EncodeToString(sum[:]), err
+}
+
+// fingerprint is a hash over everything that could change what dbt answers: the project's files, the profiles, the
+// environment, dbt and its packages. Contents are hashed, not times.
+func (c *CLI) fingerprint(ctx context.Context, p project) (string, error) {
 	profiles, err := c.profilesDir(p)
 	if err != nil {
 		return "", err
@@ -147,7 +154,7 @@ func (c *CLI) fingerprint(ctx context.Context, p project, question any) (string,
 	if err != nil {
 		return "", err
 	}
-	return c.hash(ctx, append(files, filepath.Join(profiles, "profiles.yml")), []any{p.Dir, c.cfg.Target, question})
+	return c.hash(ctx, append(files, filepath.Join(profiles, "profiles.yml")), []any{p.Dir, c.cfg.Target})
 }
 
 // hash is over dbt, its environment, the question and the contents of files.
@@ -172,7 +179,7 @@ func (c *CLI) hash(ctx context.Context, files []string, question []any) (string,
 		return "", err
 	}
 	h := sha256.New()
-	head := []any{fingerprintVersion, exe, info.Size(), info.ModTime().UnixNano(), env, question}
+	head := []any{fingerprintVersion, exe, info.Size(), info.ModTime().UnixNano(), env, dbtPackages(exe), question}
 	if err := json.NewEncoder(h).Encode(head); err != nil {
 		return "", fmt.Errorf("fingerprint: %w", err)
 	}
@@ -180,4 +187,19 @@ func (c *CLI) hash(ctx context.Context, files []string, question []any) (string,
 		_, _ = fmt.Fprintf(h, "%q %x\n", path, contents[i]) // a hash does not fail
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// dbtPackages names dbt's Python packages beside exe with their versions, so that an upgrade of an adapter is seen.
+func dbtPackages(exe string) []string {
+	found, err := filepath.Glob(filepath.Join(filepath.Dir(exe), "..", "lib", "python*", "site-packages",
+		"dbt_*.dist-info", "RECORD"))
+	if err != nil {
+		return nil
+	}
+	for i, path := range found {
+		if info, err := os.Stat(path); err == nil {
+			found[i] = fmt.Sprintf("%s %d %d", path, info.Size(), info.ModTime().UnixNano())
+		}
+	}
+	return found
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,7 +13,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
-// Listing is what a selection would run, and what that reaches.
+// Listing is what a selection would run, and what depends on that.
 type Listing struct {
 	// Models are those that dbt run would run, sorted by unique id. Ephemeral and empty models, which dbt selects but
 	// never runs, are left out.
@@ -22,8 +21,27 @@ type Listing struct {
 	// DownstreamModels and Exposures are the names of what depends on the models, directly or not, sorted.
 	DownstreamModels []string `json:"downstream_models"`
 	Exposures        []string `json:"exposures"`
+	// PassedOver are the names of what the selection matches and `dbt run` does not run, by kind: test, unit_test, seed,
+	// snapshot, exposure, ...
+	PassedOver map[string][]string `json:"passed_over,omitempty"`
+	// RunHooks are the on-run-start and on-run-end statements, with their templates.
+	RunHooks []string `json:"run_hooks,omitempty"`
 	// DBTVersion is dbt Core's version, such as "1.11.16".
 	DBTVersion string `json:"dbt_version"`
+	// Connection is what a person wants to know of it: adapter, target, database, schema, host, port, path. No secrets.
+	Connection map[string]string `json:"connection,omitempty"`
+	// Path is the database file, or empty. Unlike Connection it can hold a secret, and is for looking only.
+	Path string `json:"path,omitempty"`
+	// Identity is what makes the target the same thing, however it is named.
+	Identity map[string]string `json:"identity"`
+	// Content is what runs, as checksums: a JSON object.
+	Content json.RawMessage `json:"content"`
+	// Threads is how many models the profile runs at once, or zero where that is not known.
+	Threads int `json:"threads,omitempty"`
+	// Interface tells that dbt's programmatic interface answered. Else the command line did, and Content is about files.
+	Interface bool `json:"interface"`
+	// Warnings are for the reader of the plan.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // Model is a selected model.
@@ -35,11 +53,56 @@ type Model struct {
 	Materialization string `json:"materialization"`
 	// FullRefresh is the model's own full_refresh setting, which wins over the command line. Nil: the command line
 	// decides.
-	FullRefresh *bool `json:"full_refresh,omitempty"`
+	FullRefresh *bool `json:"full_refresh_setting,omitempty"`
+	// Strategy is the incremental_strategy, BatchSize the batch_size and SchemaChange the on_schema_change setting, where
+	// set. HasUniqueKey tells whether there is a unique_key.
+	Strategy     string `json:"strategy,omitempty"`
+	BatchSize    string `json:"batch,omitempty"`
+	SchemaChange string `json:"schema_change,omitempty"`
+	HasUniqueKey bool   `json:"has_unique_key,omitempty"`
+	// Contract tells whether the model's contract is enforced.
+	Contract bool `json:"contract,omitempty"`
+	// Relation is what the model builds.
+	Relation Relation `json:"relation"`
+	// Parents are what the model reads.
+	Parents []Parent `json:"parents,omitempty"`
+	// Hooks are the model's own statements before and after, with their templates.
+	Hooks Hooks `json:"hooks"`
 }
 
-// AlwaysFullRefresh are the names of the incremental models whose own configuration makes every run a full refresh,
-// whatever the command line says.
+// Relation names a table or view. Database is empty where there is only one.
+type Relation struct {
+	Database   string `json:"database,omitempty"`
+	Schema     string `json:"schema"`
+	Identifier string `json:"identifier"`
+}
+
+// String is the relation as a person writes it.
+func (r Relation) String() string {
+	parts := []string{r.Schema, r.Identifier}
+	if r.Database != "" {
+		parts = append([]string{r.Database}, parts...)
+	}
+	return strings.Join(parts, ".")
+}
+
+// Parent is something that a model reads.
+type Parent struct {
+	UniqueID string   `json:"unique_id"`
+	Name     string   `json:"name"`
+	Relation Relation `json:"relation"`
+	// Virtual tells that it stands in no catalog: an ephemeral model, or a file outside of the database.
+	Virtual bool `json:"virtual,omitempty"`
+}
+
+// Hooks are a model's statements before and after it is built.
+type Hooks struct {
+	Pre  []string `json:"pre-hook,omitempty"`
+	Post []string `json:"post-hook,omitempty"`
+}
+
+// AlwaysFullRefresh are the names of the incremental models that rebuild with each run because their own configuration
+// says so.
 func (l Listing) AlwaysFullRefresh() []string {
 	var names []string
 	for _, m := range l.Models {
@@ -50,9 +113,9 @@ func (l Listing) AlwaysFullRefresh() []string {
 	return names
 }
 
-// List asks dbt what s selects, without touching the project or the warehouse. Answers are kept in Config.WorkDir for
+// List asks dbt what s selects. It changes neither the project nor the warehouse. Answers are kept in Config.WorkDir for
 // as long as the project's files, the profiles, the environment and dbt stay the same. A part of s that matches nothing
-// is an error (ErrUnknownModel), so is a selection without any model to run (ErrNoMatch) and an unknown variable
+// is an error (ErrUnknownModel). So is a selection without any model to run (ErrNoMatch), and an unknown variable
 // (ErrUnknownVar).
 func (c *CLI) List(ctx context.Context, s Selection) (Listing, error) {
 	if err := s.Validate(); err != nil {
@@ -62,8 +125,11 @@ func (c *CLI) List(ctx context.Context, s Selection) (Listing, error) {
 	if err != nil {
 		return Listing{}, err
 	}
-	question := []any{"list", s}
-	key, err := c.fingerprint(ctx, p, question)
+	state, err := c.fingerprint(ctx, p)
+	if err != nil {
+		return Listing{}, err
+	}
+	key, err := questionKey(state, s)
 	if err != nil {
 		return Listing{}, err
 	}
@@ -72,103 +138,50 @@ func (c *CLI) List(ctx context.Context, s Selection) (Listing, error) {
 		return Listing{}, err
 	}
 	cached := filepath.Join(dir, key+".json")
-	if listing, ok := readCached[Listing](cached); ok {
+	if listing, ok := readCached[Listing](c.seal, cached); ok {
 		return listing, nil
 	}
 	return once(ctx, &c.flight, key, func() (Listing, error) {
-		listing, err := c.ask(ctx, p, s)
+		listing, err := c.answer(ctx, p, s, state)
 		if err != nil {
 			return listing, err
 		}
 		// Files that changed while dbt read them make its answer one for no fingerprint at all.
-		if again, err := c.fingerprint(ctx, p, question); err != nil || again != key {
+		if again, err := c.fingerprint(ctx, p); err != nil || again != state {
 			return listing, err
 		}
-		return listing, writeCached(cached, listing)
+		writeCached(c.seal, cached, listing)
+		return listing, nil
 	})
 }
 
-// ask runs dbt ls in a scratch folder.
-func (c *CLI) ask(ctx context.Context, p project, s Selection) (Listing, error) {
+// answer asks dbt through its programmatic interface, or through its command line where that is all there is.
+func (c *CLI) answer(ctx context.Context, p project, s Selection, state string) (Listing, error) {
 	files, err := c.files(p)
 	if err != nil {
 		return Listing{}, err
 	}
-	if err := checkVars(p, files, s.Vars); err != nil {
-		return Listing{}, err
-	}
-	release, err := c.slot(ctx)
+	warnings, err := checkVars(p, files, s.Vars)
 	if err != nil {
 		return Listing{}, err
 	}
-	defer release()
-	scratch, err := c.scratch("ls-*")
-	if err != nil {
-		return Listing{}, err
+	_, err = c.python()
+	var l Listing
+	switch {
+	case err == nil:
+		l, err = c.review(ctx, s, state)
+	case errors.Is(err, ErrNoInterface):
+		l, err = c.listByCommand(ctx, p, s)
 	}
-	defer func() { _ = os.RemoveAll(scratch) }() // the cache matters, not the scratch
-	argv := c.listCommand(s)
-	run, err := c.start(ctx, launch{argv: argv, dir: scratch, project: p, scratch: true})
-	if err != nil {
-		return Listing{}, err
-	}
-	end := run.end(ctx)
-	if err := end.failure(); err != nil {
-		return Listing{}, err
-	}
-	c.keepParse(scratch, argv)
-	m, err := readManifest(filepath.Join(scratch, targetFolder, "manifest.json"))
-	if err != nil {
-		return Listing{}, c.unreadable(err)
-	}
-	if err := c.unmatched(s, end.summary.Unmatched, m); err != nil {
-		return Listing{}, err
-	}
-	return c.listing(s, end.summary, m)
-}
-
-// listing puts together what dbt ls printed and what the manifest holds of it.
-func (c *CLI) listing(s Selection, log summary, m manifest) (Listing, error) {
-	l := Listing{Models: []Model{}, DBTVersion: log.Version}
-	var ids []string
-	passive := 0
-	for _, printed := range log.Printed {
-		var row struct {
-			UniqueID string `json:"unique_id"`
-		}
-		if json.Unmarshal([]byte(printed), &row) != nil || row.UniqueID == "" {
-			continue // a print() of some macro
-		}
-		n, ok := m.Nodes[row.UniqueID]
-		if !ok {
-			return l, c.unreadable(fmt.Errorf("the manifest does not hold %s", row.UniqueID))
-		}
-		if n.Config.Materialized == "ephemeral" || strings.TrimSpace(n.RawCode) == "" {
-			passive++
-			continue
-		}
-		ids = append(ids, row.UniqueID)
-		l.Models = append(l.Models, Model{
-			Name: n.Name, UniqueID: row.UniqueID, Path: n.Path,
-			Materialization: n.Config.Materialized, FullRefresh: n.Config.FullRefresh,
-		})
-	}
-	if len(l.Models) == 0 {
-		return l, c.noMatch(s, passive)
-	}
-	if err := c.shadowed(s, l, m); err != nil {
-		return l, err
-	}
-	slices.SortFunc(l.Models, func(a, b Model) int { return strings.Compare(a.UniqueID, b.UniqueID) })
-	l.DownstreamModels, l.Exposures = m.downstream(ids)
-	return l, nil
+	l.Warnings = append(l.Warnings, warnings...)
+	return l, err
 }
 
 // noMatch: dbt itself exits 0 where nothing is selected.
 func (c *CLI) noMatch(s Selection, passive int) error {
 	why := fmt.Sprintf("dbt finds no model for %s.", Line(s.selectors()))
 	if passive > 0 {
-		why = fmt.Sprintf("%s selects ephemeral or empty models only, which dbt never runs.", Line(s.selectors()))
+		why = fmt.Sprintf("%s selects only ephemeral or empty models, which dbt never runs.", Line(s.selectors()))
 	}
 	return &problem.Problem{
 		What: "No dbt model matches the selection",
@@ -179,53 +192,61 @@ func (c *CLI) noMatch(s Selection, passive int) error {
 	}
 }
 
-// unmatched names the parts of the selection of which dbt warned that they match nothing.
-func (c *CLI) unmatched(s Selection, criteria []string, m manifest) error {
-	if len(criteria) == 0 {
-		return nil
+// kinds are the kinds of nodes by their names: model, seed, snapshot, source.
+type kinds map[string][]string
+
+func nodeNames(pairs [][2]string) kinds {
+	names := kinds{}
+	for _, pair := range pairs {
+		names[pair[0]] = append(names[pair[0]], pair[1])
 	}
-	var whys []string
-	attribute := "exclude"
-	for _, criterion := range criteria {
-		if mentions(s.Models, criterion) {
-			attribute = "models"
+	return names
+}
+
+func (k kinds) models() []string {
+	var names []string
+	for name, of := range k {
+		if slices.Contains(of, "model") {
+			names = append(names, name)
 		}
+	}
+	return names
+}
+
+// unknownSelectors names the selectors that match nothing.
+func (c *CLI) unknownSelectors(s Selection, unmatched []string, names kinds) error {
+	var whys []string
+	for _, criterion := range unmatched {
 		name := strings.Trim(criterion, "+@0123456789")
 		hint := ""
-		if !strings.ContainsAny(name, ":*") {
-			hint = text.DidYouMean(name[strings.LastIndexByte(name, '.')+1:], m.modelNames())
+		if !strings.ContainsAny(name, ":*,") {
+			hint = text.DidYouMean(name[strings.LastIndexByte(name, '.')+1:], names.models())
+		}
+		if s.Upstream {
+			criterion = strings.TrimPrefix(criterion, "+")
 		}
 		whys = append(whys, fmt.Sprintf("%q matches no enabled model, seed or other node.%s", criterion, hint))
 	}
 	return &problem.Problem{
 		What: "Unknown dbt model or selector",
 		Why:  strings.Join(whys, " "),
-		Next: "Correct or remove it; nothing is run with a selection of which a part does not exist.",
-		Path: []string{attribute},
+		Next: "Correct or remove it. A selection with unmatched parts is not run.",
+		Path: []string{"models"},
 		Err:  ErrUnknownModel,
 	}
 }
 
-// mentions tells whether a criterion, which may be part of an intersection, comes from the selectors.
-func mentions(selectors []string, criterion string) bool {
-	plain := strings.TrimLeft(criterion, "+")
-	return slices.ContainsFunc(selectors, func(s string) bool {
-		return slices.ContainsFunc(strings.Split(s, ","),
-			func(part string) bool { return strings.TrimLeft(part, "+") == plain })
-	})
-}
-
-// shadowed refuses the plain name of a seed, snapshot or source beside models: dbt run passes over it without a word.
-func (c *CLI) shadowed(s Selection, l Listing, m manifest) error {
+// onlyOthers refuses the plain name of a seed, snapshot or source: dbt run passes over it without a word.
+func onlyOthers(s Selection, l Listing, names kinds) error {
 	for _, selector := range s.Models {
-		kind := m.kindOf(selector)
-		if kind == "" || slices.ContainsFunc(l.Models,
-			func(sel Model) bool { return slices.Contains(m.Nodes[sel.UniqueID].FQN, selector) }) {
+		of := names[selector]
+		if len(of) == 0 || slices.Contains(of, "model") ||
+			slices.ContainsFunc(l.Models, func(m Model) bool { return strings.Contains(m.UniqueID, "."+selector+".") }) {
 			continue
 		}
 		return &problem.Problem{
 			What: "Not a dbt model",
-			Why:  fmt.Sprintf("%q is a %s; `dbt run` runs models only and would pass over it.", selector, kind),
+			Why:  fmt.Sprintf("%q is a %s. `dbt run` runs models only and would pass over it.", selector, of[0]),
 			Next: "Remove it, or select the models that depend on it with " + selector + "+.",
 			Path: []string{"models"},
 			Err:  ErrUnknownModel,
@@ -236,9 +257,9 @@ func (c *CLI) shadowed(s Selection, l Listing, m manifest) error {
 
 func (c *CLI) unreadable(err error) error {
 	return &problem.Problem{
-		What: "dbt's answer can't be understood",
+		What: "Can't read dbt's answer",
 		Why:  c.secrets.String(err.Error()),
-		Next: "Run `dbt ls` by hand in the project; versions 1.8 to 1.11 of dbt Core are known to work.",
+		Next: "Run `dbt ls` by hand in the project. dbt Core 1.8 to 1.12 are known to work.",
 		Err:  errors.Join(ErrUnhandled, errors.New(c.secrets.String(err.Error()))),
 	}
 }

@@ -18,7 +18,8 @@ const (
 	targetFolder = "target"
 	logFile      = "dbt.jsonl"
 	stderrFile   = "stderr.log"
-	rawLog       = ".stdout.raw" // as dbt writes it; removed at the end
+	refusalFile  = "refused.json" // why nothing was run: what dbt would have run is not what was reviewed
+	rawLog       = ".stdout.raw"  // as dbt writes it; removed at the end
 	rawStderr    = ".stderr.raw"
 )
 

@@ -17,15 +17,32 @@ type manifest struct {
 }
 
 type node struct {
-	Name         string   `json:"name"`
-	ResourceType string   `json:"resource_type"`
-	Path         string   `json:"original_file_path"`
-	RawCode      string   `json:"raw_code"`
-	FQN          []string `json:"fqn"`
+	Name         string `json:"name"`
+	ResourceType string `json:"resource_type"`
+	Path         string `json:"original_file_path"`
+	RawCode      string `json:"raw_code"`
+	Database     string `json:"database"`
+	Schema       string `json:"schema"`
+	Alias        string `json:"alias"`
 	Config       struct {
 		Materialized string `json:"materialized"`
 		FullRefresh  *bool  `json:"full_refresh"`
+		Strategy     string `json:"incremental_strategy"`
+		UniqueKey    any    `json:"unique_key"`
+		SchemaChange string `json:"on_schema_change"`
+		BatchSize    any    `json:"batch_size"`
 	} `json:"config"`
+}
+
+// model is a node as a Listing shows it.
+func (m manifest) model(id string, n node) Model {
+	batch, _ := n.Config.BatchSize.(string)
+	return Model{
+		Name: n.Name, UniqueID: id, Path: n.Path, Materialization: n.Config.Materialized,
+		FullRefresh: n.Config.FullRefresh, Strategy: n.Config.Strategy, BatchSize: batch,
+		SchemaChange: n.Config.SchemaChange, HasUniqueKey: hasKey(n.Config.UniqueKey),
+		Relation: Relation{Database: n.Database, Schema: n.Schema, Identifier: n.Alias},
+	}
 }
 
 func readManifest(path string) (manifest, error) {
@@ -40,12 +57,15 @@ func readManifest(path string) (manifest, error) {
 	return m, nil
 }
 
-// downstream are the names of the models and exposures that depend on the given nodes, directly or not, without the
-// nodes themselves.
-func (m manifest) downstream(ids []string) (models, exposures []string) {
-	seen := map[string]bool{}
+// downstream are the names of the models and exposures that depend on ids, directly or not, without those that are
+// selected themselves.
+func (m manifest) downstream(ids, selected []string) (models, exposures []string) {
+	seen, own := map[string]bool{}, map[string]bool{}
 	for _, id := range ids {
 		seen[id] = true
+	}
+	for _, id := range selected {
+		own[id] = true
 	}
 	for queue := slices.Clone(ids); len(queue) > 0; queue = queue[1:] {
 		for _, child := range m.ChildMap[queue[0]] {
@@ -54,10 +74,11 @@ func (m manifest) downstream(ids []string) (models, exposures []string) {
 			}
 			seen[child] = true
 			queue = append(queue, child)
-			switch kind, _, _ := strings.Cut(child, "."); kind {
-			case "model":
+			switch kind, _, _ := strings.Cut(child, "."); {
+			case own[child]:
+			case kind == "model":
 				models = append(models, m.name(m.Nodes, child))
-			case "exposure":
+			case kind == "exposure":
 				exposures = append(exposures, m.name(m.Exposed, child))
 			}
 		}
@@ -72,35 +93,4 @@ func (m manifest) name(of map[string]node, id string) string {
 		return n
 	}
 	return id[strings.LastIndexByte(id, '.')+1:]
-}
-
-// modelNames are the names of all enabled models.
-func (m manifest) modelNames() []string {
-	var names []string
-	for _, n := range m.Nodes {
-		if n.ResourceType == "model" {
-			names = append(names, n.Name)
-		}
-	}
-	return names
-}
-
-// kindOf says what else than a model carries the name: "seed", "snapshot", "source", ... or nothing.
-func (m manifest) kindOf(name string) string {
-	var kinds []string
-	for _, n := range m.Nodes {
-		if n.Name == name {
-			kinds = append(kinds, n.ResourceType)
-		}
-	}
-	for _, n := range m.Sources {
-		if n.Name == name {
-			kinds = append(kinds, "source")
-		}
-	}
-	slices.Sort(kinds)
-	if len(kinds) == 0 || slices.Contains(kinds, "model") {
-		return ""
-	}
-	return kinds[0]
 }

@@ -156,13 +156,13 @@ func TestVars(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, known := range []string{"triage_days", "urgent_word", "from_package", "asked", "scoped"} {
-		if err := checkVars(p, files, map[string]any{known: 1}); err != nil {
+		if _, err := checkVars(p, files, map[string]any{known: 1}); err != nil {
 			t.Errorf("%s: %v", known, err)
 		}
 	}
-	for unknown, near := range map[string]string{"triage_day": "triage_days", "NOT_A_VAR": "no variable"} {
-		got := wantProblem(t, checkVars(p, files, map[string]any{"triage_days": 1, unknown: 1}), ErrUnknownVar, unknown,
-			near)
+	for unknown, near := range map[string]string{"triage_day": "triage_days", "NOT_A_VAR": "no var()"} {
+		_, err := checkVars(p, files, map[string]any{"triage_days": 1, unknown: 1})
+		got := wantProblem(t, err, ErrUnknownVar, unknown, near)
 		if diff := cmp.Diff([]string{"vars", problem.Key(unknown)}, got.Path); diff != "" {
 			t.Error(diff)
 		}
@@ -179,7 +179,7 @@ func TestFingerprintSeesWhatMatters(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		key, err := c.fingerprint(t.Context(), p, "q")
+		key, err := c.fingerprint(t.Context(), p)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
@@ -57,8 +55,8 @@ func (c *CLI) project() (project, error) {
 		}
 		return project{}, projectProblem(ErrNotAProject, "dbt_project.yml can't be read", err.Error(), err)
 	}
-	var raw map[string]any
-	if err := yaml.Unmarshal(data, &raw); err != nil {
+	raw, err := readYAML(data)
+	if err != nil {
 		return project{}, malformed(path, err)
 	}
 	name, _ := raw["name"].(string)

@@ -1,6 +1,7 @@
 package dbt
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,6 +24,8 @@ type Run struct {
 	scratch bool // dir goes when dbt has ended
 	record  record
 	logs    []*tail
+	// parse is where dbt's parse of the project is kept for the next dbt, or empty.
+	parse string
 	// done is closed when a child of ours has ended, with exit; nil for an adopted process.
 	done chan struct{}
 	exit error
@@ -43,6 +46,16 @@ type launch struct {
 	project project
 	cwd     string // default: the project's folder
 	scratch bool
+	// reviewed is compared with what dbt parses, just before the first statement. Nil: argv is run as it is.
+	reviewed *Reviewed
+}
+
+// Reviewed is what an execution may run, and nothing else.
+type Reviewed struct {
+	Selection Selection
+	// Content and Identity are those of the Listing that was reviewed.
+	Content  json.RawMessage
+	Identity json.RawMessage
 }
 
 // Start starts dbt with argv (see RunCommand and DepsCommands) in the project's folder and returns at once. Logs and
@@ -56,6 +69,59 @@ func (c *CLI) Start(ctx context.Context, argv []string, dir string) (*Run, error
 	return c.start(ctx, launch{argv: argv, dir: dir, project: p})
 }
 
+// StartReviewed is Start of RunCommand, of exactly what was reviewed: dbt's own entry point is started so that it
+// compares what it has parsed and selected with r, and then runs that same object. Where they differ, nothing runs, and
+// Wait returns ErrNotReviewed. Of any other executable only the files can be compared, just before it starts.
+func (c *CLI) StartReviewed(ctx context.Context, r Reviewed, dir string) (*Run, error) {
+	p, err := c.project()
+	if err != nil {
+		return nil, err
+	}
+	switch _, err := c.python(); {
+	case errors.Is(err, ErrNoInterface):
+		if err := c.compareFiles(ctx, p, r); err != nil {
+			return nil, err
+		}
+		return c.start(ctx, launch{argv: c.RunCommand(r.Selection), dir: dir, project: p})
+	case err != nil:
+		return nil, err
+	}
+	return c.start(ctx, launch{argv: c.RunCommand(r.Selection), dir: dir, project: p, reviewed: &r})
+}
+
+// compareFiles refuses a project whose files are not those that were reviewed.
+func (c *CLI) compareFiles(ctx context.Context, p project, r Reviewed) error {
+	now, _, err := c.fileContent(ctx, p)
+	if err != nil {
+		return err
+	}
+	var before, after struct {
+		Files    map[string]string `json:"files"`
+		Profiles string            `json:"profiles"`
+	}
+	if err := errors.Join(json.Unmarshal(r.Content, &before), json.Unmarshal(now, &after)); err != nil {
+		return fmt.Errorf("compare the files of the dbt project: %w", err)
+	}
+	differ := []string{}
+	for path, sum := range after.Files {
+		if before.Files[path] != sum {
+			differ = append(differ, path)
+		}
+	}
+	for path := range before.Files {
+		if _, ok := after.Files[path]; !ok {
+			differ = append(differ, path)
+		}
+	}
+	if before.Profiles != after.Profiles {
+		differ = append(differ, "profiles.yml")
+	}
+	if len(differ) == 0 {
+		return nil
+	}
+	return notReviewed(differ)
+}
+
 func (c *CLI) start(ctx context.Context, l launch) (*Run, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
@@ -65,6 +131,11 @@ func (c *CLI) start(ctx context.Context, l launch) (*Run, error) {
 		return nil, err
 	}
 	r := &Run{cli: c, dir: l.dir, scratch: l.scratch, logs: c.tails(l.dir)}
+	if l.reviewed != nil {
+		if r.parse, err = c.parsePath(l.reviewed.Selection); err != nil {
+			return nil, err
+		}
+	}
 	r.record = record{Argv: make([]string, len(l.argv)), Started: c.clk.Now()}
 	for i, arg := range l.argv {
 		r.record.Argv[i] = c.secrets.String(arg)
@@ -88,28 +159,18 @@ func (c *CLI) command(ctx context.Context, l *launch) (*exec.Cmd, error) {
 		return nil, workDirProblem(l.dir, err)
 	}
 	const ownerOnly = 0o700
-	if err := os.MkdirAll(l.dir, ownerOnly); err != nil {
+	if err := os.MkdirAll(filepath.Join(l.dir, targetFolder), ownerOnly); err != nil {
 		return nil, workDirProblem(l.dir, err)
 	}
 	if l.cwd == "" {
 		l.cwd = l.project.Dir
 	}
-	ours := map[string]string{
-		"DBT_PROJECT_DIR": l.cwd, "DBT_TARGET_PATH": filepath.Join(l.dir, targetFolder), "DBT_LOG_PATH": l.dir,
-		"DBT_LOG_FORMAT": "json", "DBT_LOG_LEVEL": "info", "DBT_LOG_LEVEL_FILE": "none", "DBT_USE_COLORS": "false",
-		"DBT_QUIET": "false", "DBT_PRINT": "true", "DBT_WRITE_JSON": "true", "DBT_SHOW_RESOURCE_REPORT": "true",
-		"DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "GIT_TERMINAL_PROMPT": "0", "PYTHONUNBUFFERED": "1",
-	}
+	ours := c.ours(l.cwd, l.dir)
 	switch dir, err := c.profilesDir(l.project); {
 	case err == nil:
 		ours["DBT_PROFILES_DIR"] = dir
 	case !isDeps(l.argv): // dbt deps needs no profile
 		return nil, err
-	}
-	if c.cfg.WorkDir != "" {
-		if path, err := c.parsePath(l.argv); err == nil && exists(path) {
-			ours["DBT_PARTIAL_PARSE_FILE_PATH"] = path
-		}
 	}
 	env, err := c.environment(os.Environ(), ours)
 	if err != nil {
@@ -117,7 +178,45 @@ func (c *CLI) command(ctx context.Context, l *launch) (*exec.Cmd, error) {
 	}
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), exe)
 	cmd.Args, cmd.Dir, cmd.Env = l.argv, l.cwd, env
+	if l.reviewed != nil {
+		return cmd, c.throughInterface(cmd, *l)
+	}
 	return cmd, nil
+}
+
+// ours are the variables by which dbt finds its folders and writes its log. dir gets the log and artifacts.
+func (c *CLI) ours(projectDir, dir string) map[string]string {
+	return map[string]string{
+		"DBT_PROJECT_DIR": projectDir, "DBT_TARGET_PATH": filepath.Join(dir, targetFolder), "DBT_LOG_PATH": dir,
+		"DBT_LOG_FORMAT": "json", "DBT_LOG_LEVEL": "info", "DBT_LOG_LEVEL_FILE": "none", "DBT_USE_COLORS": "false",
+		"DBT_QUIET": "false", "DBT_PRINT": "true", "DBT_WRITE_JSON": "true", "DBT_SHOW_RESOURCE_REPORT": "true",
+		"DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "GIT_TERMINAL_PROMPT": "0", "PYTHONUNBUFFERED": "1",
+	}
+}
+
+// throughInterface makes cmd the Python process that runs exactly what was reviewed. It gets all that it needs through
+// standard input, which ends then: it survives this process.
+func (c *CLI) throughInterface(cmd *exec.Cmd, l launch) error {
+	python, err := c.python()
+	if err != nil {
+		return err
+	}
+	boot, line, err := program(map[string]any{
+		"mode": "run", "argv": l.argv[1:], "selection": l.reviewed.Selection.selecting(),
+		"content": l.reviewed.Content, "identity": l.reviewed.Identity, "refused": filepath.Join(l.dir, refusalFile),
+	})
+	if err != nil {
+		return err
+	}
+	if cached, err := c.parsePath(l.reviewed.Selection); err == nil {
+		if data, ok := c.seal.read(cached); ok {
+			if err := writeAtomic(filepath.Join(l.dir, targetFolder, parseState), data); err != nil {
+				return workDirProblem(l.dir, err)
+			}
+		}
+	}
+	cmd.Path, cmd.Args, cmd.Stdin = python, append([]string{python, "-c", boot}, l.argv...), bytes.NewReader(line)
+	return nil
 }
 
 // intend writes the record without a process. It is an error if there is one already: a folder is for one start.
@@ -157,12 +256,21 @@ func (r *Run) launch(cmd *exec.Cmd) error {
 		r.exit = cmd.Wait()
 		close(r.done)
 	}()
-	if err := writeCached(filepath.Join(r.dir, recordFile), r.record); err != nil {
+	if err := r.save(); err != nil {
 		err = errors.Join(err, killGroup(r.record.Process.PID))
 		<-r.done
 		return workDirProblem(r.dir, err)
 	}
 	return nil
+}
+
+// save writes the record with the process.
+func (r *Run) save() error {
+	data, err := json.Marshal(r.record)
+	if err != nil {
+		return err
+	}
+	return writeAtomic(filepath.Join(r.dir, recordFile), data)
 }
 
 // Attach finds the process that an earlier Start left behind in dir. id is what Run.ID said then, or empty where it is
@@ -244,7 +352,7 @@ func (r *Run) leftResult() bool {
 		return true
 	}
 	_, err = readResults(filepath.Join(r.dir, targetFolder))
-	return err == nil
+	return err == nil || exists(filepath.Join(r.dir, refusalFile))
 }
 
 // log is dbt's log: the private one while there is one.

@@ -2,13 +2,15 @@ package dbt
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/otiai10/copy"
 
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
@@ -54,7 +56,11 @@ func (c *CLI) SavePackages(ctx context.Context, dir string) error {
 			return fmt.Errorf("save %s: %w", lockName, err)
 		}
 	}
-	if err := writeCached(filepath.Join(to, savedMark), mark); err != nil {
+	data, err := json.Marshal(mark)
+	if err == nil {
+		err = writeAtomic(filepath.Join(to, savedMark), data)
+	}
+	if err != nil {
 		return fmt.Errorf("save dbt packages: %w", err)
 	}
 	return nil
@@ -68,8 +74,9 @@ func (c *CLI) RestorePackages(ctx context.Context, dir string) error {
 		return err
 	}
 	from := filepath.Join(dir, savedFolder)
-	mark, ok := readCached[saved](filepath.Join(from, savedMark))
-	if !ok {
+	var mark saved
+	data, err := os.ReadFile(filepath.Join(from, savedMark))
+	if err != nil || json.Unmarshal(data, &mark) != nil {
 		return fmt.Errorf("%s: %w", from, ErrNothingSaved)
 	}
 	if mark.InstallPath != p.InstallPath {
@@ -128,61 +135,17 @@ func checkInstallPath(p project) error {
 	}
 }
 
-// copyTree copies a file, a symbolic link or a folder with all that is in it. Modes, links and times of files are kept.
+// copyTree copies a file, a symbolic link or a folder with everything in it. Modes, links and the times of files are kept.
 func copyTree(ctx context.Context, from, to string) error {
-	if err := context.Cause(ctx); err != nil {
-		return err
-	}
-	info, err := os.Lstat(from)
-	if err != nil {
-		return err
-	}
-	switch {
-	case info.Mode()&fs.ModeSymlink != 0:
-		link, err := os.Readlink(from)
-		if err != nil {
-			return err
-		}
-		return os.Symlink(link, to)
-	case info.IsDir():
-		return copyFolder(ctx, from, to, info.Mode())
-	case info.Mode().IsRegular():
-		return copyFile(from, to, info)
-	default:
-		return fmt.Errorf("%s is neither a file, a folder nor a link", from)
-	}
-}
-
-func copyFolder(ctx context.Context, from, to string, mode fs.FileMode) error {
-	const ownerOnly = 0o700
-	if err := os.Mkdir(to, ownerOnly); err != nil {
-		return err
-	}
-	entries, err := os.ReadDir(from)
-	if err != nil {
-		return err
-	}
-	for _, entry := range entries {
-		if err := copyTree(ctx, filepath.Join(from, entry.Name()), filepath.Join(to, entry.Name())); err != nil {
-			return err
-		}
-	}
-	return os.Chmod(to, mode)
-}
-
-func copyFile(from, to string, info fs.FileInfo) error {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = in.Close() }() // read only
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, private)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, in)
-	if err = errors.Join(err, out.Chmod(info.Mode()), out.Close()); err != nil {
-		return err
-	}
-	return os.Chtimes(to, info.ModTime(), info.ModTime())
+	return copy.Copy(from, to, copy.Options{
+		OnSymlink:         func(string) copy.SymlinkAction { return copy.Shallow },
+		PermissionControl: copy.PerservePermission,
+		PreserveTimes:     true,
+		Skip: func(info os.FileInfo, path, _ string) (bool, error) {
+			if kind := info.Mode().Type(); kind&^(fs.ModeDir|fs.ModeSymlink) != 0 {
+				return false, fmt.Errorf("%s is neither a file, a folder nor a link", path)
+			}
+			return false, context.Cause(ctx)
+		},
+	})
 }

@@ -4,58 +4,69 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
-	"strings"
-
-	"go.yaml.in/yaml/v3"
 
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
-// mention finds var('x'), var("x") and var.has_var('x'), not env_var('x').
-var mention = regexp.MustCompile(`\b(?:var|has_var)\(\s*['"]([^'"]+)['"]`)
+// mention finds var('x'), var ("x") and var.has_var('x'), not env_var('x'). computed finds a name that only dbt can work
+// out.
+var (
+	mention  = regexp.MustCompile(`\b(?:var|has_var)\s*\(\s*['"]([^'"]+)['"]`)
+	computed = regexp.MustCompile(`\b(?:var|has_var)\s*\(\s*[^'"\s)]`)
+)
 
-// checkVars refuses variables that no file of the project or of its packages knows: a typing error in a variable's name
-// would otherwise run with the default, silently.
-func checkVars(p project, files []string, vars map[string]any) error {
+// checkVars refuses variables that no file of the project or of its packages names: with a misspelled name dbt would
+// silently use the default. Where names are computed, an unknown variable may be one of them and gives a warning.
+func checkVars(p project, files []string, vars map[string]any) (warnings []string, err error) {
 	if len(vars) == 0 {
-		return nil
+		return nil, nil
 	}
 	known := map[string]bool{}
 	declared(p.Vars, known)
+	dynamic := ""
 	for _, path := range files {
 		data, err := os.ReadFile(path)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, m := range mention.FindAllSubmatch(data, -1) {
 			known[string(m[1])] = true
 		}
-		if strings.HasSuffix(path, string(os.PathSeparator)+projectFile) {
-			var raw struct {
-				Vars any `yaml:"vars"`
-			}
-			if yaml.Unmarshal(data, &raw) == nil { // dbt itself says what is wrong with a package's file
-				declared(raw.Vars, known)
+		if dynamic == "" && filepath.Ext(path) == ".sql" && computed.Match(data) {
+			dynamic = filepath.Base(path)
+		}
+		if filepath.Base(path) == projectFile {
+			if raw, err := readYAML(data); err == nil { // dbt itself says what is wrong with a package's file
+				declared(raw["vars"], known)
 			}
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(vars)) {
-		if known[key] {
-			continue
-		}
-		return &problem.Problem{
-			What: fmt.Sprintf("dbt knows no variable %q", key),
-			Why: "No vars: section and no var() of the project or its installed packages names it." +
-				text.DidYouMean(key, slices.Collect(maps.Keys(known))),
-			Next: "Correct the name, or declare the variable under vars: in dbt_project.yml.",
-			Path: []string{"vars", problem.Key(key)},
-			Err:  ErrUnknownVar,
+		switch {
+		case known[key]:
+		case dynamic != "":
+			warnings = append(warnings, fmt.Sprintf("vars: no file of the dbt project names %q; %s works out the name of "+
+				"a variable, which may be this one", key, dynamic))
+		default:
+			return nil, unknownVar(key, slices.Collect(maps.Keys(known)))
 		}
 	}
-	return nil
+	return warnings, nil
+}
+
+func unknownVar(key string, known []string) error {
+	return &problem.Problem{
+		What: fmt.Sprintf("Unknown dbt variable %q", key),
+		Why: "No vars: section and no var() of the project or its installed packages names it." +
+			text.DidYouMean(key, known),
+		Next: "Correct the name, or declare the variable under vars: in dbt_project.yml.",
+		Path: []string{"vars", problem.Key(key)},
+		Err:  ErrUnknownVar,
+	}
 }
 
 // declared collects the keys of a vars section at every level: a key may be a variable or the name of a package.

@@ -56,7 +56,9 @@ func (r *Run) end(ctx context.Context) ending {
 	e.results, err = readResults(target)
 	e.known = err == nil
 	if !r.living() {
-		r.cli.keepParse(r.dir, r.record.Argv)
+		if r.parse != "" {
+			r.cli.keepParse(filepath.Join(target, parseState), r.parse)
+		}
 		e.ioErr = errors.Join(e.ioErr, r.settle(target))
 	}
 	return e
@@ -134,6 +136,8 @@ func (e ending) failure() error {
 	switch {
 	case e.ctxErr != nil:
 		return e.abandoned()
+	case e.refused() != nil:
+		return c.mask(e.refused())
 	case e.succeeded():
 		if e.ioErr != nil {
 			return fmt.Errorf("dbt succeeded, but its log or artifacts can't be kept: %s: %w",

@@ -1,0 +1,45 @@
+package dbtrun
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
+)
+
+// where says in which databases and schemas the models are built, one line per schema.
+func where(l dbt.Listing) []string {
+	var lines []string
+	for _, m := range l.Models {
+		schema := m.Relation.Schema
+		if m.Relation.Database != "" {
+			schema = m.Relation.Database + "." + schema
+		}
+		if line := connection(l.Connection) + schema; !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// connection is "postgres at db:5432, target prod: ", as far as it is known.
+func connection(of map[string]string) string {
+	if of["adapter"] == "" {
+		return ""
+	}
+	var parts []string
+	first := of["adapter"]
+	switch {
+	case of["host"] != "" && of["port"] != "":
+		first += fmt.Sprintf(" at %s:%s", of["host"], of["port"])
+	case of["host"] != "":
+		first += " at " + of["host"]
+	case of["account"] != "":
+		first += " account " + of["account"]
+	case of["path"] != "":
+		first += " file " + of["path"]
+	}
+	parts = append(parts, first, "target "+of["target"])
+	return strings.Join(parts, ", ") + ": "
+}

@@ -1,0 +1,41 @@
+package dbt
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+)
+
+// maxEntryPoint is the size in bytes of the largest file that is taken for dbt's entry point. pip writes some 250.
+const maxEntryPoint = 8 << 10
+
+// What the scripts that pip, pipx, uv and conda write begin with. A path that is too long for the kernel, or has blanks,
+// is started through /bin/sh.
+var (
+	directInterpreter = regexp.MustCompile(`\A#!\s*(\S*python[0-9.]*)\s*\n`)
+	throughShell      = regexp.MustCompile(`\A#!\s*/bin/sh\s*\n'''exec' (?:"([^"]+)"|(\S+)) "\$0" "\$@"`)
+	importsEntryPoint = regexp.MustCompile(`(?m)^from dbt\.cli\.main import cli\b`)
+)
+
+// interpreter is the Python that the executable at path names, if it is dbt's own entry point. Of anything else, such as
+// a wrapper that starts a container, it is not known what it does, and dbt's programmatic interface can't be used.
+func interpreter(path string) (python string, ok bool) {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return "", false
+	}
+	info, err := os.Stat(real)
+	if err != nil || info.Size() > maxEntryPoint {
+		return "", false
+	}
+	data, err := os.ReadFile(real)
+	if err != nil || !importsEntryPoint.Match(data) {
+		return "", false
+	}
+	if m := directInterpreter.FindSubmatch(data); m != nil {
+		python = string(m[1])
+	} else if m := throughShell.FindSubmatch(data); m != nil {
+		python = string(m[1]) + string(m[2])
+	}
+	return python, filepath.IsAbs(python)
+}

@@ -1,0 +1,239 @@
+"""What a run of selected models executes, as checksums.
+
+Jinja resolves macros by name at run time, so what a model reaches is found by name in the text: every macro whose name
+stands anywhere in the text of the model, of its hooks, of its materialization, or of a macro that is reached. That finds
+more than what runs, never less, with two exceptions that are handled apart: names that are computed (then all macros
+count) and names that dbt and its adapter call from Python (then every macro that overrides a built-in one counts).
+"""
+
+import hashlib
+import json
+import os
+import re
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# A call of something that was looked up, the whole context, and dispatch of anything but a literal.
+COMPUTED = re.compile(r"\]\s*\(|\bcontext\b|\|\s*attr\b|adapter\s*\.\s*dispatch\s*\(\s*(?!['\"])")
+GRAPH = re.compile(r"\bgraph\b")
+ENV_VAR = re.compile(r"\benv_var\s*\(\s*(?:'([^']*)'|\"([^\"]*)\"|(?=.))", re.S)
+SECRET = re.compile(r"SECRET|TOKEN|PASS|PWD|ACCESS_KEY|CREDENTIAL|PRIVATE", re.I)
+
+
+def digest(value):
+    text = json.dumps(value, sort_keys=True, default=str, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def text_digest(text):
+    return hashlib.sha256((text or "").encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def plain(value):
+    """A dbt object as a dictionary."""
+    if not hasattr(value, "to_dict"):
+        return value
+    try:
+        return value.to_dict(omit_none=True)
+    except TypeError:  # dbt's variables are no data class
+        return value.to_dict()
+
+
+class Macros:
+    """The macros of a manifest and what their texts name."""
+
+    def __init__(self, manifest, internal):
+        self.by_name = {}
+        self.suffixes = {}
+        self.facts = {}
+        self.memo = {}
+        builtin = []
+        for unique_id, macro in manifest.macros.items():
+            self.by_name.setdefault(macro.name, []).append(unique_id)
+            own = macro.package_name not in internal
+            self.facts[unique_id] = (macro.macro_sql, own, text_digest(macro.macro_sql))
+            if not own:
+                builtin.append((unique_id, self.facts[unique_id][2]))
+        for name in self.by_name:
+            prefix, mark, rest = name.partition("__")
+            while mark:
+                self.suffixes.setdefault(rest, []).append(name)
+                prefix, mark, rest = rest.partition("__")
+        self.builtin = digest(sorted(builtin))
+        self.named = {}
+        self.overrides = self._overrides()
+
+    def _overrides(self):
+        standing = {m for m, ids in self.by_name.items() if any(not self.facts[i][1] for i in ids)}
+        standing |= {rest for rest, names in self.suffixes.items() if any(n in standing for n in names)}
+        found = set()
+        for name, ids in self.by_name.items():
+            rests = [name]
+            rest = name
+            while "__" in rest:
+                rest = rest.partition("__")[2]
+                rests.append(rest)
+            if any(self.facts[i][1] for i in ids) and any(r in standing for r in rests):
+                found.add(name)
+        return found
+
+    def names(self, text):
+        return {n for n in set(NAME.findall(text or "")) if n in self.by_name or n in self.suffixes}
+
+    def of(self, unique_id):
+        if unique_id not in self.named:
+            self.named[unique_id] = self.names(self.facts[unique_id][0])
+        return self.named[unique_id]
+
+    def reach(self, texts, roots=()):
+        """The macros that the texts reach, as unique ids, and whether a name is computed."""
+        start = set(roots) | self.overrides
+        for text in texts:
+            start |= self.names(text)
+        key = frozenset(start)
+        if key not in self.memo:
+            self.memo[key] = self._closure(start)
+        reached, computed = self.memo[key]
+        if computed or any(COMPUTED.search(t or "") for t in texts):
+            return {i for i, (_, own, _) in self.facts.items() if own}, True
+        return reached, False
+
+    def _closure(self, start):
+        queue, seen, own_found, computed = list(start), set(), set(), False
+        while queue:
+            name = queue.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            queue.extend(self.suffixes.get(name, ()))
+            for unique_id in self.by_name.get(name, ()):
+                text, own, _ = self.facts[unique_id]
+                if own:
+                    own_found.add(unique_id)
+                    computed = computed or COMPUTED.search(text) is not None
+                queue.extend(self.of(unique_id))
+        return own_found, computed
+
+
+class Content:
+    """Checksums over a parsed project."""
+
+    def __init__(self, manifest, config, versions):
+        from dbt.adapters.factory import get_adapter_package_names
+
+        self.manifest, self.config, self.versions = manifest, config, versions
+        adapter = config.credentials.type
+        internal = set(get_adapter_package_names(adapter)) | {"dbt", "dbt_" + adapter}
+        self.adapter = adapter
+        self.macros = Macros(manifest, internal)
+        self.sums = {}
+        self.everything = None
+
+    def of(self, unique_ids):
+        """What enters the digest for these nodes."""
+        return {
+            "format": 1,
+            "versions": self.versions,
+            "builtin_macros": self.macros.builtin,
+            "project": self.project(),
+            "connection": digest(sorted((k, str(v)) for k, v in self.config.credentials.connection_info())),
+            "run_hooks": self.run_hooks(),
+            "nodes": {i: self.node(i) for i in sorted(unique_ids)},
+        }
+
+    def project(self):
+        projects = {}
+        for name, project in (self.config.dependencies or {}).items():
+            projects[name] = [plain(project.vars), plain(project.quoting), project.dispatch]
+        config = self.config
+        return digest([config.cli_vars, plain(config.vars), plain(config.quoting), config.dispatch,
+                       plain(config.query_comment), getattr(config, "project_flags", None), projects])
+
+    def run_hooks(self):
+        hooks = [n for n in self.manifest.nodes.values() if n.resource_type == "operation"]
+        return digest([[h.unique_id, h.raw_code, getattr(h, "index", None), self._reached([h.raw_code])]
+                       for h in sorted(hooks, key=lambda h: h.unique_id)])
+
+    def node(self, unique_id):
+        if unique_id not in self.sums:
+            self.sums[unique_id] = ""  # dbt refuses circles; this ends one all the same
+            self.sums[unique_id] = digest(self._node(self.manifest.nodes[unique_id]))
+        return self.sums[unique_id]
+
+    def _node(self, node):
+        config = plain(node.config)
+        hooks = [h.get("sql", "") for key in ("pre-hook", "post-hook") for h in config.get(key, [])]
+        materialized = config.get("materialized") or ""
+        roots = {"materialization_%s_%s" % (materialized, kind) for kind in (self.adapter, "default")}
+        roots.add(materialized)
+        if config.get("incremental_strategy"):
+            roots.add("get_incremental_%s_sql" % config["incremental_strategy"])
+        documented = any((config.get("persist_docs") or {}).values())
+        for key in ("docs", "tags"):
+            config.pop(key, None)
+        columns = []
+        for name, column in sorted(node.columns.items()):
+            column = plain(column)
+            for key in ("description", "doc_blocks", "tags") if not documented else ("doc_blocks", "tags"):
+                column.pop(key, None)
+            columns.append([name, column])
+        return {
+            "code": node.raw_code, "language": node.language, "config": config, "columns": columns,
+            "constraints": [plain(c) for c in getattr(node, "constraints", None) or []],
+            "relation": [node.database, node.schema, node.alias, node.relation_name],
+            "version": getattr(node, "version", None),
+            "description": node.description if documented else "",
+            "parents": [self._parent(i) for i in sorted(node.depends_on.nodes)],
+            "reached": self._reached([node.raw_code] + hooks, roots),
+        }
+
+    def _parent(self, unique_id):
+        node = self.manifest.nodes.get(unique_id)
+        if node is None:
+            source = self.manifest.sources.get(unique_id)
+            if source is None:
+                return [unique_id]
+            return [unique_id, source.relation_name, plain(source.config), source.meta, source.source_meta,
+                    plain(source.external), plain(source.quoting)]
+        if getattr(node, "is_ephemeral_model", False):
+            return [unique_id, self.node(unique_id)]
+        return [unique_id, node.relation_name]
+
+    def _reached(self, texts, roots=()):
+        reached, computed = self.macros.reach(texts, roots)
+        all_texts = list(texts) + [self.macros.facts[i][0] for i in reached]
+        return {
+            "macros": sorted((i, self.macros.facts[i][2]) for i in reached),
+            "environment": environment(all_texts),
+            "graph": self._graph() if any(GRAPH.search(t or "") for t in all_texts) else "",
+            "computed": computed,
+        }
+
+    def _graph(self):
+        """All nodes: a text that reads `graph` can depend on any of them."""
+        if self.everything is None:
+            self.everything = digest(sorted((i, n.relation_name, plain(n.config), text_digest(n.raw_code))
+                                            for i, n in self.manifest.nodes.items()))
+        return self.everything
+
+
+def environment(texts):
+    """The variables that the texts read. Of a secret one only whether it is set."""
+    names, computed = set(), False
+    for text in texts:
+        for single, double in ENV_VAR.findall(text or ""):
+            if single or double:
+                names.add(single or double)
+            else:
+                computed = True
+    if computed:
+        names |= {n for n in os.environ if not n.startswith(("DBT_PARTIAL", "DBT_TARGET_PATH", "DBT_LOG"))}
+    values = []
+    for name in sorted(names):
+        value = os.environ.get(name)
+        if value is None:
+            values.append([name, None])
+        elif SECRET.search(name):
+            values.append([name, "set"])
+        else:
+            values.append([name, text_digest(value)])
+    return values

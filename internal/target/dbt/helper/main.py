@@ -1,0 +1,116 @@
+"""Answers questions about a dbt project (serve), or runs exactly what was reviewed (run)."""
+
+import json
+import os
+import queue
+import sys
+import threading
+
+MOST_PARSES = 4  # kept at once; each takes as much memory as the project's manifest
+
+
+def main(request):
+    if request["mode"] == "run":
+        return run(request)
+    return serve()
+
+
+def serve():
+    """One question per line on standard input, one answer per line on what was standard output. dbt, macros and
+    adapters that print write to standard error, so that no print can look like an answer."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    questions = queue.Queue()
+    threading.Thread(target=listen, args=(questions,), daemon=True).start()
+    parses = {}
+    while True:
+        question = questions.get()
+        answer = {"id": question["id"]}
+        try:
+            answer["answer"] = OPERATIONS[question["op"]](parses, question)
+        except KeyboardInterrupt:
+            return 130
+        except BaseException as failure:
+            answer["error"] = {"kind": type(failure).__name__, "text": str(failure)}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+def listen(questions):
+    for line in sys.stdin.buffer:
+        questions.put(json.loads(line))
+    os._exit(0)  # whoever asked is gone, also in the middle of a parse
+
+
+def review(parses, question):
+    from remediation import project
+
+    if not parses.get("prepared"):
+        project.prepare()
+        parses["prepared"] = True
+    key = json.dumps([question["argv"], question["state"]])
+    parsed = key not in parses
+    if parsed:
+        for old in [k for k in parses if k != "prepared"][:-MOST_PARSES + 1 or None]:
+            del parses[old]
+        parses[key] = project.Project(question["argv"])
+    known = parses[key]
+    return {"parsed": parsed, "about": known.about(), "selections": [known.review(s) for s in question["selections"]]}
+
+
+def catalog(parses, question):
+    from remediation import catalog as module
+
+    return module.read(question["path"], question["relations"])
+
+
+OPERATIONS = {"review": review, "catalog": catalog}
+
+
+def run(request):
+    """`dbt run` as its own command does it, but with a look at what dbt has parsed and selected, just before the first
+    statement. Where that is not what was reviewed, nothing runs and the file at request["refused"] says why."""
+    import dbt.task.run
+    from dbt.cli.main import cli
+
+    from remediation import project
+
+    project.prepare()
+
+    class Reviewed(dbt.task.run.RunTask):
+        def run(self):
+            self.compile_manifest()
+            now = project.Project.of(self.args, self.config, self.manifest, self.graph)
+            answer = now.answer(self, request["selection"])
+            differences = compare(request["content"], answer["content"])
+            differences += compare(request["identity"], now.about()["identity"], "connection.")
+            if differences:
+                refuse(request["refused"], differences)
+            return super().run()
+
+    dbt.task.run.RunTask = Reviewed
+    sys.argv = ["dbt"] + request["argv"]
+    return cli(args=request["argv"], prog_name="dbt")
+
+
+def refuse(path, differences):
+    from dbt_common.exceptions import DbtRuntimeError
+
+    with open(path + ".new", "w", encoding="utf-8") as file:
+        json.dump({"differences": differences}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(path + ".new", path)
+    raise DbtRuntimeError("What dbt would run now is not what was reviewed. Nothing was run.")
+
+
+def compare(reviewed, now, prefix=""):
+    """The names of what differs."""
+    found = []
+    for name in sorted(set(reviewed) | set(now)):
+        before, after = reviewed.get(name), now.get(name)
+        if isinstance(before, dict) and isinstance(after, dict):
+            found += compare(before, after, prefix + name + ".")
+        elif before != after:
+            found.append(prefix + name)
+    return found

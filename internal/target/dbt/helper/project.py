@@ -1,0 +1,259 @@
+"""A dbt project, parsed by dbt itself the way `dbt run` parses it, and what selections of it would run."""
+
+import os
+import sys
+
+from remediation.content import Content, plain
+
+# What a selection can match and `dbt run` passes over.
+PASSED_OVER = ("test", "unit_test", "seed", "snapshot", "exposure", "source", "analysis", "saved_query", "metric",
+               "semantic_model")
+CONFIG = ("materialized", "full_refresh", "incremental_strategy", "unique_key", "on_schema_change", "batch_size",
+          "begin", "event_time", "lookback", "on_configuration_change")
+
+
+class Failure(Exception):
+    """dbt refused, in its own words."""
+
+
+def forget_file_times(module):
+    """Lets a partial parse compare contents: by itself it skips YAML files whose time did not change."""
+    original = module.ManifestLoader.read_manifest_for_partial_parse
+
+    def read(self):
+        saved = original(self)
+        for file in (saved.files.values() if saved is not None else ()):
+            if hasattr(file.path, "modification_time"):
+                file.path.modification_time = -1.0
+        return saved
+
+    module.ManifestLoader.read_manifest_for_partial_parse = read
+
+
+def prepare():
+    """Imports dbt and changes what has to be changed in it."""
+    import dbt.parser.manifest
+
+    forget_file_times(dbt.parser.manifest)
+
+
+def versions(config):
+    import importlib.metadata
+
+    from dbt.version import __version__
+
+    adapter = config.credentials.type
+    try:
+        adapter_version = importlib.metadata.version("dbt-" + adapter)
+    except importlib.metadata.PackageNotFoundError:
+        adapter_version = "unknown"
+    return {"dbt": __version__, "adapter": adapter, "adapter_version": adapter_version}
+
+
+class Project:
+    """One parse, for one set of what parsing reads."""
+
+    def __init__(self, argv):
+        import dbt.task.run
+        from dbt.cli.main import dbtRunner
+
+        kept = {}
+        real = dbt.task.run.RunTask
+
+        class Keep:
+            """Stands in for dbt's task: keeps what dbt prepared for the run, and runs nothing."""
+
+            def __init__(self, flags, config, manifest):
+                kept.update(flags=flags, config=config, manifest=manifest)
+
+            def run(self):
+                return None
+
+            def interpret_results(self, results):
+                return True
+
+        dbt.task.run.RunTask = Keep
+        try:
+            result = dbtRunner().invoke(argv)
+        finally:
+            dbt.task.run.RunTask = real
+        if "manifest" not in kept:
+            raise Failure(str(result.exception or "dbt stopped without a word"))
+        self.use(kept["flags"], kept["config"], kept["manifest"])
+
+    @classmethod
+    def of(cls, flags, config, manifest, graph):
+        project = cls.__new__(cls)
+        project.use(flags, config, manifest, graph)
+        return project
+
+    def use(self, flags, config, manifest, graph=None):
+        from dbt.compilation import Compiler
+
+        self.flags, self.config, self.manifest = flags, config, manifest
+        self.graph = graph or Compiler(config).compile(manifest, write=False)
+        self.versions = versions(config)
+        self.content = Content(manifest, config, self.versions)
+
+    def task(self, selection):
+        """dbt's own task for a selection, to be asked and never run."""
+        from dbt.task.run import RunTask
+
+        flags = object.__new__(type(self.flags))
+        for name, value in vars(self.flags).items():
+            object.__setattr__(flags, name, value)
+        for name in ("select", "exclude", "selector"):
+            value = selection.get(name)
+            value = tuple(value) if isinstance(value, list) and value else (value or None)
+            object.__setattr__(flags, name, value)
+            object.__setattr__(flags, name.upper(), value)
+        task = RunTask(flags, self.config, self.manifest)
+        task.graph = self.graph
+        return task
+
+    def review(self, selection):
+        task = self.task(selection)
+        return self.answer(task, selection)
+
+    def answer(self, task, selection):
+        selector = task.get_node_selector()
+        with Unmatched():
+            spec = task.get_selection_spec()
+            selected = selector.get_selected(spec)
+            everything, _ = selector.select_nodes(spec)
+            answer = {"unmatched": {name: self._unmatched(selector, selection.get(name) or [])
+                                    for name in ("select", "exclude")}}
+        runs = sorted(i for i in selected if not self.manifest.nodes[i].is_ephemeral_model)
+        answer.update({
+            "models": [self._model(i) for i in runs],
+            "passive": len(self._models(everything)) - len(runs),
+            "passed_over": self._passed_over(everything),
+            "content": self.content.of(runs),
+        })
+        answer["downstream"], answer["exposures"] = self._downstream(runs, everything)
+        return answer
+
+    def _models(self, unique_ids):
+        return [i for i in unique_ids if i.startswith("model.")]
+
+    def _unmatched(self, selector, items):
+        from dbt.graph import parse_difference
+
+        return [i for i in items if not selector.select_nodes(parse_difference([i], None))[0]]
+
+    def _passed_over(self, unique_ids):
+        found = {}
+        for unique_id in sorted(unique_ids):
+            kind = unique_id.split(".", 1)[0]
+            if kind in PASSED_OVER:
+                found.setdefault(kind, []).append(self._name(unique_id))
+        return found
+
+    def _name(self, unique_id):
+        for kind in ("nodes", "sources", "exposures", "metrics", "semantic_models", "saved_queries", "unit_tests"):
+            node = getattr(self.manifest, kind, {}).get(unique_id)
+            if node is not None:
+                return node.name
+        return unique_id.rsplit(".", 1)[-1]
+
+    def _downstream(self, unique_ids, selected):
+        """Models and exposures that depend on these, directly or not, and are not selected themselves."""
+        models, exposures = [], []
+        for child in self.graph.select_children(set(unique_ids)) - set(unique_ids):
+            if child in selected and not child.startswith("exposure."):
+                continue
+            if child.startswith("exposure."):
+                exposures.append(self._name(child))
+            elif child.startswith("model.") and child in self.manifest.nodes:
+                models.append(self._name(child))
+        return sorted(models), sorted(exposures)
+
+    def _model(self, unique_id):
+        node = self.manifest.nodes[unique_id]
+        config = plain(node.config)
+        return {
+            "unique_id": unique_id, "name": node.name, "version": str(getattr(node, "version", None) or ""),
+            "package": node.package_name, "path": node.original_file_path, "relation": relation(node),
+            "config": {k: config[k] for k in CONFIG if config.get(k) is not None},
+            "contract": bool((config.get("contract") or {}).get("enforced")),
+            "columns": sorted(node.columns),
+            "hooks": {kind: [h.get("sql", "") for h in config.get(kind, [])] for kind in ("pre-hook", "post-hook")},
+            "parents": [self._parent(i) for i in sorted(node.depends_on.nodes)],
+        }
+
+    def _parent(self, unique_id):
+        node = self.manifest.nodes.get(unique_id) or self.manifest.sources.get(unique_id)
+        if node is None:
+            return {"unique_id": unique_id}
+        external = bool((plain(node.config).get("meta") or {}).get("external_location")) or bool(
+            getattr(node, "meta", {}).get("external_location"))
+        return {"unique_id": unique_id, "name": node.name, "relation": relation(node),
+                "virtual": getattr(node, "is_ephemeral_model", False) or external}
+
+    def about(self):
+        config = self.config
+        return {
+            "versions": self.versions, "connection": connection(config), "identity": identity(config),
+            "threads": config.threads,
+            "run_hooks": [{"unique_id": n.unique_id, "sql": n.raw_code}
+                          for n in sorted(self.manifest.nodes.values(), key=lambda n: n.unique_id)
+                          if n.resource_type == "operation"],
+            "names": sorted((n.name, n.resource_type.value if hasattr(n.resource_type, "value") else n.resource_type)
+                            for kind in (self.manifest.nodes, self.manifest.sources) for n in kind.values()
+                            if n.resource_type in ("model", "seed", "snapshot", "source")),
+        }
+
+
+class Unmatched:
+    """Keeps dbt from treating a part of a selection that matches nothing as an event: the answer tells it."""
+
+    def __enter__(self):
+        import dbt.graph.selector as module
+
+        self.module, self.kept = module, module.warn_or_error
+        module.warn_or_error = lambda *args, **kwargs: None
+
+    def __exit__(self, *args):
+        self.module.warn_or_error = self.kept
+
+
+def relation(node):
+    if hasattr(node, "identifier") and getattr(node, "source_name", None):
+        return {"database": node.database, "schema": node.schema, "identifier": node.identifier}
+    return {"database": getattr(node, "database", None), "schema": getattr(node, "schema", None),
+            "identifier": getattr(node, "alias", None)}
+
+
+def connection(config):
+    """What a person wants to know of the connection. No field that can hold a secret."""
+    credentials = config.credentials
+    found = {"adapter": credentials.type, "target": config.target_name, "database": credentials.database,
+             "schema": credentials.schema}
+    for name in ("host", "port", "account", "project", "catalog", "server"):
+        value = getattr(credentials, name, None)
+        if isinstance(value, (str, int)) and value != "":
+            found[name] = str(value)
+    if credentials.type == "duckdb":
+        found["path"] = file_path(config)
+    return found
+
+
+def identity(config):
+    """What makes the target the same thing, however it is named."""
+    found = {k: v for k, v in connection(config).items() if k != "target"}
+    if "host" in found:
+        host = found["host"].lower()
+        found["host"] = "localhost" if host in ("127.0.0.1", "::1", "[::1]", "localhost") else host
+    if "path" not in found:
+        try:
+            found["unique_field"] = str(config.credentials.unique_field).lower()
+        except NotImplementedError:
+            pass
+    return found
+
+
+def file_path(config):
+    path = config.credentials.path
+    if path == ":memory:" or "://" in path or path.startswith(("md:", "motherduck:", "ducklake:")):
+        return path.split("?", 1)[0]
+    return os.path.realpath(os.path.join(config.project_root, os.path.expanduser(path)))

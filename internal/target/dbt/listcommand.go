@@ -1,0 +1,148 @@
+package dbt
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// listByCommand runs `dbt ls` in a scratch folder: of a wrapper only the command line is known.
+func (c *CLI) listByCommand(ctx context.Context, p project, s Selection) (Listing, error) {
+	release, err := c.slot(ctx)
+	if err != nil {
+		return Listing{}, err
+	}
+	defer release()
+	scratch, err := c.scratch("ls-*")
+	if err != nil {
+		return Listing{}, err
+	}
+	defer func() { _ = os.RemoveAll(scratch) }() // the answer is in the cache
+	run, err := c.start(ctx, launch{argv: c.listCommand(s), dir: scratch, project: p, scratch: true})
+	if err != nil {
+		return Listing{}, err
+	}
+	end := run.end(ctx)
+	if err := end.failure(); err != nil {
+		return Listing{}, err
+	}
+	m, err := readManifest(filepath.Join(scratch, targetFolder, "manifest.json"))
+	if err != nil {
+		return Listing{}, c.unreadable(err)
+	}
+	l, passive, err := c.listing(end.summary, m)
+	if err != nil {
+		return l, err
+	}
+	if err := c.unmatched(s, end.summary.Unmatched, &l, m); err != nil {
+		return l, err
+	}
+	if err := onlyOthers(s, l, m.kinds()); err != nil {
+		return l, err
+	}
+	if len(l.Models) == 0 {
+		return l, c.noMatch(s, passive)
+	}
+	l.Content, l.Identity, err = c.fileContent(ctx, p)
+	return l, err
+}
+
+// listing puts together what dbt ls printed and what the manifest holds of it. passive is how many selected models dbt
+// never runs.
+func (c *CLI) listing(log summary, m manifest) (l Listing, passive int, err error) {
+	l = Listing{Models: []Model{}, DBTVersion: log.Version}
+	var ids, selected []string
+	for _, printed := range log.Printed {
+		var row struct {
+			UniqueID string `json:"unique_id"`
+		}
+		if json.Unmarshal([]byte(printed), &row) != nil || row.UniqueID == "" {
+			continue // a print() of some macro
+		}
+		n, ok := m.Nodes[row.UniqueID]
+		if !ok {
+			return l, 0, c.unreadable(fmt.Errorf("the manifest does not hold %s", row.UniqueID))
+		}
+		selected = append(selected, row.UniqueID)
+		if n.Config.Materialized == "ephemeral" || strings.TrimSpace(n.RawCode) == "" {
+			passive++
+			continue
+		}
+		ids = append(ids, row.UniqueID)
+		l.Models = append(l.Models, m.model(row.UniqueID, n))
+	}
+	slices.SortFunc(l.Models, func(a, b Model) int { return strings.Compare(a.UniqueID, b.UniqueID) })
+	l.DownstreamModels, l.Exposures = m.downstream(ids, selected)
+	return l, passive, nil
+}
+
+// unmatched judges the parts of the selection of which dbt warned that they match nothing: in models that is an error,
+// in exclude a warning.
+func (c *CLI) unmatched(s Selection, criteria []string, l *Listing, m manifest) error {
+	var unknown []string
+	for _, criterion := range criteria {
+		if slices.Contains(s.Exclude, criterion) && !slices.Contains(s.selecting().Select, criterion) {
+			l.Warnings = append(l.Warnings, "exclude: "+criterion+" matches nothing")
+			continue
+		}
+		unknown = append(unknown, criterion)
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	return c.unknownSelectors(s, unknown, m.kinds())
+}
+
+// fileContent binds the files of the project where dbt's own view of them can't be had: any change to a file that dbt
+// reads is another content. The target is the project's folder with the name of the profile's target.
+func (c *CLI) fileContent(ctx context.Context, p project) (json.RawMessage, map[string]string, error) {
+	profiles, err := c.profilesDir(p)
+	if err != nil {
+		return nil, nil, err
+	}
+	files, err := c.files(p)
+	if err != nil {
+		return nil, nil, err
+	}
+	profile := filepath.Join(profiles, "profiles.yml")
+	found, err := sums(ctx, append(files, profile))
+	if err != nil {
+		return nil, nil, err
+	}
+	byPath := map[string]string{}
+	for i, path := range files {
+		name, err := filepath.Rel(p.Dir, path)
+		if err != nil {
+			name = path
+		}
+		byPath[filepath.ToSlash(name)] = fmt.Sprintf("%x", found[i])
+	}
+	content, err := json.Marshal(map[string]any{
+		"format": 1, "files": byPath, "profiles": fmt.Sprintf("%x", found[len(files)]),
+	})
+	identity := map[string]string{"project": p.Dir, "target": c.cfg.Target}
+	if real, linkErr := filepath.EvalSymlinks(p.Dir); linkErr == nil {
+		identity["project"] = real
+	}
+	return content, identity, errors.Join(err)
+}
+
+// kinds are the kinds of the manifest's nodes by their names.
+func (m manifest) kinds() kinds {
+	names := kinds{}
+	for _, n := range m.Nodes {
+		names[n.Name] = append(names[n.Name], n.ResourceType)
+	}
+	for _, n := range m.Sources {
+		names[n.Name] = append(names[n.Name], "source")
+	}
+	for name := range names {
+		slices.Sort(names[name])
+	}
+	return names
+}
