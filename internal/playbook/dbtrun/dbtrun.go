@@ -174,20 +174,33 @@ func (w work) Wait(ctx context.Context) (playbook.Report, error) {
 func outcome(result dbt.Result) playbook.Report {
 	details := map[string]string{}
 	counts := map[string]int{}
+	for _, n := range append(result.Hooks, result.Nodes...) {
+		details[n.UniqueID] = told(n)
+	}
 	for _, n := range result.Nodes {
 		counts[n.Status]++
-		details["model."+n.Name] = fmt.Sprintf("%s in %.1f s", n.Status, n.Seconds)
-		if n.Message != "" && n.Status != "success" {
-			details["model."+n.Name] += ": " + n.Message
-		}
 	}
 	details["models"] = strconv.Itoa(len(result.Nodes))
 	for status, n := range counts {
 		details["models_"+strings.ReplaceAll(status, " ", "_")] = strconv.Itoa(n)
 	}
 	return playbook.Report{
-		Message: fmt.Sprintf("Ran %s", text.Count(int64(len(result.Nodes)), "dbt model")),
+		Message: fmt.Sprintf("Ran %s", models(len(result.Nodes))),
 		LogsURL: playbook.FileURL(result.LogPath),
 		Details: details,
 	}
 }
+
+// told is "success in 2.1 s, 100 rows", with what was said where it was no success.
+func told(n dbt.NodeResult) string {
+	told := fmt.Sprintf("%s in %.1f s", n.Status, n.Seconds)
+	if n.Rows != nil && *n.Rows >= 0 {
+		told += ", " + text.Count(*n.Rows, "row")
+	}
+	if n.Message != "" && n.Status != "success" {
+		told += ": " + n.Message
+	}
+	return told
+}
+
+func models(n int) string { return text.Count(int64(n), "dbt model") }

@@ -42,6 +42,10 @@ var (
 	ErrPermission = errors.New("permission denied by the warehouse")
 	// ErrLocked: another process holds the database.
 	ErrLocked = errors.New("the database is locked")
+	// ErrSchemaChange: the columns of an incremental model have changed, and its configuration refuses that.
+	ErrSchemaChange = errors.New("the columns of an incremental model have changed")
+	// ErrRelationMissing: a statement reads what is not in the warehouse.
+	ErrRelationMissing = errors.New("a table or view is missing")
 	// ErrModelsFailed: dbt ran and at least one model failed (exit status 1).
 	ErrModelsFailed = errors.New("dbt models failed")
 	// ErrUnhandled: dbt stopped with an error of its own (exit status 2 or another).

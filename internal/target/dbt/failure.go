@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
 // rule tells a cause by what dbt says of it. Adapters word things differently, so patterns are broad and the text
@@ -45,6 +46,12 @@ var rules = []rule{
 		"Run `dbt deps`, for example by a remediation_dbt_deps resource that this one depends on.", nil,
 	},
 	{
+		regexp.MustCompile(`source and target schemas on this incremental model are out of sync`), ErrSchemaChange,
+		"The columns of an incremental model have changed",
+		"Set full_refresh to rebuild the table with the new columns, or set on_schema_change of the model to a value " +
+			"that adds them.", []string{"full_refresh"},
+	},
+	{
 		regexp.MustCompile(`(?m)^\s*(Compilation|Parsing) Error|Syntax error near line`), ErrCompilation,
 		"dbt can't compile the project",
 		"Correct the file; `dbt parse` or `dbt compile` in the project shows whether dbt accepts it.", nil,
@@ -52,6 +59,12 @@ var rules = []rule{
 	{
 		regexp.MustCompile(`(?i)could not set lock on file|database is locked|conflicting lock|deadlock detected|lock wait timeout`), ErrLocked, "The database is locked",
 		"Let the process that holds the lock end, or close it, and apply again.", nil,
+	},
+	{
+		regexp.MustCompile(`(?i)(table|view) with name \S+ does not exist|relation "[^"]+" does not exist|object '[^']+' does not exist|table or view not found|not found: table`),
+		ErrRelationMissing, "A table or view that a model reads is missing",
+		"Build or load it first: run the model that builds it (upstream = true), `dbt seed` for a seed, or the job that " +
+			"loads the source.", nil,
 	},
 	{
 		regexp.MustCompile(`(?i)\btimed? ?out\b|deadline exceeded`), ErrTimeout, "The warehouse did not answer in time",
@@ -87,9 +100,13 @@ func diagnose(text string) (rule, bool) {
 
 // explain is the problem of an invocation that failed.
 func (e ending) explain() *problem.Problem {
-	var failed []NodeResult
+	var failed, hooks []NodeResult
 	for _, n := range e.run.cli.nodes(e.results) {
-		if n.Failed() {
+		switch {
+		case !n.Failed():
+		case n.IsHook():
+			hooks = append(hooks, n)
+		default:
 			failed = append(failed, n)
 		}
 	}
@@ -101,6 +118,8 @@ func (e ending) explain() *problem.Problem {
 			Next: "Find out who stopped it, and apply again.",
 			Err:  ErrInterrupted,
 		}
+	case len(hooks) > 0:
+		return e.hooksFailed(hooks, failed)
 	case len(failed) > 0:
 		return e.modelsFailed(failed)
 	default:
@@ -108,50 +127,75 @@ func (e ending) explain() *problem.Problem {
 	}
 }
 
+// hooksFailed says which hooks failed and why. dbt skips the models after a hook that failed at the start.
+func (e ending) hooksFailed(hooks, models []NodeResult) *problem.Problem {
+	next := "Correct the hooks in dbt_project.yml, then apply again."
+	if r, ok := diagnose(hooks[0].Full); ok {
+		next = r.next
+	}
+	why := reasons(append(hooks, models...))
+	return &problem.Problem{
+		What: text.Count(int64(len(hooks)), "dbt hook") + " failed", Why: why, Next: next,
+		Err: errors.Join(ErrModelsFailed),
+	}
+}
+
 // modelsFailed says which models failed and why.
 func (e ending) modelsFailed(failed []NodeResult) *problem.Problem {
-	const shown = 10
 	errs := []error{ErrModelsFailed}
 	next := "Correct the models, then apply again."
-	var whys []string
 	for i, n := range failed {
-		r, ok := diagnose(n.Message)
+		r, ok := diagnose(n.Full)
 		if ok {
 			errs = append(errs, r.sentinel)
 		}
-		if ok && i == 0 {
+		switch {
+		case i > 0:
+		case ok:
 			next = r.next
-		}
-		if i < shown {
-			whys = append(whys, fmt.Sprintf("%s (%s): %s", n.Name, n.Status, n.Message))
+		case n.Status == "partial success":
+			next = "Look for the batches that failed in the log. Apply again to run them."
 		}
 	}
-	if len(failed) > shown {
-		whys = append(whys, fmt.Sprintf("and %d more.", len(failed)-shown))
-	}
+	models, _ := split(e.run.cli.nodes(e.results))
 	return &problem.Problem{
-		What: fmt.Sprintf("%d of %d dbt models failed", len(failed), len(e.results.Results)),
-		Why:  clip(strings.Join(whys, "\n")),
-		Next: next,
-		Err:  errors.Join(errs...),
+		What: fmt.Sprintf("%d of %d dbt models failed", len(failed), len(models)),
+		Why:  reasons(failed), Next: next, Err: errors.Join(errs...),
 	}
+}
+
+// reasons names nodes that failed with the beginning of what was said of each, one per line.
+func reasons(failed []NodeResult) string {
+	const shown = 10
+	var whys []string
+	for _, n := range failed[:min(shown, len(failed))] {
+		whys = append(whys, fmt.Sprintf("%s (%s): %s", n.Name, n.Status, n.Message))
+	}
+	if more := len(failed) - shown; more > 0 {
+		whys = append(whys, fmt.Sprintf("and %d more.", more))
+	}
+	return clip(strings.Join(whys, "\n"))
 }
 
 // stopped explains an error of dbt as a whole.
 func (e ending) stopped() *problem.Problem {
-	text := e.summary.Failure
-	if text == "" {
-		text = excerpt(filepath.Join(e.run.dir, stderrFile))
+	said := e.summary.Failure
+	if said == "" {
+		said = excerpt(filepath.Join(e.run.dir, stderrFile))
 	}
-	if text == "" {
-		text = "dbt said nothing; its exit: " + e.status() + "."
+	if said == "" {
+		said = "dbt said nothing; its exit: " + e.status() + "."
 	}
-	return explainText(text, isDeps(e.run.record.Argv))
+	if e.run.exit == nil && e.run.done != nil && e.run.record.Expected != nil && !e.known {
+		said = "It exited with status 0 and left no run_results.json in the folder that DBT_TARGET_PATH names. " +
+			"A script in dbt.executable has to pass on its environment and the exit status."
+	}
+	return explainText(said, isDeps(e.run.record.Argv))
 }
 
 // explainText explains what dbt says of an error that stopped it.
-func explainText(text string, deps bool) *problem.Problem {
-	r, ok := diagnose(text)
+func explainText(said string, deps bool) *problem.Problem {
+	r, ok := diagnose(said)
 	if deps && (!ok || !errors.Is(r.sentinel, ErrEnvironment)) {
 		r, ok = packagesRule, true
 	}
@@ -163,12 +207,12 @@ func explainText(text string, deps bool) *problem.Problem {
 	}
 	what := r.what
 	if errors.Is(r.sentinel, ErrCompilation) {
-		if where := location(text); where != "" {
+		if where := location(said); where != "" {
 			what = "dbt can't compile " + where
 		}
 	}
 	return &problem.Problem{
-		What: what, Why: strings.TrimSpace(text), Next: r.next, Path: r.path,
+		What: what, Why: strings.TrimSpace(said), Next: r.next, Path: r.path,
 		Err: errors.Join(r.sentinel, ErrUnhandled),
 	}
 }

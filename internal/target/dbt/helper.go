@@ -81,6 +81,7 @@ type question struct {
 	Op         string      `json:"op"`
 	Argv       []string    `json:"argv,omitempty"`
 	State      string      `json:"state,omitempty"`
+	TargetPath string      `json:"target_path,omitempty"`
 	Selections []selecting `json:"selections,omitempty"`
 	Path       string      `json:"path,omitempty"`
 	Relations  [][2]string `json:"relations,omitempty"`

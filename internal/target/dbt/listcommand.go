@@ -48,7 +48,7 @@ func (c *CLI) listByCommand(ctx context.Context, p project, s Selection) (Listin
 	if len(l.Models) == 0 {
 		return l, c.noMatch(s, passive)
 	}
-	l.Content, l.Identity, err = c.fileContent(ctx, p)
+	l.Content, l.Identity, err = c.fileContent(ctx, p, ids(l.Models))
 	return l, err
 }
 
@@ -100,7 +100,7 @@ func (c *CLI) unmatched(s Selection, criteria []string, l *Listing, m manifest) 
 
 // fileContent binds the files of the project where dbt's own view of them can't be had: any change to a file that dbt
 // reads is another content. The target is the project's folder with the name of the profile's target.
-func (c *CLI) fileContent(ctx context.Context, p project) (json.RawMessage, map[string]string, error) {
+func (c *CLI) fileContent(ctx context.Context, p project, models []string) (json.RawMessage, map[string]string, error) {
 	profiles, err := c.profilesDir(p)
 	if err != nil {
 		return nil, nil, err
@@ -123,13 +123,21 @@ func (c *CLI) fileContent(ctx context.Context, p project) (json.RawMessage, map[
 		byPath[filepath.ToSlash(name)] = fmt.Sprintf("%x", found[i])
 	}
 	content, err := json.Marshal(map[string]any{
-		"format": 1, "files": byPath, "profiles": fmt.Sprintf("%x", found[len(files)]),
+		"format": 1, "models": models, "files": byPath, "profiles": fmt.Sprintf("%x", found[len(files)]),
 	})
 	identity := map[string]string{"project": p.Dir, "target": c.cfg.Target}
 	if real, linkErr := filepath.EvalSymlinks(p.Dir); linkErr == nil {
 		identity["project"] = real
 	}
 	return content, identity, errors.Join(err)
+}
+
+func ids(models []Model) []string {
+	all := make([]string, len(models))
+	for i, m := range models {
+		all[i] = m.UniqueID
+	}
+	return all
 }
 
 // kinds are the kinds of the manifest's nodes by their names.

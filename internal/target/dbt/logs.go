@@ -2,12 +2,15 @@ package dbt
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/redact"
 )
@@ -16,7 +19,8 @@ import (
 const (
 	recordFile   = "process.json"
 	targetFolder = "target"
-	logFile      = "dbt.jsonl"
+	eventsFile   = "dbt.jsonl"
+	logFile      = "dbt.log" // the same as a person reads it
 	stderrFile   = "stderr.log"
 	refusalFile  = "refused.json" // why nothing was run: what dbt would have run is not what was reviewed
 	rawLog       = ".stdout.raw"  // as dbt writes it; removed at the end
@@ -29,9 +33,11 @@ const private = 0o600
 type tail struct {
 	raw, public string
 	secrets     *redact.Redactor
-	offset      int64
-	held        []byte
-	dropping    bool
+	// render turns a line into what is written for it. Nil: the line itself.
+	render   func(string) string
+	offset   int64
+	held     []byte
+	dropping bool
 }
 
 // pump copies what was added since the last call. last also takes a line that has no end.
@@ -99,9 +105,32 @@ func (t *tail) hold(p []byte) {
 }
 
 func (t *tail) flush(to io.Writer) error {
-	_, err := io.WriteString(to, t.secrets.String(string(t.held)))
+	line := string(t.held)
+	if t.render != nil {
+		line = t.render(line)
+	}
+	_, err := io.WriteString(to, t.secrets.String(line))
 	t.held, t.dropping = t.held[:0], false
 	return err
+}
+
+// readable is an event of dbt as a person reads it: the time and the text. Empty lines and figures on resources are left
+// out. What is no event stays as it is.
+func readable(line string) string {
+	var e struct {
+		Info struct {
+			Name string    `json:"name"`
+			Msg  string    `json:"msg"`
+			Time time.Time `json:"ts"`
+		} `json:"info"`
+	}
+	if json.Unmarshal([]byte(line), &e) != nil || e.Info.Name == "" {
+		return line
+	}
+	if e.Info.Name == "ResourceReport" || strings.TrimSpace(e.Info.Msg) == "" {
+		return ""
+	}
+	return e.Info.Time.UTC().Format("15:04:05") + "  " + strings.TrimRight(e.Info.Msg, "\n") + "\n"
 }
 
 // maxArtifact is the size in bytes of the largest artifact that is searched for secrets; a larger one is removed where

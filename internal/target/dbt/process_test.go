@@ -49,7 +49,7 @@ func TestProcessGetsExactlyItsArgumentsAndEnvironment(t *testing.T) {
 	if _, err := run.Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	data, err := os.ReadFile(filepath.Join(dir, logFile))
+	data, err := os.ReadFile(filepath.Join(dir, eventsFile))
 	if err != nil {
 		t.Fatal(err)
 	}

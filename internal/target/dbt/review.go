@@ -23,8 +23,10 @@ type selecting struct {
 
 // reviewed is the helper's answer to a review.
 type reviewed struct {
-	Parsed bool `json:"parsed"`
-	About  struct {
+	// MustParse tells that there is no answer yet: the project has to be parsed.
+	MustParse bool `json:"must_parse"`
+	Parsed    bool `json:"parsed"`
+	About     struct {
 		Versions struct {
 			DBT string `json:"dbt"`
 		} `json:"versions"`
@@ -62,22 +64,21 @@ type reviewedModel struct {
 	} `json:"config"`
 }
 
-// review asks the helper what s would run.
+// review asks the helper what s would run. The helper says where it has to parse the project first, and then gets a
+// folder for it.
 func (c *CLI) review(ctx context.Context, s Selection, state string) (Listing, error) {
 	var answer reviewed
-	parse := ""
-	err := c.helper.ask(ctx, func(scratch string) (question, error) {
-		target, cached, err := c.parseFolder(scratch, s)
-		if err != nil {
-			return question{}, err
-		}
-		parse = cached
-		argv := append([]string{"run", "--target-path", target}, c.common(s)...)
-		if s.FullRefresh {
-			argv = append(argv, "--full-refresh")
-		}
-		return question{Op: "review", Argv: argv, State: state, Selections: []selecting{s.selecting()}}, nil
-	}, &answer)
+	q := question{Op: "review", Argv: append([]string{"run"}, c.common(s)...), State: state,
+		Selections: []selecting{s.selecting()}}
+	if s.FullRefresh {
+		q.Argv = append(q.Argv, "--full-refresh")
+	}
+	ask := func(string) (question, error) { return q, nil }
+	err := c.helper.ask(ctx, ask, &answer)
+	if err == nil && answer.MustParse {
+		answer = reviewed{}
+		err = c.parseAndReview(ctx, s, q, &answer)
+	}
 	if err != nil {
 		return Listing{}, c.reviewProblem(err)
 	}
@@ -85,39 +86,33 @@ func (c *CLI) review(ctx context.Context, s Selection, state string) (Listing, e
 	if len(answer.Selections) != 1 {
 		return Listing{}, c.unreadable(errors.New("the helper answered no selection"))
 	}
-	if answer.Parsed {
-		c.keepHelperParse(parse)
-	}
 	return c.reviewListing(s, answer)
 }
 
-// parseFolder makes a target folder for parsing s below scratch, with dbt's saved parse where there is a sealed one, and
-// says where to keep the new one.
-func (c *CLI) parseFolder(scratch string, s Selection) (target, cached string, err error) {
-	cached, err = c.parsePath(s)
+// parseAndReview gives the helper a folder to parse in, with dbt's saved parse where there is a sealed one, and keeps the
+// new one.
+func (c *CLI) parseAndReview(ctx context.Context, s Selection, q question, answer *reviewed) error {
+	cached, err := c.parsePath(s)
 	if err != nil {
-		return "", "", err
+		return err
 	}
-	target = filepath.Join(scratch, strings.TrimSuffix(filepath.Base(cached), ".msgpack"))
-	const ownerOnly = 0o700
-	if err := os.MkdirAll(target, ownerOnly); err != nil {
-		return "", "", workDirProblem(target, err)
+	folder := ""
+	// The folder can hold secrets, and the helper keeps in memory what it parsed.
+	defer func() { _ = os.RemoveAll(folder) }()
+	err = c.helper.ask(ctx, func(scratch string) (question, error) {
+		if folder, err = os.MkdirTemp(scratch, "parse-*"); err != nil {
+			return question{}, workDirProblem(scratch, err)
+		}
+		if data, ok := c.seal.read(cached); ok {
+			err = os.WriteFile(filepath.Join(folder, parseState), data, private)
+		}
+		q.TargetPath = folder
+		return q, err
+	}, answer)
+	if err == nil && answer.Parsed {
+		c.keepParse(filepath.Join(folder, parseState), cached)
 	}
-	if data, ok := c.seal.read(cached); ok && !exists(filepath.Join(target, parseState)) {
-		return target, cached, os.WriteFile(filepath.Join(target, parseState), data, private)
-	}
-	return target, cached, nil
-}
-
-// keepHelperParse seals the parse that the helper has made.
-func (c *CLI) keepHelperParse(cached string) {
-	c.helper.mu.Lock()
-	p := c.helper.process
-	c.helper.mu.Unlock()
-	if p != nil {
-		name := strings.TrimSuffix(filepath.Base(cached), ".msgpack")
-		c.keepParse(filepath.Join(p.scratch, name, parseState), cached)
-	}
+	return err
 }
 
 // reviewProblem explains why there is no review.

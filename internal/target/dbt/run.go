@@ -1,7 +1,6 @@
 package dbt
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -37,6 +36,8 @@ type record struct {
 	Process proc.Identity `json:"process"`
 	Argv    []string      `json:"argv"`
 	Started time.Time     `json:"started"`
+	// Expected is what may run, where that was reviewed.
+	Expected *expected `json:"expected,omitempty"`
 }
 
 // launch is a dbt process to start.
@@ -48,14 +49,8 @@ type launch struct {
 	scratch bool
 	// reviewed is compared with what dbt parses, just before the first statement. Nil: argv is run as it is.
 	reviewed *Reviewed
-}
-
-// Reviewed is what an execution may run, and nothing else.
-type Reviewed struct {
-	Selection Selection
-	// Content and Identity are those of the Listing that was reviewed.
-	Content  json.RawMessage
-	Identity json.RawMessage
+	// byFiles tells that only the files were compared with reviewed.
+	byFiles bool
 }
 
 // Start starts dbt with argv (see RunCommand and DepsCommands) in the project's folder and returns at once. Logs and
@@ -69,59 +64,6 @@ func (c *CLI) Start(ctx context.Context, argv []string, dir string) (*Run, error
 	return c.start(ctx, launch{argv: argv, dir: dir, project: p})
 }
 
-// StartReviewed is Start of RunCommand, of exactly what was reviewed: dbt's own entry point is started so that it
-// compares what it has parsed and selected with r, and then runs that same object. Where they differ, nothing runs, and
-// Wait returns ErrNotReviewed. Of any other executable only the files can be compared, just before it starts.
-func (c *CLI) StartReviewed(ctx context.Context, r Reviewed, dir string) (*Run, error) {
-	p, err := c.project()
-	if err != nil {
-		return nil, err
-	}
-	switch _, err := c.python(); {
-	case errors.Is(err, ErrNoInterface):
-		if err := c.compareFiles(ctx, p, r); err != nil {
-			return nil, err
-		}
-		return c.start(ctx, launch{argv: c.RunCommand(r.Selection), dir: dir, project: p})
-	case err != nil:
-		return nil, err
-	}
-	return c.start(ctx, launch{argv: c.RunCommand(r.Selection), dir: dir, project: p, reviewed: &r})
-}
-
-// compareFiles refuses a project whose files are not those that were reviewed.
-func (c *CLI) compareFiles(ctx context.Context, p project, r Reviewed) error {
-	now, _, err := c.fileContent(ctx, p)
-	if err != nil {
-		return err
-	}
-	var before, after struct {
-		Files    map[string]string `json:"files"`
-		Profiles string            `json:"profiles"`
-	}
-	if err := errors.Join(json.Unmarshal(r.Content, &before), json.Unmarshal(now, &after)); err != nil {
-		return fmt.Errorf("compare the files of the dbt project: %w", err)
-	}
-	differ := []string{}
-	for path, sum := range after.Files {
-		if before.Files[path] != sum {
-			differ = append(differ, path)
-		}
-	}
-	for path := range before.Files {
-		if _, ok := after.Files[path]; !ok {
-			differ = append(differ, path)
-		}
-	}
-	if before.Profiles != after.Profiles {
-		differ = append(differ, "profiles.yml")
-	}
-	if len(differ) == 0 {
-		return nil
-	}
-	return notReviewed(differ)
-}
-
 func (c *CLI) start(ctx context.Context, l launch) (*Run, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
@@ -131,12 +73,16 @@ func (c *CLI) start(ctx context.Context, l launch) (*Run, error) {
 		return nil, err
 	}
 	r := &Run{cli: c, dir: l.dir, scratch: l.scratch, logs: c.tails(l.dir)}
+	var expects *expected
 	if l.reviewed != nil {
 		if r.parse, err = c.parsePath(l.reviewed.Selection); err != nil {
 			return nil, err
 		}
+		if expects, err = l.reviewed.expected(c.cfg.Target); err != nil {
+			return nil, err
+		}
 	}
-	r.record = record{Argv: make([]string, len(l.argv)), Started: c.clk.Now()}
+	r.record = record{Argv: make([]string, len(l.argv)), Started: c.clk.Now(), Expected: expects}
 	for i, arg := range l.argv {
 		r.record.Argv[i] = c.secrets.String(arg)
 	}
@@ -178,7 +124,7 @@ func (c *CLI) command(ctx context.Context, l *launch) (*exec.Cmd, error) {
 	}
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), exe)
 	cmd.Args, cmd.Dir, cmd.Env = l.argv, l.cwd, env
-	if l.reviewed != nil {
+	if l.reviewed != nil && !l.byFiles {
 		return cmd, c.throughInterface(cmd, *l)
 	}
 	return cmd, nil
@@ -192,31 +138,6 @@ func (c *CLI) ours(projectDir, dir string) map[string]string {
 		"DBT_QUIET": "false", "DBT_PRINT": "true", "DBT_WRITE_JSON": "true", "DBT_SHOW_RESOURCE_REPORT": "true",
 		"DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "GIT_TERMINAL_PROMPT": "0", "PYTHONUNBUFFERED": "1",
 	}
-}
-
-// throughInterface makes cmd the Python process that runs exactly what was reviewed. It gets all that it needs through
-// standard input, which ends then: it survives this process.
-func (c *CLI) throughInterface(cmd *exec.Cmd, l launch) error {
-	python, err := c.python()
-	if err != nil {
-		return err
-	}
-	boot, line, err := program(map[string]any{
-		"mode": "run", "argv": l.argv[1:], "selection": l.reviewed.Selection.selecting(),
-		"content": l.reviewed.Content, "identity": l.reviewed.Identity, "refused": filepath.Join(l.dir, refusalFile),
-	})
-	if err != nil {
-		return err
-	}
-	if cached, err := c.parsePath(l.reviewed.Selection); err == nil {
-		if data, ok := c.seal.read(cached); ok {
-			if err := writeAtomic(filepath.Join(l.dir, targetFolder, parseState), data); err != nil {
-				return workDirProblem(l.dir, err)
-			}
-		}
-	}
-	cmd.Path, cmd.Args, cmd.Stdin = python, append([]string{python, "-c", boot}, l.argv...), bytes.NewReader(line)
-	return nil
 }
 
 // intend writes the record without a process. It is an error if there is one already: a folder is for one start.
@@ -360,12 +281,13 @@ func (r *Run) log() string {
 	if raw := filepath.Join(r.dir, rawLog); exists(raw) {
 		return raw
 	}
-	return filepath.Join(r.dir, logFile)
+	return filepath.Join(r.dir, eventsFile)
 }
 
 func (c *CLI) tails(dir string) []*tail {
 	return []*tail{
-		{raw: filepath.Join(dir, rawLog), public: filepath.Join(dir, logFile), secrets: c.secrets},
+		{raw: filepath.Join(dir, rawLog), public: filepath.Join(dir, eventsFile), secrets: c.secrets},
+		{raw: filepath.Join(dir, rawLog), public: filepath.Join(dir, logFile), secrets: c.secrets, render: readable},
 		{raw: filepath.Join(dir, rawStderr), public: filepath.Join(dir, stderrFile), secrets: c.secrets},
 	}
 }

@@ -47,9 +47,9 @@ func TestRunTellsWhatCameOfEachModel(t *testing.T) {
 			{UniqueID: "model.shop.inbox_emails", Name: "inbox_emails", Status: "success", Message: "OK"},
 			{UniqueID: "model.shop.triage_results", Name: "triage_results", Status: "success", Message: "OK"},
 		},
-		LogPath: filepath.Join(dir, "dbt.jsonl"), TargetPath: filepath.Join(dir, "target"),
+		LogPath: filepath.Join(dir, "dbt.log"), EventsPath: filepath.Join(dir, "dbt.jsonl"), TargetPath: filepath.Join(dir, "target"),
 	}
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(NodeResult{}, "Seconds"),
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(NodeResult{}, "Seconds", "Rows", "Full"),
 		cmpopts.IgnoreFields(Result{}, "Seconds")); diff != "" {
 		t.Errorf("result (-want +got):\n%s", diff)
 	}
@@ -57,7 +57,8 @@ func TestRunTellsWhatCameOfEachModel(t *testing.T) {
 		t.Errorf("no times: %+v", got)
 	}
 	log, err := os.ReadFile(got.LogPath)
-	if err != nil || !strings.Contains(string(log), "LogModelResult") {
+	if err != nil || !strings.Contains(string(log), "OK created sql table model main.inbox_emails") ||
+		strings.Contains(string(log), "{") {
 		t.Errorf("log: %v %s", err, log)
 	}
 	if strings.Contains(string(log), "Starting full parse") {
@@ -163,7 +164,7 @@ func TestCancelInterruptsDBT(t *testing.T) {
 		cancel(why)
 	}()
 	result, err := run.Wait(ctx)
-	wantProblem(t, err, ErrCancelled, why.Error(), "1 models were done")
+	wantProblem(t, err, ErrCancelled, why.Error(), "1 model done")
 	if !errors.Is(err, why) {
 		t.Errorf("%v does not wrap the cause", err)
 	}

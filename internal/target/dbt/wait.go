@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/applylens/terraform-provider-remediation/internal/logging"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
 const (
@@ -35,11 +37,14 @@ type ending struct {
 func (r *Run) Wait(ctx context.Context) (Result, error) {
 	e := r.end(ctx)
 	result := Result{
-		Nodes:   r.cli.nodes(e.results),
-		LogPath: filepath.Join(r.dir, logFile), TargetPath: filepath.Join(r.dir, targetFolder),
-		Seconds: max(e.summary.Seconds, e.results.Elapsed),
+		LogPath: filepath.Join(r.dir, logFile), EventsPath: filepath.Join(r.dir, eventsFile),
+		TargetPath: filepath.Join(r.dir, targetFolder), Seconds: max(e.summary.Seconds, e.results.Elapsed),
 	}
-	return result, e.failure()
+	result.Nodes, result.Hooks = split(r.cli.nodes(e.results))
+	err := e.failure()
+	logging.Debug(ctx, logging.DBT, "dbt ended", "pid", r.record.Process.PID, "models", len(result.Nodes),
+		"seconds", result.Seconds, "failed", err != nil)
+	return result, err
 }
 
 // end waits, stops dbt if it must, reads what it left, and leaves no secret behind.
@@ -138,6 +143,8 @@ func (e ending) failure() error {
 		return e.abandoned()
 	case e.refused() != nil:
 		return c.mask(e.refused())
+	case len(e.run.record.Expected.differs(e.results, e.succeeded())) > 0:
+		return c.mask(ranAnother(e.run.record.Expected.differs(e.results, e.succeeded())))
 	case e.succeeded():
 		if e.ioErr != nil {
 			return fmt.Errorf("dbt succeeded, but its log or artifacts can't be kept: %s: %w",
@@ -151,38 +158,42 @@ func (e ending) failure() error {
 	}
 }
 
+// succeeded judges by what dbt left, not by the exit status: that of a wrapper says nothing.
 func (e ending) succeeded() bool {
-	switch {
-	case e.run.done != nil:
-		return e.run.exit == nil
-	case e.summary.Finished:
-		return e.summary.Success
-	}
 	for _, n := range e.run.cli.nodes(e.results) {
 		if n.Failed() {
 			return false
 		}
 	}
-	return e.known && !e.summary.Interrupted
+	switch {
+	case e.summary.Interrupted, e.run.record.Expected != nil && !e.known:
+		return false
+	case e.summary.Finished && !e.summary.Success:
+		return false
+	case e.run.done != nil:
+		return e.run.exit == nil
+	default:
+		return e.summary.Finished || e.known
+	}
 }
 
 func (e ending) abandoned() error {
 	done := 0
 	for _, n := range e.run.cli.nodes(e.results) {
-		if n.Status == "success" {
+		if n.Status == "success" && !n.IsHook() {
 			done++
 		}
 	}
 	p := &problem.Problem{
 		What: "The dbt run was stopped",
-		Why:  fmt.Sprintf("%v; %d models were done by then.", e.ctxErr, done),
+		Why:  fmt.Sprintf("%v; %s done by then.", e.ctxErr, text.Count(int64(done), "model")),
 		Next: "Apply again to run it anew.",
 		Err:  errors.Join(ErrCancelled, e.ctxErr),
 	}
 	if e.ioErr != nil {
 		p.Why += " " + e.ioErr.Error() + "."
 	}
-	if errors.Is(e.ctxErr, context.DeadlineExceeded) {
+	if errors.Is(e.ctxErr, context.DeadlineExceeded) || errors.Is(e.ctxErr, os.ErrDeadlineExceeded) {
 		p.What = "The dbt run did not end in time"
 		p.Next = "Check the warehouse; run fewer models at once or with more threads, or raise timeouts."
 		p.Err = errors.Join(p.Err, ErrTimeout)

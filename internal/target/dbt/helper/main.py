@@ -51,9 +51,11 @@ def review(parses, question):
     key = json.dumps([question["argv"], question["state"]])
     parsed = key not in parses
     if parsed:
+        if not question.get("target_path"):
+            return {"must_parse": True}
         for old in [k for k in parses if k != "prepared"][:-MOST_PARSES + 1 or None]:
             del parses[old]
-        parses[key] = project.Project(question["argv"])
+        parses[key] = project.Project(question["argv"] + ["--target-path", question["target_path"]])
     known = parses[key]
     return {"parsed": parsed, "about": known.about(), "selections": [known.review(s) for s in question["selections"]]}
 
@@ -78,6 +80,10 @@ def run(request):
     project.prepare()
 
     class Reviewed(dbt.task.run.RunTask):
+        def compile_manifest(self):
+            if self.graph is None:
+                super().compile_manifest()
+
         def run(self):
             self.compile_manifest()
             now = project.Project.of(self.args, self.config, self.manifest, self.graph)
