@@ -219,14 +219,18 @@ func explainText(said string, deps bool) *problem.Problem {
 
 // refused is why dbt did not run anything, or nil: it found something else than what was reviewed.
 func (e ending) refused() *problem.Problem {
-	data, err := os.ReadFile(filepath.Join(e.run.dir, refusalFile))
-	if err != nil {
+	path := filepath.Join(e.run.dir, refusalFile)
+	if !exists(path) {
 		return nil
 	}
 	var refusal struct {
 		Differences []string `json:"differences"`
 	}
-	if err := json.Unmarshal(data, &refusal); err != nil {
+	data, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(data, &refusal)
+	}
+	if err != nil {
 		refusal.Differences = []string{err.Error()}
 	}
 	return notReviewed(refusal.Differences)
