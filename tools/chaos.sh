@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
-# Kill real applies at every point, spoil every kind of answer, fill the disk, let pairs of processes apply at once; then assert that
-# nothing is lost, nothing is sent twice and nothing overlaps. The figures are printed. KILLS is how many kills (default 500), PAIRS how
-# many pairs with either journal (default 1000), SEED decides the order and the times, FAULTS is how many cases each playbook meets behind the proxy
-# (default 12; 0 for all of them, which takes an hour). MINUTES (default 20) bounds it all; a machine that has other things to do needs more.
+# Kill real applies at every point, corrupt every kind of response, fill the disk, and let pairs of processes apply at the same
+# time. Then assert that nothing is lost, nothing is sent twice, and nothing overlaps, and print the figures.
+#   KILLS    number of kills (default 500)
+#   PAIRS    number of pairs for each kind of journal (default 1000)
+#   FAULTS   number of cases for each playbook behind the proxy (default 12; 0 for all of them, which takes an hour)
+#   SEED     determines the order and the times
+#   MINUTES  limits the whole run (default 20); a busy machine needs more
 . "$(dirname "$0")/env.sh"
 cd "$root"
 
 minutes=${MINUTES:-20}
 kills=${KILLS:-500} pairs=${PAIRS:-1000} faults=${FAULTS:-12} seed=${SEED:-$RANDOM}
-# Applies wait more than they compute, and a kill at a time of chance is the better for some disorder.
+# Applies mostly wait, and some disorder makes random kills more useful.
 chains=4
 
 TF_ACC_TERRAFORM_PATH=$(tools/terraform.sh)
@@ -17,14 +20,14 @@ tools/setup-elasticsearch.sh >/dev/null
 temporary
 say "chaos with SEED=$seed, $("$TF_ACC_TERRAFORM_PATH" version | head -n 1), dbt at $(tools/dbt.sh)"
 begin=$SECONDS
-# What is left of the time, and a minute at least.
+# The time that is left, at least one minute.
 left() {
   local rest=$((minutes * 60 - SECONDS + begin))
   echo "$((rest > 60 ? rest : 60))s"
 }
-# What the chains say is much, and of interest only where an assertion fails.
+# The chains print a lot, which only matters if an assertion fails.
 log=$build/chaos.log
-# Three quarters of the time are for the kills; a round that has begun is finished.
+# Three quarters of the time are for the kills. A round that has started is completed.
 go test -count=1 -timeout "${minutes}m" -parallel "$chains" ./internal/acctest/chaos -chaos.kills="$kills" -chaos.seed="$seed" \
   -chaos.for="$((minutes * 45))s" -v >"$log" 2>&1 ||
   { cat "$log"; fail "chaos: an assertion failed; SEED=$seed repeats its order"; }
@@ -35,7 +38,7 @@ sed -n 's/.*pairs_test.go:[0-9]*: //p' "$log"
 [ "$faults" != 0 ] || minutes=$((minutes + 60))
 go test -count=1 -timeout "$(left)" -parallel "$chains" ./internal/acctest/faultproxy -faults.cases="$faults" -faults.seed="$seed" -v >"$log" 2>&1 ||
   { cat "$log"; fail "faults: an assertion failed; SEED=$seed repeats its order"; }
-awk '/cases, seed/ {n += $2} END {printf "spoiled applies: %d, with every playbook behind the proxy\n", n}' "$log"
+awk '/cases, seed/ {n += $2} END {printf "corrupted applies: %d, with every playbook behind the proxy\n", n}' "$log"
 go test -count=1 ./internal/provider -run '^TestFrontAnswersAsTheFramework$' -front.states=2000 -v >"$log" 2>&1 ||
   { cat "$log"; fail "front: an answer differs from the framework's"; }
 sed -n 's/.*unchanged_test.go:[0-9]*: //p' "$log"

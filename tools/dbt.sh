@@ -20,6 +20,6 @@ if [ ! -x "$venv/bin/dbt" ] || [ "$(cat "$stamp" 2>/dev/null)" != "$made_from" ]
   "$venv/bin/dbt" --version >/dev/null
   printf '%s\n' "$made_from" >"$stamp"
 fi
-# The one name on the PATH; the environment's Python stays out of it.
+# Only dbt is on the PATH, not the environment's Python.
 ln -sfn ../dbt/bin/dbt "$bin/dbt"
 printf '%s\n' "$venv/bin/dbt"

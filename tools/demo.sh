@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# The demo: one incident from the dry run to the history, with a real Terraform, a real dbt and the provider as built here.
-# Everything happens in .build/demo, which is made anew each time; nothing is left running.
+# The demo: one incident from the dry run to the history, with a real Terraform, a real dbt, and the provider as built here.
+# Everything happens in .build/demo, which is created from scratch each time. Nothing keeps running.
 . "$(dirname "$0")/env.sh"
 cd "$root"
 
 demo=$build/demo
 version=0.0.1 # of the provider, in the demo's own mirror
 
-# step TITLE: begin a step.
+# step TITLE: start a step.
 step() { printf '\n\033[1m### %s\033[0m\n' "$*"; }
 
 # tf ARGUMENT...: show a Terraform command, then run it in the demo's folder.

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Write docs/ from the schema, templates/ and examples/, or with "check" say where docs/ differs from them and fail.
+# Generate docs/ from the schema, templates/, and examples/, or with "check" fail and print where docs/ differs from them.
 . "$(dirname "$0")/env.sh"
 cd "$root"
 
-# What tfplugindocs writes; the rest of docs/ is written by hand.
+# What tfplugindocs generates. The rest of docs/ is written by hand.
 generated=(index.md actions data-sources ephemeral-resources functions guides list-resources resources)
 
 tools/tool.sh tfplugindocs
-# tfplugindocs takes the "terraform" of the PATH.
+# tfplugindocs uses the "terraform" on the PATH.
 named=$build/terraform-for-docs
 mkdir -p "$named"
 ln -sfn "$(tools/terraform.sh)" "$named/terraform"
@@ -36,7 +36,7 @@ case ${1:-write} in
         diff -ruN "docs/$name" "$fresh/$name" || drift=yes
       fi
     done
-    [ -z "$drift" ] || fail "docs/ is not what the schema, templates/ and examples/ say, run make docs"
+    [ -z "$drift" ] || fail "docs/ is out of date, run make docs"
     ;;
   *) fail "usage: tools/docs.sh [check]" ;;
 esac

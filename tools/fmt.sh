@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Format the Go code and the examples, or with "check" name what is not formatted and fail.
+# Format the Go code and the examples, or with "check" fail and list what is not formatted.
 . "$(dirname "$0")/env.sh"
 cd "$root"
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Run every fuzz test for a bounded time: FUZZTIME each, default 10s. The seeds run with the other tests.
+# Run every fuzz test for FUZZTIME each (default 10s). The seeds run with the other tests.
 . "$(dirname "$0")/env.sh"
 cd "$root"
 

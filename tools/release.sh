@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Check the release: the configuration, and a snapshot of every archive in dist/. Signs the checksums only where
-# GPG_FINGERPRINT names a key; the registry takes no release without a signature.
+# Check the release: its configuration, and a snapshot of every archive in dist/. Sign the checksums only if GPG_FINGERPRINT
+# names a key. The registry accepts no release without a signature.
 . "$(dirname "$0")/env.sh"
 cd "$root"
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Find or install the HAProxy and the Prometheus that the planner's tests start. A second call does nothing.
+# Find or install HAProxy and Prometheus, which the planner tests start. A second call does nothing.
 . "$(dirname "$0")/env.sh"
 
 missing=()
@@ -10,7 +10,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   command -v apt-get >/dev/null || fail "install ${missing[*]} and put them on the PATH"
   sudo=
   [ "$(id -u)" = 0 ] || sudo=sudo
-  # The packages start services; the tests start their own.
+  # The packages start services, but the tests start their own.
   policy=/usr/sbin/policy-rc.d
   if [ ! -e $policy ]; then
     printf '#!/bin/sh\nexit 101\n' | $sudo tee $policy >/dev/null

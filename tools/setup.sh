@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Make what the tests need: the pinned tools, dbt, Terraform, Elasticsearch, HAProxy, Prometheus. A second call does nothing.
+# Install what the tests need: the pinned tools, dbt, Terraform, Elasticsearch, HAProxy, and Prometheus. A second call does
+# nothing.
 . "$(dirname "$0")/env.sh"
 
 "$root/tools/tool.sh" golangci-lint tfplugindocs testsum
@@ -7,5 +8,5 @@
 terraform=$("$root/tools/terraform.sh")
 "$root/tools/setup-elasticsearch.sh" >/dev/null
 "$root/tools/setup-planner.sh"
-command -v "${CC:-gcc}" >/dev/null || fail "a C compiler is needed by Go's race detector (Debian: apt-get install gcc libc6-dev)"
+command -v "${CC:-gcc}" >/dev/null || fail "Go's race detector needs a C compiler (Debian: apt-get install gcc libc6-dev)"
 say "$(go env GOVERSION); $(grep -v "^#" "$root/tools/dbt-requirements.txt" | xargs); $("$terraform" version | head -n 1) at $terraform"

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Print the path of the Terraform (or OpenTofu) to use: TF_ACC_TERRAFORM_PATH, else the one on the PATH, else one that
-# hc-install puts into .build/bin.
+# Print the path of the Terraform (or OpenTofu) to use: TF_ACC_TERRAFORM_PATH, or the one on the PATH, or one that hc-install
+# installs into .build/bin.
 . "$(dirname "$0")/env.sh"
 
-# What hc-install fetches where there is none. Any version from 1.5 will do.
+# What hc-install fetches if there is none. Any version from 1.5 works.
 version=1.11.4
 
 if [ -n "${TF_ACC_TERRAFORM_PATH:-}" ]; then
-  [ -x "$TF_ACC_TERRAFORM_PATH" ] || fail "TF_ACC_TERRAFORM_PATH names $TF_ACC_TERRAFORM_PATH, which is no executable file"
+  [ -x "$TF_ACC_TERRAFORM_PATH" ] || fail "TF_ACC_TERRAFORM_PATH names $TF_ACC_TERRAFORM_PATH, which is not an executable file"
   printf '%s\n' "$TF_ACC_TERRAFORM_PATH"
 elif found=$(command -v terraform); then
   printf '%s\n' "$found"

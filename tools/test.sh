@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Run the tests with the race detector, against the real components. Arguments go to go test; without any, all of the
-# project. A skipped test is a failure. The last line counts: "123 passed, 0 failed, 0 skipped".
+# Run the tests with the race detector, against the real components. Arguments are passed to go test; without arguments, all
+# tests run. A skipped test is a failure. The last line counts: "123 passed, 0 failed, 0 skipped".
 . "$(dirname "$0")/env.sh"
 cd "$root"
 
-# Of one package. Acceptance tests start Terraform and dbt many times, at seconds each.
+# For one package. Acceptance tests start Terraform and dbt many times, which takes seconds each time.
 timeout=25m
 
 tools/tool.sh testsum
@@ -17,7 +17,7 @@ if [ $# -gt 0 ]; then
   exit
 fi
 go -C tools test ./...
-# The Kubernetes API server is a module of its own, so that the provider's go.mod stays lean; it takes minutes to compile once.
+# The Kubernetes API server is a separate module, to keep the provider's go.mod lean. Compiling it takes minutes, once.
 {
   go test -race -timeout "$timeout" -json ./...
   go -C internal/acctest/gatewayapi test -timeout "$timeout" -json ./...

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Build the pinned tools that are named, each once, into .build/bin:
+# Build the named pinned tools into .build/bin, each once:
 #   tools/tool.sh golangci-lint tfplugindocs govulncheck hc-install goreleaser
 . "$(dirname "$0")/env.sh"
 
-# source_of NAME: the module folder that pins the tool, and its package.
+# source_of NAME: print the module folder that pins the tool, and its package.
 source_of() {
   case $1 in
     golangci-lint) echo tools github.com/golangci/golangci-lint/v2/cmd/golangci-lint ;;
@@ -12,7 +12,7 @@ source_of() {
     govulncheck) echo tools golang.org/x/vuln/cmd/govulncheck ;;
     goreleaser) echo tools/release github.com/goreleaser/goreleaser/v2 ;;
     testsum | benchtable) echo tools "./$1" ;;
-    *) fail "no tool is called $1" ;;
+    *) fail "there is no tool called $1" ;;
   esac
 }
 

@@ -3,10 +3,10 @@
 
     verify_journal.py JOURNAL [SEQ:HASH ...]
 
-JOURNAL is the SQLite file, an export with one JSON object a line, or the address of a journal in Elasticsearch with its name, such as
-https://search.example.com:9200/remediation-journal; credentials are taken from ELASTICSEARCH_API_KEY, or ELASTICSEARCH_USERNAME and
-ELASTICSEARCH_PASSWORD, and a certificate authority from ELASTICSEARCH_CA_FILE. Each SEQ:HASH is a head that was noted before and must
-still be there, unless a compaction has removed it. Prints the head, and exits with 1 where the chain is broken. It needs Python 3.9 and nothing else.
+JOURNAL is the SQLite file, an export with one JSON object per line, or the address and name of a journal in Elasticsearch, such as
+https://search.example.com:9200/remediation-journal. Credentials come from ELASTICSEARCH_API_KEY, or from ELASTICSEARCH_USERNAME and
+ELASTICSEARCH_PASSWORD, and a certificate authority from ELASTICSEARCH_CA_FILE. Each SEQ:HASH is a head that was recorded earlier and
+must still exist, unless a compaction has removed it. Prints the head, and exits with 1 if the chain is broken. Needs only Python 3.9.
 """
 import base64
 import hashlib

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Look up known vulnerabilities in what the provider's code calls. Needs vuln.go.dev.
+# Look up known vulnerabilities in the code that the provider calls. Needs access to vuln.go.dev.
 . "$(dirname "$0")/env.sh"
 cd "$root"
 
