@@ -32,7 +32,7 @@ mkdir -p "$demo"
 cp -r examples/demo/. "$demo"
 raw() { "$build/dbt/bin/python" "$demo/dbt/scripts/make_data.py" "$@" "$demo/raw"; }
 
-# A mirror from which terraform init installs the provider as it would from a registry.
+# terraform init installs the provider from this mirror, as it would from a registry.
 mirror=$demo/mirror/registry.terraform.io/applylens/remediation/$version/$(go env GOOS)_$(go env GOARCH)
 mkdir -p "$mirror"
 cp "$bin/terraform-provider-remediation" "$mirror/terraform-provider-remediation_v$version"
@@ -47,7 +47,7 @@ step "1. The input: raw exports of a mail system, a few thousand rows"
 raw
 tf init -no-color | sed -n '/Installed\|successfully/p'
 
-step "2. The plan is the dry run: what would run, on what, how long, at what cost, and who must approve"
+step "2. The plan is the dry run: what would run, where, for how long, at what cost, and who must approve"
 tf plan -out=reviewed.tfplan
 
 step "3. Apply runs what was reviewed"
@@ -56,21 +56,21 @@ tf apply reviewed.tfplan
 step "4. Nothing is left to do"
 tf plan -detailed-exitcode
 
-step "5. A full refresh needs an approval: plan says so, apply refuses before anything has run"
+step "5. A full refresh needs an approval: plan says so, and apply refuses before anything has run"
 refused apply -auto-approve -var full_refresh=true
 
-step "6. The same, approved"
+step "6. The same full refresh, approved"
 tf apply -auto-approve -var full_refresh=true -var approved_by=lead@example.com
 
 step "7. An export arrives with broken rows: the model fails, and the failure is kept"
 raw --broken-rows 3
 refused apply -auto-approve -var run=2
 
-step "8. The export is repaired: the next apply tries again and succeeds"
+step "8. The export is repaired, and the next apply succeeds"
 raw
 tf apply -auto-approve -var run=2
 
-step "9. A canary gets more of the traffic: more needs an approval, and moves step by step"
+step "9. A canary gets more traffic: this needs an approval, and happens step by step"
 canary() {
   printf '\n$ terraform %s\n' "$*"
   "$terraform" -chdir="$demo/canary" "$@"
@@ -80,7 +80,7 @@ if canary apply -auto-approve; then fail "terraform apply should have failed her
 canary apply -auto-approve -var approved_by=lead@example.com
 cat "$demo/canary/planner.json"
 
-step "10. The history, read from the journal by another configuration"
+step "10. Another configuration reads the history from the journal"
 "$terraform" -chdir="$demo/history" init -no-color >/dev/null
 "$terraform" -chdir="$demo/history" apply -auto-approve -no-color >/dev/null
 "$terraform" -chdir="$demo/history" output -raw history

@@ -1,4 +1,4 @@
-# The demo of `make demo`: an incident in a mail triage system, worked on with a real dbt project on DuckDB.
+# The configuration of `make demo`: an incident in a mail triage system, with a real dbt project on DuckDB.
 
 terraform {
   required_providers {
@@ -9,13 +9,13 @@ terraform {
 }
 
 variable "run" {
-  description = "Change it to run the models again."
+  description = "Change this to run the models again."
   type        = string
   default     = "1"
 }
 
 variable "full_refresh" {
-  description = "Rebuild the incremental models from scratch; needs an approval."
+  description = "Rebuild the incremental models from scratch. This needs an approval."
   type        = bool
   default     = false
 }
@@ -35,14 +35,14 @@ provider "remediation" {
     approvers = ["*@example.com"]
   }
 
-  # What a model of this small project takes and costs, instead of the catalogue's 300 s and USD 0.05.
+  # What a model of this small project takes and costs, instead of the catalog's 300 s and USD 0.05.
   estimates {
     dbt_seconds_per_model  = 30
     dbt_cost_per_model_usd = 0.01
   }
 }
 
-# Quality dropped after a missed run: build the two models again.
+# Quality dropped after a missed run: run the two models again.
 resource "remediation_dbt_run" "triage" {
   incident_id  = "INC-2041"
   models       = ["inbox_emails", "triage_results"]

@@ -6,7 +6,7 @@ terraform {
   }
 }
 
-# Everything has a default: with dbt on the PATH and the project in the working directory, an empty block will do.
+# Everything has a default: with dbt on the PATH and the project in the working directory, an empty block is enough.
 provider "remediation" {
   dbt {
     project_dir = "dbt"

@@ -1,4 +1,4 @@
-# A canary shift on a planner file, which a router would watch: 10 to 25 % in three steps.
+# A canary split in a planner file, which a router would watch: from 10% to 25% in three steps.
 
 terraform {
   required_providers {

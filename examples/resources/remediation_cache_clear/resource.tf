@@ -4,11 +4,11 @@ resource "remediation_cache_clear" "knowledge_base" {
   index_name  = "knowledge_base"
   cache_types = ["query", "request", "fielddata"]
 
-  # Change it to clear them again.
+  # Change this to clear them again.
   triggers = { run = "1" }
 }
 
-# Only the field data of one field, on every index that a pattern stands for.
+# Clear only the field data of one field, in every index that matches a pattern.
 resource "remediation_cache_clear" "tags" {
   incident_id = "INC-2042"
   index_name  = "knowledge_*"

@@ -1,5 +1,4 @@
-# A canary that does well gets more of the traffic: 10 to 25 %, in five steps over ten minutes. The share goes up, so apply
-# asks who approved what the plan shows.
+# The canary does well: move it from 10% to 25% of the traffic, in five steps over ten minutes. More traffic needs an approval.
 resource "remediation_canary_split" "canary" {
   incident_id      = "INC-2043"
   version          = "v1.2.3-canary"
@@ -8,7 +7,7 @@ resource "remediation_canary_split" "canary" {
   steps            = 5
   approved_by      = "lead@example.com"
 
-  # Each step is watched. A breach takes the canary back to where it was, in one step; no data holds it where it is.
+  # Guardrails watch each step. A breach restores the previous share in one step. Without data, the canary stays at its current step.
   guardrail {
     name      = "error_rate"
     query     = "sum(rate(planner_errors_total[1m])) / sum(rate(planner_requests_total[1m]))"

@@ -1,13 +1,13 @@
-# Quality dropped after a missed run: build two models again.
+# Quality dropped after a missed run: run two models again.
 resource "remediation_dbt_run" "triage" {
   incident_id = "INC-2041"
   models      = ["inbox_emails", "triage_results"]
 
-  # Change it to run them again.
+  # Change this to run them again.
   triggers = { run = "1" }
 }
 
-# A full refresh rebuilds tables from scratch, so apply asks who approved what the plan shows.
+# A full refresh rebuilds tables from scratch, so it needs an approval.
 resource "remediation_dbt_run" "rebuild" {
   incident_id  = "INC-2041"
   models       = ["triage_results"]

@@ -1,11 +1,11 @@
-# A canary regression: its traffic goes to the stable version, in five steps over fifteen minutes.
+# The canary regresses: move its traffic to the stable version, in five steps over fifteen minutes.
 resource "remediation_planner_rollback" "regression" {
   incident_id  = "INC-2044"
   from_version = "v1.2.3-canary"
   to_version   = "v1.2.2"
 }
 
-# A SEV1: at once. That needs an approval.
+# Customers are affected: roll back immediately. This needs an approval.
 resource "remediation_planner_rollback" "sev1" {
   incident_id  = "INC-2045"
   from_version = "v1.2.3-canary"

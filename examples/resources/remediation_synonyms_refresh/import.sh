@@ -1,2 +1,2 @@
-# The identifier of an execution, as the history lists it.
+# Import an execution by its identifier in the history.
 terraform import remediation_synonyms_refresh.knowledge_base 42

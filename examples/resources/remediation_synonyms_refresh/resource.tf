@@ -1,5 +1,5 @@
-# The synonyms changed: let queries of the knowledge base use them. The plan says which way is taken; for an updateable filter it is a
-# reload without downtime.
+# The synonyms changed: make queries of the knowledge base use them. The plan says which method is used. For an updateable filter, it is
+# a reload without downtime.
 resource "remediation_synonyms_refresh" "knowledge_base" {
   incident_id    = "INC-2042"
   index_name     = "knowledge_base"
@@ -8,12 +8,12 @@ resource "remediation_synonyms_refresh" "knowledge_base" {
   # What each text gained and lost is in result.details.
   probe_texts = ["mail", "late delivery"]
 
-  # Change it to refresh them again.
+  # Change this to refresh them again.
   triggers = { synonyms = "2025-10-17" }
 }
 
-# Documents of the archive are analyzed with its synonyms when they are indexed, so they have to be copied. The archive can be searched and
-# written to all the time.
+# The archive's synonyms are applied when documents are indexed, so the documents must be copied. Searches and writes continue
+# during the copy.
 resource "remediation_synonyms_refresh" "archive" {
   incident_id    = "INC-2042"
   index_name     = "mail_archive"
@@ -25,7 +25,7 @@ resource "remediation_synonyms_refresh" "archive" {
   requests_per_second = 5000
   approved_by         = "lead@example.com"
 
-  # Destroying the resource points the alias back at the old index, while that stands.
+  # Destroying the resource points the alias back to the old index, as long as that index exists.
   on_destroy = "rollback"
 
   timeouts {
