@@ -40,7 +40,8 @@ func TestExecutables(t *testing.T) {
 		"link to another":      {access.Executables{at("dbt")}, at("to-other"), false},
 		"missing":              {access.Executables{at("missing")}, at("missing"), false},
 	} {
-		if err := tt.list.Check(tt.program); (err == nil) != tt.allowed || (err != nil && !errors.Is(err, access.ErrRefused)) {
+		if err := tt.list.Check(tt.program); (err == nil) != tt.allowed || (err != nil && !errors.Is(err,
+			access.ErrRefused)) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -61,7 +61,8 @@ func TestMetadataServicesAreRefusedWithoutAList(t *testing.T) {
 
 func TestBadHosts(t *testing.T) {
 	t.Parallel()
-	for _, entry := range []string{"", " a", "https://a", "*", "*.", "a.*", "a/b", "u@a", "unix:relative", "unix:/a/../b"} {
+	for _, entry := range []string{"", " a", "https://a", "*", "*.", "a.*", "a/b", "u@a", "unix:relative",
+		"unix:/a/../b"} {
 		if _, _, ok := access.CheckHosts([]string{"fine", entry}); ok {
 			t.Errorf("%q is accepted", entry)
 		}

@@ -141,8 +141,25 @@ type Decision struct {
 	Payload string
 	// Used are the approvals that counted.
 	Used []Used
+	// BreakGlass are the valid approvals with break_glass, whether or not anything has been broken by them yet.
+	BreakGlass []Used
 	// Remarks are for the history: what was out of the ordinary about it.
 	Remarks []string
+}
+
+// LiftGuardrails uses the approvals with break_glass to run without a guardrail that can't be read, and returns who
+// gave them. They count as used from then on.
+func (d *Decision) LiftGuardrails() string {
+	names := make([]string, len(d.BreakGlass))
+	for i, u := range d.BreakGlass {
+		names[i] = u.By
+		if !slices.Contains(d.Used, u) {
+			d.Used = append(d.Used, u)
+		}
+	}
+	who := strings.Join(names, ", ")
+	d.Remarks = append(d.Remarks, "break-glass by "+who+": runs although a guardrail can't be read")
+	return who
 }
 
 // Counted returns who gave the approvals that counted, those that break a freeze aside.

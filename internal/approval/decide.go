@@ -37,6 +37,11 @@ func (p Policy) Decide(c Case, given Given) Decision {
 		shown = missing
 	}
 	votes := p.weigh(c, given)
+	for _, v := range votes {
+		if v.BreakGlass && v.refused+v.timed == "" && p.accepts(v.By) {
+			d.BreakGlass = append(d.BreakGlass, v.Used)
+		}
+	}
 	if d.Needed && !stranger {
 		d.take(votes)
 		missing = append(missing, p.lacking(demands, votes, false)...)

@@ -106,7 +106,7 @@ func (r *run) apply(ctx context.Context, target string) (Execution, error) {
 		if err := r.admit(review); err != nil {
 			return Execution{}, err
 		}
-		watch, err := r.baseline(ctx)
+		watch, err := r.baseline(ctx, &review)
 		if err != nil {
 			return Execution{}, err
 		}

@@ -29,6 +29,10 @@ type book struct {
 	// holds are what an action holds beside its target, by its name.
 	holds map[string][]string
 
+	// exposure and step are those of the preview.
+	exposure playbook.Exposure
+	step     time.Duration
+
 	previewErr  error
 	dispatchErr error
 	// wait is what dispatched or adopted work does.
@@ -88,7 +92,7 @@ func (a action) Preview(context.Context) (playbook.Preview, error) {
 		Summary: "Will fake " + a.params.Name, Commands: []string{"fake " +
 			a.params.Name}, Changes: []string{"Will fake " + a.params.Name},
 		Duration: time.Minute, Risk: playbook.RiskLow, Facts: a.facts, ApprovalReasons: a.reasons, Undo: "none",
-		Locks: a.holds[a.params.Name],
+		Locks: a.holds[a.params.Name], Exposure: a.exposure, Step: a.step,
 	}, a.previewErr
 }
 

@@ -9,7 +9,6 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/guard"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
-	"github.com/applylens/terraform-provider-remediation/internal/logging"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
@@ -18,10 +17,13 @@ import (
 // has to be taken back also when its deadline comes in the middle of that.
 const revertTimeout = 2 * time.Minute
 
-// progress is the body of a progress entry: what the playbook has to say, and what the guardrails said.
+// progress is the body of a progress entry: the playbook's step, and the readings of the guardrails since the last
+// entry.
 type progress struct {
 	Step     any             `json:"step"`
 	Readings []guard.Reading `json:"guardrails,omitempty"`
+	// Tallies count the readings so far, for the limits of the guardrails.
+	Tallies []guard.Tally `json:"tallies,omitempty"`
 }
 
 // stepOf takes the playbook's part out of a progress entry.
@@ -35,16 +37,35 @@ func stepOf(body json.RawMessage) json.RawMessage {
 	return p.Step
 }
 
-// baseline reads the guardrails before anything runs, and refuses where one that is needed can't be read.
-func (r *run) baseline(ctx context.Context) (guard.Watch, error) {
-	if err := guard.CheckSources(r.engine.cfg.Metrics, r.req.Guardrails); err != nil {
+// talliesOf returns the guardrails' counts in a progress entry.
+func talliesOf(body json.RawMessage) []guard.Tally {
+	var p progress
+	if body == nil || json.Unmarshal(body, &p) != nil {
+		return nil
+	}
+	return p.Tallies
+}
+
+// baseline reads the guardrails before anything runs, and refuses where one of them stops the execution.
+func (r *run) baseline(ctx context.Context, review *Review) (guard.Watch, error) {
+	cfg := r.engine.cfg
+	if err := errors.Join(guard.CheckSources(cfg.Metrics, r.req.Guardrails),
+		guard.CheckSteps(r.req.Guardrails, review.Step)); err != nil {
 		return guard.Watch{}, err
 	}
-	w := guard.Begin(ctx, r.engine.cfg.Metrics, r.req.Guardrails)
+	w := guard.Begin(ctx, cfg.Metrics, r.req.Guardrails, guard.Traffic(review.Exposure))
 	if err := context.Cause(ctx); err != nil {
 		return w, err
 	}
-	return w, w.Ready()
+	err := w.Ready()
+	if err == nil || len(review.Decision.BreakGlass) == 0 {
+		return w, err
+	}
+	w.Lifted = review.Decision.LiftGuardrails()
+	if lifted := w.Ready(); lifted != nil {
+		return w, lifted
+	}
+	return w, nil
 }
 
 func encodeWatch(w guard.Watch) json.RawMessage {
@@ -58,50 +79,65 @@ func encodeWatch(w guard.Watch) json.RawMessage {
 	return text
 }
 
-// watched is an execution under guardrails.
+// watched is an execution under guardrails. Without any, session is nil.
 type watched struct {
-	run    *run
-	rec    journal.Record
-	watch  guard.Watch
-	newest *[]guard.Reading
+	run     *run
+	rec     journal.Record
+	session *guard.Session
+	// step is the playbook's newest progress.
+	step *any
 }
 
 // watch returns the guardrails of rec as the journal has them, so that they outlive the process that began it.
 func (r *run) watch(rec journal.Record) watched {
-	w := watched{run: r, rec: rec, newest: &[]guard.Reading{}}
-	if rec.Intent.Guardrails != nil && json.Unmarshal(rec.Intent.Guardrails, &w.watch) != nil {
-		w.watch = guard.Watch{}
+	w := watched{run: r, rec: rec, step: new(any)}
+	if rec.Intent.Guardrails == nil {
+		return w
 	}
+	if step := stepOf(rec.Progress); step != nil {
+		*w.step = step
+	}
+	cfg := r.engine.cfg
+	w.session = guard.Decode(rec.Intent.Guardrails).Start(cfg.Metrics, cfg.Clock, talliesOf(rec.Progress))
 	return w
 }
 
-// guard makes the job's checkpoints read the guardrails. The step is journaled before they are read, and again with
-// what they said.
+// guard makes the job's steps and checkpoints read the guardrails. A step is journaled before they are read, and again
+// with the readings.
 func (w watched) guard(job playbook.Job) playbook.Job {
-	if len(w.watch.Rails) == 0 {
+	if w.session == nil {
 		return job
 	}
 	plain := job.Checkpoint
+	job.Watch = w.session.Stand
 	job.Checkpoint = func(ctx context.Context, step any) error {
+		*w.step = step
 		if err := plain(ctx, step); err != nil {
 			return err
 		}
-		readings, verdict := w.watch.Between(ctx, w.run.engine.cfg.Metrics)
-		*w.newest = readings
-		logReadings(ctx, readings)
-		err := w.run.engine.note(context.WithoutCancel(ctx), w.run.store, w.rec,
-			progress{Step: step, Readings: readings})
+		verdict := w.session.EndOfStep(ctx)
+		err := w.journal(ctx)
 		if errors.Is(err, playbook.ErrTakenOver) {
-			return err // it is for whoever goes on to judge
+			return err // the process that continues the execution judges
 		}
 		return errors.Join(verdict, err)
 	}
 	return job
 }
 
+// journal writes the readings since the last entry, where there are any.
+func (w watched) journal(ctx context.Context) error {
+	readings := w.session.Drain()
+	if len(readings) == 0 {
+		return nil
+	}
+	return w.run.engine.note(context.WithoutCancel(ctx), w.run.store, w.rec,
+		progress{Step: *w.step, Readings: readings, Tallies: w.session.Tallies()})
+}
+
 // over is work with its guardrails.
 func (w watched) over(work playbook.Work) playbook.Work {
-	if len(w.watch.Rails) == 0 {
+	if w.session == nil {
 		return work
 	}
 	return guarded{Work: work, under: w}
@@ -113,22 +149,28 @@ type guarded struct {
 	under watched
 }
 
-// Wait implements playbook.Work: the guardrails are read once more after the work, and what they call for is done.
+// Wait implements playbook.Work: the guardrails are read once more after the work, and a breach is acted on.
 func (g guarded) Wait(ctx context.Context) (playbook.Report, error) {
 	outcome, err := g.Work.Wait(ctx)
-	cfg := g.under.run.engine.cfg
+	session := g.under.session
 	if err == nil {
-		*g.under.newest, err = g.under.watch.After(ctx, cfg.Metrics, cfg.Clock)
-		logReadings(ctx, *g.under.newest)
+		err = session.After(ctx)
 	}
-	outcome.Details = merged(outcome.Details, g.under.watch.Details(*g.under.newest))
+	outcome.Details = merged(outcome.Details, session.Details())
+	if journalErr := g.under.journal(ctx); errors.Is(journalErr, playbook.ErrTakenOver) {
+		return outcome, journalErr
+	}
 	var verdict *guard.Verdict
 	if !errors.As(err, &verdict) {
 		return outcome, err
 	}
 	what := "A guardrail is breached"
-	if verdict.Reading.State == guard.Inconclusive {
+	switch verdict.Reading.State {
+	case guard.Inconclusive:
 		what = "A guardrail is inconclusive"
+	case guard.Unreadable:
+		what = "A guardrail can't be read"
+	case guard.Breached, guard.Passed:
 	}
 	p := &problem.Problem{What: what, Why: verdict.Error() + ".", Err: err}
 	if verdict.Call != guard.Rollback {
@@ -170,12 +212,6 @@ func (g guarded) goBack(ctx context.Context, outcome playbook.Report, p *problem
 	p.Why += " " + back.Message + "."
 	p.Next = "Find out why before trying again."
 	return outcome, p
-}
-
-func logReadings(ctx context.Context, readings []guard.Reading) {
-	for _, reading := range readings {
-		logging.Info(ctx, logging.Guardrail, "reading", "guardrail", reading.Name, "result", reading.String())
-	}
 }
 
 func merged(into, more map[string]string) map[string]string {

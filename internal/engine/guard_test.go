@@ -4,11 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
 	"github.com/applylens/terraform-provider-remediation/internal/guard"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
@@ -51,6 +54,9 @@ type shifting struct {
 func (s shifting) Wait(ctx context.Context) (playbook.Report, error) {
 	for *s.steps < 3 {
 		*s.steps++
+		if err := s.job.Stand(ctx, clock.System{}, s.step); err != nil {
+			return playbook.Report{Message: "partly done", Details: map[string]string{"own": "1"}}, err
+		}
 		if err := s.job.Checkpoint(ctx, map[string]int{"at": *s.steps}); err != nil {
 			return playbook.Report{Message: "partly done", Details: map[string]string{"own": "1"}}, err
 		}
@@ -60,6 +66,7 @@ func (s shifting) Wait(ctx context.Context) (playbook.Report, error) {
 
 func (s shifting) Revert(ctx context.Context) (playbook.Report, error) {
 	*s.reverted++
+	s.note("revert at %s", time.Now().Format(time.TimeOnly))
 	if ctx.Err() != nil {
 		return playbook.Report{}, ctx.Err()
 	}
@@ -122,7 +129,7 @@ func TestGuardrailWithoutASourceIsRefused(t *testing.T) {
 	for _, err := range []error{planned, applied} {
 		p := problem.Of(err, "")
 		if err == nil || problem.Where(p.Path) != "guardrail[1].query" ||
-			!strings.Contains(p.Why, "nobody knows of errors") {
+			!strings.Contains(p.Why, "Nobody knows of errors") {
 			t.Errorf("got %v at %v", err, p.Path)
 		}
 	}
@@ -169,7 +176,7 @@ func TestBreachAfterATakeoverIsLeftToTheOther(t *testing.T) {
 func TestGuardrailsDecideWhatBecomesOfAnExecution(t *testing.T) {
 	t.Parallel()
 	ok, bad := 1.0, 9.0
-	noData := errors.New("no data")
+	noData := fmt.Errorf("%w: no data", guard.ErrNoValue)
 	tests := map[string]struct {
 		rail   guard.Rail
 		values []any // the baseline, then one a reading
@@ -195,11 +202,11 @@ func TestGuardrailsDecideWhatBecomesOfAnExecution(t *testing.T) {
 		"already breached": {guard.Rail{Max: ptr(5), OnBreach: guard.Hold}, []any{bad, ok}, 3, 0,
 			journal.StatusSuccess, "passed", false},
 		"increase": {guard.Rail{MaxIncrease: ptr(50)}, []any{ok, 1.4, 1.6}, 2, 1, journal.StatusFailed,
-			"it rose by 60 %", false},
+			"an increase of 60%", false},
 		"drop": {guard.Rail{MaxDrop: ptr(10)}, []any{bad, 8.5, 8.0}, 2, 1, journal.StatusFailed,
-			"it dropped by 11.1111 %", false},
-		"increase from zero": {guard.Rail{MaxIncrease: ptr(50)}, []any{0.0, 0.0, 0.1}, 2, 1, journal.StatusFailed,
-			"it rose by +Inf %", false},
+			"a drop of 11.1111%", false},
+		"increase from zero": {guard.Rail{MaxIncrease: ptr(50)}, []any{0.0, 0.0, 0.1}, 2, 0, journal.StatusCancelled,
+			"the baseline is 0", false},
 		"no data holds": {guard.Rail{Max: ptr(5)}, []any{ok, noData}, 1, 0, journal.StatusCancelled,
 			"no data", false},
 		"NaN holds": {guard.Rail{Max: ptr(5)}, []any{ok, math.NaN()}, 1, 0, journal.StatusCancelled,
@@ -210,9 +217,10 @@ func TestGuardrailsDecideWhatBecomesOfAnExecution(t *testing.T) {
 			journal.StatusSuccess, "inconclusive", false},
 		"no data after the work": {guard.Rail{Max: ptr(5)}, []any{ok, ok, ok, ok, noData}, 3, 0,
 			journal.StatusCancelled, "no data", false},
-		"no baseline needed": {guard.Rail{Max: ptr(5)}, []any{noData, ok}, 3, 0, journal.StatusSuccess, "passed",
-			false},
-		"no baseline": {guard.Rail{MaxDrop: ptr(5)}, []any{noData, ok}, 0, 0, "", "", true},
+		"unreadable at the start": {guard.Rail{Max: ptr(5)}, []any{errors.New("connection refused"), ok}, 0, 0, "", "",
+			true},
+		"no data at the start": {guard.Rail{Max: ptr(5)}, []any{noData, ok}, 0, 0, "", "", true},
+		"no baseline":          {guard.Rail{MaxDrop: ptr(5)}, []any{noData, ok}, 0, 0, "", "", true},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -274,8 +282,8 @@ func TestReadingsAreJournaledBetweenSteps(t *testing.T) {
 			readings++
 		}
 		return nil
-	}); err != nil || readings != 3 {
-		t.Errorf("%d steps with readings: %v", readings, err)
+	}); err != nil || readings != 4 {
+		t.Errorf("%d entries with readings: %v", readings, err)
 	}
 }
 
@@ -307,7 +315,7 @@ func TestPlanReadsGuardrailsAndOnlyWarns(t *testing.T) {
 	req.Guardrails = []guard.Rail{{Name: "errors", Query: guard.Query{Prometheus: "up"}, Max: ptr(5),
 		OnBreach: guard.Rollback}}
 	review, err := e.Plan(t.Context(), req)
-	if err != nil || len(review.Warnings) != 1 || !strings.Contains(review.Warnings[0], "does not pass even now") {
+	if err != nil || len(review.Warnings) != 1 || !strings.Contains(review.Warnings[0], "does not stop it") {
 		t.Errorf("warnings %q, error %v", review.Warnings, err)
 	}
 	if review.Digest != bare.Digest || review.Request != bare.Request {

@@ -143,7 +143,11 @@ func (e *Engine) Plan(ctx context.Context, req Request) (Review, error) {
 		return Review{}, lookErr
 	}
 	if lookErr == nil {
-		review.Warnings = append(review.Warnings, guard.Begin(ctx, e.cfg.Metrics, req.Guardrails).Warnings()...)
+		if err := guard.CheckSteps(req.Guardrails, review.Step); err != nil {
+			return Review{}, err
+		}
+		watch := guard.Begin(ctx, e.cfg.Metrics, req.Guardrails, guard.Traffic(review.Exposure))
+		review.Warnings = append(review.Warnings, watch.Warnings()...)
 	}
 	var decideErr error
 	if lookErr == nil {

@@ -42,7 +42,7 @@ func (r Review) Text(number int, last *journal.Record) string {
 	section(&b, "Not done", r.NotDone)
 	section(&b, r.figuresLabel(), r.Figures)
 	section(&b, "Affects", r.Affected)
-	section(&b, "Guardrails", guardrailLines(r.Guardrails))
+	section(&b, "Guardrails", r.guardrailLines())
 	section(&b, "Estimate", []string{r.estimateLine()})
 	section(&b, "Deadline", []string{r.deadlineLine()})
 	section(&b, "Risk", []string{joined(string(r.Risk), r.RiskReason)})
@@ -120,18 +120,11 @@ func (r Review) deadlineLine() string {
 	return line + " (twice the estimate)"
 }
 
-// guardrailLines describe each guardrail: what it watches, its bounds, and what a breach does.
-func guardrailLines(rails []guard.Rail) []string {
-	breach := map[guard.Breach]string{
-		guard.Rollback: "a breach undoes the change", guard.Hold: "a breach stops the execution where it is",
-		guard.Fail: "a breach fails the execution", guard.Warn: "a breach only warns",
-	}
-	lines := make([]string, len(rails))
-	for i, rail := range rails {
-		lines[i] = fmt.Sprintf("%s: %s; %s", rail.Name, rail.Bounds(), breach[rail.OnBreach])
-		if rail.After() > 0 {
-			lines[i] += fmt.Sprintf("; read again %s after the end", inWords(rail.After()))
-		}
+// guardrailLines describe each guardrail: its bounds, when it is read, and what a breach does.
+func (r Review) guardrailLines() []string {
+	lines := make([]string, len(r.Guardrails))
+	for i, rail := range r.Guardrails {
+		lines[i] = rail.Describe(guard.Traffic(r.Exposure))
 	}
 	return lines
 }

@@ -7,12 +7,16 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/check"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// Check returns a problem at the part of guardrails that can't be used.
+// pathOf is the attribute of a resource that holds guardrails.
+const pathOf = "guardrail"
+
+// Check returns a problem at the attribute of a guardrail that can't be used.
 func Check(rails []Rail) error {
 	names := map[string]bool{}
 	for i, r := range rails {
@@ -26,47 +30,83 @@ func Check(rails []Rail) error {
 				What: fmt.Sprintf("Invalid guardrail %q", r.Name), Why: upper(why) + ".",
 				Next: "A guardrail has a name, one of query, http and elasticsearch, and one or more of min, max, " +
 					"max_drop_percent and max_increase_percent.",
-				Path: append([]string{"guardrail", strconv.Itoa(i)}, at...),
+				Path: append([]string{pathOf, strconv.Itoa(i)}, at...),
 			}
 		}
 	}
 	return nil
 }
 
-// CheckSources returns a problem at the source of a guardrail that is not configured, and so could never pass.
+// CheckSources returns a problem at a guardrail whose source is not configured, and which so could never pass.
 func CheckSources(reader Reader, rails []Rail) error {
+	if reader == nil {
+		return nil
+	}
 	for i, r := range rails {
-		lack := ""
-		if reader != nil {
-			lack = reader.Lacks(r.Query)
-		}
-		if lack == "" {
-			continue
-		}
-		return &problem.Problem{
-			What: fmt.Sprintf("Guardrail %q can't be read", r.Name), Why: "Nothing tells where: " + lack + ".",
-			Next: "Nothing has run. Configure it, or take the guardrail out.", Path: []string{"guardrail",
-				strconv.Itoa(i), r.source()},
+		for _, source := range r.sources() {
+			lack := reader.Lacks(source.query)
+			if lack == "" {
+				continue
+			}
+			return &problem.Problem{
+				What: fmt.Sprintf("Guardrail %q can't be read", r.Name), Why: upper(lack) + ".",
+				Next: "Nothing has run. Configure the source, or remove the guardrail.",
+				Path: []string{pathOf, strconv.Itoa(i), source.attribute},
+			}
 		}
 	}
 	return nil
 }
 
-// source is the attribute that says where the metric comes from.
-func (r Rail) source() string {
-	switch {
-	case r.HTTP != nil:
-		return "http"
-	case r.Search != nil:
-		return "elasticsearch"
-	default:
-		return "query"
+// CheckSteps returns a problem at an interval that is longer than a step of the execution: nothing would be read while
+// the step stands. A step of zero has no length.
+func CheckSteps(rails []Rail, step time.Duration) error {
+	for i, r := range rails {
+		if r.Interval == "" || step <= 0 || r.Every() <= step {
+			continue
+		}
+		return &problem.Problem{
+			What: fmt.Sprintf("Guardrail %q is read too rarely", r.Name),
+			Why: fmt.Sprintf("Its interval is %s, and a step stands for %s, so that nothing would be read while it does.",
+				r.Every(), step),
+			Next: "Use a shorter interval, fewer steps or a longer gradual_duration.",
+			Path: []string{pathOf, strconv.Itoa(i), "interval"},
+		}
 	}
+	return nil
 }
 
-func upper(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+// source is a query of a rail with its attribute.
+type source struct {
+	attribute string
+	query     Query
+}
 
-// wrong says what is wrong with r, and with which part of it.
+func (r Rail) sources() []source {
+	all := []source{{"query", r.Query}}
+	switch {
+	case r.HTTP != nil:
+		all[0].attribute = "http"
+	case r.Search != nil:
+		all[0].attribute = "elasticsearch"
+	}
+	if r.Stable != "" {
+		all = append(all, source{"stable_query", Query{Prometheus: r.Stable}})
+	}
+	if r.Samples != "" {
+		all = append(all, source{"samples_query", Query{Prometheus: r.Samples}})
+	}
+	return all
+}
+
+func upper(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+// wrong says what is wrong with r, and with which of its attributes.
 func (r Rail) wrong() (at []string, why string) {
 	sources := 0
 	for _, set := range []bool{r.Prometheus != "", r.HTTP != nil, r.Search != nil} {
@@ -74,31 +114,76 @@ func (r Rail) wrong() (at []string, why string) {
 			sources++
 		}
 	}
-	wait, err := r.wait()
 	switch {
 	case strings.TrimSpace(r.Name) == "":
 		return []string{"name"}, "it has no name"
 	case check.Label(r.Name) != "":
 		return []string{"name"}, "its name " + check.Label(r.Name)
 	case sources != 1:
-		return nil, fmt.Sprintf("it has %d of query, http and elasticsearch, and must have one", sources)
+		return nil, fmt.Sprintf("it has %d of query, http and elasticsearch, and must have exactly one", sources)
 	case r.Min == nil && r.Max == nil && !r.Relative():
 		return nil, "it has no bound"
 	case r.Min != nil && r.Max != nil && *r.Min > *r.Max:
 		return []string{"min"}, "its min is above its max"
 	case negative(r.MaxDrop):
-		return []string{"max_drop_percent"}, "its max_drop_percent can't be negative"
+		return []string{"max_drop_percent"}, "its max_drop_percent is negative"
 	case negative(r.MaxIncrease):
-		return []string{"max_increase_percent"}, "its max_increase_percent can't be negative"
-	case err != nil:
-		return []string{"wait"}, fmt.Sprintf("its wait is no duration such as 5m: %s", err)
-	case wait < 0 || wait > MaxWait:
-		return []string{"wait"}, fmt.Sprintf("its wait is not between 0 and %s", MaxWait)
+		return []string{"max_increase_percent"}, "its max_increase_percent is negative"
 	case !slices.Contains([]Breach{Rollback, Hold, Fail, Warn}, r.OnBreach):
-		return []string{"on_breach"}, fmt.Sprintf("its on_breach is %q, and rollback, hold, fail and warn are allowed",
-			r.OnBreach)
+		return []string{"on_breach"}, fmt.Sprintf("its on_breach is %q; use rollback, hold, fail or warn", r.OnBreach)
 	}
-	return r.wrongSource()
+	for _, look := range []func() ([]string, string){r.wrongTimes, r.wrongComparison, r.wrongSource} {
+		if at, why := look(); why != "" {
+			return at, why
+		}
+	}
+	return nil, ""
+}
+
+// wrongTimes looks at durations and limits.
+func (r Rail) wrongTimes() (at []string, why string) {
+	for _, d := range []struct {
+		name, text string
+		least      time.Duration
+	}{{"wait", r.Wait, 0}, {"interval", r.Interval, MinInterval}, {"initial_delay", r.InitialDelay, 0}} {
+		switch v, err := duration(d.text, d.least); {
+		case err != nil:
+			return []string{d.name}, fmt.Sprintf("its %s is not a duration such as 5m: %s", d.name, err)
+		case v < d.least || v > MaxWait:
+			return []string{d.name}, fmt.Sprintf("its %s is not between %s and %s", d.name, d.least, MaxWait)
+		}
+	}
+	for _, l := range []struct {
+		name  string
+		limit *int
+	}{
+		{"failure_limit", r.FailureLimit}, {"consecutive_error_limit", r.ErrorLimit},
+		{"inconclusive_limit", r.InconclusiveLimit},
+	} {
+		if l.limit != nil && (*l.limit < 0 || *l.limit > MaxLimit) {
+			return []string{l.name}, fmt.Sprintf("its %s is not between 0 and %d", l.name, MaxLimit)
+		}
+	}
+	return nil, ""
+}
+
+// wrongComparison looks at what the value is compared with and how many samples it needs.
+func (r Rail) wrongComparison() (at []string, why string) {
+	switch {
+	case r.Stable != "" && r.Prometheus == "":
+		return []string{"stable_query"}, "it has a stable_query and no query for the version that is compared with it"
+	case r.Stable != "" && !r.Relative():
+		return []string{"stable_query"},
+			"it has a stable_query, and neither max_drop_percent nor max_increase_percent, " +
+				"which compare with it"
+	case r.MinSamples != nil && r.Samples == "":
+		return []string{"min_samples"}, "it has min_samples and no samples_query that counts them"
+	case r.Samples != "" && r.MinSamples == nil:
+		return []string{"samples_query"}, "it has a samples_query and no min_samples"
+	case r.MinSamples != nil && (math.IsNaN(*r.MinSamples) || *r.MinSamples < 1):
+		return []string{"min_samples"}, "its min_samples is less than 1"
+	}
+	return nil, ""
 }
 
 func (r Rail) wrongSource() (at []string, why string) {
@@ -106,20 +191,21 @@ func (r Rail) wrongSource() (at []string, why string) {
 	case r.HTTP != nil && check.WebAddress(r.HTTP.URL) != "":
 		return []string{"http", "url"}, "its url can't be used: " + check.WebAddress(r.HTTP.URL)
 	case r.HTTP != nil && r.HTTP.Pointer != "" && !strings.HasPrefix(r.HTTP.Pointer, "/"):
-		return []string{"http", "json_pointer"}, "its json_pointer does not begin with a slash, as in /stats/error_rate"
+		return []string{"http", "json_pointer"},
+			"its json_pointer does not begin with a slash; write it like /stats/error_rate"
 	case r.Search == nil:
 	case !isIndex(r.Search.Index):
-		return []string{"elasticsearch", "index"}, "its index is no name of indices, aliases or patterns"
+		return []string{"elasticsearch", "index"}, "its index is not a name or a pattern of indices or aliases"
 	case r.Search.Measure != MeasureTook && r.Search.Measure != MeasureHits:
-		return []string{"elasticsearch", "measure"}, fmt.Sprintf("its measure is %q, and %s and %s are allowed",
+		return []string{"elasticsearch", "measure"}, fmt.Sprintf("its measure is %q; use %s or %s",
 			r.Search.Measure, MeasureTook, MeasureHits)
 	case r.Search.Body != "" && json.Unmarshal([]byte(r.Search.Body), &map[string]any{}) != nil:
-		return []string{"elasticsearch", "body"}, "the body of its search is no JSON object"
+		return []string{"elasticsearch", "body"}, "its body is not a JSON object"
 	}
 	return nil, ""
 }
 
-// isIndex tells whether the name can stand in a path, where a slash would lead to something else than a search.
+// isIndex reports whether the name can be used in a path, where a slash would lead to something other than a search.
 func isIndex(name string) bool {
 	return check.OneLine(name) == "" && !strings.ContainsAny(name, "\\/?\"<>| #") && name != "." && name != ".." &&
 		!strings.HasPrefix(name, "_") && !strings.HasPrefix(name, "-")

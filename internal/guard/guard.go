@@ -1,5 +1,8 @@
-// Package guard judges guardrails: a metric, its bounds, and what a breach calls for. It knows neither where metrics
-// come from (Readers) nor what is being watched (package engine).
+// Package guard judges guardrails: metrics with bounds, and what happens when a bound is breached. It knows neither
+// where metrics come from (Reader) nor what is being watched (package engine).
+//
+// The terms are those of Argo Rollouts: a guardrail is read once per interval, and each limit is how many readings of
+// its kind are tolerated.
 package guard
 
 import (
@@ -10,19 +13,28 @@ import (
 	"time"
 )
 
-// Breach is what a breach calls for.
+// Breach is what happens when a guardrail is breached.
 type Breach string
 
 // Values of on_breach.
 const (
-	Rollback Breach = "rollback" // go back to the state of before, in one step
+	Rollback Breach = "rollback" // return to the state before the execution, in one step
 	Hold     Breach = "hold"     // stop where it is; the execution counts as cancelled
 	Fail     Breach = "fail"     // stop where it is; the execution counts as failed
-	Warn     Breach = "warn"     // go on and say so
+	Warn     Breach = "warn"     // continue and report it
 )
 
-// MaxWait bounds wait: an execution has to end.
-const MaxWait = 24 * time.Hour
+// Defaults and bounds of a guardrail.
+const (
+	DefaultInterval = 10 * time.Second
+	MinInterval     = time.Second
+	// MaxWait bounds wait, interval and initial_delay: an execution has to end.
+	MaxWait = 24 * time.Hour
+	// DefaultErrorLimit is how many readings in a row may fail.
+	DefaultErrorLimit = 4
+	// MaxLimit bounds each of the limits.
+	MaxLimit = 1000
+)
 
 // Rail is a guardrail as the configuration has it.
 type Rail struct {
@@ -31,23 +43,39 @@ type Rail struct {
 	// Min and Max bound the value itself.
 	Min *float64 `json:"min,omitempty"`
 	Max *float64 `json:"max,omitempty"`
-	// MaxDrop and MaxIncrease bound its change against the baseline, in percent of the baseline.
+	// MaxDrop and MaxIncrease bound its change, in percent of the baseline or of the stable version's value.
 	MaxDrop     *float64 `json:"max_drop_percent,omitempty"`
 	MaxIncrease *float64 `json:"max_increase_percent,omitempty"`
-	// Wait is how long after the end of the work the last reading is taken, as a duration such as "5m". Empty: at once.
+	// Stable is a query for the stable version's value. With it, relative bounds compare with that value at the same
+	// moment instead of with the baseline.
+	Stable string `json:"stable_query,omitempty"`
+	// Samples is a query for the number of requests behind the value. Below MinSamples a reading is inconclusive.
+	Samples    string   `json:"samples_query,omitempty"`
+	MinSamples *float64 `json:"min_samples,omitempty"`
+	// Interval is the time between two readings while a step stands, as a duration such as "30s". Empty:
+	// DefaultInterval.
+	Interval string `json:"interval,omitempty"`
+	// InitialDelay is the time from the start of the work until the first reading. Empty: none.
+	InitialDelay string `json:"initial_delay,omitempty"`
+	// FailureLimit, ErrorLimit and InconclusiveLimit are how many breached readings, failed readings in a row, and
+	// inconclusive readings are tolerated. Nil: 0, DefaultErrorLimit and 0.
+	FailureLimit      *int `json:"failure_limit,omitempty"`
+	ErrorLimit        *int `json:"consecutive_error_limit,omitempty"`
+	InconclusiveLimit *int `json:"inconclusive_limit,omitempty"`
+	// Wait is the time from the end of the work to the last reading, as a duration such as "5m". Empty: none.
 	Wait     string `json:"wait,omitempty"`
 	OnBreach Breach `json:"on_breach"`
 }
 
 // Query says where the metric comes from: exactly one of its fields is set.
 type Query struct {
-	// Prometheus is a query that gives one number.
+	// Prometheus is a query that returns one number.
 	Prometheus string  `json:"query,omitempty"`
 	HTTP       *HTTP   `json:"http,omitempty"`
 	Search     *Search `json:"elasticsearch,omitempty"`
 }
 
-// HTTP is a GET of an address.
+// HTTP is a GET request to an address.
 type HTTP struct {
 	URL string `json:"url"`
 	// Pointer is a JSON pointer (RFC 6901) to a number in the answer. Empty: the metric is the latency in milliseconds.
@@ -65,37 +93,66 @@ type Search struct {
 
 // Values of Search.Measure.
 const (
-	MeasureTook = "took_ms" // how long the search took, in milliseconds, as the server says
-	MeasureHits = "hits"    // how many documents match
+	MeasureTook = "took_ms" // the time that the search took on the server, in milliseconds
+	MeasureHits = "hits"    // the number of documents that match
 )
 
 // Reader reads metrics.
 type Reader interface {
-	// Read returns the metric's value. An error of any kind, and NaN, make the guardrail inconclusive.
+	// Read returns the metric's value. An error that wraps ErrNoValue means that the source answered without a usable
+	// value; any other error, that it could not be read.
 	Read(ctx context.Context, q Query) (float64, error)
-	// Lacks says, without asking anybody, what has to be configured before the metric can be read; empty where it can
-	// be.
+	// Lacks says, without any I/O, what has to be configured before the metric can be read; empty where it can be.
 	Lacks(q Query) string
 }
 
-func (r Rail) wait() (time.Duration, error) {
-	if r.Wait == "" {
-		return 0, nil
+// duration returns the parsed text; empty is the default.
+func duration(text string, otherwise time.Duration) (time.Duration, error) {
+	if text == "" {
+		return otherwise, nil
 	}
-	return time.ParseDuration(r.Wait)
+	return time.ParseDuration(text)
 }
 
-// After is how long after the end of the work the last reading is taken.
-func (r Rail) After() time.Duration {
-	d, err := r.wait()
-	if err != nil {
-		return 0
+// orDefault is duration for a text that Check has accepted.
+func orDefault(text string, otherwise time.Duration) time.Duration {
+	d, err := duration(text, otherwise)
+	if err != nil || d < 0 {
+		return otherwise
 	}
 	return d
 }
 
-// Relative tells whether the rail needs a baseline.
+// After is the time from the end of the work to the last reading.
+func (r Rail) After() time.Duration { return orDefault(r.Wait, 0) }
+
+// Every is the time between two readings while a step stands.
+func (r Rail) Every() time.Duration { return max(orDefault(r.Interval, DefaultInterval), MinInterval) }
+
+// Delay is the time from the start of the work until the first reading.
+func (r Rail) Delay() time.Duration { return orDefault(r.InitialDelay, 0) }
+
+// limit is how many readings of a state are tolerated.
+func (r Rail) limit(state State) int {
+	limit, otherwise := r.FailureLimit, 0
+	switch state {
+	case Unreadable:
+		limit, otherwise = r.ErrorLimit, DefaultErrorLimit
+	case Inconclusive:
+		limit = r.InconclusiveLimit
+	case Passed, Breached:
+	}
+	if limit == nil {
+		return otherwise
+	}
+	return *limit
+}
+
+// Relative reports whether the rail compares with another value.
 func (r Rail) Relative() bool { return r.MaxDrop != nil || r.MaxIncrease != nil }
+
+// needsBaseline reports whether the rail compares with its own value of before.
+func (r Rail) needsBaseline() bool { return r.Relative() && r.Stable == "" }
 
 // Bounds writes the bounds for people.
 func (r Rail) Bounds() string {
@@ -105,13 +162,36 @@ func (r Rail) Bounds() string {
 		v    *float64
 		unit string
 	}{
-		{"min", r.Min, ""}, {"max", r.Max, ""}, {"max drop", r.MaxDrop, " %"}, {"max increase", r.MaxIncrease, " %"},
+		{"min", r.Min, ""}, {"max", r.Max, ""}, {"max drop", r.MaxDrop, "%"}, {"max increase", r.MaxIncrease, "%"},
 	} {
 		if b.v != nil {
 			parts = append(parts, fmt.Sprintf("%s %s%s", b.name, number(*b.v), b.unit))
 		}
 	}
-	return strings.Join(parts, ", ")
+	text := strings.Join(parts, ", ")
+	if r.Stable != "" {
+		text += " against the stable version"
+	}
+	return text
+}
+
+// Describe writes the rail in one line for a dry run, such as `errors: max 0.05, read every 10s; rollback on a breach`.
+func (r Rail) Describe(traffic Traffic) string {
+	text := fmt.Sprintf("%s: %s, read every %s", r.Name, r.Bounds(), r.Every())
+	if d := r.Delay(); d > 0 {
+		text += fmt.Sprintf(" from %s on", d)
+	}
+	if d := r.After(); d > 0 {
+		text += fmt.Sprintf(" and %s after the end", d)
+	}
+	if n := r.limit(Breached); n > 0 {
+		text += fmt.Sprintf(", %d breached readings tolerated", n)
+	}
+	call := r.onto(Breached, traffic)
+	if call == Warn {
+		return text + "; a breach is a warning"
+	}
+	return text + fmt.Sprintf("; %s on a breach", call)
 }
 
 func number(v float64) string {

@@ -2,39 +2,60 @@ package guard_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"math"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/guard"
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
 func ptr(v float64) *float64 { return &v }
+
+func limit(n int) *int { return &n }
 
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	good := func() guard.Rail {
 		return guard.Rail{Name: "errors", Query: guard.Query{Prometheus: "up"}, Max: ptr(1), OnBreach: guard.Hold}
 	}
-	if err := guard.Check([]guard.Rail{good()}); err != nil {
+	zero := good() // limits of zero tolerate nothing, which is what most of them do by default
+	zero.Name, zero.FailureLimit, zero.ErrorLimit, zero.InconclusiveLimit = "zero", limit(0), limit(0), limit(0)
+	if err := guard.Check([]guard.Rail{good(), zero}); err != nil {
 		t.Fatal(err)
 	}
 	for says, change := range map[string]func(*guard.Rail){
-		"It has no name":         func(r *guard.Rail) { r.Name = " " },
-		"It has 0 of query":      func(r *guard.Rail) { r.Prometheus = "" },
-		"It has 2 of query":      func(r *guard.Rail) { r.HTTP = &guard.HTTP{URL: "http://localhost"} },
-		"It has no bound":        func(r *guard.Rail) { r.Max = nil },
-		"min is above its max":   func(r *guard.Rail) { r.Min = ptr(2) },
-		"can't be negative":      func(r *guard.Rail) { r.MaxDrop = ptr(-1) },
-		"wait is no duration":    func(r *guard.Rail) { r.Wait = "soon" },
-		"wait is not between":    func(r *guard.Rail) { r.Wait = "25h" },
-		`on_breach is "explode"`: func(r *guard.Rail) { r.OnBreach = "explode" },
+		"It has no name":                         func(r *guard.Rail) { r.Name = " " },
+		"It has 0 of query":                      func(r *guard.Rail) { r.Prometheus = "" },
+		"It has 2 of query":                      func(r *guard.Rail) { r.HTTP = &guard.HTTP{URL: "http://localhost"} },
+		"It has no bound":                        func(r *guard.Rail) { r.Max = nil },
+		"min is above its max":                   func(r *guard.Rail) { r.Min = ptr(2) },
+		"percent is negative":                    func(r *guard.Rail) { r.MaxDrop = ptr(-1) },
+		"wait is not a duration":                 func(r *guard.Rail) { r.Wait = "soon" },
+		"wait is not between":                    func(r *guard.Rail) { r.Wait = "25h" },
+		"interval is not between":                func(r *guard.Rail) { r.Interval = "0s" },
+		"initial_delay is not between":           func(r *guard.Rail) { r.InitialDelay = "-1s" },
+		"failure_limit is not between":           func(r *guard.Rail) { r.FailureLimit = limit(-1) },
+		"consecutive_error_limit is not between": func(r *guard.Rail) { r.ErrorLimit = limit(1001) },
+		"inconclusive_limit is not between":      func(r *guard.Rail) { r.InconclusiveLimit = limit(-1) },
+		"no query for the version": func(r *guard.Rail) {
+			r.HTTP, r.Prometheus, r.Stable, r.MaxDrop = &guard.HTTP{URL: "http://localhost"}, "", "up", ptr(1)
+		},
+		"and neither max_drop_percent": func(r *guard.Rail) { r.Stable = "up" },
+		"no samples_query":             func(r *guard.Rail) { r.MinSamples = ptr(10) },
+		"no min_samples":               func(r *guard.Rail) { r.Samples = "up" },
+		"min_samples is less":          func(r *guard.Rail) { r.Samples, r.MinSamples = "up", ptr(0) },
+		`on_breach is "explode"`:       func(r *guard.Rail) { r.OnBreach = "explode" },
 		`measure is "speed"`: func(r *guard.Rail) {
 			r.Prometheus, r.Search = "",
 				&guard.Search{Index: "i", Measure: "speed"}
 		},
-		"body of its search is no JSON": func(r *guard.Rail) {
+		"body is not a JSON object": func(r *guard.Rail) {
 			r.Prometheus, r.Search = "", &guard.Search{Index: "i", Measure: "hits", Body: "{"}
 		},
 	} {
@@ -50,60 +71,461 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// waits is a clock that counts what it slept.
-type waits struct{ slept []time.Duration }
+func TestIntervalsLongerThanAStepAreRefused(t *testing.T) {
+	t.Parallel()
+	rails := []guard.Rail{rail("default"), rail("slow")}
+	rails[1].Interval = "1m"
+	for step, refused := range map[time.Duration]bool{0: false, time.Second: true, 59 * time.Second: true,
+		time.Minute: false} {
+		err := guard.CheckSteps(rails, step)
+		if (err != nil) != refused || refused && problem.Where(problem.Of(err, "").Path) != "guardrail[1].interval" {
+			t.Errorf("a step of %s: %v", step, err)
+		}
+	}
+}
 
-func (*waits) Now() time.Time { return time.Time{} }
+// now is a clock that only sleeping advances.
+type now struct {
+	at    time.Time
+	slept []time.Duration
+}
 
-func (w *waits) Sleep(ctx context.Context, d time.Duration) error {
-	w.slept = append(w.slept, d)
+func start() *now { return &now{at: time.Date(2026, 3, 1, 3, 0, 0, 0, time.UTC)} }
+
+func (n *now) Now() time.Time { return n.at }
+
+func (n *now) Sleep(ctx context.Context, d time.Duration) error {
+	n.at, n.slept = n.at.Add(d), append(n.slept, d)
 	return context.Cause(ctx)
 }
 
-type constant float64
+// source gives values by query and the clock's time. A value is a number or an error.
+type source struct {
+	clock *now
+	value func(query string, after time.Duration) any
+	began time.Time
 
-func (c constant) Lacks(guard.Query) string { return "" }
+	mu   sync.Mutex
+	read int
+}
 
-func (c constant) Read(context.Context, guard.Query) (float64, error) { return float64(c), nil }
+func newSource(clk *now, value func(query string, after time.Duration) any) *source {
+	return &source{clock: clk, value: value, began: clk.at}
+}
+
+func (*source) Lacks(guard.Query) string { return "" }
+
+func (s *source) Read(_ context.Context, q guard.Query) (float64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.read++
+	switch v := s.value(q.Prometheus, s.clock.at.Sub(s.began)).(type) {
+	case float64:
+		return v, nil
+	case error:
+		return 0, v
+	default:
+		return 0, errors.New("no such query")
+	}
+}
+
+func rail(name string) guard.Rail {
+	return guard.Rail{Name: name, Query: guard.Query{Prometheus: name}, Max: ptr(5), OnBreach: guard.Rollback}
+}
+
+var (
+	errDown   = errors.New("connection refused")
+	errNoData = fmt.Errorf("%w: no series", guard.ErrNoValue)
+)
+
+// session begins and starts a session on one rail of the given values.
+func session(t *testing.T, r guard.Rail, traffic guard.Traffic, value func(string, time.Duration) any) (*guard.Session,
+	*source) {
+	t.Helper()
+	src := newSource(start(), value)
+	w := guard.Begin(t.Context(), src, []guard.Rail{r}, traffic)
+	return w.Start(src, src.clock, nil), src
+}
+
+func verdict(t *testing.T, err error) *guard.Verdict {
+	t.Helper()
+	var v *guard.Verdict
+	if !errors.As(err, &v) {
+		t.Fatalf("no verdict: %v", err)
+	}
+	return v
+}
+
+// TestABurstInTheMiddleOfAStepIsSeen lets a metric break for one interval in the middle of a step of two minutes.
+func TestABurstInTheMiddleOfAStepIsSeen(t *testing.T) {
+	t.Parallel()
+	const breach = 63 * time.Second
+	s, src := session(t, rail("errors"), guard.MoreTraffic, func(_ string, after time.Duration) any {
+		if after >= breach && after < breach+10*time.Second {
+			return 9.0
+		}
+		return 1.0
+	})
+	v := verdict(t, s.Stand(t.Context(), 2*time.Minute))
+	seen := src.clock.at.Sub(src.began)
+	if v.Call != guard.Rollback || seen < breach || seen > breach+10*time.Second+time.Second {
+		t.Errorf("%s at %s: %v", v.Call, seen, v)
+	}
+	if got := s.Drain(); len(got) != 7 || got[6].State != guard.Breached || got[6].At != src.clock.at ||
+		len(s.Drain()) != 0 {
+		t.Errorf("readings %v", got)
+	}
+}
+
+func TestTheIntervalIsTheRailsOwn(t *testing.T) {
+	t.Parallel()
+	slow, fast := rail("slow"), rail("fast")
+	slow.Interval, fast.Interval, fast.InitialDelay = "30s", "2s", "50s"
+	src := newSource(start(), func(string, time.Duration) any { return 1.0 })
+	s := guard.Begin(t.Context(), src, []guard.Rail{slow, fast}, guard.MoreTraffic).Start(src, src.clock, nil)
+	if err := s.Stand(t.Context(), time.Minute); err != nil || src.clock.at.Sub(src.began) != time.Minute {
+		t.Fatalf("%v after %s", err, src.clock.at.Sub(src.began))
+	}
+	var times []string
+	for _, r := range s.Drain() {
+		times = append(times, fmt.Sprint(r.Name, r.At.Sub(src.began)))
+	}
+	if got := strings.Join(times, " "); got != "slow30s fast50s fast52s fast54s fast56s fast58s" {
+		t.Errorf("read %s", got)
+	}
+}
+
+// TestLimits gives one value per reading of a step of a minute: b is breached, e an error, n no data, all others pass.
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		change   func(*guard.Rail)
+		readings string
+		// stops is the number of the reading that stops, or 0.
+		stops int
+		call  guard.Breach
+	}{
+		"a breach":                  {func(*guard.Rail) {}, "..b...", 3, guard.Rollback},
+		"a breach within the limit": {func(r *guard.Rail) { r.FailureLimit = limit(2) }, "..b...", 0, ""},
+		"breaches within the limit": {func(r *guard.Rail) { r.FailureLimit = limit(2) }, "b...b.", 0, ""},
+		"one breach more than the limit": {func(r *guard.Rail) { r.FailureLimit = limit(2) }, "b.b.b.", 5,
+			guard.Rollback},
+		"four errors in a row":          {func(*guard.Rail) {}, "eeee..", 0, ""},
+		"five errors in a row":          {func(*guard.Rail) {}, "eeeee.", 5, guard.Hold},
+		"errors with a reading between": {func(*guard.Rail) {}, "eeee.e", 0, ""},
+		"no error tolerated":            {func(r *guard.Rail) { r.ErrorLimit = limit(0) }, ".e....", 2, guard.Hold},
+		"no data":                       {func(*guard.Rail) {}, ".n....", 2, guard.Hold},
+		"no data within the limit":      {func(r *guard.Rail) { r.InconclusiveLimit = limit(1) }, ".n....", 0, ""},
+		"no data beyond the limit": {func(r *guard.Rail) { r.InconclusiveLimit = limit(1) }, ".n.n..", 4,
+			guard.Hold},
+		"a rail that warns":   {func(r *guard.Rail) { r.OnBreach = guard.Warn }, "bbnnee", 0, ""},
+		"a breach that holds": {func(r *guard.Rail) { r.OnBreach = guard.Hold }, "b.....", 1, guard.Hold},
+		"a breach that fails": {func(r *guard.Rail) { r.OnBreach = guard.Fail }, "b.....", 1, guard.Fail},
+	} {
+		r := rail("errors")
+		tt.change(&r)
+		s, src := session(t, r, guard.MoreTraffic, func(_ string, after time.Duration) any {
+			n := int(after/(10*time.Second)) - 1
+			if n < 0 || n >= len(tt.readings) {
+				return 1.0
+			}
+			return map[byte]any{'b': 9.0, 'e': errDown, 'n': errNoData, '.': 1.0}[tt.readings[n]]
+		})
+		err := s.Stand(t.Context(), 61*time.Second)
+		if tt.stops == 0 {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		if v := verdict(t, err); v.Call != tt.call || len(s.Drain()) != tt.stops {
+			t.Errorf("%s: %s at %s", name, v.Call, src.clock.at.Sub(src.began))
+		}
+	}
+}
+
+// TestAStepNeverEndsOnAReadingThatSaysNothing expects the end of a step to wait for a value.
+func TestAStepNeverEndsOnAReadingThatSaysNothing(t *testing.T) {
+	t.Parallel()
+	s, src := session(t, rail("errors"), guard.MoreTraffic, func(_ string, after time.Duration) any {
+		if after > 0 && after < 25*time.Second {
+			return errDown
+		}
+		return 1.0
+	})
+	src.clock.at = src.clock.at.Add(time.Second)
+	if err := s.EndOfStep(t.Context()); err != nil || src.clock.at.Sub(src.began) != 31*time.Second {
+		t.Errorf("%v after %s", err, src.clock.at.Sub(src.began))
+	}
+	s, _ = session(t, rail("errors"), guard.LessTraffic, func(string, time.Duration) any { return errDown })
+	if err := s.EndOfStep(t.Context()); err != nil {
+		t.Errorf("less traffic: %v", err)
+	}
+}
+
+func TestStart(t *testing.T) {
+	t.Parallel()
+	warns, relative := rail("errors"), rail("errors")
+	warns.OnBreach = guard.Warn
+	relative.Max, relative.MaxDrop = nil, ptr(10)
+	samples := rail("errors")
+	samples.Samples, samples.MinSamples = "requests", ptr(100)
+	for name, tt := range map[string]struct {
+		rail    guard.Rail
+		traffic guard.Traffic
+		value   any
+		// stops is what the refusal is, or nil. warns is a part of the plan's warning, or empty.
+		stops error
+		warns string
+	}{
+		"more, holds":     {rail("errors"), guard.MoreTraffic, 1.0, nil, ""},
+		"more, in breach": {rail("errors"), guard.MoreTraffic, 9.0, guard.ErrBreached, "Apply will refuse"},
+		"more, down": {rail("errors"), guard.MoreTraffic, errDown, guard.ErrInconclusive,
+			"Apply will refuse"},
+		"more, no data": {rail("errors"), guard.MoreTraffic, errNoData, guard.ErrInconclusive,
+			"Apply will refuse"},
+		"more, in breach, warns": {warns, guard.MoreTraffic, 9.0, nil, "runs all the same"},
+		"more, down, warns":      {warns, guard.MoreTraffic, errDown, nil, "runs all the same"},
+		"more, too few samples":  {samples, guard.MoreTraffic, 1.0, nil, "too few samples"},
+		"less, in breach":        {rail("errors"), guard.LessTraffic, 9.0, nil, "does not stop it"},
+		"less, down":             {rail("errors"), guard.LessTraffic, errDown, nil, "runs all the same"},
+		"less, no baseline":      {relative, guard.LessTraffic, errDown, nil, "runs all the same"},
+		"other, in breach":       {rail("errors"), guard.NoTraffic, 9.0, nil, "counts again once"},
+		"other, down": {rail("errors"), guard.NoTraffic, errDown, guard.ErrInconclusive,
+			"Apply will refuse"},
+		"other, no baseline":     {relative, guard.NoTraffic, errNoData, guard.ErrInconclusive, "Apply will refuse"},
+		"other, a baseline of 0": {relative, guard.NoTraffic, 0.0, nil, "Percentages of a baseline of 0"},
+	} {
+		src := newSource(start(), func(string, time.Duration) any { return tt.value })
+		w := guard.Begin(t.Context(), src, []guard.Rail{tt.rail}, tt.traffic)
+		if err := w.Ready(); (err == nil) != (tt.stops == nil) || !errors.Is(err, tt.stops) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := strings.Join(w.Warnings(), "\n"); (got == "") != (tt.warns == "") || !strings.Contains(got,
+			tt.warns) {
+			t.Errorf("%s: warnings %q", name, got)
+		}
+		w.Lifted = "boss@example.com"
+		lifted := tt.traffic != guard.MoreTraffic
+		if err := w.Ready(); lifted && err != nil || !lifted && (err == nil) != (tt.stops == nil) {
+			t.Errorf("%s with break_glass: %v", name, err)
+		}
+	}
+}
+
+// TestASymptomCountsOnceItHasHeld clears a cache because of a latency that is in breach.
+func TestASymptomCountsOnceItHasHeld(t *testing.T) {
+	t.Parallel()
+	waits := rail("latency")
+	waits.Wait = "5m"
+	for name, tt := range map[string]struct {
+		rail   guard.Rail
+		values []float64 // at the start, at the end of each of two steps, at the very end
+		stops  bool
+	}{
+		"still in breach, no wait":       {rail("latency"), []float64{9, 9, 9, 9}, false},
+		"still in breach after the wait": {waits, []float64{9, 9, 9, 9}, true},
+		"better after the wait":          {waits, []float64{9, 9, 9, 1}, false},
+		"in breach again after it held":  {rail("latency"), []float64{9, 1, 9, 9}, true},
+		"better":                         {rail("latency"), []float64{9, 9, 1, 1}, false},
+	} {
+		for _, traffic := range []guard.Traffic{guard.NoTraffic, guard.LessTraffic} {
+			n := 0
+			s, _ := session(t, tt.rail, traffic, func(string, time.Duration) any {
+				v := tt.values[min(n, len(tt.values)-1)]
+				n++
+				return v
+			})
+			err := s.EndOfStep(t.Context())
+			if err == nil {
+				err = s.EndOfStep(t.Context())
+			}
+			if err == nil {
+				err = s.After(t.Context())
+			}
+			if (err != nil) != tt.stops {
+				t.Fatalf("%s: %v", name, err)
+			}
+			// A containment that does not help never gives traffic back.
+			if want := map[guard.Traffic]guard.Breach{guard.NoTraffic: guard.Rollback,
+				guard.LessTraffic: guard.Fail}[traffic]; tt.stops && verdict(t, err).Call != want {
+				t.Errorf("%s: %s, want %s", name, verdict(t, err).Call, want)
+			}
+		}
+	}
+}
+
+// TestContainmentIsNotStoppedByMetrics that can't be read, from the start to the end.
+func TestContainmentIsNotStoppedByMetrics(t *testing.T) {
+	t.Parallel()
+	r := rail("errors")
+	r.Wait, r.MaxIncrease = "1m", ptr(10)
+	for _, broken := range []error{errDown, errNoData} {
+		s, _ := session(t, r, guard.LessTraffic, func(string, time.Duration) any { return broken })
+		if err := errors.Join(s.Stand(t.Context(), 10*time.Minute), s.EndOfStep(t.Context()),
+			s.After(t.Context())); err != nil {
+			t.Error(err)
+		}
+		if d := s.Details(); !strings.Contains(d["guardrail.errors"], broken.Error()) {
+			t.Errorf("details %v", d)
+		}
+	}
+}
+
+func TestComparisons(t *testing.T) {
+	t.Parallel()
+	rises := guard.Rail{Name: "errors", Query: guard.Query{Prometheus: "canary"}, MaxIncrease: ptr(50),
+		OnBreach: guard.Fail}
+	against := rises
+	against.Stable = "stable"
+	falls := rises
+	falls.MaxIncrease, falls.MaxDrop = nil, ptr(50)
+	enough := rail("canary")
+	enough.Samples, enough.MinSamples = "requests", ptr(100)
+	for name, tt := range map[string]struct {
+		rail          guard.Rail
+		before, after map[string]any
+		want          guard.State
+	}{
+		"an increase": {rises, vals{"canary": 1.0}, vals{"canary": 1.6}, guard.Breached},
+		"both rise": {against, vals{"canary": 1.0, "stable": 1.0}, vals{"canary": 9.0, "stable": 8.0},
+			guard.Passed},
+		"the stable one falls": {against, vals{"canary": 1.0, "stable": 1.0}, vals{"canary": 1.0, "stable": 0.5},
+			guard.Breached},
+		"the stable one is down": {against, vals{"canary": 1.0, "stable": 1.0}, vals{"canary": 1.0,
+			"stable": errNoData}, guard.Inconclusive},
+		"the stable one errs": {against, vals{"canary": 1.0, "stable": 1.0}, vals{"canary": 1.0,
+			"stable": errDown}, guard.Unreadable},
+		"from zero to little":         {rises, vals{"canary": 0.0}, vals{"canary": 0.0001}, guard.Inconclusive},
+		"from zero to zero":           {rises, vals{"canary": 0.0}, vals{"canary": 0.0}, guard.Passed},
+		"a rise from zero is no drop": {falls, vals{"canary": 0.0}, vals{"canary": 1.0}, guard.Passed},
+		"a fall below zero":           {falls, vals{"canary": 0.0}, vals{"canary": -1.0}, guard.Inconclusive},
+		"not a number":                {rises, vals{"canary": 1.0}, vals{"canary": math.NaN()}, guard.Inconclusive},
+		"infinite":                    {rises, vals{"canary": 1.0}, vals{"canary": math.Inf(1)}, guard.Inconclusive},
+		"enough samples": {enough, vals{"canary": 1.0, "requests": 100.0}, vals{"canary": 9.0,
+			"requests": 100.0}, guard.Breached},
+		"too few samples": {enough, vals{"canary": 1.0, "requests": 100.0}, vals{"canary": 9.0,
+			"requests": 99.0}, guard.Inconclusive},
+		"no samples": {enough, vals{"canary": 1.0, "requests": 100.0}, vals{"canary": 9.0,
+			"requests": errNoData}, guard.Inconclusive},
+		"samples that can't be read": {enough, vals{"canary": 1.0, "requests": 100.0}, vals{"canary": 9.0,
+			"requests": errDown}, guard.Unreadable},
+	} {
+		values := tt.before
+		s, _ := session(t, tt.rail, guard.MoreTraffic, func(query string, _ time.Duration) any { return values[query] })
+		values = tt.after
+		_ = s.Stand(t.Context(), 11*time.Second)
+		if got := s.Drain(); len(got) != 1 || got[0].State != tt.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+type vals = map[string]any
+
+// TestAWatchThatCannotBeDecodedHolds instead of disappearing.
+func TestAWatchThatCannotBeDecodedHolds(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{`{`, `[]`, `{}`, `null`, `{"rails": [{"name": "a"}]}`,
+		`{"rails": [{"name": "a", "query": "up", "max": 1, "on_breach": "explode"}], "baseline": [{}]}`,
+		`{"rails": [{"name": "a", "query": "up", "max": "1", "on_breach": "fail"}], "baseline": [{}]}`} {
+		src := newSource(start(), func(string, time.Duration) any { return 1.0 })
+		s := guard.Decode([]byte(text)).Start(src, src.clock, nil)
+		if v := verdict(t, s.EndOfStep(t.Context())); v.Call != guard.Hold || !errors.Is(v, guard.ErrInconclusive) {
+			t.Errorf("%s: %v", text, v)
+		}
+	}
+}
 
 func TestWaitsAreFromTheEndOfTheWork(t *testing.T) {
 	t.Parallel()
-	rail := func(name, wait string) guard.Rail {
-		return guard.Rail{Name: name, Query: guard.Query{Prometheus: "up"}, Max: ptr(5), Wait: wait,
-			OnBreach: guard.Hold}
+	waiting := func(name, wait string) guard.Rail {
+		r := rail(name)
+		r.Wait = wait
+		return r
 	}
-	rails := []guard.Rail{rail("late", "5m"), rail("now", ""), rail("soon", "2m")}
-	w, clk := guard.Begin(t.Context(), constant(1), rails), &waits{}
-	readings, err := w.After(t.Context(), constant(1), clk)
-	if err != nil || len(readings) != 3 || readings[0].Name != "now" || readings[2].Name != "late" {
-		t.Errorf("readings %v, %v", readings, err)
+	rails := []guard.Rail{waiting("late", "5m"), waiting("now", ""), waiting("soon", "2m")}
+	src := newSource(start(), func(string, time.Duration) any { return 1.0 })
+	s := guard.Begin(t.Context(), src, rails, guard.NoTraffic).Start(src, src.clock, nil)
+	if err := s.After(t.Context()); err != nil {
+		t.Fatal(err)
 	}
-	if len(clk.slept) != 2 || clk.slept[0] != 2*time.Minute || clk.slept[1] != 3*time.Minute ||
+	if got := s.Drain(); len(got) != 3 || got[0].Name != "now" || got[2].Name != "late" {
+		t.Errorf("readings %v", got)
+	}
+	if got := src.clock.slept; len(got) != 2 || got[0] != 2*time.Minute || got[1] != 3*time.Minute ||
 		guard.Longest(rails) != 5*time.Minute {
-		t.Errorf("slept %v", clk.slept)
+		t.Errorf("slept %v", got)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	interrupt := errors.New("interrupt")
 	cancel(interrupt)
-	if _, err := w.After(ctx, constant(1), clk); !errors.Is(err, interrupt) {
+	if err := s.After(ctx); !errors.Is(err, interrupt) {
 		t.Errorf("an interrupt in the wait: %v", err)
+	}
+}
+
+// TestAWaitAfterMoreTrafficIsWatched expects a breach in the middle of the wait to be seen within one interval.
+func TestAWaitAfterMoreTrafficIsWatched(t *testing.T) {
+	t.Parallel()
+	r := rail("errors")
+	r.Wait = "10m"
+	s, src := session(t, r, guard.MoreTraffic, func(_ string, after time.Duration) any {
+		return map[bool]any{true: 9.0, false: 1.0}[after >= 2*time.Minute]
+	})
+	if v := verdict(t, s.After(t.Context())); v.Call != guard.Rollback ||
+		src.clock.at.Sub(src.began) > 2*time.Minute+11*time.Second {
+		t.Errorf("%v after %s", v, src.clock.at.Sub(src.began))
+	}
+}
+
+func TestTalliesOutliveTheProcess(t *testing.T) {
+	t.Parallel()
+	r := rail("errors")
+	r.FailureLimit = limit(1)
+	src := newSource(start(), func(_ string, after time.Duration) any {
+		return map[bool]any{true: 1.0,
+			false: 9.0}[after == 0]
+	})
+	w := guard.Begin(t.Context(), src, []guard.Rail{r}, guard.MoreTraffic)
+	src.clock.at = src.clock.at.Add(time.Second)
+	first := w.Start(src, src.clock, nil)
+	if err := first.EndOfStep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := guard.Decode(text).Start(src, src.clock, first.Tallies())
+	if v := verdict(t, second.EndOfStep(t.Context())); v.Count != 2 {
+		t.Errorf("%v", v)
+	}
+	if got := second.Details()["guardrail.errors"]; !strings.Contains(got, "9 is above the maximum of 5") {
+		t.Errorf("details %q", got)
 	}
 }
 
 func TestTheGravestConsequenceCounts(t *testing.T) {
 	t.Parallel()
-	rail := func(name string, call guard.Breach) guard.Rail {
-		return guard.Rail{Name: name, Query: guard.Query{Prometheus: "up"}, Max: ptr(5), OnBreach: call}
+	var rails []guard.Rail
+	for name, call := range map[string]guard.Breach{"a": guard.Hold, "b": guard.Rollback, "c": guard.Fail,
+		"d": guard.Warn} {
+		r := rail(name)
+		r.OnBreach = call
+		rails = append(rails, r)
 	}
-	rails := []guard.Rail{rail("a", guard.Hold), rail("b", guard.Rollback), rail("c", guard.Fail),
-		rail("d", guard.Warn)}
-	_, err := guard.Begin(t.Context(), constant(1), rails).Between(t.Context(), constant(9))
-	var verdict *guard.Verdict
-	if !errors.As(err, &verdict) || verdict.Call != guard.Rollback || !errors.Is(err, guard.ErrBreached) {
-		t.Errorf("got %v", err)
+	src := newSource(start(), func(_ string, after time.Duration) any {
+		return map[bool]any{true: 1.0,
+			false: 9.0}[after == 0]
+	})
+	s := guard.Begin(t.Context(), src, rails, guard.MoreTraffic).Start(src, src.clock, nil)
+	src.clock.at = src.clock.at.Add(time.Second)
+	if v := verdict(t, s.EndOfStep(t.Context())); v.Call != guard.Rollback || !errors.Is(v, guard.ErrBreached) {
+		t.Errorf("got %v", v)
 	}
-	if _, err := guard.Begin(t.Context(), nil, rails[:1]).Between(t.Context(), nil); !errors.Is(err,
-		guard.ErrInconclusive) {
+	none := guard.Begin(t.Context(), nil, rails[:1], guard.NoTraffic)
+	if err := none.Ready(); rails[0].OnBreach != guard.Warn && !errors.Is(err, guard.ErrInconclusive) {
 		t.Errorf("without a source: %v", err)
 	}
 }

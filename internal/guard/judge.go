@@ -8,27 +8,40 @@ import (
 	"time"
 )
 
-// readTimeout bounds one reading: a metric that takes longer is no guard.
+// readTimeout bounds one reading.
 const readTimeout = 15 * time.Second
+
+// ErrNoValue marks the error of a Reader whose source answered without a usable value.
+var ErrNoValue = errors.New("there is no value to judge")
 
 // State is what a reading says.
 type State string
 
-// Values of State.
+// Values of State. Only Passed counts as passed.
 const (
 	Passed       State = "passed"
 	Breached     State = "breached"
-	Inconclusive State = "inconclusive" // no data, not a number, or an error: it never counts as passed
+	Inconclusive State = "inconclusive" // no data, not a number, too few samples, or nothing to compare with
+	Unreadable   State = "error"        // the source could not be read
 )
 
-// Reading is one look at a metric.
+// Reading is one reading of a metric.
 type Reading struct {
 	Name string `json:"name"`
+	// At is when it was read.
+	At time.Time `json:"at,omitzero"`
 	// Value is nil where there is none.
 	Value *float64 `json:"value,omitempty"`
-	// Baseline is the value before the work began; nil where there is none or none is needed.
+	// Baseline is what relative bounds compare with, the value before the work began or that of the stable version; nil
+	// where there is none or none is needed.
 	Baseline *float64 `json:"baseline,omitempty"`
 	State    State    `json:"state"`
+	// Symptom reports that a breach was there before the work began and does not count.
+	Symptom bool `json:"symptom,omitempty"`
+	// TooFew reports that there are fewer samples than the guardrail asks for.
+	TooFew bool `json:"too_few,omitempty"`
+	// Bound is the bound that is breached.
+	Bound Bound `json:"bound,omitempty"`
 	// Why says what is breached or inconclusive.
 	Why string `json:"why,omitempty"`
 }
@@ -45,61 +58,108 @@ func (r Reading) String() string {
 	if r.Why != "" {
 		out += " (" + r.Why + ")"
 	}
+	if r.Symptom {
+		out += ", as before the execution"
+	}
 	return out
 }
 
-// errNoSource is the error of a metric for which no source is configured.
-var errNoSource = errors.New("no source for such metrics is configured")
+// Bound names one of the bounds of a rail.
+type Bound string
 
-// Take reads the rail's metric and judges it. A nil baseline leaves the bounds that need one out while that is what is
-// asked for (first is true), and makes the reading inconclusive otherwise.
+// Values of Bound.
+const (
+	BoundMin      Bound = "min"
+	BoundMax      Bound = "max"
+	BoundRelative Bound = "relative"
+)
+
+// Take reads the rail's metric and judges it. A nil baseline makes a bound that needs one inconclusive, unless first is
+// set: then the value itself becomes the baseline.
 func (r Rail) Take(ctx context.Context, reader Reader, baseline *float64, first bool) Reading {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	out := Reading{Name: r.Name}
-	v, err := 0.0, errNoSource
-	if reader != nil {
-		v, err = reader.Read(ctx, r.Query)
+	if reader == nil {
+		return out.undecided(errors.New("no source for such metrics is configured"))
 	}
-	switch {
-	case err != nil:
-		out.State, out.Why = Inconclusive, err.Error()
-		return out
-	case math.IsNaN(v) || math.IsInf(v, 0):
-		out.State, out.Why = Inconclusive, "the value is "+number(v)
-		return out
+	// The samples first: where there is no traffic, a ratio has no value.
+	if r.Samples != "" && r.MinSamples != nil {
+		n, err := read(ctx, reader, Query{Prometheus: r.Samples})
+		switch {
+		case errors.Is(err, ErrNoValue) || err == nil && n < *r.MinSamples:
+			out.State, out.TooFew = Inconclusive, true
+			out.Why = fmt.Sprintf("%s samples, and at least %s are needed", number(n), number(*r.MinSamples))
+			return out
+		case err != nil:
+			return out.undecided(fmt.Errorf("samples_query: %w", err))
+		}
+	}
+	v, err := read(ctx, reader, r.Query)
+	if err != nil {
+		return out.undecided(err)
 	}
 	out.Value = &v
 	if r.Relative() {
+		if r.Stable != "" {
+			stable, err := read(ctx, reader, Query{Prometheus: r.Stable})
+			if err != nil {
+				return out.undecided(fmt.Errorf("stable_query: %w", err))
+			}
+			baseline, first = &stable, false
+		}
 		out.Baseline = baseline
 	}
-	out.State, out.Why = r.judge(v, baseline, first)
+	out.State, out.Bound, out.Why = r.judge(v, baseline, first)
 	return out
 }
 
-func (r Rail) judge(v float64, baseline *float64, first bool) (State, string) {
+// read returns a finite value.
+func read(ctx context.Context, reader Reader, q Query) (float64, error) {
+	v, err := reader.Read(ctx, q)
+	if err == nil && (math.IsNaN(v) || math.IsInf(v, 0)) {
+		return 0, fmt.Errorf("%w: the value is %s", ErrNoValue, number(v))
+	}
+	return v, err
+}
+
+// undecided is the reading that err leaves.
+func (r Reading) undecided(err error) Reading {
+	r.State, r.Why = Unreadable, err.Error()
+	if errors.Is(err, ErrNoValue) {
+		r.State = Inconclusive
+	}
+	return r
+}
+
+func (r Rail) judge(v float64, baseline *float64, first bool) (State, Bound, string) {
 	if r.Min != nil && v < *r.Min {
-		return Breached, fmt.Sprintf("%s is below the minimum of %s", number(v), number(*r.Min))
+		return Breached, BoundMin, fmt.Sprintf("%s is below the minimum of %s", number(v), number(*r.Min))
 	}
 	if r.Max != nil && v > *r.Max {
-		return Breached, fmt.Sprintf("%s is above the maximum of %s", number(v), number(*r.Max))
+		return Breached, BoundMax, fmt.Sprintf("%s is above the maximum of %s", number(v), number(*r.Max))
 	}
-	if !r.Relative() || first {
-		return Passed, ""
-	}
-	if baseline == nil {
-		return Inconclusive, "there is no baseline to compare with"
+	switch {
+	case !r.Relative() || first:
+		return Passed, "", ""
+	case baseline == nil:
+		return Inconclusive, "", "there is no baseline to compare with"
+	case v == *baseline:
+		return Passed, "", "" // also where both are zero
+	case *baseline == 0 && (v > 0 && r.MaxIncrease == nil || v < 0 && r.MaxDrop == nil):
+		return Passed, "", ""
+	case *baseline == 0:
+		return Inconclusive, "", "the baseline is 0, and no percentage of 0 can be compared with"
 	}
 	const whole = 100
 	change := whole * (v - *baseline) / math.Abs(*baseline)
-	if v == *baseline {
-		change = 0 // also where both are zero
-	}
 	if r.MaxDrop != nil && -change > *r.MaxDrop {
-		return Breached, fmt.Sprintf("it dropped by %s %%, and %s %% are allowed", number(-change), number(*r.MaxDrop))
+		return Breached, BoundRelative, fmt.Sprintf("a drop of %s%%, and %s%% is allowed", number(-change),
+			number(*r.MaxDrop))
 	}
 	if r.MaxIncrease != nil && change > *r.MaxIncrease {
-		return Breached, fmt.Sprintf("it rose by %s %%, and %s %% are allowed", number(change), number(*r.MaxIncrease))
+		return Breached, BoundRelative, fmt.Sprintf("an increase of %s%%, and %s%% is allowed", number(change),
+			number(*r.MaxIncrease))
 	}
-	return Passed, ""
+	return Passed, "", ""
 }

@@ -15,22 +15,28 @@ var (
 
 // Verdict stops an execution.
 type Verdict struct {
-	// Call is what to do: Rollback, Fail or Hold.
+	// Call is Rollback, Fail or Hold.
 	Call    Breach
 	Reading Reading
 	// Bounds are those of the rail, in words.
 	Bounds string
+	// Count is how many readings of this kind there were.
+	Count int
 }
 
 // Error implements error.
 func (v *Verdict) Error() string {
-	return fmt.Sprintf("guardrail %q (%s): %s", v.Reading.Name, v.Bounds, v.Reading)
+	text := fmt.Sprintf("guardrail %q (%s): %s", v.Reading.Name, v.Bounds, v.Reading)
+	if v.Count > 1 {
+		text += fmt.Sprintf(", reading %d of this kind", v.Count)
+	}
+	return text
 }
 
 // Unwrap returns ErrBreached or ErrInconclusive.
 func (v *Verdict) Unwrap() error {
-	if v.Reading.State == Inconclusive {
-		return ErrInconclusive
+	if v.Reading.State == Breached {
+		return ErrBreached
 	}
-	return ErrBreached
+	return ErrInconclusive
 }

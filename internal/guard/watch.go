@@ -1,170 +1,181 @@
 package guard
 
 import (
-	"cmp"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
-	"slices"
-	"strings"
-	"time"
+	"sync"
 
-	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// Watch is a set of rails with their baselines. It is what the journal keeps of them. The zero value watches nothing.
+// Traffic is what an execution does to the traffic of a version that is being tried. The values are those of
+// playbook.Exposure.
+type Traffic string
+
+// Values of Traffic.
+const (
+	// NoTraffic: the execution moves no traffic.
+	NoTraffic Traffic = ""
+	// MoreTraffic: a version gets more traffic. Nothing moves unless every guardrail has been read and holds.
+	MoreTraffic Traffic = "up"
+	// LessTraffic: traffic is only taken away from a canary. That contains an incident, so that a metric which can't be
+	// read never stops it.
+	LessTraffic Traffic = "down"
+)
+
+// Watch is a set of rails with their baselines, as the journal keeps it. The zero value watches nothing.
 type Watch struct {
 	Rails []Rail `json:"rails,omitempty"`
 	// Baseline holds the readings before the work began, in the order of Rails.
 	Baseline []Reading `json:"baseline,omitempty"`
+	Traffic  Traffic   `json:"traffic,omitempty"`
+	// Lifted names who lifted the rule that a guardrail must be readable, for this execution; empty where nobody did.
+	Lifted string `json:"lifted,omitempty"`
+	// broken says why the journal's watch can't be used.
+	broken string
 }
 
-// Begin reads the baselines.
-func Begin(ctx context.Context, reader Reader, rails []Rail) Watch {
-	w := Watch{Rails: rails}
-	for _, r := range rails {
-		w.Baseline = append(w.Baseline, r.Take(ctx, reader, nil, true))
+// Begin reads every rail once, before anything moves.
+func Begin(ctx context.Context, reader Reader, rails []Rail, traffic Traffic) Watch {
+	w := Watch{Rails: rails, Traffic: traffic, Baseline: make([]Reading, len(rails))}
+	var all sync.WaitGroup
+	for i, r := range rails {
+		all.Go(func() { w.Baseline[i] = r.Take(ctx, reader, nil, true) })
+	}
+	all.Wait()
+	for i, reading := range w.Baseline {
+		w.Baseline[i].Symptom = traffic != MoreTraffic && reading.State == Breached
 	}
 	return w
 }
 
-// Ready returns a problem where a baseline that is needed is missing, so that the rail could not pass later on.
+// Decode reads a watch from the journal. One that can't be decoded is inconclusive whenever it is read; it never
+// disappears.
+func Decode(text json.RawMessage) Watch {
+	var w Watch
+	err := json.Unmarshal(text, &w)
+	switch {
+	case err != nil:
+	case len(w.Rails) == 0:
+		err = errors.New("it has no guardrails")
+	case len(w.Baseline) != len(w.Rails):
+		err = fmt.Errorf("it has %d guardrails and %d baselines", len(w.Rails), len(w.Baseline))
+	default:
+		err = Check(w.Rails)
+	}
+	if err != nil {
+		return Watch{Rails: []Rail{{Name: "guardrails in the journal", OnBreach: Hold}},
+			Baseline: make([]Reading, 1), Traffic: w.Traffic,
+			broken: "the journal's guardrails can't be used: " + err.Error()}
+	}
+	return w
+}
+
+// Ready returns a problem where a rail stops the execution before anything has changed.
 func (w Watch) Ready() error {
 	for i, r := range w.Rails {
-		if reading := w.Baseline[i]; r.Relative() && r.OnBreach != Warn && reading.State == Inconclusive {
+		reading := w.Baseline[i]
+		switch why := w.stops(r, reading); {
+		case why == "":
+			continue
+		case reading.State == Breached:
 			return &problem.Problem{
-				What: fmt.Sprintf("Guardrail %q has no baseline", r.Name), Why: upper(reading.Why) + ".",
-				Next: "Nothing has run. Mend the metric, or take the guardrail out.", Err: ErrInconclusive,
+				What: fmt.Sprintf("Guardrail %q is in breach", r.Name), Why: fmt.Sprintf("%s (%s). %s",
+					upper(reading.Why),
+					r.Bounds(), why),
+				Next: "Nothing has run. Apply again once the metric is within its bounds.", Err: ErrBreached,
+			}
+		default:
+			next := "Nothing has run. Repair the metric, or remove the guardrail."
+			if w.Traffic != MoreTraffic {
+				next += " An approval with break_glass = true runs this execution without it."
+			}
+			return &problem.Problem{
+				What: fmt.Sprintf("Guardrail %q can't be read", r.Name), Why: fmt.Sprintf("%s. %s", upper(reading.Why),
+					why),
+				Next: next, Err: ErrInconclusive,
 			}
 		}
 	}
 	return nil
 }
 
-// Warnings tell the reader of a plan which rails would not pass now.
+// stops says why the first reading of a rail stops the execution; empty where it doesn't.
+func (w Watch) stops(r Rail, first Reading) string {
+	switch {
+	case first.State == Passed, first.TooFew && !r.needsBaseline(), r.OnBreach == Warn:
+		return ""
+	case w.Traffic == MoreTraffic:
+		return "A version gets more traffic only while every guardrail can be read and holds."
+	case w.Traffic == LessTraffic, first.State == Breached, w.Lifted != "":
+		return ""
+	default:
+		return "An execution does not start while a guardrail can't be read."
+	}
+}
+
+// Warnings tell the reader of a plan which rails need attention.
 func (w Watch) Warnings() []string {
 	var out []string
 	for i, r := range w.Rails {
-		if reading := w.Baseline[i]; reading.State != Passed {
-			out = append(out, fmt.Sprintf("Guardrail %q (%s) does not pass even now, before anything has run: %s. If "+
-				"that is so during or after the execution: %s.",
-				r.Name, r.Bounds(), reading, r.consequence(reading.State)))
+		reading := w.Baseline[i]
+		about := fmt.Sprintf("Guardrail %q (%s): %s.", r.Name, r.Bounds(), reading)
+		switch {
+		case w.stops(r, reading) != "":
+			out = append(out, about+" Apply will refuse to run unless that changes. "+w.stops(r, reading))
+		case reading.TooFew:
+			out = append(out, about+" Later readings with too few samples are inconclusive: "+
+				w.consequence(r, Inconclusive)+".")
+		case reading.State == Breached && r.OnBreach != Warn:
+			again := "It counts again once the value has been within the bound"
+			if r.After() > 0 {
+				again += fmt.Sprintf(", and at the end of its wait of %s", r.After())
+			}
+			out = append(out, about+" It is in breach before the execution, so that does not stop it. "+again+".")
+		case reading.State != Passed:
+			out = append(out, about+" The execution runs all the same.")
+		case r.needsBaseline() && reading.Value != nil && *reading.Value == 0:
+			out = append(out, about+" Percentages of a baseline of 0 are inconclusive; use min or max.")
 		}
 	}
 	return out
 }
 
 // consequence is what follows from a state of the rail, in words.
-func (r Rail) consequence(state State) string {
-	switch r.onto(state) {
+func (w Watch) consequence(r Rail, state State) string {
+	switch w.onto(r, state) {
 	case Rollback:
-		return "it goes back"
+		return "the execution is rolled back"
 	case Warn:
-		return "it goes on, and says so"
+		return "the execution continues and reports it"
 	case Fail:
-		return "it stops where it is and fails"
+		return "the execution stops where it is and fails"
 	default:
-		return "it stops where it is"
+		return "the execution stops where it is"
 	}
 }
 
-// onto is what a state of the rail calls for: what is inconclusive holds, unless the rail only warns.
-func (r Rail) onto(state State) Breach {
-	if state == Inconclusive && r.OnBreach != Warn {
+// onto is what a state of the rail leads to in this execution.
+func (w Watch) onto(r Rail, state State) Breach {
+	if state != Breached && (w.Traffic == LessTraffic || w.Lifted != "" && w.Traffic != MoreTraffic) {
+		return Warn
+	}
+	return r.onto(state, w.Traffic)
+}
+
+// onto is what a state of the rail leads to. What can't be judged holds, unless the rail only warns. Where traffic was
+// taken away from a canary, returning would give it back, so that a rollback is a failure there.
+func (r Rail) onto(state State, traffic Traffic) Breach {
+	switch {
+	case r.OnBreach == Warn:
+		return Warn
+	case state != Breached:
 		return Hold
+	case r.OnBreach == Rollback && traffic == LessTraffic:
+		return Fail
+	default:
+		return r.OnBreach
 	}
-	return r.OnBreach
-}
-
-// Between reads all rails between two steps of the work. The error, if any, is a *Verdict.
-func (w Watch) Between(ctx context.Context, reader Reader) ([]Reading, error) {
-	readings := make([]Reading, len(w.Rails))
-	for i, r := range w.Rails {
-		readings[i] = r.Take(ctx, reader, w.baseline(i), false)
-	}
-	return readings, w.verdict(ctx, readings)
-}
-
-// After reads each rail once its wait has passed since the end of the work. It stops at the first that does not pass.
-func (w Watch) After(ctx context.Context, reader Reader, clk clock.Clock) ([]Reading, error) {
-	order := make([]int, len(w.Rails))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(w.Rails[a].After(), w.Rails[b].After()) })
-	var readings []Reading
-	waited := time.Duration(0)
-	for _, i := range order {
-		r := w.Rails[i]
-		if more := r.After() - waited; more > 0 {
-			if err := clk.Sleep(ctx, more); err != nil {
-				return readings, err
-			}
-			waited = r.After()
-		}
-		reading := r.Take(ctx, reader, w.baseline(i), false)
-		readings = append(readings, reading)
-		if err := w.verdict(ctx, []Reading{reading}); err != nil {
-			return readings, err
-		}
-	}
-	return readings, nil
-}
-
-// Longest is the longest wait of any rail.
-func (w Watch) Longest() time.Duration { return Longest(w.Rails) }
-
-// Longest is the longest wait of any rail.
-func Longest(rails []Rail) time.Duration {
-	longest := time.Duration(0)
-	for _, r := range rails {
-		longest = max(longest, r.After())
-	}
-	return longest
-}
-
-func (w Watch) baseline(i int) *float64 {
-	if i >= len(w.Baseline) {
-		return nil
-	}
-	return w.Baseline[i].Value
-}
-
-// verdict is the gravest consequence of readings: going back before failing, failing before holding. Nil where all
-// passed or only warn. The end of ctx makes readings inconclusive and is returned itself.
-func (w Watch) verdict(ctx context.Context, readings []Reading) error {
-	if err := context.Cause(ctx); err != nil {
-		return err
-	}
-	gravity := []Breach{Hold, Fail, Rollback}
-	var worst *Verdict
-	for _, reading := range readings {
-		i := slices.IndexFunc(w.Rails, func(r Rail) bool { return r.Name == reading.Name })
-		if reading.State == Passed || i < 0 {
-			continue
-		}
-		call := w.Rails[i].onto(reading.State)
-		if call != Warn && (worst == nil || slices.Index(gravity, call) > slices.Index(gravity, worst.Call)) {
-			worst = &Verdict{Call: call, Reading: reading, Bounds: w.Rails[i].Bounds()}
-		}
-	}
-	if worst == nil {
-		return nil
-	}
-	return worst
-}
-
-// Details are the baselines and the newest readings by name, for a result.
-func (w Watch) Details(newest []Reading) map[string]string {
-	out := map[string]string{}
-	for i, r := range w.Rails {
-		out["guardrail."+r.Name] = "not read after the work began"
-		if i < len(w.Baseline) {
-			out["guardrail."+r.Name+".before"] = w.Baseline[i].String()
-		}
-	}
-	for _, reading := range newest {
-		out["guardrail."+reading.Name] = strings.TrimSpace(reading.String())
-	}
-	return out
 }

@@ -4,6 +4,7 @@ package metrics
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/applylens/terraform-provider-remediation/internal/access"
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
@@ -65,9 +66,11 @@ func (r *Reader) read(ctx context.Context, q guard.Query) (float64, error) {
 	}
 	switch {
 	case q.Prometheus != "":
-		return r.sources.Prometheus.Query(ctx, q.Prometheus)
+		v, err := r.sources.Prometheus.Query(ctx, q.Prometheus)
+		return v, answered(err, prometheus.ErrUnavailable)
 	case q.HTTP != nil:
-		return r.web.Read(ctx, q.HTTP.URL, q.HTTP.Pointer)
+		v, err := r.web.Read(ctx, q.HTTP.URL, q.HTTP.Pointer)
+		return v, answered(err, webmetric.ErrUnavailable)
 	case q.Search != nil:
 		took, hits, err := r.sources.Search(ctx, q.Search.Index, q.Search.Body)
 		if q.Search.Measure == guard.MeasureHits {
@@ -77,4 +80,12 @@ func (r *Reader) read(ctx context.Context, q guard.Query) (float64, error) {
 	default:
 		return 0, errors.New("the guardrail names no metric")
 	}
+}
+
+// answered marks an error of a source that answered, though without a usable value.
+func answered(err, unavailable error) error {
+	if err == nil || errors.Is(err, unavailable) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", guard.ErrNoValue, err)
 }

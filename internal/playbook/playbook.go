@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"errors"
 	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/clock"
 )
 
 // Playbook is one kind of remediation, such as rerun_dbt. New makes one.
@@ -49,6 +51,17 @@ type Job struct {
 	// Checkpoint journals progress (any JSON value) between the steps of the work. An error means: stop here, at a
 	// consistent step, and return it from Wait.
 	Checkpoint func(ctx context.Context, progress any) error
+	// Watch waits for the duration while guardrails are read; see Stand. Nil where nothing watches.
+	Watch func(ctx context.Context, d time.Duration) error
+}
+
+// Stand lets a step of the work stand for d, watched by the guardrails. An error means: stop here and return it from
+// Wait.
+func (j Job) Stand(ctx context.Context, clk clock.Clock, d time.Duration) error {
+	if j.Watch != nil {
+		return j.Watch(ctx, d)
+	}
+	return clk.Sleep(ctx, d)
 }
 
 // Work is dispatched work. Its name is in the journal before Wait is called.
@@ -167,6 +180,8 @@ type Preview struct {
 	// Rollback is the action that would undo the change, as far as it is known before the execution, or nil. Part of
 	// the digest.
 	Rollback *Rollback `json:"rollback,omitempty"`
+	// Step is how long each step of a gradual change stands; zero where there are no steps.
+	Step time.Duration `json:"step,omitempty"`
 	// Facts are the playbook's own attributes of preview, by their JSON names: a struct, or a map. Part of the digest,
 	// by the content hash.
 	Facts any `json:"facts"`

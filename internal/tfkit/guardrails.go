@@ -2,6 +2,7 @@ package tfkit
 
 import (
 	"fmt"
+	"maps"
 	"strconv"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
@@ -15,6 +16,9 @@ import (
 // maxPercent bounds how far a metric may move.
 const maxPercent = 1e6
 
+// maxSamples bounds min_samples.
+const maxSamples = 1e12
+
 func guardrailBlock() schema.Block {
 	bound := func(description string, validators ...validator.Number) schema.NumberAttribute {
 		return schema.NumberAttribute{Optional: true, MarkdownDescription: description, Validators: validators}
@@ -23,10 +27,14 @@ func guardrailBlock() schema.Block {
 		return schema.StringAttribute{Optional: true, MarkdownDescription: description,
 			Validators: []validator.String{stringvalidator.LengthAtLeast(1)}}
 	}
-	return schema.ListNestedBlock{
-		MarkdownDescription: "A metric that watches the execution. It is read before the execution (the plan warns " +
-			"where it is out of bounds), between the steps of a gradual change, and at the end. No data, `NaN` or an " +
-			"error is inconclusive: the execution stops where it is. A change of a guardrail alone runs nothing.",
+	block := schema.ListNestedBlock{
+		MarkdownDescription: "A metric that watches the execution. It is read before anything changes, every " +
+			"`interval` while a step of a gradual change stands, at the end of each step and at the end. A version " +
+			"gets more traffic only while every guardrail can be read and holds. Elsewhere a bound that is in breach " +
+			"before the execution does not stop it, and counts again once it has held, or at the end of a `wait` " +
+			"that is set. An execution that only takes traffic away is never stopped by a guardrail that can't be " +
+			"read; every other one is. No data, `NaN` and too few samples never count as passed. A change of a " +
+			"guardrail alone runs nothing.",
 		NestedObject: schema.NestedBlockObject{
 			Attributes: map[string]schema.Attribute{
 				"name": schema.StringAttribute{Required: true,
@@ -34,13 +42,14 @@ func guardrailBlock() schema.Block {
 				"query": text("Prometheus query that returns one number. It needs the provider's `prometheus` block."),
 				"min":   bound("Lowest value allowed.", Finite()),
 				"max":   bound("Highest value allowed.", Finite()),
-				"max_drop_percent": bound("Largest drop allowed, in percent of the baseline.",
-					Decimal(0, maxPercent)),
-				"max_increase_percent": bound("Largest increase allowed, in percent of the baseline.",
-					Decimal(0, maxPercent)),
+				"max_drop_percent": bound("Largest drop allowed, in percent of the value before the execution, or of "+
+					"the `stable_query`.", Decimal(0, maxPercent)),
+				"max_increase_percent": bound("Largest increase allowed, in percent of the value before the "+
+					"execution, or of the `stable_query`.", Decimal(0, maxPercent)),
 				"wait": text("Time between the end of the execution and the last reading, such as `5m`. Default: none."),
 				"on_breach": schema.StringAttribute{Optional: true,
-					MarkdownDescription: "`rollback` restores the state of before in one step; `hold` stops where it " +
+					MarkdownDescription: "`rollback` restores the state of before in one step, and never gives " +
+						"a version more traffic (there it acts as `fail`); `hold` stops where it " +
 						"is (status `cancelled`); `fail` stops where it is (status `failed`); `warn` continues and " +
 						"reports the breach in `result.details`. Default: `rollback` where the playbook can be " +
 						"undone, else `fail`.",
@@ -67,6 +76,30 @@ func guardrailBlock() schema.Block {
 					}},
 			},
 		},
+	}
+	maps.Copy(block.NestedObject.Attributes, guardrailReadings(bound, text))
+	return block
+}
+
+// guardrailReadings are the attributes that say when a guardrail is read, with what it is compared, and how many
+// readings are tolerated.
+func guardrailReadings(bound func(string, ...validator.Number) schema.NumberAttribute,
+	text func(string) schema.StringAttribute) map[string]schema.Attribute {
+	return map[string]schema.Attribute{
+		"stable_query": text("Prometheus query for the stable version's value. The percentages then compare " +
+			"with that value at the same moment."),
+		"samples_query": text("Prometheus query for the number of requests behind the value."),
+		"min_samples": bound("With fewer samples a reading is inconclusive. Needs `samples_query`.",
+			Decimal(1, maxSamples)),
+		"interval": text("Time between two readings while a step stands, such as `30s`; at least `1s` and at " +
+			"most as long as a step. Default: `10s`."),
+		"initial_delay": text("Time from the start of the execution to the first reading. Default: none."),
+		"failure_limit": bound("Number of breached readings that are tolerated. Default: 0.",
+			Whole(0, guard.MaxLimit)),
+		"consecutive_error_limit": bound("Number of readings in a row that may fail. Default: 4.",
+			Whole(0, guard.MaxLimit)),
+		"inconclusive_limit": bound("Number of inconclusive readings that are tolerated. Default: 0.",
+			Whole(0, guard.MaxLimit)),
 	}
 }
 

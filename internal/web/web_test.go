@@ -55,7 +55,8 @@ func TestRequestsAreLogged(t *testing.T) {
 	defer s.Close()
 	var out bytes.Buffer
 	ctx := logging.With(t.Context(), slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	if _, err := web.New(token).Do(ctx, web.Request{Method: http.MethodGet, URL: s.URL + "/" + token + "?q=x"}); err != nil {
+	if _, err := web.New(token).Do(ctx, web.Request{Method: http.MethodGet,
+		URL: s.URL + "/" + token + "?q=x"}); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")

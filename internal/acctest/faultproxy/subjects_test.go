@@ -75,12 +75,12 @@ func guarded(t *testing.T) subject {
 		}
 		time.Sleep(patience * time.Millisecond) // until it has been scraped
 	}
-	most := 5.0
+	most, none := 5.0, 0 // an error is not waited out here
 	return subject{
 		proxy: p, once: func(faultproxy.Seen) bool { return false }, action: "adjust_canary_split",
 		book:    func() playbook.Playbook { return planner.NewSplit(httpapi.New(direct.URL, ""), clock.System{}) },
 		metrics: reader{p.URL}, rails: []guard.Rail{{Name: "errors", Query: guard.Query{Prometheus: "errors"},
-			Max: &most, OnBreach: guard.Hold}},
+			Max: &most, ErrorLimit: &none, OnBreach: guard.Hold}},
 		params: map[string]any{"version": "v2", "target_percent": 25, "gradual": false},
 		begin:  func(*testing.T) { server.Set("errors", 1); api.Move(10) },
 		amiss: func(*testing.T) string {

@@ -48,7 +48,8 @@ func TestAnswers(t *testing.T) {
 		text   string
 		want   error
 	}{
-		"warnings": {200, `{"status": "success", "warnings": ["a store is missing"], "data": {"resultType": "scalar", "result": [1, "1"]}}`, prometheus.ErrWarnings},
+		"warnings": {200,
+			`{"status": "success", "warnings": ["a store is missing"], "data": {"resultType": "scalar", "result": [1, "1"]}}`, prometheus.ErrWarnings},
 		"error": {422, `{"status": "error", "errorType": "execution", "error": "too many samples"}`,
 			prometheus.ErrQuery},
 		"unavailable": {503, `{"status": "error", "errorType": "timeout", "error": "query timed out"}`,

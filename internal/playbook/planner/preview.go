@@ -69,6 +69,9 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	if m.Pace.over() > 0 && len(facts.Schedule) > 0 {
 		p.Duration = m.Pace.over()
 	}
+	if len(facts.Schedule) > 0 {
+		p.Step = m.Pace.stands(facts.Schedule, 0)
+	}
 	p.Changes = a.changes(facts)
 	if len(p.Commands) == 0 {
 		p.Summary = fmt.Sprintf("Nothing to do: %s has %s %% of the traffic already", m.Version,

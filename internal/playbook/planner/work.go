@@ -189,7 +189,7 @@ func (w *work) deploy(ctx context.Context) error {
 // watch lets the step that was taken stand until the schedule's next one, and then asks whether to go on.
 func (w *work) watch(ctx context.Context) error {
 	if stands := w.move.Pace.stands(w.facts.Schedule, w.step-1); stands > 0 {
-		if err := w.clock.Sleep(ctx, stands); err != nil {
+		if err := w.job.Stand(ctx, w.clock, stands); err != nil {
 			return err
 		}
 	}

@@ -36,8 +36,9 @@ func newRig(t *testing.T) rig {
 
 // split writes the planner file as another client would.
 func (r rig) split(percent float64) {
-	r.Write("planner.json", fmt.Sprintf(`{"revision": 1, "stable": "v1.2.2", "versions": {"v1.2.2": {"percent": %g}, %q: {"percent": %g}, "v1.1.0": {"percent": 0, "down": true}}}`,
-		100-percent, canary, percent))
+	r.Write("planner.json",
+		fmt.Sprintf(`{"revision": 1, "stable": "v1.2.2", "versions": {"v1.2.2": {"percent": %g}, %q: {"percent": %g}, "v1.1.0": {"percent": 0, "down": true}}}`,
+			100-percent, canary, percent))
 }
 
 // share reads the canary's share as a router would.
@@ -285,14 +286,21 @@ func TestAccGuardrails(t *testing.T) {
 			t.Errorf("status %v, details %s", got, r.detail("guardrail.errors"))
 		}
 		if out := r.Must("plan", "-no-color"); !strings.Contains(flat(out),
-			`Guardrail "errors" (max 0.05) does not pass even now`) {
+			`Guardrail "errors" (max 0.05): breached, value 0.5`) || !strings.Contains(flat(out),
+			"Apply will refuse to run") {
 			t.Errorf("the plan does not warn:\n%s", out)
 		}
 	})
 	t.Run("hold and go on", func(t *testing.T) { //nolint:paralleltest // as above
-		prom.Show("error_rate", 0.5)
+		prom.Show("error_rate", 0.01)
 		r := newRig(t)
 		r.Write("main.tf", guarded("hold", "error_rate"))
+		go func() {
+			for r.share(t) < 14 { // the first step
+				time.Sleep(20 * time.Millisecond)
+			}
+			prom.Set("error_rate", 0.5)
+		}()
 		r.MustFail("apply", "-auto-approve", "-no-color")
 		if got := r.Attributes(address)["status"]; got != "cancelled" || r.share(t) != 14 {
 			t.Errorf("status %v, the canary has %g %%", got, r.share(t))
@@ -303,12 +311,18 @@ func TestAccGuardrails(t *testing.T) {
 			t.Errorf("the canary has %g %%, it began at %s %%", r.share(t), r.detail("percent_before"))
 		}
 	})
-	t.Run("no data holds", func(t *testing.T) { //nolint:paralleltest // as above
+	t.Run("nothing moves before the guardrails hold", func(t *testing.T) { //nolint:paralleltest // as above
 		r := newRig(t)
 		r.Write("main.tf", guarded("rollback", "no_such_metric"))
 		out := r.MustFail("apply", "-auto-approve", "-no-color")
-		if !strings.Contains(flat(out), "A guardrail is inconclusive") || r.share(t) != 14 {
-			t.Errorf("the canary has %g %%:\n%s", r.share(t), out)
+		if !strings.Contains(flat(out), `Guardrail "errors" can't be read`) || r.share(t) != 10 {
+			t.Errorf("without data: the canary has %g %%:\n%s", r.share(t), out)
+		}
+		prom.Show("error_rate", 0.5)
+		r.Write("main.tf", guarded("rollback", "error_rate"))
+		out = r.MustFail("apply", "-auto-approve", "-no-color")
+		if !strings.Contains(flat(out), `Guardrail "errors" is in breach`) || r.share(t) != 10 {
+			t.Errorf("in breach: the canary has %g %%:\n%s", r.share(t), out)
 		}
 	})
 }

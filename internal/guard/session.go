@@ -1,0 +1,309 @@
+package guard
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/clock"
+	"github.com/applylens/terraform-provider-remediation/internal/logging"
+)
+
+// keptReadings is how many readings of a step are kept, and shownValues how many values a result shows per rail.
+const (
+	keptReadings = 1000
+	shownValues  = 20
+)
+
+// Tally counts the readings of a rail, for its limits. The journal keeps it, so that a takeover does not start anew.
+type Tally struct {
+	// Breached and Inconclusive count readings since the start, Errors those in a row.
+	Breached     int `json:"breached,omitempty"`
+	Inconclusive int `json:"inconclusive,omitempty"`
+	Errors       int `json:"errors,omitempty"`
+	// Held reports that a bound that was in breach before the execution has held since.
+	Held bool `json:"held,omitempty"`
+}
+
+// Session reads the rails of a watch during an execution. It is for one goroutine.
+type Session struct {
+	watch  Watch
+	reader Reader
+	clock  clock.Clock
+	began  time.Time
+	// last is when each rail was read last.
+	last    []time.Time
+	tallies []Tally
+	// newest are the newest readings, values all values by rail, pending the readings since Drain.
+	newest  []Reading
+	values  [][]float64
+	pending []Reading
+}
+
+// Start begins a session at the clock's time. tallies are those of the process before this one, or nil.
+func (w Watch) Start(reader Reader, clk clock.Clock, tallies []Tally) *Session {
+	n := len(w.Rails)
+	s := &Session{watch: w, reader: reader, clock: clk, began: clk.Now(), newest: make([]Reading, n),
+		values: make([][]float64, n), last: make([]time.Time, n)}
+	s.tallies = append(s.tallies, tallies[:min(len(tallies), n)]...)
+	s.tallies = append(s.tallies, make([]Tally, n-len(s.tallies))...)
+	for i := range s.last {
+		s.last[i] = s.began
+	}
+	return s
+}
+
+// Tallies are the counts so far, in the order of the rails.
+func (s *Session) Tallies() []Tally { return slices.Clone(s.tallies) }
+
+// Drain returns the readings since the last call, at most the newest keptReadings.
+func (s *Session) Drain() []Reading {
+	out := s.pending
+	s.pending = nil
+	return out
+}
+
+// Stand lets a step stand for d and reads each rail once per interval. An error is a *Verdict or the end of ctx.
+func (s *Session) Stand(ctx context.Context, d time.Duration) error {
+	end := s.clock.Now().Add(d)
+	for {
+		next, due := s.due(end)
+		if len(due) == 0 {
+			return s.sleep(ctx, end)
+		}
+		if err := s.sleep(ctx, next); err != nil {
+			return err
+		}
+		if err := s.read(ctx, due, false); err != nil {
+			return err
+		}
+	}
+}
+
+// due returns the next time before end at which rails are read, and which.
+func (s *Session) due(end time.Time) (next time.Time, rails []int) {
+	next = end
+	for i, r := range s.watch.Rails {
+		at := s.earliest(i, s.last[i].Add(r.Every()))
+		switch {
+		case !at.Before(end):
+		case at.Before(next):
+			next, rails = at, []int{i}
+		case at.Equal(next):
+			rails = append(rails, i)
+		}
+	}
+	return next, rails
+}
+
+// earliest is at, but not before the initial delay of rail i has passed.
+func (s *Session) earliest(i int, at time.Time) time.Time {
+	if first := s.began.Add(s.watch.Rails[i].Delay()); at.Before(first) {
+		return first
+	}
+	return at
+}
+
+func (s *Session) sleep(ctx context.Context, until time.Time) error {
+	if d := until.Sub(s.clock.Now()); d > 0 {
+		return s.clock.Sleep(ctx, d)
+	}
+	return context.Cause(ctx)
+}
+
+// EndOfStep reads all rails whose initial delay has passed. A rail that can't be judged, within its limits, is read
+// again after its interval: a step never ends on a reading that says nothing.
+func (s *Session) EndOfStep(ctx context.Context) error {
+	now := s.clock.Now()
+	var rails []int
+	for i := range s.watch.Rails {
+		if !s.earliest(i, now).After(now) {
+			rails = append(rails, i)
+		}
+	}
+	return s.judged(ctx, rails, false)
+}
+
+// After reads each rail once its wait has passed since the end of the work. Where a version got more traffic, the waits
+// are watched like steps.
+func (s *Session) After(ctx context.Context) error {
+	end := s.clock.Now()
+	at := func(i int) time.Time { return s.earliest(i, end.Add(s.watch.Rails[i].After())) }
+	order := make([]int, len(s.watch.Rails))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(at(a).UnixNano(), at(b).UnixNano()) })
+	for _, i := range order {
+		wait := s.sleep
+		if s.watch.Traffic == MoreTraffic {
+			wait = func(ctx context.Context, until time.Time) error { return s.Stand(ctx, until.Sub(s.clock.Now())) }
+		}
+		if err := wait(ctx, at(i)); err != nil {
+			return err
+		}
+		if err := s.judged(ctx, []int{i}, s.watch.Rails[i].After() > 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// judged reads rails until each of them has been judged or has passed a limit.
+func (s *Session) judged(ctx context.Context, rails []int, final bool) error {
+	for {
+		if err := s.read(ctx, rails, final); err != nil {
+			return err
+		}
+		rails = slices.DeleteFunc(rails, func(i int) bool {
+			state := s.newest[i].State
+			return state == Passed || state == Breached || s.watch.onto(s.watch.Rails[i], state) == Warn
+		})
+		if len(rails) == 0 {
+			return nil
+		}
+		next := s.clock.Now().Add(s.watch.Rails[rails[0]].Every())
+		for _, i := range rails {
+			if at := s.last[i].Add(s.watch.Rails[i].Every()); at.Before(next) {
+				next = at
+			}
+		}
+		if err := s.sleep(ctx, next); err != nil {
+			return err
+		}
+	}
+}
+
+// read reads the rails at the same moment and counts. final makes a breach count that was there before the execution.
+func (s *Session) read(ctx context.Context, rails []int, final bool) error {
+	readings := make([]Reading, len(rails))
+	var all sync.WaitGroup
+	for n, i := range rails {
+		all.Go(func() { readings[n] = s.take(ctx, i) })
+	}
+	all.Wait()
+	if err := context.Cause(ctx); err != nil {
+		return err // the end of the context makes readings fail, and says nothing about the metric
+	}
+	now := s.clock.Now()
+	var worst *Verdict
+	for n, i := range rails {
+		reading := readings[n]
+		reading.At, s.last[i] = now, now
+		reading.Symptom = s.symptom(i, reading, final)
+		verdict := s.count(i, reading)
+		s.newest[i] = reading
+		logging.Info(ctx, logging.Guardrail, "reading", "guardrail", reading.Name, "result", reading.String())
+		s.pending = append(s.pending, reading)
+		s.pending = s.pending[max(0, len(s.pending)-keptReadings):]
+		if reading.Value != nil {
+			s.values[i] = append(s.values[i], *reading.Value)
+		}
+		if verdict != nil && (worst == nil || verdict.Call.gravity() > worst.Call.gravity()) {
+			worst = verdict
+		}
+	}
+	if worst == nil {
+		return nil
+	}
+	return worst
+}
+
+func (s *Session) take(ctx context.Context, i int) Reading {
+	r := s.watch.Rails[i]
+	if s.watch.broken != "" {
+		return Reading{Name: r.Name, State: Inconclusive, Why: s.watch.broken}
+	}
+	return r.Take(ctx, s.reader, s.watch.Baseline[i].Value, false)
+}
+
+// symptom reports whether a breach was there before the execution and so does not count.
+func (s *Session) symptom(i int, reading Reading, final bool) bool {
+	tally := &s.tallies[i]
+	if !s.watch.Baseline[i].Symptom || tally.Held {
+		return false
+	}
+	// Within another bound, or at the end of a wait that is set, the metric counts again.
+	if other := reading.State == Breached && reading.Bound != s.watch.Baseline[i].Bound; other || final ||
+		reading.State == Passed {
+		tally.Held = reading.State == Passed || reading.State == Breached
+		return false
+	}
+	return reading.State == Breached
+}
+
+// count adds a reading to the rail's counts and returns a verdict where a limit is passed.
+func (s *Session) count(i int, reading Reading) *Verdict {
+	tally, rail := &s.tallies[i], s.watch.Rails[i]
+	n := 0
+	switch reading.State {
+	case Unreadable:
+		tally.Errors++
+		n = tally.Errors
+	case Inconclusive:
+		tally.Errors = 0
+		tally.Inconclusive++
+		n = tally.Inconclusive
+	case Breached:
+		tally.Errors = 0
+		if reading.Symptom {
+			return nil
+		}
+		tally.Breached++
+		n = tally.Breached
+	case Passed:
+		tally.Errors = 0
+		return nil
+	}
+	call := s.watch.onto(rail, reading.State)
+	if call == Warn || n <= rail.limit(reading.State) {
+		return nil
+	}
+	return &Verdict{Call: call, Reading: reading, Bounds: rail.Bounds(), Count: n}
+}
+
+// gravity orders consequences: a rollback before a failure, a failure before a hold.
+func (b Breach) gravity() int { return slices.Index([]Breach{Warn, Hold, Fail, Rollback}, b) }
+
+// Details are the baselines, the newest readings and the values by name, for a result.
+func (s *Session) Details() map[string]string {
+	out := map[string]string{}
+	for i, r := range s.watch.Rails {
+		name := "guardrail." + r.Name
+		out[name+".before"] = s.watch.Baseline[i].String()
+		if out[name] = s.newest[i].String(); s.newest[i].State == "" {
+			out[name] = "not read after the work began"
+		}
+		if values := s.values[i]; len(values) > 1 {
+			out[name+".values"] = written(values)
+		}
+	}
+	return out
+}
+
+// written writes the newest values, oldest first.
+func written(values []float64) string {
+	shown := values[max(0, len(values)-shownValues):]
+	texts := make([]string, len(shown))
+	for i, v := range shown {
+		texts[i] = number(v)
+	}
+	text := strings.Join(texts, ", ")
+	if more := len(values) - len(shown); more > 0 {
+		text = fmt.Sprintf("%d more, then %s", more, text)
+	}
+	return text
+}
+
+// Longest is the longest time that a rail adds to the end of the work.
+func Longest(rails []Rail) time.Duration {
+	longest := time.Duration(0)
+	for _, r := range rails {
+		longest = max(longest, r.After(), r.Delay())
+	}
+	return longest
+}
