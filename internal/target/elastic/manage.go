@@ -11,11 +11,12 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// CreateIndex makes an index from a definition with settings and mappings.
+// CreateIndex makes an index from a definition with settings and mappings. It does not wait for its shards.
 func (c *Cluster) CreateIndex(ctx context.Context, name string, definition any) error {
 	defer c.Forget()
 	return c.once(ctx, "Create the index "+name,
-		esapi.IndicesCreateRequest{Index: escaped(name)[0], Body: elasticsearch.Body(definition)}, nil)
+		esapi.IndicesCreateRequest{Index: escaped(name)[0], Body: elasticsearch.Body(definition),
+			WaitForActiveShards: "0"}, nil)
 }
 
 // DeleteIndex removes an index. One that is gone already is no error.

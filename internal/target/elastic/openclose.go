@@ -3,6 +3,8 @@ package elastic
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -50,13 +52,43 @@ func (c *Cluster) WaitForHealth(ctx context.Context, index, status string, timeo
 		What: what, Timeout: timeout + answerTimeout, Out: &answer,
 		Request: esapi.ClusterHealthRequest{Index: escaped(index), WaitForStatus: status, Timeout: timeout},
 	})
-	if err == nil && answer.TimedOut {
-		return &problem.Problem{
-			What: what + " failed", Why: "It was still " + answer.Status + " after " + timeout.String() + ".",
-			Next: "Look at the allocation of its shards (GET /_cluster/allocation/explain).", Err: ErrTimeout,
+	if errors.Is(err, ErrTimeout) || err == nil && answer.TimedOut {
+		p := &problem.Problem{
+			What: what + " failed", Why: "It was not after " + timeout.String() + ".",
+			Next: "Check the allocation of its shards (GET /_cluster/allocation/explain).", Err: ErrTimeout,
 		}
+		if why := c.unassigned(ctx, index); why != "" {
+			p.Why += " " + why
+		}
+		return p
 	}
 	return err
+}
+
+// unassigned says why a shard of the index has no node, in the server's words; empty where that can't be read.
+func (c *Cluster) unassigned(ctx context.Context, index string) string {
+	var answer struct {
+		Explanation string `json:"allocate_explanation"`
+		Nodes       []struct {
+			Name     string `json:"node_name"`
+			Deciders []struct {
+				Decider     string `json:"decider"`
+				Explanation string `json:"explanation"`
+			} `json:"deciders"`
+		} `json:"node_allocation_decisions"`
+	}
+	body := elasticsearch.Body(map[string]any{"index": index, "shard": 0, "primary": true})
+	request := esapi.ClusterAllocationExplainRequest{Body: body}
+	if c.get(ctx, "Explain the allocation of "+index, request, &answer) != nil {
+		return ""
+	}
+	why := answer.Explanation
+	for _, n := range answer.Nodes {
+		for _, d := range n.Deciders {
+			why += fmt.Sprintf("; %s: %s", d.Decider, d.Explanation)
+		}
+	}
+	return why
 }
 
 func seconds(d time.Duration) string { return strconv.Itoa(int(d.Seconds())) + "s" }
@@ -116,6 +148,21 @@ func (c *Cluster) IsGone(ctx context.Context, index string) (bool, error) {
 func (c *Cluster) AliasTargets(ctx context.Context, alias string) ([]string, error) {
 	answer := map[string]json.RawMessage{}
 	err := c.get(ctx, "Read where the alias "+alias+" points",
-		esapi.IndicesGetAliasRequest{Name: escaped(alias)}, &answer)
+		esapi.IndicesGetAliasRequest{Index: escaped(alias), Name: escaped(alias)}, &answer)
 	return slices.Sorted(maps.Keys(answer)), err
+}
+
+// Aliases returns the names of the aliases of each index, sorted. An index that does not exist has none. Only these
+// indices are read: another index of the cluster whose metadata is blocked does not matter.
+func (c *Cluster) Aliases(ctx context.Context, indices ...string) (map[string][]string, error) {
+	answer := map[string]struct {
+		Aliases map[string]json.RawMessage `json:"aliases"`
+	}{}
+	err := c.get(ctx, "Read the aliases of "+Names(indices),
+		esapi.IndicesGetAliasRequest{Index: escaped(indices...), IgnoreUnavailable: yes()}, &answer)
+	out := make(map[string][]string, len(answer))
+	for name, index := range answer {
+		out[name] = slices.Sorted(maps.Keys(index.Aliases))
+	}
+	return out, err
 }

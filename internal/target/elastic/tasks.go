@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -23,8 +22,6 @@ type CopyRequest struct {
 	Slices int
 	// PerSecond throttles, in documents a second. Zero: no limit.
 	PerSecond float64
-	// Label is sent along so that FindCopy finds the task again.
-	Label string
 }
 
 // body leaves out the pipelines of the new index, and keeps the versions of the documents.
@@ -48,10 +45,7 @@ func (r CopyRequest) path() string {
 // Command is the request as it is sent, as a person would type it.
 func (r CopyRequest) Command() string { return "POST " + r.path() + " " + string(r.body()) }
 
-const (
-	copyAction = "indices:data/write/reindex"
-	labelName  = "X-Opaque-Id"
-)
+const copyAction = "indices:data/write/reindex"
 
 // StartCopy starts the task and returns its name.
 func (c *Cluster) StartCopy(ctx context.Context, r CopyRequest) (string, error) {
@@ -59,7 +53,7 @@ func (c *Cluster) StartCopy(ctx context.Context, r CopyRequest) (string, error) 
 		Task string `json:"task"`
 	}
 	err := c.once(ctx, fmt.Sprintf("Start the copy of %s to %s", r.From, r.To), elasticsearch.Plain{
-		Method: http.MethodPost, Path: r.path(), Body: r.body(), Header: http.Header{labelName: {r.Label}},
+		Method: http.MethodPost, Path: r.path(), Body: r.body(),
 	}, &answer)
 	return answer.Task, err
 }
@@ -149,18 +143,18 @@ func (t copyTask) failure() string {
 	return strings.Join(why, "; ")
 }
 
-// FindCopy returns the running task with the label, or ErrNotFound.
-func (c *Cluster) FindCopy(ctx context.Context, label string) (string, error) {
-	tasks, err := c.listTasks(ctx, esapi.TasksListRequest{Actions: []string{copyAction}})
+// FindCopy returns the running task that copies to the index, or ErrNotFound.
+func (c *Cluster) FindCopy(ctx context.Context, to string) (string, error) {
+	tasks, err := c.listTasks(ctx, esapi.TasksListRequest{Actions: []string{copyAction}, Detailed: yes()})
 	if err != nil {
 		return "", err
 	}
 	for id, t := range tasks {
-		if t.Headers[labelName] == label && t.Parent == "" {
+		if t.Parent == "" && strings.HasSuffix(t.Description, " to ["+to+"]") {
 			return id, nil
 		}
 	}
-	return "", &problem.Problem{What: "No running task copies to " + label, Why: "The cluster lists none.",
+	return "", &problem.Problem{What: "No running task copies to " + to, Why: "The cluster lists none.",
 		Err: ErrNotFound}
 }
 
@@ -176,12 +170,11 @@ func (c *Cluster) CancelCopy(ctx context.Context, task string) error {
 
 // task is one that the cluster lists.
 type task struct {
-	Action      string            `json:"action"`
-	Description string            `json:"description"`
-	Started     int64             `json:"start_time_in_millis"`
-	Parent      string            `json:"parent_task_id"`
-	Headers     map[string]string `json:"headers"`
-	Status      json.RawMessage   `json:"status"`
+	Action      string          `json:"action"`
+	Description string          `json:"description"`
+	Started     int64           `json:"start_time_in_millis"`
+	Parent      string          `json:"parent_task_id"`
+	Status      json.RawMessage `json:"status"`
 }
 
 func (c *Cluster) listTasks(ctx context.Context, which esapi.TasksListRequest) (map[string]task, error) {
@@ -198,35 +191,42 @@ func (c *Cluster) listTasks(ctx context.Context, which esapi.TasksListRequest) (
 	return all, err
 }
 
-// Kinds of requests that Unsettled looks for.
+// Kinds of requests that InFlight looks for.
 const (
 	Writes = "indices:data/write/"
 	Reads  = "indices:data/read/"
 )
 
-// repeated tells the actions that resolve names anew with every batch, and may run for hours.
-func repeated(action string) bool {
+// byQuery reports whether an action resolves names once and then works for a long time: it is not waited for.
+func byQuery(action string) bool {
 	return action == copyAction || strings.HasSuffix(action, "/byquery")
 }
 
-// Unsettled returns the requests under way that work on the index, or that have not yet decided which index a name
-// stands for. since are those returned before, or nil for the first look: requests that came later are not added. Call
-// it after a switch of an alias until nothing is left: whatever had found the old index by then has ended.
-func (c *Cluster) Unsettled(ctx context.Context, kind, index string, since []string) ([]string, error) {
+// InFlight are requests under way, by the names of their tasks.
+type InFlight struct {
+	// On are those that work on a shard of the index.
+	On []string
+	// Undecided are those that the task list does not connect with any index: requests that have not yet found the index
+	// that a name stands for, and all single updates, whose tasks name no index.
+	Undecided []string
+}
+
+// InFlight returns the requests of a kind that work on the index, or may.
+func (c *Cluster) InFlight(ctx context.Context, kind, index string) (InFlight, error) {
 	tasks, err := c.listTasks(ctx, esapi.TasksListRequest{Actions: []string{kind + "*"}, Detailed: yes()})
 	if err != nil {
-		return nil, err
+		return InFlight{}, err
 	}
-	// Parts of a request, on shards, exist once it has found its indices. Each tells all requests above it.
+	// The shard level of a request exists once the request has found its indices. It tells all requests above it.
 	dispatched, onIndex := map[string]bool{}, map[string]bool{}
-	var left []string
+	var out InFlight
 	for id, t := range tasks {
-		if !isPart(t.Action) {
+		if !onShard(t.Action) {
 			continue
 		}
 		on := strings.Contains(t.Description, "["+index+"]")
 		if on {
-			left = append(left, id)
+			out.On = append(out.On, id)
 		}
 		for hops, above := 0, t.Parent; above != "" && hops < len(tasks); hops, above = hops+1, tasks[above].Parent {
 			dispatched[above] = true
@@ -234,13 +234,17 @@ func (c *Cluster) Unsettled(ctx context.Context, kind, index string, since []str
 		}
 	}
 	for id, t := range tasks {
-		undecided := !isPart(t.Action) && !repeated(t.Action) && (!dispatched[id] || onIndex[id])
-		if undecided && (since == nil || slices.Contains(since, id)) {
-			left = append(left, id)
+		switch {
+		case onShard(t.Action) || byQuery(t.Action):
+		case onIndex[id]:
+			out.On = append(out.On, id)
+		case !dispatched[id]:
+			out.Undecided = append(out.Undecided, id)
 		}
 	}
-	return left, nil
+	return out, nil
 }
 
-// isPart tells the part of a request on one shard, or one phase of it, such as indices:data/write/bulk[s].
-func isPart(action string) bool { return strings.Contains(action, "[") }
+// onShard reports whether an action is the work of a request on one shard, or one phase of it, such as
+// indices:data/write/bulk[s].
+func onShard(action string) bool { return strings.Contains(action, "[") }

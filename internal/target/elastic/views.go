@@ -239,6 +239,44 @@ func (v *View) Each(ctx context.Context, scan Scan, visit func([]Document) error
 	}
 }
 
+// Sample returns documents that are drawn at random, at most size.
+func (v *View) Sample(ctx context.Context, size int) ([]Document, error) {
+	answer, err := v.search(ctx, map[string]any{
+		"size": size, "track_total_hits": false,
+		"query": map[string]any{"function_score": map[string]any{"random_score": map[string]any{}}},
+	})
+	return answer.Hits.Hits, err
+}
+
+// Sources returns the sources of documents as an index has them now, in order. One that does not exist is empty.
+func (c *Cluster) Sources(ctx context.Context, index string, documents []Document) ([]json.RawMessage, error) {
+	if len(documents) == 0 {
+		return nil, nil
+	}
+	wanted := make([]map[string]string, len(documents))
+	for i, d := range documents {
+		wanted[i] = map[string]string{"_id": d.ID}
+		if d.Routing != "" {
+			wanted[i]["routing"] = d.Routing
+		}
+	}
+	var answer struct {
+		Docs []struct {
+			Source json.RawMessage `json:"_source"`
+		} `json:"docs"`
+	}
+	err := c.get(ctx, "Read documents of "+index,
+		esapi.MgetRequest{Index: escaped(index)[0], Body: elasticsearch.Body(map[string]any{"docs": wanted})}, &answer)
+	if err == nil && len(answer.Docs) != len(documents) {
+		err = fmt.Errorf("read documents of %s: %d asked, %d answered", index, len(documents), len(answer.Docs))
+	}
+	out := make([]json.RawMessage, len(answer.Docs))
+	for i, d := range answer.Docs {
+		out[i] = d.Source
+	}
+	return out, err
+}
+
 // Has returns which of the documents the view has with a sequence number below high, by Key. A high of 0 is no bound.
 func (v *View) Has(ctx context.Context, documents []Document, high int64) (map[string]bool, error) {
 	ids := make([]string, len(documents))

@@ -314,8 +314,11 @@ func absent(ctx context.Context, documents []elastic.Document, views []*elastic.
 // removes those that the view has not. Once clients may write to the new index there is nothing to compare.
 func (r *Run) compare(ctx context.Context, now look) (swept int64, err error) {
 	want, have, err := r.counts(ctx, now)
-	if err != nil || want == have || r.open {
+	if err != nil || r.open {
 		return 0, err
+	}
+	if want == have {
+		return 0, r.compareSample(ctx, now)
 	}
 	if swept, err = r.sweep(ctx, now); err != nil {
 		return swept, err
@@ -326,7 +329,7 @@ func (r *Run) compare(ctx context.Context, now look) (swept int64, err error) {
 	if want != have {
 		return swept, r.miscounted(want, have)
 	}
-	return swept, nil
+	return swept, r.compareSample(ctx, now)
 }
 
 func (r *Run) counts(ctx context.Context, now look) (want, have int64, err error) {

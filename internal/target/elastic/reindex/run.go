@@ -5,10 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
+	"strings"
 	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
+	"github.com/applylens/terraform-provider-remediation/internal/elasticsearch"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
@@ -19,6 +20,10 @@ var (
 	ErrFailed = errors.New("the reindex failed")
 	// ErrUnfinished: clients use the new index, and something after the switch could not be done.
 	ErrUnfinished = errors.New("the reindex is not finished")
+	// ErrDiffers: what Elasticsearch made is not what the plan promised.
+	ErrDiffers = errors.New("not as planned")
+	// ErrStillRunning: the copy could not be stopped, and goes on. Its index is left alone.
+	ErrStillRunning = errors.New("the copy still runs")
 	// ErrLeave is for the caller: an error of save, or a cause of the context's end, that wraps it makes Wait return at
 	// once and leave all as it is, since somebody else goes on with it.
 	ErrLeave = errors.New("the reindex is somebody else's now")
@@ -42,6 +47,8 @@ const (
 	// healthPatience is for how long the server is asked to wait for the copies of the new index's shards, before the
 	// old one is looked at again.
 	healthPatience = 15 * time.Second
+	// startTimeout is how long the shards of the new index may take to start.
+	startTimeout = 30 * time.Second
 	// cleanupPatience bounds the way back, and the way on after the switch began. Both go on when the caller's context
 	// has ended.
 	cleanupPatience = 5 * time.Minute
@@ -69,6 +76,12 @@ type Run struct {
 	saved time.Time
 	// orphan is why an adopted Run can't go on.
 	orphan error
+	// theirs is true where the index under the new name may be somebody else's.
+	theirs bool
+	// maybeCopying is true where the answer to the start of the copy was lost.
+	maybeCopying bool
+	// undecided are the updates that a drain did not wait for.
+	undecided []string
 }
 
 // Copier makes Runs on one cluster.
@@ -86,6 +99,9 @@ func (c Copier) Start(req Request) *Run { return c.resume(State{Request: req, St
 func (c Copier) resume(state State) *Run {
 	return &Run{cluster: c.cluster, clk: c.clk, state: state, page: pageMost}
 }
+
+// Request returns what is asked for. Its New is the name that Wait has chosen.
+func (r *Run) Request() Request { return r.state.Request }
 
 // Wait does the work. When ctx ends before the switch has begun, it stops the copy, removes the new index and leaves
 // everything as it was; later, it goes on to the end. An error wraps ErrFailed where clients are with the old index and
@@ -174,6 +190,9 @@ func (r *Run) create(ctx context.Context) error {
 				"The old index is to be kept under that name.", nil))
 		}
 	}
+	if err := r.freeName(ctx); err != nil {
+		return err
+	}
 	old, err := r.cluster.DescribeNow(ctx, r.state.Old)
 	if err != nil {
 		return err
@@ -182,7 +201,7 @@ func (r *Run) create(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.state.Late = late
+	r.state.Late, r.state.Aliases = late, old.AliasNames()
 	// The copy reads what a search finds: all up to the checkpoints has to be found, and looking sees to it.
 	if r.last, err = r.look(ctx); err != nil {
 		return err
@@ -192,12 +211,48 @@ func (r *Run) create(ctx context.Context) error {
 		return err
 	}
 	if err := r.cluster.CreateIndex(ctx, r.state.New, create); err != nil {
+		r.theirs = elasticsearch.FateOf(err) != elasticsearch.Lost || !r.madeIt(ctx)
+		return err
+	}
+	if err := r.verify(ctx, create); err != nil {
+		return err
+	}
+	if err := r.cluster.WaitForHealth(ctx, r.state.New, "yellow", startTimeout); err != nil {
 		return err
 	}
 	if r.state.Task, err = r.cluster.StartCopy(ctx, r.state.copy()); err != nil {
+		r.maybeCopying = elasticsearch.FateOf(err) == elasticsearch.Lost
 		return err
 	}
 	return r.enter(ctx, StageCopy)
+}
+
+// freeName chooses another name where there is an index of the planned one: a new journal numbers its executions from
+// the beginning.
+func (r *Run) freeName(ctx context.Context) error {
+	const mostNames = 100
+	planned := r.state.New
+	for n := 2; ; n++ {
+		gone, err := r.cluster.IsGone(ctx, r.state.New)
+		if err != nil || gone {
+			return err
+		}
+		if n > mostNames {
+			return errors.Join(elastic.ErrExists, r.failed("There is no free name for the new index",
+				"All names up to "+r.state.New+" are taken.", nil))
+		}
+		r.state.New = fmt.Sprintf("%s-%d", planned, n)
+	}
+}
+
+// madeIt reports whether the index under the new name is the one that create asked for: it is empty, and blocked.
+func (r *Run) madeIt(ctx context.Context) bool {
+	index, err := r.cluster.DescribeNow(context.WithoutCancel(ctx), r.state.New)
+	if err != nil || index.Setting("blocks.write") != "true" {
+		return false
+	}
+	count, err := r.cluster.Count(context.WithoutCancel(ctx), r.state.New)
+	return err == nil && count == 0
 }
 
 // awaitCopy waits for the server's copy and journals its progress.
@@ -310,27 +365,70 @@ func (r *Run) lastSettings() map[string]any {
 func (r *Run) back(ctx context.Context, cause error) error {
 	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), cleanupPatience)
 	defer done()
-	// Nothing is removed that clients may be using: the answer to a switch can have been lost.
-	now, err := r.cluster.AliasTargets(ctx, r.state.Name)
-	if err != nil && !elastic.IsMissing(err) || slices.Contains(now, r.state.New) {
-		return r.stuck(cause, err)
+	// Nothing is removed that clients may be using: the answer to a switch can have been lost. While the index is being
+	// made it is blocked, whatever alias a template gave it.
+	if r.state.Stage != StageCreate {
+		if at, err := r.where(ctx); err != nil || at != atOld {
+			return r.stuck(cause, err)
+		}
 	}
-	var failures []error
 	if r.blocked {
-		failures = append(failures, r.letWrite(ctx))
+		if err := r.allowWrites(ctx); err != nil {
+			return r.stuck(cause, err)
+		}
 	}
-	if r.state.Task != "" {
-		failures = append(failures, r.cluster.CancelCopy(ctx, r.state.Task))
+	if err := r.stopCopy(ctx); err != nil {
+		return r.stillRunning(cause, err)
 	}
-	if !errors.Is(cause, elastic.ErrExists) { // that one is somebody else's
-		failures = append(failures, r.cluster.DeleteIndex(ctx, r.state.New))
-	}
-	if err := errors.Join(failures...); err != nil {
-		return r.stuck(cause, err)
+	if !r.theirs {
+		if err := r.cluster.DeleteIndex(ctx, r.state.New); err != nil {
+			return r.stuck(cause, err)
+		}
 	}
 	p := *problem.Of(cause, "The reindex failed")
 	p.Next += fmt.Sprintf(" Clients go on with %s, and the unfinished index is gone.", r.state.Old)
 	p.Err = errors.Join(ErrFailed, cause)
+	return &p
+}
+
+// stopCopy returns once the copy has ended.
+func (r *Run) stopCopy(ctx context.Context) error {
+	if r.maybeCopying {
+		task, err := r.cluster.FindCopy(ctx, r.state.New)
+		if elastic.IsMissing(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		r.state.Task = task
+	}
+	if r.state.Task == "" {
+		return nil
+	}
+	err := r.cluster.CancelCopy(ctx, r.state.Task)
+	if err == nil {
+		return nil
+	}
+	if p, lookErr := r.cluster.Copy(ctx, r.state.Task); lookErr == nil && p.Completed {
+		return nil
+	}
+	return err
+}
+
+// stillRunning is for a copy that could not be stopped. Were its index removed, Elasticsearch would make it again, with
+// other mappings.
+func (r *Run) stillRunning(cause, err error) error {
+	task := r.state.Task
+	if task == "" {
+		task = "<task>"
+	}
+	p := *problem.Of(cause, "The reindex failed")
+	p.What = fmt.Sprintf("The copy of %s to %s could not be stopped, and still runs", r.state.Old, r.state.New)
+	p.Why = strings.TrimSpace(problem.Of(cause, "").Error() + " " + problem.Of(err, "").Error())
+	p.Next = fmt.Sprintf("Clients go on with %s. Stop the copy with the cluster privilege manage (POST "+
+		"/_tasks/%s/_cancel), then remove %s.", r.state.Old, task, r.state.New)
+	p.Err = errors.Join(ErrStillRunning, cause, err)
 	return &p
 }
 

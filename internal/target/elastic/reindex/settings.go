@@ -59,6 +59,7 @@ func definition(old elastic.Index) (create, late map[string]any, err error) {
 		delete(late, "index.number_of_replicas")
 	}
 	maps.Copy(settings, building)
+	settings[writeBlock] = true
 	create = map[string]any{"settings": settings}
 	if len(old.Mappings) > 0 {
 		create["mappings"] = old.Mappings

@@ -41,7 +41,7 @@ func (r Request) concrete() bool { return r.Name == r.Old }
 
 // copy is the request to the server.
 func (r Request) copy() elastic.CopyRequest {
-	return elastic.CopyRequest{From: r.Old, To: r.New, Slices: r.Slices, PerSecond: r.PerSecond, Label: r.New}
+	return elastic.CopyRequest{From: r.Old, To: r.New, Slices: r.Slices, PerSecond: r.PerSecond}
 }
 
 // keptSuffix names the clone of an index whose own name becomes an alias.
@@ -59,8 +59,8 @@ func (r Request) Kept() string {
 	}
 }
 
-// made is the part of a name that NewName adds.
-var made = regexp.MustCompile(`-reindexed-\d+$`)
+// made is the part of a name that NewName adds, with the number that a taken name gets.
+var made = regexp.MustCompile(`-reindexed-\d+(-\d+)?$`)
 
 // NewName is the name of the index that an execution makes in place of old.
 func NewName(old string, execution int64) string {
@@ -78,6 +78,8 @@ type State struct {
 	// Ours are the sequence numbers, by shard, up to which only this package wrote to the new index. None before the
 	// switch.
 	Ours []int64 `json:"ours,omitempty"`
+	// Aliases are those of the old index when the new one was made. The switch moves all of them.
+	Aliases []string `json:"aliases,omitempty"`
 	// Late are the settings that the new index gets at the end.
 	Late map[string]any `json:"late,omitempty"`
 	// Total and Done count the documents of the copy.

@@ -7,14 +7,19 @@ import (
 	"slices"
 	"time"
 
+	"github.com/applylens/terraform-provider-remediation/internal/logging"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
 const (
 	// drainPoll is how often the task list is looked at while requests to the old index end.
 	drainPoll = 20 * time.Millisecond
-	// readPatience is how long searches of the old index may take to end before it is removed all the same.
-	readPatience = 30 * time.Second
+	// drainTimeout bounds the wait for writes to the old index, while clients wait at the new one.
+	drainTimeout = 10 * time.Second
+	// undecidedTimeout bounds the wait for requests that may as well be waiting at the new index.
+	undecidedTimeout = time.Second
+	// readTimeout is how long searches of the old index may take to end before it is removed all the same.
+	readTimeout = 30 * time.Second
 	// releasePause is between two tries to let waiting writers go on.
 	releasePause = time.Second
 	// finishTries is how often the last pass is tried while writers wait.
@@ -33,16 +38,16 @@ func (r *Run) refuses() bool {
 // whereLeft finds out how far the switch of a process that died had come. Writers who wait or are refused are let go on
 // first where the switch had not happened.
 func (r *Run) whereLeft(ctx context.Context) error {
-	now, err := r.cluster.AliasTargets(ctx, r.state.Name)
-	if err != nil && !elastic.IsMissing(err) {
+	at, err := r.where(ctx)
+	if err != nil {
 		return err
 	}
-	if slices.Contains(now, r.state.New) {
+	if at != atOld {
 		r.open = r.state.Stage == StageSettle
 		return nil
 	}
 	if r.refuses() {
-		if err := r.letWrite(ctx); err != nil {
+		if err := r.allowWrites(ctx); err != nil {
 			return err
 		}
 	} else if err := r.release(ctx); err != nil {
@@ -52,8 +57,8 @@ func (r *Run) whereLeft(ctx context.Context) error {
 	return r.catchUp(ctx)
 }
 
-// letWrite takes back what was done for a switch that refuses writers.
-func (r *Run) letWrite(ctx context.Context) error {
+// allowWrites takes back what was done for a switch that refuses writers.
+func (r *Run) allowWrites(ctx context.Context) error {
 	r.blocked = true
 	if err := r.cluster.AllowWrites(ctx, r.state.Old); err != nil {
 		return err
@@ -67,11 +72,15 @@ func (r *Run) letWrite(ctx context.Context) error {
 
 // switchOver puts the new index in the place of the old one, and settles what is left to do.
 func (r *Run) switchOver(ctx context.Context) error {
-	now, err := r.cluster.AliasTargets(ctx, r.state.Name)
-	if err != nil && !elastic.IsMissing(err) {
+	at, err := r.where(ctx)
+	if err != nil {
 		return err
 	}
-	done := slices.Contains(now, r.state.New)
+	if at == atBoth {
+		r.held = r.state.Stage != StageCatchUp
+		return r.misplaced()
+	}
+	done := at == atNew
 	if r.state.Stage != StageSettle {
 		if !done {
 			if r.state.Ours, err = r.cluster.Checkpoints(ctx, r.state.New); err != nil {
@@ -108,23 +117,22 @@ func (r *Run) hold(ctx context.Context, done bool) error {
 		}
 		if err := r.cluster.MoveAliases(ctx, r.state.Old, r.state.New, ""); err != nil {
 			// Where the answer was lost the switch may have happened: writers must not wait on.
-			now, lookErr := r.cluster.AliasTargets(ctx, r.state.Name)
-			if lookErr != nil || !slices.Contains(now, r.state.New) {
-				_ = r.letGo(ctx)
+			if at, lookErr := r.where(ctx); lookErr != nil || at != atNew {
+				_ = r.releaseFor(ctx)
 				return err
 			}
 		}
 	}
 	var err error
 	for range finishTries {
-		if err = r.drain(ctx, elastic.Writes, cleanupPatience); err != nil {
+		if err = r.drain(ctx, elastic.Writes, drainTimeout); err != nil {
 			continue
 		}
 		if _, err = r.pass(ctx, elastic.Newer); err == nil {
 			break
 		}
 	}
-	releaseErr := r.letGo(ctx)
+	releaseErr := r.releaseFor(ctx)
 	if err == nil {
 		err = releaseErr
 	}
@@ -160,8 +168,7 @@ func (r *Run) refuse(ctx context.Context, done bool) error {
 		replaced = r.state.Old
 	}
 	if err := r.cluster.MoveAliases(ctx, r.state.Old, r.state.New, replaced); err != nil {
-		now, lookErr := r.cluster.AliasTargets(ctx, r.state.Name)
-		if lookErr != nil || !slices.Contains(now, r.state.New) {
+		if at, lookErr := r.where(ctx); lookErr != nil || at != atNew {
 			return err
 		}
 	}
@@ -192,8 +199,8 @@ func (r *Run) replicas(ctx context.Context) (int, error) {
 	return max(0, h.MinActive-1), err
 }
 
-// letGo is release, tried for a while where the cluster can't be reached or is busy: clients wait.
-func (r *Run) letGo(ctx context.Context) error {
+// releaseFor is release, tried for a while where the cluster can't be reached or is busy: clients wait.
+func (r *Run) releaseFor(ctx context.Context) error {
 	ctx, done := context.WithTimeout(ctx, cleanupPatience)
 	defer done()
 	for {
@@ -228,7 +235,7 @@ func (r *Run) release(ctx context.Context) error {
 	}
 	if n, ok := r.state.Late["index.number_of_replicas"]; ok && fmt.Sprint(n) != fmt.Sprint(replicas) {
 		// An unassigned copy would make those that have not gone on yet wait again.
-		if err := r.settled(ctx); err != nil {
+		if err := r.drainHeld(ctx); err != nil {
 			return err
 		}
 		rest["index.number_of_replicas"] = n
@@ -239,27 +246,55 @@ func (r *Run) release(ctx context.Context) error {
 	return r.cluster.PutSettings(ctx, r.state.New, rest)
 }
 
-// settled waits until the writes that waited at the new index have ended.
-func (r *Run) settled(ctx context.Context) error {
-	waiting, err := r.cluster.Unsettled(ctx, elastic.Writes, r.state.New, nil)
-	for err == nil && len(waiting) > 0 {
-		if err = r.clk.Sleep(ctx, drainPoll); err == nil {
-			waiting, err = r.cluster.Unsettled(ctx, elastic.Writes, r.state.New, waiting)
+// drainHeld waits until the writes that waited at the new index have ended.
+func (r *Run) drainHeld(ctx context.Context) error {
+	first, err := r.cluster.InFlight(ctx, elastic.Writes, r.state.New)
+	left := slices.Concat(first.On, first.Undecided)
+	return r.await(ctx, left, err)
+}
+
+// await waits until none of the requests is under way any more, for drainTimeout at most.
+func (r *Run) await(ctx context.Context, requests []string, err error) error {
+	giveUp := r.clk.Now().Add(drainTimeout)
+	for err == nil && len(requests) > 0 && r.clk.Now().Before(giveUp) {
+		if err = r.clk.Sleep(ctx, drainPoll); err != nil {
+			break
 		}
+		var now elastic.InFlight
+		now, err = r.cluster.InFlight(ctx, elastic.Writes, r.state.New)
+		requests = slices.DeleteFunc(requests, func(id string) bool {
+			return !slices.Contains(now.On, id) && !slices.Contains(now.Undecided, id)
+		})
 	}
 	return err
 }
 
-// drain waits until the requests that had found the old index have ended.
-func (r *Run) drain(ctx context.Context, kind string, patience time.Duration) error {
-	giveUp := r.clk.Now().Add(patience)
-	left, err := r.cluster.Unsettled(ctx, kind, r.state.Old, nil)
-	for err == nil && len(left) > 0 && r.clk.Now().Before(giveUp) {
-		if err = r.clk.Sleep(ctx, drainPoll); err == nil {
-			left, err = r.cluster.Unsettled(ctx, kind, r.state.Old, left)
+// drain waits until the requests that had found the old index have ended, for a time at most. A request of which the
+// task list does not say where it works is waited for no longer than undecidedTimeout: a single update may wait at the
+// new index already, for us.
+func (r *Run) drain(ctx context.Context, kind string, timeout time.Duration) error {
+	began := r.clk.Now()
+	var undecided []string
+	for first := true; ; first = false {
+		now, err := r.cluster.InFlight(ctx, kind, r.state.Old)
+		if err != nil {
+			return err
+		}
+		if first {
+			undecided = now.Undecided
+		}
+		undecided = slices.DeleteFunc(undecided, func(id string) bool { return !slices.Contains(now.Undecided, id) })
+		waited := r.clk.Now().Sub(began)
+		logging.Debug(ctx, logging.Elasticsearch, "drain requests", "kind", kind, "index", r.state.Old, "on_index",
+			len(now.On), "undecided", len(undecided), "waited_ms", waited.Milliseconds())
+		if len(now.On) == 0 && (len(undecided) == 0 || waited >= undecidedTimeout) || waited >= timeout {
+			r.undecided = undecided
+			return nil
+		}
+		if err := r.clk.Sleep(ctx, drainPoll); err != nil {
+			return err
 		}
 	}
-	return err
 }
 
 // settle blocks the old index and looks at it once more, then removes it unless it is kept.
@@ -271,6 +306,10 @@ func (r *Run) settle(ctx context.Context) error {
 	if err != nil || gone {
 		return err
 	}
+	// Updates that the drain left alone, and that were at the old index after all.
+	if err := r.await(ctx, r.undecided, nil); err != nil {
+		return err
+	}
 	if err := r.cluster.BlockWrites(ctx, r.state.Old); err != nil {
 		return err
 	}
@@ -279,10 +318,13 @@ func (r *Run) settle(ctx context.Context) error {
 			return err
 		}
 	}
+	if at, err := r.where(ctx); err != nil || at != atNew {
+		return errors.Join(err, r.misplaced())
+	}
 	if r.state.KeepOld {
 		return nil
 	}
-	if err := r.drain(ctx, elastic.Reads, readPatience); err != nil {
+	if err := r.drain(ctx, elastic.Reads, readTimeout); err != nil {
 		return err
 	}
 	return r.cluster.DeleteIndex(ctx, r.state.Old)
