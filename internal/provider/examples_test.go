@@ -34,8 +34,8 @@ func TestAccExamplesPlan(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if strings.HasPrefix(name, "demo") {
-			continue // make demo runs it
+		if strings.HasPrefix(name, "demo") || strings.HasPrefix(name, "ci") {
+			continue // make demo and package doctest run these
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
