@@ -45,8 +45,17 @@ func TerraformPath(t testing.TB) string {
 	return path
 }
 
-// built is the provider's binary, made once a test process.
-var built = sync.OnceValues(func() (string, error) { return Build(".") })
+// providerVariable names the folder with the provider's binary that the test binaries of one run share. Where it is not
+// set, each test binary builds one.
+const providerVariable = "REMEDIATION_TEST_PROVIDER"
+
+// built is the folder with the provider's binary.
+var built = sync.OnceValues(func() (string, error) {
+	if folder := os.Getenv(providerVariable); folder != "" {
+		return folder, nil
+	}
+	return Build(".")
+})
 
 // Build builds the provider whose command lies in a folder of the project, and returns the folder that holds the
 // binary.

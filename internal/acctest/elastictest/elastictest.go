@@ -2,7 +2,8 @@
 // an unprivileged user on a free loopback port with everything that it writes in a temporary folder, and stopped by its
 // process id.
 //
-// A test binary has one shared server, which the first test to call Shared starts:
+// The test binaries of one run share a server; see SharedVariable. A test binary that runs alone has one that the first
+// test to call Shared starts:
 //
 //	func TestMain(m *testing.M) { os.Exit(elastictest.Main(m)) }
 //
@@ -61,7 +62,7 @@ func Main(m *testing.M) int {
 	return code
 }
 
-// Shared returns the binary's server, or the user's own cluster. Security is off on the former.
+// Shared returns the shared server, which has no security, or the user's own cluster.
 func Shared(tb testing.TB) *Server {
 	tb.Helper()
 	if !theirs.Configured() {
@@ -73,14 +74,18 @@ func Shared(tb testing.TB) *Server {
 	return &Server{Config: theirs}
 }
 
-// WithFiles returns the binary's server, whose Home can be written to: nobody lets us write files to their cluster.
+// WithFiles returns the shared server, whose Home can be written to, never the user's own cluster.
 func WithFiles(tb testing.TB) *Server {
 	tb.Helper()
 	ours.Lock()
 	defer ours.Unlock()
 	if !ours.began {
 		ours.began = true
-		ours.server, ours.err = start(false, alone())
+		if file := os.Getenv(SharedVariable); file != "" {
+			ours.server, ours.err = join(file)
+		} else {
+			ours.server, ours.err = start(false, alone())
+		}
 	}
 	if ours.err != nil {
 		tb.Fatal(ours.err)
@@ -88,8 +93,7 @@ func WithFiles(tb testing.TB) *Server {
 	return ours.server
 }
 
-// Own starts a server of the test's own, for what would disturb others: files of synonyms, crashes. It never is the
-// user's cluster.
+// Own starts a server for one test that would disturb others, such as a crash. It is never the user's cluster.
 func Own(tb testing.TB) *Server { return own(tb, false, alone()) }
 
 // Secure starts a server with security on. Config holds the credentials of a superuser; see User and APIKey for others.

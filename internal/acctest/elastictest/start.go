@@ -25,8 +25,9 @@ const (
 	stopPatience = 30 * time.Second
 	// poll is how often a starting server is looked at.
 	poll = 200 * time.Millisecond
-	// heap is enough for 200,000 small documents, and leaves room for two servers on a small machine.
-	heap = "-Xms512m -Xmx512m"
+	// heap is enough for 200,000 small documents and the indices of all packages, and leaves room for two servers on a
+	// small machine.
+	heap = "-Xms512m -Xmx768m"
 	// superuser is the file realm's user in Secure.
 	superuser = "test_admin"
 )
