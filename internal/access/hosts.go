@@ -21,8 +21,8 @@ var ErrRefused = errors.New("not allowed here")
 
 const unixPrefix = "unix:"
 
-// metadata returns the addresses of cloud metadata services that are not link-local. Such a service gives credentials of
-// the machine to whoever asks.
+// metadata returns the addresses of cloud metadata services that are not link-local. Such a service gives credentials
+// of the machine to whoever asks.
 func metadata() []string {
 	return []string{
 		"fd00:ec2::254",   // AWS, IPv6

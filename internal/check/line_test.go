@@ -30,7 +30,8 @@ func TestWebBase(t *testing.T) {
 		"http://:80":    "no host",
 		"http://a:port": "not a valid", "http://u:p@a": "user name", "http://u@a": "user name",
 		"http://u:p%zz@a": "not a valid",
-		"http://a?x=1":    "after ?", "http://a?": "after ?", "http://a#b": "after ?", "http://a\n": "line break", "http://a\u200b": "can't be seen",
+		"http://a?x=1":    "after ?", "http://a?": "after ?", "http://a#b": "after ?", "http://a\n": "line break",
+		"http://a\u200b": "can't be seen",
 	} {
 		got := WebBase(in)
 		if (want == "") != (got == "") || !strings.Contains(got, want) {

@@ -122,7 +122,8 @@ func (r *run) takeOver(ctx context.Context, rec journal.Record, why string) (jou
 
 // elsewhere ends an apply whose execution another process took over. That process records the outcome.
 func (r *run) elsewhere(ctx context.Context, x Execution, cause error) (Execution, error) {
-	why := fmt.Sprintf("Another process took over execution %d, because it saw no heartbeat from this one.", x.Record.ID)
+	why := fmt.Sprintf("Another process took over execution %d, because it saw no heartbeat from this one.",
+		x.Record.ID)
 	if now, err := r.store.Get(context.WithoutCancel(ctx), x.Record.ID); err == nil {
 		x.Record = now
 		why = fmt.Sprintf("%s took over execution %d, because it saw no heartbeat from this process. Its status is %q.",

@@ -29,7 +29,8 @@ const (
 // Points lists all points in the order of an execution; adoption comes last.
 func Points() []Point {
 	return []Point{
-		PointIntent, PointDispatch, PointDispatched, PointRemoteID, PointProgress, PointWaited, PointOutcome, PointAdopt,
+		PointIntent, PointDispatch, PointDispatched, PointRemoteID, PointProgress, PointWaited, PointOutcome,
+		PointAdopt,
 		PointAdopted,
 	}
 }

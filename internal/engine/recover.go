@@ -25,9 +25,10 @@ const (
 // busyTimeout is how long an apply waits for a target that can't be previewed, so that its own deadline is unknown.
 const busyTimeout = 10 * time.Minute
 
-// awaitTarget returns once no execution is open on the target or on anything else that this one would lock. It waits for
-// executions of live processes and adopts those of dead ones. An adopted execution of the same request is the outcome of
-// this apply: nothing runs twice. If its outcome can't be determined, the apply is refused until triggers change.
+// awaitTarget returns once no execution is open on the target or on anything else that this one would lock. It waits
+// for executions of live processes and adopts those of dead ones. An adopted execution of the same request is the
+// outcome of this apply: nothing runs twice. If its outcome can't be determined, the apply is refused until triggers
+// change.
 func (r *run) awaitTarget(ctx context.Context, about journal.Subject) (Execution, error) {
 	if err := r.refuseUnknown(about); err != nil {
 		return Execution{}, err
@@ -47,7 +48,8 @@ func (r *run) awaitTarget(ctx context.Context, about journal.Subject) (Execution
 			return Execution{}, r.readEarlier(ctx, about) // an adopted or awaited execution has its outcome now
 		}
 		if !waited {
-			logging.Info(ctx, logging.Engine, "waiting for another execution", "target", about.Target, "execution", rec.ID,
+			logging.Info(ctx, logging.Engine, "waiting for another execution", "target", about.Target,
+				"execution", rec.ID,
 				"holder", rec.Holder.String())
 		}
 		waited = true
@@ -136,8 +138,8 @@ func (r *run) busyProblem(ctx context.Context, about journal.Subject, rec journa
 	}
 	return &problem.Problem{
 		What: fmt.Sprintf("Another execution holds %s", rec.Subject.Target), Why: why,
-		Next: fmt.Sprintf("Nothing has run. Wait until it ends and apply again. If its process no longer exists, an apply "+
-			"that sees no heartbeat for %s takes the execution over.", leaseTerm),
+		Next: fmt.Sprintf("Nothing has run. Wait until it ends and apply again. If its process no longer exists, an "+
+			"apply that sees no heartbeat for %s takes the execution over.", leaseTerm),
 		Err: errors.Join(ErrBusy, busy),
 	}
 }

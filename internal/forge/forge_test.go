@@ -117,7 +117,8 @@ func TestContract(t *testing.T) {
 			pull, pull + "/reviews?limit=50&page=1", pull + "/reviews?limit=50&page=2", pull +
 				"/reviews?limit=50&page=3"}},
 		forge.GitLab: {"Private-Token", token, gitlabAnswers(), []string{
-			request + "/approvals", request + "/versions?page=1&per_page=50", request + "/versions?page=2&per_page=50", request + "/versions?page=3&per_page=50", request}},
+			request + "/approvals", request + "/versions?page=1&per_page=50", request +
+				"/versions?page=2&per_page=50", request + "/versions?page=3&per_page=50", request}},
 	} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()

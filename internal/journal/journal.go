@@ -219,10 +219,10 @@ type Store interface {
 	// that excludes it an intent is refused with a *BusyError, atomically; a dry run never is.
 	Begin(ctx context.Context, subject Subject, kind Kind, intent Intent) (Record, error)
 	// Append adds an entry to an open execution: body is a Dispatch, any JSON value as progress, a Takeover, which
-	// raises the token, or an Outcome, which closes it. An Acknowledged follows an outcome, whoever holds what. ErrClosed
-	// is returned where the outcome is there already, ErrFenced where the hold's token is not the record's, ErrNotFound
-	// where there is no such execution (a dry run is none), ErrOrder and ErrBody where the entry can't come next or its
-	// body is unfit; see Record.Admits and Encode.
+	// raises the token, or an Outcome, which closes it. An Acknowledged follows an outcome, whoever holds what.
+	// ErrClosed is returned where the outcome is there already, ErrFenced where the hold's token is not the record's,
+	// ErrNotFound where there is no such execution (a dry run is none), ErrOrder and ErrBody where the entry can't come
+	// next or its body is unfit; see Record.Admits and Encode.
 	Append(ctx context.Context, hold Lease, kind Kind, body any) (Record, error)
 	// Beat renews the hold of an open execution. Errors are those of Append.
 	Beat(ctx context.Context, hold Lease) error

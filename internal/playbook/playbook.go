@@ -69,8 +69,8 @@ type Work interface {
 	// RemoteID names it so that Adopt finds it again: a task, a run, a process.
 	RemoteID() string
 	// Wait sends the change, or goes on with it, and returns when it is over. When ctx ends first it stops the work,
-	// leaves the target consistent, and returns what is known with an error that wraps the cause of ctx. Work that ended
-	// badly is an error too; Report then says what is known of it. The error tells three cases apart:
+	// leaves the target consistent, and returns what is known with an error that wraps the cause of ctx. Work that
+	// ended badly is an error too; Report then says what is known of it. The error tells three cases apart:
 	//
 	//   - ErrUncertain: the answer to a change was lost, so that the outcome is unknown and nothing is sent again;
 	//   - ErrNotStopped: the work goes on after Wait has returned;
@@ -130,8 +130,8 @@ const (
 	RiskHigh   Risk = "high"
 )
 
-// Exposure says in which direction an execution moves traffic. Guardrails judge by it: what gives a version more traffic
-// needs every guardrail to hold first, and taking back what gave it less would give it more.
+// Exposure says in which direction an execution moves traffic. Guardrails judge by it: what gives a version more
+// traffic needs every guardrail to hold first, and taking back what gave it less would give it more.
 type Exposure string
 
 // Exposures. Playbooks that move no traffic have none.

@@ -38,7 +38,8 @@ func providerBlocks() []nested {
 		{"planner.http", values{"url": "http://a", "token": "secret"}, map[string]string{
 			"planner.http.url": "Not an address"}},
 		{"planner.applylens", values{"url": "http://a", "stable_version": "v1", "canary_version": "v2"},
-			map[string]string{"planner.applylens.stable_version": missing, "planner.applylens.canary_version": missing}},
+			map[string]string{"planner.applylens.stable_version": missing,
+				"planner.applylens.canary_version": missing}},
 		{"planner.haproxy", values{"address": "tcp://a:1", "backend": "b", "servers": values{"v1": "a", "v2": "b"}},
 			map[string]string{"planner.haproxy.address": missing, "planner.haproxy.backend": missing,
 				"planner.haproxy.servers": missing}},
@@ -138,7 +139,8 @@ func TestBlocksAbsentEmptyComplete(t *testing.T) {
 			block := server.Schema.ResourceSchemas["remediation_canary_split"].Block
 			in := at(block, empty, values{})
 			if within {
-				in[first] = list{with(values{"name": "a", "max": 1}, in[first].(list)[0].(values))} //nolint:forcetypeassert // built here
+				//nolint:forcetypeassert // built here
+				in[first] = list{with(values{"name": "a", "max": 1}, in[first].(list)[0].(values))}
 			}
 			refused(t, server.Resource("remediation_canary_split", with(inputs, in)), b.lacks)
 			refused(t, server.Resource("remediation_canary_split", with(inputs, at(block, complete, b.complete))), nil)
@@ -220,7 +222,7 @@ func blockPaths(under string, block *tfprotov6.SchemaBlock) []string {
 	return paths
 }
 
-// TestAccMisspeltNames assigns a misspelt name in every block. Terraform must refuse each with its line and a
+// TestAccMisspeltNames assigns a misspelled name in every block. Terraform must refuse each with its line and a
 // suggestion.
 func TestAccMisspeltNames(t *testing.T) {
 	t.Parallel()
@@ -236,7 +238,7 @@ func TestAccMisspeltNames(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := misspelt{meant: map[string]string{}}
+			m := misspelled{meant: map[string]string{}}
 			m.line(`terraform {`, `  required_providers {`, `    remediation = { source = "applylens/remediation" }`,
 				`  }`, `}`)
 			m.line(tt.head...)
@@ -266,16 +268,16 @@ func suggestions(out string) map[string]string {
 	return found
 }
 
-// misspelt is a configuration with a misspelt name in every block: meant has the right names by line.
-type misspelt struct {
+// misspelled is a configuration with a misspelled name in every block: meant has the right names by line.
+type misspelled struct {
 	lines []string
 	meant map[string]string
 }
 
-func (m *misspelt) line(text ...string) { m.lines = append(m.lines, text...) }
+func (m *misspelled) line(text ...string) { m.lines = append(m.lines, text...) }
 
-// block writes the blocks within block, each with a name that is misspelt.
-func (m *misspelt) block(block *tfprotov6.SchemaBlock, indent string) {
+// block writes the blocks within block, each with a name that is misspelled.
+func (m *misspelled) block(block *tfprotov6.SchemaBlock, indent string) {
 	for _, b := range block.BlockTypes {
 		m.line(indent + b.TypeName + " {")
 		right, value := "", ` = "a"`

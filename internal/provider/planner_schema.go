@@ -83,8 +83,8 @@ func plannerSchema() schema.Block {
 	}
 }
 
-// required is a string that must be set and not be empty. It is optional in the schema, since the framework asks for the
-// required arguments of a block that is absent, too: see tfkit.Needs.
+// required is a string that must be set and not be empty. It is optional in the schema, since the framework asks for
+// the required arguments of a block that is absent, too: see tfkit.Needs.
 func required(description string) schema.StringAttribute {
 	return schema.StringAttribute{Optional: true, MarkdownDescription: "Required. " + description,
 		Validators: []validator.String{tfkit.Label()}}

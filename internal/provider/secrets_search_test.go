@@ -31,7 +31,7 @@ func (c canary) forms() []string {
 	forms := []string{c.core}
 	for before := range 3 {
 		text := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", before) + c.core))
-		forms = append(forms, text[4:len(text)-4]) // without what the neighbours have a part in
+		forms = append(forms, text[4:len(text)-4]) // without what the neighbors have a part in
 	}
 	return forms
 }

@@ -64,7 +64,8 @@ func newServer(o Options, configured *engines) (unchanged.Server, error) {
 	}
 	whole, ok := server.(unchanged.Server)
 	if !ok {
-		return nil, errors.New("the framework's server lacks calls that the plugin library knows; this is a bug in the provider")
+		return nil, errors.New("the framework's server lacks calls that the plugin library knows; this is a bug in " +
+			"the provider")
 	}
 	return unchanged.Front(whole), nil
 }

@@ -20,7 +20,8 @@ import (
 // frontStates is how many states are read and planned per type of resource. The framework takes milliseconds for each,
 // and the race detector makes that a minute per thousand: the suite compares a few hundred calls, and make chaos more
 // than 10,000.
-var frontStates = flag.Int("front.states", 40, "states per type of resource that TestFrontAnswersAsTheFramework compares")
+var frontStates = flag.Int("front.states", 40,
+	"states per type of resource that TestFrontAnswersAsTheFramework compares")
 
 // passedOn stands behind the front and counts the calls that it gets.
 type passedOn struct {
@@ -79,7 +80,8 @@ func TestFrontAnswersAsTheFramework(t *testing.T) {
 		}
 		total += answered
 	}
-	t.Logf("the front answered %d calls as the framework does, and passed on %d reads and %d plans", total, behind.reads,
+	t.Logf("the front answered %d calls as the framework does, and passed on %d reads and %d plans", total,
+		behind.reads,
 		behind.plans)
 }
 
@@ -294,7 +296,8 @@ func (g *generator) elements(typ tftypes.Type, depth int) []tftypes.Value {
 }
 
 func (g *generator) text() string {
-	all := []string{"", "keep", "rollback", "report", "success", "é\n\"<", "2026-03-01T03:00:00Z", "kb-7", "20m", "null"}
+	all := []string{"", "keep", "rollback", "report", "success", "é\n\"<", "2026-03-01T03:00:00Z", "kb-7", "20m",
+		"null"}
 	if g.chance(2) {
 		return all[g.random.IntN(len(all))]
 	}

@@ -45,7 +45,8 @@ func TestEveryFormIsMasked(t *testing.T) {
 		"user info":     (&url.URL{Scheme: "http", User: url.UserPassword("u", secret), Host: "h"}).String(),
 		"base64":        base64.StdEncoding.EncodeToString([]byte(secret)),
 		"for addresses": base64.URLEncoding.EncodeToString([]byte(secret)),
-		"basic 0":       basic("ab", base64.StdEncoding), "basic 1": basic("a", base64.StdEncoding), "basic 2": basic("abc",
+		"basic 0":       basic("ab", base64.StdEncoding), "basic 1": basic("a", base64.StdEncoding),
+		"basic 2": basic("abc",
 			base64.StdEncoding),
 		"basic without padding": basic("root", base64.RawURLEncoding),
 	} {

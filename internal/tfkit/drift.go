@@ -92,7 +92,8 @@ func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *res
 	if err != nil || !known {
 		return
 	}
-	drift, err := r.runtime.Engine.Observe(ctx, engine.Request{ActionType: r.front.Playbook.Metadata().ActionType, Params: params})
+	drift, err := r.runtime.Engine.Observe(ctx, engine.Request{ActionType: r.front.Playbook.Metadata().ActionType,
+		Params: params})
 	if err == nil {
 		err = d.set(attrDrift, optional(drift))
 	}

@@ -247,7 +247,8 @@ func (r *Resource) planDestroy(ctx context.Context, req resource.ModifyPlanReque
 	}
 	if prior.null(attrRollback) {
 		if id := prior.text(attrID); id != "" {
-			resp.Diagnostics.AddWarning(fmt.Sprintf("Destroy undoes nothing of %s", r.front.Playbook.Metadata().ActionType),
+			resp.Diagnostics.AddWarning(fmt.Sprintf("Destroy undoes nothing of %s",
+				r.front.Playbook.Metadata().ActionType),
 				fmt.Sprintf(
 					"on_destroy is rollback, and execution %s, the newest one (%s), has nothing that can be taken "+
 						"back. "+

@@ -33,7 +33,8 @@ const (
 
 // commonNames are the inputs that every playbook resource has.
 var commonNames = []string{
-	attrIncident, attrTriggers, attrRunIf, attrApprovedBy, blockApproval, attrOnDestroy, attrExpectedDigest, blockTimeouts, blockGuardrail,
+	attrIncident, attrTriggers, attrRunIf, attrApprovedBy, blockApproval, attrOnDestroy, attrExpectedDigest,
+	blockTimeouts, blockGuardrail,
 }
 
 // computed are the attributes that an execution gives values to.

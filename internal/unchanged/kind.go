@@ -18,8 +18,8 @@ const (
 
 // kind is a resource type that the front may answer for.
 type kind struct {
-	// defaulted are the attributes that are both optional and computed. Where one is not configured, Terraform proposes the
-	// prior value, and the framework then puts the default in its place.
+	// defaulted are the attributes that are both optional and computed. Where one is not configured, Terraform proposes
+	// the prior value, and the framework then puts the default in its place.
 	defaulted []string
 }
 

@@ -1,9 +1,9 @@
 // Package unchanged answers for resources that nothing has changed, before the framework sees them.
 //
 // Terraform reads and plans every resource in every run. The framework decodes the values of each, walks them along the
-// schema several times and encodes them again, to arrive at what it was given: milliseconds per resource where nothing is
-// to be done. The front in this package stands before the framework's server and answers two calls with the bytes that
-// came in: a read of a resource with nothing to look at, and a plan whose proposed state is the prior state.
+// schema several times and encodes them again, to arrive at what it was given: milliseconds per resource where nothing
+// is to be done. The front in this package stands before the framework's server and answers two calls with the bytes
+// that came in: a read of a resource with nothing to look at, and a plan whose proposed state is the prior state.
 //
 // An answer of the front must be the framework's answer. It passes on every call that could end otherwise:
 //

@@ -1,6 +1,6 @@
-// Package web sends HTTP requests for planners, metrics and forges. Reads are retried; writes only where the server says
-// that it did not accept them (429), since a write whose answer was lost may have been done. Redirects are not followed,
-// link-local addresses are not opened, and tokens never reach an error or a log.
+// Package web sends HTTP requests for planners, metrics and forges. Reads are retried; writes only where the server
+// says that it did not accept them (429), since a write whose answer was lost may have been done. Redirects are not
+// followed, link-local addresses are not opened, and tokens never reach an error or a log.
 package web
 
 import (

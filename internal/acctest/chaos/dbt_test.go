@@ -59,7 +59,8 @@ func newWorkshop(t *testing.T) workshop {
 
 func (w workshop) env() []string {
 	return []string{
-		"PATH=" + w.dir + string(os.PathListSeparator) + os.Getenv("PATH"), "DBT_PROJECT_DIR=" + w.project.Dir, "DBT_PROFILES_DIR=" + w.project.Dir,
+		"PATH=" + w.dir + string(os.PathListSeparator) + os.Getenv("PATH"), "DBT_PROJECT_DIR=" + w.project.Dir,
+		"DBT_PROFILES_DIR=" + w.project.Dir,
 	}
 }
 

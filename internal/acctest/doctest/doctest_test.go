@@ -26,7 +26,8 @@ type block struct {
 	line int
 }
 
-// pages returns the documentation as readers get it: the files at the top, and docs/, which is generated from templates/.
+// pages returns the documentation as readers get it: the files at the top, and docs/, which is generated from
+// templates/.
 func pages(t *testing.T) []page {
 	t.Helper()
 	root := acctest.Root(t)

@@ -43,7 +43,8 @@ func TestLinks(t *testing.T) {
 				}
 				text, err := os.ReadFile(filepath.Join(root, name))
 				if err != nil {
-					if info, err := os.Stat(filepath.Join(root, name)); err != nil || !info.IsDir() || to.Fragment != "" {
+					if info, err := os.Stat(filepath.Join(root, name)); err != nil || !info.IsDir() ||
+						to.Fragment != "" {
 						t.Errorf("%s:%d: %s: there is no %s", p.name, i+1, m[1], name)
 					}
 					continue
@@ -130,7 +131,8 @@ func TestNamedTestsExist(t *testing.T) {
 func testSources(t *testing.T) string {
 	t.Helper()
 	var all strings.Builder
-	err := filepath.WalkDir(filepath.Join(acctest.Root(t), "internal"), func(name string, _ fs.DirEntry, err error) error {
+	err := filepath.WalkDir(filepath.Join(acctest.Root(t), "internal"), func(name string, _ fs.DirEntry, err error,
+	) error {
 		if err != nil || !strings.HasSuffix(name, ".go") {
 			return err
 		}

@@ -49,8 +49,10 @@ func launch(java, dist, scratch string) (*process, error) {
 	defer func() { _ = output.Close() }() // the server has its own descriptor
 	configuration := filepath.Join(scratch, "config")
 	args := []string{
-		"-Dcli.name=server", "-Dcli.script=bin/elasticsearch", "-Dcli.libs=lib/tools/server-cli,lib/tools/ansi-console", "-Des.path.home=" + dist,
-		"-Des.path.conf=" + configuration, "-Des.distribution.type=tar", "-cp", "lib/*:lib/cli-launcher/*", "org.elasticsearch.launcher.CliToolLauncher",
+		"-Dcli.name=server", "-Dcli.script=bin/elasticsearch",
+		"-Dcli.libs=lib/tools/server-cli,lib/tools/ansi-console", "-Des.path.home=" + dist,
+		"-Des.path.conf=" + configuration, "-Des.distribution.type=tar", "-cp", "lib/*:lib/cli-launcher/*",
+		"org.elasticsearch.launcher.CliToolLauncher",
 	}
 	if newer := "lib/tools/server-launcher/*"; exists(filepath.Join(dist, filepath.Dir(newer))) { // as of 9.4
 		args = []string{"-cp", newer, "org.elasticsearch.server.launcher.ServerLauncher"}

@@ -41,7 +41,8 @@ const (
 // Faults lists them.
 func Faults() []Fault {
 	return []Fault{
-		Busy, BusyFor, Broken, BrokenAfter, Unavailable, ResetBefore, ResetDuring, ResetAfter, Slow, Truncated, WrongType, Huge,
+		Busy, BusyFor, Broken, BrokenAfter, Unavailable, ResetBefore, ResetDuring, ResetAfter, Slow, Truncated,
+		WrongType, Huge,
 	}
 }
 

@@ -184,7 +184,8 @@ func (a action) notes(ctx context.Context, found elastic.Resolution) []string {
 		sum = sum.Add(sizes[i])
 	}
 	return append(notes, fmt.Sprintf("Cached now in %s: query %s, request %s, field data %s",
-		elastic.Names(found.Indices), elastic.Bytes(sum.Query), elastic.Bytes(sum.Request), elastic.Bytes(sum.Fielddata)))
+		elastic.Names(found.Indices), elastic.Bytes(sum.Query), elastic.Bytes(sum.Request),
+		elastic.Bytes(sum.Fielddata)))
 }
 
 // list names types of caches for people.

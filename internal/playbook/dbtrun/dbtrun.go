@@ -39,7 +39,8 @@ func New(cli DBT, estimates playbook.Estimates) playbook.Playbook {
 
 // Describe returns the playbook without its target.
 func Describe() playbook.Definition[params] {
-	return playbook.Definition[params]{Page: page(), Defaults: params{Threads: DefaultThreads}, Validate: params.validate}
+	return playbook.Definition[params]{Page: page(), Defaults: params{Threads: DefaultThreads},
+		Validate: params.validate}
 }
 
 // page is the playbook's page in the catalogue.
@@ -75,7 +76,8 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	full := a.fullRefresh(listing)
 	count := len(listing.Models)
 	p := playbook.Preview{
-		Summary:         fmt.Sprintf("Will re-run %s: %s", text.Count(int64(count), "dbt model"), strings.Join(facts.SelectedModels, ", ")),
+		Summary: fmt.Sprintf("Will re-run %s: %s", text.Count(int64(count), "dbt model"),
+			strings.Join(facts.SelectedModels, ", ")),
 		Commands:        []string{dbt.Line(a.dbt.RunCommand(a.selection))},
 		Duration:        playbook.Seconds(float64(count) * a.estimates.DBTSecondsPerModel),
 		CostUSD:         playbook.Cents(float64(count) * a.estimates.DBTCostPerModelUSD),
@@ -99,7 +101,8 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 // fullRefresh gives the reasons for which the run rebuilds tables from scratch: none for an incremental run.
 func (a action) fullRefresh(listing dbt.Listing) []string {
 	if a.selection.FullRefresh {
-		return []string{fmt.Sprintf("full_refresh rebuilds %s from scratch", text.Count(int64(len(listing.Models)), "dbt model"))}
+		return []string{fmt.Sprintf("full_refresh rebuilds %s from scratch",
+			text.Count(int64(len(listing.Models)), "dbt model"))}
 	}
 	var reasons []string
 	for _, name := range listing.AlwaysFullRefresh() {

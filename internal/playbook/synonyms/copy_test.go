@@ -256,7 +256,8 @@ func TestBadInputs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var p *problem.Problem
-			if err := synonyms.Describe().Check(encode(t, c.params)); !errors.As(err, &p) || problem.Where(p.Path) != c.path {
+			if err := synonyms.Describe().Check(encode(t, c.params)); !errors.As(err, &p) ||
+				problem.Where(p.Path) != c.path {
 				t.Errorf("error %v, want a problem at %s", err, c.path)
 			}
 		})

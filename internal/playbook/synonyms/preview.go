@@ -139,7 +139,8 @@ func (a action) roomFor(ctx context.Context, c *choice, index elastic.Index) err
 	if err != nil {
 		return err
 	}
-	c.notes = append(c.notes, fmt.Sprintf("%s holds %s in %s on disk", index.Name, text.Count(size.Documents, "document"),
+	c.notes = append(c.notes, fmt.Sprintf("%s holds %s in %s on disk", index.Name,
+		text.Count(size.Documents, "document"),
 		elastic.Bytes(size.TotalBytes)))
 	if size.PerSecond > 0 {
 		threads := float64(max(1, a.params.Slices))

@@ -2,8 +2,10 @@
 // holds now. It takes the gentlest way that is right:
 //
 //   - reload: the filter is updateable, so search analyzers are reloaded while the index stays open;
-//   - close_open: the filter is used for queries only and can't be reloaded, so the index is closed and opened again, which takes a second or two;
-//   - reindex: documents were analyzed with the filter, or a reindex is asked for, so they are copied into a new index without downtime (see package reindex).
+//   - close_open: the filter is used for queries only and can't be reloaded, so the index is closed and opened
+//     again, which takes a second or two;
+//   - reindex: documents were analyzed with the filter, or a reindex is asked for, so they are copied into a
+//     new index without downtime (see package reindex).
 package synonyms
 
 import (

@@ -201,7 +201,7 @@ func TestWays(t *testing.T) {
 			path: "synonym_filter"},
 		"of another type": {filter: "stops", fails: elastic.ErrNoFilter, path: "synonym_filter",
 			mentioned: `"stop"`},
-		"misspelt": {filter: "from_sett", analyzer: "from_set", fails: elastic.ErrNoFilter,
+		"misspelled": {filter: "from_sett", analyzer: "from_set", fails: elastic.ErrNoFilter,
 			path: "synonym_filter", mentioned: "from_set"},
 	} {
 		t.Run(name, func(t *testing.T) {

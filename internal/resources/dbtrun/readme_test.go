@@ -44,6 +44,7 @@ func TestReadmeQuotesThePlan(t *testing.T) {
 			t.Fatal(err)
 		}
 	default:
-		t.Errorf("%s quotes another dry run than the plan shows; UPDATE_GOLDEN=1 rewrites it. It quotes:\n%s", name, shown)
+		t.Errorf("%s quotes another dry run than the plan shows; UPDATE_GOLDEN=1 rewrites it. It quotes:\n%s", name,
+			shown)
 	}
 }

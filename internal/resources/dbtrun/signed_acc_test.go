@@ -54,7 +54,8 @@ func newKey(t *testing.T, kind string) (path, public string) {
 func signedBy(t *testing.T, who, keyFile, payload string) string {
 	t.Helper()
 	signature := sshKeygen(t, payload, "-Y", "sign", "-n", "remediation", "-f", keyFile)
-	return "\n  approval {\n    approved_by = \"" + who + "\"\n    ticket = \"CHG-7\"\n    signature = <<-EOT\n" + signature +
+	return "\n  approval {\n    approved_by = \"" + who + "\"\n    ticket = \"CHG-7\"\n    signature = <<-EOT\n" +
+		signature +
 		"EOT\n  }\n"
 }
 

@@ -119,7 +119,8 @@ func TestEnvironmentRefusesFlags(t *testing.T) {
 func TestRedactor(t *testing.T) {
 	t.Parallel()
 	r := redact.New(secretsOf(map[string]string{"KEY": "line one\nline two", "PATH": "/usr/bin:/bin"}, []string{
-		"DBT_ENV_SECRET_GIT=git-token", "AWS_SECRET_ACCESS_KEY=aws-key", "AWS_REGION=eu-central-1", "HTTPS_PROXY=http://me:proxy-pass@proxy:3128", "OTHER_TOKEN=not-passed",
+		"DBT_ENV_SECRET_GIT=git-token", "AWS_SECRET_ACCESS_KEY=aws-key", "AWS_REGION=eu-central-1",
+		"HTTPS_PROXY=http://me:proxy-pass@proxy:3128", "OTHER_TOKEN=not-passed",
 	})...)
 	got := r.String(`{"m":"line one\nline two"} line two git-token aws-key eu-central-1 proxy-pass /usr/bin:/bin`)
 	if want := `{"m":"(redacted)"} (redacted) (redacted) (redacted) eu-central-1 (redacted) /usr/bin:/bin`; got != want {

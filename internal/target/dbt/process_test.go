@@ -57,7 +57,8 @@ func TestProcessGetsExactlyItsArgumentsAndEnvironment(t *testing.T) {
 	for _, want := range []string{
 		cfg.ProjectDir, "arg:run", "arg:--vars", `arg:{"a":"it's $HOME; ` + "`x`" + `"}`, "DBT_TARGET_PATH=" +
 			filepath.Join(dir, "target"), "DBT_LOG_PATH=" + dir,
-		"DBT_PROJECT_DIR=" + cfg.ProjectDir, "DBT_PROFILES_DIR=" + cfg.ProjectDir, "DBT_LOG_FORMAT=json", "AWS_REGION=eu-central-1",
+		"DBT_PROJECT_DIR=" + cfg.ProjectDir, "DBT_PROFILES_DIR=" + cfg.ProjectDir, "DBT_LOG_FORMAT=json",
+		"AWS_REGION=eu-central-1",
 		"DBT_ENV_SECRET_SHOP=(redacted)", "SHOP_USER=(redacted)", "DBT_SEND_ANONYMOUS_USAGE_STATS=false",
 	} {
 		if !slices.Contains(lines, want) {

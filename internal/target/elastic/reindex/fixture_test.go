@@ -29,8 +29,10 @@ type fixture struct {
 
 // definition has what a copy must keep, and what it must not.
 const definition = `{
-	"settings": {"number_of_shards": 2, "number_of_replicas": 0, "max_result_window": 12345, "refresh_interval": "500ms", "gc_deletes": "0s",
-		"analysis": {"filter": {"syn": {"type": "synonym", "synonyms": ["laptop, notebook"]}}, "analyzer": {"with_syn": {"tokenizer": "standard", "filter": ["lowercase", "syn"]}}}},
+	"settings": {"number_of_shards": 2, "number_of_replicas": 0, "max_result_window": 12345,
+		"refresh_interval": "500ms", "gc_deletes": "0s",
+		"analysis": {"filter": {"syn": {"type": "synonym", "synonyms": ["laptop, notebook"]}},
+			"analyzer": {"with_syn": {"tokenizer": "standard", "filter": ["lowercase", "syn"]}}}},
 	"mappings": {"dynamic": "strict", "properties": {"t": {"type": "text", "analyzer": "with_syn"}, "n": {"type": "long"}}}}`
 
 func newFixture(t testing.TB, name string, documents int) fixture {
