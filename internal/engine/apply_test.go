@@ -80,7 +80,9 @@ func TestApplyRefusesBeforeAnythingRan(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, func(c *engine.Config) { c.Policy = approval.Policy{Approvers: []string{"*@example.com"}} })
+			b := newBench(t, func(c *engine.Config) {
+				c.Policy = approval.Policy{Approvers: []string{"*@example.com"}}
+			})
 			if tt.change != nil {
 				tt.change(b)
 			}

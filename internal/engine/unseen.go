@@ -25,8 +25,8 @@ func (e *Engine) unseen(ctx context.Context, review Review, reason error) (Revie
 	review.Unseen = true
 	review.Warnings = append(review.Warnings, fmt.Sprintf(
 		"Execution %d of %s is still open on it, started at %s by %s. Until it ends, this execution can't be "+
-			"previewed: %s. %s\n\nIf that process no longer exists, apply first adopts its work. The rest is previewed "+
-			"during apply, before any of it runs, and refused if it needs an approval that is missing.",
+			"previewed: %s. %s\n\nIf that process no longer exists, apply first adopts its work. The rest is "+
+			"previewed during apply, before any of it runs, and refused if it needs an approval that is missing.",
 		rec.ID, rec.Subject.Playbook, rec.CreatedAt.UTC().Format(time.RFC3339), rec.Holder, p.What, p.Why))
 	return review, nil
 }
