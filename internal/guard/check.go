@@ -67,7 +67,8 @@ func CheckSteps(rails []Rail, step time.Duration) error {
 		}
 		return &problem.Problem{
 			What: fmt.Sprintf("Guardrail %q is read too rarely", r.Name),
-			Why: fmt.Sprintf("Its interval is %s, and a step stands for %s, so that nothing would be read while it does.",
+			Why: fmt.Sprintf("Its interval is %s, and a step stands for %s, so that nothing would be read while it "+
+				"does.",
 				r.Every(), step),
 			Next: "Use a shorter interval, fewer steps or a longer gradual_duration.",
 			Path: []string{pathOf, strconv.Itoa(i), "interval"},

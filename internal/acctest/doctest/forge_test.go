@@ -13,7 +13,8 @@ import (
 // head is the head commit of the pull request.
 const head = "0123456789abcdef0123456789abcdef01234567"
 
-// pullRequest is the forge as a pipeline sees it: pull request 7, with its reviews and comments, at GitHub and at GitLab.
+// pullRequest is the forge as a pipeline sees it: pull request 7, with its reviews and comments, at GitHub and at
+// GitLab.
 type pullRequest struct {
 	URL      string
 	mu       sync.Mutex
@@ -60,7 +61,8 @@ func newPullRequest(t *testing.T) *pullRequest {
 	})
 	answer("GET /repos/example/shop/issues/7/comments", p.listed)
 	answer("GET /projects/{project}/merge_requests/7/notes", p.listed)
-	for _, pattern := range []string{"POST /repos/example/shop/issues/7/comments", "POST /projects/{project}/merge_requests/7/notes",
+	for _, pattern := range []string{"POST /repos/example/shop/issues/7/comments",
+		"POST /projects/{project}/merge_requests/7/notes",
 		"PATCH /repos/example/shop/issues/comments/{id}", "PUT /projects/{project}/merge_requests/7/notes/{id}"} {
 		mux.HandleFunc(pattern, p.comment)
 	}

@@ -77,7 +77,8 @@ func TestAccGitHubActions(t *testing.T) {
 	event := filepath.Join(t.TempDir(), "event.json")
 	r := newRunner(t, "GITHUB_ACTIONS=true", "GITHUB_REPOSITORY=example/shop", "GITHUB_ACTOR=author",
 		"GITHUB_API_URL="+forge.URL, "GITHUB_EVENT_PATH="+event)
-	text, err := json.Marshal(map[string]any{"pull_request": map[string]any{"number": 7, "head": map[string]any{"sha": head}}})
+	text, err := json.Marshal(map[string]any{"pull_request": map[string]any{
+		"number": 7, "head": map[string]any{"sha": head}}})
 	if err != nil {
 		t.Fatal(err)
 	}

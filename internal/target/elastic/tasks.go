@@ -206,8 +206,8 @@ func byQuery(action string) bool {
 type InFlight struct {
 	// On are those that work on a shard of the index.
 	On []string
-	// Undecided are those that the task list does not connect with any index: requests that have not yet found the index
-	// that a name stands for, and all single updates, whose tasks name no index.
+	// Undecided are those that the task list does not connect with any index: requests that have not yet found the
+	// index that a name stands for, and all single updates, whose tasks name no index.
 	Undecided []string
 }
 

@@ -13,8 +13,8 @@
 //     number above those of the view before, and removes what the view before had and this one has not. After each pass
 //     the new index must have exactly as many documents as the view; if not, all identifiers are compared. Documents
 //     drawn at random are compared field by field. Passes are repeated until one is small.
-//  4. Switch, one of two kinds. It begins with a small pass and equal counts. It is complete when the new index has every
-//     alias of the old one, and the old one has none.
+//  4. Switch, one of two kinds. It begins with a small pass and equal counts. It is complete when the new index has
+//     every alias of the old one, and the old one has none.
 //  5. Settle. The old index is removed, or kept with its writes blocked.
 //
 // Until the switch only this package writes to the new index, so that a pass can't overwrite anything newer.
@@ -35,8 +35,8 @@
 // switched in one call. From then on a write through the alias waits at the new index and does not fail. Writes that
 // had found the old index before end there; the task list shows when. A last pass brings them over, the counts must be
 // equal, and then the setting is reset and the waiting writes continue. So every acknowledged write is in the new index
-// before any later one is applied to it: none is lost, and none is overwritten by an older one. Afterwards writes to the
-// old index are blocked and it is compared once more.
+// before any later one is applied to it: none is lost, and none is overwritten by an older one. Afterwards writes to
+// the old index are blocked and it is compared once more.
 //
 // The task list names no index for single updates (_update). Such a task may work at the old index, or wait at the new
 // one for us. So it is waited for during one second only. An update that was at the old index after all is brought over
@@ -46,10 +46,10 @@
 //
 // Clients can notice this: writes take longer for about two seconds (Result.Pause). A get, a search or a single _update
 // of a document that was written in that moment sees its state before the last pass. An _update may be refused with 404
-// or 409 then, as for a document that somebody else writes. A write that asks for wait_for_active_shards itself does not
-// wait. _update_by_query and _delete_by_query that run across the switch continue with the old index and end with 403
-// once it is blocked. A write waits as long as its own timeout allows, one minute by default: when this process dies
-// within those seconds, writes through the alias begin to fail after a minute, until the next apply adopts the
+// or 409 then, as for a document that somebody else writes. A write that asks for wait_for_active_shards itself does
+// not wait. _update_by_query and _delete_by_query that run across the switch continue with the old index and end with
+// 403 once it is blocked. A write waits as long as its own timeout allows, one minute by default: when this process
+// dies within those seconds, writes through the alias begin to fail after a minute, until the next apply adopts the
 // execution, which first of all finishes the switch.
 //
 // # The switch for a concrete name, or with a final pipeline: writers are refused
@@ -61,9 +61,9 @@
 //
 // # Going back
 //
-// Before the switch, an error or the end of the context stops the copy, removes the new index and lets writers continue.
-// A copy that can't be stopped is reported (ErrStillRunning), and its index stays: Elasticsearch would create it again,
-// with dynamic mappings.
+// Before the switch, an error or the end of the context stops the copy, removes the new index and lets writers
+// continue. A copy that can't be stopped is reported (ErrStillRunning), and its index stays: Elasticsearch would create
+// it again, with dynamic mappings.
 //
 // # Considered and rejected
 //

@@ -34,7 +34,8 @@ func (r *Run) verify(ctx context.Context, want map[string]any) error {
 	}
 	if len(differs) > 0 {
 		return r.failed("The new index is not like the old one",
-			fmt.Sprintf("Elasticsearch made it with other definitions than those of %s, as an index template asks for: %s.",
+			fmt.Sprintf("Elasticsearch made it with other definitions than those of %s, as an index template asks "+
+				"for: %s.",
 				r.state.Old, strings.Join(differs, "; ")), ErrDiffers)
 	}
 	return r.cluster.PutSettings(ctx, r.state.New, map[string]any{writeBlock: nil})
@@ -152,7 +153,8 @@ func (r *Run) compareSample(ctx context.Context, now look) error {
 				}
 			}
 			if differs := differentPaths("_source", want, got); len(differs) > 0 {
-				return r.failed("A copied document differs from the original", fmt.Sprintf("In the document %q: %s.", d.ID,
+				return r.failed("A copied document differs from the original", fmt.Sprintf("In the document %q: %s.",
+					d.ID,
 					strings.Join(differs[:min(len(differs), shownDifferences)], "; ")), ErrDiffers)
 			}
 		}

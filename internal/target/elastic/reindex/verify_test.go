@@ -21,7 +21,8 @@ import (
 func (f fixture) template(t *testing.T, kind, body string) {
 	t.Helper()
 	path := "/" + kind + "/" + f.alias
-	f.Do(t, http.MethodPut, path, strings.ReplaceAll(strings.ReplaceAll(body, "PATTERN", f.alias+"-*"), "ALIAS", f.alias),
+	f.Do(t, http.MethodPut, path, strings.ReplaceAll(strings.ReplaceAll(body, "PATTERN", f.alias+"-*"), "ALIAS",
+		f.alias),
 		nil)
 	t.Cleanup(func() {
 		if status, err := f.Call(context.WithoutCancel(t.Context()), http.MethodDelete, path, nil, nil); err != nil {
@@ -90,7 +91,8 @@ func TestTakenName(t *testing.T) {
 	if _, err := run.Wait(t.Context(), (&recorder{}).save); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{req.New + "-2"}, f.targets(t, f.alias)); diff != "" || run.Request().New != req.New+"-2" {
+	if diff := cmp.Diff([]string{req.New + "-2"}, f.targets(t, f.alias)); diff != "" ||
+		run.Request().New != req.New+"-2" {
 		t.Errorf("request for %s; alias (-want +got):\n%s", run.Request().New, diff)
 	}
 	if !f.exists(t, req.New) {
