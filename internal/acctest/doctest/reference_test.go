@@ -103,7 +103,7 @@ var named = regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z]\\w*)((?:/[^`/]+)*
 // TestNamedTestsExist looks for every test that the documentation names, and for the names of its subtests.
 func TestNamedTestsExist(t *testing.T) {
 	t.Parallel()
-	tests := testSources(t)
+	tests := sources(t)
 	count := 0
 	for _, p := range pages(t) {
 		for i, line := range strings.Split(p.text, "\n") {
@@ -127,8 +127,36 @@ func TestNamedTestsExist(t *testing.T) {
 	}
 }
 
-// testSources returns the text of all tests.
-func testSources(t *testing.T) string {
+// TestErrorsExist looks for every error that the troubleshooting guide explains in the texts of the code.
+func TestErrorsExist(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join(acctest.Root(t), "templates", "guides", "troubleshooting.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := regexp.MustCompile(`"\s*\+\s*"`).ReplaceAllString(sources(t), "")
+	count := 0
+	for i, line := range strings.Split(string(text), "\n") {
+		error, _, ok := strings.Cut(strings.TrimPrefix(line, "| "), " | ")
+		if !ok || !strings.HasPrefix(line, "| `") || strings.Contains(error, "(Terraform)") {
+			continue
+		}
+		for _, quoted := range code.FindAllString(error, -1) {
+			count++
+			for _, part := range strings.Split(strings.Trim(quoted, "`"), "...") {
+				if !strings.Contains(texts, strings.TrimSpace(part)) {
+					t.Errorf("troubleshooting.md:%d: no error says %q", i+1, part)
+				}
+			}
+		}
+	}
+	if count == 0 {
+		t.Fatal("no error is explained")
+	}
+}
+
+// sources returns the text of all Go files, tests included.
+func sources(t *testing.T) string {
 	t.Helper()
 	var all strings.Builder
 	err := filepath.WalkDir(filepath.Join(acctest.Root(t), "internal"), func(name string, _ fs.DirEntry, err error,
