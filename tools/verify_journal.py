@@ -19,7 +19,7 @@ import sys
 import urllib.request
 
 DOMAIN = b"remediation journal entry v1\n"
-COLUMNS = "seq, execution, kind, at, playbook, target, request, incident, body, prev, hash"
+COLUMNS = "seq, execution, kind, at, playbook, target, request, incident, digest, identity, body, prev, hash"
 
 
 def text(value):
@@ -32,13 +32,17 @@ def text(value):
 
 def line(row):
     """An entry as one line of an export."""
-    seq, execution, kind, at, playbook, target, request, incident, body, prev, digest = row
+    seq, execution, kind, at, playbook, target, request, incident, digest, identity, body, prev, end = row
     at = re.sub(r"\.?0*Z$", "Z", at)
     subject = '"playbook":%s,"target":%s,"request":%s' % (text(playbook), text(target), text(request))
     if incident:
         subject += ',"incident":' + text(incident)
+    if digest:
+        subject += ',"digest":' + text(digest)
+    if identity:
+        subject += ',"identity":' + text(identity)
     return '{"seq":%d,"execution":%d,"kind":%s,"at":%s,"subject":{%s},"body":%s,"prev":%s,"hash":%s}' % (
-        seq, execution, text(kind), text(at), subject, body, text(prev), text(digest))
+        seq, execution, text(kind), text(at), subject, body, text(prev), text(end))
 
 
 def search(address, query):

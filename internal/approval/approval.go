@@ -104,6 +104,8 @@ type Case struct {
 	FirstSeen time.Time
 	// Spent tells which executions have used signatures, by the hash that Used.Signature has.
 	Spent map[string]int64
+	// Names says which names count without a signature.
+	Names Names
 	// Confirmed is what the forge says. Nil where it was not asked: that confirms nobody.
 	Confirmed *Confirmed
 }

@@ -25,7 +25,7 @@ const (
 	lead   = "lead@example.com"
 )
 
-var payload = approval.Payload("rerun_dbt", "dbt:shop/prod", digest, 0)
+var payload = approval.Payload("rerun_dbt", "dbt:shop/prod", digest, "4f9c2a17-1")
 
 // key is the key of a name, always the same.
 func key(t testing.TB, name string) ssh.Signer {

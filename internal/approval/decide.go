@@ -118,6 +118,8 @@ func (p Policy) look(c Case, v *vote) {
 		covered = p.checkSignature(c, v)
 	case p.SignaturesRequired:
 		v.refused = "it is not signed"
+	case !v.BreakGlass:
+		v.refused = c.Names.refuse(v.By, c.Digest)
 	}
 	if v.refused == "" {
 		p.checkAge(c, v, covered)

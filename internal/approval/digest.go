@@ -5,15 +5,23 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/gowebpki/jcs"
 )
 
-// DigestFormat names the canonical text below and its version; it also separates this digest from all others.
-const DigestFormat = "remediation.preview.v1"
+// DigestFormat names the canonical text below and its version. It also separates this digest from all others.
+const DigestFormat = "remediation.preview.v2"
 
-// Binding is what a digest binds: what was reviewed is what runs.
+// DefaultTimeout stands in Safety for a timeout that is not configured.
+const DefaultTimeout = "default"
+
+// digestPrefix begins every digest. A pin may leave it out.
+const digestPrefix = "sha256:"
+
+// Binding is what a digest binds: what was reviewed is what runs. Every member stands in the plan; the leaves behind
+// the two hashes are in the journal.
 type Binding struct {
 	// Format is always DigestFormat.
 	Format string `json:"format"`
@@ -27,53 +35,109 @@ type Binding struct {
 	Triggers map[string]string `json:"triggers"`
 	// Commands are what will be executed.
 	Commands []string `json:"commands"`
-	// Facts are the live facts whose change must stop the apply.
-	Facts json.RawMessage `json:"facts"`
+	// Safety bounds the execution and says how it is undone.
+	Safety Safety `json:"safety"`
+	// Identity is the Hash of what makes the target the same thing, however it is named.
+	Identity string `json:"identity"`
+	// Content is the Hash of what runs.
+	Content string `json:"content"`
 }
 
-// Canonical returns the canonical JSON (RFC 8785) of s.
-func (s Binding) Canonical() ([]byte, error) {
-	s.Format = DigestFormat
-	if s.Triggers == nil {
-		s.Triggers = map[string]string{}
+// Safety is what bounds an execution, as configured, and what undoes it.
+type Safety struct {
+	// Guardrails is a JSON list.
+	Guardrails json.RawMessage `json:"guardrails"`
+	// Timeout is a duration such as "20m0s", or DefaultTimeout.
+	Timeout string `json:"timeout"`
+	// OnDestroy is "keep" or "rollback".
+	OnDestroy string `json:"on_destroy"`
+	// Undo is the action that undoes the change with its parameters, or null.
+	Undo json.RawMessage `json:"undo"`
+}
+
+// Canonical returns the canonical JSON (RFC 8785) of b.
+func (b Binding) Canonical() ([]byte, error) {
+	b.Format = DigestFormat
+	if b.Triggers == nil {
+		b.Triggers = map[string]string{}
 	}
-	if s.Commands == nil {
-		s.Commands = []string{}
+	if b.Commands == nil {
+		b.Commands = []string{}
 	}
-	if err := s.plain(); err != nil {
+	if err := b.plain(); err != nil {
 		return nil, err
 	}
-	text, err := json.Marshal(s)
-	if err != nil {
-		return nil, fmt.Errorf("encode the reviewed subject: %w", err)
-	}
-	canonical, err := jcs.Transform(text)
-	if err != nil {
-		return nil, fmt.Errorf("canonical JSON of the reviewed subject: %w", err)
-	}
-	return canonical, nil
+	return canonical(b)
 }
 
-// plain refuses text that is not UTF-8: encoded, different texts of that kind would become the same.
-func (s Binding) plain() error {
-	texts := append([]string{s.Playbook, s.Target, string(s.Inputs), string(s.Facts)}, s.Commands...)
-	for k, v := range s.Triggers {
+// plain refuses text that is not UTF-8: JSON would encode different texts of that kind as the same one.
+func (b Binding) plain() error {
+	texts := append([]string{b.Playbook, b.Target, string(b.Inputs), string(b.Safety.Guardrails), b.Safety.Timeout,
+		b.Safety.OnDestroy, string(b.Safety.Undo)}, b.Commands...)
+	for k, v := range b.Triggers {
 		texts = append(texts, k, v)
 	}
 	for _, t := range texts {
 		if !utf8.ValidString(t) {
-			return fmt.Errorf("the reviewed subject holds text that is not UTF-8: %q", t)
+			return fmt.Errorf("what was reviewed holds text that is not UTF-8: %q", t)
 		}
 	}
 	return nil
 }
 
-// Digest returns "sha256:" and the hexadecimal SHA-256 of the canonical JSON of s.
-func (s Binding) Digest() (string, error) {
-	canonical, err := s.Canonical()
+// Digest returns "sha256:" and the hexadecimal SHA-256 of the canonical JSON of b.
+func (b Binding) Digest() (string, error) {
+	text, err := b.Canonical()
 	if err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256(canonical)
-	return "sha256:" + hex.EncodeToString(sum[:]), nil
+	sum := sha256.Sum256(text)
+	return digestPrefix + hex.EncodeToString(sum[:]), nil
+}
+
+// Hash returns the hexadecimal SHA-256 of the canonical JSON of v.
+func Hash(v any) (string, error) {
+	text, err := canonical(v)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:]), nil
+}
+
+func canonical(v any) ([]byte, error) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("encode what was reviewed: %w", err)
+	}
+	out, err := jcs.Transform(text)
+	if err != nil {
+		return nil, fmt.Errorf("canonical JSON of what was reviewed: %w", err)
+	}
+	return out, nil
+}
+
+// leastPin is how many hexadecimal digits of a digest pin it: 80 bits, too many to search for a second preimage.
+const leastPin = 20
+
+// CheckPin says what is wrong with a pinned digest, or returns "". A pin may leave out "sha256:" and all but the first
+// 20 hexadecimal digits.
+func CheckPin(pin string) string {
+	digits := strings.TrimPrefix(pin, digestPrefix)
+	switch {
+	case strings.Trim(digits, "0123456789abcdef") != "":
+		return "it holds characters other than lower case hexadecimal digits"
+	case len(digits) < leastPin:
+		return fmt.Sprintf("it has fewer than %d hexadecimal digits", leastPin)
+	case len(digits) > hex.EncodedLen(sha256.Size):
+		return fmt.Sprintf("it has more than %d hexadecimal digits", hex.EncodedLen(sha256.Size))
+	default:
+		return ""
+	}
+}
+
+// Pins reports whether pin stands for digest.
+func Pins(pin, digest string) bool {
+	return CheckPin(pin) == "" &&
+		strings.HasPrefix(strings.TrimPrefix(digest, digestPrefix), strings.TrimPrefix(pin, digestPrefix))
 }

@@ -16,7 +16,7 @@ type vector struct {
 	Subject   approval.Binding `json:"subject"`
 	Canonical string           `json:"canonical"`
 	Digest    string           `json:"digest"`
-	After     int64            `json:"after"`
+	Shown     string           `json:"shown"`
 	Payload   string           `json:"payload"`
 }
 
@@ -43,7 +43,7 @@ func TestVectors(t *testing.T) {
 		if err != nil || digest != v.Digest {
 			t.Errorf("%s: digest %s, want %s (%v)", v.Name, digest, v.Digest, err)
 		}
-		if line := approval.Payload(v.Subject.Playbook, v.Subject.Target, digest, v.After); line != v.Payload {
+		if line := approval.Payload(v.Subject.Playbook, v.Subject.Target, digest, v.Shown); line != v.Payload {
 			t.Errorf("%s: payload %s, want %s", v.Name, line, v.Payload)
 		}
 	}
@@ -53,7 +53,9 @@ func base() approval.Binding {
 	return approval.Binding{
 		Playbook: "rerun_dbt", Target: "dbt:shop/prod", Inputs: json.RawMessage(`{"models":["a","b"],"threads":4}`),
 		Triggers: map[string]string{"run": "1"}, Commands: []string{"dbt run --select a b"},
-		Facts: json.RawMessage(`{"selected_models":["a","b"],"current_percent":10}`),
+		Safety: approval.Safety{Guardrails: json.RawMessage(`[{"name":"errors","max":1}]`), Timeout: "default",
+			OnDestroy: "keep", Undo: json.RawMessage("null")},
+		Identity: "1111", Content: "2222",
 	}
 }
 
@@ -76,13 +78,15 @@ func TestDigestBindsEverything(t *testing.T) {
 		"no trigger":        func(s *approval.Binding) { s.Triggers = nil },
 		"command":           func(s *approval.Binding) { s.Commands = []string{"dbt run --select a b --full-refresh"} },
 		"splitting command": func(s *approval.Binding) { s.Commands = []string{"dbt run", "--select a b"} },
-		"selected models": func(s *approval.Binding) {
-			s.Facts = json.RawMessage(`{"selected_models":["a","b","c"],"current_percent":10}`)
+		"identity":          func(s *approval.Binding) { s.Identity = "1112" },
+		"content":           func(s *approval.Binding) { s.Content = "2223" },
+		"guardrails":        func(s *approval.Binding) { s.Safety.Guardrails = json.RawMessage(`[]`) },
+		"timeout":           func(s *approval.Binding) { s.Safety.Timeout = "20h0m0s" },
+		"on_destroy":        func(s *approval.Binding) { s.Safety.OnDestroy = "rollback" },
+		"undo": func(s *approval.Binding) {
+			s.Safety.Undo = json.RawMessage(`{"action_type":"rerun_dbt","params":{}}`)
 		},
-		"percent": func(s *approval.Binding) {
-			s.Facts = json.RawMessage(`{"selected_models":["a","b"],"current_percent":11}`)
-		},
-		"a field's place": func(s *approval.Binding) { s.Inputs, s.Facts = s.Facts, s.Inputs },
+		"a field's place": func(s *approval.Binding) { s.Identity, s.Content = s.Content, s.Identity },
 	} {
 		s := base()
 		change(&s)
@@ -98,15 +102,29 @@ func TestDigestBindsEverything(t *testing.T) {
 	}
 }
 
+func TestPins(t *testing.T) {
+	t.Parallel()
+	const digits = "52097f51eb6207ce8d4945a72e7cc527ffeeaeb09c5bc545690484fc9a6d39ed"
+	for pin, want := range map[string]bool{
+		"sha256:" + digits: true, digits: true, digits[:20]: true, "sha256:" + digits[:20]: true,
+		digits[:19]: false, "sha256:" + digits[:19]: false, "": false, "sha256:": false, digits + "0": false,
+		strings.ToUpper(digits): false, digits[:20] + "x": false, "0" + digits[1:]: false, " " + digits: false,
+	} {
+		if approval.Pins(pin, "sha256:"+digits) != want {
+			t.Errorf("%q: pins %v, want %v", pin, !want, want)
+		}
+	}
+}
+
 func TestPayloadIsOneLineOfPlainFields(t *testing.T) {
 	t.Parallel()
-	line := approval.Payload("p", "elasticsearch:a b\n'$(x)'/é%", "sha256:00", 7)
-	if want := "remediation-approval-v1 p elasticsearch:a%20b%0A%27%24%28x%29%27/%C3%A9%25 sha256:00 " +
-		"after=7"; line != want {
+	line := approval.Payload("p", "elasticsearch:a b\n'$(x)'/é%", "sha256:00", "4f9c2a17-7")
+	if want := "remediation-approval-v2 p elasticsearch:a%20b%0A%27%24%28x%29%27/%C3%A9%25 sha256:00 " +
+		"shown=4f9c2a17-7"; line != want {
 		t.Errorf("got %q", line)
 	}
-	if a, b := approval.Payload("p", "a b", "d", 0), approval.Payload("p", "a", "b d", 0); a == b ||
-		strings.Count(a, " ") != 3 {
+	if a, b := approval.Payload("p", "a b", "d", "1"), approval.Payload("p", "a", "b d", "1"); a == b ||
+		strings.Count(a, " ") != 4 {
 		t.Errorf("fields can be moved: %q, %q", a, b)
 	}
 }

@@ -7,27 +7,26 @@ import (
 )
 
 // PayloadFormat names the text that an approver signs, and its version.
-const PayloadFormat = "remediation-approval-v1"
+const PayloadFormat = "remediation-approval-v2"
 
-// Namespace is the namespace of the SSH signatures: what signs mail or commits with the same key is no approval.
+// Namespace is the namespace of the SSH signatures. A signature of mail or of a commit with the same key is no
+// approval.
 const Namespace = "remediation"
 
-// Payload is the one line that an approver signs, without a line end: the format, the playbook, the target and the
-// digest. The digest binds the other two already; they are there to be read. Where the same change has been executed
-// before, the identifier of its last execution follows, so that each execution needs a signature of its own.
-func Payload(playbook, target, digest string, after int64) string {
-	line := fmt.Sprintf("%s %s %s %s", PayloadFormat, escape(playbook), escape(target), escape(digest))
-	if after > 0 {
-		line += fmt.Sprintf(" after=%d", after)
-	}
-	return line
+// Payload is the one line that an approver signs, without a line end: the format, the playbook, the target, the digest,
+// and the record that showed it, such as "4f9c2a17-12". The digest binds playbook and target already; they are there to
+// be read. The record is the first one in the journal since the digest was last executed, so that each execution needs
+// a new signature, and a signature for one journal proves nothing in another.
+func Payload(playbook, target, digest, shown string) string {
+	return fmt.Sprintf("%s %s %s %s shown=%s", PayloadFormat, escape(playbook), escape(target), escape(digest),
+		escape(shown))
 }
 
-// plainBytes are the bytes that stand for themselves in a payload. None of them means anything within single quotes of
-// a shell.
+// plainBytes are the bytes that stand for themselves in a payload. None of them has a meaning within single quotes of a
+// shell.
 const plainBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~:/@,+*[]"
 
-// escape writes every other byte as % and two hexadecimal digits, so that no name can break the line into other fields.
+// escape writes every other byte as % and two hexadecimal digits, so that no name can split into several fields.
 func escape(s string) string {
 	var b strings.Builder
 	for i := range len(s) {
@@ -40,7 +39,7 @@ func escape(s string) string {
 	return b.String()
 }
 
-// signedText is what a signature has to cover: the payload and, where they are claimed, the break-glass and the time.
+// signedText is what a signature must cover: the payload and, if claimed, the break-glass and the time.
 func signedText(payload string, breakGlass bool, at string) string {
 	if breakGlass {
 		payload += " break-glass"

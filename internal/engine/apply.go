@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/applylens/terraform-provider-remediation/internal/approval"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 	"github.com/applylens/terraform-provider-remediation/internal/logging"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
@@ -37,7 +38,7 @@ type Execution struct {
 // cancelled, or ended in a way that can't be known.
 func (e *Engine) Apply(ctx context.Context, req Request, reviewed *Reviewed,
 	observe func(Execution)) (Execution, error) {
-	action, err := e.Bind(req)
+	action, err := e.bind(&req)
 	if err != nil {
 		return Execution{}, err
 	}
@@ -72,12 +73,14 @@ type run struct {
 	earlier []journal.Record
 	// locks are what it would lock beside the target, as far as it has looked.
 	locks []string
+	// now is what the target looks like now.
+	now Review
 	// logPath is the execution's own log, or empty.
 	logPath string
 }
 
 func (r *run) apply(ctx context.Context, target string) (Execution, error) {
-	about, err := subject(r.req, target)
+	about, err := subject(r.req, Review{Target: target})
 	if err != nil {
 		return Execution{}, err
 	}
@@ -93,17 +96,17 @@ func (r *run) apply(ctx context.Context, target string) (Execution, error) {
 			return Execution{Record: rec, Adopted: true, Earlier: r.before(rec.ID)}, nil
 		}
 		review, err := r.engine.look(ctx, r.req, r.action)
-		r.locks = slices.DeleteFunc(review.Locks, func(name string) bool { return name == target })
+		r.locks = slices.DeleteFunc(slices.Clone(review.Locks), func(name string) bool { return name == target })
+		if err == nil {
+			r.locks = append(r.locks, review.identityLock())
+		}
 		if err != nil {
 			if _, ok, findErr := blocking(ctx, r.store, target, r.locks); findErr == nil && ok {
 				continue // the reason may be what that one does, or has left
 			}
 			return Execution{}, err
 		}
-		if err := r.engine.decide(ctx, r.req, &review); err != nil {
-			return Execution{}, err
-		}
-		if err := r.admit(review); err != nil {
+		if err := r.admit(ctx, &review); err != nil {
 			return Execution{}, err
 		}
 		watch, err := r.baseline(ctx, &review)
@@ -117,6 +120,7 @@ func (r *run) apply(ctx context.Context, target string) (Execution, error) {
 		if names := review.Decision.Counted(); names != "" {
 			intent.ApprovedBy = names // a name that was offered and didn't count is nobody's approval
 		}
+		about.Digest, about.Identity = review.Digest, review.IdentityHash
 		intent.Guardrails = encodeWatch(watch)
 		intent.Deadline, intent.Locks = r.engine.cfg.Clock.Now().Add(review.Deadline), r.locks
 		rec, err := r.store.Begin(ctx, about, journal.KindIntent, intent)
@@ -147,21 +151,55 @@ func (r *run) begun(ctx context.Context, x Execution) (Execution, error) {
 func (r *run) readEarlier(ctx context.Context, about journal.Subject) error {
 	var err error
 	r.earlier, err = r.store.Find(ctx, journal.Filter{Request: about.Request, Limit: r.engine.cfg.HistoryLimit})
-	return err
+	return errors.Join(err, journal.Intact(r.earlier))
 }
 
-// admit refuses what was not reviewed or not approved. Nothing has run yet.
-func (r *run) admit(now Review) error {
-	if r.reviewed != nil && r.reviewed.Digest != now.Digest {
-		return movedProblem(*r.reviewed, now)
+// admit decides on the approval, and refuses what was not reviewed or not approved. Nothing has run yet.
+func (r *run) admit(ctx context.Context, now *Review) error {
+	e := r.engine
+	if err := e.checkOrigin(ctx, r.req, *now); err != nil {
+		return err
 	}
-	if r.req.ExpectedDigest != "" && r.req.ExpectedDigest != now.Digest {
+	seen := shownBy{}
+	if r.reviewed != nil {
+		rec, err := r.record(ctx)
+		if err != nil {
+			return err
+		}
+		if r.reviewed.Digest != now.Digest {
+			r.now = *now
+			return movedProblem(r.reviewedLeaves(*r.reviewed, rec), *now, r.req)
+		}
+		seen.record, now.Record = r.reviewed.Record, r.reviewed.Record
+	}
+	if err := e.decide(ctx, r.req, now, seen); err != nil {
+		return err
+	}
+	if r.req.ExpectedDigest != "" && !approval.Pins(r.req.ExpectedDigest, now.Digest) {
 		return digestProblem(r.req.ExpectedDigest, now.Digest)
 	}
 	if !now.Decision.Granted {
-		return approvalProblem(now)
+		return approvalProblem(*now)
 	}
-	return nil
+	if err := e.number(ctx, r.store, now); err != nil {
+		return err
+	}
+	return e.checkJournal(ctx, r.store, r.req, now.Decision.Needed)
+}
+
+// record is the dry run that the plan showed. A journal that lacks it is not the one that the plan was recorded in.
+func (r *run) record(ctx context.Context) (*journal.Record, error) {
+	if r.reviewed.Record == 0 {
+		return nil, nil //nolint:nilnil // the plan could not write the journal
+	}
+	rec, err := r.store.Get(ctx, r.reviewed.Record)
+	switch {
+	case errors.Is(err, journal.ErrNotFound), err == nil && rec.Intent.Digest != r.reviewed.Digest:
+		return nil, lostRecord(r.req.ActionType)
+	case err != nil:
+		return nil, err
+	}
+	return &rec, nil
 }
 
 // execute sends the work and sees it through. The intent is in the journal.
@@ -250,13 +288,18 @@ func (r *run) conclude(ctx context.Context, x Execution, e ending) (Execution, e
 	}
 	logging.Info(ctx, logging.Engine, "execution ended", "execution", x.Record.ID, "status", string(status),
 		"message", result.Message)
-	end := journal.Outcome{Status: status, Result: result}
+	end := journal.Outcome{Status: status, Result: result, Held: held(cause)}
 	var err error
+	if outcome.Identity != nil {
+		end.Identity, err = approval.Hash(outcome.Identity)
+	}
 	if outcome.Undo != nil {
 		var params json.RawMessage
-		if params, err = json.Marshal(outcome.Undo.Params); err == nil {
+		var encodeErr error
+		if params, encodeErr = json.Marshal(outcome.Undo.Params); encodeErr == nil {
 			end.Rollback = &journal.Undo{Type: outcome.Undo.ActionType, Params: params}
 		}
+		err = errors.Join(err, encodeErr)
 	}
 	// The outcome is recorded even when the apply was interrupted.
 	rec, appendErr := r.store.Append(context.WithoutCancel(ctx), x.Record.Lease(), journal.KindOutcome, end)

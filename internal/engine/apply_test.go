@@ -3,7 +3,6 @@ package engine_test
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -109,7 +108,7 @@ func TestApprovedRequestRuns(t *testing.T) {
 	b.book.reasons = []string{"it is dangerous"}
 	req := request("a")
 	req.Given.By = "Boss@Example.com"
-	x, err := b.apply(t, req)
+	x, err := b.planned(t, req)
 	if err != nil || x.Record.Intent.ApprovedBy != "Boss@Example.com" {
 		t.Errorf("record %+v, error %v", x.Record, err)
 	}
@@ -283,13 +282,13 @@ func TestOneExecutionPerTargetAtATime(t *testing.T) {
 func TestUndoRunsTheRollbackAction(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.book.undo = &playbook.Rollback{ActionType: "fake", Params: params{Name: "back"}}
+	b.book.undo = &playbook.Rollback{ActionType: "fake", Params: params{Name: "a"}}
 	x, err := b.apply(t, request("a"))
 	if err != nil || x.Record.Rollback == nil {
 		t.Fatalf("record %+v, error %v", x.Record, err)
 	}
-	x, err = b.apply(t, engine.UndoRequest(x.Record.ID, *x.Record.Rollback))
-	if err != nil || x.Record.Subject.Target != "fake:back" || !slices.Contains(b.book.calls, "dispatch") {
+	x, err = b.apply(t, engine.UndoRequest(b.ref(t, x.Record), *x.Record.Rollback))
+	if err != nil || x.Record.Intent.Triggers["undo_of_execution"] == "" || b.book.count("dispatch") != 2 {
 		t.Errorf("record %+v, error %v", x.Record, err)
 	}
 }

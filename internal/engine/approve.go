@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,45 +15,83 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// decide weighs the approvals of req, with what the journal knows of them. Without a journal it decides on the
-// configuration alone and returns the journal's error: that is good enough for a plan, and apply doesn't come that far.
-func (e *Engine) decide(ctx context.Context, req Request, review *Review) error {
-	c := approval.Case{
-		Playbook: review.ActionType, Target: review.Target, Digest: review.Digest, Reasons: review.ApprovalReasons,
-		Risk: string(review.Risk), CostUSD: review.CostUSD, Count: review.Size(), Now: e.cfg.Clock.Now(),
-		Payload: approval.Payload(review.ActionType, review.Target, review.Digest, 0),
-	}
+// shownBy tells whether a plan has shown what is decided on.
+type shownBy struct {
+	// record is the number of the record that showed it; zero if none did.
+	record int64
+	// any lets every name count, for a look that is never applied.
+	any bool
+}
+
+// decide weighs the approvals of req, with what the journal knows about them.
+func (e *Engine) decide(ctx context.Context, req Request, review *Review, by shownBy) error {
+	c := e.caseOf(req, *review)
 	if e.cfg.Forge != nil && e.cfg.Policy.NeedsForge(c, req.Given) {
 		confirmed := e.cfg.Forge.Confirmed(ctx)
 		c.Confirmed = &confirmed
-	}
-	err := e.evidence(ctx, req, &c)
-	review.Decision = e.cfg.Policy.Decide(c, req.Given)
-	review.ApprovalReasons = review.Decision.Reasons
-	if err == nil {
-		review.loosened, err = e.loosened(ctx, review.Target)
-	}
-	if review.loosened != "" {
-		review.Warnings = append(slices.Clip(review.Warnings),
-			"The approval policy demands less than before. "+review.loosened)
-	}
-	return err
-}
-
-// evidence completes c with what the journal knows: which executions there have been of the same change, which
-// signatures they used, when the change was first shown, and a time that is not before anything it holds.
-func (e *Engine) evidence(ctx context.Context, req Request, c *approval.Case) error {
-	if !e.cfg.Policy.Asks(*c, req.Given) {
-		return nil
 	}
 	store, err := e.Journal(ctx)
 	if err != nil {
 		return err
 	}
-	about, err := subject(req, c.Target)
-	if err != nil {
+	if reason, err := escalation(ctx, store, req.Incident); err != nil {
 		return err
+	} else if reason != "" {
+		c.Reasons = append(slices.Clip(c.Reasons), reason)
 	}
+	if e.cfg.Policy.Asks(c, req.Given) {
+		if err := e.evidence(ctx, store, evidenceFor{req, review, by}, &c); err != nil {
+			return err
+		}
+	}
+	review.Decision = e.cfg.Policy.Decide(c, req.Given)
+	review.ApprovalReasons = review.Decision.Reasons
+	review.loosened, err = e.loosened(ctx, review.Target)
+	if warning := "The approval policy demands less than before. " + review.loosened; review.loosened != "" &&
+		!slices.Contains(review.Warnings, warning) {
+		review.Warnings = append(slices.Clip(review.Warnings), warning)
+	}
+	return err
+}
+
+// decideAlone decides on the configuration alone, where the journal can't be read. That is good enough for a plan:
+// apply doesn't run without a journal.
+func (e *Engine) decideAlone(req Request, review *Review) {
+	c := e.caseOf(req, *review)
+	c.Names.Any = true
+	review.Decision = e.cfg.Policy.Decide(c, req.Given)
+	review.Decision.Payload = ""
+	review.ApprovalReasons = review.Decision.Reasons
+}
+
+func (e *Engine) caseOf(req Request, review Review) approval.Case {
+	return approval.Case{
+		Playbook: review.ActionType, Target: review.Target, Digest: review.Digest, Reasons: review.playbookReasons(),
+		Risk: string(review.Risk), CostUSD: review.CostUSD, Count: review.Size(), Now: e.cfg.Clock.Now(),
+		Names: approval.Names{Any: approval.Pins(req.ExpectedDigest, review.Digest) ||
+			approval.Pins(req.PinnedUndo, review.Digest)},
+	}
+}
+
+// playbookReasons are why the playbook wants an approval, without the reasons of policy that a decision has added.
+func (r *Review) playbookReasons() []string {
+	if r.ownReasons == nil {
+		r.ownReasons = append([]string{}, r.ApprovalReasons...)
+	}
+	return r.ownReasons
+}
+
+// evidenceFor is what evidence is looked for.
+type evidenceFor struct {
+	req    Request
+	review *Review
+	by     shownBy
+}
+
+// evidence completes c with what the journal knows: which executions of the digest there were, which signatures they
+// used, when the digest was first shown since, which names count without a signature, and a time that is not before
+// anything in the journal. All of it goes by playbook, target and digest, whatever the incident.
+func (e *Engine) evidence(ctx context.Context, store journal.Store, of evidenceFor, c *approval.Case) error {
 	newest, err := store.Find(ctx, journal.Filter{All: true, Limit: 1})
 	if err != nil {
 		return err
@@ -60,26 +99,77 @@ func (e *Engine) evidence(ctx context.Context, req Request, c *approval.Case) er
 	for _, rec := range newest {
 		c.Now = later(c.Now, rec.CreatedAt)
 	}
-	past, err := store.Find(ctx, journal.Filter{Playbook: about.Playbook, Target: about.Target})
-	if err != nil {
+	same := journal.Filter{Playbook: c.Playbook, Target: c.Target, Digest: c.Digest}
+	past, err := store.Find(ctx, same)
+	if err = errors.Join(err, journal.Intact(past)); err != nil {
 		return err
 	}
-	var after int64
-	if c.Spent, after, err = spent(past, about.Request, c.Digest); err != nil {
+	if c.Spent, err = spent(past); err != nil {
 		return err
 	}
-	c.Payload = approval.Payload(c.Playbook, c.Target, c.Digest, after)
-	if e.cfg.Policy.MaxAge == 0 {
-		return nil
+	after := int64(0)
+	if len(past) > 0 {
+		after = past[len(past)-1].ID
 	}
-	shown, err := store.Find(ctx, journal.Filter{Request: about.Request, DryRuns: true})
-	for _, rec := range shown {
-		if rec.ID > after && rec.Intent.Digest == c.Digest {
-			c.FirstSeen = rec.CreatedAt
+	same.DryRuns = true
+	records, err := store.Find(ctx, same)
+	if err = errors.Join(err, journal.Intact(records)); err != nil {
+		return err
+	}
+	of.review.first = 0
+	for _, rec := range records {
+		if rec.ID > after && rec.Status == journal.StatusDryRunOK {
+			c.FirstSeen, of.review.first = rec.CreatedAt, rec.ID
+			c.Payload = approval.Payload(c.Playbook, c.Target, c.Digest, rec.Ref())
 			break
 		}
 	}
-	return err
+	c.Names.Any = c.Names.Any || of.by.any || retries(past, c.Reasons)
+	return e.names(ctx, store, of, c)
+}
+
+// names tells which names count without a signature: those under which nothing was executed on this identity when the
+// record was made, every name for a retry that needs the approval for no new reason, and none for what nobody could
+// see.
+func (e *Engine) names(ctx context.Context, store journal.Store, of evidenceFor, c *approval.Case) error {
+	switch {
+	case c.Names.Any:
+		return nil
+	case of.by.record == 0:
+		c.Names.Unseen = true
+		return nil
+	}
+	ran, err := store.Find(ctx, journal.Filter{Identity: of.review.IdentityHash})
+	if err = errors.Join(err, journal.Intact(ran)); err != nil {
+		return err
+	}
+	for _, rec := range ran {
+		if rec.ID > of.by.record {
+			break
+		}
+		for name := range strings.SplitSeq(rec.Intent.ApprovedBy, ", ") {
+			if name != "" && !slices.Contains(c.Names.Used, name) {
+				c.Names.Used = append(c.Names.Used, name)
+			}
+		}
+	}
+	return nil
+}
+
+// retries reports whether an execution of the digest would repeat one that never succeeded, and needs the approval for
+// no new reason. One that was held needs a new decision.
+func retries(past []journal.Record, reasons []string) bool {
+	if len(past) == 0 {
+		return false
+	}
+	for _, rec := range past {
+		if rec.Status == journal.StatusSuccess || rec.Status == journal.StatusUnknown || rec.Open() || rec.Held {
+			return false
+		}
+	}
+	last, err := decoded(past[len(past)-1])
+	return err == nil && !slices.ContainsFunc(reasons,
+		func(reason string) bool { return !slices.Contains(last.ApprovalReasons, reason) })
 }
 
 func later(a, b time.Time) time.Time {
@@ -89,19 +179,16 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// spent returns which executions used signatures, and the last execution of the request with this digest.
-func spent(past []journal.Record, request, digest string) (used map[string]int64, after int64, err error) {
-	used = map[string]int64{}
+// spent returns which executions used which signatures.
+func spent(past []journal.Record) (map[string]int64, error) {
+	used := map[string]int64{}
 	for _, rec := range past {
-		if rec.Subject.Request == request && rec.Intent.Digest == digest {
-			after = rec.ID
-		}
 		if rec.Intent.Approvals == nil {
 			continue
 		}
 		var approvals []approval.Used
 		if err := json.Unmarshal(rec.Intent.Approvals, &approvals); err != nil {
-			return nil, 0, fmt.Errorf("approvals of execution %d: %w: %w", rec.ID, journal.ErrDamaged, err)
+			return nil, fmt.Errorf("approvals of execution %d: %w: %w", rec.ID, journal.ErrDamaged, err)
 		}
 		for _, a := range approvals {
 			if a.Signature != "" {
@@ -109,20 +196,45 @@ func spent(past []journal.Record, request, digest string) (used map[string]int64
 			}
 		}
 	}
-	return used, after, nil
+	return used, nil
 }
 
-// spentMeanwhile tells whether another execution used one of the signatures between the decision and the intent.
+// escalateAfter is how many executions of one incident may end without success in a row before every further one needs
+// an approval.
+const escalateAfter = 3
+
+// escalation is the reason why the next execution of the incident needs an approval: the newest ones all failed, were
+// stopped or held, or have an unknown outcome. It is empty otherwise.
+func escalation(ctx context.Context, store journal.Store, incident string) (string, error) {
+	if incident == "" {
+		return "", nil
+	}
+	newest, err := store.Find(ctx, journal.Filter{Incident: incident, Limit: escalateAfter})
+	if err != nil || len(newest) < escalateAfter {
+		return "", err
+	}
+	for _, r := range newest {
+		if r.Status == journal.StatusSuccess || r.Open() {
+			return "", nil
+		}
+	}
+	return fmt.Sprintf("the last %d executions for incident %s did not succeed; escalate to the team that owns the "+
+		"system",
+		escalateAfter, incident), nil
+}
+
+// spentMeanwhile reports whether another execution used one of the signatures between the decision and the intent.
 func (r *run) spentMeanwhile(ctx context.Context, rec journal.Record, d approval.Decision) (bool, error) {
 	if !slices.ContainsFunc(d.Used, func(u approval.Used) bool { return u.Signature != "" }) {
 		return false, nil
 	}
-	past, err := r.store.Find(ctx, journal.Filter{Playbook: rec.Subject.Playbook, Target: rec.Subject.Target})
+	past, err := r.store.Find(ctx, journal.Filter{Playbook: rec.Subject.Playbook, Target: rec.Subject.Target,
+		Digest: rec.Subject.Digest})
 	if err != nil {
 		return false, err
 	}
 	past = slices.DeleteFunc(past, func(other journal.Record) bool { return other.ID >= rec.ID })
-	used, _, err := spent(past, "", "")
+	used, err := spent(past)
 	for _, u := range d.Used {
 		if _, ok := used[approval.SignatureHash(u.Signature)]; ok && u.Signature != "" {
 			return true, nil
@@ -154,8 +266,18 @@ func (e *Engine) encodedPolicy() json.RawMessage {
 	return text
 }
 
-// loosened compares the policy with that of the target's last execution, or of the last one at all, and says where it
-// demands less now. Dry runs don't count: the plan of the very change that loosens it would hide it from the next one.
+// policyPrint is the fingerprint of the approval policy.
+func (e *Engine) policyPrint() string {
+	print, err := e.cfg.Policy.Terms().Fingerprint()
+	if err != nil {
+		return "" // strings, numbers and lists always encode
+	}
+	return print
+}
+
+// loosened compares the policy with that of the target's last execution, or else of the last one in the journal, and
+// says where it demands less now. Dry runs don't count: the plan that loosens the policy would hide it from the next
+// one.
 func (e *Engine) loosened(ctx context.Context, target string) (string, error) {
 	store, err := e.Journal(ctx)
 	if err != nil {
@@ -202,21 +324,25 @@ func (e *Engine) approved(intent *journal.Intent, review Review) error {
 
 func approvalProblem(review Review) error {
 	d := review.Decision
-	why := fmt.Sprintf("This execution of %s can't go ahead: %s.", review.ActionType, d.Missing)
+	why := fmt.Sprintf("This execution of %s can't run: %s.", review.ActionType, d.Missing)
 	for _, reason := range review.ApprovalReasons {
 		why += "\n  - it needs an approval because " + reason
 	}
+	next := d.Next
+	if d.Payload == "" && d.Needed {
+		next = "Plan again: the plan shows the change, and what approvers sign. " + next
+	}
 	return &problem.Problem{
-		What: fmt.Sprintf("%s needs an approval", review.ActionType), Why: why, Next: "Nothing has run. " + d.Next,
+		What: fmt.Sprintf("%s needs an approval", review.ActionType), Why: why, Next: "Nothing has run. " + next,
 		Path: []string{"approved_by"}, Err: ErrNotApproved,
 	}
 }
 
-// conclude an execution whose approval somebody else used at the same moment. Nothing was sent.
+// overtaken ends an execution whose approval another one used at the same moment. Nothing was sent.
 func (r *run) overtaken(ctx context.Context, x Execution) (Execution, error) {
 	cause := &problem.Problem{
-		What: "Its approval was used by another execution at the same " +
-			"moment", Why: "An approval that is signed is for one execution.",
+		What: "Another execution used the approval at the same moment",
+		Why:  "A signed approval is valid for one execution.",
 		Next: "Nothing has run. Plan again and have the new payload signed.", Err: ErrNotApproved,
 	}
 	return r.conclude(ctx, x, ending{journal.StatusCancelled, playbook.Report{}, cause})

@@ -77,7 +77,9 @@ func (b *bench) reviewed(t *testing.T, req engine.Request) (engine.Request, *eng
 	if err := json.Unmarshal(text, &facts); err != nil {
 		t.Fatal(err)
 	}
-	return req, &engine.Reviewed{Digest: review.Digest, Target: review.Target, Commands: review.Commands, Facts: facts}
+	was := shownBy(review)
+	was.Facts = facts
+	return req, was
 }
 
 // refused demands that the request is refused with nothing dispatched beyond what was before.
@@ -213,7 +215,8 @@ func TestAttackReplay(t *testing.T) {
 			b.refused(t, elsewhere, nil, engine.ErrNotApproved, "its signature was used by execution 2")
 			b.book.wait = nil
 			again, _ := b.reviewed(t, request("a"))
-			if x, err := b.apply(t, again); err != nil || !strings.HasSuffix(x.Record.Intent.Payload, "after=2") {
+			x, err := b.apply(t, again)
+			if err != nil || !strings.HasSuffix(x.Record.Intent.Payload, "shown="+x.Record.Journal+"-5") {
 				t.Errorf("a new signature: payload %q, %v", x.Record.Intent.Payload, err)
 			}
 		})
@@ -227,11 +230,11 @@ func TestUnsignedRetryNeedsNoCeremony(t *testing.T) {
 	b.book.wait = func(context.Context, playbook.Job) (playbook.Report, error) { return playbook.Report{}, errBoom }
 	req := request("a")
 	req.Given.By = "me@example.com"
-	if _, err := b.apply(t, req); !errors.Is(err, errBoom) {
+	if _, err := b.planned(t, req); !errors.Is(err, errBoom) {
 		t.Fatal(err)
 	}
 	b.book.wait = nil
-	if _, err := b.apply(t, req); err != nil {
+	if _, err := b.planned(t, req); err != nil {
 		t.Errorf("the retry: %v", err)
 	}
 }
@@ -239,7 +242,9 @@ func TestUnsignedRetryNeedsNoCeremony(t *testing.T) {
 func TestAttackOneSignatureForTwoAtOnce(t *testing.T) {
 	t.Parallel()
 	b := guarded(t)
-	req, _ := b.reviewed(t, request("a"))
+	long := request("a")
+	long.Timeout = time.Hour // of the test's clock, whose waits take no time
+	req, _ := b.reviewed(t, long)
 	elsewhere := b.cfg
 	elsewhere.Self = other()
 	var ran atomic.Int32
@@ -247,7 +252,7 @@ func TestAttackOneSignatureForTwoAtOnce(t *testing.T) {
 	for incident, e := range map[string]*engine.Engine{"INC-1": b.Engine, "INC-2": engine.New(elsewhere)} {
 		group.Go(func() {
 			mine := req
-			mine.Incident, mine.Timeout = incident, time.Hour // of the test's clock, whose waits take no time
+			mine.Incident = incident
 			if _, err := e.Apply(t.Context(), mine, nil, func(engine.Execution) {}); err == nil {
 				ran.Add(1)
 			} else if !errors.Is(err, engine.ErrNotApproved) && !errors.Is(err, engine.ErrBusy) {
@@ -299,7 +304,7 @@ func TestAttackUnknownAtPlanRiskyAtApply(t *testing.T) {
 	t.Parallel()
 	b := guarded(t)
 	// Nothing was shown at plan: an input, or run_if, became known during apply only.
-	b.refused(t, request("a"), nil, engine.ErrNotApproved, "printf '%s' 'remediation-approval-v1 fake fake:a sha256:")
+	b.refused(t, request("a"), nil, engine.ErrNotApproved, "Plan again")
 	b.book.reasons = nil
 	req, was := request("b"), &engine.Reviewed{}
 	review, err := b.Plan(t.Context(), req)
@@ -334,7 +339,7 @@ func TestAttackExpiryIsRefusedWhileThePlanStaysTheSame(t *testing.T) {
 	t.Parallel()
 	b := guarded(t, func(c *engine.Config) {
 		c.Policy.MaxAge = time.Hour
-		c.Terraform = proc.Terraform{SavedPlan: true}
+		c.Terraform = savedPlan()
 	})
 	req, was := b.reviewed(t, request("a"))
 	before, err := b.Plan(t.Context(), req)
@@ -345,9 +350,9 @@ func TestAttackExpiryIsRefusedWhileThePlanStaysTheSame(t *testing.T) {
 	b.clock.now = b.clock.now.Add(2 * time.Hour)
 	b.clock.mu.Unlock()
 	after, err := b.Plan(t.Context(), req)
-	if err != nil || after.Decision.Granted || after.Text(1, nil) != before.Text(1, nil) ||
+	if err != nil || after.Decision.Granted || after.Text() != before.Text() ||
 		after.Decision.Payload != before.Decision.Payload {
-		t.Errorf("what the plan shows moved by time passing: %v\n%s\n%s", err, before.Text(1, nil), after.Text(1, nil))
+		t.Errorf("what the plan shows moved by time passing: %v\n%s\n%s", err, before.Text(), after.Text())
 	}
 	b.refused(t, req, was, engine.ErrNotApproved, "it expired")
 }
@@ -361,9 +366,9 @@ func TestAttackUndoWithTheApprovalOfTheExecution(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	undo := engine.UndoRequest(x.Record.ID, *x.Record.Rollback)
+	undo := engine.UndoRequest(b.ref(t, x.Record), *x.Record.Rollback)
 	undo.Given = req.Given
-	b.refused(t, undo, nil, engine.ErrNotApproved, "was used by execution")
+	b.refused(t, undo, nil, engine.ErrNotApproved, "its signature is for something else")
 }
 
 func TestAttackPolicyLoosenedInTheSameChange(t *testing.T) {
@@ -384,7 +389,11 @@ func TestAttackPolicyLoosenedInTheSameChange(t *testing.T) {
 			t.Fatalf("warnings %q, %v", review.Warnings, err)
 		}
 	}
-	x, err := loose.Apply(t.Context(), next, nil, func(engine.Execution) {})
+	shown, err := loose.Plan(t.Context(), next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, err := loose.Apply(t.Context(), next, shownBy(shown), func(engine.Execution) {})
 	if err != nil || !strings.Contains(x.Record.Result.Details["remarks"], says) ||
 		!strings.Contains(strings.Join(x.Record.Intent.Remarks, ""), "Since execution 2") {
 		t.Errorf("the history says %+v, remarks %q: %v", x.Record.Result, x.Record.Intent.Remarks, err)
@@ -411,20 +420,28 @@ func TestBreakGlassIsMarkedInTheHistory(t *testing.T) {
 	}
 }
 
-func TestChangeExecutedBetweenPlanAndApplyIsNamed(t *testing.T) {
+// TestChangeExecutedBetweenPlanAndApply: the plan inside an apply shows what was reviewed, and apply decides.
+func TestChangeExecutedBetweenPlanAndApply(t *testing.T) {
 	t.Parallel()
 	b := guarded(t)
 	req, was := b.reviewed(t, request("a"))
+	before, err := b.Plan(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if _, err := b.Apply(t.Context(), req, was, func(engine.Execution) {}); err != nil {
 		t.Fatal(err)
 	}
-	b.cfg.Terraform = proc.Terraform{SavedPlan: true}
-	if _, err := engine.New(b.cfg).Plan(t.Context(), req); !errors.Is(err, engine.ErrTargetChanged) ||
-		!strings.Contains(err.Error(), "after=2") {
-		t.Errorf("within the apply of an older plan: %v", err)
+	b.cfg.Terraform = savedPlan()
+	inside, err := engine.New(b.cfg).Plan(t.Context(), req)
+	if err != nil || inside.Record != before.Record || inside.Text() != before.Text() ||
+		inside.Decision.Payload != before.Decision.Payload {
+		t.Errorf("inside the apply: record %d, was %d: %v\n%s", inside.Record, before.Record, err, inside.Text())
 	}
+	b.refused(t, req, was, engine.ErrNotApproved, "its signature was used by execution")
 	b.cfg.Terraform = proc.Terraform{Session: "new"}
-	if _, err := engine.New(b.cfg).Plan(t.Context(), req); err != nil {
-		t.Errorf("a new plan: %v", err)
+	again, err := engine.New(b.cfg).Plan(t.Context(), req)
+	if err != nil || again.Record == before.Record || again.Decision.Payload == before.Decision.Payload {
+		t.Errorf("a new plan shows record %d, %v", again.Record, err)
 	}
 }

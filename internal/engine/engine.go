@@ -51,6 +51,8 @@ type Config struct {
 	Terraform proc.Terraform
 	// LogsBaseURL is the address under which Dir is published, or empty.
 	LogsBaseURL string
+	// Configuration identifies the provider configuration without its secrets.
+	Configuration string
 	// Redact masks secrets in logs. Nil: there are none.
 	Redact func(string) string
 	// Reached, where set, is called at each Point of an execution. Tests die there.
@@ -64,8 +66,15 @@ type Engine struct {
 
 	mu    sync.Mutex
 	store journal.Store
-	// handed are the executions whose outcomes were returned to callers.
+	// delivered are the executions whose outcomes were returned to callers.
 	delivered []int64
+	// broken is what the verification of the journal's newest entries found, once it was made.
+	verified bool
+	broken   string
+
+	planOnce sync.Once
+	plan     proc.SavedPlan
+	planErr  error
 }
 
 // New returns an Engine. It does no I/O.
@@ -84,14 +93,37 @@ type Request struct {
 	Guardrails []guard.Rail
 	// Timeout bounds the execution. Zero: twice the estimate.
 	Timeout time.Duration
-	// ExpectedDigest pins the reviewed preview, or is empty.
+	// OnDestroy is what destroy does with the execution, "keep" or "rollback". Empty: "keep".
+	OnDestroy string
+	// ExpectedDigest pins the reviewed preview, or is empty; see approval.CheckPin.
 	ExpectedDigest string
-	// Known is the newest execution that the caller has kept, or zero.
+	// PinnedUndo is an expected_digest that may stand for an undo: where it fits, names count without a signature.
+	PinnedUndo string
+	// Known is the newest execution that the caller has kept, or zero. Mark is the newest entry of the journal that the
+	// caller has seen, and Open reports that Known had not ended then.
 	Known int64
+	Mark  journal.Mark
+	Open  bool
+	// Origin is the target that an execution changed, where the request is to undo or to observe it.
+	Origin Origin
+
+	// inputs are the normalized Params.
+	inputs json.RawMessage
+}
+
+// Origin is the target that an execution changed. Empty members are not compared.
+type Origin struct {
+	// Execution is its number in the journal, which knows more than the state.
+	Execution journal.Ref
+	Target    string
+	// Identity is the hash of what the target is; see Review.IdentityHash.
+	Identity string
 }
 
 // Reviewed is what was shown at plan.
 type Reviewed struct {
+	// Record is the number of the dry run in the journal, or zero if it had none.
+	Record   int64
 	Digest   string
 	Target   string
 	Commands []string
@@ -107,13 +139,23 @@ func (e *Engine) Journal(ctx context.Context) (journal.Store, error) {
 		if err != nil {
 			return nil, err
 		}
-		e.store = store
+		e.store = journal.Identified(store)
 	}
 	return e.store, nil
 }
 
 // Catalogue returns the playbooks.
 func (e *Engine) Catalogue() playbook.Catalogue { return e.cfg.Catalogue }
+
+// bind is Bind, and normalizes the inputs for digest and request: an input at its default counts as not set.
+func (e *Engine) bind(req *Request) (playbook.Action, error) {
+	action, err := e.Bind(*req)
+	if err != nil {
+		return nil, err
+	}
+	req.inputs, err = e.cfg.Catalogue[req.ActionType].Normalize(req.Params)
+	return action, err
+}
 
 // Bind checks the request's inputs and returns its action, without any I/O.
 func (e *Engine) Bind(req Request) (playbook.Action, error) {
@@ -151,7 +193,7 @@ func (e *Engine) note(ctx context.Context, store journal.Store, rec journal.Reco
 	return context.Cause(ctx)
 }
 
-// keyedLock is one lock a key.
+// keyedLock is one lock per key.
 type keyedLock struct {
 	mu   sync.Mutex
 	held map[string]chan struct{}

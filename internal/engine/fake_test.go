@@ -26,6 +26,8 @@ type book struct {
 	facts   map[string]any
 	reasons []string
 	undo    *playbook.Rollback
+	// target and identity replace what the action's name says, where they are set.
+	target, identity string
 	// holds are what an action holds beside its target, by its name.
 	holds map[string][]string
 
@@ -82,14 +84,23 @@ type action struct {
 	params params
 }
 
-func (a action) Target(context.Context) (string, error) { return "fake:" + a.params.Name, nil }
+func (a action) Target(context.Context) (string, error) {
+	if a.target != "" {
+		return "fake:" + a.target, nil
+	}
+	return "fake:" + a.params.Name, nil
+}
 
 func (a action) Invalidate() { a.note("forget") }
 
 func (a action) Preview(context.Context) (playbook.Preview, error) {
 	a.note("preview")
+	var identity any
+	if a.identity != "" {
+		identity = a.identity
+	}
 	return playbook.Preview{
-		Summary: "Will fake " + a.params.Name, Commands: []string{"fake " +
+		Identity: identity, Summary: "Will fake " + a.params.Name, Commands: []string{"fake " +
 			a.params.Name}, Changes: []string{"Will fake " + a.params.Name},
 		Duration: time.Minute, Risk: playbook.RiskLow, Facts: a.facts, ApprovalReasons: a.reasons, Undo: "none",
 		Locks: a.holds[a.params.Name], Exposure: a.exposure, Step: a.step,
@@ -199,6 +210,36 @@ func newBench(t *testing.T, change ...func(*engine.Config)) *bench {
 	return b
 }
 
+// savedPlan is a Terraform that applies a saved plan which can't be read: the newest dry run counts as the one it
+// shows.
+func savedPlan() proc.Terraform { return proc.Terraform{Command: "apply", PlanFile: "missing.tfplan"} }
+
+// ref identifies a record of the bench's journal.
+func (b *bench) ref(t *testing.T, rec journal.Record) journal.Ref {
+	t.Helper()
+	id, err := journal.Identity(t.Context(), b.store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return journal.Ref{Journal: id, Number: rec.ID}
+}
+
+// planned plans the request and applies what the plan shows.
+func (b *bench) planned(t *testing.T, req engine.Request) (engine.Execution, error) {
+	t.Helper()
+	review, err := b.Plan(t.Context(), req)
+	if err != nil {
+		return engine.Execution{}, err
+	}
+	return b.Apply(t.Context(), req, shownBy(review), func(engine.Execution) {})
+}
+
+// shownBy is what a plan keeps of a review.
+func shownBy(review engine.Review) *engine.Reviewed {
+	return &engine.Reviewed{Record: review.Record, Digest: review.Digest, Target: review.Target,
+		Commands: review.Commands}
+}
+
 func request(name string) engine.Request {
 	text, err := json.Marshal(params{Name: name})
 	if err != nil {
@@ -220,10 +261,11 @@ func (b *bench) leave(t *testing.T, req engine.Request, holder proc.Identity, di
 	if err != nil {
 		t.Fatal(err)
 	}
-	subject := journal.Subject{Playbook: "fake", Target: review.Target, Request: review.Request, Incident: req.Incident}
+	subject := journal.Subject{Playbook: "fake", Target: review.Target, Request: review.Request, Incident: req.Incident,
+		Digest: review.Digest, Identity: review.IdentityHash}
 	rec, err := b.store.Begin(t.Context(), subject, journal.KindIntent, journal.Intent{
 		Params: req.Params, Triggers: req.Triggers, Holder: holder, Digest: review.Digest, Session: b.session,
-		Locks:    review.Locks,
+		Locks:    append(review.Locks, "identity:"+review.IdentityHash),
 		Deadline: b.clock.Now().Add(2 * time.Minute),
 	})
 	if err == nil && dispatched {

@@ -10,23 +10,31 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
 
-// finished returns the execution of just this request that succeeded and of which the caller does not know: Terraform
-// died after the outcome was journaled, before it was certain to be in its state. It is the outcome of this apply, for
-// running it again would be a second time. What this process ran itself was handed to its caller, so that another
-// resource with the same request runs for itself; and so does one after a Terraform that ended in order, or whose
-// predecessor was destroyed.
+// finished returns the execution of this very request that succeeded and that the caller doesn't know: Terraform died
+// after the outcome was journaled, before its state was certain to have it. It is the outcome of this apply: running it
+// again would be a second time. An execution of this process was delivered to its caller, so another resource with the
+// same request runs its own. So does a resource after a Terraform run that ended in order, or after its predecessor was
+// destroyed.
 func (e *Engine) finished(req Request, about journal.Subject, past []journal.Record) (journal.Record, bool) {
 	if len(past) == 0 {
 		return journal.Record{}, false
 	}
 	last := past[len(past)-1]
-	return last, last.Status == journal.StatusSuccess && !last.Acknowledged && last.ID > req.Known &&
+	return last, last.Status == journal.StatusSuccess && !last.Acknowledged && last.ID > req.known(last.Journal) &&
 		sameRun(req, last, about) &&
 		last.Holder != e.cfg.Self && (last.Intent.Session == "" || last.Intent.Session != e.cfg.Terraform.Session)
 }
 
-// asOf takes the history back to what it was at the dry run: Terraform plans once more within an apply and demands what
-// the plan has shown. What has begun or ended since, apply itself finds.
+// known is the newest execution of the journal that the caller has kept. Numbers of another journal don't compare.
+func (r Request) known(identity string) int64 {
+	if r.Mark.Journal != "" && r.Mark.Journal != identity {
+		return 0
+	}
+	return r.Known
+}
+
+// asOf returns the history to what it was at the dry run: Terraform plans once more inside an apply and demands what
+// the plan has shown. Apply itself finds what started or ended since.
 func (r *Review) asOf(dryRun journal.Record) {
 	before := slices.DeleteFunc(slices.Clone(r.History), func(rec journal.Record) bool { return rec.ID > dryRun.ID })
 	for i, rec := range before {
@@ -40,13 +48,12 @@ func (r *Review) asOf(dryRun journal.Record) {
 
 // warnOfFinished says that apply will run nothing.
 func warnOfFinished(rec journal.Record) string {
-	return fmt.Sprintf("Execution %d, begun %s, did just this, and the state does not have it: Terraform was stopped "+
-		"before it saved it. Apply records "+
-		"it and runs nothing a second time. To run it again, change "+
+	return fmt.Sprintf("Execution %d, started at %s, already did this, but the state does not have it: Terraform was "+
+		"stopped before it saved its state. Apply records it and runs nothing a second time. To run it again, change "+
 		"triggers.", rec.ID, rec.CreatedAt.UTC().Format(time.RFC3339))
 }
 
-// markDelivered notes that the caller was given the outcome of rec.
+// markDelivered notes that the outcome of rec was returned to the caller.
 func (e *Engine) markDelivered(rec journal.Record) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -55,23 +62,34 @@ func (e *Engine) markDelivered(rec journal.Record) {
 	}
 }
 
-// AcknowledgeAll journals that Terraform ended in order, and so has what it was handed: the same requests may run
-// again. What can't be journaled stays in doubt, which is safe.
+// AcknowledgeAll journals that Terraform ended in order, so that its state has every outcome that was returned: the
+// same requests may run again. An outcome that can't be acknowledged stays in doubt, which is safe.
 func (e *Engine) AcknowledgeAll(ctx context.Context) {
 	e.mu.Lock()
 	delivered := e.delivered
 	e.delivered = nil
 	e.mu.Unlock()
 	for _, id := range delivered {
-		if e.Acknowledge(ctx, id) != nil {
+		if e.acknowledge(ctx, id) != nil {
 			return
 		}
 	}
 }
 
-// Acknowledge journals that the resource that stood for an execution was destroyed: the same request with the same
-// triggers may then run again. Forgetting twice does nothing.
-func (e *Engine) Acknowledge(ctx context.Context, execution int64) error {
+// Acknowledge journals that the resource of an execution was destroyed: the same request with the same triggers may run
+// again. Acknowledging twice does nothing.
+func (e *Engine) Acknowledge(ctx context.Context, execution journal.Ref) error {
+	store, err := e.Journal(ctx)
+	if err != nil {
+		return err
+	}
+	if id, err := journal.Identity(ctx, store); err != nil || id != execution.Journal {
+		return err // it belongs to another journal
+	}
+	return e.acknowledge(ctx, execution.Number)
+}
+
+func (e *Engine) acknowledge(ctx context.Context, execution int64) error {
 	store, err := e.Journal(ctx)
 	if err != nil {
 		return err
@@ -79,7 +97,7 @@ func (e *Engine) Acknowledge(ctx context.Context, execution int64) error {
 	_, err = store.Append(ctx, journal.Lease{Execution: execution}, journal.KindAcknowledged,
 		journal.Acknowledged{By: e.cfg.Self})
 	if errors.Is(err, journal.ErrClosed) || errors.Is(err, journal.ErrNotFound) {
-		return nil // it is acknowledged already, or it is of another journal
+		return nil // it is acknowledged already, or belongs to another journal
 	}
 	return err
 }

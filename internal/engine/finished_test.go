@@ -55,7 +55,7 @@ func TestWhatSucceededAndWasNotKeptIsNotRunAgain(t *testing.T) {
 			_ *engine.Request) {
 			t.Helper()
 			for range 2 {
-				if err := b.Acknowledge(t.Context(), rec.ID); err != nil {
+				if err := b.Acknowledge(t.Context(), b.ref(t, rec)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -88,7 +88,7 @@ func TestWhatSucceededAndWasNotKeptIsNotRunAgain(t *testing.T) {
 			}
 			review, err := b.Plan(t.Context(), req)
 			if err != nil || review.Finished == tt.runs || strings.Contains(strings.Join(review.Warnings, ""),
-				"did just this") == tt.runs {
+				"already did this") == tt.runs {
 				t.Errorf("plan: finished %v, warnings %q, error %v", review.Finished, review.Warnings, err)
 			}
 			x, err := b.apply(t, req)
@@ -104,11 +104,18 @@ func TestWhatSucceededAndWasNotKeptIsNotRunAgain(t *testing.T) {
 func TestForgettingWhatTheJournalDoesNotHave(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	if err := b.Acknowledge(t.Context(), 12); err != nil {
-		t.Errorf("an execution of another journal: %v", err)
+	rec := b.done(t, request("a"), dead(), journal.StatusSuccess)
+	mine := b.ref(t, rec)
+	for _, foreign := range []journal.Ref{{Journal: "00000000", Number: rec.ID}, {Journal: mine.Journal, Number: 99}} {
+		if err := b.Acknowledge(t.Context(), foreign); err != nil {
+			t.Errorf("an execution of another journal: %v", err)
+		}
+	}
+	if now, err := b.store.Get(t.Context(), rec.ID); err != nil || now.Acknowledged {
+		t.Errorf("an execution of another journal was acknowledged in this one: %v", err)
 	}
 	_ = b.store.Close()
-	if err := b.Acknowledge(t.Context(), 12); err == nil {
+	if err := b.Acknowledge(t.Context(), mine); err == nil {
 		t.Error("a journal that can't be written is no error")
 	}
 }
@@ -137,7 +144,7 @@ func TestPlanWithinApplyHasTheHistoryOfThePlan(t *testing.T) {
 		b.cfg.Terraform.Session = "host:boot:1:1"
 		b.Engine = engine.New(b.cfg)
 		b.leave(t, request("a"), dead(), true) // plans first
-		b.cfg.Terraform.Session = session
+		b.cfg.Terraform.Session, b.cfg.Terraform.Command, b.cfg.Self = session, "apply", other()
 		review, err := engine.New(b.cfg).Plan(t.Context(), request("a"))
 		if err != nil || len(review.History) != want || review.Executions != want {
 			t.Errorf("session %s: %d records of %d, want %d, error %v", session, len(review.History), review.Executions,
@@ -198,7 +205,7 @@ func TestPlanWithinApplyHasOpenWhatWasOpenAtThePlan(t *testing.T) {
 		if _, err := b.store.Append(t.Context(), left.Lease(), journal.KindOutcome, outcome); err != nil {
 			t.Fatal(err)
 		}
-		b.cfg.Terraform.Session = session
+		b.cfg.Terraform.Session, b.cfg.Terraform.Command, b.cfg.Self = session, "apply", other()
 		review, err := engine.New(b.cfg).Plan(t.Context(), request("a"))
 		if err != nil || len(review.History) != 1 || review.History[0].Open() != open || review.Finished == open {
 			t.Errorf("session %s: history %+v, finished %v, error %v", session, review.History, review.Finished, err)

@@ -9,7 +9,6 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/approval"
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
-	"github.com/applylens/terraform-provider-remediation/internal/proc"
 )
 
 // reviews is a forge that says what it is told to, and counts how often it was asked.
@@ -34,7 +33,7 @@ func confirmed(t *testing.T) (*bench, *reviews) {
 	forge := &reviews{says: approval.Confirmed{Change: change}}
 	b := newBench(t, func(c *engine.Config) {
 		c.Policy = approval.Policy{Forge: "github acme/search", Aliases: map[string][]string{boss: {"the-boss"}}}
-		c.Forge, c.Terraform = forge, proc.Terraform{SavedPlan: true}
+		c.Forge, c.Terraform = forge, savedPlan()
 	})
 	b.book.reasons = []string{"it is dangerous"}
 	return b, forge
@@ -51,7 +50,7 @@ func TestForgeConfirmsAndIsKept(t *testing.T) {
 	if err != nil || !review.Decision.Granted || forge.asked != 1 {
 		t.Fatalf("%+v, %v, asked %d times", review.Decision, err, forge.asked)
 	}
-	x, err := b.Apply(t.Context(), req, &engine.Reviewed{Digest: review.Digest}, func(engine.Execution) {})
+	x, err := b.Apply(t.Context(), req, shownBy(review), func(engine.Execution) {})
 	if err != nil || forge.asked != 2 {
 		t.Fatalf("%v, asked %d times", err, forge.asked)
 	}
@@ -103,17 +102,17 @@ func TestAttackNotApprovedAtTheForge(t *testing.T) {
 		if err != nil || after.Decision.Granted || !strings.Contains(after.Decision.Missing, says) {
 			t.Errorf("the plan warns of %q (%v), want %q", after.Decision.Missing, err, says)
 		}
-		if after.Text(1, nil) != before.Text(1, nil) || after.Decision.Payload != before.Decision.Payload ||
+		if after.Text() != before.Text() || after.Decision.Payload != before.Decision.Payload ||
 			after.Digest != before.Digest {
-			t.Errorf("what the plan shows moved by what the forge says:\n%s\n%s", before.Text(1, nil),
-				after.Text(1, nil))
+			t.Errorf("what the plan shows moved by what the forge says:\n%s\n%s", before.Text(),
+				after.Text())
 		}
-		b.refused(t, req, &engine.Reviewed{Digest: before.Digest}, engine.ErrNotApproved, says)
+		b.refused(t, req, shownBy(before), engine.ErrNotApproved, says)
 	}
 	// A policy that names a forge, and no forge to ask.
 	b.cfg.Forge = nil
 	b.Engine = engine.New(b.cfg)
-	b.refused(t, req, &engine.Reviewed{Digest: before.Digest}, engine.ErrNotApproved, "the forge was not asked")
+	b.refused(t, req, shownBy(before), engine.ErrNotApproved, "the forge was not asked")
 }
 
 func TestAttackForgeTakenOutOfThePolicy(t *testing.T) {
@@ -122,7 +121,7 @@ func TestAttackForgeTakenOutOfThePolicy(t *testing.T) {
 	forge.says.By = []string{"the-boss"}
 	req := request("a")
 	req.Given.By = boss
-	if _, err := b.apply(t, req); err != nil {
+	if _, err := b.planned(t, req); err != nil {
 		t.Fatal(err)
 	}
 	b.cfg.Policy.Forge, b.cfg.Forge = "", nil

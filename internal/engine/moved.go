@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -8,94 +9,121 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/applylens/terraform-provider-remediation/internal/approval"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// movedWithinApply compares this plan with the request's last dry run when this plan is one within an apply: Terraform
-// plans each resource again there and calls a value that moved "a bug in the provider". A problem of our own comes
-// first and names the fact. Where it can't be told whether this is an apply it stays silent, and Terraform's own check
-// refuses.
-func (e *Engine) movedWithinApply(last journal.Record, now Review, intent journal.Intent) error {
-	if !e.withinApply(last, intent) {
-		return nil
-	}
-	if last.Intent.Digest == now.Digest {
-		return executedSince(last, intent)
-	}
-	var was shown
-	if err := json.Unmarshal(last.Intent.Preview, &was); err != nil {
-		//nolint:nilerr // an unreadable record only costs our own wording: Terraform's check refuses all the same
-		return nil
-	}
-	facts := map[string]any{}
-	if err := json.Unmarshal(was.Facts, &facts); err != nil {
-		return nil //nolint:nilerr // as above
-	}
-	return movedProblem(Reviewed{Digest: last.Intent.Digest, Target: last.Subject.Target, Commands: was.Commands,
-		Facts: facts}, now)
+// leaves are the single facts that a digest binds, by their path.
+type leaves map[string]any
+
+// leavesOf are the facts that a record showed.
+func leavesOf(target string, intent journal.Intent, was shown) leaves {
+	return collect(target, intent.Params, intent.Triggers, was)
 }
 
-// withinApply tells whether this plan is one within the apply of what the dry run last has shown.
-func (e *Engine) withinApply(last journal.Record, intent journal.Intent) bool {
-	applying := e.cfg.Terraform.SavedPlan || (intent.Session != "" && last.Intent.Session == intent.Session)
-	return applying && last.Status == journal.StatusDryRunOK && maps.Equal(last.Intent.Triggers, intent.Triggers)
+// leavesOfReview are the facts that a review shows.
+func leavesOfReview(r Review, req Request) leaves {
+	was := shown{Preview: r.Preview, Facts: r.facts, Safety: r.safety}
+	return collect(r.Target, req.Params, req.Triggers, was)
 }
 
-// executedSince is for a change that was executed between plan and apply: its payload names that execution now, and
-// what was signed is spent.
-func executedSince(last journal.Record, intent journal.Intent) error {
-	if last.Intent.Payload == "" || last.Intent.Payload == intent.Payload {
-		return nil
+func collect(target string, inputs json.RawMessage, triggers map[string]string, was shown) leaves {
+	all := leaves{"target": target}
+	all.add("inputs", inputs)
+	all.add("triggers", triggers)
+	all.add("commands", was.Commands)
+	all.add("", was.Facts)
+	all.add("identity", was.Identity)
+	all.add("content", was.Content)
+	all.add("guardrails", was.Safety.Guardrails)
+	all.add("undo", was.Safety.Undo)
+	all["timeout"], all["on_destroy"] = was.Safety.Timeout, was.Safety.OnDestroy
+	return all
+}
+
+// add adds a value under its name. Objects are followed to their members.
+func (l leaves) add(name string, value any) {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return // it was encoded for the digest before
 	}
-	return &problem.Problem{
-		What: fmt.Sprintf("%s was executed since it was reviewed", last.Subject.Playbook),
-		Why: fmt.Sprintf("What approvers sign was %q and is %q: the same change ran on %s in the meantime.",
-			last.Intent.Payload, intent.Payload, last.Subject.Target),
-		Next: "Nothing has run now. Plan again, see whether it is still wanted, and have it approved once more.",
-		Err:  ErrTargetChanged,
+	var plainValue any
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	if decoder.Decode(&plainValue) != nil {
+		return
+	}
+	l.flatten(name, plainValue)
+}
+
+func (l leaves) flatten(name string, value any) {
+	object, ok := value.(map[string]any)
+	if !ok {
+		if value != nil {
+			l[name] = value
+		}
+		return
+	}
+	for key, member := range object {
+		path := key
+		if name != "" {
+			path = name + "." + key
+		}
+		l.flatten(path, member)
 	}
 }
 
-// movedProblem names each fact that is not as it was reviewed, with its value then and now.
-func movedProblem(was Reviewed, now Review) error {
-	facts := map[string]any{}
-	if err := json.Unmarshal(now.facts, &facts); err != nil {
-		return fmt.Errorf("decode the facts of the preview: %w", err)
+// movedProblem names each fact that differs from what was reviewed, with its value then and now.
+func movedProblem(was leaves, now Review, req Request) error {
+	is := leavesOfReview(now, req)
+	names := map[string]bool{}
+	for name := range was {
+		names[name] = true
+	}
+	for name := range is {
+		names[name] = true
 	}
 	var lines []string
-	if was.Target != now.Target {
-		lines = append(lines, difference("target", was.Target, now.Target))
-	}
-	for _, name := range slices.Sorted(maps.Keys(facts)) {
-		before, ok := was.Facts[name]
-		if ok && !reflect.DeepEqual(before, facts[name]) {
-			lines = append(lines, difference(name, before, facts[name]))
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		before, after := was[name], is[name]
+		if !reflect.DeepEqual(before, after) {
+			lines = append(lines, difference(name, before, after))
 		}
 	}
-	if !slices.Equal(was.Commands, now.Commands) {
-		lines = append(lines, difference("commands", anySlice(was.Commands), anySlice(now.Commands)))
+	const most = 30
+	if over := len(lines) - most; over > 0 {
+		lines = append(lines[:most], fmt.Sprintf("... and %d more", over))
 	}
 	if len(lines) == 0 {
-		lines = []string{fmt.Sprintf("digest: was %s, now %s", was.Digest, now.Digest)}
+		lines = []string{"the digest is " + now.Digest + " now"}
 	}
 	return &problem.Problem{
 		What: fmt.Sprintf("The target of %s changed since it was reviewed", now.ActionType),
 		Why:  "What was planned is not what would run now:\n  - " + strings.Join(lines, "\n  - "),
-		Next: "Nothing has run. Plan again, review what it shows now, and apply that.",
+		Next: "Nothing has run. Plan again, review what it shows now, and apply that plan.",
 		Err:  ErrTargetChanged,
 	}
 }
 
-func anySlice(s []string) []any {
-	out := make([]any, len(s))
-	for i, v := range s {
-		out[i] = v
+// reviewedLeaves are the facts that the plan showed: from its record, or as far as the state has them.
+func (r *run) reviewedLeaves(was Reviewed, rec *journal.Record) leaves {
+	if rec != nil {
+		if content, err := decoded(*rec); err == nil {
+			return leavesOf(rec.Subject.Target, rec.Intent, content)
+		}
 	}
-	return out
+	// Only what the plan holds can be compared: every other fact counts as it is now.
+	all := leavesOfReview(r.now, r.req)
+	all["target"] = was.Target
+	all.add("commands", was.Commands)
+	for name, value := range was.Facts {
+		all.add(name, value)
+	}
+	return all
 }
 
-// difference says how a fact moved; of lists it names what was added and removed.
+// difference says how a fact moved. For lists it names what was added and removed.
 func difference(name string, was, now any) string {
 	before, isList := was.([]any)
 	after, stillList := now.([]any)
@@ -126,6 +154,9 @@ func without(list, taken []any) []string {
 }
 
 func plain(v any) string {
+	if v == nil {
+		return "not set"
+	}
 	if s, ok := v.(string); ok {
 		return s
 	}
@@ -134,4 +165,17 @@ func plain(v any) string {
 		return fmt.Sprint(v)
 	}
 	return string(text)
+}
+
+// digestProblem refuses a pin that stands for another preview.
+func digestProblem(expected, now string) error {
+	next := "Nothing has run. Review the new preview, then set expected_digest to its digest or remove it."
+	why := fmt.Sprintf("expected_digest is %s, but what would run now has the digest %s.", expected, now)
+	if wrong := approval.CheckPin(expected); wrong != "" {
+		why = fmt.Sprintf("expected_digest is %q: %s. What would run now has the digest %s.", expected, wrong, now)
+	}
+	return &problem.Problem{
+		What: "The preview is not the one that expected_digest pins", Why: why, Next: next,
+		Path: []string{"expected_digest"}, Err: ErrTargetChanged,
+	}
 }

@@ -7,7 +7,8 @@ import (
 )
 
 // Observe compares the target with what the request's last execution left there, if its playbook can do that. It
-// returns the difference in a sentence, empty where there is none. It changes nothing.
+// returns the difference in a sentence, empty where there is none. It refuses another target than that of the request's
+// Origin. It changes nothing and doesn't open the journal.
 func (e *Engine) Observe(ctx context.Context, req Request) (string, error) {
 	action, err := e.Bind(req)
 	if err != nil {
@@ -16,6 +17,16 @@ func (e *Engine) Observe(ctx context.Context, req Request) (string, error) {
 	observer, ok := action.(playbook.Observer)
 	if !ok {
 		return "", nil
+	}
+	if req.Origin.Target != "" {
+		target, err := action.Target(ctx)
+		if err != nil {
+			return "", err
+		}
+		here := Request{Origin: Origin{Target: req.Origin.Target}}
+		if err := e.checkOrigin(ctx, here, Review{Target: target}); err != nil {
+			return "", err
+		}
 	}
 	return observer.Observe(ctx)
 }

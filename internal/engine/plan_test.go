@@ -5,9 +5,11 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/approval"
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
+	"github.com/applylens/terraform-provider-remediation/internal/guard"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
@@ -50,8 +52,8 @@ func TestPlanRecordsEachDryRunOnce(t *testing.T) {
 func TestPlanWithinAnApplyNamesWhatMoved(t *testing.T) {
 	t.Parallel()
 	for name, parent := range map[string]proc.Terraform{
-		"saved plan":                   {SavedPlan: true, Session: "apply"},
-		"the same Terraform as before": {Session: "one"},
+		"saved plan":                   {Command: "apply", PlanFile: "missing.tfplan", Session: "apply"},
+		"the same Terraform as before": {Command: "apply", Session: "one"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -60,7 +62,7 @@ func TestPlanWithinAnApplyNamesWhatMoved(t *testing.T) {
 				t.Fatal(err)
 			}
 			b.book.facts = map[string]any{"things": []string{"a", "b", "c"}}
-			b.cfg.Terraform = parent
+			b.cfg.Terraform, b.cfg.Self = parent, other()
 			_, err := engine.New(b.cfg).Plan(t.Context(), request("a"))
 			if !errors.Is(err, engine.ErrTargetChanged) || !strings.Contains(err.Error(), "things: added c") {
 				t.Errorf("got %v", err)
@@ -115,23 +117,26 @@ func TestPlanOnlyWarnsOfABrokenJournal(t *testing.T) {
 	}
 }
 
-func TestPlanAdvisesToEscalate(t *testing.T) {
+func TestAfterThreeFailuresAnApprovalIsNeeded(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.book.wait = func(context.Context, playbook.Job) (playbook.Report, error) { return playbook.Report{}, errBoom }
 	for i := range 3 {
 		review, err := b.Plan(t.Context(), request("a"))
-		if err != nil || len(review.Warnings) != 0 {
-			t.Fatalf("before failure %d: %q, %v", i+1, review.Warnings, err)
+		if err != nil || review.Decision.Needed {
+			t.Fatalf("before failure %d: %+v, %v", i+1, review.Decision, err)
 		}
 		if _, err := b.apply(t, request("a")); err == nil {
 			t.Fatal("no failure")
 		}
 	}
 	review, err := b.Plan(t.Context(), request("a"))
-	if err != nil || len(review.Warnings) != 1 || !strings.Contains(review.Warnings[0], "Escalate") ||
-		review.Executions != 3 {
-		t.Errorf("warnings %q, %d executions, %v", review.Warnings, review.Executions, err)
+	if err != nil || !strings.Contains(strings.Join(review.Decision.Reasons, "\n"), "escalate") ||
+		review.Executions != 3 || review.Decision.Granted {
+		t.Errorf("decision %+v, %d executions, %v", review.Decision, review.Executions, err)
+	}
+	if _, err := b.apply(t, request("a")); !errors.Is(err, engine.ErrNotApproved) {
+		t.Errorf("a fourth execution without an approval: %v", err)
 	}
 }
 
@@ -148,9 +153,22 @@ func TestDigestBindsWhatWasReviewed(t *testing.T) {
 	base := digest(request("a"))
 	trigger, policy := request("a"), request("a")
 	trigger.Triggers = map[string]string{"run": "2"}
-	policy.Given.By, policy.Timeout, policy.Incident = "boss@example.com", 1, "INC-2"
+	policy.Given.By, policy.Incident = "boss@example.com", "INC-2"
 	if base != digest(request("a")) || base != digest(policy) {
 		t.Error("the digest is not stable, or depends on policy")
+	}
+	for name, change := range map[string]func(*engine.Request){
+		"timeout":    func(r *engine.Request) { r.Timeout = time.Hour },
+		"on_destroy": func(r *engine.Request) { r.OnDestroy = "rollback" },
+		"guardrail": func(r *engine.Request) {
+			r.Guardrails = []guard.Rail{{Name: "errors", Query: guard.Query{Prometheus: "up"}, OnBreach: guard.Warn}}
+		},
+	} {
+		safety := request("a")
+		change(&safety)
+		if digest(safety) == base {
+			t.Errorf("the digest does not bind the %s", name)
+		}
 	}
 	other := digest(request("b"))
 	b.book.facts = map[string]any{"things": []string{"a"}}

@@ -2,11 +2,9 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/approval"
@@ -207,11 +205,10 @@ func (r *run) before(id int64) []journal.Record {
 }
 
 func storedPreview(rec journal.Record) playbook.Preview {
-	var was shown
-	if err := json.Unmarshal(rec.Intent.Preview, &was); err != nil {
+	was, err := decoded(rec)
+	if err != nil {
 		return playbook.Preview{}
 	}
-	was.Preview.Facts = was.Facts
 	return was.Preview
 }
 
@@ -235,23 +232,28 @@ func (r *run) refuseUnknown(about journal.Subject) error {
 }
 
 // UndoRequest asks for the action that undoes an execution. It needs a separate approval if its playbook needs one.
-func UndoRequest(execution int64, action journal.Undo) Request {
+func UndoRequest(execution journal.Ref, action journal.Undo) Request {
 	return Request{
-		ActionType: action.Type, Params: action.Params,
+		ActionType: action.Type, Params: action.Params, Origin: Origin{Execution: execution},
 		// The undo of one execution is a different request from the undo of the next one.
-		Triggers: map[string]string{"undo_of_execution": strconv.FormatInt(execution, 10)},
+		Triggers: map[string]string{"undo_of_execution": execution.String()},
 	}
 }
 
 // Recall returns the review on which rec ran, as far as the journal keeps it.
 func Recall(rec journal.Record) Review {
-	return Review{
-		Preview: storedPreview(rec), ActionType: rec.Subject.Playbook, Target: rec.Subject.Target,
-		Request: rec.Subject.Request,
-		Digest:  rec.Intent.Digest, Deadline: rec.Intent.Deadline.Sub(rec.CreatedAt),
-		Decision: approval.Decision{
-			Needed: rec.Intent.ApprovedBy != "", Granted: true, Shown: true, By: rec.Intent.ApprovedBy,
-			Payload: rec.Intent.Payload,
-		},
+	r := Review{
+		ActionType: rec.Subject.Playbook, Target: rec.Subject.Target, Request: rec.Subject.Request,
+		Digest: rec.Intent.Digest, IdentityHash: rec.Subject.Identity,
 	}
+	if was, err := decoded(rec); err == nil {
+		r.restore(rec, was)
+		r.ContentHash = was.ContentHash
+	}
+	r.Record, r.Deadline = rec.Intent.Record, rec.Intent.Deadline.Sub(rec.CreatedAt)
+	r.Decision = approval.Decision{
+		Needed: rec.Intent.ApprovedBy != "", Granted: true, Shown: true, By: rec.Intent.ApprovedBy,
+		Payload: rec.Intent.Payload,
+	}
+	return r
 }

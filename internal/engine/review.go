@@ -19,15 +19,14 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// escalateAfter is how many executions of one incident may fail in a row before the advice is to escalate.
-const escalateAfter = 3
-
 // deadlineFactor times the estimate is the deadline where none is given.
 const deadlineFactor = 2
 
-// leastDeadline is the shortest deadline that an estimate gives: one of zero, where nothing is to be done, would end at
-// once.
+// leastDeadline is the shortest deadline that follows from an estimate: a deadline of zero would end at once.
 const leastDeadline = 10 * time.Second
+
+// defaultOnDestroy is what destroy does where the configuration doesn't say.
+const defaultOnDestroy = "keep"
 
 // Review is a preview with all that a reviewer needs to decide on it.
 type Review struct {
@@ -40,7 +39,7 @@ type Review struct {
 	// IdentityHash and ContentHash are the SHA-256 sums, in hexadecimal, of what Identity and Content (with Facts)
 	// hold.
 	IdentityHash, ContentHash string
-	// Record is the dry run's number in the journal, or zero where it has none.
+	// Record is the number of the dry run in the journal, or zero if it has none.
 	Record   int64
 	Decision approval.Decision
 	// Deadline bounds the execution, from its start. TimeoutSet reports that it is configured.
@@ -50,32 +49,49 @@ type Review struct {
 	Guardrails []guard.Rail
 	// AsOf is when the target was looked at.
 	AsOf time.Time
-	// History holds the newest executions of the same request, oldest first; Executions is how many there are in all.
+	// Number counts the executions of the playbook on the target up to the one that is planned; zero if it is not
+	// known. Last says how the one before it ended, in one line, and is empty if there was none.
+	Number int
+	Last   string
+	// History holds the newest executions of the same request, oldest first. Executions is how many there are in all.
 	History    []journal.Record
 	Executions int
-	// Finished tells that the newest of them is the outcome of an apply already; see Request.Known.
+	// Finished reports that the newest of them is the outcome of an apply that the state doesn't have; see
+	// Request.Known.
 	Finished bool
-	// Warnings are for the reader of the plan: what is volatile or needs attention.
+	// Warnings are for the reader of the plan: what needs action.
 	Warnings []string
-	// Unseen tells that the target can't be looked at before apply has settled the execution that is open on it.
-	// Nothing is known then but ActionType, Target, Request and the history; see the warnings.
+	// Unseen reports that the target can't be previewed before apply has adopted the execution that is open on it. Only
+	// ActionType, Target, Request and the history are known then; see the warnings.
 	Unseen bool
 
-	facts json.RawMessage
-	// loosened says where the approval policy demands less than it did for the execution before, or is empty.
+	facts  json.RawMessage
+	safety approval.Safety
+	// first is the record that the approval's payload names, or zero for this dry run's own.
+	first int64
+	// ownReasons are the playbook's reasons for an approval, without those of policy.
+	ownReasons []string
+	// loosened says where the approval policy demands less than it did for the previous execution, or is empty.
 	loosened string
 }
 
-// Look is a dry run that is not recorded: it is for nothing that apply would compare with. It changes nothing.
+// Look is a dry run that is not recorded. It changes nothing.
 func (e *Engine) Look(ctx context.Context, req Request) (Review, error) {
-	action, err := e.Bind(req)
+	action, err := e.bind(&req)
 	if err != nil {
 		return Review{}, err
 	}
-	return e.look(ctx, req, action)
+	review, err := e.look(ctx, req, action)
+	if err != nil {
+		return Review{}, err
+	}
+	if err := e.decide(ctx, req, &review, shownBy{any: true}); err != nil {
+		e.decideAlone(req, &review)
+	}
+	return review, nil
 }
 
-// look makes the preview of the live target. It changes nothing.
+// look previews the live target. It changes nothing.
 func (e *Engine) look(ctx context.Context, req Request, action playbook.Action) (Review, error) {
 	target, err := action.Target(ctx)
 	if err != nil {
@@ -88,50 +104,93 @@ func (e *Engine) look(ctx context.Context, req Request, action playbook.Action) 
 	if err != nil {
 		return Review{Preview: playbook.Preview{Locks: preview.Locks}, ActionType: req.ActionType, Target: target}, err
 	}
-	facts, err := json.Marshal(preview.Facts)
-	if err != nil {
-		return Review{}, fmt.Errorf("encode the facts of the preview: %w", err)
-	}
-	digest, err := approval.Binding{
-		Playbook: req.ActionType, Target: target, Inputs: req.Params,
-		Triggers: req.Triggers, Commands: preview.Commands, Facts: facts,
-	}.Digest()
-	if err != nil {
-		return Review{}, err
-	}
 	deadline := req.Timeout
 	if deadline == 0 {
 		deadline = max(deadlineFactor*preview.Duration, leastDeadline) + guard.Longest(req.Guardrails)
 	}
-	return Review{
-		Preview: preview, ActionType: req.ActionType, Target: target, Digest: digest, Deadline: deadline,
-		TimeoutSet: req.Timeout != 0, Guardrails: req.Guardrails,
-		Warnings: preview.Warnings, facts: facts,
-	}, nil
+	review := Review{
+		Preview: preview, ActionType: req.ActionType, Target: target, Deadline: deadline, TimeoutSet: req.Timeout != 0,
+		Guardrails: req.Guardrails, AsOf: e.cfg.Clock.Now(), Warnings: preview.Warnings,
+	}
+	return review, review.bind(req)
 }
 
-// subject says what the request is about. The same playbook, target, incident and inputs are the same request; triggers
+// bind computes the digest of what was previewed, and the hashes that enter it.
+func (r *Review) bind(req Request) error {
+	var err error
+	if r.facts, err = json.Marshal(r.Facts); err != nil {
+		return fmt.Errorf("encode the facts of the preview: %w", err)
+	}
+	identity := r.Identity
+	if identity == nil {
+		identity = r.Target
+	}
+	if r.IdentityHash, err = approval.Hash(identity); err != nil {
+		return err
+	}
+	if r.ContentHash, err = approval.Hash(map[string]any{"facts": r.facts, "content": r.Content}); err != nil {
+		return err
+	}
+	if r.safety, err = safety(req, r.Rollback); err != nil {
+		return err
+	}
+	r.Digest, err = approval.Binding{
+		Playbook: r.ActionType, Target: r.Target, Inputs: req.inputs, Triggers: req.Triggers, Commands: r.Commands,
+		Safety: r.safety, Identity: r.IdentityHash, Content: r.ContentHash,
+	}.Digest()
+	return err
+}
+
+// safety is what bounds the execution, as configured, and what undoes it.
+func safety(req Request, undo *playbook.Rollback) (approval.Safety, error) {
+	s := approval.Safety{Timeout: approval.DefaultTimeout, OnDestroy: req.OnDestroy}
+	if req.Timeout != 0 {
+		s.Timeout = req.Timeout.String()
+	}
+	if s.OnDestroy == "" {
+		s.OnDestroy = defaultOnDestroy
+	}
+	rails := req.Guardrails
+	if rails == nil {
+		rails = []guard.Rail{}
+	}
+	var err error
+	if s.Guardrails, err = json.Marshal(rails); err != nil {
+		return s, fmt.Errorf("encode the guardrails: %w", err)
+	}
+	if s.Undo, err = json.Marshal(undo); err != nil {
+		return s, fmt.Errorf("encode the undo: %w", err)
+	}
+	return s, nil
+}
+
+// identityLock is the lock on what the target is, however it is named.
+func (r *Review) identityLock() string { return "identity:" + r.IdentityHash }
+
+// subject says what the request is about. The same playbook, target, incident and inputs are the same request. Triggers
 // are not part of it, so that the history of a request outlives them.
-func subject(req Request, target string) (journal.Subject, error) {
-	inputs, err := jcs.Transform(req.Params)
+func subject(req Request, review Review) (journal.Subject, error) {
+	inputs, err := jcs.Transform(req.inputs)
 	if err != nil {
 		return journal.Subject{}, fmt.Errorf("canonical JSON of the inputs: %w", err)
 	}
 	sum := sha256.New()
-	for _, part := range []string{"remediation.request.v1", req.ActionType, target, req.Incident, string(inputs)} {
+	const format = "remediation.request.v1"
+	for _, part := range []string{format, req.ActionType, review.Target, req.Incident, string(inputs)} {
 		fmt.Fprintf(sum, "%d:%s\n", len(part), part)
 	}
-	return journal.Subject{
-		Playbook: req.ActionType, Target: target, Incident: req.Incident,
-		Request: hex.EncodeToString(sum.Sum(nil)),
-	}, nil
+	about := journal.Subject{
+		Playbook: req.ActionType, Target: review.Target, Incident: req.Incident,
+		Request: hex.EncodeToString(sum.Sum(nil)), Digest: review.Digest, Identity: review.IdentityHash,
+	}
+	return about, nil
 }
 
-// Plan is the dry run: it looks at the live target, journals what it saw and decides on the approval. It changes
+// Plan is the dry run: it previews the live target, records what it shows, and decides on the approval. It changes
 // nothing on the target. A journal that can't be used is a warning here; apply refuses then. So is a target that can't
-// be looked at while an execution is open on it; see Review.Unseen.
+// be previewed while an execution is open on it; see Review.Unseen.
 func (e *Engine) Plan(ctx context.Context, req Request) (Review, error) {
-	action, err := e.Bind(req)
+	action, err := e.bind(&req)
 	if err != nil {
 		return Review{}, err
 	}
@@ -142,6 +201,9 @@ func (e *Engine) Plan(ctx context.Context, req Request) (Review, error) {
 	if lookErr != nil && (review.Target == "" || ctx.Err() != nil) {
 		return Review{}, lookErr
 	}
+	if err := e.checkOrigin(ctx, req, review); err != nil {
+		return Review{}, err
+	}
 	if lookErr == nil {
 		if err := guard.CheckSteps(req.Guardrails, review.Step); err != nil {
 			return Review{}, err
@@ -149,27 +211,24 @@ func (e *Engine) Plan(ctx context.Context, req Request) (Review, error) {
 		watch := guard.Begin(ctx, e.cfg.Metrics, req.Guardrails, guard.Traffic(review.Exposure))
 		review.Warnings = append(review.Warnings, watch.Warnings()...)
 	}
-	var decideErr error
-	if lookErr == nil {
-		decideErr = e.decide(ctx, req, &review)
-	}
-	moved, err := e.remember(ctx, req, &review, lookErr)
-	if err == nil {
-		err = decideErr
-	}
+	p := planning{engine: e, req: req, review: &review, lookErr: lookErr}
+	refused, err := p.remember(ctx)
 	switch {
-	case lookErr != nil && moved != nil:
-		return Review{}, moved
+	case refused != nil:
+		return Review{}, refused
 	case lookErr != nil:
 		return e.unseen(ctx, review, lookErr)
 	case err != nil:
+		if err := e.lostJournal(err); err != nil {
+			return Review{}, err
+		}
+		e.decideAlone(req, &review)
 		p := problem.Of(err, "The journal can't be used")
 		review.Warnings = append(review.Warnings,
-			fmt.Sprintf("%s. %s Apply will refuse to run anything until it can be written.", p.What, p.Detail()))
-	case moved != nil:
-		return Review{}, moved
+			fmt.Sprintf("%s. %s Apply will refuse to run anything until the journal can be "+
+				"written.", p.What, p.Detail()))
 	}
-	if req.ExpectedDigest != "" && req.ExpectedDigest != review.Digest {
+	if req.ExpectedDigest != "" && !approval.Pins(req.ExpectedDigest, review.Digest) {
 		return Review{}, digestProblem(req.ExpectedDigest, review.Digest)
 	}
 	if review.Decision.RefusedAtPlan {
@@ -178,125 +237,26 @@ func (e *Engine) Plan(ctx context.Context, req Request) (Review, error) {
 	return review, nil
 }
 
-// remember journals the dry run, unless the newest record of the request is the same dry run, and completes the review
-// with what the journal knows. When this plan is one within an apply and the target has moved since the plan that was
-// reviewed, that is returned as a problem; and so is one that can't be looked at any more.
-func (e *Engine) remember(ctx context.Context, req Request, review *Review, lookErr error) (moved, err error) {
-	store, err := e.Journal(ctx)
-	if err != nil {
-		return nil, err
+// lostJournal refuses a plan inside the apply of a saved plan that shows records which can't be read.
+func (e *Engine) lostJournal(cause error) error {
+	saved, err := e.savedPlan()
+	if err != nil || !saved.Previews() {
+		return nil //nolint:nilerr // a plan that can't be read proves nothing
 	}
-	about, err := subject(req, review.Target)
-	if err != nil {
-		return nil, err
-	}
-	review.Request = about.Request
-	past := journal.Filter{Request: about.Request, Limit: e.cfg.HistoryLimit}
-	if review.History, err = store.Find(ctx, past); err != nil {
-		return nil, err
-	}
-	if review.Executions, err = store.Count(ctx, past); err != nil {
-		return nil, err
-	}
-	last, err := store.Find(ctx, journal.Filter{Request: about.Request, DryRuns: true, Limit: 1})
-	if err != nil {
-		return nil, err
-	}
-	intent, err := e.intent(req, *review)
-	if err != nil {
-		return nil, err
-	}
-	if lookErr != nil {
-		intent.Problem = lookErr.Error()
-		moved = e.outOfSight(last, intent, lookErr)
-	} else if len(last) > 0 {
-		moved = e.movedWithinApply(last[0], *review, intent)
-	}
-	if len(last) > 0 && e.withinApply(last[0], intent) {
-		review.asOf(last[0])
-	}
-	if rec, ok := e.finished(req, about, review.History); ok {
-		review.Finished = true
-		review.Warnings = append(review.Warnings, warnOfFinished(rec))
-	}
-	if moved == nil && !e.sameDryRun(last, intent) {
-		if _, err := store.Begin(ctx, about, journal.KindDryRun, intent); err != nil {
-			return nil, err
-		}
-	}
-	if warning := e.escalation(ctx, store, req.Incident); warning != "" {
-		review.Warnings = append(review.Warnings, warning)
-	}
-	return moved, nil
-}
-
-// sameDryRun tells whether the newest dry run says it all. Another Terraform run that may yet apply is recorded anew,
-// so that its own plan is what its apply is compared with.
-func (e *Engine) sameDryRun(last []journal.Record, intent journal.Intent) bool {
-	return len(last) == 1 && last[0].Intent.Digest == intent.Digest && last[0].Intent.Problem == intent.Problem &&
-		last[0].Intent.ApprovedBy == intent.ApprovedBy && (e.cfg.Terraform.SavedPlan ||
-		last[0].Intent.Session == intent.Session)
-}
-
-func (e *Engine) intent(req Request, review Review) (journal.Intent, error) {
-	intent := journal.Intent{
-		Params: req.Params, Triggers: req.Triggers, Preview: review.encoded(), Digest: review.Digest,
-		ApprovedBy: req.Given.By, Holder: e.cfg.Self, Session: e.cfg.Terraform.Session,
-	}
-	return intent, e.approved(&intent, review)
-}
-
-// shown is the preview as the journal keeps it: for comparison with a later one, and for import.
-type shown struct {
-	playbook.Preview
-	Facts json.RawMessage `json:"facts"`
-}
-
-func (r Review) encoded() json.RawMessage {
-	if r.Digest == "" {
-		return nil
-	}
-	text, err := json.Marshal(shown{Preview: r.Preview, Facts: r.facts})
-	if err != nil {
-		return nil // every field has been encoded once before
-	}
-	return text
-}
-
-// escalation advises to escalate when the incident's newest executions all failed.
-func (e *Engine) escalation(ctx context.Context, store journal.Store, incident string) string {
-	if incident == "" {
-		return ""
-	}
-	newest, err := store.Find(ctx, journal.Filter{Incident: incident, Limit: escalateAfter})
-	if err != nil || len(newest) < escalateAfter {
-		return ""
-	}
-	for _, r := range newest {
-		if r.Status != journal.StatusFailed {
-			return ""
-		}
-	}
-	return fmt.Sprintf("The last %d executions for incident %s failed. Escalate to the team that owns the system "+
-		"instead of trying on.",
-		escalateAfter, incident)
+	p := *problem.Of(cause, "The journal can't be used")
+	p.Next = "Nothing has run. Apply needs the journal that the plan was recorded in. " + p.Next
+	p.Err = cause
+	return &p
 }
 
 // Problems that fronts and tests tell apart.
 var (
 	ErrNotApproved   = errors.New("not approved")
 	ErrTargetChanged = errors.New("the target changed since it was reviewed")
-	ErrOutcome       = errors.New("the outcome of an earlier execution is not known")
+	ErrOutcome       = errors.New("the outcome of an earlier execution is unknown")
 	ErrBusy          = errors.New("the target is busy")
 	ErrDeadline      = errors.New("the execution passed its deadline")
-	ErrLease         = errors.New("the hold on the target could not be renewed")
+	ErrLease         = errors.New("the lease on the target could not be renewed")
+	ErrJournal       = errors.New("this is not the journal that the plan or the state was recorded in")
+	ErrTarget        = errors.New("this is not the target that the execution changed")
 )
-
-func digestProblem(expected, now string) error {
-	return &problem.Problem{
-		What: "The preview is not the one that expected_digest pins",
-		Why:  fmt.Sprintf("expected_digest is %s, but what would run now has the digest %s.", expected, now),
-		Next: "Nothing has run. Review the new preview, then set expected_digest to its digest or remove it.",
-		Path: []string{"expected_digest"}, Err: ErrTargetChanged,
-	}
-}

@@ -20,14 +20,12 @@ const (
 )
 
 // Text is the dry run as text for people. Its first line names the execution, so that it differs from the text of any
-// other execution: a plan hides what did not change. Zero as number leaves out the execution and the last one.
-func (r Review) Text(number int, last *journal.Record) string {
+// other execution: a plan hides what did not change.
+func (r Review) Text() string {
 	var b strings.Builder
-	if number > 0 {
-		fmt.Fprintf(&b, "Execution %d of %s on %s\n", number, r.ActionType, r.Target)
-		if last != nil {
-			section(&b, "Last", []string{lastLine(*last)})
-		}
+	if r.Number > 0 {
+		fmt.Fprintf(&b, "Execution %d of %s on %s\n", r.Number, r.ActionType, r.Target)
+		section(&b, "Last", []string{r.Last})
 	} else {
 		fmt.Fprintf(&b, "%s on %s\n", r.ActionType, r.Target)
 	}

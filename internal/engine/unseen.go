@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/applylens/terraform-provider-remediation/internal/journal"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
@@ -33,10 +32,7 @@ func (e *Engine) unseen(ctx context.Context, review Review, reason error) (Revie
 
 // outOfSight refuses, inside an apply, a target that was previewed at plan and can't be previewed now. Terraform calls
 // a known value that becomes unknown "a bug in the provider".
-func (e *Engine) outOfSight(last []journal.Record, intent journal.Intent, reason error) error {
-	if len(last) == 0 || !e.withinApply(last[0], intent) {
-		return nil
-	}
+func outOfSight(reason error) error {
 	p := *problem.Of(reason, "The target can't be previewed")
 	p.Err, p.Next = reason, "Nothing has run. Plan again and apply the new plan. "+p.Next
 	return &p

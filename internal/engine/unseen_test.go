@@ -83,7 +83,7 @@ func TestTargetThatWasSeenAtPlanHasToBeSeenWithinApply(t *testing.T) {
 	b := newBench(t)
 	b.leave(t, request("a"), dead(), true) // makes a plan, too
 	b.book.previewErr = errClosed
-	b.cfg.Terraform = proc.Terraform{SavedPlan: true}
+	b.cfg.Terraform = savedPlan()
 	_, err := engine.New(b.cfg).Plan(t.Context(), request("a"))
 	if !errors.Is(err, errClosed) || !strings.Contains(err.Error(), "Plan again") {
 		t.Errorf("got %v", err)

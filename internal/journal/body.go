@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
@@ -20,10 +21,10 @@ var (
 
 // Accepts returns nil where an entry of the kind may come next, ErrClosed where the outcome is there already, and
 // ErrOrder where the kind is out of order: an intent or a dry run comes first, a dispatch follows the intent, progress
-// follows the dispatch, an outcome or a takeover follows any of them, and one forgetting the outcome. The zero record
-// stands for one that is to begin.
+// follows the dispatch, an outcome or a takeover follows any of them, and one acknowledgement the outcome. The zero
+// record stands for one that is to begin.
 func (r Record) Accepts(kind Kind) error {
-	first := kind == KindIntent || kind == KindDryRun
+	first := kind == KindIntent || kind == KindDryRun || kind == KindSkip
 	switch {
 	case r.ID == 0 && first,
 		r.Status == StatusPending && kind == KindDispatch,
@@ -40,10 +41,9 @@ func (r Record) Accepts(kind Kind) error {
 	}
 }
 
-// Admits is Accepts for an entry that the holder of hold wants to add: ErrFenced where somebody else holds the record
-// by now.
-func (r Record) Admits(hold Lease, kind Kind) error {
-	if r.Open() && r.Token != hold.Token {
+// Admits is Accepts for an entry that the holder of lease wants to add: ErrFenced if another process holds the record.
+func (r Record) Admits(lease Lease, kind Kind) error {
+	if r.Open() && r.Token != lease.Token {
 		return fmt.Errorf("execution %d is held by %s since takeover %d: %w", r.ID, r.Holder, r.Token-1, ErrFenced)
 	}
 	return r.Accepts(kind)
@@ -68,7 +68,7 @@ func Encode(kind Kind, body any) (json.RawMessage, error) {
 func fits(kind Kind, body any) error {
 	ok := true
 	switch kind {
-	case KindDryRun, KindIntent:
+	case KindDryRun, KindIntent, KindSkip:
 		_, ok = body.(Intent)
 	case KindDispatch:
 		_, ok = body.(Dispatch)
@@ -102,7 +102,13 @@ func refusedBody(kind Kind, cause error) error {
 	}
 }
 
-// Final tells whether s is how an execution can end in the journal.
+// known reports whether this version of the provider knows the kind.
+func (k Kind) known() bool {
+	return slices.Contains([]Kind{KindDryRun, KindIntent, KindDispatch, KindProgress, KindTakeover, KindOutcome,
+		KindSkip, KindAcknowledged, KindCompaction}, k)
+}
+
+// Final reports whether s is how an execution can end in the journal.
 func (s Status) Final() bool {
 	return s == StatusSuccess || s == StatusFailed || s == StatusCancelled || s == StatusUnknown
 }

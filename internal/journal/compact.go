@@ -49,7 +49,7 @@ var errEnough = errors.New("enough")
 // asked for or given to, since signatures are used once and age from when they were first shown; and the last execution
 // of each target, which the approval policy of the next one is compared with.
 func Removable(ctx context.Context, s Store, before time.Time) (Compaction, error) {
-	w := walk{mostGaps: mostGaps, seen: map[int64]*candidate{}, newest: map[string]int64{}}
+	w := collector{mostGaps: mostGaps, seen: map[int64]*candidate{}, newest: map[string]int64{}}
 	err := s.Entries(ctx, 1, func(e Entry) error {
 		if !e.At.Before(before) || len(w.entries) == mostRead {
 			return errEnough
@@ -75,8 +75,8 @@ type link struct {
 	prev, hash     string
 }
 
-// walk collects what is old.
-type walk struct {
+// collector gathers what is old.
+type collector struct {
 	mostGaps int
 	entries  []link
 	seen     map[int64]*candidate
@@ -84,10 +84,10 @@ type walk struct {
 	newest map[string]int64
 }
 
-func (w *walk) add(e Entry) error {
+func (w *collector) add(e Entry) error {
 	w.entries = append(w.entries, link{e.Seq, e.Execution, e.Prev, e.Hash})
 	switch e.Kind {
-	case KindIntent, KindDryRun:
+	case KindIntent, KindDryRun, KindSkip:
 		var intent Intent
 		var preview struct {
 			Reasons []string `json:"approval_reasons"`
@@ -97,8 +97,8 @@ func (w *walk) add(e Entry) error {
 			err = json.Unmarshal(intent.Preview, &preview)
 		}
 		asked := err != nil || len(preview.Reasons) > 0 || intent.ApprovedBy != "" || intent.Approvals != nil
-		w.seen[e.Execution] = &candidate{target: e.Subject.Target, dryRun: e.Kind == KindDryRun,
-			ended: e.Kind == KindDryRun, needed: asked}
+		w.seen[e.Execution] = &candidate{target: e.Subject.Target, dryRun: e.Kind != KindIntent,
+			ended: e.Kind != KindIntent, needed: asked}
 		if e.Kind == KindIntent {
 			w.newest[e.Subject.Target] = e.Execution
 		}
@@ -113,7 +113,10 @@ func (w *walk) add(e Entry) error {
 	return nil
 }
 
-func (w *walk) removable(execution int64) bool {
+func (w *collector) removable(execution int64) bool {
+	if execution == 1 {
+		return false // the first entry is the journal's identity
+	}
 	c := w.seen[execution]
 	if c == nil {
 		return execution != 0 // an entry that came after the rest of its execution had been removed
@@ -123,7 +126,7 @@ func (w *walk) removable(execution int64) bool {
 
 // compaction makes the gaps. An execution goes whole or not at all: where there are too many gaps, none goes that
 // reaches beyond the last one that fits.
-func (w *walk) compaction(before time.Time) Compaction {
+func (w *collector) compaction(before time.Time) Compaction {
 	for {
 		c, over := w.gaps()
 		if over < 0 {
@@ -140,7 +143,7 @@ func (w *walk) compaction(before time.Time) Compaction {
 }
 
 // gaps returns what is removable; over is the place of the first entry for which there is no gap left, or -1.
-func (w *walk) gaps() (c Compaction, over int) {
+func (w *collector) gaps() (c Compaction, over int) {
 	for i, e := range w.entries {
 		if !w.removable(e.execution) {
 			continue

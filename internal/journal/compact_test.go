@@ -17,16 +17,15 @@ func TestTooManyGaps(t *testing.T) {
 		kind      Kind
 		asked     bool
 	}{
-		{1, KindIntent, false}, {2, KindIntent, false}, {3, KindDryRun, true}, {1, KindOutcome, false}, {5, KindDryRun,
-			true},
-		{2, KindOutcome, false}, {7, KindDryRun, true}, {8, KindDryRun, false}, {9, KindDryRun, true}, {10, KindDryRun,
-			false},
-		{11, KindIntent, false}, {11, KindOutcome, false}, {99, KindAcknowledged, false}, {0, KindCompaction, false},
+		{1, KindDryRun, false}, {2, KindIntent, false}, {3, KindIntent, false}, {4, KindDryRun, true},
+		{2, KindOutcome, false}, {6, KindDryRun, true}, {3, KindOutcome, false}, {8, KindDryRun, true},
+		{9, KindDryRun, false}, {10, KindDryRun, true}, {11, KindDryRun, false}, {12, KindIntent, false},
+		{12, KindOutcome, false}, {99, KindAcknowledged, false}, {0, KindCompaction, false},
 	}
 	for most, want := range map[int]string{1: "0 executions, 0 dry runs, 0 gaps", 2: "1 executions, 0 dry runs, 2 gaps",
 		3: "2 executions, 0 dry runs, " +
 			"3 gaps", 4: "2 executions, 1 dry runs, 4 gaps", 9: "2 executions, 2 dry runs, 6 gaps"} {
-		w := walk{mostGaps: most, seen: map[int64]*candidate{}, newest: map[string]int64{}}
+		w := collector{mostGaps: most, seen: map[int64]*candidate{}, newest: map[string]int64{}}
 		for i, e := range entries {
 			body := `{"status":"success"}`
 			if e.kind != KindOutcome {

@@ -2,11 +2,12 @@ package journal
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 )
 
-// Fold builds a record from the entries of one execution, in order; progress entries but the newest may be left out. It
-// returns ErrNotFound where there are no entries, and ErrDamaged where they can't have been appended so.
+// Fold builds a record from the entries of one execution, in order; all but the newest progress entry may be left out.
+// It returns ErrNotFound if there are no entries, and the errors of With.
 func Fold(entries []Entry) (Record, error) {
 	if len(entries) == 0 {
 		return Record{}, ErrNotFound
@@ -21,9 +22,14 @@ func Fold(entries []Entry) (Record, error) {
 	return r, nil
 }
 
-// With returns the record as it is once e is appended to it.
+// With returns the record with e appended to it. An entry that can't follow is ErrDamaged, and one of a kind that this
+// version doesn't know is ErrNewer. An entry that was edited is noted in the record.
 func (r Record) With(e Entry) (Record, error) {
-	if err := r.add(e); err != nil {
+	err := r.add(e)
+	switch {
+	case errors.Is(err, ErrNewer):
+		return Record{}, fmt.Errorf("entry %d: %w", e.Seq, err)
+	case err != nil:
 		return Record{}, fmt.Errorf("%w: entry %d: %w", ErrDamaged, e.Seq, err)
 	}
 	return r, nil
@@ -33,16 +39,25 @@ func (r *Record) add(e Entry) error {
 	if r.ID != 0 && e.Execution != r.ID {
 		return fmt.Errorf("it is of execution %d, among those of %d: %w", e.Execution, r.ID, ErrOrder)
 	}
+	if !e.Kind.known() {
+		return fmt.Errorf("kind %q: %w", e.Kind, ErrNewer)
+	}
 	if err := r.Accepts(e.Kind); err != nil {
 		return err
 	}
+	if sealed, err := Seal(e, e.Prev); e.Hash != "" && (err != nil || sealed.Hash != e.Hash) {
+		r.Edited = e.Seq
+	}
 	switch e.Kind {
-	case KindIntent, KindDryRun:
+	case KindIntent, KindDryRun, KindSkip:
 		r.ID, r.Subject, r.CreatedAt = e.Seq, e.Subject, e.At
 		if err := json.Unmarshal(e.Body, &r.Intent); err != nil {
 			return err
 		}
 		r.Status, r.Holder, r.Token = StatusPending, r.Intent.Holder, 1
+		if e.Kind == KindSkip {
+			r.Status, r.Token = StatusSkipped, 0
+		}
 		if r.DryRun = e.Kind == KindDryRun; r.DryRun {
 			r.Status, r.Token = StatusDryRunOK, 0
 			if r.Intent.Problem != "" {
@@ -66,7 +81,8 @@ func (r *Record) add(e Entry) error {
 	case KindOutcome:
 		var o Outcome
 		err := json.Unmarshal(e.Body, &o)
-		r.Status, r.Result, r.Rollback = o.Status, &o.Result, o.Rollback
+		r.Status, r.Result, r.Rollback, r.Held = o.Status, &o.Result, o.Rollback, o.Held
+		r.NewIdentity = o.Identity
 		return err
 	case KindAcknowledged:
 		r.Acknowledged = true

@@ -109,7 +109,6 @@ func TestFoldRefuses(t *testing.T) {
 		"forgotten while open":   series(KindIntent, KindAcknowledged),
 		"forgotten twice":        series(KindIntent, KindOutcome, KindAcknowledged, KindAcknowledged),
 		"a dry run forgotten":    series(KindDryRun, KindAcknowledged),
-		"unknown kind":           series(KindIntent, "other"),
 		"broken body":            broken,
 		"entry of another one":   mixed,
 		"an empty intent's body": {{Seq: 5, Execution: 5, Kind: KindIntent}},
@@ -117,6 +116,9 @@ func TestFoldRefuses(t *testing.T) {
 		if r, err := Fold(entries); !errors.Is(err, ErrDamaged) {
 			t.Errorf("%s: got %+v, %v", name, r, err)
 		}
+	}
+	if r, err := Fold(series(KindIntent, "other")); !errors.Is(err, ErrNewer) || errors.Is(err, ErrDamaged) {
+		t.Errorf("a kind of a newer version: got %+v, %v", r, err)
 	}
 	if r, err := Fold(nil); !errors.Is(err, ErrNotFound) {
 		t.Errorf("nothing: got %+v, %v", r, err)

@@ -2,12 +2,14 @@
 // changed. A state file can be lost or stale; what the journal holds has been durable before the next step began.
 //
 // An execution is a series of entries: an intent, then a dispatch with the name of the remote work, then any number of
-// progress entries, then one outcome, and at last a note that Terraform has it. Its identifier is the sequence number
-// of its intent. A dry run is a single entry.
+// progress entries, then one outcome, and at last a note that Terraform has it. Its number is the sequence number of
+// its intent. A dry run and a skip are single entries.
 //
-// An open execution is a lease on its target. Its holder beats while it works; beats are no entries. A process that
-// finds a holder gone takes the execution over by an entry that raises the fencing token, after which the old holder
-// can append nothing.
+// An open execution is a lease on its target. Its holder sends heartbeats while it works; heartbeats are not entries. A
+// process that finds the holder gone takes the execution over by an entry that raises the fencing token. After that the
+// old holder can append nothing.
+//
+// A journal has an identity, so that the numbers of two journals are never compared; see Identity.
 package journal
 
 import (
@@ -31,8 +33,8 @@ const (
 	StatusSuccess   Status = "success"   //
 	StatusFailed    Status = "failed"    //
 	StatusCancelled Status = "cancelled" // interrupted, or stopped at its deadline
-	StatusSkipped   Status = "skipped"   // run_if was false; never journaled
-	StatusUnknown   Status = "unknown"   // the process that ran it died and the outcome can't be found out
+	StatusSkipped   Status = "skipped"   // run_if was false
+	StatusUnknown   Status = "unknown"   // the process that ran it died and the outcome can't be determined
 	StatusDryRunOK  Status = "dry_run_success"
 	StatusDryRunBad Status = "dry_run_failed"
 )
@@ -48,10 +50,12 @@ const (
 	KindProgress Kind = "progress"
 	KindTakeover Kind = "takeover"
 	KindOutcome  Kind = "outcome"
+	// KindSkip records that run_if held an execution back. It is a single entry.
+	KindSkip Kind = "skip"
 	// KindAcknowledged follows the outcome once no later apply may take it for its own: Terraform ended in order, and
 	// so has it in its state, or the resource that stood for the execution was destroyed.
 	KindAcknowledged Kind = "acknowledged"
-	// KindCompaction is of no execution: it says what was removed.
+	// KindCompaction belongs to no execution: it says what was removed.
 	KindCompaction Kind = "compaction"
 )
 
@@ -66,6 +70,10 @@ type Subject struct {
 	Request string `json:"request"`
 	// Incident is the incident's identifier, or empty.
 	Incident string `json:"incident,omitempty"`
+	// Digest is that of the preview, and Identity the hash of what the target is, however it is named. Empty where the
+	// target could not be previewed.
+	Digest   string `json:"digest,omitempty"`
+	Identity string `json:"identity,omitempty"`
 }
 
 // Intent is the body of the first entry: what is about to run (or, for a dry run, what would).
@@ -83,12 +91,17 @@ type Intent struct {
 	// Remarks say what was out of the ordinary about the approval.
 	Remarks []string      `json:"remarks,omitempty"`
 	Holder  proc.Identity `json:"holder"`
-	// Session names the Terraform run that made the entry, where the system lets it be told.
+	// Record is the dry run on which an execution was reviewed, or zero.
+	Record int64 `json:"record,omitempty"`
+	// Session names the Terraform run that made the entry, if the system tells.
 	Session string `json:"session,omitempty"`
 	// Deadline is when the holder stops the execution by itself. Zero in a dry run.
 	Deadline time.Time `json:"deadline,omitzero"`
-	// Locks are what the execution holds beside its target, as targets of their own: the indices behind an alias.
+	// Locks are other targets that the execution excludes: the indices behind an alias, and the target's identity.
 	Locks []string `json:"locks,omitempty"`
+	// Configuration identifies the provider configuration of the process, so that two processes of one Terraform run
+	// can tell whether they plan the same resource.
+	Configuration string `json:"configuration,omitempty"`
 	// Guardrails are those that watch the execution, with their readings before it began.
 	Guardrails json.RawMessage `json:"guardrails,omitempty"`
 	// Problem is why a dry run failed. Empty otherwise.
@@ -113,17 +126,17 @@ type Acknowledged struct {
 	By proc.Identity `json:"by"`
 }
 
-// Lease is the right to go on with an open execution.
+// Lease is the right to continue an open execution.
 type Lease struct {
 	Execution int64
 	// Token is the fencing token: 1 for the process that began the execution, and one more with each takeover.
 	Token int64
 }
 
-// Pulse is what has been heard of the holder of an open execution.
+// Pulse is the newest heartbeat of the holder of an open execution.
 type Pulse struct {
-	// Beats counts how often the holder renewed its hold. Observers compare it with what they saw before, never times
-	// of two machines.
+	// Beats counts how often the holder renewed its lease. Observers compare it with what they saw before, never the
+	// clocks of two machines.
 	Beats int64
 	// At is when it did so last, by its own clock; zero before the first time.
 	At time.Time
@@ -151,6 +164,10 @@ type Outcome struct {
 	Status   Status `json:"status"`
 	Result   Result `json:"result"`
 	Rollback *Undo  `json:"rollback,omitempty"`
+	// Held reports that a guardrail stopped the execution where it was.
+	Held bool `json:"held,omitempty"`
+	// Identity is the hash of what the target is after an execution that replaced what its name stands for, or empty.
+	Identity string `json:"identity,omitempty"`
 }
 
 // Entry is one line of the journal.
@@ -168,7 +185,9 @@ type Entry struct {
 
 // Record is a dry run or an execution, folded from its entries.
 type Record struct {
-	ID        int64
+	ID int64
+	// Journal is the identity of the journal that holds it; see Identity.
+	Journal   string
 	DryRun    bool
 	Subject   Subject
 	Intent    Intent
@@ -182,8 +201,35 @@ type Record struct {
 	Progress json.RawMessage
 	Result   *Result
 	Rollback *Undo
+	// Held reports that a guardrail stopped the execution where it was.
+	Held bool
+	// NewIdentity is what the target is after the execution, if that replaced it; see Outcome.Identity.
+	NewIdentity string
+	// Edited is the number of an entry that is not as it was written, or zero.
+	Edited int64
 	// Acknowledged tells that no later apply may take its outcome for its own; see KindAcknowledged.
 	Acknowledged bool
+}
+
+// Identity is the hash of what the target is after the execution; see Outcome.Identity.
+func (r Record) Identity() string {
+	if r.NewIdentity != "" {
+		return r.NewIdentity
+	}
+	return r.Subject.Identity
+}
+
+// Ref is the record's identifier outside of its journal, such as "4f9c2a17-12".
+func (r Record) Ref() string { return Ref{Journal: r.Journal, Number: r.ID}.String() }
+
+// Intact returns ErrDamaged if one of the records was edited after it was written.
+func Intact(records []Record) error {
+	for _, r := range records {
+		if r.Edited != 0 {
+			return fmt.Errorf("%w: entry %d is not as it was written", ErrDamaged, r.Edited)
+		}
+	}
+	return nil
 }
 
 // Lease is the right to append to the record as it is here.
@@ -192,21 +238,21 @@ func (r Record) Lease() Lease { return Lease{Execution: r.ID, Token: r.Token} }
 // Open tells whether the execution's outcome is still to come.
 func (r Record) Open() bool { return r.Status == StatusPending || r.Status == StatusRunning }
 
-// Excludes tells whether r holds something that an execution of target would change, which holds others beside it.
-func (r Record) Excludes(target string, holds []string) bool {
+// Excludes reports whether r holds something that an execution of target with these locks would change.
+func (r Record) Excludes(target string, locks []string) bool {
 	mine := append([]string{r.Subject.Target}, r.Intent.Locks...)
-	return slices.Contains(mine, target) || slices.ContainsFunc(holds,
-		func(h string) bool { return slices.Contains(mine, h) })
+	return slices.Contains(mine, target) || slices.ContainsFunc(locks,
+		func(lock string) bool { return slices.Contains(mine, lock) })
 }
 
 // Filter selects records. Empty fields match everything.
 type Filter struct {
-	Playbook, Target, Request, Incident string
+	Playbook, Target, Request, Incident, Digest, Identity string
 	// Since and Until bound CreatedAt: from Since on, before Until.
 	Since, Until time.Time
 	// Open keeps executions whose outcome is missing.
 	Open bool
-	// DryRuns keeps dry runs instead of executions; All keeps both.
+	// DryRuns keeps dry runs instead of executions; All keeps both, and skips.
 	DryRuns, All bool
 	// Limit keeps the newest so many. Zero keeps all.
 	Limit int
@@ -215,19 +261,21 @@ type Filter struct {
 // Store keeps the journal. Implementations are safe for use by several goroutines and by several processes at once;
 // what a method has returned without an error is durable.
 type Store interface {
-	// Begin appends the first entry of an execution, or a dry run, and returns its record. While an execution is open
-	// that excludes it an intent is refused with a *BusyError, atomically; a dry run never is.
+	// Begin appends the first entry of an execution, a dry run or a skip, and returns its record. While an execution is
+	// open that excludes it, an intent is refused with a *BusyError, atomically; the others never are.
 	Begin(ctx context.Context, subject Subject, kind Kind, intent Intent) (Record, error)
+	// BeginAfter is Begin for a dry run. It returns ErrStale, atomically, if a record of the same request is newer than
+	// the record after.
+	BeginAfter(ctx context.Context, subject Subject, intent Intent, after int64) (Record, error)
 	// Append adds an entry to an open execution: body is a Dispatch, any JSON value as progress, a Takeover, which
-	// raises the token, or an Outcome, which closes it. An Acknowledged follows an outcome, whoever holds what.
-	// ErrClosed is returned where the outcome is there already, ErrFenced where the hold's token is not the record's,
-	// ErrNotFound where there is no such execution (a dry run is none), ErrOrder and ErrBody where the entry can't come
-	// next or its body is unfit; see Record.Admits and Encode.
-	Append(ctx context.Context, hold Lease, kind Kind, body any) (Record, error)
-	// Beat renews the hold of an open execution. Errors are those of Append.
-	Beat(ctx context.Context, hold Lease) error
-	// Pulse returns what has been heard of the execution's present holder; zero where it is not open or has not beaten
-	// yet.
+	// raises the token, or an Outcome, which closes it. An Acknowledged follows an outcome and needs no lease.
+	// ErrClosed is returned if the outcome is recorded already, ErrFenced if the lease's token is not the record's,
+	// ErrNotFound if there is no such execution (a dry run is none), ErrOrder and ErrBody if the entry can't come next
+	// or its body is invalid; see Record.Admits and Encode.
+	Append(ctx context.Context, lease Lease, kind Kind, body any) (Record, error)
+	// Beat renews the lease of an open execution. Errors are those of Append.
+	Beat(ctx context.Context, lease Lease) error
+	// Pulse returns the newest heartbeat of the execution's present holder; zero if it is not open or has sent none.
 	Pulse(ctx context.Context, execution int64) (Pulse, error)
 	// Get returns one record, or ErrNotFound.
 	Get(ctx context.Context, id int64) (Record, error)
@@ -237,8 +285,8 @@ type Store interface {
 	Count(ctx context.Context, filter Filter) (int, error)
 	// Entries calls visit with each entry from sequence number from on, in order, until it returns an error.
 	Entries(ctx context.Context, from int64, visit func(Entry) error) error
-	// Compact appends an entry that says what is removed, and removes it. The entry comes first; ErrGaps is returned
-	// where the journal is not as c has it, such as after another process has compacted it.
+	// Compact appends an entry that says what is removed, and removes it. The entry comes first. ErrGaps is returned if
+	// the journal is not as c describes it, such as after another process has compacted it.
 	Compact(ctx context.Context, c Compaction) (Entry, error)
 	// Close releases what the store holds open.
 	Close() error
@@ -250,12 +298,13 @@ var (
 	ErrNotFound = errors.New("not in the journal")
 	ErrClosed   = errors.New("the execution's outcome is recorded already")
 	ErrFenced   = errors.New("another process has taken the execution over")
-	ErrGaps     = errors.New("what is to be removed from the journal is not there as it was")
+	ErrStale    = errors.New("the request has a newer record in the journal")
+	ErrGaps     = errors.New("what is to be removed from the journal has changed")
 	ErrForeign  = errors.New("not a journal of this provider")
 	ErrDamaged  = errors.New("the journal is damaged")
 	ErrNewer    = errors.New("the journal was written by a newer version of the provider")
-	// ErrUnavailable covers a full disk, missing permissions, a folder that can't be made, another process in the way
-	// for too long.
+	// ErrUnavailable covers a full disk, missing permissions, a folder that can't be made, and a lock that another
+	// process keeps for too long.
 	ErrUnavailable = errors.New("the journal cannot be read or written")
 )
 
@@ -264,6 +313,6 @@ type BusyError struct{ Record Record }
 
 // Error implements error.
 func (e *BusyError) Error() string {
-	return fmt.Sprintf("%s is held by execution %d (%s), begun %s by %s", e.Record.Subject.Target, e.Record.ID,
+	return fmt.Sprintf("%s is held by execution %d (%s), started at %s by %s", e.Record.Subject.Target, e.Record.ID,
 		e.Record.Subject.Playbook, e.Record.CreatedAt.Format(time.RFC3339), e.Record.Holder)
 }

@@ -29,16 +29,35 @@ type Chain struct {
 // Holds tells whether the chain holds.
 func (c Chain) Holds() bool { return c.Broken == "" }
 
-// errBroken ends the walk.
+// errBroken ends the verification.
 var errBroken = errors.New("broken")
 
-// Verify walks the journal from its first entry on and finds the first one that was edited, removed, added or moved.
+// Verify reads the journal from its first entry on and finds the first one that was edited, removed, added or moved.
 // Heads that are known from before must be in it. An error means that the journal couldn't be read, not that it is
-// broken.
+// broken. A kind of entry that this version doesn't know is ErrNewer.
 func Verify(ctx context.Context, store Store, known ...Head) (Chain, error) {
+	return verify(ctx, store, 1, known)
+}
+
+// VerifyTail is Verify for about as many of the newest entries.
+func VerifyTail(ctx context.Context, store Store, entries int64) (Chain, error) {
+	newest, err := store.Find(ctx, Filter{All: true, Limit: 1})
+	if err != nil || len(newest) == 0 {
+		return Chain{}, err
+	}
+	return verify(ctx, store, max(1, newest[0].ID-entries), nil)
+}
+
+func verify(ctx context.Context, store Store, from int64, known []Head) (Chain, error) {
 	var c Chain
 	g := gaps{told: map[int64]Gap{}}
-	err := store.Entries(ctx, 1, func(e Entry) error {
+	err := store.Entries(ctx, from, func(e Entry) error {
+		if !e.Kind.known() {
+			return fmt.Errorf("entry %d has the kind %q: %w", e.Seq, e.Kind, ErrNewer)
+		}
+		if from > 1 && c.Head.Seq == 0 {
+			c.Head = Head{Seq: e.Seq - 1, Hash: e.Prev} // what is before the tail is not verified
+		}
 		if e.Seq > c.Head.Seq+1 {
 			c.Head = g.jump(c.Head, e)
 		}
@@ -57,8 +76,7 @@ func Verify(ctx context.Context, store Store, known ...Head) (Chain, error) {
 	c.Removed = g.removed
 	for _, h := range known {
 		if c.Broken == "" && h.Seq > c.Head.Seq {
-			c.Broken = fmt.Sprintf("entry %d was there and is not any more: the journal ends with entry %d", h.Seq,
-				c.Head.Seq)
+			c.Broken = fmt.Sprintf("entry %d no longer exists: the journal ends with entry %d", h.Seq, c.Head.Seq)
 		}
 	}
 	return c, nil
@@ -84,8 +102,8 @@ func (c Chain) next(e Entry, known []Head) string {
 	return ""
 }
 
-// Export writes the journal as one JSON object a line. A line with its hash emptied is the very text that the hash is
-// of, after the domain line; so an export is verified without this package.
+// Export writes the journal as one JSON object per line. A line with its hash emptied is the text that is hashed, after
+// the domain line, so an export can be verified without this package.
 func Export(ctx context.Context, store Store, w io.Writer) error {
 	out := bufio.NewWriter(w)
 	err := store.Entries(ctx, 1, func(e Entry) error {

@@ -215,6 +215,9 @@ type Report struct {
 	LogsURL string
 	// Details are figures and facts by name, in snake case.
 	Details map[string]string
+	// Identity is what the target is after an execution that replaced what its name stands for, as Preview.Identity
+	// says it before. Nil: it is the same thing as before.
+	Identity any
 	// Undo is the action that takes the change back, or nil. It is kept also where the work ended badly: give it from
 	// when on there is something that it can take back.
 	Undo *Rollback

@@ -1,36 +1,117 @@
 package proc
 
 import (
+	"archive/zip"
+	"errors"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
-func TestAppliesSavedPlan(t *testing.T) {
+func TestParse(t *testing.T) {
 	t.Parallel()
-	tests := map[string]bool{
-		"terraform apply reviewed.tfplan":                      true,
-		"terraform -chdir=infra apply reviewed.tfplan":         true,
-		"terraform apply -auto-approve -no-color saved.tfplan": true,
-		"terraform apply -parallelism 4 saved.tfplan":          true,
-		"terraform apply -lock-timeout=5m saved.tfplan":        true,
-		"tofu apply saved.tfplan":                              true,
-		"terraform apply":                                      false,
-		"terraform apply -auto-approve":                        false,
-		"terraform apply -var a=b":                             false,
-		"terraform apply -var-file prod.tfvars":                false,
-		"terraform apply --var-file prod.tfvars":               false,
-		"terraform apply -target remediation_dbt_run.x":        false,
-		"terraform apply -var=a=b":                             false,
-		"terraform plan -out saved.tfplan":                     false,
-		"terraform plan apply":                                 false,
-		"terraform":                                            false,
-		"terragrunt run-all apply":                             false,
-	}
-	for line, want := range tests {
-		if got := appliesSavedPlan(strings.Fields(line)); got != want {
-			t.Errorf("%s: %v, want %v", line, got, want)
+	for line, want := range map[string]Terraform{
+		"apply reviewed.tfplan":                      {Command: "apply", PlanFile: "reviewed.tfplan"},
+		"-chdir=infra apply reviewed.tfplan":         {Command: "apply", PlanFile: "reviewed.tfplan"},
+		"apply -auto-approve -no-color saved.tfplan": {Command: "apply", PlanFile: "saved.tfplan"},
+		"apply -parallelism 4 saved.tfplan":          {Command: "apply", PlanFile: "saved.tfplan"},
+		"apply -lock-timeout=5m saved.tfplan":        {Command: "apply", PlanFile: "saved.tfplan"},
+		"apply saved.tfplan -auto-approve":           {Command: "apply", PlanFile: "saved.tfplan"},
+		"apply":                                      {Command: "apply"},
+		"apply -auto-approve":                        {Command: "apply"},
+		"apply -var a=b":                             {Command: "apply"},
+		"apply --var-file prod.tfvars":               {Command: "apply"},
+		"apply -target remediation_dbt_run.x":        {Command: "apply"},
+		"apply -var=a=b":                             {Command: "apply"},
+		"destroy -auto-approve":                      {Command: "destroy"},
+		"plan -out saved.tfplan":                     {Command: "plan"},
+		"test":                                       {Command: "test"},
+		"":                                           {},
+		"-version":                                   {},
+	} {
+		if got := parse(strings.Fields(line), func(string) string { return "" }); got != want {
+			t.Errorf("terraform %s: %+v, want %+v", line, got, want)
 		}
+	}
+	env := func(name string) string {
+		return map[string]string{"TF_CLI_ARGS_apply": "-no-color ci.tfplan"}[name]
+	}
+	if got := parse([]string{"apply"}, env); got.PlanFile != "ci.tfplan" {
+		t.Errorf("TF_CLI_ARGS_apply: %+v", got)
+	}
+	if got := parse([]string{"plan"}, env); got.PlanFile != "" {
+		t.Errorf("TF_CLI_ARGS_apply in a plan: %+v", got)
+	}
+}
+
+// TestSavedPlan reads a plan as Terraform writes it.
+func TestSavedPlan(t *testing.T) {
+	t.Parallel()
+	const digest, before = "sha256:aaaa", "sha256:bbbb"
+	for _, record := range []int64{7, 127, 128, 255, 256, 65535, 65536, 1 << 33} {
+		path := filepath.Join(t.TempDir(), "tfplan")
+		writePlan(t, path, value(record, digest), value(3, before))
+		plan, err := ReadPlan(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !plan.Names(record, digest) || !plan.Shows(digest) || !plan.Previews() {
+			t.Errorf("record %d is not found", record)
+		}
+		if plan.Names(record+1, digest) || plan.Names(record, before) || plan.Names(3, before) ||
+			plan.Names(record, "") {
+			t.Errorf("record %d: the plan names what it doesn't show", record)
+		}
+	}
+	text := filepath.Join(t.TempDir(), "text")
+	if err := os.WriteFile(text, []byte("encrypted"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{text, t.TempDir(), filepath.Join(t.TempDir(), "missing")} {
+		if _, err := ReadPlan(path); err == nil {
+			t.Errorf("%s was read", path)
+		}
+	}
+}
+
+// value is a resource's value in msgpack, as far as it matters.
+func value(record int64, digest string) []byte {
+	text := append([]byte("\xa6digest\xab"), digest...)
+	return append(append(text, recordKey...), packed(record)...)
+}
+
+// writePlan writes a plan that updates a resource, and deletes another one.
+func writePlan(t *testing.T, path string, after, before []byte) {
+	t.Helper()
+	change := func(action uint64, values ...[]byte) []byte {
+		out := protowire.AppendVarint(protowire.AppendTag(nil, fieldAction, protowire.VarintType), action)
+		for _, v := range values {
+			v = protowire.AppendBytes(protowire.AppendTag(nil, fieldMsgpack, protowire.BytesType), v)
+			out = protowire.AppendBytes(protowire.AppendTag(out, fieldValues, protowire.BytesType), v)
+		}
+		return out
+	}
+	var plan []byte
+	const update = 3
+	for _, c := range [][]byte{change(update, before, after), change(actionDelete, before)} {
+		c = protowire.AppendBytes(protowire.AppendTag(nil, fieldChange, protowire.BytesType), c)
+		plan = protowire.AppendBytes(protowire.AppendTag(plan, fieldResourceChanges, protowire.BytesType), c)
+	}
+	file, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	archive := zip.NewWriter(file)
+	member, err := archive.Create("tfplan")
+	if err == nil {
+		_, err = member.Write(plan)
+	}
+	if err = errors.Join(err, archive.Close(), file.Close()); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -7,16 +7,22 @@ import (
 	"strings"
 )
 
-// Terraform is what the parent process, when it is Terraform or OpenTofu, was asked to do.
+// Terraform is what the parent process, if it is Terraform or OpenTofu, was asked to do.
 type Terraform struct {
-	// Session names the parent process, or is empty where it can't be told.
+	// Session identifies the parent process. It is empty if the system doesn't tell.
 	Session string
-	// SavedPlan tells that it applies a saved plan, so that every plan it asks for is one within an apply.
-	SavedPlan bool
+	// Command is the subcommand, such as "plan", "apply", "destroy" or "test". Empty if unknown.
+	Command string
+	// PlanFile is the saved plan that an apply was given, as a path, or empty.
+	PlanFile string
 }
 
-// Parent looks at the process that started this one.
-func Parent() Terraform {
+// Applies reports whether the parent runs an apply, with or without a saved plan.
+func (t Terraform) Applies() bool { return t.Command == "apply" || t.Command == "destroy" }
+
+// Parent looks at the process that started this one. getenv is that of the system: Terraform adds the arguments in
+// TF_CLI_ARGS and TF_CLI_ARGS_apply to its own.
+func Parent(getenv func(string) string) Terraform {
 	parent := Identify(os.Getppid())
 	if parent.Started == 0 {
 		return Terraform{}
@@ -25,23 +31,50 @@ func Parent() Terraform {
 	if err != nil || len(args) == 0 {
 		return Terraform{}
 	}
-	return Terraform{
-		Session:   fmt.Sprintf("%s:%s:%d:%d", parent.Host, parent.Boot, parent.PID, parent.Started),
-		SavedPlan: appliesSavedPlan(args),
+	t := parse(args[1:], getenv)
+	t.Session = fmt.Sprintf("%s:%s:%d:%d", parent.Host, parent.Boot, parent.PID, parent.Started)
+	return t
+}
+
+// parse reads the subcommand, and the plan file of an apply, which comes last.
+func parse(args []string, getenv func(string) string) Terraform {
+	args = slices.DeleteFunc(slices.Clone(args), func(a string) bool { return strings.HasPrefix(a, "-chdir=") })
+	i := slices.IndexFunc(args, func(a string) bool { return !strings.HasPrefix(a, "-") })
+	if i < 0 {
+		return Terraform{}
 	}
+	t := Terraform{Command: args[i]}
+	if t.Command != "apply" {
+		return t
+	}
+	// Terraform puts the arguments of the environment before those of the command line.
+	for _, rest := range [][]string{
+		args[i+1:], strings.Fields(getenv("TF_CLI_ARGS_apply")), strings.Fields(getenv("TF_CLI_ARGS")),
+	} {
+		if t.PlanFile = planFile(rest); t.PlanFile != "" {
+			return t
+		}
+	}
+	return t
 }
 
 // valueFlags are the options of apply whose value may be the next argument.
 var valueFlags = []string{"var", "var-file", "target", "exclude", "replace", "state", "state-out", "backup",
 	"parallelism", "lock-timeout"}
 
-// appliesSavedPlan tells whether args (program name included) is an apply with a plan file, which comes last.
-func appliesSavedPlan(args []string) bool {
-	rest := slices.DeleteFunc(slices.Clone(args[1:]), func(a string) bool { return strings.HasPrefix(a, "-chdir=") })
-	if len(rest) < 2 || rest[0] != "apply" {
-		return false
+// planFile returns the argument of an apply that is neither an option nor the value of one, or "".
+func planFile(args []string) string {
+	for i, a := range args {
+		if strings.HasPrefix(a, "-") {
+			continue
+		}
+		if i > 0 {
+			option := strings.TrimLeft(args[i-1], "-")
+			if option != args[i-1] && slices.Contains(valueFlags, option) {
+				continue
+			}
+		}
+		return strings.Trim(a, `"'`)
 	}
-	last, before := rest[len(rest)-1], strings.TrimLeft(rest[len(rest)-2], "-")
-	isValue := rest[len(rest)-2] != before && slices.Contains(valueFlags, before)
-	return !strings.HasPrefix(last, "-") && !isValue
+	return ""
 }

@@ -83,7 +83,7 @@ resource "remediation_dbt_run" "triage" {
 				ConfigPlanChecks: plan(
 					plancheck.ExpectResourceAction(address, plancheck.ResourceActionUpdate),
 					plancheck.ExpectKnownValue(address, value("dry_run"),
-						knownvalue.StringRegexp(regexp.MustCompile(`^Execution 2 .* succeeded at `))),
+						knownvalue.StringRegexp(regexp.MustCompile(`(?s)^Execution 2 .*Last +execution .* succeeded at `))),
 				),
 			},
 			{

@@ -1,9 +1,11 @@
 package provider
 
 import (
+	"fmt"
 	"net/url"
 	"os"
 
+	"github.com/applylens/terraform-provider-remediation/internal/approval"
 	"github.com/applylens/terraform-provider-remediation/internal/redact"
 )
 
@@ -44,4 +46,19 @@ func (b block) redactor(s settings) func(string) string {
 	configured := redact.New(secrets...)
 	cluster := s.elastic.Secrets()
 	return func(text string) string { return cluster.String(configured.String(text)) }
+}
+
+// fingerprint identifies the configuration without its secrets: where the journal is, what the policy demands, and
+// which systems the provider drives.
+func (s settings) fingerprint() string {
+	print, err := approval.Hash(map[string]any{
+		"journal": s.journal.dir, "terms": s.policy.Terms(),
+		"dbt":           []string{s.dbt.ProjectDir, s.dbt.ProfilesDir, s.dbt.Target},
+		"elasticsearch": s.elastic.Endpoints, "prometheus": s.prometheus.url, "planner": fmt.Sprintf("%T", s.planner),
+	})
+	if err != nil {
+		return "" // strings, numbers and lists always encode
+	}
+	const digits = 16
+	return print[:digits]
 }

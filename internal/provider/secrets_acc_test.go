@@ -32,7 +32,7 @@ type credential struct {
 }
 
 const (
-	moveSplit  = `resource "remediation_canary_split" "NAME" { version = "v2", target_percent = PERCENT, gradual = false, approved_by = "lead@example.com" MORE }`
+	moveSplit  = `resource "remediation_canary_split" "NAME" { version = "v2", target_percent = PERCENT, gradual = false, approved_by = "lead-PERCENT@example.com" MORE }`
 	clearCache = `resource "remediation_cache_clear" "NAME" { index_name = "kb", cache_types = ["query"], triggers = { percent = "PERCENT" } }`
 	runModels  = `resource "remediation_dbt_run" "NAME" { models = ["triage_results"], triggers = { percent = "PERCENT" } }`
 )
@@ -75,7 +75,11 @@ func allCredentials() []credential {
 		{attribute: "approval.forge.token", variable: "REMEDIATION_FORGE_TOKEN", resource: moveSplit, block: `planner {
   file { path = "NAME.json" }
 }, approval {
-  aliases = { "lead@example.com" = ["lead"] }
+  aliases = {
+    "lead-25@example.com" = ["lead-25"]
+    "lead-40@example.com" = ["lead-40"]
+    "lead-50@example.com" = ["lead-50"]
+  }
   forge {
     kind         = "gitea"
     url          = "SERVER/forge"

@@ -133,7 +133,12 @@ func (s *indiscreet) routes() http.Handler {
 			_ = io.WriteString(w, pull)
 	})
 	mux.HandleFunc("/forge/repos/acme/search/pulls/12/reviews", func(w http.ResponseWriter, r *http.Request) {
-		reviews := fmt.Sprintf(`[{"id": 1, "user": {"login": "lead"}, "state": "APPROVED", "commit_id": %q, "submitted_at": "2026-01-01T00:00:00Z"}]`, headOfPull)
+		var all []string
+		for id, name := range []string{"lead-25", "lead-40", "lead-50"} {
+			all = append(all, fmt.Sprintf(`{"id": %d, "user": {"login": %q}, "state": "APPROVED", "commit_id": %q, `+
+				`"submitted_at": "2026-01-01T00:00:00Z"}`, id+1, name, headOfPull))
+		}
+		reviews := "[" + strings.Join(all, ", ") + "]"
 		if r.URL.Query().Get("page") != "1" {
 			reviews = "[]"
 		}

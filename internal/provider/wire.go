@@ -2,6 +2,7 @@ package provider
 
 import (
 	"maps"
+	"os"
 	"slices"
 
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
@@ -29,7 +30,8 @@ func wire(s settings, reached func(engine.Point)) *engine.Engine {
 		Metrics:   newMetrics(s, cluster, clk),
 		Policy:    s.policy, Forge: newForge(s.forge,
 			clk), Clock: clk, Dir: s.journal.dir, HistoryLimit: s.historyLimit, Keep: s.keep,
-		Self: proc.Self(), Terraform: proc.Parent(), Reached: reached, Redact: s.redact,
+		Self: proc.Self(), Terraform: proc.Parent(os.Getenv), Reached: reached, Redact: s.redact,
+		Configuration: s.fingerprint(),
 	})
 }
 

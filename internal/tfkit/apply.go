@@ -3,8 +3,8 @@ package tfkit
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -20,13 +20,15 @@ import (
 // Create implements resource.Resource: the first execution.
 func (r *Resource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
 	none := tftypes.NewValue(req.Plan.Raw.Type(), nil)
-	r.apply(ctx, applying{operation: "create", planned: req.Plan.Raw, prior: none, state: &resp.State,
+	r.apply(ctx, applying{operation: "create", planned: req.Plan.Raw, prior: none, private: resp.Private,
+		state: &resp.State,
 		diags: &resp.Diagnostics})
 }
 
 // Update implements resource.Resource: an execution in place, or a change of what runs nothing.
 func (r *Resource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
-	r.apply(ctx, applying{operation: "update", planned: req.Plan.Raw, prior: req.State.Raw, state: &resp.State,
+	r.apply(ctx, applying{operation: "update", planned: req.Plan.Raw, prior: req.State.Raw,
+		mark: markOf(ctx, req.Private), private: resp.Private, state: &resp.State,
 		diags: &resp.Diagnostics})
 }
 
@@ -34,8 +36,11 @@ func (r *Resource) Update(ctx context.Context, req resource.UpdateRequest, resp 
 type applying struct {
 	operation      string
 	planned, prior tftypes.Value
-	state          *tfsdk.State
-	diags          *diag.Diagnostics
+	// mark is what the state has seen of the journal.
+	mark    journal.Mark
+	private privateState
+	state   *tfsdk.State
+	diags   *diag.Diagnostics
 }
 
 func (r *Resource) apply(ctx context.Context, a applying) {
@@ -73,11 +78,9 @@ func (r *Resource) tryApply(ctx context.Context, a applying) error {
 	if err != nil {
 		return err
 	}
-	kept, err := prior.ended()
-	if err != nil {
+	if err := prior.kept(&req, a.mark); err != nil {
 		return err
 	}
-	req.Known = kept.newest()
 	reviewed, err := r.reviewed(plan)
 	if err != nil {
 		return err
@@ -87,6 +90,7 @@ func (r *Resource) tryApply(ctx context.Context, a applying) error {
 	execution, err := r.runtime.Engine.Apply(ctx, req, reviewed, save)
 	if execution.Record.ID != 0 {
 		save(execution)
+		saveErr = errors.Join(saveErr, r.keepMark(ctx, a))
 	}
 	if err == nil {
 		err = saveErr
@@ -138,7 +142,7 @@ func (r *Resource) completePreview(d document, x engine.Execution) error {
 	if d.known(attrDryRun) {
 		return nil
 	}
-	return d.set(attrDryRun, review.Text(1+len(x.Earlier), nil))
+	return d.set(attrDryRun, review.Text())
 }
 
 // pastAtApply is the history before this execution: what was planned as known, else the prior state's, else the
@@ -180,9 +184,13 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 			"The provider's configuration is not known.")
 		return
 	}
+	var shown *engine.Reviewed
 	undo, err := r.undo(prior)
 	if err == nil {
-		_, err = r.runtime.Engine.Apply(ctx, undo, nil, func(engine.Execution) {})
+		err = json.Unmarshal(announced, &shown)
+	}
+	if err == nil {
+		_, err = r.runtime.Engine.Apply(ctx, undo, shown, func(engine.Execution) {})
 	}
 	if err != nil {
 		addError(&resp.Diagnostics, err, "Unable to undo "+r.front.Playbook.Metadata().ActionType, r.has)
@@ -192,14 +200,14 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 // forget lets the same triggers run again. It runs nothing, so a journal that can't be written is no reason to keep the
 // resource.
 func (r *Resource) forget(ctx context.Context, prior document, resp *resource.DeleteResponse) {
-	id, err := strconv.ParseInt(prior.text(attrID), 10, 64)
+	id, err := journal.ParseRef(prior.text(attrID))
 	if err != nil || prior.text(attrStatus) != string(journal.StatusSuccess) || resp.Diagnostics.HasError() ||
 		r.runtime == nil || r.runtime.Engine == nil {
 		return
 	}
 	if err := r.runtime.Engine.Acknowledge(ctx, id); err != nil {
 		p := problem.Of(err, "The journal can't be written")
-		resp.Diagnostics.AddWarning(fmt.Sprintf("The journal does not know that execution %d was destroyed", id),
+		resp.Diagnostics.AddWarning(fmt.Sprintf("The journal does not know that execution %s was destroyed", id),
 			p.What+". "+p.Detail()+"\n\nA new resource with the same inputs and triggers takes that execution for "+
 				"its own and runs nothing: change triggers to run it.")
 	}
@@ -214,7 +222,7 @@ func (r *Resource) undo(prior document) (engine.Request, error) {
 	if err := prior.get(attrRollback, &action); err != nil {
 		return engine.Request{}, err
 	}
-	execution, err := strconv.ParseInt(prior.text(attrID), 10, 64)
+	execution, err := journal.ParseRef(prior.text(attrID))
 	if err != nil {
 		return engine.Request{}, fmt.Errorf("the state's id is no execution: %w", err)
 	}
@@ -224,6 +232,15 @@ func (r *Resource) undo(prior document) (engine.Request, error) {
 	}
 	req := engine.UndoRequest(execution, journal.Undo{Type: action.Type, Params: json.RawMessage(action.Params)})
 	req.Incident, req.Timeout = prior.text(attrIncident), timeout
+	var was struct {
+		Target   string `json:"target"`
+		Identity string `json:"identity"`
+	}
+	if err := prior.get(attrPreview, &was); err != nil {
+		return engine.Request{}, err
+	}
+	req.Origin.Target, req.Origin.Identity = was.Target, was.Identity
+	req.PinnedUndo = prior.text(attrExpectedDigest)
 	req.Given, err = prior.given()
 	return req, err
 }

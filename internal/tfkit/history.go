@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
@@ -203,8 +202,7 @@ func (d document) setRecord(rec journal.Record) error {
 		rollback = map[string]any{"action_type": rec.Rollback.Type, "params": compact(rec.Rollback.Params)}
 	}
 	for name, v := range map[string]any{
-		attrID: strconv.FormatInt(rec.ID,
-			10), attrStatus: string(rec.Status), attrResult: resultOf(rec.Result), attrRollback: rollback,
+		attrID: rec.Ref(), attrStatus: string(rec.Status), attrResult: resultOf(rec.Result), attrRollback: rollback,
 	} {
 		if err := d.set(name, v); err != nil {
 			return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strconv"
 
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
@@ -58,11 +57,7 @@ func (r *Resource) imported(ctx context.Context, id string, typ tftypes.Type) (t
 	if d.values[attrPreview], err = previewValue(d.typ.AttributeTypes[attrPreview], review); err != nil {
 		return tftypes.Value{}, err
 	}
-	var last *journal.Record
-	if len(all) > 1 {
-		last = &all[len(all)-2]
-	}
-	if err := d.set(attrDryRun, review.Text(len(all), last)); err != nil {
+	if err := d.set(attrDryRun, review.Text()); err != nil {
 		return tftypes.Value{}, err
 	}
 	if err := d.setRecord(rec); err != nil {
@@ -75,10 +70,10 @@ func (r *Resource) imported(ctx context.Context, id string, typ tftypes.Type) (t
 
 // recorded finds the execution with its request's history up to it, oldest first.
 func (r *Resource) recorded(ctx context.Context, id string) (journal.Record, []journal.Record, error) {
-	number, err := strconv.ParseInt(id, 10, 64)
-	if err != nil || number <= 0 {
+	ref, err := journal.ParseRef(id)
+	if err != nil {
 		return journal.Record{}, nil, importProblem(id,
-			"An import takes the identifier of an execution, a positive number.", err)
+			"An import takes the identifier of an execution, such as 4f9c2a17-12.", err)
 	}
 	if r.runtime == nil || r.runtime.Engine == nil {
 		return journal.Record{}, nil, importProblem(id, "The provider's configuration is not known yet.", nil)
@@ -87,11 +82,14 @@ func (r *Resource) recorded(ctx context.Context, id string) (journal.Record, []j
 	if err != nil {
 		return journal.Record{}, nil, err
 	}
-	rec, err := store.Get(ctx, number)
+	rec, err := store.Get(ctx, ref.Number)
 	want := r.front.Playbook.Metadata().ActionType
 	switch {
 	case err != nil:
 		return journal.Record{}, nil, importProblem(id, err.Error(), err)
+	case ref.Journal != "" && ref.Journal != rec.Journal:
+		return journal.Record{}, nil, importProblem(id,
+			fmt.Sprintf("It belongs to the journal %s, and this journal is %s.", ref.Journal, rec.Journal), nil)
 	case rec.DryRun || rec.Open():
 		return journal.Record{}, nil, importProblem(id,
 			fmt.Sprintf("It is a dry run or has not ended (%s).", rec.Status), nil)

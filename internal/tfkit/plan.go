@@ -2,6 +2,7 @@ package tfkit
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -34,7 +35,8 @@ func (r *Resource) ModifyPlan(ctx context.Context, req resource.ModifyPlanReques
 		addError(&resp.Diagnostics, err, "Unable to read the plan", r.has)
 		return
 	}
-	p := planning{resource: r, resp: resp, prior: prior, plan: plan.clone(), create: req.State.Raw.IsNull()}
+	p := planning{resource: r, resp: resp, prior: prior, plan: plan.clone(), create: req.State.Raw.IsNull(),
+		mark: markOf(ctx, req.Private)}
 	if err := p.run(ctx); err != nil {
 		addError(&resp.Diagnostics, err, "Unable to preview "+r.front.Playbook.Metadata().ActionType, r.has)
 		return
@@ -48,6 +50,8 @@ type planning struct {
 	resp        *resource.ModifyPlanResponse
 	prior, plan document
 	create      bool
+	// mark is what the state has seen of the journal.
+	mark journal.Mark
 }
 
 func (p *planning) run(ctx context.Context) error {
@@ -61,11 +65,9 @@ func (p *planning) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	kept, err := p.prior.ended()
-	if err != nil {
+	if err := p.prior.kept(&req, p.mark); err != nil {
 		return err
 	}
-	req.Known = kept.newest()
 	wish := p.plan.runIf()
 	ready := known && r.runtime != nil && r.runtime.Engine != nil
 	switch {
@@ -168,7 +170,7 @@ func (p *planning) describe(review engine.Review) (past, error) {
 		p.plan.forget(attrDryRun) // its text tells of both
 		return was, nil
 	}
-	return was, p.plan.set(attrDryRun, review.Text(was.executions+1, was.last))
+	return was, p.plan.set(attrDryRun, review.Text())
 }
 
 // past is what is known of earlier executions.
@@ -257,31 +259,43 @@ func (r *Resource) planDestroy(ctx context.Context, req resource.ModifyPlanReque
 		}
 		return
 	}
-	text, err := r.undoText(ctx, prior)
+	text, shown, err := r.undoText(ctx, prior)
 	if err != nil {
 		addError(&resp.Diagnostics, err, "Unable to preview the undo", r.has)
 		return
 	}
 	resp.Diagnostics.AddWarning("Destroy undoes execution "+prior.text(attrID), text)
-	resp.Diagnostics.Append(resp.Private.SetKey(ctx, undoAnnounced, []byte("true"))...)
+	announced, err := json.Marshal(shown)
+	if err != nil {
+		addError(&resp.Diagnostics, err, "Unable to preview the undo", r.has)
+		return
+	}
+	resp.Diagnostics.Append(resp.Private.SetKey(ctx, undoAnnounced, announced)...)
 }
 
-// undoText is what the plan of a destroy says of the undo.
-func (r *Resource) undoText(ctx context.Context, prior document) (string, error) {
+// undoText is what the plan of a destroy says about the undo, and what it has shown; nil where it could show nothing.
+func (r *Resource) undoText(ctx context.Context, prior document) (string, *engine.Reviewed, error) {
 	if r.runtime == nil || r.runtime.Engine == nil {
-		return "What it does is seen when the provider's configuration is known: at apply, before anything of it runs.",
-			nil
+		return "The undo is previewed at apply, before any of it runs, when the provider's configuration is " +
+			"known.", nil, nil
 	}
 	undo, err := r.undo(prior)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	review, err := r.runtime.Engine.Plan(ctx, undo)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	if review.Unseen {
-		return strings.Join(review.Warnings, "\n\n"), nil
+		return strings.Join(review.Warnings, "\n\n"), nil, nil
 	}
-	return review.Text(1, nil), nil
+	text := review.Text()
+	if d := review.Decision; !d.Granted {
+		text += fmt.Sprintf("\nApply will refuse: %s. %s\nAn approval of the undo is set beforehand, by an apply "+
+			"that runs "+
+			"nothing.", d.Missing, d.Next)
+	}
+	return text, &engine.Reviewed{Record: review.Record, Digest: review.Digest, Target: review.Target,
+		Commands: review.Commands}, nil
 }

@@ -43,7 +43,7 @@ func (r *Resource) request(d document, timeout string) (req engine.Request, know
 		return req, false, err
 	}
 	req.Incident = d.text(attrIncident)
-	req.ExpectedDigest = d.text(attrExpectedDigest)
+	req.ExpectedDigest, req.OnDestroy = d.text(attrExpectedDigest), d.text(attrOnDestroy)
 	if req.Given, err = d.given(); err != nil {
 		return req, false, err
 	}
@@ -105,6 +105,7 @@ func (r *Resource) reviewed(d document) (*engine.Reviewed, error) {
 		return nil, err
 	}
 	var named struct {
+		Record   int64    `json:"record"`
 		Digest   string   `json:"digest"`
 		Target   string   `json:"target"`
 		Command  string   `json:"command"`
@@ -113,7 +114,7 @@ func (r *Resource) reviewed(d document) (*engine.Reviewed, error) {
 	if err := d.get(attrPreview, &named); err != nil {
 		return nil, err
 	}
-	was := &engine.Reviewed{Digest: named.Digest, Target: named.Target, Commands: named.Commands,
+	was := &engine.Reviewed{Record: named.Record, Digest: named.Digest, Target: named.Target, Commands: named.Commands,
 		Facts: map[string]any{}}
 	if named.Command != "" {
 		was.Commands = []string{named.Command}
@@ -149,6 +150,10 @@ func previewValue(t tftypes.Type, review engine.Review) (tftypes.Value, error) {
 	own["rollback_available"] = review.RollbackAvailable
 	own["target"] = review.Target
 	own["digest"] = review.Digest
-	own["approval_payload"] = review.Decision.Payload
+	own["identity"], own["content"] = review.IdentityHash, review.ContentHash
+	if own["record"] = any(nil); review.Record != 0 {
+		own["record"] = review.Record
+	}
+	own["approval_payload"] = optional(review.Decision.Payload)
 	return codec.Terraform(t, own)
 }

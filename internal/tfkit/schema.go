@@ -42,8 +42,8 @@ var computed = []string{
 	attrID, attrDryRun, attrPreview, attrStatus, attrResult, attrRollback, attrHistory, attrExecutions,
 }
 
-// digestPattern is that of preview.digest.
-var digestPattern = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+// digestPattern is that of a digest, or of the beginning of one that pins it.
+var digestPattern = regexp.MustCompile(`^(sha256:)?[0-9a-f]{20,64}$`)
 
 // Values of on_destroy.
 const (
@@ -89,7 +89,8 @@ func commonInputs() map[string]schema.Attribute {
 				"`preview.digest` differs. " +
 				"A change of it alone runs nothing.",
 			Validators: []validator.String{stringvalidator.RegexMatches(digestPattern,
-				"must be a digest as preview.digest shows it, sha256: and 64 hexadecimal digits in lower case")},
+				"must be a digest as preview.digest shows it, or its first 20 hexadecimal digits or more, in lower "+
+					"case")},
 		},
 	}
 }
@@ -175,9 +176,12 @@ func previewAttributes(own map[string]schema.Attribute) map[string]schema.Attrib
 		"rollback_available": schema.BoolAttribute{Computed: true,
 			MarkdownDescription: "Whether the execution can be undone."},
 		"target": Text("What is changed, as the journal names it. One execution at a time runs on it."),
-		"digest": Text("SHA-256 of the canonical JSON of the playbook, its inputs, triggers, commands and the facts " +
-			"above: " +
-			"what was reviewed is what runs."),
+		"digest": Text("SHA-256 of the canonical JSON of playbook, target, inputs, triggers, commands, guardrails, " +
+			"timeout, on_destroy, undo, `identity` and `content`: what was reviewed is what runs."),
+		"record": schema.Int64Attribute{Computed: true,
+			MarkdownDescription: "Number of the dry run in the journal. Null where the journal can't be written."},
+		"identity": Text("SHA-256 of what makes the target the same thing, however it is named."),
+		"content":  Text("SHA-256 of what runs: facts and content."),
 		"approval_payload": Text("The exact text, one line without a line end, that an approver signs with " +
 			"`ssh-keygen -Y sign -n remediation`. " +
 			"It names the digest."),

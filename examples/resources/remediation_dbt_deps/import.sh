@@ -1,2 +1,2 @@
 # Import an execution by its identifier in the history.
-terraform import remediation_dbt_deps.packages 42
+terraform import remediation_dbt_deps.packages 4f9c2a17-42

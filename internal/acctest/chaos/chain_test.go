@@ -65,6 +65,9 @@ type chain struct {
 	dir string
 	// round and run number the goals and the triggers.
 	round, run int
+	// applies counts the applies; inputs are those that were written last.
+	applies int
+	inputs  string
 	// shots are those of the round, for the report.
 	shots []string
 	// seen are the executions that any output named.
@@ -143,11 +146,12 @@ provider "remediation" {
 
 resource %q "it" {
   incident_id = "INC-7"
-  approved_by = "lead@example.com"
+  approved_by = "lead-%d@example.com"
   triggers    = { run = "%d" }
   %s
 }
-`, c.w.provider, c.w.resource, c.run, inputs))
+`, c.w.provider, c.w.resource, c.applies, c.run, inputs))
+	c.inputs = inputs
 }
 
 // apply runs one apply, killed by s unless that is nil, and returns what it printed, whether it succeeded, and whether
@@ -157,6 +161,9 @@ func (c *chain) apply(s *shot) (string, bool, bool) {
 	if err := os.Remove(filepath.Join(c.dir, "killed")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		c.t.Fatal(err)
 	}
+	// A name approves one execution; a later one that starts from another state of the target needs another name.
+	c.applies++
+	c.write(c.inputs)
 	ctx, cancel := context.WithTimeout(c.t.Context(), applyPatience)
 	defer cancel()
 	cmd := c.ws.Command(ctx, "apply", "-auto-approve", "-no-color", "-refresh=false")
@@ -265,7 +272,7 @@ func (c *chain) play(quota int, until time.Time) {
 // unknown tells whether an apply asks for new triggers since an outcome can't be known.
 func unknown(out string) bool {
 	return strings.Contains(flat(out), "change triggers to run it again") ||
-		strings.Contains(flat(out), "It is not known what came of execution")
+		strings.Contains(flat(out), "The outcome of execution") && strings.Contains(flat(out), "is unknown")
 }
 
 var breaks = regexp.MustCompile(`\s*\n(│ )?\s*`)

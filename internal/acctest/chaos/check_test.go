@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
@@ -152,7 +151,7 @@ func (c *chain) checkState(records []journal.Record) {
 		c.tally.violation("history")
 		c.t.Errorf("%s: the history in state is\n%s\nand in the journal\n%s", c, b, a)
 	}
-	if last := records[len(records)-1].ID; s.ID != strconv.FormatInt(last, 10) {
+	if last := records[len(records)-1].ID; !strings.HasSuffix(s.ID, fmt.Sprintf("-%d", last)) {
 		c.t.Errorf("%s: the state is of execution %s, the last one is %d", c, s.ID, last)
 	}
 }

@@ -46,6 +46,8 @@ type bench struct {
 	store journal.Store
 	dir   string
 	run   int
+	// applies counts the applies: a name approves one execution, and a later one needs another name.
+	applies int
 }
 
 func newBench(t *testing.T, s subject) *bench {
@@ -77,12 +79,19 @@ func (b *bench) apply() (engine.Execution, error) {
 	req := engine.Request{
 		ActionType: b.action, Params: params, Incident: "INC-7",
 		Triggers: map[string]string{"run": strconv.Itoa(b.run)},
-		Given:    approval.Given{By: "lead@example.com"}, Guardrails: b.rails,
+		Given:    approval.Given{By: fmt.Sprintf("lead-%d@example.com", b.applies)}, Guardrails: b.rails,
 	}
-	if _, err := e.Plan(ctx, req); err != nil {
+	b.applies++
+	review, err := e.Plan(ctx, req)
+	if err != nil {
 		return engine.Execution{}, err
 	}
-	x, err := e.Apply(ctx, req, nil, func(engine.Execution) {})
+	shown := &engine.Reviewed{Record: review.Record, Digest: review.Digest, Target: review.Target,
+		Commands: review.Commands}
+	if review.Unseen {
+		shown = nil
+	}
+	x, err := e.Apply(ctx, req, shown, func(engine.Execution) {})
 	if ctx.Err() != nil {
 		b.t.Errorf("an apply took longer than %s", patience)
 	}

@@ -81,7 +81,7 @@ func read(ctx context.Context, runtime *tfkit.Runtime, config tfkit.Values) (map
 	}
 	facts, err := json.Marshal(review.Facts)
 	return map[string]any{
-		"dry_run": review.Text(1, nil), "target": review.Target, "commands": review.Commands, "changes": review.Changes,
+		"dry_run": review.Text(), "target": review.Target, "commands": review.Commands, "changes": review.Changes,
 		"estimated_duration_seconds": int64(review.Duration / time.Second), "estimated_cost_usd": review.CostUSD,
 		"risk":     review.Risk,
 		"affected": review.Affected, "approval_required": len(review.ApprovalReasons) > 0,

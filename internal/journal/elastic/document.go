@@ -23,6 +23,8 @@ type document struct {
 	Target   string `json:"target"`
 	Request  string `json:"request"`
 	Incident string `json:"incident"`
+	Digest   string `json:"digest,omitempty"`
+	Identity string `json:"identity,omitempty"`
 	// Body is JSON as text: Elasticsearch would keep an object's members, but not its bytes.
 	Body string `json:"body"`
 	Prev string `json:"prev"`
@@ -46,8 +48,9 @@ func (d document) entry() (journal.Entry, error) {
 	}
 	return journal.Entry{
 		Seq: d.Seq, Execution: d.Execution, Kind: d.Kind, At: at,
-		Subject: journal.Subject{Playbook: d.Playbook, Target: d.Target, Request: d.Request, Incident: d.Incident},
-		Body:    json.RawMessage(d.Body), Prev: d.Prev, Hash: d.Hash,
+		Subject: journal.Subject{Playbook: d.Playbook, Target: d.Target, Request: d.Request, Incident: d.Incident,
+			Digest: d.Digest, Identity: d.Identity},
+		Body: json.RawMessage(d.Body), Prev: d.Prev, Hash: d.Hash,
 	}, nil
 }
 
@@ -56,6 +59,7 @@ func newDocument(e journal.Entry, open []int64, nonce string) document {
 		Seq: e.Seq, Execution: e.Execution, Kind: e.Kind, At: timeText(e.At), Playbook: e.Subject.Playbook,
 		Target:  e.Subject.Target,
 		Request: e.Subject.Request, Incident: e.Subject.Incident, Body: string(e.Body), Prev: e.Prev, Hash: e.Hash,
+		Digest: e.Subject.Digest, Identity: e.Subject.Identity,
 		Open: open, Nonce: nonce,
 	}
 }
@@ -64,7 +68,7 @@ func newDocument(e journal.Entry, open []int64, nonce string) document {
 const replacement = "\ufffd"
 
 func validSubject(s journal.Subject) journal.Subject {
-	for _, field := range []*string{&s.Playbook, &s.Target, &s.Request, &s.Incident} {
+	for _, field := range []*string{&s.Playbook, &s.Target, &s.Request, &s.Incident, &s.Digest, &s.Identity} {
 		*field = strings.ToValidUTF8(*field, replacement)
 	}
 	return s
@@ -87,14 +91,15 @@ func (v *view) openIDs() []int64 { return slices.Sorted(maps.Keys(v.open)) }
 // find returns the open executions that the filter selects, oldest first. It takes no search.
 func (v *view) find(f journal.Filter) []journal.Record {
 	about := validSubject(journal.Subject{Playbook: f.Playbook, Target: f.Target, Request: f.Request,
-		Incident: f.Incident})
+		Incident: f.Incident, Digest: f.Digest, Identity: f.Identity})
 	same := func(wanted, has string) bool { return wanted == "" || wanted == has }
 	var found []journal.Record
 	for _, id := range v.openIDs() {
 		r := v.open[id]
 		if same(about.Playbook, r.Subject.Playbook) && same(about.Target, r.Subject.Target) &&
 			same(about.Request, r.Subject.Request) &&
-			same(about.Incident, r.Subject.Incident) && (f.Since.IsZero() || !r.CreatedAt.Before(f.Since)) &&
+			same(about.Incident, r.Subject.Incident) && same(about.Digest, r.Subject.Digest) &&
+			same(about.Identity, r.Subject.Identity) && (f.Since.IsZero() || !r.CreatedAt.Before(f.Since)) &&
 			(f.Until.IsZero() || r.CreatedAt.Before(f.Until)) && (f.All || !f.DryRuns) {
 			found = append(found, r)
 		}

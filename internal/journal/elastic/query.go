@@ -189,9 +189,9 @@ func (s *Store) count(ctx context.Context, filter journal.Filter) (int, error) {
 func subject(f journal.Filter) []any {
 	var out []any
 	about := validSubject(journal.Subject{Playbook: f.Playbook, Target: f.Target, Request: f.Request,
-		Incident: f.Incident})
+		Incident: f.Incident, Digest: f.Digest, Identity: f.Identity})
 	for field, value := range map[string]string{"playbook": about.Playbook, "target": about.Target,
-		"request": about.Request, "incident": about.Incident} {
+		"request": about.Request, "incident": about.Incident, "digest": about.Digest, "identity": about.Identity} {
 		if value != "" {
 			out = append(out, term(field, value))
 		}
@@ -201,7 +201,7 @@ func subject(f journal.Filter) []any {
 
 // narrow is subject for a filter that few records can be expected to meet, and nothing otherwise.
 func narrow(f journal.Filter) []any {
-	if f.Target == "" && f.Request == "" && f.Incident == "" {
+	if f.Target == "" && f.Request == "" && f.Incident == "" && f.Digest == "" && f.Identity == "" {
 		return nil
 	}
 	return subject(f)
@@ -222,7 +222,7 @@ func conditions(f journal.Filter, v *view) []any {
 	}
 	switch {
 	case f.All:
-		out = append(out, terms("kind", []journal.Kind{journal.KindIntent, journal.KindDryRun}))
+		out = append(out, terms("kind", firstKinds()))
 	case f.DryRuns:
 		out = append(out, term("kind", string(journal.KindDryRun)))
 	default:
@@ -232,6 +232,11 @@ func conditions(f journal.Filter, v *view) []any {
 		out = append(out, terms("seq", v.openIDs()))
 	}
 	return out
+}
+
+// firstKinds are the kinds of first entries.
+func firstKinds() []journal.Kind {
+	return []journal.Kind{journal.KindIntent, journal.KindDryRun, journal.KindSkip}
 }
 
 func term(field, value string) any { return map[string]any{"term": map[string]string{field: value}} }
@@ -251,7 +256,7 @@ func every(conditions []any) any { return map[string]any{"bool": map[string]any{
 func (s *Store) records(ctx context.Context, ids []int64, head int64) ([]journal.Record, error) {
 	var all []journal.Record
 	for some := range slices.Chunk(ids, page) {
-		query := every([]any{terms("seq", some), terms("kind", []journal.Kind{journal.KindIntent, journal.KindDryRun}),
+		query := every([]any{terms("seq", some), terms("kind", firstKinds()),
 			upTo(head)})
 		records, err := s.page(ctx, map[string]any{"size": page, "sort": newestFirst, "query": query},
 			[]any{terms("execution", some)}, head)
@@ -292,7 +297,7 @@ const stepsPage = 3 * page
 
 // steps is the query for what followed the first entries, apart from progress, of which there may be any number.
 func steps(about []any, head int64) map[string]any {
-	others := []journal.Kind{journal.KindIntent, journal.KindDryRun, journal.KindProgress, kindRemoved}
+	others := append(firstKinds(), journal.KindProgress, kindRemoved)
 	return map[string]any{
 		"size": stepsPage, "sort": newestFirst,
 		"query": map[string]any{"bool": map[string]any{"filter": slices.Concat(about, []any{upTo(head)}),

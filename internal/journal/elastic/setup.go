@@ -53,7 +53,7 @@ func (s *Store) mappings() map[string]any {
 		"dynamic": "strict", "_meta": s.meta(),
 		"properties": map[string]any{
 			"seq": map[string]any{"type": "long"}, "execution": keyword, "kind": keyword, "playbook": keyword,
-			"target": keyword, "request": keyword, "incident": keyword,
+			"target": keyword, "request": keyword, "incident": keyword, "digest": keyword, "identity": keyword,
 			"at": map[string]any{"type": "keyword",
 				"fields": map[string]any{"date": map[string]any{"type": "date", "ignore_malformed": true}}},
 			"body": stored, "prev": stored, "hash": stored, "open": stored, "nonce": stored,

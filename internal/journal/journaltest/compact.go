@@ -32,7 +32,8 @@ func compactable(t *testing.T, s journal.Store) (stays []journal.Record, goes in
 	t.Helper()
 	asked := plain()
 	asked.Preview = []byte(`{"approval_reasons":["it is dangerous"]}`)
-	const each = 3 // entries of an execution
+	const each = 3                                                               // entries of an execution
+	stays = append(stays, end(t, s, Subject(1), plain(), journal.StatusSuccess)) // the journal's identity
 	end(t, s, Subject(1), plain(), journal.StatusSuccess)
 	stays = append(stays, end(t, s, Subject(1), Intent(), journal.StatusSuccess),
 		end(t, s, Subject(1), asked, journal.StatusFailed),

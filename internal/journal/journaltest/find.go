@@ -22,6 +22,7 @@ func populate(t *testing.T, s journal.Store) []journal.Record {
 		subject := journal.Subject{
 			Playbook: fmt.Sprintf("playbook-%d", i%2), Target: fmt.Sprintf("target-%d", i%5),
 			Request: fmt.Sprintf("request-%d", i%7), Incident: []string{"", "INC-1", "INC-2"}[i%3],
+			Digest: []string{"", "sha256:1", "sha256:2"}[i%3], Identity: []string{"", "thing-1"}[i%2],
 		}
 		kind := journal.KindIntent
 		if i%4 == 0 {
@@ -52,6 +53,8 @@ func expected(all []journal.Record, f journal.Filter) []journal.Record {
 		if (f.Playbook == "" || f.Playbook == r.Subject.Playbook) && (f.Target == "" || f.Target == r.Subject.Target) &&
 			(f.Request == "" || f.Request == r.Subject.Request) &&
 			(f.Incident == "" || f.Incident == r.Subject.Incident) &&
+			(f.Digest == "" || f.Digest == r.Subject.Digest) &&
+			(f.Identity == "" || f.Identity == r.Subject.Identity) &&
 			(f.Since.IsZero() || !r.CreatedAt.Before(f.Since)) && (f.Until.IsZero() || r.CreatedAt.Before(f.Until)) &&
 			(!f.Open || r.Open()) && (f.All || f.DryRuns == r.DryRun) {
 			want = append(want, r)
@@ -84,7 +87,8 @@ func findFilters(t *testing.T, s journal.Store) {
 	all := populate(t, s)
 	for _, base := range []journal.Filter{
 		{}, {Playbook: "playbook-1"}, {Target: "target-3"}, {Request: "request-6"}, {Incident: "INC-2"},
-		{Incident: "INC"},
+		{Incident: "INC"}, {Digest: "sha256:1"}, {Identity: "thing-1"}, {Identity: "thing"},
+		{Playbook: "playbook-1", Target: "target-3", Digest: "sha256:2"}, {Request: "request-6", Digest: "sha256:1"},
 		{Playbook: "playbook-0", Incident: "INC-1"}, {Playbook: "playbook-1", Target: "open-45", Request: "request-3"},
 		{Target: "nowhere"}, {Incident: "INC-1", Since: all[10].CreatedAt, Until: all[40].CreatedAt},
 	} {

@@ -85,7 +85,8 @@ func independent(t *testing.T, args ...string) (string, int) {
 
 func TestAttacksOnTheJournal(t *testing.T) {
 	t.Parallel()
-	const rest = ", kind, at, playbook, target, request, incident, body, prev, hash FROM entries WHERE seq = "
+	const rest = ", kind, at, playbook, target, request, incident, body, prev, hash, digest, identity FROM entries " +
+		"WHERE seq = "
 	for name, tt := range map[string]struct {
 		statements []string
 		says       string
@@ -97,6 +98,8 @@ func TestAttacksOnTheJournal(t *testing.T) {
 		"edited: the time": {[]string{`UPDATE entries SET at = '2020-01-01T00:00:00.000000000Z' WHERE seq = 2`},
 			"entry 2"},
 		"edited: the incident":  {[]string{`UPDATE entries SET incident = 'INC-9' WHERE seq = 6`}, "entry 6"},
+		"edited: the digest":    {[]string{`UPDATE entries SET digest = 'sha256:0' WHERE seq = 6`}, "entry 6"},
+		"edited: the identity":  {[]string{`UPDATE entries SET identity = 'x' WHERE seq = 4`}, "entry 4"},
 		"removed in the middle": {[]string{`DELETE FROM entries WHERE seq = 3`}, "after entry 2 comes entry 4"},
 		"removed, then closed": {[]string{`DELETE FROM entries WHERE seq = 3`,
 			`UPDATE entries SET seq = seq - 1 WHERE seq > 3`}, "entry 3"},
@@ -203,7 +206,7 @@ func TestAttackRemovedBesideACompaction(t *testing.T) {
 		t.Helper()
 		path := filepath.Join(t.TempDir(), "journal.db")
 		s := openTest(t, path)
-		for range 4 {
+		for range 5 {
 			rec, err := s.Begin(t.Context(), journal.Subject{Playbook: "p", Target: "t"}, journal.KindIntent,
 				journal.Intent{})
 			if err != nil {
@@ -218,7 +221,7 @@ func TestAttackRemovedBesideACompaction(t *testing.T) {
 		if err != nil || len(c.Gaps) != 1 {
 			t.Fatalf("got %+v, %v", c, err)
 		}
-		c.Gaps[0].To, c.Gaps[0].Hash = 4, entryHash(t, s, 4) // two of the three that may go
+		c.Gaps[0].To, c.Gaps[0].Hash = 6, entryHash(t, s, 6) // two of the three that may go; the first one never does
 		if _, err := s.Compact(t.Context(), c); err != nil {
 			t.Fatal(err)
 		}
@@ -233,13 +236,13 @@ func TestAttackRemovedBesideACompaction(t *testing.T) {
 		return path, chain.Head
 	}
 	for name, statement := range map[string]string{
-		"more than it tells of":    "DELETE FROM entries WHERE seq IN (5, 6)",
+		"more than it tells of":    "DELETE FROM entries WHERE seq IN (7, 8)",
 		"the compaction itself":    "DELETE FROM entries WHERE kind = 'compaction'",
-		"the range in the entry":   `UPDATE entries SET body = replace(body, '"to":4', '"to":6') WHERE kind = 'compaction'`,
-		"one next to the gap":      "DELETE FROM entries WHERE seq = 5",
-		"the one after the gap":    "UPDATE entries SET prev = 'x' WHERE seq = 5",
-		"one far away":             "DELETE FROM entries WHERE seq = 7",
-		"all that it doesn't tell": "DELETE FROM entries WHERE seq BETWEEN 5 AND 8",
+		"the range in the entry":   `UPDATE entries SET body = replace(body, '"to":6', '"to":8') WHERE kind = 'compaction'`,
+		"one next to the gap":      "DELETE FROM entries WHERE seq = 7",
+		"the one after the gap":    "UPDATE entries SET prev = 'x' WHERE seq = 7",
+		"one far away":             "DELETE FROM entries WHERE seq = 9",
+		"all that it doesn't tell": "DELETE FROM entries WHERE seq BETWEEN 7 AND 10",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -182,7 +182,7 @@ func TestNeverChanged(t *testing.T) {
 	journalAt(t, path)
 	statements := []string{"UPDATE entries SET body = '{}' WHERE seq = 3", "DELETE FROM entries WHERE seq = 3",
 		"INSERT OR REPLACE INTO entries SELECT 3, execution, kind, at, playbook, target, request, incident, body, " +
-			"prev, hash FROM entries WHERE seq = 2"}
+			"prev, hash, digest, identity FROM entries WHERE seq = 2"}
 	for _, statement := range statements[:2] {
 		if err := raw(t.Context(), path, statement); err == nil || !strings.Contains(err.Error(), "never") {
 			t.Errorf("%s: %v", statement, err)
@@ -261,7 +261,9 @@ func TestFirstVersion(t *testing.T) {
 	if err = errors.Join(err, s.Close()); err != nil {
 		t.Fatal(err)
 	}
-	err = raw(t.Context(), path, "ALTER TABLE open_executions DROP COLUMN beats",
+	err = raw(t.Context(), path, "DROP INDEX first_by_digest", "DROP INDEX first_by_identity",
+		"ALTER TABLE entries DROP COLUMN digest", "ALTER TABLE entries DROP COLUMN identity",
+		"ALTER TABLE open_executions DROP COLUMN beats",
 		"ALTER TABLE open_executions DROP COLUMN beat_at",
 		"DROP TRIGGER entries_are_never_removed", "DROP TABLE gaps", `CREATE TRIGGER entries_are_never_removed BEFORE DELETE ON entries
 			BEGIN SELECT RAISE(ABORT, 'journal entries are never removed'); END`,

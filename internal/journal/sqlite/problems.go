@@ -48,6 +48,15 @@ func newer(path string, version, known int) error {
 	}
 }
 
+func newerEntry(path string, cause error) error {
+	return &problem.Problem{
+		What: fmt.Sprintf("The journal %s was written by a newer version of the provider", path),
+		Why:  cause.Error() + ".",
+		Next: "Nothing was changed. Use the newer version of the provider, or set journal.path to another file.",
+		Path: attribute, Err: cause,
+	}
+}
+
 func unusable(path string, cause error) error {
 	return unavailable(path, cause, "Set journal.path to a file in a folder that can be written, on a local disk.")
 }
@@ -81,6 +90,8 @@ func explain(ctx context.Context, path string, err error) error {
 	switch {
 	case err == nil || errors.As(err, &p) || errors.As(err, &held):
 		return err
+	case errors.Is(err, journal.ErrNewer):
+		return newerEntry(path, err)
 	case errors.Is(err, journal.ErrDamaged):
 		return damaged(path, err)
 	}

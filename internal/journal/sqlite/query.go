@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	columns = "e.seq, e.execution, e.kind, e.at, e.playbook, e.target, e.request, e.incident, e.body, e.prev, e.hash"
+	columns = "e.seq, e.execution, e.kind, e.at, e.playbook, e.target, e.request, e.incident, e.digest, e.identity, " +
+		"e.body, e.prev, e.hash"
 	// oneRecord selects a record by its identifier.
 	oneRecord = "SELECT seq FROM entries WHERE seq = execution AND seq = ?"
 	// page is how many entries are read at a time. Between pages nothing is held open, so that a visitor may take its
@@ -69,6 +70,8 @@ func conditions(f journal.Filter) (where string, args []any) {
 	add("target = ?", f.Target)
 	add("request = ?", f.Request)
 	add("incident = ?", f.Incident)
+	add("digest = ?", f.Digest)
+	add("identity = ?", f.Identity)
 	if !f.Since.IsZero() {
 		add("at >= ?", timeText(f.Since))
 	}
@@ -120,7 +123,7 @@ func essential(ids string) string {
 	return "WITH ids (id) AS MATERIALIZED (" + ids + `)
 		SELECT ` + columns + ` FROM entries e WHERE e.seq IN (
 			SELECT p.seq FROM ids CROSS JOIN entries p ON p.execution = ids.id
-				WHERE p.kind IN ('dry_run', 'intent', 'dispatch', 'takeover', 'outcome', 'acknowledged')
+				WHERE p.kind <> 'progress'
 			UNION ALL
 			SELECT (SELECT max(p.seq) FROM entries p WHERE p.execution = ids.id AND p.kind = 'progress') FROM ids)
 		ORDER BY e.seq`
@@ -169,7 +172,7 @@ func scan(rows *sql.Rows) (journal.Entry, error) {
 	var e journal.Entry
 	var at string
 	err := rows.Scan(&e.Seq, &e.Execution, &e.Kind, &at, &e.Subject.Playbook, &e.Subject.Target, &e.Subject.Request,
-		&e.Subject.Incident, (*[]byte)(&e.Body), &e.Prev, &e.Hash)
+		&e.Subject.Incident, &e.Subject.Digest, &e.Subject.Identity, (*[]byte)(&e.Body), &e.Prev, &e.Hash)
 	if err != nil {
 		return journal.Entry{}, err
 	}

@@ -3,9 +3,9 @@ package sqlite
 // applicationID marks a SQLite file as a journal of this provider: "Rmdy" in ASCII.
 const applicationID = 0x526d6479
 
-// migrations lead from each version of the schema (PRAGMA user_version) to the next one. They are only ever appended
-// to: a file of any earlier version is brought forward in one transaction when it is opened.
-var migrations = []string{schemaV1, schemaV2}
+// migrations lead from each version of the schema (PRAGMA user_version) to the next one. The list only ever grows: a
+// file of any earlier version is migrated in one transaction when it is opened.
+var migrations = []string{schemaV1, schemaV2, schemaV3}
 
 // schemaV1 keeps the entries, and beside them which execution is open for which target, so that a second one is refused
 // by the primary key. The times are text of one width, which sorts as time. Indexes on first entries serve the filters;
@@ -53,4 +53,12 @@ DROP TRIGGER entries_are_never_removed;
 CREATE TRIGGER entries_are_never_removed BEFORE DELETE ON entries
 	WHEN NOT EXISTS (SELECT 1 FROM gaps WHERE OLD.seq BETWEEN first AND last)
 BEGIN SELECT RAISE(ABORT, 'journal entries are never removed'); END;
+`
+
+// schemaV3 finds records by digest and by the identity of their target, whatever the target's name and the incident.
+const schemaV3 = `
+ALTER TABLE entries ADD COLUMN digest TEXT NOT NULL DEFAULT '';
+ALTER TABLE entries ADD COLUMN identity TEXT NOT NULL DEFAULT '';
+CREATE INDEX first_by_digest ON entries (digest) WHERE seq = execution;
+CREATE INDEX first_by_identity ON entries (identity) WHERE seq = execution;
 `

@@ -26,18 +26,47 @@ type Store struct {
 // The statements of appends.
 const (
 	newestEntry = "SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1"
-	insertEntry = `INSERT INTO entries (seq, execution, kind, at, playbook, target, request, incident, body, prev, hash)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
-	holders    = "SELECT execution FROM open_executions"
-	insertOpen = "INSERT INTO open_executions (target, execution) VALUES (?, ?)"
-	deleteOpen = "DELETE FROM open_executions WHERE execution = ?"
-	getBeat    = "SELECT beats, beat_at FROM open_executions WHERE execution = ?"
-	setBeat    = "UPDATE open_executions SET beats = ?, beat_at = ? WHERE execution = ?"
+	insertEntry = `INSERT INTO entries
+		(seq, execution, kind, at, playbook, target, request, incident, digest, identity, body, prev, hash)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	newestOfRequest = "SELECT coalesce(max(seq), 0) FROM entries WHERE seq = execution AND request = ?"
+	holders         = "SELECT execution FROM open_executions"
+	insertOpen      = "INSERT INTO open_executions (target, execution) VALUES (?, ?)"
+	deleteOpen      = "DELETE FROM open_executions WHERE execution = ?"
+	getBeat         = "SELECT beats, beat_at FROM open_executions WHERE execution = ?"
+	setBeat         = "UPDATE open_executions SET beats = ?, beat_at = ? WHERE execution = ?"
 )
 
 // Begin implements journal.Store.
 func (s *Store) Begin(ctx context.Context, subject journal.Subject, kind journal.Kind,
 	intent journal.Intent) (journal.Record, error) {
+	return s.begin(ctx, first{subject, kind, intent}, nil)
+}
+
+// BeginAfter implements journal.Store.
+func (s *Store) BeginAfter(ctx context.Context, subject journal.Subject, intent journal.Intent,
+	after int64) (journal.Record, error) {
+	return s.begin(ctx, first{subject, journal.KindDryRun, intent}, func(ctx context.Context, tx transaction) error {
+		var newest int64
+		err := tx.QueryRowContext(ctx, newestOfRequest, subject.Request).Scan(&newest)
+		if err == nil && newest > after {
+			err = journal.ErrStale
+		}
+		return err
+	})
+}
+
+// first is a first entry.
+type first struct {
+	subject journal.Subject
+	kind    journal.Kind
+	intent  journal.Intent
+}
+
+// begin appends a first entry, unless check (which may be nil) refuses it in the same transaction.
+func (s *Store) begin(ctx context.Context, f first,
+	check func(context.Context, transaction) error) (journal.Record, error) {
+	subject, kind, intent := f.subject, f.kind, f.intent
 	if err := (journal.Record{}).Accepts(kind); err != nil {
 		return journal.Record{}, err
 	}
@@ -47,6 +76,11 @@ func (s *Store) Begin(ctx context.Context, subject journal.Subject, kind journal
 	}
 	var record journal.Record
 	err = s.update(ctx, func(ctx context.Context, tx transaction) error {
+		if check != nil {
+			if err := check(ctx, tx); err != nil {
+				return err
+			}
+		}
 		if kind == journal.KindIntent {
 			if err := busy(ctx, tx, subject.Target, intent.Locks); err != nil {
 				return err
@@ -68,9 +102,8 @@ func (s *Store) Begin(ctx context.Context, subject journal.Subject, kind journal
 	return record, s.explain(ctx, err)
 }
 
-// busy returns a *journal.BusyError where an execution is open that excludes one of target, which holds others beside
-// it.
-func busy(ctx context.Context, tx transaction, target string, holds []string) error {
+// busy returns a *journal.BusyError if an execution is open that excludes one of target with these locks.
+func busy(ctx context.Context, tx transaction, target string, locks []string) error {
 	open, err := openExecutions(ctx, tx)
 	if err != nil {
 		return err
@@ -82,7 +115,7 @@ func busy(ctx context.Context, tx transaction, target string, holds []string) er
 			return fmt.Errorf("%w: execution %d is open and has no entries", journal.ErrDamaged, id)
 		case err != nil:
 			return err
-		case record.Excludes(target, holds):
+		case record.Excludes(target, locks):
 			return &journal.BusyError{Record: record}
 		}
 	}
@@ -107,27 +140,27 @@ func openExecutions(ctx context.Context, tx transaction) (open []int64, err erro
 }
 
 // Append implements journal.Store.
-func (s *Store) Append(ctx context.Context, hold journal.Lease, kind journal.Kind, body any) (journal.Record, error) {
+func (s *Store) Append(ctx context.Context, lease journal.Lease, kind journal.Kind, body any) (journal.Record, error) {
 	text, err := journal.Encode(kind, body)
 	if err != nil {
 		return journal.Record{}, err
 	}
 	var record journal.Record
 	err = s.update(ctx, func(ctx context.Context, tx transaction) error {
-		before, err := held(ctx, tx, hold, kind)
+		before, err := held(ctx, tx, lease, kind)
 		if err != nil {
 			return err
 		}
-		entry, err := s.insert(ctx, tx, journal.Entry{Execution: hold.Execution, Kind: kind, Subject: before.Subject,
+		entry, err := s.insert(ctx, tx, journal.Entry{Execution: lease.Execution, Kind: kind, Subject: before.Subject,
 			Body: text})
 		if err != nil {
 			return err
 		}
 		switch kind {
 		case journal.KindOutcome:
-			_, err = tx.ExecContext(ctx, deleteOpen, hold.Execution)
+			_, err = tx.ExecContext(ctx, deleteOpen, lease.Execution)
 		case journal.KindTakeover:
-			_, err = tx.ExecContext(ctx, setBeat, 0, "", hold.Execution)
+			_, err = tx.ExecContext(ctx, setBeat, 0, "", lease.Execution)
 		}
 		if err != nil {
 			return err
@@ -149,29 +182,29 @@ func (s *Store) log(ctx context.Context, kind journal.Kind, record journal.Recor
 }
 
 // held returns the record that an entry of the kind is to be added to, and refuses who may not.
-func held(ctx context.Context, tx transaction, hold journal.Lease, kind journal.Kind) (journal.Record, error) {
-	record, err := one(ctx, tx, hold.Execution)
+func held(ctx context.Context, tx transaction, lease journal.Lease, kind journal.Kind) (journal.Record, error) {
+	record, err := one(ctx, tx, lease.Execution)
 	switch {
 	case err != nil:
 		return journal.Record{}, err
 	case record.DryRun:
 		return journal.Record{}, journal.ErrNotFound
 	}
-	return record, record.Admits(hold, kind)
+	return record, record.Admits(lease, kind)
 }
 
 // Beat implements journal.Store.
-func (s *Store) Beat(ctx context.Context, hold journal.Lease) error {
+func (s *Store) Beat(ctx context.Context, lease journal.Lease) error {
 	err := s.update(ctx, func(ctx context.Context, tx transaction) error {
 		// Whoever may take over may beat: the execution is open, and the token is the present one.
-		if _, err := held(ctx, tx, hold, journal.KindTakeover); err != nil {
+		if _, err := held(ctx, tx, lease, journal.KindTakeover); err != nil {
 			return err
 		}
-		pulse, err := pulse(ctx, tx, hold.Execution)
+		pulse, err := pulse(ctx, tx, lease.Execution)
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, setBeat, pulse.Beats+1, timeText(s.clock.Now()), hold.Execution)
+		_, err = tx.ExecContext(ctx, setBeat, pulse.Beats+1, timeText(s.clock.Now()), lease.Execution)
 		return err
 	})
 	return s.explain(ctx, err)
@@ -213,14 +246,16 @@ func (s *Store) insert(ctx context.Context, tx transaction, e journal.Entry) (jo
 		return journal.Entry{}, err
 	}
 	_, err = tx.ExecContext(ctx, insertEntry, e.Seq, e.Execution, string(e.Kind), timeText(e.At), e.Subject.Playbook,
-		e.Subject.Target, e.Subject.Request, e.Subject.Incident, string(e.Body), e.Prev, e.Hash)
+		e.Subject.Target, e.Subject.Request, e.Subject.Incident, e.Subject.Digest, e.Subject.Identity,
+		string(e.Body), e.Prev, e.Hash)
 	return e, err
 }
 
 // prepare compiles the statements of appends, which would take longer than to run them.
 func (s *Store) prepare(ctx context.Context) error {
 	s.prepared = map[string]*sql.Stmt{}
-	for _, query := range []string{newestEntry, insertEntry, insertOpen, deleteOpen, holders, essential(oneRecord)} {
+	for _, query := range []string{newestEntry, insertEntry, insertOpen, deleteOpen, holders, newestOfRequest, getBeat,
+		setBeat, essential(oneRecord)} {
 		statement, err := s.write.PrepareContext(ctx, query)
 		if err != nil {
 			return err

@@ -98,6 +98,17 @@ func (r rig) preview(t *testing.T) map[string]any {
 	return p
 }
 
+// pin returns the line that approves by name what a plan shows.
+func (r rig) pin(t *testing.T, args ...string) string {
+	t.Helper()
+	out := flat(r.Must(append(args, "-no-color")...))
+	m := regexp.MustCompile(`set expected_digest = "([0-9a-f]{64})"`).FindStringSubmatch(out)
+	if m == nil {
+		t.Fatalf("the plan names no expected_digest:\n%s", out)
+	}
+	return fmt.Sprintf("\n  expected_digest = %q", m[1])
+}
+
 func (r rig) empty(t *testing.T) {
 	t.Helper()
 	if out, code := r.Run("plan", "-no-color", "-detailed-exitcode"); code != 0 {
@@ -119,6 +130,8 @@ func TestAccSpecifiedExample(t *testing.T) {
 	out := r.Must("plan", "-no-color")
 	out = regexp.MustCompile(`sha256:[0-9a-f]{64}`).ReplaceAllString(strings.ReplaceAll(out, r.Dir, "WORK"),
 		"sha256:...")
+	out = regexp.MustCompile(`"[0-9a-f]{64}"`).ReplaceAllString(out, `"..."`)
+	out = regexp.MustCompile(`shown=[0-9a-f]{8}`).ReplaceAllString(out, "shown=...")
 	acctest.Golden(t, "first_run.txt", out)
 	refusal := r.MustFail("apply", "-auto-approve", "-no-color")
 	for _, want := range []string{"adjust_canary_split needs an approval", "goes up from 10 to 25 %",
@@ -157,7 +170,11 @@ func TestAccUpDownAndBack(t *testing.T) {
 	if r.share(t) != 5 {
 		t.Errorf("the canary has %g %%", r.share(t))
 	}
-	r.Write("main.tf", config(5, atOnce+"\n  on_destroy = \"rollback\"", ""))
+	undone := atOnce + "\n  on_destroy = \"rollback\""
+	r.Write("main.tf", config(5, undone, ""))
+	r.Must("apply", "-auto-approve", "-no-color")
+	pin := r.pin(t, "plan", "-destroy") // the name approved an earlier execution
+	r.Write("main.tf", config(5, undone+pin, ""))
 	r.Must("apply", "-auto-approve", "-no-color")
 	r.Must("destroy", "-auto-approve", "-no-color")
 	if r.share(t) != 25 {
@@ -306,6 +323,8 @@ func TestAccGuardrails(t *testing.T) {
 			t.Errorf("status %v, the canary has %g %%", got, r.share(t))
 		}
 		prom.Show("error_rate", 0.01)
+		r.MustFail("apply", "-auto-approve", "-no-color") // the name approved the execution that was held
+		r.Write("main.tf", strings.Replace(guarded("hold", "error_rate"), approved, approved+r.pin(t, "plan"), 1))
 		r.Must("apply", "-auto-approve", "-no-color") // from 14 %, not from 10 %
 		if r.share(t) != 25 || r.detail("percent_before") != "14" {
 			t.Errorf("the canary has %g %%, it began at %s %%", r.share(t), r.detail("percent_before"))
@@ -352,7 +371,8 @@ func (r rig) begin(t *testing.T, beyond float64) (kill func(syscall.Signal)) {
 
 func TestAccInterruptAndDeathInTheMiddle(t *testing.T) {
 	t.Parallel()
-	gradual := config(25, approved+"\n  gradual_duration = \"6s\"\n  steps = 3", "")
+	more := approved + "\n  gradual_duration = \"6s\"\n  steps = 3"
+	gradual := config(25, more, "")
 	for name, sig := range map[string]syscall.Signal{"interrupt": syscall.SIGINT, "death": syscall.SIGKILL} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -368,6 +388,8 @@ func TestAccInterruptAndDeathInTheMiddle(t *testing.T) {
 			}
 			_ = os.Remove(filepath.Join(r.Dir, ".terraform.tfstate.lock.info"))
 			from := fmt.Sprint(r.share(t))
+			// It goes on from another share, which the name has not approved.
+			r.Write("main.tf", config(25, more+r.pin(t, "plan", "-lock=false"), ""))
 			r.Must("apply", "-auto-approve", "-no-color", "-lock=false")
 			if r.share(t) != 25 || r.detail("percent_before") != from {
 				t.Errorf("the canary has %g %%, it went on from %s %%, and had %s %%", r.share(t),
@@ -382,8 +404,13 @@ func TestAccInterruptAndDeathInTheMiddle(t *testing.T) {
 func TestAccStateThrownAway(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.Write("main.tf", config(25, atOnce, ""))
-	for range 2 {
+	for i := range 2 {
+		pin := ""
+		r.Write("main.tf", config(25, atOnce, ""))
+		if i > 0 {
+			pin = r.pin(t, "plan") // the name approved the execution before
+		}
+		r.Write("main.tf", config(25, atOnce+pin, ""))
 		r.Must("apply", "-auto-approve", "-no-color")
 		if got := r.share(t); got != 25 {
 			t.Fatalf("the canary has %g %%", got)

@@ -84,6 +84,11 @@ func TestAccGradualRollbackAndBack(t *testing.T) {
 	if out, code := r.Run("plan", "-no-color", "-detailed-exitcode"); code != 0 {
 		t.Errorf("the second plan is not empty:\n%s", out)
 	}
+	// The undo needs an approval, too, and the name approved the rollback: another one, set by an apply that runs
+	// nothing.
+	r.Write("main.tf", rollback("gradual_duration = \"2s\"\n  steps = 2\n  on_destroy = \"rollback\"\n  approved_by "+
+		"= \"boss@example.com\""))
+	r.Must("apply", "-auto-approve", "-no-color")
 	r.Must("destroy", "-auto-approve", "-no-color")
 	if v := r.versions(t); v["v2"].Down || v["v2"].Percent != 10 {
 		t.Errorf("after the destroy: %v", v)
@@ -126,6 +131,8 @@ func TestAccDeploy(t *testing.T) {
 	if v := r.versions(t); v["v2"].Down || v["v2"].Percent != 5 {
 		t.Errorf("versions %v", v)
 	}
+	r.Write("main.tf", deploy("initial_percent = 5\n  approved_by = \"boss@example.com\"\n  on_destroy = \"rollback\""))
+	r.Must("apply", "-auto-approve", "-no-color") // approves the undo, and runs nothing
 	r.Must("destroy", "-auto-approve", "-no-color")
 	if v := r.versions(t); !v["v2"].Down || v["v2"].Percent != 0 {
 		t.Errorf("after the destroy: %v", v)

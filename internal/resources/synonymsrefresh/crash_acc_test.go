@@ -144,7 +144,8 @@ func TestAccDeathWhileTheIndexIsClosed(t *testing.T) {
 				}
 				opened, closed := g.count("/_open"), g.count("/_close")
 				out := r.Must("plan", "-no-color", "-out=next.tfplan")
-				if l := lacks(out, "of refresh_synonyms is still open on it, begun ", "by process ", index+" is closed",
+				if l := lacks(out, "of refresh_synonyms is still open on it, started at ", "by process ", index+" "+
+					"is closed",
 					"apply first adopts",
 					"dry_run = ", "(known after apply)"); len(l) > 0 {
 					t.Errorf("the plan lacks %q:\n%s", l, out)
@@ -194,7 +195,7 @@ func TestAccAnIndexByItsAliasAndByItsName(t *testing.T) {
 		byName.Write("main.tf", config(index, "fixed_file", `timeouts { create = "3s" }`))
 		out := byName.MustFail("apply", "-auto-approve", "-no-color")
 		if l := lacks(out, "Another execution holds elasticsearch:", alias, "It works on what elasticsearch:",
-			index+" stands for", "Nothing has run"); len(l) > 0 {
+			index+" refers to", "Nothing has run"); len(l) > 0 {
 			t.Errorf("the apply lacks %q:\n%s", l, out)
 		}
 	})

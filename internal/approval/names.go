@@ -1,0 +1,44 @@
+package approval
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Names says which names count without a signature.
+type Names struct {
+	// Any lets every name count: expected_digest pins the preview, or the execution is a retry.
+	Any bool
+	// Unseen reports that no plan has shown the preview. A name never approves a preview that nobody could see.
+	Unseen bool
+	// Used are names under which the target was changed before the preview was shown. A name that is left in place must
+	// not approve the next change.
+	Used []string
+}
+
+// refuse says why a name without a signature doesn't count, or returns "".
+func (n Names) refuse(name, digest string) string {
+	pin := fmt.Sprintf("set expected_digest = %q to approve this change by "+
+		"name", strings.TrimPrefix(digest, digestPrefix))
+	switch {
+	case n.Any:
+		return ""
+	case n.Unseen:
+		return "no plan has shown this change, so a name can't approve it; plan again"
+	case slices.ContainsFunc(n.Used, func(used string) bool { return sameName(used, name) }):
+		return "an earlier execution on this target used this name; " + pin
+	default:
+		return ""
+	}
+}
+
+// sameName compares two names as people write them.
+func sameName(a, b string) bool {
+	first, err := Canonical(a)
+	if err != nil {
+		return strings.EqualFold(a, b)
+	}
+	second, err := Canonical(b)
+	return err == nil && first == second
+}

@@ -1,0 +1,144 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/applylens/terraform-provider-remediation/internal/journal"
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/proc"
+)
+
+// searched is how many dry runs are compared with a saved plan.
+const searched = 1000
+
+// applied tells whether a plan is made inside an apply, and what the applied plan shows. Terraform plans every resource
+// again there, and calls a known value that moved "a bug in the provider".
+type applied struct {
+	yes bool
+	// record is the one that the applied plan shows, or nil if it shows none.
+	record *journal.Record
+	// lost reports that it shows a record that the journal doesn't have.
+	lost bool
+}
+
+// applied finds out by what the parent process was asked to do. Neither the protocol nor the plan says it.
+func (p *planning) applied(ctx context.Context) (applied, error) {
+	t := p.engine.cfg.Terraform
+	if !t.Applies() {
+		return applied{}, nil
+	}
+	dryRuns, err := p.store.Find(ctx, journal.Filter{Request: p.about.Request, DryRuns: true, Limit: searched})
+	if err != nil {
+		return applied{}, err
+	}
+	if t.PlanFile == "" {
+		return p.sameRun(dryRuns), nil
+	}
+	saved, err := p.engine.savedPlan()
+	if err != nil {
+		return p.likely(dryRuns), nil //nolint:nilerr // it is encrypted or gone: the newest record is the best guess
+	}
+	for i := len(dryRuns) - 1; i >= 0; i-- {
+		if saved.Names(dryRuns[i].ID, dryRuns[i].Intent.Digest) {
+			return applied{yes: true, record: &dryRuns[i]}, nil
+		}
+	}
+	lost, err := p.lost(ctx, saved)
+	return applied{yes: true, lost: lost}, err
+}
+
+// sameRun is for an apply without a saved plan: the process that planned recorded the same request in the same run of
+// Terraform.
+func (p *planning) sameRun(dryRuns []journal.Record) applied {
+	cfg := p.engine.cfg
+	for i := len(dryRuns) - 1; i >= 0; i-- {
+		rec := dryRuns[i]
+		if cfg.Terraform.Session != "" && rec.Intent.Session == cfg.Terraform.Session && rec.Holder != cfg.Self &&
+			rec.Intent.Configuration == cfg.Configuration && rec.Status == journal.StatusDryRunOK {
+			return applied{yes: true, record: &dryRuns[i]}
+		}
+	}
+	return applied{}
+}
+
+// likely is for a saved plan that can't be read.
+func (p *planning) likely(dryRuns []journal.Record) applied {
+	for i := len(dryRuns) - 1; i >= 0; i-- {
+		if rec := dryRuns[i]; rec.Status == journal.StatusDryRunOK && maps.Equal(rec.Intent.Triggers, p.req.Triggers) {
+			return applied{yes: true, record: &dryRuns[i]}
+		}
+	}
+	return applied{}
+}
+
+// lost reports whether the saved plan shows records of another journal: this one has none of them. Otherwise the plan
+// could not preview this resource.
+func (p *planning) lost(ctx context.Context, saved proc.SavedPlan) (bool, error) {
+	if saved.Shows(p.review.Digest) {
+		return p.review.Digest != "", nil
+	}
+	if !saved.Previews() {
+		return false, nil
+	}
+	all, err := p.store.Find(ctx, journal.Filter{DryRuns: true, Limit: searched})
+	for _, rec := range all {
+		if saved.Names(rec.ID, rec.Intent.Digest) {
+			return false, err
+		}
+	}
+	return err == nil, err
+}
+
+// savedPlan reads the plan that the parent applies, once.
+func (e *Engine) savedPlan() (proc.SavedPlan, error) {
+	if e.cfg.Terraform.PlanFile == "" {
+		return proc.SavedPlan{}, errors.New("the parent process applies no saved plan")
+	}
+	e.planOnce.Do(func() { e.plan, e.planErr = proc.ReadPlan(e.cfg.Terraform.PlanFile) })
+	return e.plan, e.planErr
+}
+
+// insideApply shows the record that the applied plan shows, even if it is old or policy and approvals changed: apply
+// decides on what holds then. If the target moved, or the journal lacks the record, the plan is refused.
+func (p *planning) insideApply(ctx context.Context, inside applied) (refused, err error) {
+	rec := inside.record
+	switch {
+	case rec == nil && inside.lost:
+		return lostRecord(p.req.ActionType), nil
+	case rec == nil && p.lookErr != nil:
+		return nil, nil //nolint:nilerr // the caller returns the error
+	case rec == nil: // the plan could not preview this resource
+		return nil, p.engine.decide(ctx, p.req, p.review, shownBy{})
+	case p.lookErr != nil:
+		return outOfSight(p.lookErr), nil
+	}
+	was, err := decoded(*rec)
+	if err != nil {
+		return nil, err
+	}
+	if rec.Intent.Digest != p.review.Digest {
+		return movedProblem(leavesOf(rec.Subject.Target, rec.Intent, was), *p.review, p.req), nil
+	}
+	if err := p.engine.decide(ctx, p.req, p.review, shownBy{record: rec.ID}); err != nil {
+		return nil, err
+	}
+	p.review.restore(*rec, was)
+	p.review.asOf(*rec)
+	return nil, nil
+}
+
+func lostRecord(playbook string) error {
+	return &problem.Problem{
+		What: fmt.Sprintf("The journal lacks the dry run of %s that the plan shows", playbook),
+		Why: "The plan was recorded in another journal, or this one was replaced by an older copy. Without the " +
+			"record " +
+			"apply can't compare the target with what was reviewed.",
+		Next: "Nothing has run. Plan and apply need one journal: keep it on a disk that both use, or in " +
+			"Elasticsearch. " +
+			"Then plan again and apply that plan.",
+		Err: ErrJournal,
+	}
+}

@@ -1,0 +1,128 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// identityDigits is how many hexadecimal digits of the first entry's hash identify a journal.
+const identityDigits = 8
+
+// Identity returns what identifies the journal: the first 8 hexadecimal digits of the hash of its first entry, which is
+// never removed. It is empty while there is no entry. A copy of a journal has the same identity; see Standing.
+func Identity(ctx context.Context, s Store) (string, error) {
+	first, err := entryAt(ctx, s, 1)
+	if err != nil || first.Seq != 1 {
+		return "", err
+	}
+	return first.Hash[:min(identityDigits, len(first.Hash))], nil
+}
+
+// errFound ends the search for an entry.
+var errFound = errors.New("found")
+
+// entryAt returns the first entry from seq on, or the zero entry if there is none.
+func entryAt(ctx context.Context, s Store, seq int64) (Entry, error) {
+	var found Entry
+	err := s.Entries(ctx, seq, func(e Entry) error {
+		found = e
+		return errFound
+	})
+	if err != nil && !errors.Is(err, errFound) {
+		return Entry{}, err
+	}
+	return found, nil
+}
+
+// Ref identifies a record in any journal.
+type Ref struct {
+	Journal string
+	Number  int64
+}
+
+// String is "<journal>-<number>". It is the number alone if the journal's identity is not known.
+func (r Ref) String() string {
+	if r.Journal == "" {
+		return strconv.FormatInt(r.Number, 10)
+	}
+	return r.Journal + "-" + strconv.FormatInt(r.Number, 10)
+}
+
+// ParseRef reads what String has written.
+func ParseRef(s string) (Ref, error) {
+	name, number, found := strings.Cut(s, "-")
+	if !found {
+		name, number = "", s
+	}
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || n <= 0 || (found && len(name) != identityDigits) || strings.Trim(name, "0123456789abcdef") != "" {
+		return Ref{}, fmt.Errorf("%q is not an execution such as 4f9c2a17-12", s)
+	}
+	return Ref{Journal: name, Number: n}, nil
+}
+
+// Mark is the newest entry of a journal that a state has seen.
+type Mark struct {
+	Journal string `json:"journal"`
+	Head
+}
+
+// Standing is how a journal compares with what a state has seen of it.
+type Standing string
+
+// Values of Standing.
+const (
+	StandingHolds      Standing = "holds"       // it holds what the state has seen
+	StandingForeign    Standing = "foreign"     // it is another journal
+	StandingRolledBack Standing = "rolled back" // it ends before the entry that the state has seen
+	StandingEdited     Standing = "edited"      // it holds another entry in its place
+)
+
+// Compare compares the journal with what a state has seen. An empty mark holds.
+func Compare(ctx context.Context, s Store, m Mark) (Standing, error) {
+	if m.Journal == "" {
+		return StandingHolds, nil
+	}
+	id, err := Identity(ctx, s)
+	if err != nil {
+		return "", err
+	}
+	if id != m.Journal {
+		return StandingForeign, nil
+	}
+	if m.Seq == 0 {
+		return StandingHolds, nil
+	}
+	e, err := entryAt(ctx, s, m.Seq)
+	switch {
+	case err != nil:
+		return "", err
+	case e.Seq == 0:
+		return StandingRolledBack, nil
+	case e.Seq > m.Seq, m.Hash == "", e.Hash == m.Hash:
+		return StandingHolds, nil // it may have been removed by a compaction
+	default:
+		return StandingEdited, nil
+	}
+}
+
+// Newest returns the newest entry of the journal as a mark; empty while there is none.
+func Newest(ctx context.Context, s Store) (Mark, error) {
+	id, err := Identity(ctx, s)
+	if err != nil || id == "" {
+		return Mark{}, err
+	}
+	records, err := s.Find(ctx, Filter{All: true, Limit: 1})
+	if err != nil || len(records) == 0 {
+		return Mark{}, err
+	}
+	m := Mark{Journal: id}
+	err = s.Entries(ctx, records[0].ID, func(e Entry) error {
+		m.Head = Head{Seq: e.Seq, Hash: e.Hash}
+		return nil
+	})
+	return m, err
+}
