@@ -3,7 +3,7 @@
 # nothing.
 . "$(dirname "$0")/env.sh"
 
-"$root/tools/tool.sh" golangci-lint tfplugindocs testsum
+"$root/tools/tool.sh" golangci-lint deadcode tfplugindocs testsum
 "$root/tools/dbt.sh" >/dev/null
 terraform=$("$root/tools/terraform.sh")
 "$root/tools/setup-elasticsearch.sh" >/dev/null

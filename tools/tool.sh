@@ -10,6 +10,7 @@ source_of() {
     tfplugindocs) echo tools github.com/hashicorp/terraform-plugin-docs/cmd/tfplugindocs ;;
     hc-install) echo tools github.com/hashicorp/hc-install/cmd/hc-install ;;
     govulncheck) echo tools golang.org/x/vuln/cmd/govulncheck ;;
+    deadcode) echo tools golang.org/x/tools/cmd/deadcode ;;
     goreleaser) echo tools/release github.com/goreleaser/goreleaser/v2 ;;
     testsum | benchtable) echo tools "./$1" ;;
     *) fail "there is no tool called $1" ;;

@@ -72,7 +72,8 @@ func BuildProgram(command, name string) (string, error) {
 	}
 	_, file, _, _ := runtime.Caller(0)
 	path := filepath.Join(dir, name)
-	cmd := exec.CommandContext(context.Background(), "go", "build", "-o", path, command)
+	cmd := exec.CommandContext(context.Background(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path,
+		command)
 	cmd.Dir = filepath.Dir(filepath.Dir(filepath.Dir(file)))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
@@ -94,11 +95,17 @@ type Workspace struct {
 // environment.
 func NewWorkspace(t testing.TB, env ...string) *Workspace {
 	t.Helper()
-	provider, err := built()
+	return NewWorkspaceOf(t, Provider(t), env...)
+}
+
+// Provider returns the folder with the provider's binary, built as for a release.
+func Provider(t testing.TB) string {
+	t.Helper()
+	folder, err := built()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return NewWorkspaceOf(t, provider, env...)
+	return folder
 }
 
 // NewWorkspaceOf makes one whose Terraform uses the provider in the folder that Build returned.
