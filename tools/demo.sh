@@ -22,9 +22,14 @@ refused() {
   printf '(terraform exited with an error, as it should)\n'
 }
 
-say "setting up: the provider, dbt and Terraform (the first time takes a few minutes)"
-go build -trimpath -ldflags "-X main.version=$version" -o "$bin/terraform-provider-remediation" .
-PATH=$(dirname "$(tools/dbt.sh)"):$PATH
+say "compiling the provider and installing dbt, side by side (two to three minutes the first time)"
+tools/dbt.sh >/dev/null &
+dbt=$!
+go build -trimpath -ldflags "-s -w -X main.version=$version" -o "$bin/terraform-provider-remediation" .
+if kill -0 "$dbt" 2>/dev/null; then say "the provider is compiled after $SECONDS s; waiting for the installation of dbt"; fi
+wait "$dbt" || fail "dbt could not be installed"
+PATH=$build/dbt/bin:$PATH
+say "set up after $SECONDS s"
 terraform=$(tools/terraform.sh)
 
 rm -rf "$demo"
@@ -94,3 +99,4 @@ cat <<END
   logs            $demo/.remediation/executions/
   warehouse       $demo/warehouse.duckdb
 END
+say "the demo took $SECONDS s"
