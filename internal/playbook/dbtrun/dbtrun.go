@@ -24,6 +24,8 @@ type DBT interface {
 	RunCommand(s dbt.Selection) []string
 	// List names what a selection would run, and what is downstream of it. It changes nothing.
 	List(ctx context.Context, s dbt.Selection) (dbt.Listing, error)
+	// Catalog looks at what stands in the warehouse of what a listing builds and reads.
+	Catalog(ctx context.Context, l dbt.Listing) (dbt.Catalog, error)
 	// StartReviewed runs exactly what was reviewed, with its artifacts in dir.
 	StartReviewed(ctx context.Context, r dbt.Reviewed, dir string) (*dbt.Run, error)
 	// Attach finds what Start started in a process that died.
@@ -73,58 +75,80 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 		return playbook.Preview{}, Facts{}, err
 	}
 	facts := factsOf(listing)
-	full := a.fullRefresh(listing)
 	count := len(listing.Models)
+	effects := effectsOf(listing, a.selection.FullRefresh)
 	p := playbook.Preview{
-		Summary: fmt.Sprintf("Will re-run %s: %s", text.Count(int64(count), "dbt model"),
-			strings.Join(facts.SelectedModels, ", ")),
+		Summary:         fmt.Sprintf("Will re-run %s: %s", text.Count(int64(count), "dbt model"), some(facts.SelectedModels)),
 		Commands:        []string{dbt.Line(a.dbt.RunCommand(a.selection))},
+		NotDone:         notDone(listing),
 		Duration:        playbook.Seconds(float64(count) * a.estimates.DBTSecondsPerModel),
 		CostUSD:         playbook.Cents(float64(count) * a.estimates.DBTCostPerModelUSD),
-		Risk:            playbook.RiskLow,
 		Count:           count,
 		Affected:        append([]string{"dbt"}, facts.Exposures...),
-		ApprovalReasons: full,
+		ApprovalReasons: a.approvalReasons(effects),
 		Undo:            page().Undo,
 		Where:           where(listing),
 		Identity:        listing.Identity,
 		Content:         listing.Content,
 		Warnings:        listing.Warnings,
 	}
-	p.Changes = append([]string{p.Summary}, a.changes(full, facts)...)
-	if len(full) > 0 {
-		p.Risk = playbook.RiskHigh
-	}
-	return p, facts, nil
+	p.Risk, p.RiskReason = risk(effects)
+	p.Changes = append([]string{p.Summary}, a.changes(listing, effects, facts)...)
+	missing, err := a.missingParents(ctx, listing)
+	p.Warnings = append(p.Warnings, missing...)
+	return p, facts, err
 }
 
-// fullRefresh gives the reasons for which the run rebuilds tables from scratch: none for an incremental run.
-func (a action) fullRefresh(listing dbt.Listing) []string {
-	if a.selection.FullRefresh {
-		return []string{fmt.Sprintf("full_refresh rebuilds %s from scratch",
-			text.Count(int64(len(listing.Models)), "dbt model"))}
-	}
-	var reasons []string
-	for _, name := range listing.AlwaysFullRefresh() {
-		reasons = append(reasons, fmt.Sprintf("%s is configured for a full refresh in the dbt project", name))
-	}
-	return reasons
-}
-
-func (a action) changes(full []string, facts Facts) []string {
-	var out []string
+// approvalReasons say why the run needs an approval: full_refresh is set, whatever it does, or the project's own
+// configuration rebuilds a table from scratch.
+func (a action) approvalReasons(effects []effect) []string {
+	rebuilt := named(effects, func(e effect) bool { return e.rebuilds })
 	switch {
+	case a.selection.FullRefresh && len(rebuilt) > 0:
+		return []string{"full_refresh rebuilds " + some(rebuilt) + " from scratch"}
 	case a.selection.FullRefresh:
-		out = append(out, "Full refresh: tables are dropped and rebuilt from all their sources")
-	case len(full) > 0:
-		out = append(out, "Incremental, but for models that the project configures for a full refresh")
+		return []string{"full_refresh is set"}
+	case len(rebuilt) > 0:
+		return []string{some(rebuilt) + " is configured for a full refresh in the dbt project"}
 	default:
-		out = append(out, "Incremental only: no full refresh")
+		return nil
 	}
+}
+
+// changes say what happens to each relation, which hooks run, and what depends on the models.
+func (a action) changes(l dbt.Listing, effects []effect, facts Facts) []string {
+	lines := effectLines(effects)
 	if a.selection.Upstream {
-		out = append(out, "Includes everything upstream of the selected models")
+		lines = append(lines, "Includes the models upstream of the selected ones. Seeds and snapshots are not run")
 	}
-	return append(out, facts.radius())
+	return append(append(lines, hookLines(l)...), facts.radius())
+}
+
+// missingParents warn of what the models read and the database does not hold.
+func (a action) missingParents(ctx context.Context, l dbt.Listing) ([]string, error) {
+	parents := standingParents(l)
+	if len(parents) == 0 {
+		return nil, nil
+	}
+	catalog, err := a.dbt.Catalog(ctx, l)
+	if err != nil {
+		return nil, err
+	}
+	switch catalog.State {
+	case dbt.CatalogRead, dbt.CatalogMissing:
+	case dbt.CatalogLocked:
+		return []string{"The database is locked by another process: " + catalog.Why}, nil
+	default:
+		return nil, nil
+	}
+	var warnings []string
+	for _, p := range parents {
+		if _, ok := catalog.Find(p.Relation); !ok {
+			warnings = append(warnings, fmt.Sprintf("%s is not in the database, and a selected model reads it. Build or load it "+
+				"first, or add upstream = true", p.Relation))
+		}
+	}
+	return warnings, nil
 }
 
 // Dispatch implements playbook.Logic.

@@ -13,6 +13,9 @@ func where(l dbt.Listing) []string {
 	var lines []string
 	for _, m := range l.Models {
 		schema := m.Relation.Schema
+		if schema == "" {
+			continue
+		}
 		if m.Relation.Database != "" {
 			schema = m.Relation.Database + "." + schema
 		}
@@ -20,7 +23,11 @@ func where(l dbt.Listing) []string {
 			lines = append(lines, line)
 		}
 	}
-	return lines
+	if l.Interface {
+		return append(lines, "dbt "+l.DBTVersion+", asked through its own interface")
+	}
+	return append(lines, "dbt "+l.DBTVersion+", started by a script: its files are compared before it runs, and its results "+
+		"afterwards")
 }
 
 // connection is "postgres at db:5432, target prod: ", as far as it is known.

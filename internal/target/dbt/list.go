@@ -70,6 +70,11 @@ type Model struct {
 	Hooks Hooks `json:"hooks"`
 }
 
+// isIn tells whether the model lies in a package or folder of that name, which selects it, too.
+func (m Model) isIn(name string) bool {
+	return strings.Contains(m.UniqueID, "."+name+".") || slices.Contains(strings.Split(filepath.ToSlash(m.Path), "/"), name)
+}
+
 // Relation names a table or view. Database is empty where there is only one.
 type Relation struct {
 	Database   string `json:"database,omitempty"`
@@ -241,7 +246,7 @@ func onlyOthers(s Selection, l Listing, names kinds) error {
 	for _, selector := range s.Models {
 		of := names[selector]
 		if len(of) == 0 || slices.Contains(of, "model") ||
-			slices.ContainsFunc(l.Models, func(m Model) bool { return strings.Contains(m.UniqueID, "."+selector+".") }) {
+			slices.ContainsFunc(l.Models, func(m Model) bool { return m.isIn(selector) }) {
 			continue
 		}
 		return &problem.Problem{

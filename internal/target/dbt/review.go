@@ -54,7 +54,8 @@ type reviewed struct {
 
 type reviewedModel struct {
 	Model
-	Config struct {
+	Version string `json:"version"`
+	Config  struct {
 		Materialized string `json:"materialized"`
 		FullRefresh  *bool  `json:"full_refresh"`
 		Strategy     string `json:"incremental_strategy"`
@@ -149,6 +150,9 @@ func (c *CLI) reviewListing(s Selection, answer reviewed) (Listing, error) {
 	}
 	for _, m := range found.Models {
 		model := m.Model
+		if m.Version != "" {
+			model.Name += ".v" + m.Version
+		}
 		model.Materialization, model.FullRefresh = m.Config.Materialized, m.Config.FullRefresh
 		model.Strategy, model.BatchSize = m.Config.Strategy, m.Config.BatchSize
 		model.SchemaChange, model.HasUniqueKey = m.Config.SchemaChange, hasKey(m.Config.UniqueKey)
@@ -156,6 +160,7 @@ func (c *CLI) reviewListing(s Selection, answer reviewed) (Listing, error) {
 		l.Models = append(l.Models, model)
 	}
 	slices.SortFunc(l.Models, func(a, b Model) int { return strings.Compare(a.UniqueID, b.UniqueID) })
+	tellApart(l.Models)
 	if len(found.Unmatched.Select) > 0 {
 		return l, c.unknownSelectors(s, found.Unmatched.Select, names)
 	}
@@ -169,6 +174,19 @@ func (c *CLI) reviewListing(s Selection, answer reviewed) (Listing, error) {
 		return l, c.noMatch(s, found.Passive)
 	}
 	return l, nil
+}
+
+// tellApart puts the package before the name of models that share it.
+func tellApart(models []Model) {
+	count := map[string]int{}
+	for _, m := range models {
+		count[m.Name]++
+	}
+	for i, m := range models {
+		if count[m.Name] > 1 {
+			_, models[i].Name, _ = strings.Cut(m.UniqueID, ".")
+		}
+	}
 }
 
 // hasKey tells whether a unique_key is set: a name, or a list of them.
