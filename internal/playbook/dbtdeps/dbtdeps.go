@@ -25,9 +25,9 @@ type DBT interface {
 	// Name names the project and target.
 	Name(ctx context.Context) (string, error)
 	// DepsCommands are the command lines in order: install, then compile.
-	DepsCommands(upgrade bool) [][]string
+	DepsCommands(d dbt.Deps) [][]string
 	// PreviewDeps works out on a copy what would be installed. The project is untouched.
-	PreviewDeps(ctx context.Context, upgrade bool) (dbt.DepsChange, error)
+	PreviewDeps(ctx context.Context, d dbt.Deps) (dbt.DepsChange, error)
 	// SavePackages copies what is installed, and the lock file, into dir.
 	SavePackages(ctx context.Context, dir string) error
 	// RestorePackages puts back what SavePackages copied, byte for byte.
@@ -64,9 +64,13 @@ func page() playbook.Metadata {
 type params struct {
 	// Upgrade ignores the lock file and takes the newest versions that the project allows.
 	Upgrade bool `json:"upgrade"`
+	// Vars are dbt variables that the project needs to be compiled.
+	Vars map[string]any `json:"vars,omitempty"`
 	// TaskID is a reference of the caller's, kept in the history.
 	TaskID string `json:"task_id"`
 }
+
+func (p params) deps() dbt.Deps { return dbt.Deps{Upgrade: p.Upgrade, Vars: p.Vars} }
 
 type action struct {
 	dbt    DBT
@@ -96,7 +100,7 @@ func (a action) Target(ctx context.Context) (string, error) { return a.dbt.Name(
 
 // Preview implements playbook.Logic.
 func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
-	change, err := a.dbt.PreviewDeps(ctx, a.params.Upgrade)
+	change, err := a.dbt.PreviewDeps(ctx, a.params.deps())
 	if err != nil {
 		return playbook.Preview{}, Facts{}, err
 	}
@@ -123,7 +127,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 		p.Changes = append(p.Changes, "package-lock.yml stays as it is")
 	}
 	p.Changes = append(p.Changes, "If the project does not compile with them, the old packages are put back")
-	for _, argv := range a.dbt.DepsCommands(a.params.Upgrade) {
+	for _, argv := range a.dbt.DepsCommands(a.params.deps()) {
 		p.Commands = append(p.Commands, dbt.Line(argv))
 	}
 	return p, facts, nil

@@ -78,7 +78,7 @@ func (w *work) dir() string { return filepath.Join(w.job.Dir, stages[w.stage]) }
 
 func (w *work) start(ctx context.Context) error {
 	var err error
-	w.run, err = w.dbt.Start(ctx, w.dbt.DepsCommands(w.params.Upgrade)[w.stage], w.dir())
+	w.run, err = w.dbt.Start(ctx, w.dbt.DepsCommands(w.params.deps())[w.stage], w.dir())
 	if err == nil && w.stage == 0 {
 		w.first = w.run.ID()
 	}

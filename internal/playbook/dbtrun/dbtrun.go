@@ -41,8 +41,7 @@ func New(cli DBT, estimates playbook.Estimates) playbook.Playbook {
 
 // Describe returns the playbook without its target.
 func Describe() playbook.Definition[params] {
-	return playbook.Definition[params]{Page: page(), Defaults: params{Threads: DefaultThreads},
-		Validate: params.validate}
+	return playbook.Definition[params]{Page: page(), Validate: params.validate}
 }
 
 // page is the playbook's page in the catalogue.
@@ -87,7 +86,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 		Affected:        append([]string{"dbt"}, facts.Exposures...),
 		ApprovalReasons: a.approvalReasons(effects),
 		Undo:            page().Undo,
-		Where:           where(listing),
+		Where:           where(listing, a.selection.Threads),
 		Identity:        listing.Identity,
 		Content:         listing.Content,
 		Warnings:        listing.Warnings,

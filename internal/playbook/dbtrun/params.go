@@ -7,32 +7,42 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
 )
 
-// DefaultThreads is how many models run at once where the inputs don't say.
+// DefaultThreads is how many models the resource runs at once where its configuration doesn't say.
 const DefaultThreads = 4
 
 // params are the playbook's inputs.
 type params struct {
-	Models      []string       `json:"models,omitempty"`
-	Exclude     []string       `json:"exclude,omitempty"`
-	FullRefresh bool           `json:"full_refresh"`
-	Upstream    bool           `json:"upstream"`
-	Threads     int            `json:"threads"`
-	Vars        map[string]any `json:"vars,omitempty"`
+	Models         []string       `json:"models,omitempty"`
+	Exclude        []string       `json:"exclude,omitempty"`
+	Selector       string         `json:"selector"`
+	State          string         `json:"state"`
+	Defer          bool           `json:"defer"`
+	EventTimeStart string         `json:"event_time_start"`
+	EventTimeEnd   string         `json:"event_time_end"`
+	FullRefresh    bool           `json:"full_refresh"`
+	Upstream       bool           `json:"upstream"`
+	Threads        *int           `json:"threads,omitempty"`
+	Vars           map[string]any `json:"vars,omitempty"`
 	// TaskID is a reference of the caller's, kept in the history.
 	TaskID string `json:"task_id"`
 }
 
 func (p params) validate() (params, error) {
-	if p.Threads < 1 {
+	if p.Threads != nil && *p.Threads < 1 {
 		return p, playbook.Invalid(fmt.Sprintf("Must be between 1 and %d.", dbt.MaxThreads),
-			fmt.Sprintf("threads is %d.", p.Threads), "threads")
+			fmt.Sprintf("threads is %d.", *p.Threads), "threads")
 	}
 	return p, p.selection().Validate()
 }
 
 func (p params) selection() dbt.Selection {
-	return dbt.Selection{
-		Models: p.Models, Exclude: p.Exclude, FullRefresh: p.FullRefresh, Upstream: p.Upstream, Threads: p.Threads,
-		Vars: p.Vars,
+	s := dbt.Selection{
+		Models: p.Models, Exclude: p.Exclude, Selector: p.Selector, State: p.State, Defer: p.Defer,
+		EventTimeStart: p.EventTimeStart, EventTimeEnd: p.EventTimeEnd,
+		FullRefresh: p.FullRefresh, Upstream: p.Upstream, Vars: p.Vars,
 	}
+	if p.Threads != nil {
+		s.Threads = *p.Threads
+	}
+	return s
 }

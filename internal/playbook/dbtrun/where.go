@@ -6,10 +6,15 @@ import (
 	"strings"
 
 	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
+	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
-// where says in which databases and schemas the models are built, one line per schema.
-func where(l dbt.Listing) []string {
+// where says in which databases and schemas the models are built, one line per schema, and by which dbt. threads is what
+// the inputs say; zero leaves it to the profile.
+func where(l dbt.Listing, threads int) []string {
+	if threads == 0 {
+		threads = l.Threads
+	}
 	var lines []string
 	for _, m := range l.Models {
 		schema := m.Relation.Schema
@@ -24,7 +29,8 @@ func where(l dbt.Listing) []string {
 		}
 	}
 	if l.Interface {
-		return append(lines, "dbt "+l.DBTVersion+", asked through its own interface")
+		return append(lines, fmt.Sprintf("dbt %s with %s, asked through its own interface", l.DBTVersion,
+			text.Count(int64(threads), "thread")))
 	}
 	return append(lines, "dbt "+l.DBTVersion+", started by a script: its files are compared before it runs, and its results "+
 		"afterwards")

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"al.essio.dev/pkg/shellescape"
@@ -21,9 +22,18 @@ const MaxThreads = 256
 
 // Selection says which models to run, and how.
 type Selection struct {
-	// Models and Exclude are selectors in dbt's own syntax, one an element; Models is required.
-	Models  []string `json:"models"`
+	// Models and Exclude are selectors in dbt's own syntax, one per element.
+	Models  []string `json:"models,omitempty"`
 	Exclude []string `json:"exclude,omitempty"`
+	// Selector is the name of a selector in selectors.yml, instead of Models and Exclude. One of both is required.
+	Selector string `json:"selector,omitempty"`
+	// State is the folder of the artifacts that state: and result: selectors compare with, relative to the project.
+	State string `json:"state,omitempty"`
+	// Defer reads models that are not selected from where State has built them.
+	Defer bool `json:"defer,omitempty"`
+	// EventTimeStart and EventTimeEnd bound the batches of microbatch models. Both or none.
+	EventTimeStart string `json:"event_time_start,omitempty"`
+	EventTimeEnd   string `json:"event_time_end,omitempty"`
 	// Upstream also selects everything that the models depend on.
 	Upstream bool `json:"upstream,omitempty"`
 	// FullRefresh rebuilds incremental models from nothing.
@@ -39,9 +49,8 @@ var ancestors = regexp.MustCompile(`^(@|\d*\+)`)
 
 // Validate checks s without any I/O. Errors are problems of ErrSelection with the attribute's path.
 func (s Selection) Validate() error {
-	if len(s.Models) == 0 {
-		return selectionProblem("No model is selected", "models is empty.", "Name at least one model or selector.",
-			"models")
+	if err := s.checkInputs(); err != nil {
+		return err
 	}
 	if err := checkSelectors("models", s.Models); err != nil {
 		return err
@@ -73,6 +82,61 @@ func (s Selection) Validate() error {
 	return nil
 }
 
+// checkInputs checks which inputs are set together.
+func (s Selection) checkInputs() error {
+	switch {
+	case s.Selector == "" && len(s.Models) == 0:
+		return selectionProblem("No model is selected", "models is empty.",
+			"Name at least one model or selector in models, or a selector of selectors.yml in selector.", "models")
+	case s.Selector != "" && len(s.Models)+len(s.Exclude) > 0:
+		return selectionProblem("Two selections", "selector is set beside models or exclude.",
+			"Use either selector, or models and exclude.", "selector")
+	case s.Selector != "" && s.Upstream:
+		return selectionProblem("upstream can't be combined with selector", "selector names a selection in selectors.yml.",
+			"Select the models upstream there, with parents: true.", "upstream")
+	case s.Selector != "" && (strings.HasPrefix(s.Selector, "-") || check.OneLine(s.Selector) != ""):
+		return selectionProblem("The selector is not valid", fmt.Sprintf("%q can't be the name of a selector.", s.Selector),
+			"Use a name of selectors.yml.", "selector")
+	case s.Defer && s.State == "":
+		return selectionProblem("defer needs state", "state is not set.",
+			"Set state to the folder with the manifest.json of the run to defer to.", "state")
+	case strings.HasPrefix(s.State, "-"):
+		return selectionProblem("The state folder is not valid", fmt.Sprintf("%q begins with -.", s.State),
+			"Use the path of a folder.", "state")
+	case (s.EventTimeStart == "") != (s.EventTimeEnd == ""):
+		return selectionProblem("Half an event-time window", "Only one of event_time_start and event_time_end is set.",
+			"Set both or none.", "event_time_start")
+	}
+	return s.checkWindow()
+}
+
+// checkWindow checks the event-time window, whose ends dbt takes as dates or times in UTC.
+func (s Selection) checkWindow() error {
+	if s.EventTimeStart == "" {
+		return nil
+	}
+	var ends [2]time.Time
+	for i, end := range []string{s.EventTimeStart, s.EventTimeEnd} {
+		attribute := [...]string{"event_time_start", "event_time_end"}[i]
+		var err error
+		for _, layout := range []string{time.DateOnly, "2006-01-02T15:04:05", time.DateTime} {
+			if ends[i], err = time.Parse(layout, end); err == nil {
+				break
+			}
+		}
+		if err != nil {
+			return selectionProblem("The event-time window is not valid", fmt.Sprintf("%s is %q.", attribute, end),
+				"Use a date or a time in UTC, such as 2025-10-01 or 2025-10-01T06:00:00.", attribute)
+		}
+	}
+	if !ends[0].Before(ends[1]) {
+		return selectionProblem("The event-time window is empty",
+			fmt.Sprintf("event_time_start %s is not before event_time_end %s.", s.EventTimeStart, s.EventTimeEnd),
+			"Use an earlier start or a later end.", "event_time_start")
+	}
+	return nil
+}
+
 func checkSelectors(attribute string, selectors []string) error {
 	for i, selector := range selectors {
 		why := ""
@@ -82,14 +146,14 @@ func checkSelectors(attribute string, selectors []string) error {
 		case strings.HasPrefix(selector, "-"):
 			why = "it begins with -, and dbt would take it for a flag"
 		case strings.ContainsFunc(selector, unicode.IsSpace), check.OneLine(selector) != "":
-			why = "it contains a blank, which dbt would take for the end of the selector"
+			why = "it contains a space, which dbt would take for the end of the selector"
 		case slices.Index(selectors, selector) < i:
-			why = "it is there twice"
+			why = "it is a duplicate"
 		default:
 			continue
 		}
 		return selectionProblem("A selector is not valid", fmt.Sprintf("%q in %s: %s.", selector, attribute, why),
-			"Write one selector an element, as after dbt's --select.", attribute, strconv.Itoa(i))
+			"Write one selector per element, as after dbt's --select.", attribute, strconv.Itoa(i))
 	}
 	return nil
 }
@@ -107,6 +171,9 @@ func (c *CLI) RunCommand(s Selection) []string {
 	if s.Threads > 0 {
 		argv = append(argv, "--threads", strconv.Itoa(s.Threads))
 	}
+	if s.EventTimeStart != "" {
+		argv = append(argv, "--event-time-start", s.EventTimeStart, "--event-time-end", s.EventTimeEnd)
+	}
 	return append(argv, c.common(s)...)
 }
 
@@ -119,6 +186,9 @@ func (c *CLI) listCommand(s Selection) []string {
 
 func (s Selection) selectors() []string {
 	with := s.selecting()
+	if with.Selector != "" {
+		return []string{"--selector", with.Selector}
+	}
 	argv := append([]string{"--select"}, with.Select...)
 	if len(with.Exclude) > 0 {
 		argv = append(append(argv, "--exclude"), with.Exclude...)
@@ -128,7 +198,7 @@ func (s Selection) selectors() []string {
 
 // selecting is what stands after --select and --exclude.
 func (s Selection) selecting() selecting {
-	with := selecting{Exclude: s.Exclude}
+	with := selecting{Exclude: s.Exclude, Selector: s.Selector, State: s.State}
 	for _, m := range s.Models {
 		if s.Upstream && !ancestors.MatchString(m) {
 			m = "+" + m
@@ -138,15 +208,26 @@ func (s Selection) selecting() selecting {
 	return with
 }
 
+// varsOf are the arguments that pass the variables.
+func varsOf(s Selection) []string {
+	if len(s.Vars) == 0 {
+		return nil
+	}
+	vars, err := canonical(s.Vars)
+	if err != nil { // Validate has said so; dbt will too.
+		vars = err.Error()
+	}
+	return []string{"--vars", vars}
+}
+
 // common are the arguments that both commands take.
 func (c *CLI) common(s Selection) []string {
-	var argv []string
-	if len(s.Vars) > 0 {
-		vars, err := canonical(s.Vars)
-		if err != nil { // Validate has said so; dbt will too.
-			vars = err.Error()
-		}
-		argv = append(argv, "--vars", vars)
+	argv := varsOf(s)
+	if s.State != "" {
+		argv = append(argv, "--state", s.State)
+	}
+	if s.Defer {
+		argv = append(argv, "--defer")
 	}
 	if c.cfg.Target != "" {
 		argv = append(argv, "--target", c.cfg.Target)

@@ -48,10 +48,10 @@ func TestDepsCommands(t *testing.T) {
 	t.Parallel()
 	c := New(Config{Target: "prod"}, clock.System{})
 	want := [][]string{{"dbt", "deps", "--upgrade"}, {"dbt", "compile", "--target", "prod"}}
-	if diff := cmp.Diff(want, c.DepsCommands(true)); diff != "" {
+	if diff := cmp.Diff(want, c.DepsCommands(Deps{Upgrade: true})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"dbt", "deps"}, c.DepsCommands(false)[0]); diff != "" {
+	if diff := cmp.Diff([]string{"dbt", "deps"}, c.DepsCommands(Deps{})[0]); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -37,13 +37,22 @@ type PackageChange struct {
 // Changes tells whether the package would be installed, removed or moved to another version.
 func (p PackageChange) Changes() bool { return p.Now != p.Then }
 
+// Deps says how packages are installed.
+type Deps struct {
+	// Upgrade ignores the lock file and takes the newest versions that the project allows.
+	Upgrade bool `json:"upgrade,omitempty"`
+	// Vars are dbt variables, for --vars of both commands.
+	Vars map[string]any `json:"vars,omitempty"`
+}
+
 // DepsCommands are `dbt deps` and then `dbt compile`, argument by argument.
-func (c *CLI) DepsCommands(upgrade bool) [][]string {
+func (c *CLI) DepsCommands(d Deps) [][]string {
 	deps := []string{c.cfg.Executable, "deps"}
-	if upgrade {
+	if d.Upgrade {
 		deps = append(deps, "--upgrade")
 	}
-	return [][]string{deps, append([]string{c.cfg.Executable, "compile"}, c.common(Selection{})...)}
+	with := Selection{Vars: d.Vars}
+	return [][]string{append(deps, varsOf(with)...), append([]string{c.cfg.Executable, "compile"}, c.common(with)...)}
 }
 
 // previews are the answers of this process whose truth depends on the package hub and git hosts.
@@ -66,7 +75,7 @@ const previewAge = time.Minute
 // (package-lock.yml still fits, or all packages are local) is kept on disk. One that dbt asked a package hub or a git
 // host for is kept for previewAge in this process only: a branch moves, a new version appears, and then the next look
 // must see it.
-func (c *CLI) PreviewDeps(ctx context.Context, upgrade bool) (DepsChange, error) {
+func (c *CLI) PreviewDeps(ctx context.Context, d Deps) (DepsChange, error) {
 	p, err := c.project()
 	if err != nil {
 		return DepsChange{}, err
@@ -76,7 +85,7 @@ func (c *CLI) PreviewDeps(ctx context.Context, upgrade bool) (DepsChange, error)
 		return DepsChange{}, err
 	}
 	now := installed(p)
-	key, err := c.hash(ctx, depsFiles(p, locals), []any{"deps", p.Dir, upgrade, now})
+	key, err := c.hash(ctx, depsFiles(p, locals), []any{"deps", p.Dir, d, now})
 	if err != nil {
 		return DepsChange{}, err
 	}
@@ -92,13 +101,13 @@ func (c *CLI) PreviewDeps(ctx context.Context, upgrade bool) (DepsChange, error)
 		return change, nil
 	}
 	return once(ctx, &c.flight, key, func() (DepsChange, error) {
-		change, err := c.resolve(ctx, p, locals, upgrade)
+		change, err := c.resolve(ctx, p, locals, d)
 		if err != nil {
 			return change, err
 		}
 		c.preview.put(key, freshPreview{c.clk.Now(), change})
-		if !upgrade && !change.LockChanges || change.allLocal() {
-			writeCached(c.seal, cached, change)
+		if !d.Upgrade && !change.LockChanges || change.allLocal() {
+			c.writeCached(cached, change)
 		}
 		return change, nil
 	})
@@ -126,7 +135,7 @@ func (p *previews) put(key string, e freshPreview) {
 }
 
 // resolve lets dbt write a package-lock.yml in a copy and compares.
-func (c *CLI) resolve(ctx context.Context, p project, locals []string, upgrade bool) (DepsChange, error) {
+func (c *CLI) resolve(ctx context.Context, p project, locals []string, d Deps) (DepsChange, error) {
 	release, err := c.slot(ctx)
 	if err != nil {
 		return DepsChange{}, err
@@ -142,9 +151,10 @@ func (c *CLI) resolve(ctx context.Context, p project, locals []string, upgrade b
 		return DepsChange{}, err
 	}
 	argv := []string{c.cfg.Executable, "deps", "--lock"}
-	if upgrade {
+	if d.Upgrade {
 		argv = append(argv, "--upgrade")
 	}
+	argv = append(argv, varsOf(Selection{Vars: d.Vars})...)
 	run, err := c.start(ctx, launch{argv: argv, dir: filepath.Join(scratch, "run"), project: p, cwd: replica,
 		scratch: true})
 	if err != nil {

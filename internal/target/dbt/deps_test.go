@@ -75,7 +75,7 @@ func TestDeps(t *testing.T) {
 	preview := func(why string, lockChanges bool, want ...PackageChange) {
 		t.Helper()
 		before := snapshot(t, cfg.ProjectDir)
-		got, err := c.PreviewDeps(t.Context(), false)
+		got, err := c.PreviewDeps(t.Context(), Deps{})
 		if err != nil {
 			t.Fatalf("%s: %v", why, err)
 		}
@@ -97,7 +97,7 @@ func TestDeps(t *testing.T) {
 		return err
 	}
 	preview("nothing installed", true, inner, shared, rules)
-	if err := run(c.DepsCommands(false)[0]); err != nil {
+	if err := run(c.DepsCommands(Deps{})[0]); err != nil {
 		t.Fatal(err)
 	}
 	inner.Now, shared.Now, rules.Now = "0.1.0", "0.3.0", v1
@@ -118,11 +118,11 @@ func TestDeps(t *testing.T) {
 	packages(t, cfg, repo, "v2")
 	rules.Then = v2
 	preview("another version", true, inner, shared, rules)
-	if err := run(c.DepsCommands(true)[0]); err != nil {
+	if err := run(c.DepsCommands(Deps{Upgrade: true})[0]); err != nil {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(cfg.ProjectDir, "models", "uses.sql"), "select {{ no_such_macro() }} as rule")
-	err := run(c.DepsCommands(true)[1])
+	err := run(c.DepsCommands(Deps{Upgrade: true})[1])
 	wantProblem(t, err, ErrCompilation, "no_such_macro", "models/uses.sql")
 	if err := New(cfg, clock.System{}).RestorePackages(t.Context(), saveDir); err != nil {
 		t.Fatal(err)
@@ -160,7 +160,7 @@ func TestDepsThatCanNotBeResolved(t *testing.T) {
 	cfg := shop(t)
 	repo, _, _ := repository(t)
 	write(t, filepath.Join(cfg.ProjectDir, "packages.yml"), "packages:\n  - git: \""+repo+"\"\n    revision: v9\n")
-	_, err := New(cfg, clock.System{}).PreviewDeps(t.Context(), true)
+	_, err := New(cfg, clock.System{}).PreviewDeps(t.Context(), Deps{Upgrade: true})
 	wantProblem(t, err, ErrPackages, "v9", "packages.yml")
 	if exists(filepath.Join(cfg.ProjectDir, "package-lock.yml")) {
 		t.Error("the preview wrote a lock file")

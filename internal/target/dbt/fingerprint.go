@@ -145,7 +145,7 @@ func questionKey(state string, question any) (string, error) {
 
 // fingerprint is a hash over everything that could change what dbt answers: the project's files, the profiles, the
 // environment, dbt and its packages. Contents are hashed, not times.
-func (c *CLI) fingerprint(ctx context.Context, p project) (string, error) {
+func (c *CLI) fingerprint(ctx context.Context, p project, s Selection) (string, error) {
 	profiles, err := c.profilesDir(p)
 	if err != nil {
 		return "", err
@@ -154,7 +154,17 @@ func (c *CLI) fingerprint(ctx context.Context, p project) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return c.hash(ctx, append(files, filepath.Join(profiles, "profiles.yml")), []any{p.Dir, c.cfg.Target})
+	files = append(files, filepath.Join(profiles, "profiles.yml"))
+	for _, name := range [...]string{"manifest.json", "run_results.json", "sources.json"} {
+		path := filepath.Join(s.State, name)
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(p.Dir, path)
+		}
+		if s.State != "" && exists(path) {
+			files = append(files, path)
+		}
+	}
+	return c.hash(ctx, files, []any{p.Dir, c.cfg.Target})
 }
 
 // hash is over dbt, its environment, the question and the contents of files.

@@ -130,7 +130,7 @@ func (c *CLI) List(ctx context.Context, s Selection) (Listing, error) {
 	if err != nil {
 		return Listing{}, err
 	}
-	state, err := c.fingerprint(ctx, p)
+	state, err := c.fingerprint(ctx, p, s)
 	if err != nil {
 		return Listing{}, err
 	}
@@ -152,10 +152,10 @@ func (c *CLI) List(ctx context.Context, s Selection) (Listing, error) {
 			return listing, err
 		}
 		// Files that changed while dbt read them make its answer one for no fingerprint at all.
-		if again, err := c.fingerprint(ctx, p); err != nil || again != state {
+		if again, err := c.fingerprint(ctx, p, s); err != nil || again != state {
 			return listing, err
 		}
-		writeCached(c.seal, cached, listing)
+		c.writeCached(cached, listing)
 		return listing, nil
 	})
 }

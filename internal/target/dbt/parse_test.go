@@ -179,7 +179,7 @@ func TestFingerprintSeesWhatMatters(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		key, err := c.fingerprint(t.Context(), p)
+		key, err := c.fingerprint(t.Context(), p, Selection{})
 		if err != nil {
 			t.Fatal(err)
 		}

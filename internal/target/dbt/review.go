@@ -17,8 +17,10 @@ import (
 
 // selecting is a selection as dbt's NodeSelector takes it.
 type selecting struct {
-	Select  []string `json:"select"`
-	Exclude []string `json:"exclude,omitempty"`
+	Select   []string `json:"select,omitempty"`
+	Exclude  []string `json:"exclude,omitempty"`
+	Selector string   `json:"selector,omitempty"`
+	State    string   `json:"state,omitempty"`
 }
 
 // reviewed is the helper's answer to a review.

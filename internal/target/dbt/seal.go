@@ -86,9 +86,9 @@ func readCached[T any](s seal, path string) (T, bool) {
 	return v, ok && json.Unmarshal(data, &v) == nil
 }
 
-// writeCached writes an entry. Readers of other processes see all of it or nothing.
-func writeCached(s seal, path string, v any) {
-	if data, err := json.Marshal(v); err == nil {
-		s.write(path, data)
+// writeCached writes an entry, unless it holds a secret. Readers of other processes see all of it or nothing.
+func (c *CLI) writeCached(path string, v any) {
+	if data, err := json.Marshal(v); err == nil && c.secrets.String(string(data)) == string(data) {
+		c.seal.write(path, data)
 	}
 }

@@ -1,7 +1,7 @@
 """A dbt project, parsed by dbt itself the way `dbt run` parses it, and what selections of it would run."""
 
+import hashlib
 import os
-import sys
 
 from remediation.content import Content, plain
 
@@ -130,6 +130,8 @@ class Project:
             "passed_over": self._passed_over(everything),
             "content": self.content.of(runs),
         })
+        if selection.get("state"):
+            answer["content"]["state"] = state_digest(os.path.join(self.config.project_root, selection["state"]))
         answer["downstream"], answer["exposures"] = self._downstream(runs, everything)
         return answer
 
@@ -215,6 +217,18 @@ class Unmatched:
 
     def __exit__(self, *args):
         self.module.warn_or_error = self.kept
+
+
+def state_digest(folder):
+    """The artifacts that a selection compares with, or defers to."""
+    found = {}
+    for name in ("manifest.json", "run_results.json", "sources.json"):
+        try:
+            with open(os.path.join(folder, name), "rb") as file:
+                found[name] = hashlib.sha256(file.read()).hexdigest()
+        except FileNotFoundError:
+            found[name] = None
+    return found
 
 
 def relation(node):
