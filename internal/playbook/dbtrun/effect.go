@@ -96,7 +96,7 @@ func incremental(m dbt.Model, adapter string) string {
 	case "merge":
 		return "merge rows by its unique key"
 	case "delete+insert":
-		return "replace rows by its unique key (delete and insert)"
+		return "delete and insert rows by its unique key"
 	case "insert_overwrite":
 		return "overwrite partitions"
 	case "microbatch":

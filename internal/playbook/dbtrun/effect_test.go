@@ -23,7 +23,7 @@ func TestEffectFollowsTheConfiguration(t *testing.T) {
 		"append": {dbt.Model{Materialization: "incremental"}, false, "duckdb",
 			"append new rows (built in full where it is missing)", playbook.RiskLow},
 		"by key": {dbt.Model{Materialization: "incremental", HasUniqueKey: true}, false, "postgres",
-			"replace rows by its unique key (delete and insert) (built in full where it is missing)", playbook.RiskLow},
+			"delete and insert rows by its unique key (built in full where it is missing)", playbook.RiskLow},
 		"merge by default": {dbt.Model{Materialization: "incremental", HasUniqueKey: true}, false, "snowflake",
 			"merge rows by its unique key (built in full where it is missing)", playbook.RiskLow},
 		"merge without a key": {dbt.Model{Materialization: "incremental", Strategy: "merge"}, false, "duckdb",

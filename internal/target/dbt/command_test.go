@@ -25,6 +25,11 @@ func TestRunCommand(t *testing.T) {
 			s:    Selection{Models: []string{"a", "+b", "2+c", "@d", "tag:x", "e+"}, Upstream: true},
 			want: "dbt run --select +a +b 2+c @d +tag:x +e+",
 		},
+		"a selector, a window and another run's state": {
+			s: Selection{Selector: "nightly", State: "../prod", Defer: true, EventTimeStart: "2025-10-01",
+				EventTimeEnd: "2025-10-02"},
+			want: "dbt run --selector nightly --event-time-start 2025-10-01 --event-time-end 2025-10-02 --state ../prod --defer",
+		},
 		"everything": {
 			cfg: Config{Executable: "/opt/my dbt/bin/dbt", Target: "prod"},
 			s: Selection{
@@ -54,6 +59,10 @@ func TestDepsCommands(t *testing.T) {
 	if diff := cmp.Diff([]string{"dbt", "deps"}, c.DepsCommands(Deps{})[0]); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+	want = [][]string{{"dbt", "deps", "--vars", `{"a":1}`}, {"dbt", "compile", "--vars", `{"a":1}`, "--target", "prod"}}
+	if diff := cmp.Diff(want, c.DepsCommands(Deps{Vars: map[string]any{"a": 1}})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
 }
 
 func TestValidate(t *testing.T) {
@@ -72,7 +81,16 @@ func TestValidate(t *testing.T) {
 		"threads negative": {Selection{Models: ok, Threads: -1}, "threads"},
 		"threads 10000":    {Selection{Models: ok, Threads: 10000}, "threads"},
 		"intersection":     {Selection{Models: []string{"a,b"}, Upstream: true}, "models.0"},
-		"vars":             {Selection{Models: ok, Vars: map[string]any{"f": func() {}}}, "vars"},
+		"two selections":   {Selection{Models: ok, Selector: "nightly"}, "selector"},
+		"selector flag":    {Selection{Selector: "--empty"}, "selector"},
+		"selector up":      {Selection{Selector: "nightly", Upstream: true}, "upstream"},
+		"defer alone":      {Selection{Models: ok, Defer: true}, "state"},
+		"state flag":       {Selection{Models: ok, State: "--empty"}, "state"},
+		"half a window":    {Selection{Models: ok, EventTimeStart: "2025-10-01"}, "event_time_start"},
+		"no time":          {Selection{Models: ok, EventTimeStart: "2025-10-01", EventTimeEnd: "soon"}, "event_time_end"},
+		"empty window": {Selection{Models: ok, EventTimeStart: "2025-10-02", EventTimeEnd: "2025-10-01T23:00:00"},
+			"event_time_start"},
+		"vars": {Selection{Models: ok, Vars: map[string]any{"f": func() {}}}, "vars"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

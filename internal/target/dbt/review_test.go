@@ -64,7 +64,9 @@ func TestOneHelperAnswersAllSelections(t *testing.T) {
 	c := cli(t, cfg)
 	selections := []Selection{example, {Models: []string{"triage_daily"}}, {Models: []string{"tag:daily"}},
 		{Models: []string{"triage_results"}, Upstream: true}, {Models: []string{"path:models"}},
-		{Models: []string{"inbox_emails+"}, Exclude: []string{"triage_daily", "nothing_here"}}}
+		{Models: []string{"inbox_emails+"}, Exclude: []string{"triage_daily", "nothing_here"}}, {Selector: "nightly"}}
+	write(t, filepath.Join(cfg.ProjectDir, "selectors.yml"),
+		"selectors:\n  - name: nightly\n    definition: {method: tag, value: daily}\n")
 	var wg sync.WaitGroup
 	answers := make([]Listing, len(selections))
 	for i, s := range selections {
@@ -108,6 +110,10 @@ func TestOneHelperAnswersAllSelections(t *testing.T) {
 	}
 	if want := []string{"exclude: nothing_here matches nothing"}; !slices.Equal(answers[5].Warnings, want) {
 		t.Errorf("warnings %q, want %q", answers[5].Warnings, want)
+	}
+
+	if m := answers[6].Models; len(m) != 1 || m[0].Name != "triage_daily" {
+		t.Errorf("the selector selects %+v", m)
 	}
 
 	// Another process finds the answers in the cache. Whatever somebody else wrote there is no answer.
