@@ -77,7 +77,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	count := len(listing.Models)
 	effects := effectsOf(listing, a.selection.FullRefresh)
 	p := playbook.Preview{
-		Summary:         fmt.Sprintf("Will re-run %s: %s", text.Count(int64(count), "dbt model"), some(facts.SelectedModels)),
+		Summary:         summary(facts),
 		Commands:        []string{dbt.Line(a.dbt.RunCommand(a.selection))},
 		NotDone:         notDone(listing),
 		Duration:        playbook.Seconds(float64(count) * a.estimates.DBTSecondsPerModel),
@@ -96,6 +96,11 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	missing, err := a.missingParents(ctx, listing)
 	p.Warnings = append(p.Warnings, missing...)
 	return p, facts, err
+}
+
+func summary(f Facts) string {
+	count := int64(len(f.SelectedModels))
+	return fmt.Sprintf("Will re-run %s: %s", text.Count(count, "dbt model"), some(f.SelectedModels))
 }
 
 // approvalReasons say why the run needs an approval: full_refresh is set, whatever it does, or the project's own
@@ -143,8 +148,8 @@ func (a action) missingParents(ctx context.Context, l dbt.Listing) ([]string, er
 	var warnings []string
 	for _, p := range parents {
 		if _, ok := catalog.Find(p.Relation); !ok {
-			warnings = append(warnings, fmt.Sprintf("%s is not in the database, and a selected model reads it. Build or load it "+
-				"first, or add upstream = true", p.Relation))
+			warnings = append(warnings, fmt.Sprintf("%s is not in the database, and a selected model reads it. Build or "+
+				"load it first, or add upstream = true", p.Relation))
 		}
 	}
 	return warnings, nil

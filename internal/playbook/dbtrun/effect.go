@@ -87,7 +87,8 @@ func incremental(m dbt.Model, adapter string) string {
 	if strategy == "" || strategy == "default" {
 		strategy = cmp.Or(keyed[adapter], "default")
 	}
-	if !m.HasUniqueKey && (strategy == "delete+insert" || strategy == "merge" || strategy == "default" && adapter != "") {
+	byKey := strategy == "delete+insert" || strategy == "merge" || strategy == "default" && adapter != ""
+	if byKey && !m.HasUniqueKey {
 		strategy = "append" // without a key there is nothing to replace rows by
 	}
 	switch strategy {

@@ -71,7 +71,8 @@ func TestWhatIsPassedOverIsSaid(t *testing.T) {
 	t.Parallel()
 	got := strings.Join(notDone(dbt.Listing{Interface: true, PassedOver: map[string][]string{
 		"test": {"a", "b"}, "unit_test": {"c"}, "seed": {"codes"}, "snapshot": {"old"}, "exposure": {"board"}}}), "; ")
-	if want := "Tests of the selection are not run (3); Seeds are not run: codes; Snapshots are not run: old"; got != want {
+	want := "Tests of the selection are not run (3); Seeds are not run: codes; Snapshots are not run: old"
+	if got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

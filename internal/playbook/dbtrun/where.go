@@ -9,8 +9,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
-// where says in which databases and schemas the models are built, one line per schema, and by which dbt. threads is what
-// the inputs say; zero leaves it to the profile.
+// where says in which databases and schemas the models are built, one line per schema, and by which dbt. threads is
+// what the inputs say; zero leaves it to the profile.
 func where(l dbt.Listing, threads int) []string {
 	if threads == 0 {
 		threads = l.Threads
@@ -32,8 +32,8 @@ func where(l dbt.Listing, threads int) []string {
 		return append(lines, fmt.Sprintf("dbt %s with %s, asked through its own interface", l.DBTVersion,
 			text.Count(int64(threads), "thread")))
 	}
-	return append(lines, "dbt "+l.DBTVersion+", started by a script: its files are compared before it runs, and its results "+
-		"afterwards")
+	return append(lines, "dbt "+l.DBTVersion+", started by a script: the project's files are compared before it runs, and "+
+		"its results afterwards")
 }
 
 // connection is "postgres at db:5432, target prod: ", as far as it is known.
