@@ -148,8 +148,8 @@ func (a action) missingParents(ctx context.Context, l dbt.Listing) ([]string, er
 	var warnings []string
 	for _, p := range parents {
 		if _, ok := catalog.Find(p.Relation); !ok {
-			warnings = append(warnings, fmt.Sprintf("%s is not in the database, and a selected model reads it. Build or "+
-				"load it first, or add upstream = true", p.Relation))
+			warnings = append(warnings, fmt.Sprintf("%s is not in the database, and a selected model reads it. "+
+				"Build or load it first, or add upstream = true", p.Relation))
 		}
 	}
 	return warnings, nil

@@ -32,8 +32,8 @@ func where(l dbt.Listing, threads int) []string {
 		return append(lines, fmt.Sprintf("dbt %s with %s, asked through its own interface", l.DBTVersion,
 			text.Count(int64(threads), "thread")))
 	}
-	return append(lines, "dbt "+l.DBTVersion+", started by a script: the project's files are compared before it runs, and "+
-		"its results afterwards")
+	return append(lines, "dbt "+l.DBTVersion+", started by a script: the project's files are compared before it "+
+		"runs, and its results afterwards")
 }
 
 // connection is "postgres at db:5432, target prod: ", as far as it is known.
