@@ -181,30 +181,23 @@ func (p *planning) history(ctx context.Context) error {
 // number tells which execution of the playbook on the target comes next, and how the last one ended.
 func (e *Engine) number(ctx context.Context, store journal.Store, r *Review) error {
 	all := journal.Filter{Playbook: r.ActionType, Target: r.Target}
-	count, err := store.Count(ctx, all)
+	all.Limit = 1
+	last, err := store.Find(ctx, all)
 	if err != nil {
 		return err
 	}
-	r.Number, r.Last = count+1, ""
-	if count == 0 {
+	if r.Number, r.Last = 1, ""; len(last) == 0 {
 		return nil
 	}
-	all.Limit = 1
-	last, err := store.Find(ctx, all)
-	if err == nil && len(last) > 0 {
-		r.Last = lastLine(last[0])
-	}
+	count, err := store.Count(ctx, all)
+	r.Number, r.Last = count+1, lastLine(last[0])
 	return err
 }
 
 // record shows the newest record of the digest, and appends another one if that says something else by now.
 func (p *planning) record(ctx context.Context) error {
 	for range recordAttempts {
-		latest, err := p.latest(ctx)
-		if err != nil {
-			return err
-		}
-		newest, ok, err := p.newest(ctx)
+		latest, newest, ok, err := p.newest(ctx)
 		if err != nil {
 			return err
 		}
@@ -226,23 +219,23 @@ func (p *planning) record(ctx context.Context) error {
 	return fmt.Errorf("the dry run could not be recorded: %w", journal.ErrStale)
 }
 
-// latest is the number of the request's newest record of any kind.
-func (p *planning) latest(ctx context.Context) (int64, error) {
+// newest is the newest record of the request with this digest, and the number of the request's newest record of any
+// kind. A dry run that failed has no digest.
+func (p *planning) newest(ctx context.Context) (latest int64, newest journal.Record, ok bool, err error) {
 	found, err := p.store.Find(ctx, journal.Filter{Request: p.about.Request, All: true, Limit: 1})
 	if err != nil || len(found) == 0 {
-		return 0, err
+		return 0, journal.Record{}, false, err
 	}
-	return found[0].ID, nil
-}
-
-// newest is the newest record of the request with this digest. A dry run that failed has none.
-func (p *planning) newest(ctx context.Context) (journal.Record, bool, error) {
-	found, err := p.store.Find(ctx, journal.Filter{Request: p.about.Request, Digest: p.about.Digest, DryRuns: true,
+	latest = found[0].ID
+	if found[0].DryRun && found[0].Subject.Digest == p.about.Digest {
+		return latest, found[0], true, nil
+	}
+	found, err = p.store.Find(ctx, journal.Filter{Request: p.about.Request, Digest: p.about.Digest, DryRuns: true,
 		Limit: 1})
 	if err != nil || len(found) == 0 {
-		return journal.Record{}, false, err
+		return latest, journal.Record{}, false, err
 	}
-	return found[0], true, nil
+	return latest, found[0], true, nil
 }
 
 // shows reports whether the record still says all that a plan says now, and shows it then.

@@ -23,7 +23,7 @@ const (
 
 // Get implements journal.Store.
 func (s *Store) Get(ctx context.Context, id int64) (journal.Record, error) {
-	record, err := one(ctx, s.read, id)
+	record, err := one(ctx, s.reader(), id)
 	return record, s.explain(ctx, err)
 }
 
@@ -46,7 +46,7 @@ func (s *Store) Find(ctx context.Context, filter journal.Filter) ([]journal.Reco
 		query += " ORDER BY seq DESC LIMIT ?"
 		args = append(args, filter.Limit)
 	}
-	found, err := records(ctx, s.read, query, args...)
+	found, err := records(ctx, s.reader(), query, args...)
 	return found, s.explain(ctx, err)
 }
 
@@ -54,7 +54,7 @@ func (s *Store) Find(ctx context.Context, filter journal.Filter) ([]journal.Reco
 func (s *Store) Count(ctx context.Context, filter journal.Filter) (int, error) {
 	where, args := conditions(filter)
 	var count int
-	err := s.read.QueryRowContext(ctx, "SELECT count(*) FROM entries WHERE "+where, args...).Scan(&count)
+	err := s.reader().QueryRowContext(ctx, "SELECT count(*) FROM entries WHERE "+where, args...).Scan(&count)
 	return count, s.explain(ctx, err)
 }
 
@@ -89,6 +89,49 @@ func conditions(f journal.Filter) (where string, args []any) {
 		terms = append(terms, "seq IN (SELECT execution FROM open_executions)")
 	}
 	return strings.Join(terms, " AND "), args
+}
+
+// preparedReader reads with statements that are prepared once: preparing one takes longer than to run it. There are few texts,
+// one per shape of a filter.
+type preparedReader struct{ store *Store }
+
+func (s *Store) reader() preparedReader { return preparedReader{s} }
+
+// statement returns the prepared statement of a text.
+func (r preparedReader) statement(ctx context.Context, query string) (*sql.Stmt, error) {
+	s := r.store
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if statement, ok := s.reading[query]; ok {
+		return statement, nil
+	}
+	statement, err := s.read.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	if s.reading == nil {
+		s.reading = map[string]*sql.Stmt{}
+	}
+	s.reading[query] = statement
+	return statement, nil
+}
+
+// QueryContext is that of database/sql.
+func (r preparedReader) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	statement, err := r.statement(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return statement.QueryContext(ctx, args...)
+}
+
+// QueryRowContext is that of database/sql.
+func (r preparedReader) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	statement, err := r.statement(ctx, query)
+	if err != nil {
+		return r.store.read.QueryRowContext(ctx, query, args...) // which fails in the same way
+	}
+	return statement.QueryRowContext(ctx, args...)
 }
 
 type rowsQuerier interface {
@@ -133,7 +176,7 @@ func essential(ids string) string {
 func (s *Store) Entries(ctx context.Context, from int64, visit func(journal.Entry) error) error {
 	for {
 		query := "SELECT " + columns + " FROM entries e WHERE e.seq >= ? ORDER BY e.seq LIMIT ?"
-		entries, err := list(ctx, s.read, query, from, page)
+		entries, err := list(ctx, s.reader(), query, from, page)
 		if err != nil {
 			return s.explain(ctx, err)
 		}

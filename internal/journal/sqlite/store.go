@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
@@ -21,6 +22,10 @@ type Store struct {
 	write, read *sql.DB
 	// prepared holds the statements of appends by their text; see transaction.
 	prepared map[string]*sql.Stmt
+
+	mu sync.Mutex
+	// reading holds the statements of reads by their text; see preparedReader.
+	reading map[string]*sql.Stmt
 }
 
 // The statements of appends.
@@ -212,7 +217,7 @@ func (s *Store) Beat(ctx context.Context, lease journal.Lease) error {
 
 // Pulse implements journal.Store.
 func (s *Store) Pulse(ctx context.Context, execution int64) (journal.Pulse, error) {
-	found, err := pulse(ctx, s.read, execution)
+	found, err := pulse(ctx, s.reader(), execution)
 	return found, s.explain(ctx, err)
 }
 
