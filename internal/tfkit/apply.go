@@ -66,6 +66,7 @@ func (r *Resource) tryApply(ctx context.Context, a applying) error {
 	if plan.runIf() == no {
 		err := skip(plan, prior)
 		a.state.Raw = plan.raw()
+		r.journalSkip(ctx, plan, a)
 		return err
 	}
 	if r.runtime == nil || r.runtime.Engine == nil {

@@ -1,0 +1,37 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/applylens/terraform-provider-remediation/internal/journal"
+	"github.com/applylens/terraform-provider-remediation/internal/logging"
+)
+
+// Skip journals that run_if held the request back. The target is named, but not previewed, and nothing runs.
+func (e *Engine) Skip(ctx context.Context, req Request) error {
+	action, err := e.bind(&req)
+	if err != nil {
+		return err
+	}
+	target, err := action.Target(ctx)
+	if err != nil {
+		return err
+	}
+	store, err := e.Journal(ctx)
+	if err != nil {
+		return err
+	}
+	about, err := subject(req, Review{Target: target})
+	if err != nil {
+		return err
+	}
+	rec, err := store.Begin(ctx, about, journal.KindSkip, journal.Intent{
+		Params: req.Params, Triggers: req.Triggers, Holder: e.cfg.Self, Session: e.cfg.Terraform.Session,
+		Configuration: e.cfg.Configuration,
+	})
+	if err == nil {
+		logging.Info(ctx, logging.Engine, "skipped: run_if is false", "record", rec.ID, "playbook", req.ActionType,
+			"target", target)
+	}
+	return err
+}

@@ -1,0 +1,23 @@
+package tfkit
+
+import (
+	"context"
+
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+)
+
+// journalSkip records in the journal that run_if held the playbook back. Nothing runs, so a journal that can't be written
+// is only a warning.
+func (r *Resource) journalSkip(ctx context.Context, plan document, a applying) {
+	if r.runtime == nil || r.runtime.Engine == nil {
+		return
+	}
+	req, known, err := r.request(plan, a.operation)
+	if err == nil && known {
+		err = r.runtime.Engine.Skip(ctx, req)
+	}
+	if err != nil {
+		p := problem.Of(err, "The journal can't be written")
+		a.diags.AddWarning("The journal does not know that "+req.ActionType+" was skipped", p.What+". "+p.Detail())
+	}
+}
