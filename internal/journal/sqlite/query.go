@@ -91,8 +91,8 @@ func conditions(f journal.Filter) (where string, args []any) {
 	return strings.Join(terms, " AND "), args
 }
 
-// preparedReader reads with statements that are prepared once: preparing one takes longer than to run it. There are few texts,
-// one per shape of a filter.
+// preparedReader reads with statements that are prepared once: preparing one takes longer than to run it. There are few
+// texts, one per shape of a filter.
 type preparedReader struct{ store *Store }
 
 func (s *Store) reader() preparedReader { return preparedReader{s} }
