@@ -1,4 +1,4 @@
-// Package haproxytest runs a real HAProxy in front of two small servers, and sends requests through it.
+// Package haproxytest runs a real HAProxy in front of small servers, and sends requests through it.
 package haproxytest
 
 import (
@@ -10,32 +10,46 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/spawn"
 )
 
-// Server is a running HAProxy with the backend "planner", whose servers srv1 and srv2 answer with "v1" and "v2".
-type Server struct {
-	// Socket is the runtime API's address, URL that of the traffic.
-	Socket, URL string
-	path        string
-	client      *http.Client
+// Setup is the backend "planner". Its zero value is that of Start.
+type Setup struct {
+	// Balance is the balancing algorithm; empty: roundrobin.
+	Balance string
+	// Lines are further lines of the backend, such as "cookie SRV insert".
+	Lines []string
+	// Servers are the options of srv1, srv2 and so on, such as "weight 90 check". None: 90 and 10.
+	Servers []string
 }
 
-// Start starts a HAProxy with 90 % for srv1 and 10 % for srv2. It fails the test where there is none.
+// Server is a running HAProxy with the backend "planner", whose servers srv1, srv2 and so on answer with "v1", "v2".
+type Server struct {
+	// Socket is the runtime API's address at level admin, Operator at level operator; URL is that of the traffic.
+	Socket, Operator, URL string
+	path, config          string
+	client                *http.Client
+	down                  []*atomic.Bool
+}
+
+// Start starts a HAProxy with 90% for srv1 and 10% for srv2. It fails the test where there is none.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	backends := make([]string, 2)
-	for i := range backends {
-		version := fmt.Sprintf("v%d", i+1)
-		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			_,
-				_ = io.WriteString(w, version)
-		}))
-		t.Cleanup(s.Close)
-		backends[i] = strings.TrimPrefix(s.URL, "http://")
+	return StartWith(t, Setup{})
+}
+
+// StartWith starts a HAProxy with another backend.
+func StartWith(t testing.TB, setup Setup) *Server {
+	t.Helper()
+	if len(setup.Servers) == 0 {
+		setup.Servers = []string{"weight 90", "weight 10"}
+	}
+	if setup.Balance == "" {
+		setup.Balance = "roundrobin"
 	}
 	// Paths of Unix sockets are short, and those of tests' folders are not.
 	dir, err := os.MkdirTemp("", "hap") //nolint:usetesting // as above
@@ -44,12 +58,16 @@ func Start(t testing.TB) *Server {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	address := spawn.Address(t)
-	s := &Server{path: filepath.Join(dir, "s"), URL: "http://" + address,
+	s := &Server{path: filepath.Join(dir, "s"), URL: "http://" + address, config: filepath.Join(dir, "haproxy.cfg"),
 		client: &http.Client{Timeout: 10 * time.Second}}
-	s.Socket = "unix://" + s.path
-	config := filepath.Join(dir, "haproxy.cfg")
+	s.Socket, s.Operator = "unix://"+s.path, "unix://"+s.path+"o"
+	backend := append([]string{"balance " + setup.Balance}, setup.Lines...)
+	for i, options := range setup.Servers {
+		backend = append(backend, fmt.Sprintf("server srv%d %s %s", i+1, s.serve(t, i), options))
+	}
 	text := fmt.Sprintf(`global
-    stats socket %s mode 600 level admin
+    stats socket %[1]s mode 600 level admin
+    stats socket %[1]so mode 600 level operator
     maxconn 200
 defaults
     mode http
@@ -60,23 +78,58 @@ frontend traffic
     bind %s
     default_backend planner
 backend planner
-    balance roundrobin
-    server srv1 %s weight 90
-    server srv2 %s weight 10
-`, s.path, address, backends[0], backends[1])
+    option httpchk GET /health
+    %s
+`, s.path, address, strings.Join(backend, "\n    "))
 	const private = 0o600
-	if err := os.WriteFile(config, []byte(text), private); err != nil {
+	if err := os.WriteFile(s.config, []byte(text), private); err != nil {
 		t.Fatal(err)
 	}
-	up := func() bool {
-		conn, err := net.Dial("unix", s.path) //nolint:noctx // a test
-		if err != nil {
-			return false
-		}
-		return conn.Close() == nil
-	}
-	spawn.Start(t, up, program(), "-db", "-f", config)
+	spawn.Start(t, s.up, program(), "-db", "-f", s.config)
 	return s
+}
+
+// serve starts what stands behind server i, and returns its address.
+func (s *Server) serve(t testing.TB, i int) string {
+	t.Helper()
+	down := &atomic.Bool{}
+	s.down = append(s.down, down)
+	served := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/health" && down.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		_, _ = fmt.Fprintf(w, "v%d", i+1)
+	}))
+	t.Cleanup(served.Close)
+	return strings.TrimPrefix(served.URL, "http://")
+}
+
+// Fail lets the health checks of a server, counted from 1, fail or pass.
+func (s *Server) Fail(server int, down bool) { s.down[server-1].Store(down) }
+
+// Reload replaces the process, as "systemctl reload haproxy" does: what was set at run time is lost.
+func (s *Server) Reload(t testing.TB) {
+	t.Helper()
+	pid := s.pid(t)
+	spawn.Start(t, func() bool { return s.up() && s.pid(t) != pid }, program(), "-db", "-f", s.config, "-sf", pid)
+}
+
+func (s *Server) pid(t testing.TB) string {
+	t.Helper()
+	for line := range strings.Lines(s.Say(t, "show info")) {
+		if pid, ok := strings.CutPrefix(line, "Pid: "); ok {
+			return strings.TrimSpace(pid)
+		}
+	}
+	return ""
+}
+
+func (s *Server) up() bool {
+	conn, err := net.Dial("unix", s.path) //nolint:noctx // a test
+	if err != nil {
+		return false
+	}
+	return conn.Close() == nil
 }
 
 // program is haproxy, which distributions keep out of users' PATH.
@@ -86,6 +139,20 @@ func program() string {
 		return usual
 	}
 	return "haproxy"
+}
+
+// Configured returns what is configured for each server: its line of "show servers state", reduced to name,
+// administrative state and weight.
+func (s *Server) Configured(t testing.TB) string {
+	t.Helper()
+	var out strings.Builder
+	for line := range strings.Lines(s.Say(t, "show servers state planner")) {
+		const name, admin, weight = 3, 6, 7
+		if fields := strings.Fields(line); len(fields) > weight && fields[0] != "#" {
+			fmt.Fprintf(&out, "%s admin %s weight %s\n", fields[name], fields[admin], fields[weight])
+		}
+	}
+	return out.String()
 }
 
 // Say sends one line to the runtime API, as an administrator would, and returns the answer.

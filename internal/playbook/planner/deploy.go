@@ -41,6 +41,8 @@ func DescribeDeploy() playbook.Definition[deployParams] {
 type deployParams struct {
 	Version        string  `json:"version"`
 	InitialPercent float64 `json:"initial_percent"`
+	// Restore is the planner's state of before the rollback that this undoes. Only undo actions set it.
+	Restore target.State `json:"restore,omitempty"`
 }
 
 func (p deployParams) validate() (deployParams, error) {
@@ -52,14 +54,14 @@ func (p deployParams) validate() (deployParams, error) {
 
 func (p deployParams) move() Move {
 	return Move{Version: p.Version, VersionInput: "version", TargetInput: "initial_percent", Target: p.InitialPercent,
-		Estimate: deployEstimate, Deploy: true, Undoing: deployUndo}
+		Estimate: deployEstimate, Deploy: true, Undoing: deployUndo, Restore: p.Restore}
 }
 
-func (p deployParams) approvals(current float64) []string {
+func (p deployParams) approvals(_ Facts, current float64) []string {
 	if p.InitialPercent-current <= target.Tolerance {
 		return nil
 	}
-	return []string{fmt.Sprintf("%s gets %s %% of the traffic at once", p.Version, target.Percent(p.InitialPercent))}
+	return []string{fmt.Sprintf("%s gets %s of the traffic at once", p.Version, target.Percent(p.InitialPercent))}
 }
 
 func (p deployParams) risk(float64) playbook.Risk {
@@ -69,14 +71,15 @@ func (p deployParams) risk(float64) playbook.Risk {
 	return playbook.RiskLow
 }
 
-func (p deployParams) undo(f Facts) *playbook.Rollback {
+func (p deployParams) undo(f Facts, before target.State) *playbook.Rollback {
 	return &playbook.Rollback{ActionType: rollbackType, Params: rollbackUndoParams{FromVersion: p.Version,
-		ToVersion: f.StableVersion, Immediate: p.InitialPercent > 0}}
+		ToVersion: f.StableVersion, Immediate: p.InitialPercent > 0, Restore: before}}
 }
 
 // rollbackUndoParams are the inputs of rollback_planner that take a deployment back.
 type rollbackUndoParams struct {
-	FromVersion string `json:"from_version"`
-	ToVersion   string `json:"to_version"`
-	Immediate   bool   `json:"immediate,omitempty"`
+	FromVersion string       `json:"from_version"`
+	ToVersion   string       `json:"to_version"`
+	Immediate   bool         `json:"immediate,omitempty"`
+	Restore     target.State `json:"restore,omitempty"`
 }

@@ -33,6 +33,9 @@ type Move struct {
 	Target                                 float64
 	// Stable takes the rest. Empty: the planner's stable version.
 	Stable string
+	// Restore is the state to bring back rather than shares: raw weights and administrative states of before another
+	// move. Nil: none.
+	Restore target.State
 	// Pace is how fast the share moves. Zero: at once.
 	Pace pace
 	// Deploy brings the version up first; Decommission takes it down at the end.
@@ -48,11 +51,11 @@ type Move struct {
 // rules are what each playbook decides by itself about its move.
 type rules interface {
 	// approvals says why a move from the current share needs an approval. None: it needs none.
-	approvals(current float64) []string
+	approvals(f Facts, current float64) []string
 	// risk is that of a move from the current share.
 	risk(current float64) playbook.Risk
-	// undo takes the move back.
-	undo(Facts) *playbook.Rollback
+	// undo takes the move back, to a state where shares alone would not bring that back.
+	undo(Facts, target.State) *playbook.Rollback
 }
 
 // pace is how fast a gradual move goes.

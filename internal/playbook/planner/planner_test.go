@@ -19,6 +19,8 @@ import (
 type fake struct {
 	// unread is why the split can't be read.
 	unread error
+	// odd tells that shares alone do not bring its state back.
+	odd    bool
 	split  target.Split
 	writes []string
 	// onSet is called before a change is made; an error of it is the answer.
@@ -31,18 +33,56 @@ func newFake(canary float64) *fake {
 }
 
 func (f *fake) Name(context.Context) (string, error)       { return "planner:fake", nil }
-func (f *fake) Read(context.Context) (target.Split, error) { return f.split, f.unread }
-func (f *fake) Command(shares map[string]float64) string   { return "set " + target.Text(shares) }
+func (f *fake) Read(context.Context) (target.Split, error) { return f.now(), f.unread }
+
+// state is that of a fake.
+type state struct {
+	Shares map[string]float64 `json:"shares"`
+	Down   []string           `json:"down"`
+}
+
+// now is the split with its state.
+func (f *fake) now() target.Split {
+	split := f.split
+	split.State, _ = json.Marshal(state{split.Shares, split.Down})
+	split.Plain = !f.odd
+	return split
+}
+
+func (f *fake) Command(_ target.Split, shares map[string]float64) string {
+	return "set " + target.Text(shares)
+}
+
+func (f *fake) Restoring(_ target.Split, raw target.State) (string, map[string]float64, error) {
+	var s state
+	err := json.Unmarshal(raw, &s)
+	return "restore " + target.Text(s.Shares), s.Shares, err
+}
+
+func (f *fake) Restore(_ context.Context, r target.Restoration) (target.Split, error) {
+	var s state
+	if err := json.Unmarshal(r.State, &s); err != nil {
+		return target.Split{}, err
+	}
+	f.writes = append(f.writes, "restore "+target.Text(s.Shares))
+	if f.onSet != nil {
+		if err := f.onSet(len(f.writes), target.Change{Shares: s.Shares}); err != nil {
+			return target.Split{}, err
+		}
+	}
+	f.split.Shares, f.split.Down = s.Shares, s.Down
+	return f.now(), nil
+}
 
 func (f *fake) Set(_ context.Context, c target.Change) (target.Split, error) {
-	f.writes = append(f.writes, target.Percent(c.Shares["v1.2.3-canary"]))
+	f.writes = append(f.writes, target.Number(c.Shares["v1.2.3-canary"]))
 	if f.onSet != nil {
 		if err := f.onSet(len(f.writes), c); err != nil {
 			return target.Split{}, err
 		}
 	}
 	f.split.Shares = c.Shares
-	return f.split, nil
+	return f.now(), nil
 }
 
 func (f *fake) Deploy(_ context.Context, v target.Version) error {
@@ -195,16 +235,17 @@ func TestStoppedMovesStayAtAStepAndGoBackInOne(t *testing.T) {
 		}
 		return nil
 	})
-	if !errors.Is(err, errStop) || out.Details["percent_now"] != "16" || out.Details["step"] != "2" || out.Undo != nil {
+	if !errors.Is(err, errStop) || out.Details["percent_now"] != "16" || out.Details["step"] != "2" || out.Undo == nil {
 		t.Errorf("outcome %+v, %v", out, err)
 	}
 	back, err := work.(playbook.Reverter).Revert(t.Context()) //nolint:forcetypeassert // it has to be one
-	if err != nil || !cmp.Equal(f.writes, []string{"13", "16", "10"}) || back.Details["percent_now"] != "10" {
+	if err != nil || !cmp.Equal(f.writes, []string{"13", "16", "restore v1.2.2 90%, v1.2.3-canary 10%"}) ||
+		back.Details["percent_now"] != "10" {
 		t.Errorf("writes %v, back %+v, %v", f.writes, back, err)
 	}
 }
 
-func TestSomebodyElseIsNotFought(t *testing.T) {
+func TestForeignChangesAreLeftAlone(t *testing.T) {
 	t.Parallel()
 	f := newFake(10)
 	move := func(n int) error {
@@ -214,7 +255,7 @@ func TestSomebodyElseIsNotFought(t *testing.T) {
 		return nil
 	}
 	work, _, err := run(t, bind(t, planner.NewSplit(f, &quick{}), toQuarter), move)
-	if !errors.Is(err, target.ErrMoved) || len(f.writes) != 2 || !strings.Contains(err.Error(), "v1.2.3-canary 40 %") {
+	if !errors.Is(err, target.ErrMoved) || len(f.writes) != 2 || !strings.Contains(err.Error(), "v1.2.3-canary 40%") {
 		t.Errorf("writes %v, %v", f.writes, err)
 	}
 	//nolint:forcetypeassert // it has to be one
@@ -266,7 +307,7 @@ func TestAdoption(t *testing.T) {
 	}{
 		"where it began": {10, playbook.ErrNeverBegan, "before anything was moved"},
 		"at a step":      {16, playbook.ErrPartway, "step 2 of 5"},
-		"elsewhere":      {33, playbook.ErrPartway, "somebody else has moved it: step 2 at 16 %"},
+		"elsewhere":      {33, playbook.ErrPartway, "someone else has moved it: step 2 at 16%"},
 		"at the target":  {25, nil, ""},
 	} {
 		f := newFake(tt.live)
@@ -298,8 +339,8 @@ func TestRollbackAndDeployment(t *testing.T) {
 		t.Errorf("writes %v, %+v, %v", f.writes, out, err)
 	}
 	//nolint:forcetypeassert // it has to be one
-	if _, err := work.(playbook.Reverter).Revert(t.Context()); err != nil || f.writes[2] != "deploy v1.2.3-canary" ||
-		f.writes[3] != "10" {
+	if _, err := work.(playbook.Reverter).Revert(t.Context()); err != nil || len(f.split.Down) != 0 ||
+		f.writes[2] != "restore v1.2.2 90%, v1.2.3-canary 10%" {
 		t.Errorf("writes %v, %v", f.writes, err)
 	}
 	// Where a version that is off can have a share, it gets the new one before it is switched on.
@@ -361,9 +402,10 @@ func TestBadInput(t *testing.T) {
 			"gradual_duration is 0s"},
 		"too short": {"canary", `{"version": "v", "target_percent": 5, "gradual_duration": "4s"}`,
 			"too short for 5 steps"},
-		"unknown input":   {"canary", `{"version": "v", "target_percent": 5, "speed": 1}`, "unknown field"},
-		"same":            {"rollback", `{"from_version": "v", "to_version": "v"}`, "are both v"},
-		"nowhere to go":   {"rollback", `{"from_version": "v"}`, "to_version is empty"},
+		"unknown input": {"canary", `{"version": "v", "target_percent": 5, "speed": 1}`, "unknown field"},
+		"same":          {"rollback", `{"from_version": "v", "to_version": "v"}`, "are both v"},
+		"nowhere to go": {"rollback", `{"from_version": "v", "to_version": ".."}`,
+			"to_version leads to another path"},
 		"deploy over 100": {"deploy", `{"version": "v", "initial_percent": 101}`, "initial_percent is 101"},
 	} {
 		if err := books[tt.book](json.RawMessage(tt.params)); err == nil || !strings.Contains(err.Error(), tt.says) {
@@ -375,7 +417,7 @@ func TestBadInput(t *testing.T) {
 func TestDrift(t *testing.T) {
 	t.Parallel()
 	for live, want := range map[float64]string{25: "",
-		40: "v1.2.3-canary has 40 % of the traffic, and was set to 25 %"} {
+		40: "v1.2.3-canary has 40% of the traffic, and was set to 25%"} {
 		observer, ok := bind(t, planner.NewSplit(newFake(live), &quick{}), toQuarter).(playbook.Observer)
 		if !ok {
 			t.Fatal("it can't be observed")

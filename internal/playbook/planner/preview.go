@@ -54,17 +54,12 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 		felt = 0 // a share of a version that is down has had no effect
 	}
 	p := playbook.Preview{
-		Summary: fmt.Sprintf("Will move %s from %s to %s %% of the traffic", m.Version,
+		Summary: fmt.Sprintf("Will move %s from %s to %s of the traffic", m.Version,
 			target.Percent(facts.CurrentPercent), target.Percent(m.Target)),
 		Affected: []string{"planner", m.Version, facts.StableVersion}, Risk: a.rules.risk(felt),
-		ApprovalReasons: a.rules.approvals(felt), RollbackAvailable: true, Undo: m.Undoing,
-		Warnings: a.notes(split), Commands: a.commands(facts), Duration: m.Estimate,
-	}
-	switch {
-	case m.Target-felt > target.Tolerance:
-		p.Exposure = playbook.ExposureUp
-	case felt-m.Target > target.Tolerance:
-		p.Exposure = playbook.ExposureDown
+		ApprovalReasons: a.rules.approvals(facts, felt), RollbackAvailable: true, Undo: m.Undoing,
+		Warnings: a.notes(split), NotDone: split.NotDone, Duration: m.Estimate, Identity: split.Identity,
+		Content: content{State: split.State, Router: split.Content}, Exposure: exposure(felt, m.Target),
 	}
 	if m.Pace.over() > 0 && len(facts.Schedule) > 0 {
 		p.Duration = m.Pace.over()
@@ -72,14 +67,33 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	if len(facts.Schedule) > 0 {
 		p.Step = m.Pace.stands(facts.Schedule, 0)
 	}
+	if p.Commands, err = a.commands(split, facts); err != nil {
+		return playbook.Preview{}, Facts{}, err
+	}
 	p.Changes = a.changes(facts)
 	if len(p.Commands) == 0 {
-		p.Summary = fmt.Sprintf("Nothing to do: %s has %s %% of the traffic already", m.Version,
-			target.Percent(m.Target))
+		p.Summary = fmt.Sprintf("Nothing to do: %s has %s of the traffic already", m.Version, target.Percent(m.Target))
 		p.Changes, p.Duration, p.Risk, p.ApprovalReasons = []string{p.Summary}, 0, playbook.RiskLow, nil
-		p.RollbackAvailable, p.Undo = false, "nothing to take back"
+		p.RollbackAvailable, p.Undo, p.Exposure = false, "nothing to take back", ""
+		return p, facts, nil
 	}
+	before := split.State
+	if split.Plain {
+		before = nil
+	}
+	p.Rollback = a.rules.undo(facts, before)
 	return p, facts, nil
+}
+
+func exposure(from, to float64) playbook.Exposure {
+	switch {
+	case to-from > target.Tolerance:
+		return playbook.ExposureUp
+	case from-to > target.Tolerance:
+		return playbook.ExposureDown
+	default:
+		return ""
+	}
 }
 
 // facts works the move out, and refuses what can't be done.
@@ -93,22 +107,48 @@ func (a action) facts(split target.Split) (Facts, error) {
 	f := Facts{
 		CurrentPercent: now, TargetPercent: m.Target, StableVersion: stable, StablePercentBefore: split.Shares[stable],
 		StablePercentAfter: clean(target.Whole - m.Target), Schedule: m.Pace.schedule(now, m.Target, split.Resolution),
-		Deploy: m.Deploy && !split.Deployed(m.Version), Decommission: m.Decommission && split.Deployed(m.Version),
+		Deploy:       m.Deploy && (!split.Deployed(m.Version) || slices.Contains(split.Draining, m.Version)),
+		Decommission: m.Decommission && split.Deployed(m.Version),
+	}
+	if m.Restore != nil {
+		return a.restoration(split, f)
 	}
 	if m.Deploy && !f.Deploy && len(f.Schedule) > 0 && now > target.Tolerance {
 		return Facts{}, &problem.Problem{
-			What: fmt.Sprintf("Version %s is deployed already",
-				m.Version), Why: fmt.Sprintf("It has %s %% of the traffic.", target.Percent(now)),
+			What: fmt.Sprintf("Version %s is deployed already", m.Version),
+			Why:  fmt.Sprintf("It has %s of the traffic.", target.Percent(now)),
 			Next: "Move its share with remediation_canary_split.", Path: []string{m.VersionInput}, Err: errDeployed,
 		}
 	}
 	if f.Deploy {
 		split.Down = slices.DeleteFunc(slices.Clone(split.Down), func(v string) bool { return v == m.Version })
 	}
-	if err := split.Validate(m.shares(stable, m.Target)); err != nil && m.TargetInput != "" {
-		return f, problem.At(err, m.TargetInput)
-	} else if err != nil {
-		return f, err
+	for _, step := range f.Schedule {
+		err := split.Validate(m.shares(stable, step.Percent))
+		if err != nil && m.TargetInput != "" {
+			return f, problem.At(err, m.TargetInput)
+		}
+		if err != nil {
+			return f, err
+		}
+	}
+	return f, nil
+}
+
+// restoration works out a move that restores a state.
+func (a action) restoration(split target.Split, f Facts) (Facts, error) {
+	_, shares, err := a.planner.Restoring(split, a.move.Restore)
+	if err != nil {
+		return f, problem.At(err, "restore")
+	}
+	if math.Abs(shares[a.move.Version]-a.move.Target) > target.Tolerance {
+		return f, playbook.Invalid("Leave it out: only undo actions set it.", fmt.Sprintf("It gives %s %s of the traffic, "+
+			"and the target is %s.", a.move.Version, target.Percent(shares[a.move.Version]), target.Percent(a.move.Target)),
+			"restore")
+	}
+	f.StablePercentAfter, f.Schedule = shares[f.StableVersion], []Step{}
+	if !target.SameState(split.State, a.move.Restore) {
+		f.Schedule = []Step{{Percent: a.move.Target}}
 	}
 	return f, nil
 }
@@ -149,16 +189,16 @@ func (m Move) counterpart(split target.Split) (string, error) {
 			return "", err
 		}
 	}
-	if m.Target > 0 && !m.Deploy && !split.Latent {
+	if m.Target > 0 && !m.Deploy && !split.Latent && m.Restore == nil {
 		if err := split.CheckUp(m.Version); err != nil {
 			return "", problem.At(err, m.VersionInput)
 		}
 	}
 	for _, v := range others(split, m.Version) {
-		if v != stable && split.Shares[v] > target.Tolerance {
+		if v != stable && split.Shares[v] > target.Tolerance && m.Restore == nil {
 			return "", &problem.Problem{
 				What: "A third version has traffic", Why: fmt.Sprintf("The split is %s.", target.Text(split.Shares)),
-				Next: fmt.Sprintf("Only %s and %s would be moved, so bring %s to 0 %% first.", m.Version, stable,
+				Next: fmt.Sprintf("Only %s and %s would be moved, so bring %s to 0%% first.", m.Version, stable,
 					v), Err: target.ErrShares,
 			}
 		}
@@ -190,6 +230,9 @@ func others(split target.Split, version string) []string {
 
 func (a action) notes(split target.Split) []string {
 	notes := slices.Clone(split.Notes)
+	if split.ReadOnly != "" {
+		notes = append(notes, split.ReadOnly+" Apply would refuse to move traffic.")
+	}
 	if split.Latent && !a.move.Deploy && !a.move.Decommission && !split.Deployed(a.move.Version) {
 		notes = append(notes, fmt.Sprintf("%s is switched off, so its share has no effect until it is deployed again.",
 			a.move.Version))
@@ -197,18 +240,25 @@ func (a action) notes(split target.Split) []string {
 	return notes
 }
 
-func (a action) commands(f Facts) []string {
+func (a action) commands(split target.Split, f Facts) ([]string, error) {
+	if a.move.Restore != nil {
+		line, _, err := a.planner.Restoring(split, a.move.Restore)
+		if err != nil || len(f.Schedule) == 0 {
+			return nil, err
+		}
+		return []string{line}, nil
+	}
 	var out []string
 	if f.Deploy {
 		out = append(out, "deploy "+a.move.Version)
 	}
 	for _, step := range f.Schedule {
-		out = append(out, a.planner.Command(a.move.shares(f.StableVersion, step.Percent)))
+		out = append(out, a.planner.Command(split, a.move.shares(f.StableVersion, step.Percent)))
 	}
 	if f.Decommission {
 		out = append(out, "decommission "+a.move.Version)
 	}
-	return out
+	return out, nil
 }
 
 func (a action) changes(f Facts) []string {
@@ -218,9 +268,9 @@ func (a action) changes(f Facts) []string {
 	}
 	if len(f.Schedule) > 0 {
 		out = append(out,
-			fmt.Sprintf("Traffic of %s: %s %% to %s %%", a.move.Version, target.Percent(f.CurrentPercent),
+			fmt.Sprintf("Traffic of %s: %s to %s", a.move.Version, target.Percent(f.CurrentPercent),
 				target.Percent(f.TargetPercent)),
-			fmt.Sprintf("Traffic of stable %s: %s %% to %s %%", f.StableVersion, target.Percent(f.StablePercentBefore),
+			fmt.Sprintf("Traffic of stable %s: %s to %s", f.StableVersion, target.Percent(f.StablePercentBefore),
 				target.Percent(f.StablePercentAfter)),
 			a.mode(f), "Monitor for regressions during the shift")
 	}
@@ -231,7 +281,10 @@ func (a action) changes(f Facts) []string {
 }
 
 func (a action) mode(f Facts) string {
-	if a.move.Pace.over() == 0 {
+	switch {
+	case a.move.Restore != nil:
+		return "Immediate: restores the configured weights and states of before"
+	case a.move.Pace.over() == 0:
 		return "Immediate: in one step"
 	}
 	shares := make([]string, len(f.Schedule))
@@ -239,7 +292,7 @@ func (a action) mode(f Facts) string {
 		shares[i] = target.Percent(step.Percent)
 	}
 	last := len(f.Schedule) - 1
-	return fmt.Sprintf("Gradual: %s %%, each watched for %s", strings.Join(shares, ", "),
+	return fmt.Sprintf("Gradual: %s, each watched for %s", strings.Join(shares, ", "),
 		plainDuration(a.move.Pace.stands(f.Schedule, last)))
 }
 
@@ -270,13 +323,13 @@ func (a action) Observe(ctx context.Context) (string, error) {
 		return fmt.Sprintf("%s is no longer known to the planner; the split is %s", a.move.Version,
 			target.Text(split.Shares)), nil
 	case math.Abs(share-a.move.Target) > target.Tolerance:
-		return fmt.Sprintf("%s has %s %% of the traffic, and was set to %s %%", a.move.Version, target.Percent(share),
+		return fmt.Sprintf("%s has %s of the traffic, and was set to %s", a.move.Version, target.Percent(share),
 			target.Percent(a.move.Target)), nil
 	}
 	return "", nil
 }
 
-// split is the one in which the move began.
-func (f Facts) split(m Move) map[string]float64 {
+// before is the split in which the move began.
+func (f Facts) before(m Move) map[string]float64 {
 	return maps.Clone(map[string]float64{m.Version: f.CurrentPercent, f.StableVersion: f.StablePercentBefore})
 }

@@ -32,8 +32,8 @@ func DescribeRollback() playbook.Definition[rollbackParams] {
 			Summary: "moves all traffic from a canary to the stable version, gradually or at once, and " +
 				"decommissions the canary",
 			Use: []string{
-				"a canary regression: accuracy down more than 10 %, latency up more than 50 %, error rate up",
-				"immediately for a SEV1, an error rate over 10 % or a risk of corrupt data",
+				"a canary regression: accuracy down more than 10%, latency up more than 50%, error rate up",
+				"immediately for a SEV1, an error rate over 10% or a risk of corrupt data",
 			},
 			Approval: "needed when it is immediate",
 			Duration: DefaultRollbackDuration + " gradual, 30s immediate", Cost: "USD 0.00",
@@ -47,17 +47,22 @@ func DescribeRollback() playbook.Definition[rollbackParams] {
 // rollbackParams are the inputs of rollback_planner.
 type rollbackParams struct {
 	FromVersion string `json:"from_version"`
-	ToVersion   string `json:"to_version"`
-	Immediate   bool   `json:"immediate"`
+	// ToVersion takes the traffic. Empty: the planner's stable version.
+	ToVersion string `json:"to_version"`
+	Immediate bool   `json:"immediate"`
 	pace
+	// Restore is the planner's state of before the deployment that this undoes. Only undo actions set it.
+	Restore target.State `json:"restore,omitempty"`
 }
 
 func (p rollbackParams) validate() (rollbackParams, error) {
 	if err := checkVersion("from_version", p.FromVersion); err != nil {
 		return p, err
 	}
-	if err := checkVersion("to_version", p.ToVersion); err != nil {
-		return p, err
+	if p.ToVersion != "" {
+		if err := checkVersion("to_version", p.ToVersion); err != nil {
+			return p, err
+		}
 	}
 	if p.FromVersion == p.ToVersion {
 		return p, playbook.Invalid("Name two versions.",
@@ -67,7 +72,7 @@ func (p rollbackParams) validate() (rollbackParams, error) {
 	if p.pace, err = p.check(); err != nil {
 		return p, err
 	}
-	if p.Immediate {
+	if p.Immediate || p.Restore != nil {
 		p.pace = defaultPace(DefaultRollbackDuration)
 	}
 	return p, nil
@@ -76,20 +81,20 @@ func (p rollbackParams) validate() (rollbackParams, error) {
 func (p rollbackParams) move() Move {
 	m := Move{
 		Version: p.FromVersion, VersionInput: "from_version", Stable: p.ToVersion, StableInput: "to_version",
-		Target: 0, Estimate: immediateRollback, Decommission: true, Undoing: rollbackUndo,
+		Target: 0, Estimate: immediateRollback, Decommission: true, Undoing: rollbackUndo, Restore: p.Restore,
 	}
-	if !p.Immediate {
+	if !p.Immediate && p.Restore == nil {
 		m.Pace = p.pace
 	}
 	return m
 }
 
-func (p rollbackParams) approvals(float64) []string {
+func (p rollbackParams) approvals(f Facts, _ float64) []string {
 	if !p.Immediate {
 		return nil
 	}
 	return []string{fmt.Sprintf("an immediate rollback moves all traffic from %s to %s at once", p.FromVersion,
-		p.ToVersion)}
+		f.StableVersion)}
 }
 
 func (p rollbackParams) risk(float64) playbook.Risk {
@@ -99,7 +104,7 @@ func (p rollbackParams) risk(float64) playbook.Risk {
 	return playbook.RiskMedium
 }
 
-func (p rollbackParams) undo(f Facts) *playbook.Rollback {
+func (p rollbackParams) undo(f Facts, before target.State) *playbook.Rollback {
 	return &playbook.Rollback{ActionType: deployType, Params: deployParams{Version: p.FromVersion,
-		InitialPercent: f.CurrentPercent}}
+		InitialPercent: f.CurrentPercent, Restore: before}}
 }

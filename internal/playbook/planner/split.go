@@ -50,6 +50,8 @@ type splitParams struct {
 	TargetPercent *float64 `json:"target_percent"`
 	Gradual       bool     `json:"gradual"`
 	pace
+	// Restore is the planner's state of before the move that this one undoes. Only undo actions set it.
+	Restore target.State `json:"restore,omitempty"`
 }
 
 func (p splitParams) validate() (splitParams, error) {
@@ -66,7 +68,7 @@ func (p splitParams) validate() (splitParams, error) {
 	if p.pace, err = p.check(); err != nil {
 		return p, err
 	}
-	if !p.Gradual {
+	if !p.Gradual || p.Restore != nil {
 		p.pace = defaultPace(DefaultSplitDuration)
 	}
 	return p, nil
@@ -74,18 +76,18 @@ func (p splitParams) validate() (splitParams, error) {
 
 func (p splitParams) move() Move {
 	m := Move{Version: p.Version, VersionInput: "version", TargetInput: "target_percent", Target: *p.TargetPercent,
-		Estimate: immediateSplit, Watched: true, Undoing: splitUndo}
-	if p.Gradual {
+		Estimate: immediateSplit, Watched: true, Undoing: splitUndo, Restore: p.Restore}
+	if p.Gradual && p.Restore == nil {
 		m.Pace = p.pace
 	}
 	return m
 }
 
-func (p splitParams) approvals(current float64) []string {
+func (p splitParams) approvals(_ Facts, current float64) []string {
 	if *p.TargetPercent-current <= target.Tolerance {
 		return nil
 	}
-	return []string{fmt.Sprintf("the share of %s goes up from %s to %s %%", p.Version, target.Percent(current),
+	return []string{fmt.Sprintf("the share of %s goes up from %s to %s", p.Version, target.Percent(current),
 		target.Percent(*p.TargetPercent))}
 }
 
@@ -100,14 +102,15 @@ func (p splitParams) risk(current float64) playbook.Risk {
 	}
 }
 
-func (p splitParams) undo(f Facts) *playbook.Rollback {
+func (p splitParams) undo(f Facts, before target.State) *playbook.Rollback {
 	return &playbook.Rollback{ActionType: splitType, Params: splitUndoParams{Version: p.Version,
-		TargetPercent: f.CurrentPercent}}
+		TargetPercent: f.CurrentPercent, Restore: before}}
 }
 
 // splitUndoParams are the inputs of adjust_canary_split that take a move back, at once.
 type splitUndoParams struct {
-	Version       string  `json:"version"`
-	TargetPercent float64 `json:"target_percent"`
-	Gradual       bool    `json:"gradual"`
+	Version       string       `json:"version"`
+	TargetPercent float64      `json:"target_percent"`
+	Gradual       bool         `json:"gradual"`
+	Restore       target.State `json:"restore,omitempty"`
 }

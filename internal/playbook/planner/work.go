@@ -2,15 +2,15 @@ package planner
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
+	"maps"
 	"strconv"
+	"strings"
 	"time"
 
+	"github.com/applylens/terraform-provider-remediation/internal/logging"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
-	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	target "github.com/applylens/terraform-provider-remediation/internal/target/planner"
 )
 
@@ -36,60 +36,20 @@ func (a action) Dispatch(ctx context.Context, job playbook.Job, f Facts) (playbo
 	if err != nil {
 		return nil, err
 	}
-	w := a.begin(job, f)
-	if !target.Same(split.Shares, w.before) {
+	if err := split.CheckWritable(); err != nil {
+		return nil, err
+	}
+	w := a.begin(job, f, split)
+	if !target.Same(split.Shares, f.before(a.move)) {
 		return nil, target.Moved(split)
 	}
-	w.name, w.latent = "from "+target.Text(split.Shares), split.Latent
+	w.before = split.State
+	w.name = "from " + target.Text(split.Shares)
 	return w, nil
 }
 
-func (a action) begin(job playbook.Job, f Facts) *work {
-	before := f.split(a.move)
-	return &work{action: a, job: job, facts: f, before: before, last: before, percent: f.CurrentPercent}
-}
-
-// Adopt implements playbook.Logic. What a dead process left is told from the live split: it stands where it began, at
-// the target, or at a step between them, where it stays.
-func (a action) Adopt(ctx context.Context, job playbook.Job, f Facts) (playbook.Work, error) {
-	split, err := a.planner.Read(ctx)
-	if target.Unanswered(err) {
-		return nil, errors.Join(playbook.ErrLater, err)
-	}
-	if err != nil {
-		return nil, err
-	}
-	w := a.begin(job, f)
-	w.name = job.RemoteID
-	undeployed := f.Deploy && !split.Deployed(a.move.Version)
-	undone := f.Decommission && split.Deployed(a.move.Version)
-	switch there := target.Same(split.Shares, a.move.shares(f.StableVersion, f.TargetPercent)); {
-	case there && !undone && !undeployed:
-		w.done, w.percent, w.last = true, f.TargetPercent, split.Shares
-		return w, nil
-	case target.Same(split.Shares, w.before) && f.Deploy == undeployed:
-		return nil, fmt.Errorf("the process died before anything was moved: %w", playbook.ErrNeverBegan)
-	}
-	return nil, &problem.Problem{
-		What: "The move stopped partway", Why: fmt.Sprintf("Its process died; the split stays at %s%s.",
-			target.Text(split.Shares), a.reached(job, f, split)),
-		Next: "Running it again goes on from there.", Err: playbook.ErrPartway,
-	}
-}
-
-// reached says which step a live split is.
-func (a action) reached(job playbook.Job, f Facts, split target.Split) string {
-	i := slices.IndexFunc(f.Schedule,
-		func(s Step) bool { return target.Same(split.Shares, a.move.shares(f.StableVersion, s.Percent)) })
-	if i >= 0 {
-		return fmt.Sprintf(", step %d of %d", i+1, len(f.Schedule))
-	}
-	var p progress
-	if job.Progress != nil && json.Unmarshal(job.Progress, &p) == nil {
-		return fmt.Sprintf(", where somebody else has moved it: step %d at %s %% was the last one taken", p.Step,
-			target.Percent(p.Percent))
-	}
-	return ", where somebody else has moved it"
+func (a action) begin(job playbook.Job, f Facts, now target.Split) *work {
+	return &work{action: a, job: job, facts: f, now: now, last: f.before(a.move), percent: f.CurrentPercent}
 }
 
 // work is a move under way.
@@ -98,15 +58,16 @@ type work struct {
 	job   playbook.Job
 	facts Facts
 	name  string
-	// before is the split from which it began, last the one that it left.
-	before, last map[string]float64
+	// before is the state from which the move began. Nil where an adopted move doesn't know it.
+	before target.State
+	// now is the split as it was last seen, last the shares that the last step left.
+	now  target.Split
+	last map[string]float64
 	// percent is the version's share now, step how many steps were taken.
 	percent float64
 	step    int
-	// latent tells that the version can be given its share before it is brought up.
-	latent bool
-	// deployed and down tell that the version was brought up or taken down here.
-	deployed, down bool
+	// counted are the requests of each version when the last step was taken.
+	counted map[string]int64
 	// done tells that there is nothing left to do.
 	done bool
 }
@@ -118,38 +79,77 @@ func (w *work) RemoteID() string { return w.name }
 func (w *work) Wait(ctx context.Context) (playbook.Report, error) {
 	if !w.done {
 		if err := w.run(ctx); err != nil {
-			out := w.outcome()
-			out.Message = fmt.Sprintf("%s has %s %% of the traffic, step %d of %d, and stays there", w.move.Version,
-				target.Percent(w.percent),
-				w.step, len(w.facts.Schedule))
+			out := w.report()
+			out.Message = fmt.Sprintf("%s has %s of the traffic, step %d of %d, and stays there", w.move.Version,
+				target.Percent(w.percent), w.step, len(w.facts.Schedule))
+			if w.step > 0 {
+				out.Undo = w.rules.undo(w.facts, w.before)
+			}
 			return out, err
 		}
 	}
-	out := w.outcome()
-	out.Message = fmt.Sprintf("%s has %s %% of the traffic and %s has %s %%", w.move.Version,
-		target.Percent(w.percent),
+	out := w.report()
+	out.Message = fmt.Sprintf("%s has %s of the traffic and %s has %s", w.move.Version, target.Percent(w.percent),
 		w.facts.StableVersion, target.Percent(w.facts.StablePercentAfter))
 	if w.facts.Decommission {
 		out.Message += fmt.Sprintf("; %s is decommissioned", w.move.Version)
 	}
+	w.measure(ctx, &out)
 	if len(w.facts.Schedule) > 0 || w.facts.Deploy || w.facts.Decommission {
-		out.Undo = w.rules.undo(w.facts)
+		out.Undo = w.undo()
 	}
 	return out, nil
 }
 
-func (w *work) outcome() playbook.Report {
+// undo is the one that was reviewed.
+func (w *work) undo() *playbook.Rollback {
+	if reviewed := w.job.Preview.Rollback; reviewed != nil {
+		return reviewed
+	}
+	return w.rules.undo(w.facts, w.before)
+}
+
+func (w *work) report() playbook.Report {
 	return playbook.Report{Details: map[string]string{
 		"version": w.move.Version, "stable_version": w.facts.StableVersion,
-		"percent_before": target.Percent(w.facts.CurrentPercent),
-		"percent_target": target.Percent(w.facts.TargetPercent),
-		"percent_now":    target.Percent(w.percent), "step": strconv.Itoa(w.step),
+		"percent_before": target.Number(w.facts.CurrentPercent),
+		"percent_target": target.Number(w.facts.TargetPercent),
+		"percent_now":    target.Number(w.percent), "step": strconv.Itoa(w.step),
 		"steps": strconv.Itoa(len(w.facts.Schedule)),
 	}}
 }
 
+// measure says what share the router counted while the last step stood, and what keeps shares from having an effect.
+func (w *work) measure(ctx context.Context, out *playbook.Report) {
+	split, err := w.planner.Read(context.WithoutCancel(ctx))
+	if err != nil {
+		return // the move is done; only a figure is missing
+	}
+	if len(split.Notes) > 0 {
+		out.Details["router_notes"] = strings.Join(split.Notes, " ")
+	}
+	total, own := int64(0), int64(0)
+	for version, before := range w.counted {
+		got := split.Requests[version] - before
+		if got < 0 || split.Instance != w.now.Instance {
+			return // the router was restarted, and has counted from 0 again
+		}
+		if total += got; version == w.move.Version {
+			own = got
+		}
+	}
+	if total == 0 {
+		return
+	}
+	measured := target.Whole * float64(own) / float64(total)
+	out.Details["percent_measured"] = target.Number(measured)
+	out.Details["requests_measured"] = strconv.FormatInt(total, 10)
+	out.Message += fmt.Sprintf("; the router counted %s of %d requests for %s while the last step stood",
+		target.Percent(measured), total, w.move.Version)
+}
+
 func (w *work) run(ctx context.Context) error {
-	if w.facts.Deploy && !w.latent {
+	if w.facts.Deploy && !w.now.Latent && w.move.Restore == nil {
 		if err := w.deploy(ctx); err != nil {
 			return err
 		}
@@ -162,28 +162,28 @@ func (w *work) run(ctx context.Context) error {
 			return err
 		}
 		w.step++
+		logging.Info(ctx, logging.Planner, "step taken", "version", w.move.Version, "percent", step.Percent, "step",
+			w.step, "of", len(w.facts.Schedule))
 		if err := w.watch(ctx); err != nil {
 			return err
 		}
 	}
-	if w.facts.Deploy && w.latent {
+	if w.move.Restore != nil {
+		return nil // the one step has restored all of the state
+	}
+	if w.facts.Deploy && w.now.Latent {
 		return w.deploy(ctx)
 	}
 	if w.facts.Decommission {
-		if err := w.planner.Decommission(ctx, w.version()); err != nil {
-			return sent(err)
-		}
-		w.down = true
+		logging.Info(ctx, logging.Planner, "decommission", "version", w.move.Version)
+		return sent(w.planner.Decommission(ctx, w.version()))
 	}
 	return nil
 }
 
 func (w *work) deploy(ctx context.Context) error {
-	if err := w.planner.Deploy(ctx, w.version()); err != nil {
-		return sent(err)
-	}
-	w.deployed = true
-	return nil
+	logging.Info(ctx, logging.Planner, "deploy", "version", w.move.Version)
+	return sent(w.planner.Deploy(ctx, w.version()))
 }
 
 // watch lets the step that was taken stand until the schedule's next one, and then asks whether to go on.
@@ -200,21 +200,24 @@ func (w *work) watch(ctx context.Context) error {
 func (w *work) take(ctx context.Context, percent float64) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepTimeout)
 	defer cancel()
-	return w.set(ctx, w.move.shares(w.facts.StableVersion, percent), percent)
-}
-
-// set sets shares if the split is the one that was left.
-func (w *work) set(ctx context.Context, shares map[string]float64, percent float64) error {
+	shares := w.move.shares(w.facts.StableVersion, percent)
 	now, err := w.planner.Read(ctx)
 	if err != nil {
 		return err
 	}
 	if !target.Same(now.Shares, w.last) {
-		return target.Moved(now)
+		return w.moved(now)
 	}
-	now, err = w.planner.Set(ctx, target.Change{Revision: now.Revision, Shares: shares, Reason: w.reason(percent)})
+	var set target.Split
+	if w.move.Restore != nil {
+		set, err = w.planner.Restore(ctx, target.Restoration{Revision: now.Revision, State: w.move.Restore,
+			Reason: w.reason(percent)})
+		shares = w.restoredShares(now)
+	} else {
+		set, err = w.planner.Set(ctx, target.Change{Revision: now.Revision, Shares: shares, Reason: w.reason(percent)})
+	}
 	if errors.Is(err, target.ErrUncertain) {
-		now, err = w.lookAgain(ctx, shares, err)
+		set, err = w.lookAgain(ctx, shares, err)
 	}
 	if errors.Is(err, target.ErrNotEffective) {
 		w.last, w.percent = shares, percent
@@ -222,11 +225,33 @@ func (w *work) set(ctx context.Context, shares map[string]float64, percent float
 	if err != nil {
 		return err
 	}
-	if !target.Same(now.Shares, shares) {
-		return target.Moved(now)
+	if !target.Same(set.Shares, shares) {
+		return w.moved(set)
 	}
-	w.last, w.percent = shares, percent
+	w.now, w.last, w.percent, w.counted = set, shares, percent, maps.Clone(set.Requests)
 	return nil
+}
+
+// restoredShares are those of the state that the move restores.
+func (w *work) restoredShares(now target.Split) map[string]float64 {
+	_, shares, err := w.planner.Restoring(now, w.move.Restore)
+	if err != nil {
+		return nil // the preview has read it before
+	}
+	return shares
+}
+
+// moved is the problem of a split that is not the one that was left, with what is known to change it.
+func (w *work) moved(now target.Split) error {
+	if now.Instance != w.now.Instance {
+		return target.MovedBy(now, "the router was reloaded and has lost what was set at run time")
+	}
+	for _, version := range now.Versions() {
+		if what := now.Unsteady[version]; what != "" {
+			return target.MovedBy(now, what+" sets weights as well")
+		}
+	}
+	return target.Moved(now)
 }
 
 // lookAgain finds out what became of a change whose answer was lost. It is never sent again.
@@ -243,7 +268,7 @@ func (w *work) lookAgain(ctx context.Context, shares map[string]float64, lost er
 }
 
 func (w *work) reason(percent float64) string {
-	return fmt.Sprintf("execution %d: %s to %s %%", w.job.ID, w.move.Version, target.Percent(percent))
+	return fmt.Sprintf("execution %d: %s to %s", w.job.ID, w.move.Version, target.Percent(percent))
 }
 
 func (w *work) version() target.Version {
@@ -254,41 +279,6 @@ func (w *work) version() target.Version {
 func sent(err error) error {
 	if errors.Is(err, target.ErrUncertain) {
 		return errors.Join(playbook.ErrUncertain, err)
-	}
-	return err
-}
-
-// Revert implements playbook.Reverter: the split of before, in one step.
-func (w *work) Revert(ctx context.Context) (playbook.Report, error) {
-	if w.down {
-		if err := w.planner.Deploy(ctx, w.version()); err != nil {
-			return playbook.Report{}, err
-		}
-		w.down = false
-	}
-	if err := w.back(ctx); err != nil {
-		return playbook.Report{}, err
-	}
-	if w.deployed {
-		if err := w.planner.Decommission(ctx, w.version()); err != nil {
-			return playbook.Report{}, err
-		}
-	}
-	return playbook.Report{
-		Message: fmt.Sprintf("%s is back at %s %% of the traffic", w.move.Version, target.Percent(w.percent)),
-		Details: map[string]string{"percent_now": target.Percent(w.percent)},
-	}, nil
-}
-
-// back sets the split of before. A revision can move without the split (another field of the same object), so that one
-// refusal is no reason to give up while the split is still the one that was left.
-func (w *work) back(ctx context.Context) error {
-	if target.Same(w.last, w.before) {
-		return nil
-	}
-	err := w.set(ctx, w.before, w.facts.CurrentPercent)
-	if errors.Is(err, target.ErrMoved) {
-		err = w.set(ctx, w.before, w.facts.CurrentPercent)
 	}
 	return err
 }

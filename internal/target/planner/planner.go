@@ -1,19 +1,15 @@
-// Package planner is how the playbooks that move traffic see whatever shares it out among the versions of a planner.
-// The folders below implement it for a file, a control API, the ApplyLens guard API, HAProxy and the Gateway API.
+// Package planner is how the playbooks that move traffic see a router that shares it among versions. The folders below
+// implement it for a file, a control API, the ApplyLens guard API, HAProxy and the Gateway API.
 package planner
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"math"
+	"reflect"
 	"slices"
-	"strconv"
-	"strings"
-
-	"github.com/applylens/terraform-provider-remediation/internal/check"
-	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
 // Whole is all of the traffic, in percent.
@@ -23,43 +19,74 @@ const Whole = 100
 // what any backend can set and above what division of weights loses.
 const Tolerance = 0.001
 
-// Planner shares traffic out among versions. Implementations are safe for use by several goroutines.
+// Planner shares traffic among versions. Implementations are safe for use by several goroutines.
 type Planner interface {
 	// Name names the planner, such as "planner:file:/srv/planner.json". It does no I/O beyond the local machine.
 	Name(ctx context.Context) (string, error)
-	// Read returns the split as it is now.
+	// Read returns the split as it is configured now.
 	Read(ctx context.Context) (Split, error)
-	// Set shares the traffic out as change says, if the split still has the revision that change names; otherwise it
+	// Set shares the traffic as change says, if the split still has the revision that change names; otherwise it
 	// changes nothing and returns an error that wraps ErrMoved. An error that wraps ErrUncertain means that it may have
 	// been set.
 	Set(ctx context.Context, change Change) (Split, error)
+	// Restore brings back the very state that an earlier Read has returned, under the same rules as Set.
+	Restore(ctx context.Context, r Restoration) (Split, error)
 	// Deploy brings a known version up without traffic. One that is up already stays as it is.
 	Deploy(ctx context.Context, change Version) error
 	// Decommission takes a version down that has no traffic. One that is down already stays as it is.
 	Decommission(ctx context.Context, change Version) error
-	// Command is what a person would type or send to set such a split.
-	Command(shares map[string]float64) string
+	// Command is what a person would type or send to set such a split, where the split is now.
+	Command(now Split, shares map[string]float64) string
+	// Restoring is what a person would type or send to restore a state, where the split is now, and the shares that
+	// follow. It does no I/O. A state of another planner is an error.
+	Restoring(now Split, state State) (command string, shares map[string]float64, err error)
 }
+
+// State is what is configured, in the planner's own terms: raw weights, administrative states. It is JSON, so that it
+// can be kept in the journal and restored by another process.
+type State = json.RawMessage
 
 // Split is how the traffic is shared.
 type Split struct {
-	// Revision names this very state, for Change.
+	// Revision names this very state, for Change and Restoration.
 	Revision string
-	// Shares are the percentages of all known versions, those that are down included. They sum to Whole.
+	// State is what Restore brings back. Plain tells that Set with Shares does so as well.
+	State State
+	Plain bool
+	// Identity is what makes it the same planner, however it is addressed.
+	Identity any
+	// Content is what is configured beyond State and must stay as reviewed, such as a route's rules. Nil: only State.
+	Content any
+	// Shares are the configured percentages of all known versions, those that are down included. They sum to Whole.
 	Shares map[string]float64
 	// Down are the versions that are known but not deployed.
 	Down []string
+	// Draining are deployed versions that get no new traffic until they are deployed again.
+	Draining []string
 	// Latent tells that a version that is down can be given a share, which has no effect until it is deployed.
 	Latent bool
 	// Stable is the version that takes what the canary leaves. Empty where the planner does not say.
 	Stable string
-	// Resolution is the smallest part, in percentage points, that can be set.
+	// Resolution is the smallest difference, in percentage points, that can be set.
 	Resolution float64
-	// Notes are what a reader should know of the planner beside the shares, one sentence each.
+	// OnlyWhole tells that a version can have all of the traffic or none, and nothing in between. MayBeOnlyWhole tells
+	// that this can't be seen.
+	OnlyWhole, MayBeOnlyWhole bool
+	// ReadOnly says in a sentence why the planner would refuse a change. Empty where it is not known to.
+	ReadOnly string
+	// Unsteady are the versions whose weights something else sets, with what does.
+	Unsteady map[string]string
+	// Instance identifies the running router. Another one has lost what was set at run time.
+	Instance string
+	// Requests count what each version has got since the router started. Nil where the router does not count.
+	Requests map[string]int64
+	// Notes are for whoever has to act before the shares have the effect that they promise, one sentence each.
 	Notes []string
+	// NotDone says what setting shares does not do here, one phrase each.
+	NotDone []string
 }
 
-// Change is a wish for Set.
+// Change asks for a split.
 type Change struct {
 	// Revision is the one that must still hold.
 	Revision string
@@ -69,7 +96,16 @@ type Change struct {
 	Reason string
 }
 
-// Version is a wish for Deploy and Decommission.
+// Restoration asks for a state of before.
+type Restoration struct {
+	// Revision is the one that must still hold.
+	Revision string
+	State    State
+	// Reason is kept by backends that have a place for it.
+	Reason string
+}
+
+// Version asks to deploy or decommission a version.
 type Version struct {
 	Name string
 	// Reason is kept by backends that have a place for it.
@@ -79,10 +115,10 @@ type Version struct {
 // Errors of planners, for errors.Is.
 var (
 	// ErrMoved: the split no longer has the revision on which a change was based. Nothing was changed.
-	ErrMoved = errors.New("the split has been changed by somebody else")
+	ErrMoved = errors.New("someone else changed the split")
 	// ErrUncertain: a change was sent and its answer was lost.
 	ErrUncertain = errors.New("it is not known whether the split was changed")
-	// ErrNotEffective: the split was set, but what carries the traffic has not taken it up.
+	// ErrNotEffective: the split was set, but what carries the traffic has not applied it.
 	ErrNotEffective = errors.New("the split has not taken effect")
 	// ErrUnknownVersion: no such version.
 	ErrUnknownVersion = errors.New("unknown version")
@@ -111,14 +147,6 @@ func Unanswered(err error) bool {
 // By is how this provider names itself to backends that ask who makes a change.
 const By = "terraform-provider-remediation"
 
-// CheckName says why name can't be a version's, or nothing. Names stand in paths and in lines of plans.
-func CheckName(name string) string {
-	if name == "." || name == ".." {
-		return "leads to another path"
-	}
-	return check.Label(name)
-}
-
 // Versions are the known versions, sorted.
 func (s Split) Versions() []string { return slices.Sorted(maps.Keys(s.Shares)) }
 
@@ -126,18 +154,6 @@ func (s Split) Versions() []string { return slices.Sorted(maps.Keys(s.Shares)) }
 func (s Split) Deployed(version string) bool {
 	_, known := s.Shares[version]
 	return known && !slices.Contains(s.Down, version)
-}
-
-// Check returns a problem with ErrUnknownVersion where the version is not known.
-func (s Split) Check(version string) error {
-	if _, ok := s.Shares[version]; ok {
-		return nil
-	}
-	return &problem.Problem{
-		What: fmt.Sprintf("There is no version %q", version),
-		Why:  "The planner knows: " + strings.Join(s.Versions(), ", ") + ".",
-		Next: "Name one of these, or make the version known to the planner first.", Err: ErrUnknownVersion,
-	}
 }
 
 // Same tells whether two sets of shares are the same split. A version that is not named has none.
@@ -152,108 +168,20 @@ func Same(a, b map[string]float64) bool {
 	return true
 }
 
-// Validate returns a problem with ErrShares where shares are no split of the versions of s, or where they give traffic
-// to one that is down.
-func (s Split) Validate(shares map[string]float64) error {
-	sum := 0.0
-	for _, version := range slices.Sorted(maps.Keys(shares)) {
-		share := shares[version]
-		if err := s.Check(version); err != nil {
-			return err
-		}
-		if math.IsNaN(share) || share < 0 || share > Whole {
-			return badShares(fmt.Sprintf("The share of %s is %s %%.", version, Percent(share)))
-		}
-		if share > 0 && !s.Latent {
-			if err := s.CheckUp(version); err != nil {
-				return err
-			}
-		}
-		if !s.CanSet(share) {
-			return badShares(fmt.Sprintf("This planner sets shares in parts of %s percentage points, and %s %% for "+
-				"%s is none.",
-				Percent(s.Resolution), Percent(share), version))
-		}
-		sum += share
-	}
-	if math.Abs(sum-Whole) > Tolerance {
-		return badShares(fmt.Sprintf("The shares sum to %s %%, not to 100 %%.", Percent(sum)))
-	}
-	return nil
+// SameState tells whether two states are the same, however their JSON is written.
+func SameState(a, b State) bool {
+	var left, right any
+	return json.Unmarshal(a, &left) == nil && json.Unmarshal(b, &right) == nil && reflect.DeepEqual(left, right)
 }
 
-// CheckUp returns a problem with ErrNotDeployed where the version is down.
-func (s Split) CheckUp(version string) error {
-	if s.Deployed(version) {
-		return nil
-	}
-	return &problem.Problem{
-		What: fmt.Sprintf("Version %s is not deployed",
-			version), Why: "It is known to the planner, but down, and can't take traffic.",
-		Next: "Deploy it first (remediation_planner_deploy).", Err: ErrNotDeployed,
-	}
-}
-
-// CanSet tells whether the planner's resolution allows the share.
+// CanSet tells whether the planner can give a version the share.
 func (s Split) CanSet(share float64) bool {
+	if s.OnlyWhole {
+		return share == 0 || share == Whole
+	}
 	if s.Resolution <= 0 {
 		return true
 	}
-	parts := share / s.Resolution
-	return math.Abs(parts-math.Round(parts))*s.Resolution <= Tolerance
-}
-
-func badShares(why string) error {
-	return &problem.Problem{What: "The traffic can't be shared out so", Why: why, Next: "Nothing was changed.",
-		Err: ErrShares}
-}
-
-// Moved is the problem of a change that was based on a split that no longer holds. was may be empty where it is not
-// known.
-func Moved(now Split) error {
-	return &problem.Problem{
-		What: "The split has been changed by somebody else", Why: "It is now " + Text(now.Shares) + ".",
-		Next: "This change was not made, and theirs was left alone. Find out who moves the traffic, then plan " +
-			"again.", Err: ErrMoved,
-	}
-}
-
-// Allows returns a problem where s is no longer the split on which the change was based, or where the change can't be
-// made.
-func (s Split) Allows(c Change) error {
-	if s.Revision != c.Revision {
-		return Moved(s)
-	}
-	return s.Validate(c.Shares)
-}
-
-// CheckDown returns a problem where the version is unknown or has traffic, so that it can't be taken down.
-func (s Split) CheckDown(version string) error {
-	if err := s.Check(version); err != nil {
-		return err
-	}
-	if share := s.Shares[version]; share > Tolerance {
-		return &problem.Problem{
-			What: fmt.Sprintf("Version %s can't be taken down",
-				version), Why: fmt.Sprintf("It still has %s %% of the traffic.", Percent(share)),
-			Next: "Move its traffic away first.", Err: ErrHasTraffic,
-		}
-	}
-	return nil
-}
-
-// Percent writes a share without needless digits.
-func Percent(share float64) string {
-	const digits, bits = 3, 64
-	scale := math.Pow10(digits)
-	return strconv.FormatFloat(math.Round(share*scale)/scale, 'f', -1, bits)
-}
-
-// Text writes shares for people, by version.
-func Text(shares map[string]float64) string {
-	parts := make([]string, 0, len(shares))
-	for _, version := range slices.Sorted(maps.Keys(shares)) {
-		parts = append(parts, fmt.Sprintf("%s %s %%", version, Percent(shares[version])))
-	}
-	return strings.Join(parts, ", ")
+	units := share / s.Resolution
+	return math.Abs(units-math.Round(units))*s.Resolution <= Tolerance
 }

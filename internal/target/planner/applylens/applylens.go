@@ -43,7 +43,7 @@ func New(cfg Config) *Planner {
 	return &Planner{cfg: cfg, web: web.New(cfg.Token)}
 }
 
-// config is the part of an answer that says what holds. Other fields are passed over.
+// config is the part of an answer that says what holds. Other fields are ignored.
 type config struct {
 	CanaryPct  *float64 `json:"canary_pct"`
 	KillSwitch bool     `json:"kill_switch"`
@@ -70,8 +70,8 @@ type update struct {
 func (p *Planner) Name(context.Context) (string, error) { return "planner:applylens:" + p.cfg.URL, nil }
 
 // Command implements planner.Planner.
-func (p *Planner) Command(shares map[string]float64) string {
-	return fmt.Sprintf("PUT %s/guard/config canary_pct=%s", p.cfg.URL, planner.Percent(shares[p.cfg.Canary]))
+func (p *Planner) Command(_ planner.Split, shares map[string]float64) string {
+	return fmt.Sprintf("PUT %s/guard/config canary_pct=%s", p.cfg.URL, planner.Number(shares[p.cfg.Canary]))
 }
 
 // Read implements planner.Planner. While the API's own detector is in breach the read rolls back there; the split that
@@ -92,7 +92,7 @@ func (p *Planner) Read(ctx context.Context) (planner.Split, error) {
 	split, err := p.split(*after.Config)
 	split.Notes = append(split.Notes,
 		fmt.Sprintf("The guard API's own detector is in breach (%s). While it is, every read of its status, "+
-			"this one included, sets the canary to 0 %% and switches it off: a share that is set will not "+
+			"this one included, sets the canary to 0%% and switches it off: a share that is set will not "+
 			"last.", p.web.Mask(s.Evaluation.Reason)))
 	return split, err
 }
@@ -103,7 +103,7 @@ func (s status) breach() bool {
 }
 
 func (p *Planner) status(ctx context.Context) (status, error) {
-	got, err := p.web.Do(ctx, web.Request{Method: http.MethodGet, URL: p.cfg.URL + "/guard/status"})
+	got, err := p.do(ctx, web.Request{Method: http.MethodGet, URL: p.cfg.URL + "/guard/status"})
 	if err != nil {
 		return status{}, p.problem("The guard API can't be reached", err.Error(), planner.ErrUnreachable)
 	}
@@ -120,15 +120,21 @@ func (p *Planner) status(ctx context.Context) (status, error) {
 
 func (p *Planner) split(c config) (planner.Split, error) {
 	if c.CanaryPct == nil || math.IsNaN(*c.CanaryPct) || *c.CanaryPct < 0 || *c.CanaryPct > planner.Whole {
-		return planner.Split{}, p.problem("The guard API answers with no split",
+		return planner.Split{}, p.problem("The guard API returned no split",
 			"canary_pct is missing or not between 0 and 100.", planner.ErrMalformed)
 	}
 	s := planner.Split{
 		Shares:     map[string]float64{p.cfg.Canary: *c.CanaryPct, p.cfg.Stable: planner.Whole - *c.CanaryPct},
 		Stable:     p.cfg.Stable,
-		Resolution: resolution, Latent: true, Revision: fmt.Sprintf("%s; kill switch %t", planner.Percent(*c.CanaryPct),
-			c.KillSwitch),
+		Resolution: resolution, Latent: true, Identity: planner.AddressOf(p.cfg.URL),
+		Revision: fmt.Sprintf("%s; kill switch %t", planner.Number(*c.CanaryPct), c.KillSwitch),
+		Plain:    !c.KillSwitch && *c.CanaryPct == math.Round(*c.CanaryPct),
 	}
+	text, err := json.Marshal(c)
+	if err != nil {
+		return planner.Split{}, err
+	}
+	s.State = text
 	if c.KillSwitch {
 		s.Down = []string{p.cfg.Canary}
 	}
@@ -210,7 +216,7 @@ func (p *Planner) send(ctx context.Context, method, path string, u update) (conf
 	if err != nil {
 		return config{}, err
 	}
-	got, err := p.web.Do(ctx, web.Request{Method: method, URL: p.cfg.URL + path, Body: body})
+	got, err := p.do(ctx, web.Request{Method: method, URL: p.cfg.URL + path, Body: body})
 	switch {
 	case errors.Is(err, web.ErrNotSent):
 		return config{}, p.problem("The guard API can't be reached", err.Error(), planner.ErrUnreachable)
@@ -249,8 +255,8 @@ func (p *Planner) refused(got web.Answer, write bool) error {
 
 func (p *Planner) problem(what, why string, cause error) error {
 	return &problem.Problem{
-		What: what, Why: fmt.Sprintf("%s: %s", p.cfg.URL,
-			why), Next: "Look at the provider's planner.applylens block and at the logs of the API.",
+		What: what, Why: fmt.Sprintf("%s: %s", p.cfg.URL, why),
+		Next: "Check the provider's planner.applylens block and the logs of the API.",
 		Path: []string{"planner", "applylens", "url"}, Err: cause,
 	}
 }

@@ -1,5 +1,6 @@
 // Package file is the planner in a JSON file, for routers that watch one. It is written atomically, under a lock that
-// every process of this provider takes, and carries a revision that any other writer is asked to count up.
+// every process of this provider takes, and has a revision that any other writer is asked to increment. Where its path
+// is a symbolic link, the file behind it is read and written.
 package file
 
 import (
@@ -9,19 +10,24 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gofrs/flock"
+	"github.com/google/renameio/v2"
 
+	"github.com/applylens/terraform-provider-remediation/internal/logging"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
 )
 
-// resolution is what the file can hold, in percentage points. Whoever reads it may round.
+// resolution, in percentage points: the file can hold more digits, but its readers may round.
 const resolution = 0.01
 
 // lockPoll is how often a waiting writer tries the lock.
@@ -57,30 +63,63 @@ type version struct {
 func (p *Planner) Name(context.Context) (string, error) { return "planner:file:" + p.path, nil }
 
 // Command implements planner.Planner.
-func (p *Planner) Command(shares map[string]float64) string {
+func (p *Planner) Command(_ planner.Split, shares map[string]float64) string {
 	return fmt.Sprintf("write %s: %s", filepath.Base(p.path), planner.Text(shares))
 }
 
+// identity is the file, whatever links lead to it.
+type identity struct {
+	File string `json:"file"`
+}
+
+// real is the file that path leads to. Where there is none, reading it says so.
+func (p *Planner) real() string {
+	if real, err := filepath.EvalSymlinks(p.path); err == nil {
+		return real
+	}
+	return p.path
+}
+
 // Read implements planner.Planner.
-func (p *Planner) Read(context.Context) (planner.Split, error) {
-	d, err := p.load()
+func (p *Planner) Read(ctx context.Context) (planner.Split, error) {
+	d, err := p.load(ctx)
 	if err != nil {
 		return planner.Split{}, err
 	}
-	return d.split(), nil
+	return p.split(d), nil
 }
 
-func (d document) split() planner.Split {
+func (p *Planner) split(d document) planner.Split {
 	s := planner.Split{
-		Revision: strconv.FormatInt(d.Revision,
-			10) + ":" + planner.Text(d.shares()), Shares: d.shares(), Stable: d.Stable, Resolution: resolution,
+		Revision: strconv.FormatInt(d.Revision, 10) + ":" + planner.Text(d.shares()), State: encode(d.Versions),
+		Shares: d.shares(), Stable: d.Stable, Resolution: resolution, Identity: identity{p.real()},
 	}
 	for _, name := range s.Versions() {
 		if d.Versions[name].Down {
 			s.Down = append(s.Down, name)
 		}
 	}
+	s.Plain = d.plain()
 	return s
+}
+
+// plain tells whether setting the shares alone writes the same file: two versions that are up.
+func (d document) plain() bool {
+	const two = 2
+	for _, v := range d.Versions {
+		if v.Down || math.Abs(v.Percent-math.Round(v.Percent)) > 0 {
+			return false
+		}
+	}
+	return len(d.Versions) == two
+}
+
+func encode(versions map[string]version) planner.State {
+	text, err := json.Marshal(versions)
+	if err != nil {
+		return nil // numbers always encode
+	}
+	return text
 }
 
 func (d document) shares() map[string]float64 {
@@ -91,8 +130,9 @@ func (d document) shares() map[string]float64 {
 	return shares
 }
 
-func (p *Planner) load() (document, error) {
+func (p *Planner) load(ctx context.Context) (document, error) {
 	text, err := os.ReadFile(p.path)
+	logging.Debug(ctx, logging.Planner, "read the planner file", "path", p.path, "bytes", len(text), "failed", err != nil)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return document{}, p.problem("The planner file does not exist", err.Error(), planner.ErrMalformed)
@@ -116,7 +156,7 @@ func (d document) wrong() string {
 	sum := 0.0
 	for _, v := range d.Versions {
 		if v.Percent < 0 || v.Percent > planner.Whole {
-			return fmt.Sprintf("A share is %s %%.", planner.Percent(v.Percent))
+			return fmt.Sprintf("A share is %s.", planner.Percent(v.Percent))
 		}
 		sum += v.Percent
 	}
@@ -124,14 +164,14 @@ func (d document) wrong() string {
 		return fmt.Sprintf("The stable version %q is not among the versions.", d.Stable)
 	}
 	if math.Abs(sum-planner.Whole) > planner.Tolerance {
-		return fmt.Sprintf("The shares sum to %s %%, not to 100 %%.", planner.Percent(sum))
+		return fmt.Sprintf("The shares sum to %s, not to 100%%.", planner.Percent(sum))
 	}
 	return ""
 }
 
 func (p *Planner) problem(what, why string, cause error) error {
 	return &problem.Problem{
-		What: what, Why: fmt.Sprintf("%s: %s", p.path, why), Next: "It is expected to look like " + example,
+		What: what, Why: fmt.Sprintf("%s: %s", p.path, why), Next: "It should look like " + example,
 		Path: []string{"planner", "file", "path"}, Err: cause,
 	}
 }
@@ -139,8 +179,7 @@ func (p *Planner) problem(what, why string, cause error) error {
 // Set implements planner.Planner.
 func (p *Planner) Set(ctx context.Context, change planner.Change) (planner.Split, error) {
 	return p.change(ctx, func(d *document) error {
-		now := d.split()
-		if err := now.Allows(change); err != nil {
+		if err := p.split(*d).Allows(change); err != nil {
 			return err
 		}
 		for name, v := range d.Versions {
@@ -154,7 +193,7 @@ func (p *Planner) Set(ctx context.Context, change planner.Change) (planner.Split
 // Deploy implements planner.Planner.
 func (p *Planner) Deploy(ctx context.Context, change planner.Version) error {
 	_, err := p.change(ctx, func(d *document) error {
-		if err := d.split().Check(change.Name); err != nil {
+		if err := p.split(*d).Check(change.Name); err != nil {
 			return err
 		}
 		v := d.Versions[change.Name]
@@ -168,7 +207,7 @@ func (p *Planner) Deploy(ctx context.Context, change planner.Version) error {
 // Decommission implements planner.Planner.
 func (p *Planner) Decommission(ctx context.Context, change planner.Version) error {
 	_, err := p.change(ctx, func(d *document) error {
-		if err := d.split().CheckDown(change.Name); err != nil {
+		if err := p.split(*d).CheckDown(change.Name); err != nil {
 			return err
 		}
 		d.Versions[change.Name] = version{Down: true}
@@ -177,17 +216,68 @@ func (p *Planner) Decommission(ctx context.Context, change planner.Version) erro
 	return err
 }
 
+// Restoring implements planner.Planner.
+func (p *Planner) Restoring(now planner.Split, state planner.State) (string, map[string]float64, error) {
+	versions, err := p.decode(now, state)
+	if err != nil {
+		return "", nil, err
+	}
+	shares := document{Versions: versions}.shares()
+	line := p.Command(now, shares)
+	for _, name := range now.Versions() {
+		if v := versions[name]; v.Down && now.Deployed(name) {
+			line += ", " + name + " down"
+		} else if !v.Down && !now.Deployed(name) {
+			line += ", " + name + " up"
+		}
+	}
+	return line, shares, nil
+}
+
+// decode reads a state for just the versions that the file has now.
+func (p *Planner) decode(now planner.Split, state planner.State) (map[string]version, error) {
+	var versions map[string]version
+	err := json.Unmarshal(state, &versions)
+	if err != nil {
+		return nil, p.problem("The state to restore can't be understood", err.Error(), planner.ErrShares)
+	}
+	d := document{Versions: versions}
+	if why := d.wrong(); why != "" {
+		return nil, p.problem("The state to restore is no split", why, planner.ErrShares)
+	}
+	if got := slices.Sorted(maps.Keys(versions)); !slices.Equal(got, now.Versions()) {
+		return nil, p.problem("The state to restore is that of other versions", fmt.Sprintf("It names %s, and the file %s.",
+			strings.Join(got, ", "), strings.Join(now.Versions(), ", ")), planner.ErrShares)
+	}
+	return versions, nil
+}
+
+// Restore implements planner.Planner.
+func (p *Planner) Restore(ctx context.Context, r planner.Restoration) (planner.Split, error) {
+	return p.change(ctx, func(d *document) error {
+		now := p.split(*d)
+		if now.Revision != r.Revision {
+			return planner.Moved(now)
+		}
+		versions, err := p.decode(now, r.State)
+		if err == nil {
+			d.Versions = versions
+		}
+		return err
+	})
+}
+
 // change reads, changes and writes the file under its lock.
 func (p *Planner) change(ctx context.Context, edit func(*document) error) (planner.Split, error) {
-	lock := flock.New(p.path + ".lock")
+	lock := flock.New(p.real() + ".lock")
 	if _, err := lock.TryLockContext(ctx, lockPoll); err != nil {
 		if ctx.Err() != nil {
 			return planner.Split{}, context.Cause(ctx)
 		}
 		return planner.Split{}, p.problem("The planner file can't be locked", err.Error(), planner.ErrUnreachable)
 	}
-	defer func() { _ = lock.Close() }() // the lock goes with the process at the latest
-	d, err := p.load()
+	defer func() { _ = lock.Close() }() // the lock ends with the process at the latest
+	d, err := p.load(ctx)
 	if err != nil {
 		return planner.Split{}, err
 	}
@@ -195,10 +285,13 @@ func (p *Planner) change(ctx context.Context, edit func(*document) error) (plann
 		return planner.Split{}, err
 	}
 	d.Revision++
-	if err := p.write(d); err != nil {
+	err = p.write(d)
+	logging.Debug(ctx, logging.Planner, "wrote the planner file", "path", p.real(), "revision", d.Revision, "failed",
+		err != nil)
+	if err != nil {
 		return planner.Split{}, p.problem("The planner file can't be written", err.Error(), planner.ErrUnreachable)
 	}
-	return d.split(), nil
+	return p.split(d), nil
 }
 
 // write replaces the file by one rename, so that a reader sees the old content or the new one, and a crash leaves one
@@ -208,19 +301,11 @@ func (p *Planner) write(d document) error {
 	if err != nil {
 		return err
 	}
-	info, err := os.Stat(p.path)
+	path := p.real()
+	info, err := os.Stat(path)
 	if err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(p.path), filepath.Base(p.path)+".*")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.Remove(tmp.Name()) }() // gone already where all went well
-	_, err = tmp.Write(append(text, '\n'))
-	err = errors.Join(err, tmp.Chmod(info.Mode().Perm()), tmp.Sync(), tmp.Close())
-	if err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), p.path)
+	return renameio.WriteFile(path, append(text, '\n'), info.Mode().Perm(), renameio.IgnoreUmask(),
+		renameio.WithTempDir(filepath.Dir(path)))
 }

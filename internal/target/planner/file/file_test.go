@@ -42,12 +42,12 @@ func TestConformance(t *testing.T) {
 func TestMalformed(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ text, says string }{
-		"not 100":        {`{"versions": {"v1": {"percent": 50}, "v2": {"percent": 25}}}`, "sum to 75 %"},
+		"not 100":        {`{"versions": {"v1": {"percent": 50}, "v2": {"percent": 25}}}`, "sum to 75%"},
 		"no JSON":        {`v1: 100`, "malformed"},
 		"unknown field":  {`{"versions": {"v1": {"percent": 100, "weight": 1}}}`, "unknown field"},
 		"unknown stable": {`{"stable": "v0", "versions": {"v1": {"percent": 100}}}`, `"v0" is not among the versions`},
 		"over 100":       {`{"versions": {"v1": {"percent": 101}, "v2": {"percent": -1}}}`, "A share is"},
-		"empty":          {`{}`, "sum to 0 %"},
+		"empty":          {`{}`, "sum to 0%"},
 	} {
 		path := filepath.Join(t.TempDir(), "planner.json")
 		write(t, path, tt.text)

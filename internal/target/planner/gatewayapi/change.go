@@ -28,7 +28,7 @@ const (
 type operation struct {
 	Op    string `json:"op"`
 	Path  string `json:"path"`
-	Value any    `json:"value"`
+	Value any    `json:"value,omitempty"`
 }
 
 // Set implements planner.Planner.
@@ -51,11 +51,17 @@ func (p *Planner) Set(ctx context.Context, change planner.Change) (planner.Split
 		patch = append(patch, operation{"add", fmt.Sprintf("/spec/rules/%d/backendRefs/%d/weight", r.rule, r.backend),
 			weight})
 	}
+	return p.send(ctx, patch)
+}
+
+// send patches the route and waits until it is accepted.
+func (p *Planner) send(ctx context.Context, patch []operation) (planner.Split, error) {
 	route, err := p.patch(ctx, patch)
 	if err != nil {
 		return planner.Split{}, err
 	}
-	if s, err = p.look(route); err != nil {
+	s, err := p.look(route)
+	if err != nil {
 		return planner.Split{}, err
 	}
 	if err := p.accepted(ctx, route.GetGeneration()); err != nil {
@@ -64,12 +70,12 @@ func (p *Planner) Set(ctx context.Context, change planner.Change) (planner.Split
 	return p.split(s)
 }
 
-// Deploy implements planner.Planner: the version may get traffic again. Its workload is not this planner's to start.
+// Deploy implements planner.Planner: the version may get traffic again. This planner does not start its workload.
 func (p *Planner) Deploy(ctx context.Context, v planner.Version) error {
 	return p.mark(ctx, v.Name, false)
 }
 
-// Decommission implements planner.Planner: the version may not get traffic. Its workload is not this planner's to stop.
+// Decommission implements planner.Planner: the version may not get traffic. This planner does not stop its workload.
 func (p *Planner) Decommission(ctx context.Context, v planner.Version) error {
 	return p.mark(ctx, v.Name, true)
 }
@@ -118,8 +124,10 @@ func (p *Planner) patch(ctx context.Context, operations []operation) (*unstructu
 	if err != nil {
 		return nil, err
 	}
+	began := time.Now()
 	route, err := client.Resource(routes).Namespace(p.cfg.Namespace).Patch(ctx, p.cfg.Route, types.JSONPatchType, body,
 		metav1.PatchOptions{FieldManager: planner.By})
+	p.log(ctx, "PATCH", began, err)
 	if err == nil {
 		return route, nil
 	}

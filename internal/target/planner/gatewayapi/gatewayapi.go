@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -29,7 +30,7 @@ const (
 	// resolution in percentage points. Weights sum to weightSum; the API takes up to 1,000,000.
 	resolution = 0.01
 	weightSum  = 10_000
-	// perSecond is how many requests a second may be made. The library's default of 5 would slow a move down.
+	// perSecond is how many requests per second may be made. The library's default of 5 would slow a move down.
 	perSecond = 50
 	// downAnnotation lists versions that were taken down: a route itself has no place for that.
 	downAnnotation = "remediation.applylens.com/decommissioned"
@@ -75,7 +76,7 @@ func (p *Planner) Name(context.Context) (string, error) {
 }
 
 // Command implements planner.Planner.
-func (p *Planner) Command(shares map[string]float64) string {
+func (p *Planner) Command(_ planner.Split, shares map[string]float64) string {
 	return fmt.Sprintf("patch httproute %s/%s: %s", p.cfg.Namespace, p.cfg.Route, planner.Text(shares))
 }
 
@@ -102,6 +103,8 @@ func (p *Planner) open() (dynamic.Interface, error) {
 type ref struct {
 	rule, backend int
 	weight        int64
+	// set tells that the weight is written in the route rather than the API's default.
+	set bool
 }
 
 // state is a route as this package sees it.
@@ -125,7 +128,9 @@ func (p *Planner) state(ctx context.Context) (state, error) {
 	if err != nil {
 		return state{}, err
 	}
+	began := time.Now()
 	route, err := client.Resource(routes).Namespace(p.cfg.Namespace).Get(ctx, p.cfg.Route, metav1.GetOptions{})
+	p.log(ctx, "GET", began, err)
 	if err != nil {
 		return state{}, p.refused(err, false)
 	}
@@ -159,7 +164,7 @@ func (p *Planner) look(route *unstructured.Unstructured) (state, error) {
 				weight = 1 // the API's default
 			}
 			if version, ok := versions[name]; ok {
-				found[version] = ref{rule: i, backend: j, weight: weight}
+				found[version] = ref{rule: i, backend: j, weight: weight, set: set}
 			} else if weight > 0 {
 				foreign = append(foreign, name)
 			}
@@ -195,7 +200,8 @@ func (p *Planner) look(route *unstructured.Unstructured) (state, error) {
 func (p *Planner) split(s state) (planner.Split, error) {
 	out := planner.Split{
 		Revision: s.route.GetResourceVersion(), Shares: map[string]float64{}, Down: s.down, Stable: p.cfg.Stable,
-		Resolution: resolution,
+		Resolution: resolution, Identity: identity{string(s.route.GetUID())}, State: s.encode(), Plain: s.plain(),
+		Content: map[string]any{"spec": s.route.Object["spec"], "decommissioned": s.route.GetAnnotations()[downAnnotation]},
 	}
 	sum := int64(0)
 	for _, r := range s.refs {
@@ -218,7 +224,7 @@ func (p *Planner) refused(err error, write bool) error {
 	case apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err):
 		return p.problem("The cluster refuses the credentials", err.Error(), "kubeconfig", planner.ErrForbidden)
 	case apierrors.IsConflict(err):
-		return p.problem("The route was changed by somebody else", err.Error(), "http_route", planner.ErrMoved)
+		return p.problem("Someone else changed the route", err.Error(), "http_route", planner.ErrMoved)
 	case apierrors.IsInvalid(err) || apierrors.IsBadRequest(err):
 		return p.problem("The cluster refuses the change", err.Error(), "http_route", planner.ErrShares)
 	case write:
@@ -230,8 +236,8 @@ func (p *Planner) refused(err error, write bool) error {
 
 func (p *Planner) problem(what, why, field string, cause error) error {
 	return &problem.Problem{
-		What: what, Why: why, Next: fmt.Sprintf("Look at the provider's planner.gateway_api block and at HTTPRoute "+
-			"%s/%s.", p.cfg.Namespace, p.cfg.Route),
+		What: what, Why: why, Next: fmt.Sprintf("Check the provider's planner.gateway_api block and HTTPRoute %s/%s.",
+			p.cfg.Namespace, p.cfg.Route),
 		Path: []string{"planner", "gateway_api", field}, Err: cause,
 	}
 }

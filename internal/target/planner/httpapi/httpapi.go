@@ -30,17 +30,19 @@ func New(base, token string) *Planner {
 	return &Planner{base: strings.TrimRight(base, "/"), web: web.New(token)}
 }
 
-// document is the split as the API has it. Fields that are not known here are passed over.
+// document is the split as the API has it. Unknown fields are ignored.
 type document struct {
 	Stable     string             `json:"stable"`
 	Resolution float64            `json:"resolution"`
 	Versions   map[string]version `json:"versions"`
 	Notes      []string           `json:"notes"`
+	// Requests counts what each version has got since the router started. Optional.
+	Requests map[string]int64 `json:"requests"`
 }
 
 type version struct {
 	Percent  float64 `json:"percent"`
-	Deployed *bool   `json:"deployed"`
+	Deployed *bool   `json:"deployed,omitempty"`
 }
 
 type change struct {
@@ -53,13 +55,13 @@ type change struct {
 func (p *Planner) Name(context.Context) (string, error) { return "planner:http:" + p.base, nil }
 
 // Command implements planner.Planner.
-func (p *Planner) Command(shares map[string]float64) string {
+func (p *Planner) Command(_ planner.Split, shares map[string]float64) string {
 	return fmt.Sprintf("PUT %s/split: %s", p.base, planner.Text(shares))
 }
 
 // Read implements planner.Planner.
 func (p *Planner) Read(ctx context.Context) (planner.Split, error) {
-	got, err := p.web.Do(ctx, web.Request{Method: http.MethodGet, URL: p.base + "/split"})
+	got, err := p.do(ctx, web.Request{Method: http.MethodGet, URL: p.base + "/split"})
 	if err != nil {
 		return planner.Split{}, p.problem("The planner's control API can't be reached", err.Error(),
 			planner.ErrUnreachable)
@@ -73,16 +75,18 @@ func (p *Planner) Read(ctx context.Context) (planner.Split, error) {
 func (p *Planner) split(got web.Answer) (planner.Split, error) {
 	var d document
 	if err := json.Unmarshal(got.Body, &d); err != nil {
-		return planner.Split{}, p.problem("The planner's control API answers with no split", p.web.Text(got),
+		return planner.Split{}, p.problem("The planner's control API returned no split", p.web.Text(got),
 			planner.ErrMalformed)
 	}
 	etag := got.Header.Get("ETag")
 	if etag == "" || strings.HasPrefix(etag, "W/") {
-		return planner.Split{}, p.problem("The planner's control API gives the split no ETag",
+		return planner.Split{}, p.problem("The planner's control API returned no strong ETag",
 			fmt.Sprintf("Its ETag is %q, and a strong one is needed: "+
-				"without it somebody else's change could be lost.", etag), planner.ErrMalformed)
+				"without it, someone else's change could be lost.", etag), planner.ErrMalformed)
 	}
-	s := planner.Split{Revision: etag, Stable: d.Stable, Resolution: d.Resolution, Shares: map[string]float64{}}
+	s := planner.Split{Revision: etag, Stable: d.Stable, Resolution: d.Resolution, Shares: map[string]float64{},
+		Identity: planner.AddressOf(p.base), Requests: d.Requests, State: d.state()}
+	s.Plain = d.plain()
 	for name, v := range d.Versions {
 		s.Shares[name] = v.Percent
 	}
@@ -97,7 +101,7 @@ func (p *Planner) split(got web.Answer) (planner.Split, error) {
 	all := s
 	all.Resolution, all.Latent = 0, true
 	if err := all.Validate(s.Shares); err != nil {
-		return planner.Split{}, p.problem("The planner's control API answers with no split", problem.Of(err, "").Why,
+		return planner.Split{}, p.problem("The planner's control API returned no split", problem.Of(err, "").Why,
 			planner.ErrMalformed)
 	}
 	return s, nil
@@ -112,6 +116,10 @@ func (p *Planner) Set(ctx context.Context, c planner.Change) (planner.Split, err
 	if err := now.Allows(c); err != nil {
 		return planner.Split{}, err
 	}
+	return p.put(ctx, c)
+}
+
+func (p *Planner) put(ctx context.Context, c planner.Change) (planner.Split, error) {
 	body, err := json.Marshal(change{Shares: c.Shares, Reason: c.Reason, UpdatedBy: planner.By})
 	if err != nil {
 		return planner.Split{}, err
@@ -123,7 +131,8 @@ func (p *Planner) Set(ctx context.Context, c planner.Change) (planner.Split, err
 		return planner.Split{}, err
 	}
 	if got.Status == http.StatusPreconditionFailed {
-		if now, err = p.Read(ctx); err != nil {
+		now, err := p.Read(ctx)
+		if err != nil {
 			return planner.Split{}, errors.Join(planner.ErrMoved, err)
 		}
 		return planner.Split{}, planner.Moved(now)
@@ -131,7 +140,8 @@ func (p *Planner) Set(ctx context.Context, c planner.Change) (planner.Split, err
 	if got.Status != http.StatusOK {
 		return planner.Split{}, p.refused(got, true)
 	}
-	if now, err = p.split(got); err != nil {
+	now, err := p.split(got)
+	if err != nil {
 		return planner.Split{}, errors.Join(planner.ErrUncertain, err)
 	}
 	return now, nil
@@ -184,9 +194,66 @@ func (p *Planner) version(ctx context.Context, v planner.Version, verb string,
 	return nil
 }
 
+// Restoring implements planner.Planner.
+func (p *Planner) Restoring(now planner.Split, state planner.State) (string, map[string]float64, error) {
+	versions, err := p.decode(now, state)
+	if err != nil {
+		return "", nil, err
+	}
+	shares := shares(versions)
+	line := p.Command(now, shares)
+	for _, name := range now.Versions() {
+		if up := deployed(versions[name]); up != now.Deployed(name) {
+			line += fmt.Sprintf("; POST %s/versions/%s/%s", p.base, url.PathEscape(name), verb(up))
+		}
+	}
+	return line, shares, nil
+}
+
+// Restore implements planner.Planner: what was up comes up first, then the shares are set, then the rest goes down.
+func (p *Planner) Restore(ctx context.Context, r planner.Restoration) (planner.Split, error) {
+	now, err := p.Read(ctx)
+	if err != nil {
+		return planner.Split{}, err
+	}
+	if now.Revision != r.Revision {
+		return planner.Split{}, planner.Moved(now)
+	}
+	versions, err := p.decode(now, r.State)
+	if err != nil {
+		return planner.Split{}, err
+	}
+	turn := func(up bool) error {
+		for _, name := range now.Versions() {
+			if deployed(versions[name]) != up || now.Deployed(name) == up {
+				continue
+			}
+			if err := p.version(ctx, planner.Version{Name: name, Reason: r.Reason}, verb(up), planner.Split.Check); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := turn(true); err != nil {
+		return planner.Split{}, err
+	}
+	if now, err = p.Read(ctx); err != nil {
+		return planner.Split{}, err
+	}
+	if want := shares(versions); !equal(now.Shares, want) {
+		if now, err = p.put(ctx, planner.Change{Revision: now.Revision, Shares: want, Reason: r.Reason}); err != nil {
+			return planner.Split{}, err
+		}
+	}
+	if err := turn(false); err != nil {
+		return planner.Split{}, err
+	}
+	return p.Read(ctx)
+}
+
 // write sends a change once.
 func (p *Planner) write(ctx context.Context, r web.Request) (web.Answer, error) {
-	got, err := p.web.Do(ctx, r)
+	got, err := p.do(ctx, r)
 	switch {
 	case errors.Is(err, web.ErrNotSent):
 		return got, p.problem("The planner's control API can't be reached", err.Error(), planner.ErrUnreachable)
@@ -217,8 +284,8 @@ func (p *Planner) refused(got web.Answer, write bool) error {
 
 func (p *Planner) problem(what, why string, cause error) error {
 	return &problem.Problem{
-		What: what, Why: fmt.Sprintf("%s: %s", p.base,
-			why), Next: "Look at the provider's planner.http block and at the logs of the API.",
+		What: what, Why: fmt.Sprintf("%s: %s", p.base, why),
+		Next: "Check the provider's planner.http block and the logs of the API.",
 		Path: []string{"planner", "http", "url"}, Err: cause,
 	}
 }

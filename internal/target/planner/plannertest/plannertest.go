@@ -17,12 +17,12 @@ const (
 	Canary = "v2"
 )
 
-// Backend is a planner that knows Stable with 90 % and Canary with 10 %, both up.
+// Backend is a planner that knows Stable with 90% and Canary with 10%, both up.
 type Backend struct {
 	planner.Planner
 	// Second is another client of the same backend.
 	Second planner.Planner
-	// Foreign changes the canary's share as somebody would who knows nothing of this provider.
+	// Foreign changes the canary's share as someone else would who does not know this provider.
 	Foreign func(t *testing.T, percent float64)
 	// Weak tells that the backend has no compare-and-set: changes at the very same time can't be told apart there.
 	Weak bool
@@ -34,6 +34,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 	for name, test := range map[string]func(*testing.T, Backend){
 		"reads": reads, "sets": sets, "refuses what moved": refusesMoved, "refuses no split": refusesNoSplit,
 		"comes and goes": comesAndGoes, "loses no update": losesNoUpdate, "is named": isNamed,
+		"is identified": isIdentified, "restores": restores, "restores only what holds": restoresOnlyWhatHolds,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
@@ -77,7 +78,7 @@ func sets(t *testing.T, b Backend) {
 		got, err := b.Set(t.Context(), planner.Change{Revision: now.Revision, Shares: shares(percent),
 			Reason: "a test"})
 		if err != nil || !planner.Same(got.Shares, shares(percent)) {
-			t.Fatalf("set to %g %%: %s, %v", percent, planner.Text(got.Shares), err)
+			t.Fatalf("set to %g%%: %s, %v", percent, planner.Text(got.Shares), err)
 		}
 		demand(t, b.Second, percent)
 	}
@@ -188,7 +189,7 @@ func losesNoUpdate(t *testing.T, b Backend) {
 			case err == nil:
 				won <- percent
 			case !errors.Is(err, planner.ErrMoved):
-				t.Errorf("client with %g %%: %v", percent, err)
+				t.Errorf("client with %g%%: %v", percent, err)
 			}
 		})
 	}
@@ -210,7 +211,77 @@ func isNamed(t *testing.T, b Backend) {
 	if err != nil || otherErr != nil || one != other || !strings.HasPrefix(one, "planner:") {
 		t.Errorf("names %q and %q, %v, %v", one, other, err, otherErr)
 	}
-	if line := b.Command(shares(25)); !strings.Contains(line, "25") && !strings.Contains(line, "50") {
+	if line := b.Command(read(t, b), shares(25)); !strings.Contains(line, "25") && !strings.Contains(line, "50") {
 		t.Errorf("command %q", line)
 	}
+}
+
+func isIdentified(t *testing.T, b Backend) {
+	one, other := read(t, b), read(t, b.Second)
+	if one.Identity == nil || one.Identity != other.Identity {
+		t.Errorf("identities %+v and %+v", one.Identity, other.Identity)
+	}
+}
+
+// restores moves from each of some odd states, and comes back to the very state of before.
+func restores(t *testing.T, b Backend) {
+	for _, canary := range []float64{10, 33, 0, 100, 50} {
+		now := read(t, b)
+		if _, err := b.Set(t.Context(), planner.Change{Revision: now.Revision, Shares: shares(canary)}); err != nil {
+			t.Fatal(err)
+		}
+		before := read(t, b)
+		if canary == 0 {
+			if err := b.Decommission(t.Context(), planner.Version{Name: Canary, Reason: "a test"}); err != nil {
+				t.Fatal(err)
+			}
+			before = read(t, b)
+			if err := b.Deploy(t.Context(), planner.Version{Name: Canary, Reason: "a test"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		away := read(t, b)
+		if away, err := b.Set(t.Context(), planner.Change{Revision: away.Revision, Shares: shares(75)}); err != nil {
+			t.Fatalf("from %s: %v", planner.Text(away.Shares), err)
+		}
+		left := read(t, b.Second)
+		line, shares, err := b.Restoring(left, before.State)
+		if err != nil || line == "" || !planner.Same(shares, before.Shares) {
+			t.Errorf("restoring %s: %q, %s, %v", before.State, line, planner.Text(shares), err)
+		}
+		got, err := b.Second.Restore(t.Context(), planner.Restoration{Revision: left.Revision, State: before.State,
+			Reason: "a test"})
+		if err != nil || string(got.State) != string(before.State) {
+			t.Fatalf("restored %s, want %s: %v", got.State, before.State, err)
+		}
+		if again := read(t, b); string(again.State) != string(before.State) || again.Deployed(Canary) != before.Deployed(Canary) {
+			t.Errorf("reads %s, want %s", again.State, before.State)
+		}
+		if !read(t, b).Deployed(Canary) {
+			if err := b.Deploy(t.Context(), planner.Version{Name: Canary, Reason: "a test"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func restoresOnlyWhatHolds(t *testing.T, b Backend) {
+	before := read(t, b)
+	b.Foreign(t, 15)
+	if _, err := b.Restore(t.Context(), planner.Restoration{Revision: before.Revision, State: before.State}); !errors.Is(
+		err, planner.ErrMoved) {
+		t.Errorf("restored over a foreign change: %v", err)
+	}
+	demand(t, b, 15)
+	now := read(t, b)
+	for _, bad := range []string{``, `[]`, `{}`, `{"v9": {"percent": 100}}`, `{"canary_pct": 101}`} {
+		if _, err := b.Restore(t.Context(), planner.Restoration{Revision: now.Revision,
+			State: planner.State(bad)}); err == nil {
+			t.Errorf("restored %q", bad)
+		}
+		if _, _, err := b.Restoring(now, planner.State(bad)); err == nil {
+			t.Errorf("%q can be restored", bad)
+		}
+	}
+	demand(t, b, 15)
 }

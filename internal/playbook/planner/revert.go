@@ -1,0 +1,134 @@
+package planner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/logging"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	target "github.com/applylens/terraform-provider-remediation/internal/target/planner"
+)
+
+// A way back is tried more than once: a router that is slow, cut off or changed in passing for a moment is no reason to
+// leave traffic where it does harm.
+const (
+	backTries = 5
+	backPause = 2 * time.Second
+)
+
+// Revert implements playbook.Reverter: the very state of before, in one step.
+func (w *work) Revert(ctx context.Context) (playbook.Report, error) {
+	var err error
+	for try := range backTries {
+		if try > 0 && w.clock.Sleep(ctx, backPause) != nil {
+			break
+		}
+		if err = w.back(ctx); err == nil || !again(err) {
+			break
+		}
+		logging.Warn(ctx, logging.Planner, "the way back failed", "try", try+1, "error", err.Error())
+	}
+	if err != nil {
+		return playbook.Report{}, sent(err)
+	}
+	return playbook.Report{
+		Message: fmt.Sprintf("%s is back at %s of the traffic", w.move.Version, target.Percent(w.percent)),
+		Details: map[string]string{"percent_now": target.Number(w.percent)},
+	}, nil
+}
+
+// again tells whether another try may succeed.
+func again(err error) bool {
+	return errors.Is(err, target.ErrUnreachable) || errors.Is(err, target.ErrUncertain) ||
+		errors.Is(err, errRaced)
+}
+
+// errRaced marks a change that was refused although the split is still the one that was left: a revision can move
+// without it, by another field of the same object.
+var errRaced = errors.New("the planner changed in passing")
+
+// back restores the state of before, unless someone else has moved the split since.
+func (w *work) back(ctx context.Context) error {
+	now, err := w.planner.Read(ctx)
+	if err != nil {
+		return err
+	}
+	if w.before == nil {
+		return w.backByShares(ctx, now)
+	}
+	if target.SameState(now.State, w.before) {
+		return w.isBack(now)
+	}
+	if !w.own(now) {
+		return w.moved(now)
+	}
+	set, err := w.planner.Restore(ctx, target.Restoration{Revision: now.Revision, State: w.before,
+		Reason: w.reason(w.facts.CurrentPercent)})
+	if errors.Is(err, target.ErrMoved) {
+		return errors.Join(errRaced, err)
+	}
+	if err != nil {
+		return err
+	}
+	if !target.SameState(set.State, w.before) && len(set.Unsteady) == 0 {
+		return w.moved(set)
+	}
+	return w.isBack(set)
+}
+
+// own tells whether the split is one that this move has left, or differs from it only where something sets weights by
+// itself.
+func (w *work) own(now target.Split) bool {
+	if target.Same(now.Shares, w.last) {
+		return true
+	}
+	if len(now.Unsteady) > 0 || now.Instance != w.now.Instance {
+		return true
+	}
+	for _, step := range w.facts.Schedule { // a step whose answer was lost
+		if target.Same(now.Shares, w.move.shares(w.facts.StableVersion, step.Percent)) {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *work) isBack(now target.Split) error {
+	w.now, w.last, w.percent = now, now.Shares, w.facts.CurrentPercent
+	return nil
+}
+
+// backByShares goes back where the state of before is not known, since another process began the move.
+func (w *work) backByShares(ctx context.Context, now target.Split) error {
+	before := w.facts.before(w.move)
+	if !w.own(now) {
+		return w.moved(now)
+	}
+	if w.facts.Decommission && !now.Deployed(w.move.Version) {
+		if err := w.planner.Deploy(ctx, w.version()); err != nil {
+			return err
+		}
+	}
+	if !target.Same(now.Shares, before) {
+		now, err := w.planner.Read(ctx)
+		if err != nil {
+			return err
+		}
+		if now, err = w.planner.Set(ctx, target.Change{Revision: now.Revision, Shares: before,
+			Reason: w.reason(w.facts.CurrentPercent)}); err != nil {
+			return err
+		}
+		if math.Abs(now.Shares[w.move.Version]-w.facts.CurrentPercent) > target.Tolerance {
+			return w.moved(now)
+		}
+	}
+	if w.facts.Deploy {
+		if err := w.planner.Decommission(ctx, w.version()); err != nil {
+			return err
+		}
+	}
+	return w.isBack(now)
+}

@@ -1,0 +1,188 @@
+package planner
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/applylens/terraform-provider-remediation/internal/check"
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+)
+
+// CheckName says why name can't be a version's, or nothing. Names stand in paths and in lines of plans.
+func CheckName(name string) string {
+	if name == "." || name == ".." {
+		return "leads to another path"
+	}
+	return check.Label(name)
+}
+
+// Check returns a problem with ErrUnknownVersion where the version is not known.
+func (s Split) Check(version string) error {
+	if _, ok := s.Shares[version]; ok {
+		return nil
+	}
+	return &problem.Problem{
+		What: fmt.Sprintf("There is no version %q", version),
+		Why:  "The planner knows: " + strings.Join(s.Versions(), ", ") + ".",
+		Next: "Name one of these, or make the version known to the planner first.", Err: ErrUnknownVersion,
+	}
+}
+
+// Validate returns a problem with ErrShares where shares are no split of the versions of s, or where they give traffic
+// to one that is down.
+func (s Split) Validate(shares map[string]float64) error {
+	sum := 0.0
+	for _, version := range slices.Sorted(maps.Keys(shares)) {
+		share := shares[version]
+		if err := s.Check(version); err != nil {
+			return err
+		}
+		if math.IsNaN(share) || share < 0 || share > Whole {
+			return badShares(fmt.Sprintf("The share of %s is %s.", version, Percent(share)))
+		}
+		if share > 0 && !s.Latent {
+			if err := s.CheckUp(version); err != nil {
+				return err
+			}
+		}
+		if !s.CanSet(share) {
+			return badShares(s.whyNot(version, share))
+		}
+		sum += share
+	}
+	if math.Abs(sum-Whole) > Tolerance {
+		return badShares(fmt.Sprintf("The shares sum to %s, not to 100%%.", Percent(sum)))
+	}
+	return nil
+}
+
+func (s Split) whyNot(version string, share float64) string {
+	if s.OnlyWhole {
+		return fmt.Sprintf("The planner's balancing algorithm has static weights: a version gets all of the traffic or "+
+			"none, not %s.", Percent(share))
+	}
+	return fmt.Sprintf("This planner sets shares in steps of %s percentage points, which %s for %s is not.",
+		Number(s.Resolution), Percent(share), version)
+}
+
+// CheckUp returns a problem with ErrNotDeployed where the version is down.
+func (s Split) CheckUp(version string) error {
+	if s.Deployed(version) {
+		return nil
+	}
+	return &problem.Problem{
+		What: fmt.Sprintf("Version %s is not deployed", version),
+		Why:  "It is known to the planner, but down, and can't take traffic.",
+		Next: "Deploy it first (remediation_planner_deploy).", Err: ErrNotDeployed,
+	}
+}
+
+// CheckWritable returns a problem with ErrForbidden where the planner would refuse a change.
+func (s Split) CheckWritable() error {
+	if s.ReadOnly == "" {
+		return nil
+	}
+	return &problem.Problem{
+		What: "The planner would refuse a change", Why: s.ReadOnly,
+		Next: "Nothing was changed. Give the provider access that allows changes.", Err: ErrForbidden,
+	}
+}
+
+func badShares(why string) error {
+	return &problem.Problem{What: "Invalid traffic split", Why: why, Next: "Nothing was changed.", Err: ErrShares}
+}
+
+// Moved is the problem of a change that was based on a split that no longer holds.
+func Moved(now Split) error { return MovedBy(now, "") }
+
+// MovedBy is Moved where it is known what has changed the split.
+func MovedBy(now Split, what string) error {
+	p := &problem.Problem{
+		What: "Someone else changed the split", Why: "It is now " + Text(now.Shares) + ".",
+		Next: "This change was not made, and theirs was left alone. Find out who moves the traffic, then plan again.",
+		Err:  ErrMoved,
+	}
+	if what != "" {
+		p.What = "The split changed: " + what
+		p.Next = "This change was not made. Plan again from where the split is now."
+	}
+	return p
+}
+
+// Allows returns a problem where s is no longer the split on which the change was based, or where the change can't be
+// made.
+func (s Split) Allows(c Change) error {
+	if s.Revision != c.Revision {
+		return Moved(s)
+	}
+	return s.Validate(c.Shares)
+}
+
+// CheckDown returns a problem where the version is unknown or has traffic, so that it can't be taken down.
+func (s Split) CheckDown(version string) error {
+	if err := s.Check(version); err != nil {
+		return err
+	}
+	if share := s.Shares[version]; share > Tolerance {
+		return &problem.Problem{
+			What: fmt.Sprintf("Version %s can't be taken down", version),
+			Why:  fmt.Sprintf("It still has %s of the traffic.", Percent(share)),
+			Next: "Move its traffic away first.", Err: ErrHasTraffic,
+		}
+	}
+	return nil
+}
+
+// Percent writes a share such as "33.333%".
+func Percent(share float64) string { return Number(share) + "%" }
+
+// Number writes a share without its sign and without needless digits.
+func Number(share float64) string {
+	const digits, bits = 3, 64
+	scale := math.Pow10(digits)
+	return strconv.FormatFloat(math.Round(share*scale)/scale, 'f', -1, bits)
+}
+
+// Text writes shares for people, by version.
+func Text(shares map[string]float64) string {
+	parts := make([]string, 0, len(shares))
+	for _, version := range slices.Sorted(maps.Keys(shares)) {
+		parts = append(parts, version+" "+Percent(shares[version]))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Host is a host as identities write it: lower case, and one name for this machine.
+func Host(host string) string {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
+		return "localhost"
+	}
+	return host
+}
+
+// Address is the identity of what answers at a URL.
+type Address struct {
+	Host string `json:"host"`
+	Port string `json:"port"`
+	Path string `json:"path,omitempty"`
+}
+
+// AddressOf returns the identity of base, an http or https URL.
+func AddressOf(base string) Address {
+	u, err := url.Parse(base)
+	if err != nil {
+		return Address{Host: base} // it was checked when the provider was configured
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return Address{Host: Host(u.Hostname()), Port: port, Path: strings.TrimRight(u.Path, "/")}
+}

@@ -1,0 +1,260 @@
+package haproxy
+
+import (
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
+)
+
+// Administrative states of a server, as "set server ... state" names them.
+const (
+	ready = "ready"
+	drain = "drain"
+	maint = "maint"
+)
+
+// Flags of srv_admin_state that an administrator sets; the others follow from tracked servers and name resolution.
+const (
+	flagMaint = 0x01
+	flagDrain = 0x08
+)
+
+// flagAgent of srv_agent_state tells that an agent check is enabled.
+const flagAgent = 0x04
+
+// configured is what is configured for a server, which restoring brings back.
+type configured struct {
+	Weight int    `json:"weight"`
+	Admin  string `json:"admin"`
+}
+
+// server is a server as HAProxy shows it.
+type server struct {
+	configured
+	// initial is the weight in HAProxy's configuration file.
+	initial       int
+	agent, backup bool
+	// status is the effective state, such as "UP", "DOWN" or "MAINT (via ...)".
+	status string
+	// sessions counts what it has served since HAProxy started.
+	sessions int64
+}
+
+// running is all that one look shows.
+type running struct {
+	servers map[string]server
+	// algorithm is the backend's, empty where the socket's level does not show it; so are cookie and sticky.
+	algorithm, cookie string
+	// sticky tells that the backend has a stick table.
+	sticky bool
+	// level is the socket's, such as "admin"; empty where HAProxy is too old to say.
+	level string
+	// process identifies the process: after a reload it is another one.
+	process string
+}
+
+// look reads the backend's servers in one line, so that the answers belong together.
+func (p *Planner) look(ctx context.Context) (running, error) {
+	text, err := p.ask(ctx, fmt.Sprintf("show servers state %[1]s; show stat %[1]s 6 -1; show cli level; show info; "+
+		"show table", p.cfg.Backend)) // 6: the backend and its servers, -1: all of them
+	if err != nil {
+		return running{}, err
+	}
+	// Errors are one line, and tables are cut off by an empty one.
+	if strings.Contains(text, "Can't find backend") || strings.Contains(text, "No such proxy") {
+		return running{}, p.problem("HAProxy has no such backend", fmt.Sprintf("It knows no %q.", p.cfg.Backend),
+			"backend", planner.ErrMalformed)
+	}
+	parts := strings.Split(strings.TrimLeft(text, "\n"), end)
+	const tables = 2
+	if len(parts) <= tables || !strings.Contains(parts[0], "# be_id") || !strings.HasPrefix(parts[1], "# pxname") {
+		cause := planner.ErrMalformed
+		if strings.HasPrefix(text, "1\n# be_id") {
+			cause = planner.ErrUnreachable // it is HAProxy, and it was cut off
+		}
+		return running{}, p.problem("What answers at the address is not HAProxy's runtime API",
+			fmt.Sprintf("%s answered: %s", p.cfg.Address, short(text)), "address", cause)
+	}
+	r := running{servers: map[string]server{}}
+	if err = r.readState(parts[0]); err == nil {
+		err = r.readStatistics(parts[1])
+	}
+	if err != nil {
+		return running{}, p.problem("HAProxy's statistics can't be understood", err.Error()+".", "address",
+			planner.ErrMalformed)
+	}
+	if len(r.servers) == 0 {
+		return running{}, p.problem("HAProxy has no such backend",
+			fmt.Sprintf("Backend %q has no servers.", p.cfg.Backend), "backend", planner.ErrMalformed)
+	}
+	for _, part := range parts[tables:] {
+		r.readRest(part, p.cfg.Backend)
+	}
+	return r, nil
+}
+
+// readState reads "show servers state", which has the configured weights.
+func (r running) readState(text string) error {
+	_, text, _ = strings.Cut(text, "# ")
+	rows := strings.Split(text, "\n")
+	column := columns(strings.Fields(rows[0]))
+	for _, row := range rows[1:] {
+		fields := strings.Fields(row)
+		number := func(name string) int {
+			i, ok := column[name]
+			if !ok || i >= len(fields) {
+				return -1
+			}
+			n, err := strconv.Atoi(fields[i])
+			if err != nil {
+				return -1
+			}
+			return n
+		}
+		weight, initial, admin := number("srv_uweight"), number("srv_iweight"), number("srv_admin_state")
+		if weight < 0 || initial < 0 || admin < 0 || column["srv_name"] == 0 {
+			return fmt.Errorf("a server's state is %q", row)
+		}
+		s := server{configured: configured{Weight: weight, Admin: ready}, initial: initial}
+		switch {
+		case admin&flagMaint != 0:
+			s.Admin = maint
+		case admin&flagDrain != 0:
+			s.Admin = drain
+		}
+		s.agent = max(0, number("srv_agent_state"))&flagAgent != 0
+		r.servers[fields[column["srv_name"]]] = s
+	}
+	return nil
+}
+
+// readStatistics reads "show stat", which has what is effective.
+func (r *running) readStatistics(text string) error {
+	rows, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(text, "# "))).ReadAll()
+	if err != nil || len(rows) == 0 {
+		return fmt.Errorf("%w: %s", err, short(text))
+	}
+	column := columns(rows[0])
+	for _, name := range []string{"svname", "status", "bck", "stot", "type"} {
+		if _, ok := column[name]; !ok {
+			return fmt.Errorf("they have no column %s", name)
+		}
+	}
+	get := func(row []string, name string) string {
+		if i, ok := column[name]; ok {
+			return row[i]
+		}
+		return ""
+	}
+	const backend = "1"
+	for _, row := range rows[1:] {
+		if get(row, "type") == backend {
+			r.algorithm, r.cookie = get(row, "algo"), get(row, "cookie")
+			continue
+		}
+		s, ok := r.servers[get(row, "svname")]
+		if !ok {
+			continue // one was added between the two tables
+		}
+		s.status, s.backup = get(row, "status"), get(row, "bck") == "1"
+		if s.sessions, err = strconv.ParseInt(get(row, "stot"), 10, 64); err != nil {
+			return err
+		}
+		r.servers[get(row, "svname")] = s
+	}
+	return nil
+}
+
+// readRest reads an answer beside the two tables, which an old HAProxy may not give.
+func (r *running) readRest(text, backend string) {
+	switch line := strings.TrimSpace(text); {
+	case line == "admin", line == "operator", line == "user":
+		r.level = line
+	case strings.HasPrefix(line, "Name:"):
+		for row := range strings.Lines(line) {
+			if name, value, ok := strings.Cut(row, ": "); ok && (name == "Pid" || name == "Start_time_sec") {
+				r.process += name + " " + strings.TrimSpace(value) + " "
+			}
+		}
+	case strings.HasPrefix(line, "# table: "):
+		for row := range strings.Lines(line) {
+			r.sticky = r.sticky || strings.HasPrefix(row, "# table: "+backend+",")
+		}
+	}
+}
+
+func columns(names []string) map[string]int {
+	column := map[string]int{}
+	for i, name := range names {
+		column[name] = i
+	}
+	return column
+}
+
+// state is what is configured for the servers of versions, by HAProxy's names.
+func (p *Planner) state(r running) map[string]configured {
+	out := map[string]configured{}
+	for _, name := range p.cfg.Servers {
+		out[name] = r.servers[name].configured
+	}
+	return out
+}
+
+func encode(state map[string]configured) planner.State {
+	text, err := json.Marshal(state)
+	if err != nil {
+		return nil // numbers and strings always encode
+	}
+	return text
+}
+
+// decode reads a state for just the servers of versions.
+func (p *Planner) decode(state planner.State) (map[string]configured, error) {
+	var out map[string]configured
+	if err := json.Unmarshal(state, &out); err != nil {
+		return nil, p.problem("The state to restore can't be understood", err.Error()+".", "servers", planner.ErrShares)
+	}
+	want := slices.Sorted(maps.Values(p.cfg.Servers))
+	if got := slices.Sorted(maps.Keys(out)); !slices.Equal(got, want) {
+		return nil, p.problem("The state to restore is that of other servers",
+			fmt.Sprintf("It names %s, and the provider's block %s.", strings.Join(got, ", "), strings.Join(want, ", ")),
+			"servers", planner.ErrShares)
+	}
+	const most = 256
+	for name, c := range out {
+		if c.Weight < 0 || c.Weight > most || !slices.Contains([]string{ready, drain, maint}, c.Admin) {
+			return nil, p.problem("The state to restore can't be understood",
+				fmt.Sprintf("It says %s with weight %d for %s.", c.Admin, c.Weight, name), "servers", planner.ErrShares)
+		}
+	}
+	return out, nil
+}
+
+// shares are the percentages of a state. A server in maintenance gets no traffic whatever its weight.
+func (p *Planner) shares(state map[string]configured) (shares map[string]float64, down []string) {
+	shares = map[string]float64{}
+	sum := 0
+	for version, name := range p.cfg.Servers {
+		s := state[name]
+		if s.Admin == maint {
+			down = append(down, version)
+			s.Weight = 0
+		}
+		shares[version] = float64(s.Weight)
+		sum += s.Weight
+	}
+	slices.Sort(down)
+	for version, weight := range shares {
+		if sum > 0 {
+			shares[version] = planner.Whole * weight / float64(sum)
+		}
+	}
+	return shares, down
+}

@@ -1,0 +1,78 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/logging"
+	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
+	"github.com/applylens/terraform-provider-remediation/internal/web"
+)
+
+// do sends one request and logs it.
+func (p *Planner) do(ctx context.Context, r web.Request) (web.Answer, error) {
+	began := time.Now()
+	got, err := p.web.Do(ctx, r)
+	logging.Request(ctx, logging.Planner, logging.Exchange{Method: r.Method, Path: strings.TrimPrefix(r.URL, p.base),
+		Status: got.Status, Took: time.Since(began), Err: err})
+	return got, err
+}
+
+// state is what is configured for each version.
+func (d document) state() planner.State {
+	text, err := json.Marshal(d.Versions)
+	if err != nil {
+		return nil // numbers always encode
+	}
+	return text
+}
+
+// plain tells whether setting the shares alone brings the state back: two versions that are up, with whole percents.
+func (d document) plain() bool {
+	const two = 2
+	for _, v := range d.Versions {
+		if !deployed(v) || v.Percent != math.Round(v.Percent) {
+			return false
+		}
+	}
+	return len(d.Versions) == two
+}
+
+func deployed(v version) bool { return v.Deployed == nil || *v.Deployed }
+
+func verb(up bool) string {
+	if up {
+		return "deploy"
+	}
+	return "decommission"
+}
+
+func shares(versions map[string]version) map[string]float64 {
+	out := map[string]float64{}
+	for name, v := range versions {
+		out[name] = v.Percent
+	}
+	return out
+}
+
+// equal compares to the last digit, unlike planner.Same.
+func equal(a, b map[string]float64) bool { return maps.Equal(a, b) }
+
+// decode reads a state for just the versions that the API has now.
+func (p *Planner) decode(now planner.Split, state planner.State) (map[string]version, error) {
+	var versions map[string]version
+	if err := json.Unmarshal(state, &versions); err != nil {
+		return nil, p.problem("The state to restore can't be understood", err.Error(), planner.ErrShares)
+	}
+	if got := slices.Sorted(maps.Keys(versions)); !slices.Equal(got, now.Versions()) {
+		return nil, p.problem("The state to restore is that of other versions", fmt.Sprintf("It names %s, and the API %s.",
+			strings.Join(got, ", "), strings.Join(now.Versions(), ", ")), planner.ErrShares)
+	}
+	return versions, nil
+}
