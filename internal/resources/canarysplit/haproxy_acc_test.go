@@ -91,7 +91,7 @@ func proxied(proxy *haproxytest.Server, more, provider string) string {
     }`, proxy.Socket))
 }
 
-// TestAccRealTraffic shifts real traffic of a real HAProxy from 10 to 25 % in three steps.
+// TestAccRealTraffic shifts real traffic of a real HAProxy from 10% to 25% in three steps.
 func TestAccRealTraffic(t *testing.T) {
 	t.Parallel()
 	proxy := haproxytest.Start(t)
@@ -112,13 +112,13 @@ func TestAccRealTraffic(t *testing.T) {
 	for weight, share := range map[string]float64{"30": 15, "40": 20, "50": 25} { // weights sum to 200
 		s := tr.steps[weight]
 		if s == nil || s.all < leastSample {
-			t.Errorf("too few requests at %g %%: %+v", share, s)
+			t.Errorf("too few requests at %g%%: %+v", share, s)
 			continue
 		}
 		measured := 100 * float64(s.canary) / float64(s.all)
-		t.Logf("%g %%: measured %.2f %% of %d requests", share, measured, s.all)
+		t.Logf("%g%%: measured %.2f%% of %d requests", share, measured, s.all)
 		if math.Abs(measured-share) > within {
-			t.Errorf("%g %%: measured %.2f %% of %d requests", share, measured, s.all)
+			t.Errorf("%g%%: measured %.2f%% of %d requests", share, measured, s.all)
 		}
 	}
 	t.Logf("%d requests, %d failed", tr.sent.Load(), tr.failed.Load())
@@ -151,14 +151,14 @@ func TestAccRealTrafficGoesBack(t *testing.T) {
 		await("40")
 		prom.Set("error_rate", 0.5)
 		breached := time.Now()
-		await("20")
+		await("10") // the weight of before, not that of 10% among steps
 		done <- time.Since(breached)
 	}()
 	w.MustFail("apply", "-auto-approve", "-no-color")
 	const interval, slack = 3 * time.Second, 500 * time.Millisecond // the slack is for reading and writing
-	if took := <-done; took > interval+slack || tr.weight(t) != "20" {
+	if took := <-done; took > interval+slack || tr.weight(t) != "10" {
 		t.Errorf("back after %s, weight %s", took, tr.weight(t))
 	} else {
-		t.Logf("back at 10 %% %s after the breach", took)
+		t.Logf("back at 10%% %s after the breach", took)
 	}
 }

@@ -134,14 +134,14 @@ func TestAccSpecifiedExample(t *testing.T) {
 	out = regexp.MustCompile(`shown=[0-9a-f]{8}`).ReplaceAllString(out, "shown=...")
 	acctest.Golden(t, "first_run.txt", out)
 	refusal := r.MustFail("apply", "-auto-approve", "-no-color")
-	for _, want := range []string{"adjust_canary_split needs an approval", "goes up from 10 to 25 %",
+	for _, want := range []string{"adjust_canary_split needs an approval", "goes up from 10% to 25%",
 		"Nothing has run"} {
 		if !strings.Contains(flat(refusal), want) {
 			t.Errorf("the refusal lacks %q:\n%s", want, refusal)
 		}
 	}
 	if got := r.share(t); got != 10 {
-		t.Errorf("the canary has %g %%", got)
+		t.Errorf("the canary has %g%%", got)
 	}
 }
 
@@ -162,13 +162,13 @@ func TestAccUpDownAndBack(t *testing.T) {
 		}
 	}
 	if r.share(t) != 25 || r.detail("step") != "3" {
-		t.Errorf("the canary has %g %%, step %s", r.share(t), r.detail("step"))
+		t.Errorf("the canary has %g%%, step %s", r.share(t), r.detail("step"))
 	}
 	r.empty(t)
 	r.Write("main.tf", config(5, "gradual = false", ""))
 	r.Must("apply", "-auto-approve", "-no-color") // less traffic needs no approval
 	if r.share(t) != 5 {
-		t.Errorf("the canary has %g %%", r.share(t))
+		t.Errorf("the canary has %g%%", r.share(t))
 	}
 	undone := atOnce + "\n  on_destroy = \"rollback\""
 	r.Write("main.tf", config(5, undone, ""))
@@ -178,7 +178,7 @@ func TestAccUpDownAndBack(t *testing.T) {
 	r.Must("apply", "-auto-approve", "-no-color")
 	r.Must("destroy", "-auto-approve", "-no-color")
 	if r.share(t) != 25 {
-		t.Errorf("after the rollback the canary has %g %%", r.share(t))
+		t.Errorf("after the rollback the canary has %g%%", r.share(t))
 	}
 }
 
@@ -222,7 +222,7 @@ func TestAccSplitMovedAfterReview(t *testing.T) {
 		}
 	}
 	if strings.Contains(out, "bug in the provider") || r.share(t) != 15 {
-		t.Errorf("the canary has %g %%:\n%s", r.share(t), out)
+		t.Errorf("the canary has %g%%:\n%s", r.share(t), out)
 	}
 }
 
@@ -233,13 +233,13 @@ func TestAccDriftIsReportedOrReconciled(t *testing.T) {
 	r.Must("apply", "-auto-approve", "-no-color")
 	r.split(40)
 	out, code := r.Run("plan", "-no-color", "-detailed-exitcode")
-	if code != 0 || !strings.Contains(flat(out), canary+" has 40 % of the traffic, and was set to 25 %") {
+	if code != 0 || !strings.Contains(flat(out), canary+" has 40% of the traffic, and was set to 25%") {
 		t.Errorf("exit code %d:\n%s", code, out)
 	}
 	r.Write("main.tf", config(25, atOnce+"\n  on_drift = \"reconcile\"", ""))
 	r.Must("apply", "-auto-approve", "-no-color")
 	if r.share(t) != 25 || r.Attributes(address)["drift"] != nil {
-		t.Errorf("the canary has %g %%, drift %v", r.share(t), r.Attributes(address)["drift"])
+		t.Errorf("the canary has %g%%, drift %v", r.share(t), r.Attributes(address)["drift"])
 	}
 	r.empty(t)
 	if err := os.Remove(r.file); err != nil {
@@ -290,9 +290,9 @@ func TestAccGuardrails(t *testing.T) {
 		// the margin is for the scrape, and for a busy machine
 		const interval, margin = 2 * time.Second, 1500 * time.Millisecond
 		if r.share(t) != 10 || took > interval+margin {
-			t.Errorf("the canary has %g %%, %s after the breach", r.share(t), took)
+			t.Errorf("the canary has %g%%, %s after the breach", r.share(t), took)
 		}
-		for _, want := range []string{"A guardrail is breached", "is back at 10 % of the traffic",
+		for _, want := range []string{"A guardrail is breached", "is back at 10% of the traffic",
 			"0.5 is above the maximum of 0.05"} {
 			if !strings.Contains(flat(out), want) {
 				t.Errorf("the error lacks %q:\n%s", want, out)
@@ -320,14 +320,14 @@ func TestAccGuardrails(t *testing.T) {
 		}()
 		r.MustFail("apply", "-auto-approve", "-no-color")
 		if got := r.Attributes(address)["status"]; got != "cancelled" || r.share(t) != 14 {
-			t.Errorf("status %v, the canary has %g %%", got, r.share(t))
+			t.Errorf("status %v, the canary has %g%%", got, r.share(t))
 		}
 		prom.Show("error_rate", 0.01)
 		r.MustFail("apply", "-auto-approve", "-no-color") // the name approved the execution that was held
 		r.Write("main.tf", strings.Replace(guarded("hold", "error_rate"), approved, approved+r.pin(t, "plan"), 1))
-		r.Must("apply", "-auto-approve", "-no-color") // from 14 %, not from 10 %
+		r.Must("apply", "-auto-approve", "-no-color") // from 14%, not from 10%
 		if r.share(t) != 25 || r.detail("percent_before") != "14" {
-			t.Errorf("the canary has %g %%, it began at %s %%", r.share(t), r.detail("percent_before"))
+			t.Errorf("the canary has %g%%, it began at %s%%", r.share(t), r.detail("percent_before"))
 		}
 	})
 	t.Run("nothing moves before the guardrails hold", func(t *testing.T) { //nolint:paralleltest // as above
@@ -335,13 +335,13 @@ func TestAccGuardrails(t *testing.T) {
 		r.Write("main.tf", guarded("rollback", "no_such_metric"))
 		out := r.MustFail("apply", "-auto-approve", "-no-color")
 		if !strings.Contains(flat(out), `Guardrail "errors" can't be read`) || r.share(t) != 10 {
-			t.Errorf("without data: the canary has %g %%:\n%s", r.share(t), out)
+			t.Errorf("without data: the canary has %g%%:\n%s", r.share(t), out)
 		}
 		prom.Show("error_rate", 0.5)
 		r.Write("main.tf", guarded("rollback", "error_rate"))
 		out = r.MustFail("apply", "-auto-approve", "-no-color")
 		if !strings.Contains(flat(out), `Guardrail "errors" is in breach`) || r.share(t) != 10 {
-			t.Errorf("in breach: the canary has %g %%:\n%s", r.share(t), out)
+			t.Errorf("in breach: the canary has %g%%:\n%s", r.share(t), out)
 		}
 	})
 }
@@ -380,7 +380,7 @@ func TestAccInterruptAndDeathInTheMiddle(t *testing.T) {
 			r.Write("main.tf", gradual)
 			r.begin(t, 10)(sig)
 			if got := r.share(t); got != 15 && got != 20 {
-				t.Fatalf("the canary has %g %%, which is no step", got)
+				t.Fatalf("the canary has %g%%, which is no step", got)
 			}
 			if sig == syscall.SIGINT && (r.Attributes(address)["status"] != "cancelled" ||
 				!strings.Contains(r.detail("percent_now"), "5")) {
@@ -392,7 +392,7 @@ func TestAccInterruptAndDeathInTheMiddle(t *testing.T) {
 			r.Write("main.tf", config(25, more+r.pin(t, "plan", "-lock=false"), ""))
 			r.Must("apply", "-auto-approve", "-no-color", "-lock=false")
 			if r.share(t) != 25 || r.detail("percent_before") != from {
-				t.Errorf("the canary has %g %%, it went on from %s %%, and had %s %%", r.share(t),
+				t.Errorf("the canary has %g%%, it went on from %s %%, and had %s %%", r.share(t),
 					r.detail("percent_before"), from)
 			}
 		})
@@ -413,7 +413,7 @@ func TestAccStateThrownAway(t *testing.T) {
 		r.Write("main.tf", config(25, atOnce+pin, ""))
 		r.Must("apply", "-auto-approve", "-no-color")
 		if got := r.share(t); got != 25 {
-			t.Fatalf("the canary has %g %%", got)
+			t.Fatalf("the canary has %g%%", got)
 		}
 		if err := os.Remove(filepath.Join(r.Dir, "terraform.tfstate")); err != nil {
 			t.Fatal(err)
@@ -430,7 +430,7 @@ func TestAccSomebodyElseMovesItInTheMiddle(t *testing.T) {
 	r.split(33)
 	wait(0)
 	if got := r.share(t); got != 33 {
-		t.Errorf("the canary has %g %%: somebody's change was fought", got)
+		t.Errorf("the canary has %g%%: somebody's change was fought", got)
 	}
 	if status := r.Attributes(address)["status"]; status != "failed" {
 		t.Errorf("status %v", status)
@@ -451,7 +451,7 @@ func TestAccBadInput(t *testing.T) {
 		"not the canary": {strings.ReplaceAll(config(25, "", ""), canary, "v1.2.2"),
 			"Version v1.2.2 is not a canary"},
 		"down":     {strings.ReplaceAll(config(25, "", ""), canary, "v1.1.0"), "is not deployed"},
-		"too fine": {config(25.001, "", ""), "in parts of 0.01"},
+		"too fine": {config(25.001, "", ""), "in steps of 0.01"},
 		"no bound": {config(25, `guardrail {
   name  = "x"
   query = "up"
@@ -478,6 +478,6 @@ func TestAccBadInput(t *testing.T) {
 		}
 	}
 	if r.share(t) != 10 {
-		t.Errorf("the canary has %g %%", r.share(t))
+		t.Errorf("the canary has %g%%", r.share(t))
 	}
 }

@@ -70,7 +70,7 @@ func TestAccGradualRollbackAndBack(t *testing.T) {
 	r.Write("main.tf", rollback("gradual_duration = \"2s\"\n  steps = 2\n  on_destroy = \"rollback\"\n  approved_by "+
 		"= \"lead@example.com\""))
 	if out := r.Must("plan", "-no-color"); !strings.Contains(out, "v2 is decommissioned at the end") ||
-		!strings.Contains(out, "Traffic of stable v1: 90 % to 100 %") {
+		!strings.Contains(out, "Traffic of stable v1: 90% to 100%") {
 		t.Errorf("plan:\n%s", out)
 	}
 	r.Must("apply", "-auto-approve", "-no-color")
@@ -123,7 +123,7 @@ func TestAccDeploy(t *testing.T) {
 	r.Write("planner.json", `{"revision": 1, "stable": "v1", "versions": {"v1": {"percent": 100}, "v2": {"percent": 0, "down": true}}}`)
 	r.Write("main.tf", deploy("initial_percent = 5"))
 	if out := r.MustFail("apply", "-auto-approve", "-no-color"); !strings.Contains(flat(out),
-		"v2 gets 5 % of the traffic at once") {
+		"v2 gets 5% of the traffic at once") {
 		t.Errorf("refusal:\n%s", out)
 	}
 	r.Write("main.tf", deploy("initial_percent = 5\n  approved_by = \"lead@example.com\"\n  on_destroy = \"rollback\""))

@@ -103,15 +103,19 @@ func (p *Planner) split(d document) planner.Split {
 	return s
 }
 
-// plain tells whether setting the shares alone writes the same file: two versions that are up.
+// plain tells whether setting the shares alone writes the same file: whole percents of one or two versions that are up.
 func (d document) plain() bool {
-	const two = 2
+	const most = 2
+	busy := 0
 	for _, v := range d.Versions {
-		if v.Down || math.Abs(v.Percent-math.Round(v.Percent)) > 0 {
+		if v.Percent != math.Round(v.Percent) || v.Down && v.Percent > 0 {
 			return false
 		}
+		if v.Percent > 0 {
+			busy++
+		}
 	}
-	return len(d.Versions) == two
+	return busy <= most
 }
 
 func encode(versions map[string]version) planner.State {

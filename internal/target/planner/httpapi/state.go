@@ -33,15 +33,19 @@ func (d document) state() planner.State {
 	return text
 }
 
-// plain tells whether setting the shares alone brings the state back: two versions that are up, with whole percents.
+// plain tells whether setting the shares alone brings the state back: whole percents of one or two versions that are up.
 func (d document) plain() bool {
-	const two = 2
+	const most = 2
+	busy := 0
 	for _, v := range d.Versions {
-		if !deployed(v) || v.Percent != math.Round(v.Percent) {
+		if v.Percent != math.Round(v.Percent) || !deployed(v) && v.Percent > 0 {
 			return false
 		}
+		if v.Percent > 0 {
+			busy++
+		}
 	}
-	return len(d.Versions) == two
+	return busy <= most
 }
 
 func deployed(v version) bool { return v.Deployed == nil || *v.Deployed }
