@@ -223,7 +223,7 @@ func (b block) policy() (approval.Policy, error) {
 		}
 		p.Freeze = append(p.Freeze, window)
 	}
-	return p, p.Check(func(actionType string) bool { return slices.Contains(actionTypes(), actionType) })
+	return p, p.Check(func(actionType string) bool { return slices.Contains(ActionTypes(), actionType) })
 }
 
 func (a approvalBlock) maxAge() (time.Duration, error) {

@@ -47,7 +47,7 @@ func catalogue(s settings, cli *dbt.CLI, cluster *elastic.Cluster, clk clock.Clo
 	)
 }
 
-// actionTypes are those of all playbooks.
-func actionTypes() []string {
+// ActionTypes are those of all playbooks.
+func ActionTypes() []string {
 	return slices.Sorted(maps.Keys(catalogue(settings{}, nil, nil, nil)))
 }

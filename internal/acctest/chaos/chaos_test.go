@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"regexp"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/acctest"
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
+	"github.com/applylens/terraform-provider-remediation/internal/provider"
 )
 
 var (
@@ -35,41 +37,49 @@ var digits = regexp.MustCompile(`\d+`)
 // killer is the provider that dies, made once a test process.
 var killer = sync.OnceValues(func() (string, error) { return acctest.Build("./internal/acctest/chaos/provider") })
 
-// worlds are all playbooks on all that they can change here, each with its part of the kills.
-func worlds() []struct {
-	name string
-	make func(*testing.T) *world
-	part float64
-} {
-	type w = struct {
-		name string
-		make func(*testing.T) *world
-		part float64
+// listed is a world before it is made, with its share of the kills.
+type listed struct {
+	playbook, name string
+	make           func(*testing.T) *world
+	part           float64
+}
+
+// worlds are all playbooks on all that they can change here.
+func worlds() []listed {
+	return []listed{
+		{"rerun_dbt", "dbt_run", dbtRun, 1.2},
+		{"refresh_dbt_dependencies", "dbt_deps", dbtDeps, 1.2},
+		{"clear_cache", "clear_cache", clearCache, 3},
+		{"refresh_synonyms", "synonyms_reload", func(t *testing.T) *world { return refreshSynonyms(t, "reload") }, 1},
+		{"refresh_synonyms", "synonyms_close_open", func(t *testing.T) *world { return refreshSynonyms(t, "close_open") }, 1},
+		{"refresh_synonyms", "synonyms_reindex", func(t *testing.T) *world { return refreshSynonyms(t, "reindex") }, 1},
+		{"adjust_canary_split", "canary_http", func(t *testing.T) *world { return canary(overHTTP(t), "http", 0) }, 2},
+		{"adjust_canary_split", "canary_http_gradual", func(t *testing.T) *world { return canary(overHTTP(t), "http", 2) }, 2},
+		{"adjust_canary_split", "canary_guard_gradual", func(t *testing.T) *world { return canary(overGuard(t), "applylens", 2) }, 1},
+		{"adjust_canary_split", "canary_file", func(t *testing.T) *world { return canary(overFile(t), "file", 0) }, 1},
+		{"rollback_planner", "rollback_http", func(t *testing.T) *world { return rollback(overHTTP(t), "http", 0) }, 1},
+		{"rollback_planner", "rollback_guard", func(t *testing.T) *world { return rollback(overGuard(t), "applylens", 0) }, 1},
+		{"rollback_planner", "rollback_file_gradual", func(t *testing.T) *world { return rollback(overFile(t), "file", 2) }, 1},
+		{"deploy_planner", "deploy_http", func(t *testing.T) *world { return deploy(overHTTP(t), "http") }, 1},
+		{"deploy_planner", "deploy_guard", func(t *testing.T) *world { return deploy(overGuard(t), "applylens") }, 1},
+		{"deploy_planner", "deploy_file", func(t *testing.T) *world { return deploy(overFile(t), "file") }, 1},
 	}
-	return []w{
-		{"dbt_run", dbtRun, 1.2},
-		{"dbt_deps", dbtDeps, 1.2},
-		{"clear_cache", clearCache, 3},
-		{"synonyms_reload", func(t *testing.T) *world { return refreshSynonyms(t, "reload") }, 1},
-		{"synonyms_close_open", func(t *testing.T) *world { return refreshSynonyms(t, "close_open") }, 1},
-		{"synonyms_reindex", func(t *testing.T) *world { return refreshSynonyms(t, "reindex") }, 1},
-		{"canary_http", func(t *testing.T) *world { return canary(overHTTP(t), "http", 0) }, 2},
-		{"canary_http_gradual", func(t *testing.T) *world { return canary(overHTTP(t), "http", 2) }, 2},
-		{"canary_guard_gradual", func(t *testing.T) *world { return canary(overGuard(t), "applylens", 2) }, 1},
-		{"canary_file", func(t *testing.T) *world { return canary(overFile(t), "file", 0) }, 1},
-		{"rollback_http", func(t *testing.T) *world { return rollback(overHTTP(t), "http", 0) }, 1},
-		{"rollback_guard", func(t *testing.T) *world { return rollback(overGuard(t), "applylens", 0) }, 1},
-		{"rollback_file_gradual", func(t *testing.T) *world { return rollback(overFile(t), "file", 2) }, 1},
-		{"deploy_http", func(t *testing.T) *world { return deploy(overHTTP(t), "http") }, 1},
-		{"deploy_guard", func(t *testing.T) *world { return deploy(overGuard(t), "applylens") }, 1},
-		{"deploy_file", func(t *testing.T) *world { return deploy(overFile(t), "file") }, 1},
+}
+
+func TestEveryPlaybookHasAWorld(t *testing.T) {
+	t.Parallel()
+	all := worlds()
+	for _, playbook := range provider.ActionTypes() {
+		if !slices.ContainsFunc(all, func(w listed) bool { return w.playbook == playbook }) {
+			t.Errorf("%s is in no world of worlds(): nothing shows what a crash in it leaves", playbook)
+		}
 	}
 }
 
 // TestAccNothingLostNothingTwice is the suite.
 func TestAccNothingLostNothingTwice(t *testing.T) {
 	t.Parallel()
-	provider, err := killer()
+	binary, err := killer()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,16 +98,20 @@ func TestAccNothingLostNothingTwice(t *testing.T) {
 		t.Run(w.name, func(t *testing.T) {
 			t.Parallel()
 			sum.want(quota)
-			newChain(t, w.make(t), provider, sum, uint64(i)).play(quota, until)
+			made := w.make(t)
+			if made.playbook != w.playbook {
+				t.Fatalf("the world is one of %s, listed under %s", made.playbook, w.playbook)
+			}
+			newChain(t, made, binary, sum, uint64(i)).play(quota, until)
 		})
 	}
 }
 
-func newChain(t *testing.T, w *world, provider string, sum *tally, stream uint64) *chain {
+func newChain(t *testing.T, w *world, binary string, sum *tally, stream uint64) *chain {
 	t.Helper()
 	const firstApply = 1500 * time.Millisecond
 	c := &chain{
-		t: t, w: w, ws: acctest.NewWorkspaceOf(t, provider,
+		t: t, w: w, ws: acctest.NewWorkspaceOf(t, binary,
 			w.env...), tally: sum, dir: t.TempDir(), seen: map[int64]bool{},
 		deck: &deck{
 			rng:   rand.New(rand.NewPCG(*seed, stream)), //nolint:gosec // it decides when to kill

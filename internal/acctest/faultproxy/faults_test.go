@@ -6,10 +6,12 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/faultproxy"
+	"github.com/applylens/terraform-provider-remediation/internal/provider"
 )
 
 var (
@@ -23,6 +25,20 @@ func TestMain(m *testing.M) {
 	os.Exit(elastictest.Main(m))
 }
 
+// TestEveryPlaybookIsBehindTheProxy names the playbooks without requests of their own: dbt talks to the warehouse.
+func TestEveryPlaybookIsBehindTheProxy(t *testing.T) {
+	t.Parallel()
+	without := []string{"rerun_dbt", "refresh_dbt_dependencies"}
+	all := subjects()
+	for _, playbook := range provider.ActionTypes() {
+		behind := slices.ContainsFunc(all, func(s named) bool { return strings.HasPrefix(s.name, playbook) })
+		if behind == slices.Contains(without, playbook) {
+			t.Errorf("%s is behind the proxy: %t. Add it to subjects(), or here where it sends no requests itself",
+				playbook, behind)
+		}
+	}
+}
+
 // TestFaultsLoseNothing spoils each request of an apply in each way, once and for longer than anybody tries again.
 func TestFaultsLoseNothing(t *testing.T) {
 	t.Parallel()
@@ -31,7 +47,11 @@ func TestFaultsLoseNothing(t *testing.T) {
 		stream++
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, s.make(t))
+			made := s.make(t)
+			if !strings.HasPrefix(s.name, made.action) && s.name != guardrailSubject {
+				t.Fatalf("%s is a subject of %s", s.name, made.action)
+			}
+			b := newBench(t, made)
 			all := b.cases()
 			rng := rand.New(rand.NewPCG(*seed, stream)) //nolint:gosec // it chooses cases
 			rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })

@@ -30,6 +30,9 @@ type named struct {
 	make func(*testing.T) subject
 }
 
+// guardrailSubject is about the metric, whatever the playbook.
+const guardrailSubject = "a guardrail of Prometheus"
+
 func subjects() []named {
 	return []named{
 		{"clear_cache", clearCache},
@@ -43,7 +46,7 @@ func subjects() []named {
 		{"rollback_planner over the guard API", func(t *testing.T) subject { return rollback(overGuard(t)) }},
 		{"deploy_planner over the control API", func(t *testing.T) subject { return deploy(overHTTP(t)) }},
 		{"deploy_planner over the guard API", func(t *testing.T) subject { return deploy(overGuard(t)) }},
-		{"a guardrail of Prometheus", guarded},
+		{guardrailSubject, guarded},
 	}
 }
 
