@@ -272,7 +272,7 @@ func badResources() map[string]badInput {
 			"steps"),
 		"split on_drift": split(values{"on_drift": "ignore"}).mustSay(`must be one of: ["report" "reconcile"]`,
 			"on_drift"),
-		"split finer than set": split(values{"target_percent": 33.333}).mustSay("parts of 0.01 percentage points",
+		"split finer than set": split(values{"target_percent": 33.333}).mustSay("steps of 0.01 percentage points",
 			"target_percent").onTarget(),
 		"split of the stable": split(values{"version": "v1"}).mustSay("Version v1 is not a canary",
 			"version").onTarget(),
