@@ -67,7 +67,10 @@ func (p *Planner) look(ctx context.Context) (running, error) {
 	if err != nil {
 		return running{}, err
 	}
-	// Errors are one line, and tables are cut off by an empty one.
+	if strings.TrimSpace(text) == "" {
+		return running{}, p.problem("HAProxy's runtime API closed the connection", "It gave no answer.", "address",
+			planner.ErrUnreachable)
+	}
 	if strings.Contains(text, "Can't find backend") || strings.Contains(text, "No such proxy") {
 		return running{}, p.problem("HAProxy has no such backend", fmt.Sprintf("It knows no %q.", p.cfg.Backend),
 			"backend", planner.ErrMalformed)

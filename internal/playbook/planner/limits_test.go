@@ -1,0 +1,331 @@
+package planner_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/haproxytest"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook/planner"
+	target "github.com/applylens/terraform-provider-remediation/internal/target/planner"
+	"github.com/applylens/terraform-provider-remediation/internal/target/planner/haproxy"
+)
+
+const toHalf = `{"version": "v2", "target_percent": 50, "gradual": false}`
+
+func TestPlanSaysWhatWeightsCannotDo(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		odd oddState
+		// warns and notDone are parts of what the preview says, or empty.
+		warns, notDone string
+	}{
+		"drain": {oddState{setup: servers("weight 10", "weight 3"),
+			say: []string{"set server planner/srv2 state drain"}}, "Server srv2 is draining: v2 gets no new sessions", ""},
+		"down": {oddState{setup: servers("weight 10", "weight 3 check inter 50 fall 1"), say: []string{"fail 2"}},
+			"health check sees server srv2 as down", ""},
+		"backup": {oddState{setup: servers("weight 10", "weight 3 backup")}, "srv2 is marked backup", ""},
+		"backup of no version": {oddState{setup: servers("weight 10", "weight 3", "weight 5 backup")}, "",
+			"The backup server srv3 belongs to no version"},
+		"cookie": {oddState{setup: haproxytest.Setup{Lines: []string{"cookie SRV insert indirect nocache"},
+			Servers: []string{"weight 10 cookie a", "weight 3 cookie b"}}}, "", "session cookie SRV"},
+		"stick table": {oddState{setup: haproxytest.Setup{
+			Lines:   []string{"stick-table type ip size 1k expire 1m", "stick on src"},
+			Servers: []string{"weight 10", "weight 3"}}}, "", "stick table"},
+		"agent check": {oddState{setup: servers("weight 10",
+			"weight 3 agent-check agent-port 1 agent-inter 60s")}, "Server srv2 has an agent check", ""},
+		"first": {oddState{setup: haproxytest.Setup{Balance: "first", Servers: []string{"weight 10", "weight 3"}}}, "weights other than 0 have no effect", ""},
+		"hash": {oddState{setup: haproxytest.Setup{Balance: "source", Servers: []string{"weight 10", "weight 3"}}},
+			"hash-type consistent", ""},
+		"plain": {oddState{setup: servers("weight 10", "weight 3")}, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, p := tt.odd.start(t)
+			before := s.Configured(t)
+			preview := look(t, bind(t, planner.NewSplit(p, &quick{}), toHalf))
+			warnings, notDone := strings.Join(preview.Warnings, "\n"), strings.Join(preview.NotDone, "\n")
+			if !strings.Contains(warnings, tt.warns) || (tt.warns == "") != (warnings == "") {
+				t.Errorf("warnings %q", warnings)
+			}
+			if !strings.Contains(notDone, tt.notDone) || (tt.notDone == "") != (notDone == "") {
+				t.Errorf("not done %q", notDone)
+			}
+			if s.Configured(t) != before {
+				t.Errorf("plan changed the router:\n%s", s.Configured(t))
+			}
+		})
+	}
+}
+
+func TestStaticWeightsAreRefusedAtPlan(t *testing.T) {
+	t.Parallel()
+	_, p := oddState{setup: haproxytest.Setup{Balance: "static-rr",
+		Servers: []string{"weight 10", "weight 3"}}}.start(t)
+	_, err := bind(t, planner.NewSplit(p, &quick{}), toHalf).Preview(t.Context())
+	if !errors.Is(err, target.ErrShares) || !strings.Contains(err.Error(), "static weights") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestRefusedHashWeightsChangeNothing covers what can't be seen at plan: a hash without "consistent".
+func TestRefusedHashWeightsChangeNothing(t *testing.T) {
+	t.Parallel()
+	s, p := oddState{setup: haproxytest.Setup{Balance: "source", Servers: []string{"weight 10", "weight 3"}}}.start(t)
+	before := s.Configured(t)
+	_, _, err := run(t, bind(t, planner.NewSplit(p, &quick{}), `{"version": "v2", "target_percent": 0.5}`), nil)
+	if !errors.Is(err, target.ErrShares) || errors.Is(err, playbook.ErrUncertain) ||
+		strings.Count(err.Error(), "static LB algorithm") != 1 {
+		t.Errorf("got %v", err)
+	}
+	if s.Configured(t) != before {
+		t.Errorf("changed to\n%s", s.Configured(t))
+	}
+}
+
+func TestReadOnlySocketIsToldAtPlanAndRefusedBeforeAnyChange(t *testing.T) {
+	t.Parallel()
+	s := haproxytest.Start(t)
+	p := haproxy.New(haproxy.Config{Address: s.Operator, Backend: "planner",
+		Servers: map[string]string{"v1": "srv1", "v2": "srv2"}, Stable: "v1"})
+	a := bind(t, planner.NewSplit(p, &quick{}), toHalf)
+	preview := look(t, a)
+	if said := strings.Join(preview.Warnings, "\n"); !strings.Contains(said, "level operator") {
+		t.Errorf("warnings %q", said)
+	}
+	if _, err := a.Dispatch(t.Context(), playbook.Job{Preview: preview}); !errors.Is(err, target.ErrForbidden) {
+		t.Errorf("dispatch: %v", err)
+	}
+}
+
+// TestReloadAndAgentCheckAreNoForeignHand covers what changes weights by itself in the middle of a move.
+func TestReloadAndAgentCheckAreNoForeignHand(t *testing.T) {
+	t.Parallel()
+	agent := listenForAgent(t, "75%")
+	for name, tt := range map[string]struct {
+		setup   haproxytest.Setup
+		disturb func(t *testing.T, s *haproxytest.Server)
+		says    string
+	}{
+		"reload": {servers("weight 100", "weight 5"),
+			func(t *testing.T, s *haproxytest.Server) { t.Helper(); s.Reload(t) }, "the router was reloaded"},
+		"agent check": {servers("weight 100", "weight 40 agent-check agent-inter 50 agent-addr 127.0.0.1 agent-port "+agent),
+			func(t *testing.T, s *haproxytest.Server) {
+				t.Helper()
+				if !eventually(func() bool { return strings.Contains(s.Configured(t), "srv2 admin 0 weight 30") }) {
+					t.Error("the agent check sets no weight")
+				}
+			}, "the agent check of server srv2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, p := oddState{setup: tt.setup}.start(t)
+			tt.disturb(t, s) // so that an agent has spoken before the move begins
+			before := s.Configured(t)
+			a := bind(t, planner.NewSplit(p, &quick{}),
+				`{"version": "v2", "target_percent": 50, "gradual_duration": "3s", "steps": 3}`)
+			work, _, err := run(t, a, func(n int) error {
+				if n == 2 {
+					tt.disturb(t, s)
+				}
+				return nil
+			})
+			if !errors.Is(err, target.ErrMoved) || !strings.Contains(err.Error(), tt.says) ||
+				strings.Contains(strings.ToLower(err.Error()), "someone else") {
+				t.Errorf("got %v", err)
+			}
+			_, err = work.(playbook.Reverter).Revert(t.Context()) //nolint:forcetypeassert // it has to be one
+			if err != nil || !eventually(func() bool { return s.Configured(t) == before }) {
+				t.Errorf("back: %v\n%s, want\n%s", err, s.Configured(t), before)
+			}
+		})
+	}
+}
+
+// listenForAgent answers agent checks, and returns the port.
+func listenForAgent(t *testing.T, says string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(conn, says+"\n")
+			_ = conn.Close()
+		}
+	}()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// busy is a clock in whose waits requests go through the router.
+type busy struct {
+	s        *haproxytest.Server
+	requests int
+}
+
+func (*busy) Now() time.Time { return time.Time{} }
+
+func (b *busy) Sleep(ctx context.Context, _ time.Duration) error {
+	for range b.requests {
+		_, _ = b.s.Request() // the router counts them
+	}
+	return context.Cause(ctx)
+}
+
+func TestResultSaysTheMeasuredShare(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		say  []string
+		want string
+	}{
+		"as configured": {nil, "the router counted 50% of 40 requests for v2"},
+		"draining": {[]string{"set server planner/srv2 state drain"},
+			"the router counted 0% of 40 requests for v2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, p := oddState{setup: servers("weight 100", "weight 5"), say: tt.say}.start(t)
+			a := bind(t, planner.NewSplit(p, &busy{s, 40}),
+				`{"version": "v2", "target_percent": 50, "gradual_duration": "2s", "steps": 2}`)
+			_, out, err := run(t, a, nil)
+			if err != nil || !strings.Contains(out.Message, tt.want) || out.Details["requests_measured"] != "40" {
+				t.Errorf("%q, %v, %v", out.Message, out.Details, err)
+			}
+			if tt.say != nil && !strings.Contains(out.Details["router_notes"], "draining") {
+				t.Errorf("details %v", out.Details)
+			}
+		})
+	}
+}
+
+// pacer is a clock that notes each wait.
+type pacer struct{ waits []time.Duration }
+
+func (*pacer) Now() time.Time { return time.Time{} }
+
+func (p *pacer) Sleep(ctx context.Context, d time.Duration) error {
+	p.waits = append(p.waits, d)
+	return context.Cause(ctx)
+}
+
+func TestScheduleInThePlanIsWhatPacesTheMove(t *testing.T) {
+	t.Parallel()
+	clk := &pacer{}
+	a := bind(t, planner.NewSplit(newFake(10), clk),
+		`{"version": "v1.2.3-canary", "target_percent": 25, "gradual_duration": "10s", "steps": 3}`)
+	facts, ok := look(t, a).Facts.(planner.Facts)
+	if !ok {
+		t.Fatal("no facts")
+	}
+	if _, _, err := run(t, a, nil); err != nil {
+		t.Fatal(err)
+	}
+	at := time.Duration(0)
+	for i, step := range facts.Schedule {
+		if at != time.Duration(step.AfterSeconds)*time.Second {
+			t.Errorf("step %d was taken after %s, planned after %d s", i+1, at, step.AfterSeconds)
+		}
+		at += clk.waits[i]
+	}
+	if at != 10*time.Second {
+		t.Errorf("the move took %s", at)
+	}
+}
+
+// TestWayBackSurvivesABrokenConnection cuts the answers of HAProxy for a while.
+func TestWayBackSurvivesABrokenConnection(t *testing.T) {
+	t.Parallel()
+	for name, after := range map[string]int{"before the answer": 0, "in the middle of the answer": 30} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := haproxytest.StartWith(t, servers("weight 100", "weight 5"))
+			cut := cutter(t, s.Socket, after)
+			p := haproxy.New(haproxy.Config{Address: cut.address, Backend: "planner",
+				Servers: map[string]string{"v1": "srv1", "v2": "srv2"}, Stable: "v1"})
+			before := s.Configured(t)
+			work, _, err := run(t, bind(t, planner.NewSplit(p, &quick{}), toHalf), func(int) error { return errStop })
+			if !errors.Is(err, errStop) {
+				t.Fatal(err)
+			}
+			cut.left.Store(3)
+			back, err := work.(playbook.Reverter).Revert(t.Context()) //nolint:forcetypeassert // it has to be one
+			if err != nil || s.Configured(t) != before || cut.left.Load() > 0 {
+				t.Errorf("back (%v): %v\n%s, want\n%s", back, err, s.Configured(t), before)
+			}
+		})
+	}
+}
+
+// cutting stands in front of HAProxy's socket and cuts as many answers as are left.
+type cutting struct {
+	address string
+	left    atomic.Int64
+}
+
+func cutter(t *testing.T, socket string, after int) *cutting {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", path) //nolint:noctx // a test
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	c := &cutting{address: "unix://" + path}
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c.serve(conn, strings.TrimPrefix(socket, "unix://"), after)
+		}
+	}()
+	return c
+}
+
+func (c *cutting) serve(conn net.Conn, socket string, after int) {
+	defer conn.Close()
+	real, err := net.Dial("unix", socket) //nolint:noctx // a test
+	if err != nil {
+		return
+	}
+	defer real.Close()
+	line := make([]byte, 4096) // one line fits
+	n, _ := conn.Read(line)
+	_, _ = real.Write(line[:n])
+	answer, _ := io.ReadAll(real)
+	if c.left.Add(-1) >= 0 {
+		answer = answer[:min(after, len(answer))]
+	}
+	_, _ = conn.Write(answer)
+}
+
+func TestRollbackGoesToTheStableVersionByDefault(t *testing.T) {
+	t.Parallel()
+	f := newFake(10)
+	a := bind(t, planner.NewRollback(f, &quick{}), `{"from_version": "v1.2.3-canary", "immediate": true}`)
+	preview := look(t, a)
+	if len(preview.ApprovalReasons) != 1 || !strings.Contains(preview.ApprovalReasons[0], "to v1.2.2 at once") {
+		t.Errorf("reasons %q", preview.ApprovalReasons)
+	}
+	if _, _, err := run(t, a, nil); err != nil || f.split.Shares["v1.2.2"] != 100 {
+		t.Errorf("split %v, %v", f.split.Shares, err)
+	}
+}

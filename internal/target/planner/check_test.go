@@ -1,0 +1,37 @@
+package planner_test
+
+import (
+	"testing"
+
+	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
+)
+
+func TestAddressesOfOneRouterAreOne(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		one, other string
+		same       bool
+	}{
+		"case":          {"https://Planner.Example.com/api/", "https://planner.example.com:443/api", true},
+		"loopback":      {"http://localhost:8080", "http://127.0.0.1:8080/", true},
+		"loopback 6":    {"http://localhost:8080", "http://[::1]:8080", true},
+		"trailing dot":  {"http://planner.example.com.", "http://planner.example.com:80", true},
+		"another port":  {"http://localhost:8080", "http://localhost:8081", false},
+		"another path":  {"http://localhost:8080/a", "http://localhost:8080/b", false},
+		"another host":  {"http://10.0.0.1", "http://10.0.0.2", false},
+		"scheme's port": {"http://planner.example.com", "https://planner.example.com", false},
+	} {
+		if got := planner.AddressOf(tt.one) == planner.AddressOf(tt.other); got != tt.same {
+			t.Errorf("%s: %+v and %+v", name, planner.AddressOf(tt.one), planner.AddressOf(tt.other))
+		}
+	}
+}
+
+func TestStatesAreComparedAsJSON(t *testing.T) {
+	t.Parallel()
+	a, b := planner.State(`{"v1": {"weight": 5}, "v2": 1}`), planner.State(`{"v2":1,"v1":{"weight":5}}`)
+	if !planner.SameState(a, b) || planner.SameState(a, planner.State(`{"v1": {"weight": 6}, "v2": 1}`)) ||
+		planner.SameState(nil, nil) {
+		t.Error("states are compared otherwise")
+	}
+}
