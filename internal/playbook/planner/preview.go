@@ -58,7 +58,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 			target.Percent(facts.CurrentPercent), target.Percent(m.Target)),
 		Affected: []string{"planner", m.Version, facts.StableVersion}, Risk: a.rules.risk(felt),
 		ApprovalReasons: a.rules.approvals(facts, felt), RollbackAvailable: true, Undo: m.Undoing,
-		Warnings: a.notes(split), NotDone: split.NotDone, Duration: m.Estimate, Identity: split.Identity,
+		Locks: split.Aliases, Warnings: a.notes(split), NotDone: split.NotDone, Duration: m.Estimate, Identity: split.Identity,
 		Content: content{State: split.State, Router: split.Content}, Exposure: exposure(felt, m.Target),
 	}
 	if m.Pace.over() > 0 && len(facts.Schedule) > 0 {

@@ -186,3 +186,31 @@ func AddressOf(base string) Address {
 	}
 	return Address{Host: Host(u.Hostname()), Port: port, Path: strings.TrimRight(u.Path, "/")}
 }
+
+// Aliases are the other ways to write a URL of this machine. None for another host.
+func Aliases(base string) []string {
+	u, err := url.Parse(base)
+	if err != nil || Host(u.Hostname()) != "localhost" {
+		return nil
+	}
+	var out []string
+	for _, host := range []string{"localhost", "127.0.0.1", "[::1]"} {
+		other := *u
+		if other.Host = host; u.Port() != "" {
+			other.Host += ":" + u.Port()
+		}
+		if other.String() != base {
+			out = append(out, other.String())
+		}
+	}
+	return out
+}
+
+// Prefixed puts prefix before each name and suffix behind it.
+func Prefixed(prefix string, names []string, suffix string) []string {
+	out := make([]string, len(names))
+	for i, name := range names {
+		out[i] = prefix + name + suffix
+	}
+	return out
+}

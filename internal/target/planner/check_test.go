@@ -1,6 +1,7 @@
 package planner_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
@@ -33,5 +34,19 @@ func TestStatesAreComparedAsJSON(t *testing.T) {
 	if !planner.SameState(a, b) || planner.SameState(a, planner.State(`{"v1": {"weight": 6}, "v2": 1}`)) ||
 		planner.SameState(nil, nil) {
 		t.Error("states are compared otherwise")
+	}
+}
+
+func TestAliasesOfThisMachine(t *testing.T) {
+	t.Parallel()
+	for base, want := range map[string][]string{
+		"http://localhost:8080/api":   {"http://127.0.0.1:8080/api", "http://[::1]:8080/api"},
+		"tcp://127.0.0.1:9999":        {"tcp://localhost:9999", "tcp://[::1]:9999"},
+		"https://planner.example.com": nil,
+		"unix:///run/haproxy.sock":    nil,
+	} {
+		if got := planner.Aliases(base); !slices.Equal(got, want) {
+			t.Errorf("%s: got %q, want %q", base, got, want)
+		}
 	}
 }

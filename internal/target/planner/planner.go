@@ -55,6 +55,8 @@ type Split struct {
 	Plain bool
 	// Identity is what makes it the same planner, however it is addressed.
 	Identity any
+	// Aliases are other names that Name would return for it, such as with 127.0.0.1 for localhost.
+	Aliases []string
 	// Content is what is configured beyond State and must stay as reviewed, such as a route's rules. Nil: only State.
 	Content any
 	// Shares are the configured percentages of all known versions, those that are down included. They sum to Whole.

@@ -127,6 +127,7 @@ func (p *Planner) split(c config) (planner.Split, error) {
 		Shares:     map[string]float64{p.cfg.Canary: *c.CanaryPct, p.cfg.Stable: planner.Whole - *c.CanaryPct},
 		Stable:     p.cfg.Stable,
 		Resolution: resolution, Latent: true, Identity: planner.AddressOf(p.cfg.URL),
+		Aliases:  planner.Prefixed("planner:applylens:", planner.Aliases(p.cfg.URL), ""),
 		Revision: fmt.Sprintf("%s; kill switch %t", planner.Number(*c.CanaryPct), c.KillSwitch),
 		Plain:    !c.KillSwitch && *c.CanaryPct == math.Round(*c.CanaryPct),
 	}

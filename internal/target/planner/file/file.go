@@ -100,6 +100,9 @@ func (p *Planner) split(d document) planner.Split {
 		}
 	}
 	s.Plain = d.plain()
+	if real := p.real(); real != p.path {
+		s.Aliases = []string{"planner:file:" + real}
+	}
 	return s
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -82,5 +83,34 @@ func TestWriteKeepsTheModeAndLeavesNothingBehind(t *testing.T) {
 	left, err := filepath.Glob(path + "*")
 	if err != nil || len(left) != 2 { // the file and its lock
 		t.Errorf("files %v, %v", left, err)
+	}
+}
+
+func TestSymbolicLinkIsFollowedAndKept(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	real, link := filepath.Join(dir, "real.json"), filepath.Join(t.TempDir(), "planner.json")
+	write(t, real, split(10))
+	if err := os.Symlink(real, link); err != nil {
+		t.Fatal(err)
+	}
+	p := file.New(link)
+	now, err := p.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if direct, err := file.New(real).Read(t.Context()); err != nil || direct.Identity != now.Identity ||
+		len(direct.Aliases) != 0 || !slices.Equal(now.Aliases, []string{"planner:file:" + real}) {
+		t.Errorf("identities %v and %v, aliases %q, %v", direct.Identity, now.Identity, now.Aliases, err)
+	}
+	if _, err := p.Set(t.Context(), planner.Change{Revision: now.Revision,
+		Shares: map[string]float64{"v1": 75, "v2": 25}}); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Lstat(link); err != nil || info.Mode()&os.ModeSymlink == 0 {
+		t.Errorf("the link is now %v, %v", info, err)
+	}
+	if after, err := file.New(real).Read(t.Context()); err != nil || after.Shares["v2"] != 25 {
+		t.Errorf("the file behind it has %v, %v", after.Shares, err)
 	}
 }

@@ -73,6 +73,15 @@ func (p *Planner) identity() identity {
 	return identity{Socket: at, Backend: p.cfg.Backend}
 }
 
+// aliases are the other names of the address: of a host on this machine, and of a linked socket.
+func (p *Planner) aliases() []string {
+	names := planner.Aliases(p.cfg.Address)
+	if id := p.identity(); id.Socket != "" && "unix://"+id.Socket != p.cfg.Address {
+		names = append(names, "unix://"+id.Socket)
+	}
+	return planner.Prefixed("planner:haproxy:", names, "/"+p.cfg.Backend)
+}
+
 // Command implements planner.Planner.
 func (p *Planner) Command(now planner.Split, shares map[string]float64) string {
 	var out []string
@@ -116,7 +125,8 @@ func (p *Planner) Read(ctx context.Context) (planner.Split, error) {
 				planner.ErrMalformed)
 		}
 	}
-	s := planner.Split{Stable: p.cfg.Stable, Resolution: resolution, Identity: p.identity(), Instance: r.process}
+	s := planner.Split{Stable: p.cfg.Stable, Resolution: resolution, Identity: p.identity(), Instance: r.process,
+		Aliases: p.aliases()}
 	state := p.state(r)
 	s.State = encode(state)
 	s.Revision = string(s.State)

@@ -85,7 +85,8 @@ func (p *Planner) split(got web.Answer) (planner.Split, error) {
 				"without it, someone else's change could be lost.", etag), planner.ErrMalformed)
 	}
 	s := planner.Split{Revision: etag, Stable: d.Stable, Resolution: d.Resolution, Shares: map[string]float64{},
-		Identity: planner.AddressOf(p.base), Requests: d.Requests, State: d.state()}
+		Identity: planner.AddressOf(p.base), Aliases: planner.Prefixed("planner:http:", planner.Aliases(p.base), ""),
+		Requests: d.Requests, State: d.state()}
 	s.Plain = d.plain()
 	for name, v := range d.Versions {
 		s.Shares[name] = v.Percent
