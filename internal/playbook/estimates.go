@@ -2,8 +2,8 @@ package playbook
 
 import "time"
 
-// Estimates are the figures from which previews work out durations and costs. The defaults come from the playbooks'
-// specification; the provider's estimates replace them.
+// Estimates are the figures from which previews calculate durations and costs. The defaults come from the playbooks'
+// specification; the estimates block of the provider replaces them.
 type Estimates struct {
 	// DBTSecondsPerModel is how long one dbt model takes, in seconds.
 	DBTSecondsPerModel float64
@@ -11,7 +11,7 @@ type Estimates struct {
 	DBTCostPerModelUSD float64
 }
 
-// DefaultEstimates returns the catalogue's figures.
+// DefaultEstimates returns the figures of the specification.
 func DefaultEstimates() Estimates {
 	return Estimates{DBTSecondsPerModel: 300, DBTCostPerModelUSD: 0.05}
 }

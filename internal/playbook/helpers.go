@@ -6,7 +6,7 @@ import (
 	"net/url"
 )
 
-// NeverBegan marks err with ErrNeverBegan where it is the target's own way of saying so.
+// NeverBegan adds ErrNeverBegan to err where err wraps said, which is how the target says so.
 func NeverBegan(err, said error) error {
 	if errors.Is(err, said) {
 		return errors.Join(ErrNeverBegan, err)
@@ -22,7 +22,7 @@ func FileURL(path string) string {
 	return (&url.URL{Scheme: "file", Path: path}).String()
 }
 
-// Cents rounds an amount to what is shown, so that 3 times 0.05 is 0.15.
+// Cents rounds an amount in US dollars to cents: 3 times 0.05 is 0.15.
 func Cents(usd float64) float64 {
 	const cents = 100
 	return math.Round(usd*cents) / cents

@@ -20,9 +20,9 @@ func Decode(params json.RawMessage, into any) error {
 	err := decoder.Decode(into)
 	switch _, more := decoder.Token(); {
 	case !bytes.HasPrefix(bytes.TrimSpace(params), []byte("{")):
-		err = errors.New("the parameters are no JSON object, such as {\"models\": [\"inbox_emails\"]}")
+		err = errors.New("expected a JSON object, such as {\"models\": [\"inbox_emails\"]}")
 	case err == nil && !errors.Is(more, io.EOF):
-		err = errors.New("something follows the JSON object")
+		err = errors.New("unexpected data after the JSON object")
 	}
 	if mistyped := new(json.UnmarshalTypeError); errors.As(err, &mistyped) && mistyped.Field != "" {
 		return Invalid("Expected "+expected(mistyped.Type)+".",
@@ -35,7 +35,7 @@ func Decode(params json.RawMessage, into any) error {
 	return nil
 }
 
-// expected names a type as people know it.
+// expected names a type in words.
 func expected(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.Int, reflect.Int64:
@@ -43,7 +43,7 @@ func expected(t reflect.Type) string {
 	case reflect.Float64:
 		return "a number"
 	case reflect.String:
-		return "a text"
+		return "a string"
 	case reflect.Bool:
 		return "true or false"
 	case reflect.Slice:
@@ -53,7 +53,7 @@ func expected(t reflect.Type) string {
 	}
 }
 
-// Invalid is a parameter that can't be accepted: which one, what is wrong with it, and what is allowed.
+// Invalid returns the problem of an invalid parameter: which one, what is wrong with it, and what is allowed.
 func Invalid(allowed, why string, path ...string) error {
 	return &problem.Problem{What: fmt.Sprintf("Invalid %s", path[0]), Why: why, Next: allowed, Path: path}
 }

@@ -27,7 +27,7 @@ func badData() map[string]badInput {
 		"params empty":   preview(values{"params": ""}).mustSay("no JSON object", "params"),
 		"params in HCL":  preview(values{"params": `models = ["a"]`}).mustSay("no JSON object", "params"),
 		"params null":    preview(values{"params": "null"}).mustSay("no JSON object", "params"),
-		"params of two": preview(values{"params": `{"models": ["a"]} {}`}).mustSay("something follows",
+		"params of two": preview(values{"params": `{"models": ["a"]} {}`}).mustSay("unexpected data after the JSON object",
 			"params"),
 		"params unknown": preview(values{"params": `{"model": "a"}`}).mustSay(`unknown field "model"`, "params"),
 		"params mistyped": preview(values{"params": `{"models": "a"}`}).mustSay("params (models): models is the "+

@@ -22,9 +22,10 @@ type Server struct {
 	revision int
 	Stable   string
 	Versions map[string]Version
+	requests map[string]int64
 }
 
-// New returns a server with 90 % for v1, the stable version, and 10 % for v2.
+// New returns a server with 90% for v1, the stable version, and 10% for v2.
 func New() *Server {
 	return &Server{Stable: "v1", Versions: map[string]Version{"v1": {90, true}, "v2": {10, true}}}
 }
@@ -42,7 +43,17 @@ func (s *Server) Handler() http.Handler {
 	return mux
 }
 
-// Move sets the share of v2 as somebody else would.
+// Count adds requests that a version has got.
+func (s *Server) Count(version string, requests int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.requests == nil {
+		s.requests = map[string]int64{}
+	}
+	s.requests[version] += requests
+}
+
+// Move sets the share of v2 as someone else would.
 func (s *Server) Move(percent float64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -51,7 +62,7 @@ func (s *Server) Move(percent float64) {
 	s.revision++
 }
 
-// Become sets all versions as somebody else would.
+// Become sets all versions as someone else would.
 func (s *Server) Become(versions map[string]Version) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -71,10 +82,10 @@ func (s *Server) etag() string { return fmt.Sprintf("%q", fmt.Sprint(s.revision)
 func (s *Server) show(w http.ResponseWriter) {
 	w.Header().Set("ETag", s.etag())
 	_ = json.NewEncoder(w).Encode(map[string]any{"stable": s.Stable, "versions": s.Versions, "resolution": 0.5,
-		"region": "a field more"})
+		"region": "a field more", "requests": s.requests})
 }
 
-// fresh refuses a change that names no revision or another one.
+// fresh refuses a change without the revision that holds now.
 func (s *Server) fresh(w http.ResponseWriter, r *http.Request) bool {
 	switch r.Header.Get("If-Match") {
 	case s.etag():

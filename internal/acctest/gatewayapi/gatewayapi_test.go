@@ -115,7 +115,7 @@ func start(t *testing.T) *cluster {
 	return c
 }
 
-// install brings the CRDs of HTTPRoute and, reduced to what is read, of Rollout.
+// install creates the CRDs of HTTPRoute and, reduced to what is read, of Rollout.
 func install(t *testing.T, cfg *rest.Config, client dynamic.Interface) {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "go", "mod", "download", "-json", crdModule).Output()
@@ -312,7 +312,7 @@ func refused(t *testing.T, c *cluster) {
 	}
 }
 
-// acceptance covers a controller that takes its time, and one that refuses.
+// acceptance covers a slow controller and one that refuses.
 func acceptance(t *testing.T, c *cluster) {
 	slow := c.route(t, weights)
 	c.report(t, slow, "True", 1)

@@ -1,8 +1,7 @@
-// Command guardapi is a small server of the ApplyLens planner guard API, written from its contract and what was
-// observed of it: fields that nobody asked for, no revision, and a detector that rolls back in answer to any read of
-// the status.
+// Command guardapi is a small server of the ApplyLens planner guard API, written from its contract and from its
+// observed behavior: extra fields, no revision, and a detector that rolls back whenever the status is read.
 //
-// POST /test/breach and /test/calm are its own: they put the detector into breach and out of it.
+// POST /test/breach and /test/calm are additions for tests: they put the detector into breach and out of it.
 package main
 
 import (
@@ -58,7 +57,7 @@ func answer(w http.ResponseWriter, code int, v any) {
 	_ = json.NewEncoder(w).Encode(v)
 }
 
-// status answers with the configuration from before the rollback that it makes.
+// status returns the configuration from before the rollback that it causes.
 func (s *server) status(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,4 +1,4 @@
-// Package guardtest gives tests the guard API as a program of its own.
+// Package guardtest runs the guard API as a separate program.
 package guardtest
 
 import (
@@ -12,13 +12,12 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/spawn"
 )
 
-// binary is the program, built once a test process.
+// binary is the program, built once per test process.
 var binary = sync.OnceValues(func() (string, error) {
-	return acctest.BuildProgram("./internal/acctest/guardapi",
-		"guardapi")
+	return acctest.BuildProgram("./internal/acctest/guardapi", "guardapi")
 })
 
-// Server is a running guard API. Its canary begins with 10 %.
+// Server is a running guard API. Its canary begins with 10%.
 type Server struct{ URL string }
 
 // Start starts one and stops it at the end of the test.

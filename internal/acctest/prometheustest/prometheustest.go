@@ -21,7 +21,7 @@ import (
 // scrape is how often the exporter is read, and so how old a value can be.
 const scrape = "200ms"
 
-// Exporter shows gauges in Prometheus' text format.
+// Exporter serves gauges in the text format of Prometheus.
 type Exporter struct {
 	mu     sync.Mutex
 	gauges map[string]float64

@@ -28,7 +28,8 @@ func TestPlanSaysWhatWeightsCannotDo(t *testing.T) {
 		warns, notDone string
 	}{
 		"drain": {oddState{setup: servers("weight 10", "weight 3"),
-			say: []string{"set server planner/srv2 state drain"}}, "Server srv2 is draining: v2 gets no new sessions", ""},
+			say: []string{"set server planner/srv2 state drain"}},
+			"Server srv2 is draining: v2 gets no new sessions", ""},
 		"down": {oddState{setup: servers("weight 10", "weight 3 check inter 50 fall 1"), say: []string{"fail 2"}},
 			"health check sees server srv2 as down", ""},
 		"backup": {oddState{setup: servers("weight 10", "weight 3 backup")}, "srv2 is marked backup", ""},
@@ -41,7 +42,8 @@ func TestPlanSaysWhatWeightsCannotDo(t *testing.T) {
 			Servers: []string{"weight 10", "weight 3"}}}, "", "stick table"},
 		"agent check": {oddState{setup: servers("weight 10",
 			"weight 3 agent-check agent-port 1 agent-inter 60s")}, "Server srv2 has an agent check", ""},
-		"first": {oddState{setup: haproxytest.Setup{Balance: "first", Servers: []string{"weight 10", "weight 3"}}}, "weights other than 0 have no effect", ""},
+		"first": {oddState{setup: haproxytest.Setup{Balance: "first", Servers: []string{"weight 10", "weight 3"}}},
+			"weights other than 0 have no effect", ""},
 		"hash": {oddState{setup: haproxytest.Setup{Balance: "source", Servers: []string{"weight 10", "weight 3"}}},
 			"hash-type consistent", ""},
 		"plain": {oddState{setup: servers("weight 10", "weight 3")}, "", ""},
@@ -116,7 +118,8 @@ func TestReloadAndAgentCheckAreNoForeignHand(t *testing.T) {
 	}{
 		"reload": {servers("weight 100", "weight 5"),
 			func(t *testing.T, s *haproxytest.Server) { t.Helper(); s.Reload(t) }, "the router was reloaded"},
-		"agent check": {servers("weight 100", "weight 40 agent-check agent-inter 50 agent-addr 127.0.0.1 agent-port "+agent),
+		"agent check": {servers("weight 100",
+			"weight 40 agent-check agent-inter 50 agent-addr 127.0.0.1 agent-port "+agent),
 			func(t *testing.T, s *haproxytest.Server) {
 				t.Helper()
 				if !eventually(func() bool { return strings.Contains(s.Configured(t), "srv2 admin 0 weight 30") }) {

@@ -24,7 +24,8 @@ type oddState struct {
 
 func servers(options ...string) haproxytest.Setup { return haproxytest.Setup{Servers: options} }
 
-// oddStates are ratios that are no percentages, three versions, and servers in every administrative and effective state.
+// oddStates are ratios that are no percentages, three versions, and servers in every state, administrative or
+// effective.
 func oddStates() map[string]oddState {
 	return map[string]oddState{
 		"100 to 5":          {servers("weight 100", "weight 5"), nil, 50},
@@ -44,10 +45,11 @@ func oddStates() map[string]oddState {
 		"set in percent": {servers("weight 100", "weight 80"), []string{"set server planner/srv2 weight 25%"}, 50},
 		"third in maintenance": {servers("weight 10", "weight 3", "weight 9"),
 			[]string{"set server planner/srv3 state maint"}, 50},
-		"third disabled":     {servers("weight 10", "weight 3", "weight 9 disabled"), nil, 50},
-		"third at 0":         {servers("weight 10", "weight 3", "weight 0"), nil, 50},
-		"third drained at 0": {servers("weight 10", "weight 3", "weight 0"), []string{"set server planner/srv3 state drain"}, 50},
-		"slow start":         {servers("weight 100", "weight 7 check inter 100 slowstart 60s"), nil, 50},
+		"third disabled": {servers("weight 10", "weight 3", "weight 9 disabled"), nil, 50},
+		"third at 0":     {servers("weight 10", "weight 3", "weight 0"), nil, 50},
+		"third drained at 0": {servers("weight 10", "weight 3", "weight 0"),
+			[]string{"set server planner/srv3 state drain"}, 50},
+		"slow start": {servers("weight 100", "weight 7 check inter 100 slowstart 60s"), nil, 50},
 		"slow start, ramping": {servers("weight 100", "weight 7 check inter 100 slowstart 60s"),
 			[]string{"set server planner/srv2 state maint", "set server planner/srv2 state ready"}, 30},
 		"canary down":      {servers("weight 10", "weight 3 check inter 50 fall 1"), []string{"fail 2"}, 50},

@@ -58,7 +58,8 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 			target.Percent(facts.CurrentPercent), target.Percent(m.Target)),
 		Affected: []string{"planner", m.Version, facts.StableVersion}, Risk: a.rules.risk(felt),
 		ApprovalReasons: a.rules.approvals(facts, felt), RollbackAvailable: true, Undo: m.Undoing,
-		Locks: split.Aliases, Warnings: a.notes(split), NotDone: split.NotDone, Duration: m.Estimate, Identity: split.Identity,
+		Warnings: a.notes(split), NotDone: split.NotDone, Duration: m.Estimate,
+		Locks: split.Aliases, Identity: split.Identity,
 		Content: content{State: split.State, Router: split.Content}, Exposure: exposure(felt, m.Target),
 	}
 	if m.Pace.over() > 0 && len(facts.Schedule) > 0 {
@@ -142,9 +143,9 @@ func (a action) restoration(split target.Split, f Facts) (Facts, error) {
 		return f, problem.At(err, "restore")
 	}
 	if math.Abs(shares[a.move.Version]-a.move.Target) > target.Tolerance {
-		return f, playbook.Invalid("Leave it out: only undo actions set it.", fmt.Sprintf("It gives %s %s of the traffic, "+
-			"and the target is %s.", a.move.Version, target.Percent(shares[a.move.Version]), target.Percent(a.move.Target)),
-			"restore")
+		return f, playbook.Invalid("Leave it out: only undo actions set it.",
+			fmt.Sprintf("It gives %s %s of the traffic, and the target is %s.", a.move.Version,
+				target.Percent(shares[a.move.Version]), target.Percent(a.move.Target)), "restore")
 	}
 	f.StablePercentAfter, f.Schedule = shares[f.StableVersion], []Step{}
 	if !target.SameState(split.State, a.move.Restore) {

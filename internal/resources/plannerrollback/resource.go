@@ -27,8 +27,9 @@ func New() func() resource.Resource {
 					"back.", Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
 			},
 			"to_version": schema.StringAttribute{
-				Optional: true, MarkdownDescription: "The version that takes its traffic. Default: the planner's stable version.",
-				Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
+				Optional:            true,
+				MarkdownDescription: "The version that takes its traffic. Default: the planner's stable version.",
+				Validators:          []validator.String{stringvalidator.LengthAtLeast(1)},
 			},
 			"immediate": schema.BoolAttribute{
 				Optional: true, Computed: true, Default: booldefault.StaticBool(false),

@@ -64,8 +64,8 @@ func (s Split) Validate(shares map[string]float64) error {
 
 func (s Split) whyNot(version string, share float64) string {
 	if s.OnlyWhole {
-		return fmt.Sprintf("The planner's balancing algorithm has static weights: a version gets all of the traffic or "+
-			"none, not %s.", Percent(share))
+		return fmt.Sprintf("The planner's balancing algorithm has static weights: a version gets all of the traffic "+
+			"or none, not %s.", Percent(share))
 	}
 	return fmt.Sprintf("This planner sets shares in steps of %s percentage points, which %s for %s is not.",
 		Number(s.Resolution), Percent(share), version)

@@ -1,6 +1,6 @@
-// Package applylens is the planner of the ApplyLens guard API, which shares traffic between two versions and can switch
-// the canary off as a whole (its kill switch). The API has no revision, so changes are compared with a read right
-// before them; and it rolls back by itself, in answer to any read, while its regression detector is in breach.
+// Package applylens is the planner behind the ApplyLens guard API, which shares traffic between two versions and can
+// switch the canary off completely (its kill switch). The API has no revision, so each change is preceded by a read.
+// While its regression detector is in breach, the API rolls back whenever its status is read.
 package applylens
 
 import (
@@ -74,8 +74,8 @@ func (p *Planner) Command(_ planner.Split, shares map[string]float64) string {
 	return fmt.Sprintf("PUT %s/guard/config canary_pct=%s", p.cfg.URL, planner.Number(shares[p.cfg.Canary]))
 }
 
-// Read implements planner.Planner. While the API's own detector is in breach the read rolls back there; the split that
-// is returned then is the one that follows, and a note says so.
+// Read implements planner.Planner. While the detector of the API is in breach, the read rolls back; then the split
+// after that is returned, with a note.
 func (p *Planner) Read(ctx context.Context) (planner.Split, error) {
 	s, err := p.status(ctx)
 	if err != nil {
@@ -84,20 +84,20 @@ func (p *Planner) Read(ctx context.Context) (planner.Split, error) {
 	if !s.breach() {
 		return p.split(*s.Config)
 	}
-	// The answer shows what held before the rollback that it caused.
+	// The answer shows the configuration from before the rollback that it caused.
 	after, err := p.status(ctx)
 	if err != nil {
 		return planner.Split{}, err
 	}
 	split, err := p.split(*after.Config)
 	split.Notes = append(split.Notes,
-		fmt.Sprintf("The guard API's own detector is in breach (%s). While it is, every read of its status, "+
-			"this one included, sets the canary to 0%% and switches it off: a share that is set will not "+
-			"last.", p.web.Mask(s.Evaluation.Reason)))
+		fmt.Sprintf("The detector of the guard API is in breach (%s). While it is, every read of its status, "+
+			"this one included, sets the canary to 0%% and switches it off: a new share will not last.",
+			p.web.Mask(s.Evaluation.Reason)))
 	return split, err
 }
 
-// breach tells whether the API rolls back.
+// breach tells whether the API is rolling back.
 func (s status) breach() bool {
 	return len(s.Evaluation.Breaches) > 0 || strings.Contains(strings.ToLower(s.Evaluation.Action), "rollback")
 }
@@ -142,9 +142,8 @@ func (p *Planner) split(c config) (planner.Split, error) {
 	return s, nil
 }
 
-// Set implements planner.Planner. The API has no compare-and-set: the split is read again right before it is set, so
-// that another client's change in between is not seen. The answer counts, and then one read: it shows a rollback of the
-// API's own.
+// Set implements planner.Planner. The API has no compare-and-set: the split is read right before it is set, so a change
+// by another client between the two is not seen. The split is read again afterwards, which shows a rollback by the API.
 func (p *Planner) Set(ctx context.Context, change planner.Change) (planner.Split, error) {
 	now, err := p.Read(ctx)
 	if err != nil {
@@ -165,7 +164,7 @@ func (p *Planner) Set(ctx context.Context, change planner.Change) (planner.Split
 	return p.Read(ctx)
 }
 
-// Deploy implements planner.Planner: the kill switch goes off.
+// Deploy implements planner.Planner: it turns the kill switch off.
 func (p *Planner) Deploy(ctx context.Context, v planner.Version) error {
 	now, err := p.Read(ctx)
 	if err != nil {
@@ -183,7 +182,8 @@ func (p *Planner) Deploy(ctx context.Context, v planner.Version) error {
 	return err
 }
 
-// Decommission implements planner.Planner: the API's own rollback, which sets the share to 0 and the kill switch on.
+// Decommission implements planner.Planner: it calls the rollback of the API, which sets the share to 0 and turns the
+// kill switch on.
 func (p *Planner) Decommission(ctx context.Context, v planner.Version) error {
 	now, err := p.Read(ctx)
 	if err != nil {
@@ -194,7 +194,7 @@ func (p *Planner) Decommission(ctx context.Context, v planner.Version) error {
 	}
 	if v.Name == p.cfg.Stable {
 		return p.problem("The stable version can't be switched off",
-			"The guard API knows a switch for the canary only.", planner.ErrShares)
+			"The guard API has a switch for the canary only.", planner.ErrShares)
 	}
 	set, err := p.send(ctx, http.MethodPost, "/guard/rollback", update{UpdatedBy: planner.By, Reason: v.Reason})
 	if err == nil && !set.KillSwitch {

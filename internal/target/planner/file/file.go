@@ -139,7 +139,8 @@ func (d document) shares() map[string]float64 {
 
 func (p *Planner) load(ctx context.Context) (document, error) {
 	text, err := os.ReadFile(p.path)
-	logging.Debug(ctx, logging.Planner, "read the planner file", "path", p.path, "bytes", len(text), "failed", err != nil)
+	logging.Debug(ctx, logging.Planner, "read the planner file", "path", p.path, "bytes", len(text), "failed",
+		err != nil)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return document{}, p.problem("The planner file does not exist", err.Error(), planner.ErrMalformed)
@@ -253,8 +254,9 @@ func (p *Planner) decode(now planner.Split, state planner.State) (map[string]ver
 		return nil, p.problem("The state to restore is no split", why, planner.ErrShares)
 	}
 	if got := slices.Sorted(maps.Keys(versions)); !slices.Equal(got, now.Versions()) {
-		return nil, p.problem("The state to restore is that of other versions", fmt.Sprintf("It names %s, and the file %s.",
-			strings.Join(got, ", "), strings.Join(now.Versions(), ", ")), planner.ErrShares)
+		return nil, p.problem("The state to restore is that of other versions",
+			fmt.Sprintf("It names %s, and the file %s.", strings.Join(got, ", "), strings.Join(now.Versions(), ", ")),
+			planner.ErrShares)
 	}
 	return versions, nil
 }

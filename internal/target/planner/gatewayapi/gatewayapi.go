@@ -201,7 +201,8 @@ func (p *Planner) split(s state) (planner.Split, error) {
 	out := planner.Split{
 		Revision: s.route.GetResourceVersion(), Shares: map[string]float64{}, Down: s.down, Stable: p.cfg.Stable,
 		Resolution: resolution, Identity: identity{string(s.route.GetUID())}, State: s.encode(), Plain: s.plain(),
-		Content: map[string]any{"spec": s.route.Object["spec"], "decommissioned": s.route.GetAnnotations()[downAnnotation]},
+		Content: map[string]any{"spec": s.route.Object["spec"],
+			"decommissioned": s.route.GetAnnotations()[downAnnotation]},
 	}
 	sum := int64(0)
 	for _, r := range s.refs {

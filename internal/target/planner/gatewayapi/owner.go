@@ -13,7 +13,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
 )
 
-// free refuses a route that an Argo Rollout moves: the two would undo each other's changes.
+// free refuses a route whose weights an Argo Rollout sets: the two would undo each other's changes.
 func (p *Planner) free(ctx context.Context, client dynamic.Interface, route *unstructured.Unstructured) error {
 	owner := ""
 	for _, o := range route.GetOwnerReferences() {

@@ -82,7 +82,8 @@ func (p *Planner) decode(state planner.State) (saved, map[string]float64, error)
 		sum += weight(version)
 	}
 	if sum <= 0 {
-		return s, nil, p.problem("The state to restore is no split", "All weights are 0.", "backends", planner.ErrShares)
+		return s, nil, p.problem("The state to restore is no split", "All weights are 0.", "backends",
+			planner.ErrShares)
 	}
 	for version := range s.Weights {
 		shares[version] = planner.Whole * weight(version) / sum
@@ -104,7 +105,8 @@ func (p *Planner) Restoring(_ planner.Split, state planner.State) (string, map[s
 		}
 		parts = append(parts, version+" weight "+weight)
 	}
-	return fmt.Sprintf("patch httproute %s/%s: %s", p.cfg.Namespace, p.cfg.Route, strings.Join(parts, ", ")), shares, nil
+	line := fmt.Sprintf("patch httproute %s/%s: %s", p.cfg.Namespace, p.cfg.Route, strings.Join(parts, ", "))
+	return line, shares, nil
 }
 
 // Restore implements planner.Planner: weights and the annotation in one patch.

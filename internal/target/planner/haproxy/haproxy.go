@@ -1,6 +1,6 @@
 // Package haproxy is the planner in a running HAProxy, by its runtime API: one server of a backend is a version, and
-// the servers' configured weights are the split. Effective weights, which follow slow start, health and drain, are never
-// compared. Weights are relative to their sum. What is set here lasts until HAProxy is reloaded.
+// the servers' configured weights are the split. Effective weights, which follow slow start, health and drain, are
+// never compared. Weights are relative to their sum. What is set here lasts until HAProxy is reloaded.
 package haproxy
 
 import (

@@ -229,7 +229,8 @@ func (p *Planner) Restore(ctx context.Context, r planner.Restoration) (planner.S
 			if deployed(versions[name]) != up || now.Deployed(name) == up {
 				continue
 			}
-			if err := p.version(ctx, planner.Version{Name: name, Reason: r.Reason}, verb(up), planner.Split.Check); err != nil {
+			v := planner.Version{Name: name, Reason: r.Reason}
+			if err := p.version(ctx, v, verb(up), planner.Split.Check); err != nil {
 				return err
 			}
 		}

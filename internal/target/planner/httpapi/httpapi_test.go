@@ -31,7 +31,7 @@ func TestConformance(t *testing.T) {
 
 const token = "token-of-the-test"
 
-// set changes a split behind a handler that meets requests before the API does.
+// set changes a split behind a handler that gets requests before the API does.
 func set(t *testing.T, front func(w http.ResponseWriter, r *http.Request) bool) (*controlapi.Server, error) {
 	t.Helper()
 	api := controlapi.New()
@@ -121,7 +121,7 @@ func hangUp(w http.ResponseWriter) bool {
 	return err == nil && conn.Close() == nil
 }
 
-func TestRetryAfterIsHeeded(t *testing.T) {
+func TestRetryAfterIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	var refused atomic.Int32
 	began := time.Now()
@@ -137,8 +137,8 @@ func TestRetryAfterIsHeeded(t *testing.T) {
 	}
 }
 
-// TestVersionsAreReallyTurned: a success that is not the API's own is none.
-func TestVersionsAreReallyTurned(t *testing.T) {
+// TestForeignSuccessIsNone covers a success that something other than the API reports.
+func TestForeignSuccessIsNone(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		done, junk bool
@@ -172,5 +172,17 @@ func TestVersionsAreReallyTurned(t *testing.T) {
 				t.Errorf("v2 is up: %t", up)
 			}
 		})
+	}
+}
+
+func TestCountedRequestsAreRead(t *testing.T) {
+	t.Parallel()
+	api := controlapi.New()
+	s := httptest.NewServer(api.Handler())
+	t.Cleanup(s.Close)
+	api.Count("v2", 7)
+	now, err := httpapi.New(s.URL, "").Read(t.Context())
+	if err != nil || now.Requests["v2"] != 7 {
+		t.Errorf("requests %v, %v", now.Requests, err)
 	}
 }

@@ -33,7 +33,8 @@ func (d document) state() planner.State {
 	return text
 }
 
-// plain tells whether setting the shares alone brings the state back: whole percents of one or two versions that are up.
+// plain tells whether setting the shares alone brings the state back: whole percents of one or two versions that are
+// up.
 func (d document) plain() bool {
 	const most = 2
 	busy := 0
@@ -75,8 +76,9 @@ func (p *Planner) decode(now planner.Split, state planner.State) (map[string]ver
 		return nil, p.problem("The state to restore can't be understood", err.Error(), planner.ErrShares)
 	}
 	if got := slices.Sorted(maps.Keys(versions)); !slices.Equal(got, now.Versions()) {
-		return nil, p.problem("The state to restore is that of other versions", fmt.Sprintf("It names %s, and the API %s.",
-			strings.Join(got, ", "), strings.Join(now.Versions(), ", ")), planner.ErrShares)
+		return nil, p.problem("The state to restore is that of other versions",
+			fmt.Sprintf("It names %s, and the API %s.", strings.Join(got, ", "), strings.Join(now.Versions(), ", ")),
+			planner.ErrShares)
 	}
 	return versions, nil
 }

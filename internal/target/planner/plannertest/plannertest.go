@@ -1,4 +1,4 @@
-// Package plannertest is what every planner has to do, as tests.
+// Package plannertest holds the tests that every planner has to pass.
 package plannertest
 
 import (
@@ -24,7 +24,7 @@ type Backend struct {
 	Second planner.Planner
 	// Foreign changes the canary's share as someone else would who does not know this provider.
 	Foreign func(t *testing.T, percent float64)
-	// Weak tells that the backend has no compare-and-set: changes at the very same time can't be told apart there.
+	// Weak tells that the backend has no compare-and-set, so that changes at the same moment can't be told apart.
 	Weak bool
 }
 
@@ -254,7 +254,8 @@ func restores(t *testing.T, b Backend) {
 		if err != nil || string(got.State) != string(before.State) {
 			t.Fatalf("restored %s, want %s: %v", got.State, before.State, err)
 		}
-		if again := read(t, b); string(again.State) != string(before.State) || again.Deployed(Canary) != before.Deployed(Canary) {
+		if again := read(t, b); string(again.State) != string(before.State) ||
+			again.Deployed(Canary) != before.Deployed(Canary) {
 			t.Errorf("reads %s, want %s", again.State, before.State)
 		}
 		if !read(t, b).Deployed(Canary) {
@@ -268,8 +269,8 @@ func restores(t *testing.T, b Backend) {
 func restoresOnlyWhatHolds(t *testing.T, b Backend) {
 	before := read(t, b)
 	b.Foreign(t, 15)
-	if _, err := b.Restore(t.Context(), planner.Restoration{Revision: before.Revision, State: before.State}); !errors.Is(
-		err, planner.ErrMoved) {
+	stale := planner.Restoration{Revision: before.Revision, State: before.State}
+	if _, err := b.Restore(t.Context(), stale); !errors.Is(err, planner.ErrMoved) {
 		t.Errorf("restored over a foreign change: %v", err)
 	}
 	demand(t, b, 15)
