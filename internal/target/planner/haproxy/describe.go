@@ -81,8 +81,8 @@ func (p *Planner) describeAlgorithm(r running, s *planner.Split) {
 	default: // hashes
 		if s.MayBeOnlyWhole = !changed; s.MayBeOnlyWhole {
 			s.Notes = append(s.Notes, fmt.Sprintf("The backend balances by %q. Unless it has \"hash-type "+
-				"consistent\", HAProxy accepts no other shares than 0%% and 100%%: the first step would fail and change "+
-				"nothing.", r.algorithm))
+				"consistent\", HAProxy accepts no other shares than 0%% and 100%%: the first step would fail and "+
+				"change nothing.", r.algorithm))
 		}
 	}
 }
