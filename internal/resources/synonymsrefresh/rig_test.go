@@ -201,6 +201,7 @@ func (r rig) anonymous(text string) string {
 	text += "\nWarning: " + regexp.MustCompile(`([^\n])\n([^\n -])`).ReplaceAllString(warnings, "$1 $2")
 	for _, rule := range []struct{ pattern, name string }{
 		{`sha256:[0-9a-f]{64}`, "sha256:..."}, {`"[0-9a-f]{64}"`, `"..."`}, {`shown=[0-9a-f]{8}`, "shown=..."},
+		{`([="])[0-9a-f]{8}-(\d+)`, "${1}4f9c2a17-$2"},
 		{`127\.0\.0\.1:\d+`, "search.example.com:9200"},
 		{`At \d+ documents a second`, "At N documents a second"},
 		{`[\d.]+ [KMGT]?i?B`, "N KiB"},
