@@ -14,8 +14,6 @@ import (
 
 // Errors of the choice of a way, besides those of package elastic.
 var (
-	// ErrNeedsReindex: documents were analyzed with the filter, and reindex is not set.
-	ErrNeedsReindex = errors.New("index-time synonyms need a reindex")
 	// ErrNoWay: none of the ways can work on these indices.
 	ErrNoWay = errors.New("the synonyms can't be refreshed this way")
 )
@@ -27,8 +25,12 @@ type choice struct {
 	found    elastic.Resolution
 	indices  []elastic.Index
 	synonyms []elastic.Synonyms
-	// notes are for the reader, and no facts.
-	notes []string
+	// rules are those of a synonyms set.
+	rules []string
+	// notes need action by the reader, figures are routine.
+	notes, figures []string
+	// keepTokens says what happens to existing documents without a reindex, estimateOrigin where the estimate is from.
+	keepTokens, estimateOrigin string
 }
 
 // first is one index for all: they are alike in what matters here.
@@ -52,7 +54,7 @@ func (a action) choose(ctx context.Context) (choice, error) {
 	}
 	c := choice{found: found}
 	if len(found.Closed) > 0 {
-		c.notes = append(c.notes, "Closed, so passed over: "+strings.Join(found.Closed, ", "))
+		c.figures = append(c.figures, "Closed, so not refreshed: "+strings.Join(found.Closed, ", "))
 	}
 	if c.indices, err = a.elastic.Describe(ctx, found.Indices); err != nil {
 		return choice{}, problem.At(err, "index_name")
@@ -70,7 +72,11 @@ func (a action) choose(ctx context.Context) (choice, error) {
 	if err := a.pick(ctx, &c); err != nil {
 		return choice{}, err
 	}
-	return c, a.loadable(ctx, &c)
+	if err := a.keepTokens(ctx, &c); err != nil {
+		return choice{}, err
+	}
+	err = a.loadable(ctx, &c)
+	return c, err
 }
 
 // alike demands that one way is right for all indices.
@@ -84,7 +90,8 @@ func (a action) alike(c choice) error {
 					a.params.SynonymFilter, a.params.IndexName),
 				Why: fmt.Sprintf("%s and %s differ in where its synonyms are kept, whether it is updateable, or "+
 					"whether documents were analyzed with it.", c.indices[0].Name, c.indices[i].Name),
-				Next: "Refresh them one by one, with a resource each.", Path: []string{"index_name"}, Err: ErrNoWay,
+				Next: "Refresh them one by one, each with its own resource.",
+				Path: []string{"index_name"}, Err: ErrNoWay,
 			}
 		}
 	}
@@ -93,7 +100,7 @@ func (a action) alike(c choice) error {
 
 // pick chooses the way.
 func (a action) pick(ctx context.Context, c *choice) error {
-	index, s := c.first()
+	_, s := c.first()
 	fields := s.AtIndexTime()
 	switch {
 	case a.params.Reindex:
@@ -103,14 +110,6 @@ func (a action) pick(ctx context.Context, c *choice) error {
 				strings.Join(fields, ", ") + ")"
 		}
 		return a.canReindex(ctx, c)
-	case len(fields) > 0:
-		return &problem.Problem{
-			What: fmt.Sprintf("New synonyms of the filter %q need a reindex", a.params.SynonymFilter),
-			Why: fmt.Sprintf("Documents of %s are analyzed with it when they are indexed (fields %s). Those that "+
-				"are there keep the old synonyms.", index.Name, strings.Join(fields, ", ")),
-			Next: "Set reindex = true. Or use the filter in a search_analyzer only, where new synonyms need a " +
-				"reload.", Path: []string{"reindex"}, Err: ErrNeedsReindex,
-		}
 	case !s.Updateable:
 		c.way, c.reason = WayCloseOpen, "the filter is not updateable, so only opening an index loads its synonyms"
 	default:
@@ -164,20 +163,17 @@ const probeText = "probe"
 func (a action) loadable(ctx context.Context, c *choice) error {
 	index, s := c.first()
 	if s.Set != "" {
-		count, _, err := a.elastic.SynonymsSet(ctx, s.Set)
+		rules, err := a.elastic.SynonymsSet(ctx, s.Set)
 		if err != nil {
 			return problem.At(err, "synonym_filter")
 		}
-		c.notes = append(c.notes, fmt.Sprintf("The set of synonyms %q has %s now", s.Set,
-			text.Count(int64(count), "rule")))
-		if count == 0 {
-			c.notes = append(c.notes, fmt.Sprintf("The set of synonyms %q is empty: queries will find no synonyms",
-				s.Set))
+		c.rules = rules
+		if len(rules) == 0 {
+			c.notes = append(c.notes, fmt.Sprintf("The synonyms set %q is empty: queries will find no synonyms", s.Set))
+		} else {
+			c.figures = append(c.figures, fmt.Sprintf("The synonyms set %q has %s: %s", s.Set,
+				text.Count(int64(len(rules)), "rule"), shorten(rules)))
 		}
-	}
-	if s.Lenient {
-		c.notes = append(c.notes, "The filter is lenient: rules that can't be understood are passed over in silence. "+
-			"Give probe_texts to see what is loaded")
 	}
 	for _, an := range s.Analyzers {
 		if an.Wrapped {
@@ -188,16 +184,44 @@ func (a action) loadable(ctx context.Context, c *choice) error {
 		if errors.Is(err, elastic.ErrRequest) {
 			p := *problem.Of(err, "")
 			p.What = fmt.Sprintf("The synonyms of the filter %q can't be loaded", a.params.SynonymFilter)
-			p.Next = fmt.Sprintf("Put right what is kept in the %s; then plan again. A file has to be on every data "+
-				"node.", s.Source())
+			p.Next = fmt.Sprintf("Correct the %s, then plan again. A file has to be on every data node.", s.Source())
 			p.Path = []string{"synonym_filter"}
 			return &p
 		}
 		if err != nil {
 			return err
 		}
+		if s.Lenient {
+			if err := a.dropped(ctx, c, an.Name); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
+}
+
+// dropped adds a note where the lenient filter drops a rule: loaded strictly, the rule is an error.
+func (a action) dropped(ctx context.Context, c *choice, analyzer string) error {
+	index, s := c.first()
+	_, err := a.elastic.FreshTokens(ctx, index, elastic.Probe{Analyzer: analyzer, Filter: a.params.SynonymFilter,
+		Text: probeText, Strict: true})
+	if !errors.Is(err, elastic.ErrRequest) {
+		return err
+	}
+	c.notes = append(c.notes, fmt.Sprintf("The filter is lenient, and drops at least one rule of the %s without an "+
+		"error: %s", s.Source(), problem.Of(err, "").Why))
+	return nil
+}
+
+const shownRules = 10
+
+// shorten writes rules for people: the first ones, and how many more there are.
+func shorten(rules []string) string {
+	shown := strings.Join(rules[:min(len(rules), shownRules)], "; ")
+	if more := len(rules) - shownRules; more > 0 {
+		shown += fmt.Sprintf("; and %d more", more)
+	}
+	return shown
 }
 
 // canReindex refuses what a copy can't do, or would not be right for.
@@ -218,12 +242,16 @@ func (a action) canReindex(ctx context.Context, c *choice) error {
 				", ")+".", "Reindex them one by one, with a resource each.")
 	case c.found.Kind == elastic.KindPattern:
 		return refuse("index_name", fmt.Sprintf("%q is a pattern, and the name that clients use is needed",
-			a.params.IndexName), "Clients are led to the new index under that name.",
+			a.params.IndexName), "Clients reach the new index under that name.",
 			"Write the alias, or the name of the index.")
 	case !index.SourceKept():
 		return refuse("reindex", index.Name+" can't be reindexed",
 			"Its mapping keeps no _source, or leaves parts of it out, so whole documents can't be read back.",
 			"Index the documents again from where they came from.")
+	case index.Setting("blocks.read_only_allow_delete") == "true":
+		return refuse("index_name", index.Name+" is read-only: a disk is too full",
+			"Elasticsearch set index.blocks.read_only_allow_delete at the flood stage watermark.",
+			"Make room on the disks first.")
 	case index.Setting("blocks.write") == "true" || index.Setting("blocks.read_only") == "true":
 		return refuse("index_name", index.Name+" is blocked for writing",
 			"Nobody can be writing to it, and the block would not be in the new index.", "Lift the block first.")

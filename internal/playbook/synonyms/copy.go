@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic/reindex"
 	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
@@ -48,15 +51,23 @@ func (w *copyWork) RemoteID() string { return w.req.New }
 func (w *copyWork) Wait(ctx context.Context) (playbook.Report, error) {
 	out := playbook.Report{Details: map[string]string{"way": string(WayReindex), "old_index": w.req.Old,
 		"new_index": w.req.New}}
+	if err := w.privileged(ctx); err != nil {
+		return out, err
+	}
 	under, done := leaving(ctx)
 	defer done()
 	result, err := w.run.Wait(under, func(ctx context.Context,
 		state reindex.State) error {
 		return leave(w.job.Checkpoint(ctx, state))
 	})
+	w.req = w.run.Request()
+	out.Details["new_index"] = w.req.New
 	w.note(result, &out)
 	if err == nil || errors.Is(err, reindex.ErrUnfinished) {
 		out.Undo = w.undo()
+	}
+	if errors.Is(err, reindex.ErrStillRunning) {
+		return out, errors.Join(playbook.ErrNotStopped, err)
 	}
 	if err != nil {
 		return out, err
@@ -76,6 +87,29 @@ func (w *copyWork) Wait(ctx context.Context) (playbook.Report, error) {
 	return out, w.compare(ctx, w.req.New, w.facts.Probes, &out)
 }
 
+// privileged refuses to begin without a privilege that a later step needs, the way back included.
+func (w *copyWork) privileged(ctx context.Context) error {
+	missing, err := w.elastic.MissingPrivileges(ctx, neededFor(w.req))
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	return &problem.Problem{
+		What: "Privileges are missing for a reindex of " + w.req.Old,
+		Why:  "These credentials lack " + strings.Join(missing, ", ") + ". Nothing has been changed.",
+		Next: "Give them to the user or API key, then apply again.", Err: elastic.ErrForbidden,
+	}
+}
+
+// neededFor are the privileges of a reindex: manage on the cluster stops a copy.
+func neededFor(r reindex.Request) elastic.Privileges {
+	names := []string{r.Old, r.New}
+	if r.Name != r.Old {
+		names = append(names, r.Name)
+	}
+	return elastic.Privileges{Cluster: []string{"monitor", "manage"}, Index: []string{"read", "write", "manage"},
+		Names: names}
+}
+
 // leave tells a reindex not to tidy up after itself where another process goes on with it.
 func leave(err error) error {
 	if errors.Is(err, playbook.ErrTakenOver) {
@@ -91,7 +125,7 @@ func leaving(ctx context.Context) (context.Context, func()) {
 	return under, func() { stop(); end(context.Canceled) }
 }
 
-// undo leads clients back to the old index. They have to be with the new one.
+// undo points clients back to the old index. They have to use the new one.
 func (w *copyWork) undo() *playbook.Rollback {
 	kept := w.req.Kept()
 	if kept == "" {

@@ -283,7 +283,8 @@ func TestRoomForACopyIsSeenAtPlan(t *testing.T) {
 		fails bool
 		note  string
 	}{
-		"enough":        {disks{free: 1 << 30}, false, "of the 1.0 GiB that are free"},
+		"enough":        {disks{free: 1 << 30}, false, ""},
+		"scarce":        {disks{free: 1 << 14}, false, "Disk space is scarce"},
 		"too little":    {disks{free: 100}, true, ""},
 		"can't be read": {disks{err: elastic.ErrForbidden}, false, "can't be read"},
 	} {

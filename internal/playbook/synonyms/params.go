@@ -27,7 +27,7 @@ type params struct {
 	Reindex bool `json:"reindex"`
 	// Slices is how many parts of the copy run side by side. Zero: as many as Elasticsearch finds right.
 	Slices int `json:"slices"`
-	// RequestsPerSecond throttles the copy, in documents a second. Zero: no limit.
+	// RequestsPerSecond throttles the copy, in documents per second. Zero: no limit.
 	RequestsPerSecond float64 `json:"requests_per_second"`
 	// ProbeTexts are analyzed before and after.
 	ProbeTexts []string `json:"probe_texts,omitempty"`
@@ -61,7 +61,7 @@ func (p params) validate() (params, error) {
 		return params{}, playbook.Invalid(fmt.Sprintf("Allowed are 1 to %d; leave it out to let Elasticsearch choose.",
 			MostSlices), fmt.Sprintf("It is %d.", p.Slices), "slices")
 	case p.RequestsPerSecond < 0:
-		return params{}, playbook.Invalid("Write a number of documents a second; leave it out for no limit.",
+		return params{}, playbook.Invalid("Write a number of documents per second; leave it out for no limit.",
 			fmt.Sprintf("It is %g.", p.RequestsPerSecond), "requests_per_second")
 	case len(p.ProbeTexts) > MostProbes:
 		return params{}, playbook.Invalid(fmt.Sprintf("Allowed are up to %d texts.", MostProbes),

@@ -20,9 +20,9 @@ var (
 	ErrStale = errors.New("the synonyms were not loaded")
 )
 
-// today analyzes the probe texts with what is loaded now, and says in the notes what loading the synonyms anew would
-// change.
-func (a action) today(ctx context.Context, c choice, p *playbook.Preview) ([]Probe, error) {
+// probes analyzes the probe texts with what is loaded now and with what will be loaded, and says in the preview what
+// changes.
+func (a action) probes(ctx context.Context, c choice, p *playbook.Preview) ([]Probe, error) {
 	index, s := c.first()
 	probes, changes := []Probe{}, false
 	for _, text := range a.params.ProbeTexts {
@@ -32,31 +32,41 @@ func (a action) today(ctx context.Context, c choice, p *playbook.Preview) ([]Pro
 				return nil, err
 			}
 			now := probe(text, an.Name, tokens)
-			probes = append(probes, now)
 			if an.Wrapped {
-				changes = true // not to be seen beforehand
+				changes = true // can't be seen before
+				probes = append(probes, now)
 				continue
 			}
 			if tokens, err = a.elastic.FreshTokens(ctx, index,
 				elastic.Probe{Analyzer: an.Name, Filter: s.Filter, Text: text}); err != nil {
 				return nil, err
 			}
-			if d := difference(now.Tokens, probe(text, an.Name, tokens).Tokens); d != "" {
-				changes = true
-				p.Warnings = append(p.Warnings, fmt.Sprintf("By what is kept now, %q will have %s (%s)", text, d,
-					an.Name))
-			}
+			now.Expected = probe(text, an.Name, tokens).Tokens
+			changes = changes || difference(now.Tokens, now.Expected) != ""
+			probes = append(probes, now)
 		}
 	}
 	switch {
 	case len(a.params.ProbeTexts) == 0:
-		p.Warnings = append(p.Warnings, "Without probe_texts it can't be shown what changes")
+		p.Warnings = append(p.Warnings, "Without probe_texts the plan can't show what changes")
 	case !changes:
-		p.Warnings = append(p.Warnings,
-			"No probe text would be analyzed differently: the synonyms that are kept are those that are loaded, as "+
-				"far as these texts tell")
+		p.Figures = append(p.Figures, "No probe text will be tokenized differently: as far as they show, the "+
+			"synonyms are loaded already")
 	}
 	return probes, nil
+}
+
+// describe says how a text is tokenized now and afterwards.
+func (p Probe) describe() string {
+	now := fmt.Sprintf("%s tokenizes %q as: %s", p.Analyzer, p.Text, strings.Join(p.Tokens, " "))
+	d := difference(p.Tokens, p.Expected)
+	switch {
+	case p.Expected == nil:
+		return now + "; afterwards: not known before, since another filter contains this one"
+	case d == "":
+		return now + "; the same afterwards"
+	}
+	return fmt.Sprintf("%s; afterwards: %s (%s)", now, strings.Join(p.Expected, " "), d)
 }
 
 func probe(text, analyzer string, tokens []elastic.Token) Probe {
@@ -93,8 +103,9 @@ func without(of, taken []string) []string {
 }
 
 // compare analyzes the probe texts again, on the index that clients use now, and adds what each gained and lost to the
-// outcome. Synonyms that are empty now are ErrEmptied.
+// report. Other tokens than the plan announced are a failure.
 func (a action) compare(ctx context.Context, index string, before []Probe, out *playbook.Report) error {
+	var unexpected []string
 	had, have, changed := 0, 0, false
 	for i, was := range before {
 		tokens, err := a.elastic.Tokens(ctx, index, was.Analyzer, was.Text)
@@ -102,23 +113,35 @@ func (a action) compare(ctx context.Context, index string, before []Probe, out *
 			return err
 		}
 		now := probe(was.Text, was.Analyzer, tokens)
-		had, have = had+len(was.FromSynonyms), have+len(now.FromSynonyms)
 		d := difference(was.Tokens, now.Tokens)
 		if changed = changed || d != ""; d == "" {
 			d = "as before"
 		}
 		out.Details[fmt.Sprintf("probe_%d", i+1)] = fmt.Sprintf("%q (%s): %s", was.Text, was.Analyzer, d)
+		if was.Expected == nil {
+			had, have = had+len(was.FromSynonyms), have+len(now.FromSynonyms)
+		} else if d := difference(was.Expected, now.Tokens); d != "" {
+			unexpected = append(unexpected, fmt.Sprintf("%q (%s) %s", was.Text, was.Analyzer, d))
+		}
 	}
 	switch {
-	case len(before) == 0:
-		out.Details["changed"] = "not known: there are no probe_texts"
+	case len(unexpected) > 0:
+		out.Details["changed"] = "not as planned"
+		return &problem.Problem{
+			What: "The synonyms are not as planned",
+			Why:  "Compared with the tokens in the plan: " + strings.Join(unexpected, "; ") + ".",
+			Next: "The file or set changed after the plan, or differs between nodes. Plan and apply again.",
+			Err:  ErrStale,
+		}
 	case had > 0 && have == 0:
 		out.Details["changed"] = "emptied"
 		return &problem.Problem{
 			What: "The synonyms are empty now", Why: "Some probe texts had synonyms before, and none has any now.",
-			Next: "Look at what the set or the file holds; a lenient filter passes over rules that it can't " +
-				"understand. Put it right and apply again.", Err: ErrEmptied,
+			Next: "Check the set or the file: a lenient filter drops rules that it can't parse. Correct it and apply " +
+				"again.", Err: ErrEmptied,
 		}
+	case len(before) == 0:
+		out.Details["changed"] = "not known: there are no probe_texts"
 	case !changed:
 		out.Details["changed"] = "false"
 		out.Message += ", but no probe text is analyzed differently"
@@ -146,7 +169,7 @@ func (a action) seenLoaded(ctx context.Context, index elastic.Index) (seen bool,
 	}
 	texts := slices.Clone(a.params.ProbeTexts)
 	if s.Set != "" {
-		_, rules, err := a.elastic.SynonymsSet(ctx, s.Set)
+		rules, err := a.elastic.SynonymsSet(ctx, s.Set)
 		if err != nil {
 			return false, err
 		}
@@ -173,9 +196,9 @@ func (a action) seenLoaded(ctx context.Context, index elastic.Index) (seen bool,
 			seen = true
 			if d := difference(probe("", "", now).Tokens, probe("", "", fresh).Tokens); d != "" {
 				return true, &problem.Problem{
-					What: "The synonyms were not loaded", Why: fmt.Sprintf("The analyzer %s of %s takes %q apart by "+
-						"other rules than those of the %s; it would "+
-						"have %s.", an.Name, index.Name, text, s.Source(), d),
+					What: "The synonyms were not loaded", Why: fmt.Sprintf("The analyzer %s of %s tokenizes %q "+
+						"by other rules than those of the %s; it would have %s.", an.Name, index.Name, text,
+						s.Source(), d),
 					Next: "A file has to be the same on every data node. Apply again.", Err: ErrStale,
 				}
 			}

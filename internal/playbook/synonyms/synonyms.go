@@ -43,8 +43,8 @@ type Elastic interface {
 	// Describe returns settings, mappings and aliases, as of a while ago; DescribeNow as of now.
 	Describe(ctx context.Context, names []string) ([]elastic.Index, error)
 	DescribeNow(ctx context.Context, name string) (elastic.Index, error)
-	// SynonymsSet returns how many rules a set has, and the first few.
-	SynonymsSet(ctx context.Context, set string) (int, []string, error)
+	// SynonymsSet returns the rules of a set.
+	SynonymsSet(ctx context.Context, set string) ([]string, error)
 	// PreviewReload says what ReloadAnalyzers would reload.
 	PreviewReload(ctx context.Context, indices []string, set string) (elastic.Reloaded, error)
 	ReloadAnalyzers(ctx context.Context, indices []string, set string) (elastic.Reloaded, error)
@@ -60,10 +60,17 @@ type Elastic interface {
 	Started(ctx context.Context, index string) (int64, error)
 	IsClosed(ctx context.Context, index string) (bool, error)
 	IsGone(ctx context.Context, index string) (bool, error)
-	// Size measures an index, FreeBytes the disks, TemplateAliases what a new index would be given.
+	// UUID identifies the cluster; IndicesLike returns the names of indices that match.
+	UUID(ctx context.Context) (string, error)
+	IndicesLike(ctx context.Context, match func(name string) bool) ([]string, error)
+	// MissingPrivileges returns which privileges the caller lacks.
+	MissingPrivileges(ctx context.Context, needed elastic.Privileges) ([]string, error)
+	// Count counts the documents of an index, Size measures it, FreeBytes the disks. Templates returns what a new index
+	// would be given.
+	Count(ctx context.Context, index string) (int64, error)
 	Size(ctx context.Context, index string) (elastic.Size, error)
 	FreeBytes(ctx context.Context) (int64, error)
-	TemplateAliases(ctx context.Context, name string) ([]string, error)
+	Templates(ctx context.Context, name string) (elastic.Templates, error)
 	// AllowWrites lifts the write block that a reindex leaves on the old index, AliasTargets and MoveAliases point
 	// clients back at it.
 	AllowWrites(ctx context.Context, index string) error
@@ -157,11 +164,13 @@ type Analyzers struct {
 	Names []string `json:"names"`
 }
 
-// Probe is a text as an analyzer takes it apart.
+// Probe is a text as an analyzer tokenizes it.
 type Probe struct {
 	Text     string `json:"text"`
 	Analyzer string `json:"analyzer"`
-	// Tokens are all of them, in order; FromSynonyms those that a filter of synonyms added.
+	// Tokens are all of them, in order; FromSynonyms those that a synonym filter added.
 	Tokens       []string `json:"tokens"`
 	FromSynonyms []string `json:"from_synonyms"`
+	// Expected are the tokens once the synonyms have been loaded. Nil: they can't be known before.
+	Expected []string `json:"expected"`
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -188,12 +189,11 @@ func TestWays(t *testing.T) {
 		path      string
 		mentioned string
 	}{
-		"set":                   {filter: "from_set", want: synonyms.WayReload},
-		"updateable file":       {filter: "from_file", want: synonyms.WayReload},
-		"file":                  {filter: "from_file_fixed", want: synonyms.WayCloseOpen},
-		"file in a multiplexer": {filter: "from_file_fixed", analyzer: "wrapper", want: synonyms.WayCloseOpen},
-		"index time": {filter: "from_file_fixed", index: true, fails: synonyms.ErrNeedsReindex,
-			path: "reindex", mentioned: "fields t"},
+		"set":                       {filter: "from_set", want: synonyms.WayReload},
+		"updateable file":           {filter: "from_file", want: synonyms.WayReload},
+		"file":                      {filter: "from_file_fixed", want: synonyms.WayCloseOpen},
+		"file in a multiplexer":     {filter: "from_file_fixed", analyzer: "wrapper", want: synonyms.WayCloseOpen},
+		"index time":                {filter: "from_file_fixed", index: true, want: synonyms.WayCloseOpen},
 		"index time, with reindex":  {filter: "from_file_fixed", index: true, reindex: true, want: synonyms.WayReindex},
 		"search time, with reindex": {filter: "from_set", reindex: true, want: synonyms.WayReindex},
 		"inline":                    {filter: "inline", fails: elastic.ErrInline, path: "synonym_filter"},
@@ -231,9 +231,10 @@ func TestWays(t *testing.T) {
 				t.Fatalf("facts %+v, want the way %s", p.Facts, c.want)
 			}
 			want := []synonyms.Probe{{Text: "Laptop", Analyzer: "syn", Tokens: []string{"notebook", "laptop"},
-				FromSynonyms: []string{"notebook"}}}
+				FromSynonyms: []string{"notebook"}, Expected: []string{"notebook", "laptop"}}}
 			if c.analyzer == "wrapper" {
 				want[0].Tokens = facts.Probes[0].Tokens // the order within a multiplexer is its own
+				want[0].Expected = nil
 			}
 			if diff := cmp.Diff(want, facts.Probes); diff != "" {
 				t.Errorf("probes (-want +got):\n%s", diff)
@@ -308,21 +309,133 @@ func TestReloadOfASetOverAPattern(t *testing.T) {
 	}
 }
 
-func TestEmptiedSynonymsAreAFailure(t *testing.T) {
+// TestRemovedSynonymsAreNoFailure: what the plan announced has come true.
+func TestRemovedSynonymsAreNoFailure(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	index := f.makeIndex(t, "emptied", "lenient", false)
-	// Nothing is left of these terms once they are analyzed.
-	f.putFile(t, "!, ?")
-	p, _ := preview(t, f.bind(t, f.Config, map[string]any{"index_name": index, "synonym_filter": "lenient",
-		"probe_texts": []string{"laptop"}}))
-	if !slices.ContainsFunc(p.Warnings, func(n string) bool { return strings.Contains(n, "lost notebook") }) {
-		t.Errorf("the preview does not say what would be lost: %q", p.Warnings)
+	f.putFile(t, "laptop, notebook", "cabrio, convertible")
+	index := f.makeIndex(t, "removed", "from_file", false)
+	f.putFile(t, "cabrio, convertible")
+	action := f.bind(t, f.Config, map[string]any{"index_name": index, "synonym_filter": "from_file",
+		"probe_texts": []string{"laptop"}})
+	p, facts := preview(t, action)
+	if !slices.Equal(facts.Probes[0].Expected, []string{"laptop"}) ||
+		!slices.ContainsFunc(p.Changes, func(n string) bool { return strings.Contains(n, "lost notebook") }) {
+		t.Errorf("the preview does not announce the loss: %+v, %q", facts.Probes, p.Changes)
 	}
-	outcome, err := run(t, f.bind(t, f.Config, map[string]any{"index_name": index, "synonym_filter": "lenient",
-		"probe_texts": []string{"laptop"}}), &journal{})
-	if !errors.Is(err, synonyms.ErrEmptied) || outcome.Details["changed"] != "emptied" {
-		t.Errorf("error %v, want ErrEmptied; %+v", err, outcome)
+	outcome, err := run(t, action, &journal{})
+	if err != nil || outcome.Details["changed"] != "true" {
+		t.Errorf("error %v; %+v", err, outcome)
+	}
+}
+
+// TestOtherSynonymsThanPlannedAreAFailure changes the file between the plan and the execution.
+func TestOtherSynonymsThanPlannedAreAFailure(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	index := f.makeIndex(t, "unplanned", "from_file", false)
+	action := f.bind(t, f.Config, map[string]any{"index_name": index, "synonym_filter": "from_file",
+		"probe_texts": []string{"laptop"}})
+	p, _ := preview(t, action)
+	f.putFile(t, "laptop, portable")
+	outcome, err := dispatch(t.Context(), t, action, playbook.Job{ID: 12, Preview: p,
+		Checkpoint: (&journal{}).checkpoint})
+	if !errors.Is(err, synonyms.ErrStale) || outcome.Details["changed"] != "not as planned" ||
+		!strings.Contains(err.Error(), "gained portable, lost notebook") {
+		t.Errorf("error %v, want ErrStale; %+v", err, outcome)
+	}
+}
+
+// TestDroppedRulesAreTold is about a lenient filter, which drops what it can't use.
+func TestDroppedRulesAreTold(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.putFile(t, "!, ?", "laptop, notebook")
+	for _, filter := range []string{"lenient", "from_file"} {
+		index := f.makeIndex(t, "dropped-"+strings.ReplaceAll(filter, "_", "-"), filter, false)
+		p, _ := preview(t, f.bind(t, f.Config, map[string]any{"index_name": index, "synonym_filter": filter}))
+		if !strings.Contains(strings.Join(p.Warnings, "\n"), "drops at least one rule") {
+			t.Errorf("%s: %q", filter, p.Warnings)
+		}
+	}
+}
+
+// TestWithoutCacheClear is about services without that API, such as serverless ones: the reload has worked.
+func TestWithoutCacheClear(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	index := f.makeIndex(t, "serverless", "from_set", false)
+	cfg := f.Config
+	cfg.Transport = func(next http.RoundTripper) http.RoundTripper { return gone{next, "/_cache/clear"} }
+	action := f.bind(t, cfg, map[string]any{"index_name": index, "synonym_filter": "from_set"})
+	outcome, err := run(t, action, &journal{})
+	if err != nil || !strings.Contains(outcome.Details["request_cache"], "could not be cleared") {
+		t.Errorf("error %v; %+v", err, outcome)
+	}
+}
+
+// gone answers 410 to requests to a path.
+type gone struct {
+	next http.RoundTripper
+	path string
+}
+
+func (g gone) RoundTrip(req *http.Request) (*http.Response, error) {
+	if !strings.Contains(req.URL.Path, g.path) {
+		return g.next.RoundTrip(req)
+	}
+	return &http.Response{StatusCode: http.StatusGone, Header: http.Header{"X-Elastic-Product": {"Elasticsearch"}},
+		Body:    io.NopCloser(strings.NewReader(`{"error":{"type":"api_not_available_exception","reason":"none"}}`)),
+		Request: req}, nil
+}
+
+// TestDocumentsKeepTheirTokens: without a reindex, new synonyms reach queries, and the plan says what they don't reach.
+func TestDocumentsKeepTheirTokens(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	index := f.makeIndex(t, "index-time", "from_file_fixed", true)
+	f.putFile(t, "laptop, notebook", "cabrio, convertible")
+	action := f.bind(t, f.Config, map[string]any{"index_name": index, "synonym_filter": "from_file_fixed",
+		"probe_texts": []string{"convertible"}})
+	p, _ := preview(t, action)
+	if told := strings.Join(p.NotDone, "\n"); !strings.Contains(told, "1 document of "+index+" keep") ||
+		!strings.Contains(told, "fields t") || !strings.Contains(told, "reindex = true") {
+		t.Errorf("not done: %q", told)
+	}
+	outcome, err := run(t, action, &journal{})
+	if err != nil || outcome.Details["probe_1"] != `"convertible" (syn): gained cabrio` {
+		t.Errorf("error %v; %+v", err, outcome)
+	}
+}
+
+// TestIdentityAndContent: the same index by another name is the same thing, and a changed rule, setting or mapping is
+// other content. A field that a document adds is not.
+func TestIdentityAndContent(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	index := f.makeIndex(t, "identity", "from_set", false)
+	f.alias(t, f.base+"-other", index)
+	look := func(name string) (identity, content string) {
+		action := f.bind(t, f.Config, map[string]any{"index_name": name, "synonym_filter": "from_set"})
+		p, _ := preview(t, action)
+		return string(encode(t, p.Identity)), string(encode(t, p.Content))
+	}
+	identity, content := look(index)
+	if i, c := look(f.base + "-other"); i != identity || c != content || !strings.Contains(identity, `"cluster"`) {
+		t.Errorf("by the alias: %s, want %s", i, identity)
+	}
+	f.Do(t, http.MethodPost, "/"+index+"/_doc", `{"another":1,"deeper":{"still":"text"}}`, nil)
+	if _, c := look(index); c != content {
+		t.Errorf("a field that a document added is content:\n%s\n%s", content, c)
+	}
+	f.Do(t, http.MethodPut, "/"+index+"/_mapping", `{"properties":{"decided":{"type":"keyword"}}}`, nil)
+	if _, c := look(index); c == content {
+		t.Error("a new field is no content")
+	}
+	_, content = look(index)
+	f.putSet(t, "laptop, portable")
+	if _, c := look(index); c == content {
+		t.Error("a rule of the set is no content")
 	}
 }
 

@@ -79,9 +79,8 @@ func (a action) Adopt(ctx context.Context, job playbook.Job, facts Facts) (playb
 	}
 	if err != nil {
 		return nil, &problem.Problem{
-			What: "It can't be told whether the " +
-				"analyzers of " + a.params.IndexName + " were reloaded", Why: "The process died around the request. " +
-				problem.Of(err, "").Error(),
+			What: "The outcome of the reload of " + a.params.IndexName + " can't be determined",
+			Why:  "The process died around the request. " + problem.Of(err, "").Error(),
 			Next: "Reloading again does no harm.", Err: err,
 		}
 	}
@@ -158,10 +157,11 @@ func (w *work) reload(ctx context.Context, out *playbook.Report) error {
 			}
 		}
 	}
-	if err := w.elastic.ClearCaches(ctx, w.facts.Indices, requestCache); err != nil {
-		return err
-	}
 	out.Message = fmt.Sprintf("Reloaded the search analyzers of %s", elastic.Names(w.facts.Indices))
+	// The synonyms are loaded. A service without this API, such as a serverless one, drops old answers by itself.
+	if err := w.elastic.ClearCaches(ctx, w.facts.Indices, requestCache); err != nil {
+		out.Details["request_cache"] = "could not be cleared: " + problem.Of(err, "").Why
+	}
 	return nil
 }
 
@@ -262,8 +262,8 @@ func (w *work) open(ctx context.Context, index string) error {
 			errors.Is(err, elastic.ErrForbidden) {
 			p := *problem.Of(err, "")
 			p.What = index + " is CLOSED and can't be opened"
-			p.Next = fmt.Sprintf("Put right what Elasticsearch complains of (the %s), then POST /%s/_open. Searches "+
-				"and writes of it fail until then.", w.facts.Source, index)
+			p.Next = fmt.Sprintf("Correct what Elasticsearch complains about (the %s), then POST /%s/_open. Searches "+
+				"and writes fail until then.", w.facts.Source, index)
 			return &p
 		}
 	}

@@ -17,7 +17,6 @@ func TestAccBadInput(t *testing.T) {
 	r := newRig(t)
 	index := r.index(t, "kb", kb{filter: "from_file", alias: r.base + "-both"})
 	r.index(t, "other", kb{filter: "from_file", alias: r.base + "-both"})
-	atIndexTime := r.index(t, "documents", kb{filter: "fixed_file", atIndexTime: true})
 	sourceless := r.index(t, "sourceless", kb{filter: "from_file", sourceless: true})
 	closed := r.index(t, "closed", kb{filter: "from_file"})
 	r.server.Do(t, http.MethodPost, "/"+closed+"/_close", nil, nil)
@@ -26,13 +25,11 @@ func TestAccBadInput(t *testing.T) {
 	filter := func(name string) string { return fmt.Sprintf("synonym_filter = %q", name) }
 	name := func(n string) string { return fmt.Sprintf("index_name = %q", n) }
 	tests := map[string]struct{ config, says, at string }{
-		"unknown filter":  {config(index, "from_fil", ""), "from_file", filter("from_fil")},
-		"inline synonyms": {config(index, "inline", ""), "inline", filter("inline")},
-		"filter not used": {config(index, "unused", ""), "No analyzer", filter("unused")},
-		"no filter":       {config(index, "", ""), "at least 1", filter("")},
-		"blank filter":    {config(index, " ", ""), "Name the filter of synonyms", filter(" ")},
-		"index-time filter": {config(atIndexTime, "fixed_file", "reindex = false"), "Set reindex = true",
-			"reindex = false"},
+		"unknown filter":        {config(index, "from_fil", ""), "from_file", filter("from_fil")},
+		"inline synonyms":       {config(index, "inline", ""), "inline", filter("inline")},
+		"filter not used":       {config(index, "unused", ""), "No analyzer", filter("unused")},
+		"no filter":             {config(index, "", ""), "at least 1", filter("")},
+		"blank filter":          {config(index, " ", ""), "Name the filter of synonyms", filter(" ")},
 		"no index":              {config("", "from_file", ""), "at least 1", name("")},
 		"everything by name":    {config("_all", "from_file", ""), "allow_all", name("_all")},
 		"everything by pattern": {config("*", "from_file", ""), "allow_all", name("*")},

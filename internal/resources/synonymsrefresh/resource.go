@@ -74,7 +74,7 @@ func inputs() map[string]schema.Attribute {
 	}
 }
 
-// Bounds of the pace of a copy that can be asked for, in documents a second.
+// Bounds of the pace of a copy that can be asked for, in documents per second.
 const (
 	leastRate = 0.001
 	mostRate  = 1e9
@@ -95,12 +95,13 @@ func preview() map[string]schema.Attribute {
 			}},
 		},
 		"probes": schema.ListNestedAttribute{
-			Computed: true, MarkdownDescription: "The texts of `probe_texts` as they are analyzed today.",
+			Computed: true, MarkdownDescription: "The texts of `probe_texts` as they are analyzed now and afterwards.",
 			NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
 				"text":          tfkit.Text("Text."),
 				"analyzer":      tfkit.Text("Analyzer."),
-				"tokens":        tfkit.Texts("What it takes the text apart into, in order."),
+				"tokens":        tfkit.Texts("What it tokenizes the text into today, in order."),
 				"from_synonyms": tfkit.Texts("Those of the tokens that synonyms added."),
+				"expected":      tfkit.Texts("The tokens once the synonyms are loaded; null where not known."),
 			}},
 		},
 	}

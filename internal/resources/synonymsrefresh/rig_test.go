@@ -197,13 +197,16 @@ func (r rig) seen(t *testing.T) string {
 // anonymous replaces what differs from run to run. Lines of warnings are joined first, for Terraform wraps them by
 // their length.
 func (r rig) anonymous(text string) string {
-	text, warnings, _ := strings.Cut(text, "\nWarning: ")
-	text += "\nWarning: " + regexp.MustCompile(`([^\n])\n([^\n -])`).ReplaceAllString(warnings, "$1 $2")
+	text, warnings, warned := strings.Cut(text, "\nWarning: ")
+	if warned {
+		text += "\nWarning: "
+	}
+	text += regexp.MustCompile(`([^\n])\n([^\n -])`).ReplaceAllString(warnings, "$1 $2")
 	for _, rule := range []struct{ pattern, name string }{
 		{`sha256:[0-9a-f]{64}`, "sha256:..."}, {`"[0-9a-f]{64}"`, `"..."`}, {`shown=[0-9a-f]{8}`, "shown=..."},
 		{`([="])[0-9a-f]{8}-(\d+)`, "${1}4f9c2a17-$2"},
 		{`127\.0\.0\.1:\d+`, "search.example.com:9200"},
-		{`At \d+ documents a second`, "At N documents a second"},
+		{`At \d+ documents per second`, "At N documents per second"},
 		{`[\d.]+ [KMGT]?i?B`, "N KiB"},
 		{`the copy takes about \S+`, "the copy takes about N"},
 	} {

@@ -94,7 +94,7 @@ type Synonyms struct {
 	Set, Path string
 	// Updateable filters can be reloaded while the index is open.
 	Updateable bool
-	// Lenient filters pass over rules that can't be understood.
+	// Lenient filters drop rules that can't be parsed. Updateable filters are lenient by default.
 	Lenient bool
 	// Analyzers are those with the filter, by name.
 	Analyzers []Analyzer
@@ -142,7 +142,7 @@ func (i Index) Synonyms(filter string) (Synonyms, error) {
 	if !ok || !f.isSynonyms() {
 		return Synonyms{}, i.noFilter(filter, ok, f.Type)
 	}
-	s := Synonyms{Filter: filter, Set: f.Set, Path: f.Path, Updateable: bool(f.Updateable), Lenient: bool(f.Lenient)}
+	s := Synonyms{Filter: filter, Set: f.Set, Path: f.Path, Updateable: bool(f.Updateable), Lenient: f.lenient()}
 	if s.Set == "" && s.Path == "" {
 		return Synonyms{}, &problem.Problem{
 			What: fmt.Sprintf("The synonyms of the filter %q can't be refreshed", filter),
@@ -168,6 +168,14 @@ func (i Index) Synonyms(filter string) (Synonyms, error) {
 		}
 	}
 	return s, nil
+}
+
+// lenient is the setting, which an updateable filter has by default.
+func (f filterSettings) lenient() bool {
+	if _, set := f.all["lenient"]; set {
+		return bool(f.Lenient)
+	}
+	return bool(f.Updateable)
 }
 
 func (f filterSettings) isSynonyms() bool { return f.Type == "synonym" || f.Type == "synonym_graph" }

@@ -2,6 +2,7 @@ package elastic
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -32,7 +33,11 @@ func (c *Cluster) Tokens(ctx context.Context, index, analyzer, text string) ([]T
 }
 
 // Probe is a text to be analyzed with an analyzer that uses a filter.
-type Probe struct{ Analyzer, Filter, Text string }
+type Probe struct {
+	Analyzer, Filter, Text string
+	// Strict makes a rule that a lenient filter drops an error.
+	Strict bool
+}
 
 // FreshTokens analyzes a text with the analyzer as it would be after a reload: a copy of it is made for this one
 // request, and reads the synonyms anew. An error tells that they can't be loaded, and why. Nothing changes. It can't
@@ -46,7 +51,11 @@ func (c *Cluster) FreshTokens(ctx context.Context, index Index, p Probe) ([]Toke
 	chain := []any{}
 	for _, name := range a.Filter {
 		if name = strings.TrimSpace(name); name == p.Filter {
-			chain = append(chain, index.analysis.Filter[name].all)
+			filter := maps.Clone(index.analysis.Filter[name].all)
+			if p.Strict {
+				filter["lenient"] = json.RawMessage("false")
+			}
+			chain = append(chain, filter)
 			continue
 		}
 		chain = append(chain, name)
@@ -139,24 +148,34 @@ func (r Reloaded) Lacks(wanted Reloaded) []string {
 	return out
 }
 
-// SynonymsSet returns how many rules a set has, and the first few.
-func (c *Cluster) SynonymsSet(ctx context.Context, set string) (count int, rules []string, err error) {
-	var answer struct {
-		Count int `json:"count"`
-		Rules []struct {
-			Synonyms string `json:"synonyms"`
-		} `json:"synonyms_set"`
+// SynonymsSet returns the rules of a set.
+func (c *Cluster) SynonymsSet(ctx context.Context, set string) ([]string, error) {
+	const page = 1_000
+	var rules []string
+	for {
+		var answer struct {
+			Count int `json:"count"`
+			Rules []struct {
+				Synonyms string `json:"synonyms"`
+			} `json:"synonyms_set"`
+		}
+		from, size := len(rules), page
+		err := c.get(ctx, fmt.Sprintf("Read the synonyms set %q", set),
+			esapi.SynonymsGetSynonymRequest{DocumentID: escaped(set)[0], From: &from, Size: &size}, &answer)
+		if IsMissing(err) {
+			p := *problem.Of(err, "")
+			p.What = fmt.Sprintf("There is no synonyms set called %q", set)
+			p.Next = "Create it (PUT /_synonyms/" + set + "), then plan again."
+			return nil, &p
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range answer.Rules {
+			rules = append(rules, r.Synonyms)
+		}
+		if len(answer.Rules) < page || len(rules) >= answer.Count {
+			return rules, nil
+		}
 	}
-	err = c.get(ctx, fmt.Sprintf("Read the set of synonyms %q", set),
-		esapi.SynonymsGetSynonymRequest{DocumentID: escaped(set)[0]}, &answer)
-	if IsMissing(err) {
-		p := *problem.Of(err, "")
-		p.What, p.Next = fmt.Sprintf("There is no set of synonyms called %q",
-			set), "Create it (PUT /_synonyms/"+set+"), then plan again."
-		return 0, nil, &p
-	}
-	for _, r := range answer.Rules {
-		rules = append(rules, r.Synonyms)
-	}
-	return answer.Count, rules, err
 }

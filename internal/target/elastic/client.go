@@ -2,6 +2,7 @@ package elastic
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"slices"
 	"strings"
@@ -20,6 +21,7 @@ type Cluster struct {
 	client *elasticsearch.Client
 	clk    clock.Clock
 
+	uuid   cached[string]
 	names  cached[names]
 	sizes  cached[map[string]CacheSizes]
 	detail indexCache
@@ -46,6 +48,20 @@ func (c *Cluster) Name() string {
 		}
 	}
 	return "elasticsearch:" + slices.Min(append(hosts, "~"))
+}
+
+// UUID identifies the cluster however it is reached. It is empty where the credentials must not read it.
+func (c *Cluster) UUID(ctx context.Context) (string, error) {
+	return c.uuid.get(ctx, c.clk, func(ctx context.Context) (string, error) {
+		var answer struct {
+			UUID string `json:"cluster_uuid"`
+		}
+		err := c.get(ctx, "Read the identity of the cluster", esapi.InfoRequest{}, &answer)
+		if errors.Is(err, ErrForbidden) {
+			return "", nil
+		}
+		return answer.UUID, err
+	})
 }
 
 // Target is the name of a cluster's index, alias or pattern as a target of executions.

@@ -168,27 +168,11 @@ func (c *Cluster) Health(ctx context.Context, index string) (Health, error) {
 	return h, err
 }
 
-// TemplateAliases returns the aliases that index templates would give to a new index of that name.
-func (c *Cluster) TemplateAliases(ctx context.Context, name string) ([]string, error) {
-	var answer struct {
-		Template struct {
-			Aliases map[string]any `json:"aliases"`
-		} `json:"template"`
-	}
-	err := c.get(ctx, "Look at the index templates for "+name,
-		esapi.IndicesSimulateIndexTemplateRequest{Name: escaped(name)[0]}, &answer)
-	var names []string
-	for n := range answer.Template.Aliases {
-		names = append(names, n)
-	}
-	return names, err
-}
-
 // Size is what an index holds and how fast it was written.
 type Size struct {
 	// Documents and Bytes are those of the primary shards; TotalBytes those of all copies.
 	Documents, Bytes, TotalBytes int64
-	// PerSecond is how many documents a second one thread of this cluster has indexed into it, from the index's own
+	// PerSecond is how many documents per second one thread of this cluster has indexed into it, from the index's own
 	// statistics. Zero where there are none.
 	PerSecond float64
 }
@@ -222,29 +206,4 @@ func (c *Cluster) Size(ctx context.Context, index string) (Size, error) {
 		s.PerSecond = float64(p.Indexing.Total) * millis / float64(p.Indexing.Millis)
 	}
 	return s, err
-}
-
-// FreeBytes returns how much disk the data nodes have left, added up.
-func (c *Cluster) FreeBytes(ctx context.Context) (int64, error) {
-	var answer struct {
-		Nodes map[string]struct {
-			Roles []string `json:"roles"`
-			FS    struct {
-				Total struct {
-					Available int64 `json:"available_in_bytes"`
-				} `json:"total"`
-			} `json:"fs"`
-		} `json:"nodes"`
-	}
-	err := c.get(ctx, "Read how much disk is free", esapi.NodesStatsRequest{Metric: []string{"fs"}}, &answer)
-	var sum int64
-	for _, n := range answer.Nodes {
-		for _, r := range n.Roles {
-			if r == "data" || r == "data_content" {
-				sum += n.FS.Total.Available
-				break
-			}
-		}
-	}
-	return sum, err
 }

@@ -221,6 +221,22 @@ func (n names) notFound(part string) error {
 	return p
 }
 
+// IndicesLike returns the names of the cluster's indices that match, sorted. It shares the request of Resolve.
+func (c *Cluster) IndicesLike(ctx context.Context, match func(name string) bool) ([]string, error) {
+	all, err := c.names.get(ctx, c.clk, c.readNames)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for name := range all.indices {
+		if match(name) {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
 func (c *Cluster) readNames(ctx context.Context) (names, error) {
 	var answer struct {
 		Indices []struct {

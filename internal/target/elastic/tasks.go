@@ -20,7 +20,7 @@ type CopyRequest struct {
 	From, To string
 	// Slices is how many run side by side. Zero: as many as Elasticsearch finds right.
 	Slices int
-	// PerSecond throttles, in documents a second. Zero: no limit.
+	// PerSecond throttles, in documents per second. Zero: no limit.
 	PerSecond float64
 }
 

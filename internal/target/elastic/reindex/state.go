@@ -3,6 +3,7 @@ package reindex
 import (
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
@@ -61,6 +62,11 @@ func (r Request) Kept() string {
 
 // made is the part of a name that NewName adds, with the number that a taken name gets.
 var made = regexp.MustCompile(`-reindexed-\d+(-\d+)?$`)
+
+// BaseName is the name that all indices that reindexes made from each other have in common.
+func BaseName(name string) string {
+	return made.ReplaceAllString(strings.TrimSuffix(name, keptSuffix), "")
+}
 
 // NewName is the name of the index that an execution makes in place of old.
 func NewName(old string, execution int64) string {

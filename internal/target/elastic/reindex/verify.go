@@ -78,6 +78,74 @@ func differences(want map[string]any, got elastic.Index) ([]string, error) {
 	return out, nil
 }
 
+// TemplateDifferences says how templates would make a copy of the index differ from it. A setting or mapping that the
+// index has itself takes precedence over a template's.
+func TemplateDifferences(old elastic.Index, templates elastic.Templates) ([]string, error) {
+	create, late, err := definition(old)
+	if err != nil {
+		return nil, err
+	}
+	asked, _ := create["settings"].(map[string]any)
+	var mappings any = map[string]any{}
+	if len(old.Mappings) > 0 {
+		if err := json.Unmarshal(old.Mappings, &mappings); err != nil {
+			return nil, err
+		}
+	}
+	var out []string
+	for _, part := range templates.Parts {
+		settings := map[string]any{}
+		if err := flatten("index", indexSettings(part.Settings), settings); err != nil {
+			return nil, err
+		}
+		for _, name := range slices.Sorted(maps.Keys(settings)) {
+			_, has := asked[name]
+			_, set := late[name]
+			if !has && !set && name != tierPreference && !own(strings.TrimPrefix(name, "index.")) {
+				out = append(out, fmt.Sprintf("setting %s is added", name))
+			}
+		}
+		var added any = map[string]any{}
+		if len(part.Mappings) > 0 {
+			if err := json.Unmarshal(part.Mappings, &added); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, addedPaths("mapping", added, mappings)...)
+		for _, alias := range slices.Sorted(maps.Keys(part.Aliases)) {
+			out = append(out, "it gets the alias "+alias)
+		}
+	}
+	return out, nil
+}
+
+// indexSettings are the settings of a template below "index".
+func indexSettings(settings map[string]json.RawMessage) map[string]json.RawMessage {
+	below := map[string]json.RawMessage{}
+	if json.Unmarshal(settings["index"], &below) != nil {
+		return nil
+	}
+	return below
+}
+
+// addedPaths names the members of a template's mapping that the index's own one does not have.
+func addedPaths(at string, template, own any) []string {
+	a, isObject := template.(map[string]any)
+	b, both := own.(map[string]any)
+	if !isObject || !both || b["type"] != nil && b["properties"] == nil {
+		return nil // the index has a definition of this field
+	}
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(a)) {
+		if below, has := b[name]; has {
+			out = append(out, addedPaths(at+"."+name, a[name], below)...)
+		} else {
+			out = append(out, at+"."+name+" is added")
+		}
+	}
+	return out
+}
+
 func merged(a, b map[string]any) map[string]any {
 	out := maps.Clone(a)
 	maps.Copy(out, b)

@@ -1,0 +1,49 @@
+package synonyms
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+
+	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
+	"github.com/applylens/terraform-provider-remediation/internal/target/elastic/reindex"
+)
+
+// identity is the cluster and the indices by their UUIDs, however they are named.
+func (a action) identity(ctx context.Context, indices []elastic.Index) (any, error) {
+	cluster, err := a.elastic.UUID(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if cluster == "" {
+		cluster = a.elastic.Name()
+	}
+	uuids := make([]string, len(indices))
+	for i, index := range indices {
+		uuids[i] = index.Setting("uuid")
+	}
+	return map[string]any{"cluster": cluster, "indices": uuids}, nil
+}
+
+// content is what runs beyond the facts: the definition of each index, and the rules of a synonyms set. The tokens of
+// the probe texts, which bind the rules of a file, are facts.
+func content(c choice) any {
+	definitions := map[string]any{}
+	for _, index := range c.indices {
+		definitions[index.Name] = reindex.Definition(index)
+	}
+	out := map[string]any{"indices": definitions}
+	switch {
+	case c.rules == nil:
+	case len(c.rules) <= shownInContent:
+		out["rules"] = c.rules
+	default:
+		sum := sha256.Sum256([]byte(strings.Join(c.rules, "\n")))
+		out["rules"], out["rules_sha256"] = len(c.rules), hex.EncodeToString(sum[:])
+	}
+	return out
+}
+
+// shownInContent is up to how many rules of a set the journal keeps with each dry run.
+const shownInContent = 1_000

@@ -1,0 +1,105 @@
+package elastic
+
+import (
+	"cmp"
+	"context"
+	"strconv"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+	"github.com/elastic/go-elasticsearch/v8/esapi"
+)
+
+// watermark is from which share of a disk on Elasticsearch places no more shards there.
+type watermark struct {
+	// enabled is false where Elasticsearch does not look at disks.
+	enabled bool
+	// low and headroom are settings such as "85%" or "10gb"; headroom bounds the space that a percentage reserves.
+	low, headroom string
+}
+
+// reserved returns how many bytes of a disk have to stay free.
+func (w watermark) reserved(total int64) int64 {
+	if !w.enabled {
+		return 0
+	}
+	share, isShare := ratio(w.low)
+	if !isShare {
+		return bytesOf(w.low)
+	}
+	keep := int64(float64(total) * (1 - share))
+	if most := bytesOf(w.headroom); most > 0 {
+		keep = min(keep, most)
+	}
+	return keep
+}
+
+func ratio(text string) (float64, bool) {
+	const percent = 100
+	if number, ok := strings.CutSuffix(text, "%"); ok {
+		n, err := strconv.ParseFloat(number, 64)
+		return n / percent, err == nil
+	}
+	n, err := strconv.ParseFloat(text, 64)
+	return n, err == nil
+}
+
+// bytesOf reads a size such as "200GB", in which Elasticsearch means powers of two.
+func bytesOf(text string) int64 {
+	number := strings.TrimSuffix(strings.ToLower(text), "b")
+	n, err := humanize.ParseBytes(number + "ib")
+	if err != nil {
+		return 0
+	}
+	return int64(n) //nolint:gosec // the size of a disk
+}
+
+func (c *Cluster) watermark(ctx context.Context) (watermark, error) {
+	var answer struct{ Persistent, Transient, Defaults map[string]any }
+	err := c.get(ctx, "Read the disk watermarks", esapi.ClusterGetSettingsRequest{
+		FlatSettings: yes(), IncludeDefaults: yes(), FilterPath: []string{"*.cluster.routing.allocation.disk.*"},
+	}, &answer)
+	setting := func(name string) string {
+		for _, level := range []map[string]any{answer.Transient, answer.Persistent, answer.Defaults} {
+			if v, ok := level["cluster.routing.allocation.disk."+name].(string); ok {
+				return v
+			}
+		}
+		return ""
+	}
+	return watermark{
+		enabled: setting("threshold_enabled") != "false", low: cmp.Or(setting("watermark.low"), "85%"),
+		headroom: setting("watermark.low.max_headroom"),
+	}, err
+}
+
+// FreeBytes returns how many bytes of new shards the data nodes take, added up: what is free above the low disk
+// watermark.
+func (c *Cluster) FreeBytes(ctx context.Context) (int64, error) {
+	mark, err := c.watermark(ctx)
+	if err != nil {
+		return 0, err
+	}
+	var answer struct {
+		Nodes map[string]struct {
+			Roles []string `json:"roles"`
+			FS    struct {
+				Total struct {
+					Total     int64 `json:"total_in_bytes"`
+					Available int64 `json:"available_in_bytes"`
+				} `json:"total"`
+			} `json:"fs"`
+		} `json:"nodes"`
+	}
+	err = c.get(ctx, "Read how much disk is free", esapi.NodesStatsRequest{Metric: []string{"fs"}}, &answer)
+	var sum int64
+	for _, n := range answer.Nodes {
+		for _, r := range n.Roles {
+			if r == "data" || r == "data_content" {
+				sum += max(0, n.FS.Total.Available-mark.reserved(n.FS.Total.Total))
+				break
+			}
+		}
+	}
+	return sum, err
+}
