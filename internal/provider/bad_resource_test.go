@@ -247,7 +247,7 @@ func badResources() map[string]badInput {
 			"cache_types"),
 		"fields none":       clear(values{"fields": list{}}).mustSay("at least 1", "fields"),
 		"fields twice":      clear(values{"fields": list{"title", "title"}}).mustSay("Duplicate", "fields"),
-		"fields two in one": clear(values{"fields": list{"title", "a,b"}}).mustSay("is no field", "fields[1]"),
+		"fields two in one": clear(values{"fields": list{"title", "a,b"}}).mustSay("not the name of a field", "fields[1]"),
 		"fields of no cache": clear(values{"cache_types": list{"query"},
 			"fields": list{"title"}}).mustSay("Only the field data cache is kept by field", "fields"),
 		"no cluster":            clear(nil).mustSay("No Elasticsearch is configured", "").onTarget(),

@@ -38,6 +38,8 @@ type Elastic interface {
 	Name() string
 	// Forget makes the next question go to the cluster.
 	Forget()
+	// UUID identifies the cluster.
+	UUID(ctx context.Context) (string, error)
 	// Resolve says which concrete indices a name stands for.
 	Resolve(ctx context.Context, expression string, allowAll bool) (elastic.Resolution, error)
 	// AllCacheSizes returns the sizes of the caches by index, as of a while ago.
@@ -89,19 +91,19 @@ func (p params) validate() (params, error) {
 	}
 	for _, t := range p.CacheTypes {
 		if !slices.Contains(Types(), t) {
-			return params{}, playbook.Invalid("Allowed are: "+strings.Join(Types(), ", ")+".",
+			return params{}, playbook.Invalid("Must be one of "+strings.Join(Types(), ", ")+".",
 				fmt.Sprintf("There is no cache type %q.", t), "cache_types")
 		}
 	}
 	if len(p.CacheTypes) == 0 {
 		p.CacheTypes = Types()
 	}
-	// The order in which a set is written says nothing.
+	// The order in which a set is written has no meaning.
 	p.CacheTypes = slices.DeleteFunc(Types(), func(t string) bool { return !slices.Contains(p.CacheTypes, t) })
 	for i, f := range p.Fields {
 		if check.OneLine(f) != "" || strings.Contains(f, ",") {
-			return params{}, playbook.Invalid("Write each field's full name as an element of its own.",
-				fmt.Sprintf("%q is no field.", f), "fields", strconv.Itoa(i))
+			return params{}, playbook.Invalid("Write the full name of each field as a separate element.",
+				fmt.Sprintf("%q is not the name of a field.", f), "fields", strconv.Itoa(i))
 		}
 	}
 	p.Fields = slices.Compact(slices.Sorted(slices.Values(p.Fields)))
@@ -126,7 +128,7 @@ func (a action) caches() elastic.Caches {
 type Facts struct {
 	// Indices are the concrete indices whose caches would be cleared.
 	Indices []string `json:"indices"`
-	// CacheTypes are the caches that would be cleared, those that are meant where none are named.
+	// CacheTypes are the caches that would be cleared.
 	CacheTypes []string `json:"cache_types"`
 }
 
@@ -152,40 +154,68 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	}
 	summary := fmt.Sprintf("Will clear the %s of %s", what, elastic.Names(found.Indices))
 	if found.Kind != elastic.KindIndex {
-		summary += fmt.Sprintf(", which %s %q stands for", found.Kind, a.params.IndexName)
+		summary += fmt.Sprintf(" (%s %q)", found.Kind, a.params.IndexName)
 	}
 	p := playbook.Preview{
 		Summary: summary, Commands: []string{a.caches().Command(found.Indices)}, Duration: estimate,
-		Risk:     playbook.RiskLow,
+		Risk: playbook.RiskLow, RiskReason: "the next queries fill the caches again", EstimateOrigin: "default",
 		Affected: append([]string{"elasticsearch"}, found.Indices...), Undo: page().Undo,
 		Changes: []string{summary, "May cause a brief latency spike (1-2 s)",
 			"The caches are rebuilt by the next queries"},
 	}
 	if others := slices.DeleteFunc(Types(),
 		func(t string) bool { return slices.Contains(a.params.CacheTypes, t) }); len(others) > 0 {
-		p.Changes = append(p.Changes, "Left alone: "+list(others))
+		p.NotDone = append(p.NotDone, "The "+list(others)+" are not cleared")
+		if len(others) == 1 {
+			p.NotDone = []string{"The " + list(others) + " is not cleared"}
+		}
 	}
-	p.Warnings, p.Locks = a.notes(ctx, found), elastic.Targets(a.elastic.Name(), found.Indices...)
-	return p, facts, nil
-}
-
-// notes are the figures of the moment. Without the privilege to read them there are none.
-func (a action) notes(ctx context.Context, found elastic.Resolution) []string {
-	var notes []string
 	if len(found.Closed) > 0 {
-		notes = append(notes, "Closed, so passed over: "+strings.Join(found.Closed, ", "))
+		p.NotDone = append(p.NotDone, "Closed indices have no caches: "+strings.Join(found.Closed, ", "))
 	}
+	p.Locks = elastic.Targets(a.elastic.Name(), found.Indices...)
 	sizes, err := a.elastic.AllCacheSizes(ctx)
 	if err != nil {
-		return append(notes, "How much is cached now can't be read: "+problem.Of(err, "").Why)
+		// Without the privilege to read them, the caches are cleared all the same.
+		p.Figures = []string{"What is cached can't be read: " + problem.Of(err, "").Why}
+		return p, facts, nil //nolint:nilerr // see above
 	}
+	p.Figures = []string{cached(found, sizes)}
+	p.Identity, err = a.identity(ctx, found, sizes)
+	return p, facts, err
+}
+
+// cached says how much is cached at the moment.
+func cached(found elastic.Resolution, sizes map[string]elastic.CacheSizes) string {
 	var sum elastic.CacheSizes
 	for _, i := range found.Indices {
 		sum = sum.Add(sizes[i])
 	}
-	return append(notes, fmt.Sprintf("Cached now in %s: query %s, request %s, field data %s",
-		elastic.Names(found.Indices), elastic.Bytes(sum.Query), elastic.Bytes(sum.Request),
-		elastic.Bytes(sum.Fielddata)))
+	return fmt.Sprintf("Cached in %s: query %s, request %s, field data %s", elastic.Names(found.Indices),
+		elastic.Bytes(sum.Query), elastic.Bytes(sum.Request), elastic.Bytes(sum.Fielddata))
+}
+
+// identity is the cluster with the indices by their UUIDs, or with the pattern or data stream, whose indices come and
+// go.
+func (a action) identity(ctx context.Context, found elastic.Resolution,
+	sizes map[string]elastic.CacheSizes) (any, error) {
+	cluster, err := a.elastic.UUID(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if cluster == "" {
+		cluster = a.elastic.Name()
+	}
+	if found.Kind == elastic.KindPattern || found.Kind == elastic.KindDataStream {
+		return map[string]any{"cluster": cluster, "pattern": a.params.IndexName}, nil
+	}
+	uuids := make([]string, len(found.Indices))
+	for i, name := range found.Indices {
+		if uuids[i] = sizes[name].UUID; uuids[i] == "" {
+			uuids[i] = name // made since the sizes were read
+		}
+	}
+	return map[string]any{"cluster": cluster, "indices": uuids}, nil
 }
 
 // list names types of caches for people.

@@ -205,8 +205,9 @@ func TestPreviewChangesNothingAndNamesConcreteIndices(t *testing.T) {
 		base+"-alias"), nil)
 	before := fill(t, s, one)
 	cluster := elastic.New(s.Config, clock.System{})
+	identities := map[string]string{}
 	for name, want := range map[string][]string{
-		one: {one}, base + "-alias": {two}, base + "-*": {one, two}, one + "," + base + "-a*": {one, two},
+		one: {one}, two: {two}, base + "-alias": {two}, base + "-*": {one, two}, one + "," + base + "-a*": {one, two},
 	} {
 		preview, err := bind(t, cluster, map[string]any{"index_name": name}).Preview(t.Context())
 		if err != nil {
@@ -216,9 +217,17 @@ func TestPreviewChangesNothingAndNamesConcreteIndices(t *testing.T) {
 			preview.Facts); diff != "" {
 			t.Errorf("%s: facts (-want +got):\n%s", name, diff)
 		}
+		identities[name] = fmt.Sprint(preview.Identity)
+		if len(preview.Figures) != 1 || !strings.HasPrefix(preview.Figures[0], "Cached in ") || preview.Warnings != nil {
+			t.Errorf("%s: figures %q, warnings %q", name, preview.Figures, preview.Warnings)
+		}
 		if len(preview.ApprovalReasons) != 0 || preview.Duration.Seconds() != 5 || preview.CostUSD != 0 {
 			t.Errorf("%s: not the catalogue's figures: %+v", name, preview)
 		}
+	}
+	if identities[two] != identities[base+"-alias"] || identities[one] == identities[two] ||
+		!strings.Contains(identities[base+"-*"], base+"-*") || strings.Contains(identities[two], two) {
+		t.Errorf("identities: %q", identities)
 	}
 	if diff := cmp.Diff(before, sizes(t, s, one)); diff != "" {
 		t.Errorf("a preview changed the caches (-before +after):\n%s", diff)

@@ -30,7 +30,7 @@ func (a action) Adopt(_ context.Context, job playbook.Job, _ Facts) (playbook.Wo
 		return nil, playbook.ErrNeverBegan
 	}
 	return nil, &problem.Problem{
-		What: "It can't be told whether the caches of " + a.params.IndexName + " were cleared",
+		What: "The outcome of clearing the caches of " + a.params.IndexName + " can't be determined",
 		Why:  "The process died around the request, and Elasticsearch keeps no record of such requests.",
 		Next: "Clearing caches again does no harm.",
 	}
@@ -50,7 +50,8 @@ func (w work) Wait(ctx context.Context) (playbook.Report, error) {
 	out := playbook.Report{Details: map[string]string{
 		"indices": strings.Join(w.facts.Indices, ","), "cache_types": strings.Join(w.facts.CacheTypes, ","),
 	}}
-	// Sizes are for the record: without the privilege to read them the caches are cleared all the same.
+	ctx = elastic.WithOrigin(ctx, w.job.ID)
+	// Sizes are for the record: without the privilege to read them, the caches are cleared all the same.
 	before, beforeErr := w.elastic.CacheSizes(ctx, w.facts.Indices)
 	if err := w.job.Checkpoint(ctx, progress{Clearing: true}); err != nil {
 		return out, err

@@ -118,7 +118,7 @@ func TestAccBadInput(t *testing.T) {
 		"everything by name": {config("_all", ""), "allow_all", `index_name  = "_all"`},
 		"nothing":            {config("", ""), "at least 1", `index_name  = ""`},
 		"missing index":      {config(index+"x", ""), index, "index_name"},
-		"wrong cache type": {config(index, `cache_types = ["disk"]`), "Allowed are: query, request, fielddata.",
+		"wrong cache type": {config(index, `cache_types = ["disk"]`), "Must be one of query, request, fielddata.",
 			`cache_types = ["disk"]`},
 		"fields alone": {config(index, "cache_types = [\"query\"]\n  fields = [\"text\"]"), "fielddata",
 			`fields = ["text"]`},

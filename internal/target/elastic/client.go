@@ -3,6 +3,7 @@ package elastic
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -74,6 +75,12 @@ func Targets(cluster string, names ...string) []string {
 		targets = append(targets, Target(cluster, name))
 	}
 	return targets
+}
+
+// WithOrigin returns a context whose requests carry the number of the execution in X-Opaque-Id. Elasticsearch shows it
+// in its task list and slow logs.
+func WithOrigin(ctx context.Context, execution int64) context.Context {
+	return elasticsearch.WithOrigin(ctx, fmt.Sprintf("remediation-%d", execution))
 }
 
 // get sends a request that may be sent again, and decodes the answer into out, unless that is nil.
