@@ -26,6 +26,20 @@ func (a action) identity(ctx context.Context, indices []elastic.Index) (any, err
 	return map[string]any{"cluster": cluster, "indices": uuids}, nil
 }
 
+// identityOf is the identity once a name stands for another index; nil where that can't be read.
+func (a action) identityOf(ctx context.Context, index string) any {
+	ctx = context.WithoutCancel(ctx)
+	described, err := a.elastic.DescribeNow(ctx, index)
+	if err != nil {
+		return nil
+	}
+	identity, err := a.identity(ctx, []elastic.Index{described})
+	if err != nil {
+		return nil
+	}
+	return identity
+}
+
 // content is what runs beyond the facts: the definition of each index, and the rules of a synonyms set. The tokens of
 // the probe texts, which bind the rules of a file, are facts.
 func content(c choice) any {

@@ -21,6 +21,7 @@ func (r restore) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 		return playbook.Preview{}, Facts{}, err
 	}
 	to := r.params.RestoreIndex
+	identity := r.identityOf(ctx, from)
 	facts := Facts{Way: WayRestore, WayReason: "a reindex is undone", Indices: []string{from, to},
 		Analyzers: []Analyzers{}, Probes: []Probe{}}
 	p := playbook.Preview{
@@ -28,7 +29,7 @@ func (r restore) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 		Commands: []string{fmt.Sprintf(`PUT /%s/_settings {"index.blocks.write":null}`, to),
 			fmt.Sprintf("POST /_aliases (in one call: every alias of %s moves to %s)", from, to)},
 		Duration: estimate, Risk: playbook.RiskHigh, Affected: []string{"elasticsearch", from, to}, Undo: "none",
-		Locks: elastic.Targets(r.elastic.Name(), from, to),
+		Identity: identity, Locks: elastic.Targets(r.elastic.Name(), from, to),
 	}
 	p.Changes = []string{p.Summary, fmt.Sprintf("What was written since the reindex is in %s only, which stays", from),
 		"No downtime"}
@@ -106,5 +107,6 @@ func (w restoreWork) Wait(ctx context.Context) (playbook.Report, error) {
 		}
 	}
 	out.Message = fmt.Sprintf("%s stands for %s again", w.params.IndexName, to)
+	out.Identity = w.identityOf(ctx, to)
 	return out, nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic/reindex"
 )
@@ -68,7 +69,7 @@ func TestTemplatesDoNotChangeTheCopy(t *testing.T) {
 // TestBlockedMetadataElsewhere is about an index that has nothing to do with the reindex.
 func TestBlockedMetadataElsewhere(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, "elsewhere", 10)
+	f := fixtureOn(t, elastictest.Own(t), "elsewhere", 10, 0)
 	other := f.Name(t, "blocked")
 	f.Do(t, http.MethodPut, "/"+other, `{"settings":{"number_of_replicas":0,"blocks.metadata":true}}`, nil)
 	defer f.Do(t, http.MethodPut, "/"+other+"/_settings", `{"index.blocks.metadata":null}`, nil)
