@@ -218,7 +218,8 @@ func TestPreviewChangesNothingAndNamesConcreteIndices(t *testing.T) {
 			t.Errorf("%s: facts (-want +got):\n%s", name, diff)
 		}
 		identities[name] = fmt.Sprint(preview.Identity)
-		if len(preview.Figures) != 1 || !strings.HasPrefix(preview.Figures[0], "Cached in ") || preview.Warnings != nil {
+		if len(preview.Figures) != 1 || !strings.HasPrefix(preview.Figures[0], "Cached in ") ||
+			preview.Warnings != nil {
 			t.Errorf("%s: figures %q, warnings %q", name, preview.Figures, preview.Warnings)
 		}
 		if len(preview.ApprovalReasons) != 0 || preview.Duration.Seconds() != 5 || preview.CostUSD != 0 {
