@@ -38,6 +38,8 @@ type Policy struct {
 	// SeparationOfDuties refuses approvals by Requesters, the known names of who asked for the change.
 	SeparationOfDuties bool
 	Requesters         []string
+	// Requester is the configured one of them, or empty where the environment names them.
+	Requester string
 	// MaxAge is how long an approval holds. Zero: for ever.
 	MaxAge time.Duration
 	// SignaturesRequired counts signed approvals only. Signers is whose signatures are accepted.
@@ -45,6 +47,10 @@ type Policy struct {
 	Signers            []Signer
 	Rules              []Rule
 	Freeze             []Freeze
+	// Maintenance are the windows outside of which the playbooks that they name are refused or need an approval.
+	Maintenance []Freeze
+	// RunnerApprovers are the approvers of the runner's policy, whom an approver has to match as well. None: anybody.
+	RunnerApprovers []string
 	// Forge names where approvals must have been given as well, or is empty. An approval then counts only where
 	// Case.Confirmed has its approver.
 	Forge string
@@ -98,8 +104,10 @@ type Case struct {
 	Risk    string
 	CostUSD float64
 	Count   int
-	// Now is the time, and not before anything that is known to have happened.
-	Now time.Time
+	// Now is the time for ages and validity, and not before anything that is known to have happened. Clock is this
+	// machine's time, by which windows open and close: an entry from a clock that is ahead must not move them. Zero:
+	// Now.
+	Now, Clock time.Time
 	// FirstSeen is when a plan first showed the digest; zero where that isn't known.
 	FirstSeen time.Time
 	// Spent tells which executions have used signatures, by the hash that Used.Signature has.
@@ -176,7 +184,17 @@ func (d Decision) Counted() string {
 }
 
 // accepts tells whether by is among the approvers.
-func (p Policy) accepts(by string) bool { return p.matchAny(p.Approvers, by) }
+func (p Policy) accepts(by string) bool {
+	return p.matchAny(p.Approvers, by) && p.matchAny(p.RunnerApprovers, by)
+}
+
+// clock is the time by which windows open and close.
+func (c Case) clock() time.Time {
+	if c.Clock.IsZero() {
+		return c.Now
+	}
+	return c.Clock
+}
 
 // matchAny tells whether by matches one of the patterns, groups resolved. No patterns match anybody.
 func (p Policy) matchAny(patterns []string, by string) bool {
@@ -198,10 +216,16 @@ func (p Policy) matchAny(patterns []string, by string) bool {
 }
 
 func (p Policy) who() string {
-	if len(p.Approvers) == 0 {
+	text := strings.Join(p.Approvers, ", ")
+	switch {
+	case len(p.Approvers) == 0 && len(p.RunnerApprovers) == 0:
 		return "anybody (the provider's approval block names no approvers)"
+	case len(p.Approvers) == 0:
+		return strings.Join(p.RunnerApprovers, ", ")
+	case len(p.RunnerApprovers) > 0:
+		return text + ", who must also be among those of the runner's policy: " + strings.Join(p.RunnerApprovers, ", ")
 	}
-	return strings.Join(p.Approvers, ", ")
+	return text
 }
 
 // Match tells whether by matches pattern, in which * stands for any characters but / and ? for one. Case is ignored.

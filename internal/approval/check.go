@@ -15,7 +15,10 @@ import (
 // otherwise than it is meant. known tells whether an action type is that of a playbook.
 func (p Policy) Check(known func(actionType string) bool) error {
 	for _, check := range []func() error{
-		p.checkGroups, p.checkAliases, func() error { return p.checkRules(known) }, p.checkFreeze,
+		p.checkGroups, p.checkAliases, func() error { return p.checkRules(known) },
+		func() error { return p.checkWindows(p.Freeze, "freeze") },
+		func() error { return p.checkWindows(p.Maintenance, "maintenance_window") },
+		func() error { return p.checkMaintained(known) },
 		func() error { return p.checkPatterns(p.Approvers, "approvers") },
 		func() error { return p.checkMinimum(p.Minimum, p.Approvers, "minimum") },
 		p.checkRequesters,
@@ -107,11 +110,7 @@ func (p Policy) checkRules(known func(string) bool) error {
 		names[r.Name] = true
 		for j, playbook := range r.Playbooks {
 			if !known(playbook) {
-				return wrong("Unknown playbook",
-					fmt.Sprintf("Rule %q is for %q, which is no action type, so it would never apply.", r.Name,
-						playbook),
-					"The data source remediation_playbooks lists those that exist.", at(path, "playbooks",
-						strconv.Itoa(j))...)
+				return unknownPlaybook(fmt.Sprintf("Rule %q", r.Name), playbook, at(path, "playbooks", strconv.Itoa(j)))
 			}
 		}
 		if err := p.checkPatterns(r.Approvers, at(path, "approvers")...); err != nil {
@@ -128,14 +127,14 @@ func (p Policy) checkRules(known func(string) bool) error {
 	return nil
 }
 
-func (p Policy) checkFreeze() error {
+func (p Policy) checkWindows(windows []Freeze, attribute string) error {
 	names := map[string]bool{}
-	for i, f := range p.Freeze {
-		path := []string{"freeze", strconv.Itoa(i)}
+	for i, f := range windows {
+		path := []string{attribute, strconv.Itoa(i)}
 		if names[f.Name] {
-			return wrong("Two freeze windows have one name",
-				fmt.Sprintf("%q is there twice, and messages could mean either.",
-					f.Name), "Give each its own.", at(path, "name")...)
+			return wrong("Two windows have one name",
+				fmt.Sprintf("%q appears twice, so that messages would be ambiguous.", f.Name), "Use different names.",
+				at(path, "name")...)
 		}
 		names[f.Name] = true
 		if err := p.checkPatterns(f.BreakGlass, at(path, "break_glass")...); err != nil {
@@ -143,6 +142,29 @@ func (p Policy) checkFreeze() error {
 		}
 	}
 	return nil
+}
+
+// checkMaintained refuses maintenance windows that are for no playbook.
+func (p Policy) checkMaintained(known func(string) bool) error {
+	for i, f := range p.Maintenance {
+		path := []string{"maintenance_window", strconv.Itoa(i), "playbooks"}
+		if len(f.Playbooks) == 0 {
+			return wrong("A maintenance window without playbooks", fmt.Sprintf("%q names none, so that it restricts "+
+				"nothing.", f.Name), "List the action types that may run within it only.", path...)
+		}
+		for j, playbook := range f.Playbooks {
+			if !known(playbook) {
+				return unknownPlaybook(fmt.Sprintf("Maintenance window %q", f.Name), playbook, at(path,
+					strconv.Itoa(j)))
+			}
+		}
+	}
+	return nil
+}
+
+func unknownPlaybook(of, playbook string, path []string) error {
+	return wrong("Unknown playbook", fmt.Sprintf("%s names %q, which is not an action type, so that it would never "+
+		"apply.", of, playbook), "The data source remediation_playbooks lists those that exist.", path...)
 }
 
 // checkMinimum refuses to ask for more people than the approvers name.

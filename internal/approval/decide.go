@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -51,6 +52,7 @@ func (p Policy) Decide(c Case, given Given) Decision {
 		}
 	}
 	missing = append(missing, p.frozen(c, votes, &d)...)
+	missing = append(missing, p.outside(c, votes, &d)...)
 	d.Granted, d.Shown = len(missing) == 0, len(shown) == 0
 	d.RefusedAtPlan = !d.Granted && (stranger || p.Enforce == EnforcePlan)
 	if !d.Granted {
@@ -66,7 +68,7 @@ func (d *Decision) take(votes []vote) {
 		if v.refused != "" || v.BreakGlass {
 			continue
 		}
-		if v.timed == "" {
+		if v.timed == "" && !slices.Contains(d.Used, v.Used) {
 			d.Used = append(d.Used, v.Used)
 		}
 		names = append(names, v.By)
@@ -249,31 +251,76 @@ func distinct(votes []vote) int {
 	return len(seen)
 }
 
-// frozen says which windows are closed and not broken, and notes those that are broken.
+// frozen says which freeze windows are in force and not broken, and notes those that are broken.
 func (p Policy) frozen(c Case, votes []vote, d *Decision) (missing []string) {
 	for _, f := range p.Freeze {
-		end, closed := f.until(c.Now)
+		end, closed := f.until(c.clock())
 		if !closed {
 			continue
 		}
-		who := f.BreakGlass
-		if len(who) == 0 {
-			who = p.Approvers
+		if !p.broken(f, fmt.Sprintf("within the freeze %q, which ends %s", f.Name, stamp(end)), votes, d) {
+			missing = append(missing, fmt.Sprintf("the freeze %q is in force until %s, and there is no break-glass "+
+				"approval by %s", f.Name, stamp(end), orAnybody(p.breakers(f))))
 		}
-		broken := false
-		for _, v := range votes {
-			if v.BreakGlass && v.refused == "" && v.timed == "" && p.matchAny(who, v.By) {
-				broken = true
-				d.Used = append(d.Used, v.Used)
-				d.Remarks = append(d.Remarks, fmt.Sprintf("break-glass by %s within the freeze %q, which ends %s", v.By,
-					f.Name, stamp(end)))
+	}
+	return missing
+}
+
+// breakers are who may break the window.
+func (p Policy) breakers(f Freeze) []string {
+	if len(f.BreakGlass) > 0 {
+		return f.BreakGlass
+	}
+	return p.Approvers
+}
+
+// broken reports whether an approval breaks the window, and notes it.
+func (p Policy) broken(f Freeze, when string, votes []vote, d *Decision) (broken bool) {
+	for _, v := range votes {
+		allowed := p.accepts(v.By)
+		if len(f.BreakGlass) > 0 {
+			allowed = p.matchAny(f.BreakGlass, v.By)
+		}
+		if v.BreakGlass && v.refused == "" && v.timed == "" && allowed {
+			broken = true
+			d.Used = append(d.Used, v.Used)
+			d.Remarks = append(d.Remarks, fmt.Sprintf("break-glass by %s %s", v.By, when))
+		}
+	}
+	return broken
+}
+
+// outside says why the case can't run outside of its maintenance windows; nothing where it is within one of them, or
+// where none names its playbook.
+func (p Policy) outside(c Case, votes []vote, d *Decision) []string {
+	var closed []Freeze
+	for _, f := range p.Maintenance {
+		if !slices.Contains(f.Playbooks, c.Playbook) {
+			continue
+		}
+		if _, open := f.until(c.clock()); open {
+			return nil
+		}
+		closed = append(closed, f)
+	}
+	var missing []string
+	for _, f := range closed {
+		when := fmt.Sprintf("outside of the maintenance window %q", f.Name)
+		text := when + ", and there is no break-glass approval by " + orAnybody(p.breakers(f))
+		if f.Outside == OutsideApproval {
+			if approved := len(p.lacking([]demand{{minimum: 1}}, votes, false)) == 0; approved {
+				d.take(votes)
+				continue
 			}
+			text = when + ", where an approval is needed"
 		}
-		if !broken {
-			missing = append(missing, fmt.Sprintf("the freeze %q is in force until %s, and no break-glass approval "+
-				"by %s is there",
-				f.Name, stamp(end), orAnybody(who)))
+		if p.broken(f, when, votes, d) {
+			continue
 		}
+		if next := f.next(c.clock()); !next.IsZero() {
+			text += fmt.Sprintf(" (it opens %s)", stamp(next))
+		}
+		missing = append(missing, text)
 	}
 	return missing
 }

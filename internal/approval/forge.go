@@ -8,8 +8,10 @@ import (
 
 // Confirmed is what the forge says of the change whose review counts.
 type Confirmed struct {
-	// By are the logins of those who approved it as it is now, the author excluded.
+	// By are the logins of those who approved it as it is now, its authors excluded.
 	By []string
+	// Authors are the logins and addresses of those who opened it or wrote one of its commits.
+	Authors []string
 	// Change names it: the repository, the pull request and the commit.
 	Change string
 	// Problem is why the forge can't be read, or is empty. It confirms nobody then.
@@ -23,12 +25,12 @@ func (p Policy) NeedsForge(c Case, given Given) bool {
 		return false
 	}
 	demands, _ := p.demands(c)
-	return len(demands) > 0 ||
+	return len(demands) > 0 || len(p.Maintenance) > 0 && len(given.All()) > 0 ||
 		(len(p.Freeze) > 0 && slices.ContainsFunc(given.Approvals, func(a Approval) bool { return a.BreakGlass }))
 }
 
-// confirm notes why the forge doesn't bear the approval out. That is never a reason of its own to refuse for good: a
-// plan is made before the review, and applied after it.
+// confirm notes why the forge does not confirm the approval. That never refuses an approval for good: a plan is made
+// before the review and applied after it.
 func (p Policy) confirm(forge *Confirmed, v *vote) {
 	if p.Forge == "" || v.timed != "" {
 		return
@@ -38,13 +40,19 @@ func (p Policy) confirm(forge *Confirmed, v *vote) {
 		v.timed = "the forge was not asked whether they approved the change there"
 		return
 	case forge.Problem != "":
-		v.timed = "it can't be told whether they approved the change at the forge: " + forge.Problem
+		v.timed = "the forge could not confirm it: " + forge.Problem
 		return
 	}
 	who, err := p.person(v.By)
 	if err != nil {
 		v.timed = err.Error()
 		return
+	}
+	for _, author := range forge.Authors {
+		if person, err := p.person(author); err == nil && person == who {
+			v.timed = fmt.Sprintf("they wrote a part of %s (%q)", forge.Change, author)
+			return
+		}
 	}
 	for _, login := range forge.By {
 		if person, err := p.person(login); err == nil && person == who {
@@ -71,7 +79,6 @@ func (p Policy) forgeAdvice(forge *Confirmed) string {
 	if forge != nil && forge.Change != "" {
 		change = forge.Change
 	}
-	return fmt.Sprintf(" Each of them must also approve %s at the forge, and must not be its author; a login that is "+
-		"not the name in approved_by belongs "+
-		"into aliases.", change)
+	return fmt.Sprintf(" Each of them must also approve %s at the forge, and must not have written any of it. Map "+
+		"logins that differ from approved_by in aliases.", change)
 }

@@ -2,6 +2,8 @@ package approval
 
 import (
 	"fmt"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/teambition/rrule-go"
@@ -17,10 +19,24 @@ const (
 // through.
 const finest = rrule.DAILY
 
+// longestGap is the most years between two windows: 29 February is missing for up to eight.
+const longestGap = 9
+
+// maxShift is more than any clock is set forward or back, and shifted is how many beginnings of windows can lie within
+// it: daily rules with several hours, minutes and seconds.
+const (
+	maxShift = 25 * time.Hour
+	shifted  = 100_000
+)
+
 // epochYear is where a window without a start begins to recur: 1 January, a Monday.
 const epochYear = 2024
 
-// Freeze is a recurring window within which nothing runs but with a break-glass approval of its own.
+// OutsideApproval is the value of outside that asks for an approval outside of a maintenance window.
+const OutsideApproval = "approval"
+
+// Freeze is a recurring window. As a freeze, nothing runs within it without a break-glass approval; as a maintenance
+// window, the playbooks that it names run only within it.
 type Freeze struct {
 	// Name is for messages and the history.
 	Name string `json:"name"`
@@ -34,13 +50,20 @@ type Freeze struct {
 	Length time.Duration `json:"length"`
 	// BreakGlass are patterns of who may break it. None: whoever may approve.
 	BreakGlass []string `json:"break_glass,omitempty"`
+	// Playbooks are the action types that a maintenance window is for. Unused in a freeze.
+	Playbooks []string `json:"playbooks,omitempty"`
+	// Outside is OutsideApproval, or empty where the playbooks are refused outside of the maintenance window. Unused in
+	// a freeze.
+	Outside string `json:"outside,omitempty"`
 
-	rule *rrule.RRule
+	// rule gives local times, as if they were in UTC.
+	rule     *rrule.RRule
+	location *time.Location
 }
 
 // Parse checks f and makes it ready to be asked. The location is loaded by the caller, since that reads files.
 func (f Freeze) Parse(zone *time.Location) (Freeze, error) {
-	option, err := rrule.StrToROptionInLocation(f.Recurrence, zone)
+	option, err := rrule.StrToROptionInLocation(f.Recurrence, time.UTC)
 	switch {
 	case err != nil:
 		return f, fmt.Errorf("recurrence %q: %w; write it like FREQ=WEEKLY;BYDAY=FR;BYHOUR=16", f.Recurrence, err)
@@ -51,15 +74,75 @@ func (f Freeze) Parse(zone *time.Location) (Freeze, error) {
 	case !option.Dtstart.IsZero():
 		return f, fmt.Errorf("recurrence %q has a DTSTART; use start", f.Recurrence)
 	}
-	option.Dtstart = time.Date(epochYear, time.January, 1, 0, 0, 0, 0, zone)
+	option.Dtstart = time.Date(epochYear, time.January, 1, 0, 0, 0, 0, time.UTC)
 	if !f.Start.IsZero() {
-		option.Dtstart = f.Start.In(zone)
+		option.Dtstart = wall(f.Start.In(zone))
 	}
+	if until := untilUTC.FindString(strings.ToUpper(f.Recurrence)); until != "" {
+		option.Until = wall(option.Until.In(zone))
+	}
+	f.location = zone
 	if f.rule, err = rrule.NewRRule(*option); err != nil {
 		return f, fmt.Errorf("recurrence %q: %w", f.Recurrence, err)
 	}
+	if !f.recurs() {
+		return f, fmt.Errorf("recurrence %q never happens", f.Recurrence)
+	}
 	f.Zone = zone.String()
 	return f, nil
+}
+
+// recurs reports whether the rule gives a time within longestGap of its start. The library itself would look for one up
+// to the year 9999.
+func (f Freeze) recurs() bool {
+	option := f.rule.OrigOptions
+	if end := option.Dtstart.AddDate(longestGap, 0, 0); option.Until.IsZero() || option.Until.After(end) {
+		option.Until = end
+	}
+	option.Count = 1
+	bounded, err := rrule.NewRRule(option)
+	return err == nil && len(bounded.All()) > 0
+}
+
+// untilUTC finds an end in UTC; one without the Z is in local time.
+var untilUTC = regexp.MustCompile(`UNTIL=[0-9T]+Z`)
+
+// wall is what the clock on the wall shows at t, as if it were in UTC.
+func wall(t time.Time) time.Time {
+	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC)
+}
+
+// instant is when the clock on the wall shows the local time. As RFC 5545 demands, a time that daylight saving time
+// repeats is the first one, and one that it skips is taken by the offset of before.
+func (f Freeze) instant(local time.Time) time.Time {
+	const around = 24 * time.Hour
+	at := func(near time.Time) time.Time {
+		_, offset := near.In(f.location).Zone()
+		return local.Add(-time.Duration(offset) * time.Second)
+	}
+	first, second := at(local.Add(-around)), at(local.Add(around))
+	if !wall(first.In(f.location)).Equal(local) && wall(second.In(f.location)).Equal(local) {
+		return second
+	}
+	return first
+}
+
+// next returns when the next window begins; zero where there is none.
+func (f Freeze) next(now time.Time) time.Time {
+	if f.rule == nil {
+		return time.Time{}
+	}
+	// Around a change of the clocks an earlier local time may lie ahead.
+	local := wall(now.In(f.location)).Add(-maxShift)
+	for range shifted {
+		if local = f.rule.After(local, false); local.IsZero() {
+			return local
+		}
+		if at := f.instant(local); at.After(now) {
+			return at
+		}
+	}
+	return time.Time{}
 }
 
 // until returns the end of the window that now lies in; ok is false where it lies in none.
@@ -67,10 +150,16 @@ func (f Freeze) until(now time.Time) (end time.Time, ok bool) {
 	if f.rule == nil {
 		return time.Time{}, false
 	}
-	began := f.rule.Before(now, true)
-	if began.IsZero() {
-		return time.Time{}, false
+	local := wall(now.In(f.location)).Add(maxShift)
+	for range shifted {
+		if local = f.rule.Before(local, true); local.IsZero() {
+			return time.Time{}, false
+		}
+		if began := f.instant(local); !began.After(now) {
+			end = began.Add(f.Length)
+			return end, now.Before(end)
+		}
+		local = local.Add(-time.Nanosecond)
 	}
-	end = began.Add(f.Length)
-	return end, now.Before(end)
+	return time.Time{}, false
 }

@@ -2,6 +2,8 @@ package approval
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/text/unicode/norm"
@@ -88,24 +90,49 @@ func (p Policy) separate(by string) string {
 	if err != nil {
 		return err.Error()
 	}
-	comparable := false
+	apart := false
 	for _, requester := range p.Requesters {
 		name, err := p.person(requester)
 		switch {
 		case err != nil:
 			return "the requester can't be compared: " + err.Error()
 		case name == approver, isAddress(name) != isAddress(approver) && local(name) == local(approver):
-			return fmt.Sprintf("%q asked for the change, and separation_of_duties wants somebody else", requester)
-		case isAddress(name) == isAddress(approver), p.aliased(name):
-			comparable = true
+			return fmt.Sprintf("%q asked for the change, and separation_of_duties needs somebody else", requester)
+		case p.twoPeople(name, approver):
+			apart = true
 		}
 	}
-	if !comparable {
-		return fmt.Sprintf("it can't be told whether %q, who asked for the change, is the same person: name them in "+
-			"aliases (separation_of_duties)",
-			strings.Join(p.Requesters, ", "))
+	if !apart {
+		return fmt.Sprintf("it is not known whether %q, who asked for the change, is somebody else "+
+			"(separation_of_duties): if so, list all names of the requester in the approval block, as in %s",
+			strings.Join(p.Requesters, ", "), p.aliasesLine())
 	}
 	return ""
+}
+
+// aliasesLine is the configuration that says whose the requester's names are.
+func (p Policy) aliasesLine() string {
+	others := make([]string, len(p.Requesters)-1)
+	for i, name := range p.Requesters[1:] {
+		others[i] = strconv.Quote(name)
+	}
+	return fmt.Sprintf("aliases = { %q = [%s] }", p.Requesters[0], strings.Join(others, ", "))
+}
+
+// twoPeople reports whether two canonical names that differ are known to be those of two people. Names of one mail
+// domain are, and so are two logins. A login and an address, or addresses of two domains, may be one person's, unless
+// the policy or the forge says whose they are.
+func (p Policy) twoPeople(a, b string) bool {
+	switch {
+	case domain(a) == domain(b):
+		return true
+	case p.Forge != "": // it excludes the author itself
+		return true
+	case p.aliased(a), p.aliased(b):
+		return true
+	default:
+		return p.writtenOut(a) && p.writtenOut(b) || p.twoKeys(a, b)
+	}
 }
 
 func isAddress(name string) bool { return strings.Contains(name, "@") }
@@ -116,7 +143,43 @@ func local(name string) string {
 	return before
 }
 
-// aliased tells whether the aliases know a canonical name.
+// domain is the part of an address after the @; empty for a login.
+func domain(name string) string {
+	_, after, _ := strings.Cut(name, "@")
+	return after
+}
+
+// writtenOut reports whether a group lists the canonical name itself, and not only a pattern that matches it.
+func (p Policy) writtenOut(name string) bool {
+	for _, members := range p.Groups {
+		for _, member := range members {
+			if same, err := Canonical(member); err == nil && same == name {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// twoKeys reports whether allowed_signers has keys for both canonical names, and none for both.
+func (p Policy) twoKeys(a, b string) bool {
+	owners := func(name string) (keys []string) {
+		for _, s := range p.Signers {
+			if slices.ContainsFunc(s.Principals, func(principal string) bool {
+				same, err := Canonical(principal)
+				return err == nil && same == name
+			}) && !s.Authority {
+				keys = append(keys, string(s.Key.Marshal()))
+			}
+		}
+		return keys
+	}
+	of, others := owners(a), owners(b)
+	return len(of) > 0 && len(others) > 0 &&
+		!slices.ContainsFunc(of, func(key string) bool { return slices.Contains(others, key) })
+}
+
+// aliased reports whether the aliases know a canonical name.
 func (p Policy) aliased(name string) bool {
 	for main := range p.Aliases {
 		if same, err := Canonical(main); err == nil && same == name {

@@ -32,7 +32,7 @@ func TestAttacksOnWhoApproves(t *testing.T) {
 		return func(p *approval.Policy) { p.SeparationOfDuties, p.Requesters = true, []string{requester} }
 	}
 	two := func(p *approval.Policy) { p.Minimum = 2 }
-	const self = "wants somebody else"
+	const self = "needs somebody else"
 	run(t, func() approval.Policy { return approval.Policy{Approvers: []string{"*@example.com"}} }, map[string]attack{
 		"none":                         {given: approval.Given{By: boss}},
 		"nobody":                       {says: "nobody has approved it"},
@@ -58,7 +58,7 @@ func TestAttacksOnWhoApproves(t *testing.T) {
 			given: approval.Given{By: "boss@example.com."}, says: self},
 		"self by login": {policy: separate("boss"), given: approval.Given{By: boss}, says: self},
 		"a login that can't be told": {policy: separate("xy-91"), given: approval.Given{By: boss},
-			says: "name them in aliases"},
+			says: "list all names of the requester"},
 		"self by an alias": {policy: func(p *approval.Policy) {
 			separate("xy-91")(p)
 			p.Aliases = map[string][]string{boss: {"xy-91"}}
@@ -67,6 +67,36 @@ func TestAttacksOnWhoApproves(t *testing.T) {
 			separate("xy-91")(p)
 			p.Aliases = map[string][]string{lead: {"xy-91"}}
 		}, given: approval.Given{By: boss}},
+		"an address of another domain": {policy: separate("alice@private.example"),
+			given: approval.Given{By: "alice.smith@example.com"}, says: `aliases = { "alice@private.example" = [] }`},
+		"an address of another domain and a login": {policy: func(p *approval.Policy) {
+			p.SeparationOfDuties, p.Requesters = true, []string{"alice@private.example", "alice"}
+		}, given: approval.Given{By: "alice.smith@example.com"},
+			says: `aliases = { "alice@private.example" = ["alice"] }`},
+		"none: another domain, known by aliases": {policy: func(p *approval.Policy) {
+			separate("carol@private.example")(p)
+			p.Aliases = map[string][]string{"carol@private.example": {"carol"}}
+		}, given: approval.Given{By: boss}},
+		"none: another domain, both in groups": {policy: func(p *approval.Policy) {
+			separate("carol@private.example")(p)
+			p.Groups = map[string][]string{"all": {"carol@private.example", boss}}
+		}, given: approval.Given{By: boss}},
+		"another domain, a group's pattern": {policy: func(p *approval.Policy) {
+			separate("carol@private.example")(p)
+			p.Groups = map[string][]string{"all": {"*@private.example", boss}}
+		}, given: approval.Given{By: boss}, says: "list all names"},
+		"none: another domain, two keys": {policy: func(p *approval.Policy) {
+			separate("carol@private.example")(p)
+			p.Signers = signers(t, boss+" "+public(t, boss), "carol@private.example "+public(t, lead))
+		}, given: approval.Given{By: boss}},
+		"another domain, one key": {policy: func(p *approval.Policy) {
+			separate("carol@private.example")(p)
+			p.Signers = signers(t, boss+" "+public(t, boss), "carol@private.example "+public(t, boss))
+		}, given: approval.Given{By: boss}, says: "list all names"},
+		"not in the runner's policy": {policy: func(p *approval.Policy) { p.RunnerApprovers = []string{lead} },
+			given: approval.Given{By: boss}, says: "not among the approvers"},
+		"none: in both policies": {policy: func(p *approval.Policy) { p.RunnerApprovers = []string{lead, boss} },
+			given: approval.Given{By: boss}},
 		"requester unknown": {policy: func(p *approval.Policy) { p.SeparationOfDuties = true },
 			given: approval.Given{By: boss}, says: "set requester"},
 		"none: somebody else": {policy: separate(lead), given: approval.Given{By: boss}},
@@ -270,13 +300,14 @@ func TestLoosened(t *testing.T) {
 	was := strict(t)
 	was.Minimum, was.SeparationOfDuties, was.MaxAge = 2, true, time.Hour
 	was.Rules, was.Freeze = []approval.Rule{{Name: "many", Minimum: 2}}, friday(t, "UTC")
+	was.Maintenance, was.RunnerApprovers = friday(t, "UTC"), []string{lead, boss}
 	was.Groups, was.Approvers = map[string][]string{"leads": {lead}}, []string{"group:leads", boss}
 	for name, tt := range map[string]struct {
 		change func(*approval.Policy)
 		says   string
 	}{
 		"minimum":    {func(p *approval.Policy) { p.Minimum = 1 }, "minimum was 2 and is 1"},
-		"separation": {func(p *approval.Policy) { p.SeparationOfDuties = false }, "separation_of_duties is gone"},
+		"separation": {func(p *approval.Policy) { p.SeparationOfDuties = false }, "separation_of_duties was removed"},
 		"signatures": {func(p *approval.Policy) { p.SignaturesRequired = false }, "signatures are no longer required"},
 		"longer":     {func(p *approval.Policy) { p.MaxAge = 2 * time.Hour }, "max_age was 1h0m0s and is 2h0m0s"},
 		"for ever":   {func(p *approval.Policy) { p.MaxAge = 0 }, "unlimited"},
@@ -292,12 +323,17 @@ func TestLoosened(t *testing.T) {
 			p.Signers = signers(t,
 				boss+` valid-before="20300101Z" `+public(t, boss))
 		}, "new in allowed_signers"},
-		"rule":   {func(p *approval.Policy) { p.Rules = nil }, `the rule "many" changed or is gone`},
-		"freeze": {func(p *approval.Policy) { p.Freeze = nil }, `the freeze "weekend" changed or is gone`},
+		"rule":   {func(p *approval.Policy) { p.Rules = nil }, `the rule "many" changed or was removed`},
+		"freeze": {func(p *approval.Policy) { p.Freeze = nil }, `the freeze "weekend" changed or was removed`},
 		"aliases": {func(p *approval.Policy) { p.Aliases = map[string][]string{boss: {"eve"}} },
 			"aliases changed"},
 		"the whole block": {func(p *approval.Policy) { *p = approval.Policy{} }, "signatures are no longer required"},
 		"nothing":         {func(*approval.Policy) {}, ""},
+		"requester": {func(p *approval.Policy) { p.Requester = "eve@example.com" },
+			`requester was what the environment says and is "eve@example.com"`},
+		"maintenance": {func(p *approval.Policy) { p.Maintenance = nil },
+			`maintenance window "weekend" changed or was`},
+		"runner": {func(p *approval.Policy) { p.RunnerApprovers = nil }, "no longer restricts approvers"},
 		"stricter": {func(p *approval.Policy) {
 			p.Minimum, p.MaxAge, p.Approvers = 3, time.Minute,
 				[]string{boss}
@@ -336,5 +372,59 @@ func TestGroupsAreChecked(t *testing.T) {
 		if p.Check(anyPlaybook) == nil {
 			t.Errorf("%s: accepted", name)
 		}
+	}
+}
+
+// TestMaintenanceWindow uses the window from Friday 16:00 to Monday 08:00 for one playbook.
+func TestMaintenanceWindow(t *testing.T) {
+	t.Parallel()
+	glass := approval.Approval{By: boss, BreakGlass: true}
+	for name, tt := range map[string]struct {
+		playbook, outside string
+		at                time.Time
+		given             approval.Given
+		says              string
+	}{
+		"within": {"rerun_dbt", "", now, approval.Given{}, ""},
+		"outside": {"rerun_dbt", "", now.AddDate(0, 0, 3), approval.Given{},
+			"(it opens 2026-03-06T16:00:00Z)"},
+		"outside, approved": {"rerun_dbt", "", now.AddDate(0, 0, 3), approval.Given{By: boss},
+			"no break-glass approval"},
+		"outside, broken": {"rerun_dbt", "", now.AddDate(0, 0, 3), by(glass), ""},
+		"asks, not given": {"rerun_dbt", "approval", now.AddDate(0, 0, 3), approval.Given{},
+			"where an approval is needed"},
+		"asks, given": {"rerun_dbt", "approval", now.AddDate(0, 0, 3), approval.Given{By: boss}, ""},
+		"asks, stranger": {"rerun_dbt", "approval", now.AddDate(0, 0, 3), by(name("eve@example.org")),
+			"approval is needed"},
+		"another playbook": {"clear_cache", "", now.AddDate(0, 0, 3), approval.Given{}, ""},
+	} {
+		p := approval.Policy{Approvers: []string{"*@example.com"}, Maintenance: friday(t, "UTC",
+			func(f *approval.Freeze) { f.Playbooks, f.Outside = []string{"rerun_dbt"}, tt.outside })}
+		c := approval.Case{Playbook: tt.playbook, Target: "x", Digest: digest, Now: tt.at}
+		d := p.Decide(c, tt.given)
+		if d.Granted != (tt.says == "") || !strings.Contains(d.Missing, tt.says) || !d.Shown {
+			t.Errorf("%s: granted %t, %q", name, d.Granted, d.Missing)
+		}
+		if used := len(d.Used) > 0; used != (d.Granted && len(tt.given.All()) > 0) {
+			t.Errorf("%s: used %v", name, d.Used)
+		}
+	}
+	bad := approval.Policy{Maintenance: friday(t, "UTC")}
+	if err := bad.Check(anyPlaybook); err == nil || !strings.Contains(err.Error(), "without playbooks") {
+		t.Errorf("without playbooks: %v", err)
+	}
+}
+
+// TestAClockThatIsAheadMovesNoWindow lets the newest entry of the journal lie three days ahead.
+func TestAClockThatIsAheadMovesNoWindow(t *testing.T) {
+	t.Parallel()
+	c := approval.Case{Playbook: "rerun_dbt", Digest: digest, Now: now.AddDate(0, 0, 3), Clock: now}
+	if d := (approval.Policy{Freeze: friday(t, "UTC")}).Decide(c, approval.Given{}); d.Granted {
+		t.Error("the freeze is over")
+	}
+	window := friday(t, "UTC", func(f *approval.Freeze) { f.Playbooks = []string{"rerun_dbt"} })
+	c.Now, c.Clock = now, now.AddDate(0, 0, 3)
+	if d := (approval.Policy{Maintenance: window}).Decide(c, approval.Given{}); d.Granted {
+		t.Error("the maintenance window is open")
 	}
 }

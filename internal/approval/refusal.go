@@ -43,7 +43,7 @@ func (p Policy) advice(c Case, demands []demand, votes []vote) string {
 	}
 	text += p.forgeAdvice(c.Confirmed)
 	for _, f := range p.Freeze {
-		if end, closed := f.until(c.Now); closed {
+		if end, closed := f.until(c.clock()); closed {
 			text += fmt.Sprintf(" Wait until %s, or add an approval with break_glass = true", stamp(end))
 			if sign {
 				text += ", which signs this text:\n\n  " + SignCommand(signedText(c.Payload, true, ""))

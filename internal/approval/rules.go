@@ -70,7 +70,7 @@ func (d demand) who(p Policy) string {
 // given.
 func (p Policy) Asks(c Case, given Given) bool {
 	demands, _ := p.demands(c)
-	return len(demands)+len(p.Freeze)+len(given.Approvals) > 0
+	return len(demands)+len(p.Freeze)+len(p.Maintenance)+len(given.Approvals) > 0
 }
 
 // demands returns what the case asks for, and its reasons with those of the rules.

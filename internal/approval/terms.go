@@ -6,11 +6,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/gowebpki/jcs"
 	"golang.org/x/crypto/ssh"
+
+	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
 // Terms are what a policy demands, as the journal keeps it with each execution, so that a later one that demands less
@@ -25,7 +28,11 @@ type Terms struct {
 	Aliases            []string      `json:"aliases,omitempty"`
 	Rules              []Rule        `json:"rules,omitempty"`
 	Freeze             []Freeze      `json:"freeze,omitempty"`
+	Maintenance        []Freeze      `json:"maintenance,omitempty"`
 	Forge              string        `json:"forge,omitempty"`
+	// Requester is the configured one; empty where the environment says who it is.
+	Requester       string   `json:"requester,omitempty"`
+	RunnerApprovers []string `json:"runner_approvers,omitempty"`
 }
 
 // Terms returns what p demands. Lists are sorted.
@@ -34,7 +41,10 @@ func (p Policy) Terms() Terms {
 		Approvers: p.resolved(p.Approvers), Minimum: p.Minimum, SeparationOfDuties: p.SeparationOfDuties,
 		MaxAge:             p.MaxAge,
 		SignaturesRequired: p.SignaturesRequired, Rules: slices.Clone(p.Rules), Freeze: slices.Clone(p.Freeze),
-		Forge: p.Forge,
+		Forge: p.Forge, Maintenance: slices.Clone(p.Maintenance), RunnerApprovers: p.resolved(p.RunnerApprovers),
+	}
+	if p.SeparationOfDuties {
+		t.Requester = p.Requester
 	}
 	for _, s := range p.Signers {
 		t.Signers = append(t.Signers, s.String())
@@ -47,8 +57,10 @@ func (p Policy) Terms() Terms {
 	for i := range t.Rules {
 		t.Rules[i].Approvers = p.resolved(t.Rules[i].Approvers)
 	}
-	for i := range t.Freeze {
-		t.Freeze[i].BreakGlass = p.resolved(t.Freeze[i].BreakGlass)
+	for _, windows := range [][]Freeze{t.Freeze, t.Maintenance} {
+		for i := range windows {
+			windows[i].BreakGlass = p.resolved(windows[i].BreakGlass)
+		}
 	}
 	return t
 }
@@ -89,14 +101,14 @@ func (s Signer) String() string {
 
 // Fingerprint returns "sha256:" and the hexadecimal SHA-256 of the canonical JSON of t.
 func (t Terms) Fingerprint() (string, error) {
-	text, err := json.Marshal(t)
+	terms, err := json.Marshal(t)
 	if err != nil {
 		return "", fmt.Errorf("encode the approval policy: %w", err)
 	}
-	if text, err = jcs.Transform(text); err != nil {
+	if terms, err = jcs.Transform(terms); err != nil {
 		return "", fmt.Errorf("canonical JSON of the approval policy: %w", err)
 	}
-	sum := sha256.Sum256(append([]byte("remediation.policy.v1\n"), text...))
+	sum := sha256.Sum256(append([]byte("remediation.policy.v1\n"), terms...))
 	return "sha256:" + hex.EncodeToString(sum[:]), nil
 }
 
@@ -108,10 +120,10 @@ func (t Terms) Loosened(was Terms) (out []string) {
 		}
 	}
 	note(max(t.Minimum, 1) < max(was.Minimum, 1), "minimum was %d and is %d", max(was.Minimum, 1), max(t.Minimum, 1))
-	note(was.SeparationOfDuties && !t.SeparationOfDuties, "separation_of_duties is gone")
+	note(was.SeparationOfDuties && !t.SeparationOfDuties, "separation_of_duties was removed")
 	note(was.SignaturesRequired && !t.SignaturesRequired, "signatures are no longer required")
 	note(was.Forge != "" && t.Forge != was.Forge, "approvals were confirmed at the forge %s, and are at %s", was.Forge,
-		orNone(t.Forge))
+		text.OrNone(t.Forge))
 	note(was.MaxAge > 0 && (t.MaxAge == 0 || t.MaxAge > was.MaxAge), "max_age was %s and is %s", was.MaxAge,
 		orUnlimited(t.MaxAge))
 	if len(was.Approvers) > 0 && len(t.Approvers) == 0 {
@@ -127,11 +139,22 @@ func (t Terms) Loosened(was Terms) (out []string) {
 	note(len(was.Aliases) > 0 && !slices.Equal(was.Aliases, t.Aliases), "aliases changed")
 	for _, rule := range was.Rules {
 		note(!slices.ContainsFunc(t.Rules, func(r Rule) bool { return same(r, rule) }),
-			"the rule %q changed or is gone", rule.Name)
+			"the rule %q changed or was removed", rule.Name)
+	}
+	note(was.SeparationOfDuties && t.SeparationOfDuties && t.Requester != was.Requester,
+		"requester was %s and is %s", orEnvironment(was.Requester), orEnvironment(t.Requester))
+	if len(was.RunnerApprovers) > 0 {
+		note(len(t.RunnerApprovers) == 0, "the runner's policy no longer restricts approvers")
+		note(len(added(was.RunnerApprovers, t.RunnerApprovers)) > 0, "new approvers in the runner's policy: %s",
+			strings.Join(added(was.RunnerApprovers, t.RunnerApprovers), ", "))
+	}
+	for _, window := range was.Maintenance {
+		note(!slices.ContainsFunc(t.Maintenance, func(f Freeze) bool { return same(f, window) }),
+			"the maintenance window %q changed or was removed", window.Name)
 	}
 	for _, freeze := range was.Freeze {
 		note(!slices.ContainsFunc(t.Freeze, func(f Freeze) bool { return same(f, freeze) }),
-			"the freeze %q changed or is gone", freeze.Name)
+			"the freeze %q changed or was removed", freeze.Name)
 	}
 	return out
 }
@@ -152,11 +175,11 @@ func added(was, now []string) (out []string) {
 	return out
 }
 
-func orNone(s string) string {
-	if s == "" {
-		return "none"
+func orEnvironment(requester string) string {
+	if requester == "" {
+		return "what the environment says"
 	}
-	return s
+	return strconv.Quote(requester)
 }
 
 func orUnlimited(d time.Duration) string {

@@ -445,3 +445,21 @@ func TestChangeExecutedBetweenPlanAndApply(t *testing.T) {
 		t.Errorf("a new plan shows record %d, %v", again.Record, err)
 	}
 }
+
+// TestAClockThatWasAheadEndsNoFreeze plans once with a clock that is three days ahead.
+func TestAClockThatWasAheadEndsNoFreeze(t *testing.T) {
+	t.Parallel()
+	freeze, err := approval.Freeze{Name: "today", Recurrence: "FREQ=WEEKLY", Length: 24 * time.Hour,
+		Start: newHands().now.Add(-time.Hour)}.Parse(time.UTC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(t, func(c *engine.Config) { c.Policy = approval.Policy{Freeze: []approval.Freeze{freeze}} })
+	const ahead = 72 * time.Hour
+	b.clock.jump(ahead)
+	if _, err := b.Plan(t.Context(), request("b")); err != nil {
+		t.Fatal(err)
+	}
+	b.clock.jump(-ahead)
+	b.refused(t, request("a"), nil, engine.ErrNotApproved, `the freeze "today" is in force`)
+}

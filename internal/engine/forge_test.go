@@ -94,7 +94,7 @@ func TestAttackNotApprovedAtTheForge(t *testing.T) {
 	for says, answer := range map[string]approval.Confirmed{
 		"they have not approved " + change + " (those who have: nobody)": {Change: change},
 		"those who have: eve": {Change: change, By: []string{"eve"}},
-		"it can't be told whether they approved the change at the forge: it is down": {Change: change,
+		"the forge could not confirm it: it is down": {Change: change,
 			By: []string{"the-boss"}, Problem: "it is down"},
 	} {
 		forge.says = answer

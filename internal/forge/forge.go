@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -32,12 +31,14 @@ const (
 	freshFor = 5 * time.Second
 )
 
-// Errors of Approvers, for errors.Is.
+// Errors of Read, for errors.Is.
 var (
-	// ErrUnreadable: the forge didn't say who approved.
+	// ErrUnreadable: the forge did not say who approved.
 	ErrUnreadable = errors.New("the forge can't be read")
 	// ErrOtherHead: the pull request's head is another commit than the configured one.
 	ErrOtherHead = errors.New("the head is another commit")
+	// ErrNotOpen: the pull request is a draft, was closed without a merge, or has open change requests.
+	ErrNotOpen = errors.New("the pull request is not ready")
 )
 
 // Kind is a kind of forge.
@@ -73,10 +74,18 @@ func (c Config) Change() string {
 
 // Reader tells who approved a pull request.
 type Reader interface {
-	// Approvers returns the logins of those whose approval of the configured commit stands: it is the head, they have
-	// not taken the approval back, nobody dismissed it, and they are not the author. Errors are *problem.Problem and
-	// wrap ErrUnreadable or ErrOtherHead.
-	Approvers(ctx context.Context) ([]string, error)
+	// Read returns who approved the configured commit and who wrote it. Errors are *problem.Problem and wrap
+	// ErrUnreadable, ErrOtherHead or ErrNotOpen.
+	Read(ctx context.Context) (Reviewed, error)
+}
+
+// Reviewed is what a forge says of a pull request at its head.
+type Reviewed struct {
+	// Approvers are the logins of people whose approval stands: they have not withdrawn it, nobody dismissed it, and
+	// they neither opened the pull request nor wrote one of its commits. Bots are left out.
+	Approvers []string
+	// Authors are the logins and mail addresses of those who opened the pull request or wrote one of its commits.
+	Authors []string
 }
 
 // New returns the reader for the kind of forge, or nil where the kind is unknown. It does no I/O.
@@ -86,43 +95,43 @@ func New(cfg Config, clk clock.Clock) Reader {
 	switch cfg.Kind {
 	case GitHub:
 		c.web = web.New(cfg.Token)
-		return &memory{read: github{c}.approvers, clock: clk}
+		return &memory{read: github{c}.review, clock: clk}
 	case GitLab:
 		c.web = web.NewWith("PRIVATE-TOKEN", "", cfg.Token)
-		return &memory{read: gitlab{c}.approvers, clock: clk}
+		return &memory{read: gitlab{c}.review, clock: clk}
 	case Gitea:
 		c.web = web.NewWith("Authorization", "token ", cfg.Token)
-		return &memory{read: gitea{c}.approvers, clock: clk}
+		return &memory{read: gitea{c}.review, clock: clk}
 	}
 	return nil
 }
 
-// memory keeps an answer for freshFor. Looks at the forge wait for one another.
+// memory keeps an answer for freshFor. Concurrent reads wait for one another.
 type memory struct {
-	read  func(context.Context) ([]string, error)
+	read  func(context.Context) (Reviewed, error)
 	clock clock.Clock
 
-	mu    sync.Mutex
-	at    time.Time
-	names []string
-	err   error
+	mu   sync.Mutex
+	at   time.Time
+	last Reviewed
+	err  error
 }
 
-// Approvers implements Reader.
-func (m *memory) Approvers(ctx context.Context) ([]string, error) {
+// Read implements Reader.
+func (m *memory) Read(ctx context.Context) (Reviewed, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if age := m.clock.Now().Sub(m.at); !m.at.IsZero() && age >= 0 && age < freshFor {
-		return slices.Clone(m.names), m.err
+		return m.last, m.err
 	}
 	bounded, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
-	names, err := m.read(bounded)
+	found, err := m.read(bounded)
 	if ctx.Err() != nil {
-		return nil, err // the end of this caller is no answer for others
+		return Reviewed{}, err // the end of this caller is no answer for others
 	}
-	m.at, m.names, m.err = m.clock.Now(), names, err
-	return slices.Clone(names), err
+	m.at, m.last, m.err = m.clock.Now(), found, err
+	return found, err
 }
 
 // client reads one pull request.
@@ -174,13 +183,21 @@ func (c *client) unreadable(why string) error {
 	}
 }
 
+// notReady refuses a pull request whose approvals don't count, whoever gave them.
+func (c *client) notReady(why, next string) error {
+	return &problem.Problem{
+		What: "The pull request is not ready", Why: fmt.Sprintf("%s pull request %d %s.", c.cfg.Repository,
+			c.cfg.PullRequest, why), Next: next, Path: []string{"approval", "forge"}, Err: ErrNotOpen,
+	}
+}
+
 // checkHead refuses a pull request whose head is not the configured commit.
 func (c *client) checkHead(head string) error {
 	if head != "" && strings.EqualFold(head, c.cfg.Commit) {
 		return nil
 	}
 	return &problem.Problem{
-		What: "The pull request's head is another commit",
+		What: "The head of the pull request is another commit",
 		Why: fmt.Sprintf("The head of %s pull request %d is %q, and what runs is %s.", c.cfg.Repository,
 			c.cfg.PullRequest, head, c.cfg.Commit),
 		Next: "Run the newest commit, and have it approved.",

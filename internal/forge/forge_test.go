@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -81,6 +82,7 @@ func githubAnswers() map[string]string {
 	return map[string]string{
 		pull: "github_pull.json", pull + "/reviews?page=1&per_page=50": "github_reviews_1.json",
 		pull + "/reviews?page=2&per_page=50": "github_reviews_2.json", pull + "/reviews?page=3&per_page=50": "",
+		pull + "/commits?page=1&per_page=50": "github_commits.json", pull + "/commits?page=2&per_page=50": "",
 	}
 }
 
@@ -88,6 +90,7 @@ func giteaAnswers() map[string]string {
 	return map[string]string{
 		pull: "gitea_pull.json", pull + "/reviews?limit=50&page=1": "gitea_reviews_1.json",
 		pull + "/reviews?limit=50&page=2": "gitea_reviews_2.json", pull + "/reviews?limit=50&page=3": "",
+		pull + "/commits?limit=50&page=1": "github_commits.json", pull + "/commits?limit=50&page=2": "",
 	}
 }
 
@@ -97,10 +100,11 @@ func gitlabAnswers() map[string]string {
 		request + "/versions?page=1&per_page=50": "gitlab_versions_1.json", request +
 			"/versions?page=2&per_page=50": "gitlab_versions_2.json",
 		request + "/versions?page=3&per_page=50": "",
+		request + "/commits?page=1&per_page=50":  "gitlab_commits.json", request + "/commits?page=2&per_page=50": "",
 	}
 }
 
-// Of those in the fixtures only boss and frank count. Lead approved an older commit, dana asked for changes later,
+// Of those in the fixtures only boss and frank count. Lead approved an older commit, dana withdrew the approval later,
 // erin's review was dismissed, octocat is the author, gina only remarked (at GitLab: approved before the push, in
 // another time zone), hugo's is stale.
 func TestContract(t *testing.T) {
@@ -112,25 +116,32 @@ func TestContract(t *testing.T) {
 	}{
 		forge.GitHub: {"Authorization", "Bearer " + token, githubAnswers(), []string{
 			pull, pull + "/reviews?page=1&per_page=50", pull + "/reviews?page=2&per_page=50", pull +
-				"/reviews?page=3&per_page=50"}},
+				"/reviews?page=3&per_page=50", pull + "/commits?page=1&per_page=50", pull +
+				"/commits?page=2&per_page=50"}},
 		forge.Gitea: {"Authorization", "token " + token, giteaAnswers(), []string{
 			pull, pull + "/reviews?limit=50&page=1", pull + "/reviews?limit=50&page=2", pull +
-				"/reviews?limit=50&page=3"}},
+				"/reviews?limit=50&page=3", pull + "/commits?limit=50&page=1", pull + "/commits?limit=50&page=2"}},
 		forge.GitLab: {"Private-Token", token, gitlabAnswers(), []string{
-			request + "/approvals", request + "/versions?page=1&per_page=50", request +
-				"/versions?page=2&per_page=50", request + "/versions?page=3&per_page=50", request}},
+			request + "/approvals", request + "/versions?page=1&per_page=50", request + "/versions?page=2&per_page=50",
+			request + "/versions?page=3&per_page=50",
+			request + "/commits?page=1&per_page=50", request + "/commits?page=2&per_page=50", request}},
 	} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
 			s := newServer(t, tt.header, tt.answers)
 			reader := forge.New(s.config(kind), clock.System{})
 			for range 2 { // the second answer is remembered
-				names, err := reader.Approvers(t.Context())
+				found, err := reader.Read(t.Context())
 				if err != nil {
 					t.Fatal(err)
 				}
-				if diff := cmp.Diff([]string{"boss", "frank"}, names); diff != "" {
+				if diff := cmp.Diff([]string{"boss", "frank"}, found.Approvers); diff != "" {
 					t.Errorf("approvers (-want +got):\n%s", diff)
+				}
+				for _, author := range []string{"octocat", "octocat@example.com", "ivan@example.com"} {
+					if !slices.Contains(found.Authors, author) {
+						t.Errorf("%s is not among the authors %q", author, found.Authors)
+					}
 				}
 			}
 			var want []string
@@ -150,9 +161,9 @@ func TestOtherHead(t *testing.T) {
 		forge.Gitea: giteaAnswers(), forge.GitLab: gitlabAnswers()} {
 		cfg := newServer(t, "Authorization", answers).config(kind)
 		cfg.Commit = older
-		names, err := forge.New(cfg, clock.System{}).Approvers(t.Context())
-		if !errors.Is(err, forge.ErrOtherHead) || names != nil {
-			t.Errorf("%s: %v, %v", kind, names, err)
+		found, err := forge.New(cfg, clock.System{}).Read(t.Context())
+		if !errors.Is(err, forge.ErrOtherHead) || found.Approvers != nil {
+			t.Errorf("%s: %v, %v", kind, found, err)
 		}
 	}
 }
@@ -162,10 +173,10 @@ func TestGitLabPushInBetween(t *testing.T) {
 	t.Parallel()
 	answers := gitlabAnswers()
 	answers[request+"/versions?page=1&per_page=50"] = "gitlab_versions_2.json"
-	names, err := forge.New(newServer(t, "Private-Token", answers).config(forge.GitLab),
-		clock.System{}).Approvers(t.Context())
-	if !errors.Is(err, forge.ErrOtherHead) || names != nil {
-		t.Errorf("%v, %v", names, err)
+	found, err := forge.New(newServer(t, "Private-Token", answers).config(forge.GitLab),
+		clock.System{}).Read(t.Context())
+	if !errors.Is(err, forge.ErrOtherHead) || found.Approvers != nil {
+		t.Errorf("%v, %v", found, err)
 	}
 }
 
@@ -207,11 +218,11 @@ func TestUnreadable(t *testing.T) {
 				forge.GitLab: gitlabAnswers()}[tt.kind]
 			s := newServer(t, "Authorization", answers)
 			s.before = tt.before
-			names, err := forge.New(s.config(tt.kind), clock.System{}).Approvers(t.Context())
+			found, err := forge.New(s.config(tt.kind), clock.System{}).Read(t.Context())
 			var p *problem.Problem
 			if !errors.Is(err, forge.ErrUnreadable) || !errors.As(err, &p) || p.Next == "" ||
-				!strings.Contains(err.Error(), tt.says) || names != nil {
-				t.Fatalf("got %v, %v, want an error that says %q", names, err, tt.says)
+				!strings.Contains(err.Error(), tt.says) || found.Approvers != nil {
+				t.Fatalf("got %v, %v, want an error that says %q", found, err, tt.says)
 			}
 			if strings.Contains(err.Error(), token) {
 				t.Errorf("the token is in %v", err)
@@ -233,9 +244,9 @@ func TestRetryAfterIsHeeded(t *testing.T) {
 		return answered
 	}
 	began := time.Now()
-	names, err := forge.New(s.config(forge.GitHub), clock.System{}).Approvers(t.Context())
-	if err != nil || len(names) != 2 || time.Since(began) < time.Second || len(s.asked) != 5 {
-		t.Errorf("%v, %v after %s and %d requests", names, err, time.Since(began), len(s.asked))
+	found, err := forge.New(s.config(forge.GitHub), clock.System{}).Read(t.Context())
+	if err != nil || len(found.Approvers) != 2 || time.Since(began) < time.Second || len(s.asked) != 7 {
+		t.Errorf("%v, %v after %s and %d requests", found, err, time.Since(began), len(s.asked))
 	}
 }
 
@@ -244,11 +255,105 @@ func TestNobodyAnswers(t *testing.T) {
 	s := newServer(t, "Authorization", nil)
 	cfg := s.config(forge.GitHub)
 	s.Close()
-	if names, err := forge.New(cfg, clock.System{}).Approvers(t.Context()); !errors.Is(err, forge.ErrUnreadable) ||
-		names != nil {
-		t.Errorf("%v, %v", names, err)
+	if found, err := forge.New(cfg, clock.System{}).Read(t.Context()); !errors.Is(err, forge.ErrUnreadable) ||
+		found.Approvers != nil {
+		t.Errorf("%v, %v", found, err)
 	}
 	if forge.New(forge.Config{Kind: "svn"}, clock.System{}) != nil {
 		t.Error("an unknown kind has a reader")
+	}
+}
+
+// TestWhoseApprovalsDoNotCount changes one thing of the fixtures, whose approvers are boss and frank.
+func TestWhoseApprovalsDoNotCount(t *testing.T) {
+	t.Parallel()
+	const approves = `,{"user":{"login":"%s","id":%d,"type":"%s"},"state":"APPROVED","commit_id":"` + head +
+		`","submitted_at":"2026-01-29T10:00:00Z","id":99}]`
+	more := func(login, kind string, id int) func(string) string {
+		return func(s string) string {
+			return strings.TrimRight(strings.TrimSpace(s), "]") + fmt.Sprintf(approves, login, id, kind)
+		}
+	}
+	swap := func(old, new string) func(string) string {
+		return func(s string) string { return strings.Replace(s, old, new, 1) }
+	}
+	for name, tt := range map[string]struct {
+		kind   forge.Kind
+		path   string // of the answer that is changed
+		change func(string) string
+		says   string // of the error; empty where boss and frank still count
+	}{
+		"a draft":                    {forge.GitHub, pull, swap(`"draft": false`, `"draft": true`), "is a draft"},
+		"a draft at Gitea, by title": {forge.Gitea, pull, swap("Run the models", "WIP: Run the models"), "is a draft"},
+		"a draft at GitLab":          {forge.GitLab, request, swap(`"draft": false`, `"draft": true`), "is a draft"},
+		"closed":                     {forge.GitHub, pull, swap(`"open"`, `"closed"`), "is closed"},
+		"closed at Gitea":            {forge.Gitea, pull, swap(`"open"`, `"closed"`), "is closed"},
+		"closed at GitLab":           {forge.GitLab, request, swap(`"opened"`, `"closed"`), "is closed"},
+		"merged": {forge.GitHub, pull, func(s string) string {
+			return strings.NewReplacer(`"open"`, `"closed"`, `"merged": false`, `"merged": true`).Replace(s)
+		}, ""},
+		"merged at GitLab": {forge.GitLab, request, swap(`"opened"`, `"merged"`), ""},
+		"changes requested": {forge.GitHub, "/reviews?page=2", swap(`"DISMISSED"`, `"CHANGES_REQUESTED"`),
+			"change requests by"},
+		"changes requested at Gitea": {forge.Gitea, "/reviews?limit=50&page=2", swap("REQUEST_REVIEW",
+			"REQUEST_CHANGES"), "change requests by dana"},
+		"changes requested at GitLab": {forge.GitLab, request, swap(`"mergeable"`, `"requested_changes"`),
+			"open change requests"},
+		"a bot":             {forge.GitHub, "/reviews?page=2", more("helper", "Bot", 7), ""},
+		"an app":            {forge.GitHub, "/reviews?page=2", more("helper[bot]", "User", 7), ""},
+		"actions of Gitea":  {forge.Gitea, "/reviews?limit=50&page=2", more("robot", "", -2), ""},
+		"a token of GitLab": {forge.GitLab, request + "/approvals", swap(`"gina"`, `"project_3_bot_1f"`), ""},
+		"the author of a commit": {forge.GitHub, "/commits?page=1", swap(`"login": "octocat"`, `"login": "ivan"`),
+			""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			answers := map[forge.Kind]map[string]string{forge.GitHub: githubAnswers(), forge.Gitea: giteaAnswers(),
+				forge.GitLab: gitlabAnswers()}[tt.kind]
+			s := newServer(t, "Authorization", answers)
+			changed := false
+			s.before = func(w http.ResponseWriter, r *http.Request) bool {
+				uri := r.URL.RequestURI()
+				if file := answers[uri]; file != "" && (uri == tt.path || tt.path[1] != 'a' && strings.Contains(uri,
+					tt.path)) {
+					text, err := os.ReadFile(filepath.Join("testdata", file))
+					now := tt.change(string(text))
+					if err != nil || now == string(text) {
+						t.Errorf("%s is not changed: %v", file, err)
+					}
+					changed = true
+					_, _ = w.Write([]byte(now))
+					return true
+				}
+				return false
+			}
+			found, err := forge.New(s.config(tt.kind), clock.System{}).Read(t.Context())
+			if tt.says != "" {
+				if !errors.Is(err, forge.ErrNotOpen) || !strings.Contains(err.Error(), tt.says) ||
+					found.Approvers != nil {
+					t.Errorf("%v, %v", found, err)
+				}
+				return
+			}
+			if diff := cmp.Diff([]string{"boss", "frank"}, found.Approvers); diff != "" || err != nil || !changed {
+				t.Errorf("%v, changed %t (-want +got):\n%s", err, changed, diff)
+			}
+		})
+	}
+}
+
+// TestWhoWroteACommitDoesNotApproveIt lets boss write one of the commits.
+func TestWhoWroteACommitDoesNotApproveIt(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, "Authorization", githubAnswers())
+	s.before = func(w http.ResponseWriter, r *http.Request) bool {
+		return strings.Contains(r.URL.RequestURI(), "/commits?page=1") &&
+			reply(http.StatusOK, `[{"author": {"login": "Boss"}, "commit": {"author": {"email": "b@example.com"}}}]`)(w,
+				r)
+	}
+	found, err := forge.New(s.config(forge.GitHub), clock.System{}).Read(t.Context())
+	if err != nil || !slices.Equal(found.Approvers, []string{"frank"}) || !slices.Contains(found.Authors,
+		"b@example.com") {
+		t.Errorf("%v, %v", found, err)
 	}
 }

@@ -5,10 +5,10 @@ import (
 	"fmt"
 )
 
-// gitea reads the API that each server documents under /api/swagger. Its reviews say by themselves whether they are
-// stale or dismissed.
+// gitea reads the API that each server documents under /api/swagger. Its reviews say themselves whether they are stale
+// or dismissed.
 type gitea struct{ *client }
 
-func (g gitea) approvers(ctx context.Context) ([]string, error) {
+func (g gitea) review(ctx context.Context) (Reviewed, error) {
 	return g.byReviews(ctx, fmt.Sprintf("/repos/%s/pulls/%d", g.repository(), g.cfg.PullRequest), "limit")
 }

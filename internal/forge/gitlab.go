@@ -12,9 +12,8 @@ import (
 // gitlab reads https://docs.gitlab.com/api/merge_request_approvals/ and the versions of
 // https://docs.gitlab.com/api/merge_requests/.
 //
-// An approval names no commit. It is one of the head where it was given after the newest version, that is the last
-// push, came to be; whether the project resets approvals on push doesn't matter then. Who requests changes loses their
-// approval at GitLab itself.
+// An approval names no commit. It counts for the head if it was given after the newest version, which is the last push;
+// whether the project resets approvals on push doesn't matter then.
 type gitlab struct{ *client }
 
 // gitlabUser is an account in GitLab's words.
@@ -25,6 +24,10 @@ type gitlabUser struct {
 type mergeRequest struct {
 	SHA    string      `json:"sha"`
 	Author *gitlabUser `json:"author"`
+	State  string      `json:"state"`
+	Draft  bool        `json:"draft"`
+	// Status is "requested_changes" while a reviewer asks for changes.
+	Status string `json:"detailed_merge_status"`
 }
 
 type approvals struct {
@@ -39,46 +42,79 @@ type version struct {
 	Created time.Time `json:"created_at"`
 }
 
-func (g gitlab) approvers(ctx context.Context) ([]string, error) {
+// unready says why approvals of the merge request don't count; empty where they do.
+func (r mergeRequest) unready() string {
+	switch {
+	case r.Draft:
+		return "is a draft"
+	case r.State != "opened" && r.State != "merged":
+		return "is closed, and was not merged"
+	case r.Status == "requested_changes":
+		return "has open change requests"
+	}
+	return ""
+}
+
+// gitlabCommit is a commit of a merge request. GitLab does not say whose account its author has.
+type gitlabCommit struct {
+	Email string `json:"author_email"`
+}
+
+func (g gitlab) review(ctx context.Context) (Reviewed, error) {
 	path := fmt.Sprintf("/projects/%s/merge_requests/%d", url.PathEscape(g.cfg.Repository), g.cfg.PullRequest)
 	// The approvals first: an approval of a later push is then never taken for one of the version that is read after
 	// it.
 	var given approvals
 	if err := g.get(ctx, path+"/approvals", &given); err != nil {
-		return nil, err
+		return Reviewed{}, err
 	}
 	versions, err := list[version](ctx, g.client, path+"/versions", "per_page")
 	if err != nil {
-		return nil, err
+		return Reviewed{}, err
 	}
 	if len(versions) == 0 {
-		return nil, g.unreadable("the merge request has no versions")
+		return Reviewed{}, g.unreadable("the merge request has no versions")
+	}
+	commits, err := list[gitlabCommit](ctx, g.client, path+"/commits", "per_page")
+	if err != nil {
+		return Reviewed{}, err
 	}
 	var request mergeRequest
 	if err := g.get(ctx, path, &request); err != nil {
-		return nil, err
+		return Reviewed{}, err
 	}
 	if request.Author == nil || request.Author.Username == "" {
-		return nil, g.unreadable("the merge request has no author")
+		return Reviewed{}, g.unreadable("the merge request has no author")
+	}
+	if why := request.unready(); why != "" {
+		return Reviewed{}, g.notReady(why, "Nothing has run. Approvals count once it is open, ready and undisputed.")
 	}
 	newest := slices.MaxFunc(versions, func(a, b version) int { return a.Created.Compare(b.Created) })
 	for _, head := range []string{request.SHA, newest.Head} {
 		if err := g.checkHead(head); err != nil {
-			return nil, err
+			return Reviewed{}, err
 		}
 	}
-	return g.since(given, newest.Created, request.Author.Username)
+	found := Reviewed{Authors: []string{request.Author.Username}}
+	for _, c := range commits {
+		if c.Email != "" {
+			found.Authors = append(found.Authors, c.Email)
+		}
+	}
+	found.Approvers, err = g.since(given, newest.Created, request.Author.Username)
+	return found, err
 }
 
-// since returns who approved after the time, the author excluded.
+// since returns the people who approved after the time, the author excluded.
 func (g gitlab) since(given approvals, pushed time.Time, author string) ([]string, error) {
 	var names []string
 	for _, a := range given.ApprovedBy {
 		switch {
-		case a.User == nil || a.User.Username == "" || strings.EqualFold(a.User.Username, author):
+		case a.User == nil || a.User.Username == "" || strings.EqualFold(a.User.Username, author),
+			botName.MatchString(a.User.Username):
 		case a.ApprovedAt == nil:
-			return nil, g.unreadable("GitLab doesn't say when the merge request was approved (approved_at), so the " +
-				"approval may be one of an older commit")
+			return nil, g.unreadable("GitLab does not say when the merge request was approved (approved_at), so that " +
+				"the approval may be one of an older commit")
 		case a.ApprovedAt.After(pushed):
 			names = append(names, a.User.Username)
 		}

@@ -2,6 +2,7 @@ package forge
 
 import (
 	"cmp"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -9,15 +10,58 @@ import (
 
 // user is an account, in the words of GitHub and Gitea.
 type user struct {
+	ID    int64  `json:"id"`
 	Login string `json:"login"`
+	// Type is "Bot" for GitHub's apps. Gitea has none.
+	Type string `json:"type"`
 }
 
 // pull is a pull request, in the words of GitHub and Gitea.
 type pull struct {
-	User *user `json:"user"`
-	Head struct {
+	User  *user  `json:"user"`
+	State string `json:"state"`
+	// Merged reports that it is closed because it was merged, which leaves its approvals as they are.
+	Merged bool `json:"merged"`
+	Draft  bool `json:"draft"`
+	// Title marks drafts of older Giteas.
+	Title string `json:"title"`
+	Head  struct {
 		SHA string `json:"sha"`
 	} `json:"head"`
+}
+
+var draftTitle = regexp.MustCompile(`(?i)^\s*(wip:|\[wip\])`)
+
+// unready says why approvals of the pull request don't count; empty where they do.
+func (p pull) unready() string {
+	switch {
+	case p.Draft, draftTitle.MatchString(p.Title):
+		return "is a draft"
+	case p.State != "open" && !p.Merged:
+		return "is closed, and was not merged"
+	}
+	return ""
+}
+
+// commit is a commit of a pull request, in the words of GitHub and Gitea.
+type commit struct {
+	Author *user `json:"author"`
+	Commit struct {
+		Author struct {
+			Email string `json:"email"`
+		} `json:"author"`
+	} `json:"commit"`
+}
+
+// authors are the names of who wrote the commit.
+func (c commit) authors() (names []string) {
+	if c.Author != nil && c.Author.Login != "" {
+		names = append(names, c.Author.Login)
+	}
+	if email := c.Commit.Author.Email; email != "" {
+		names = append(names, email)
+	}
+	return names
 }
 
 // review is one review, in the words of GitHub and Gitea. Stale and Dismissed are Gitea's: GitHub has a state for the
@@ -34,15 +78,23 @@ type review struct {
 
 const stateApproved = "APPROVED"
 
-// silent are the states that leave an earlier review of the same person as it is: remarks, and reviews not sent yet.
-var silent = []string{"COMMENTED", "COMMENT", "PENDING"}
+// neutral are the states that leave an earlier review of the same person as it is: remarks, and reviews not sent yet.
+func neutral() []string { return []string{"COMMENTED", "COMMENT", "PENDING"} }
 
-// standing returns who approved the commit by their last word. Every other word takes an earlier approval back: changes
-// requested, a dismissal, a review asked for anew, and what is not known here.
-func standing(reviews []review, author, commit string) []string {
+// objecting are the states of a review that asks for changes.
+func objecting() []string { return []string{"CHANGES_REQUESTED", "REQUEST_CHANGES"} }
+
+// botName matches accounts of GitLab's tokens, of GitHub's apps, and of Gitea's actions.
+var botName = regexp.MustCompile(`(?i)(\[bot\]$|^(project|group)_\d+_bot|^(ghost|gitea-actions|github-actions)$)`)
+
+// bot reports whether the account is not a person's. System accounts of Gitea have negative numbers.
+func (u user) bot() bool { return u.Type == "Bot" || u.ID < 0 || botName.MatchString(u.Login) }
+
+// standing returns who approved the commit in their last review, and who asked for changes there. Any other last review
+// withdraws an earlier approval: a dismissal, a new request for review, and states that are not known here.
+func standing(reviews []review, authors []string, commit string) (approvers, objections []string) {
 	reviews = slices.DeleteFunc(slices.Clone(reviews), func(r review) bool {
-		return r.User == nil ||
-			slices.Contains(silent, r.State)
+		return r.User == nil || r.User.Login == "" || slices.Contains(neutral(), r.State)
 	})
 	slices.SortStableFunc(reviews, func(a, b review) int {
 		return cmp.Or(a.Submitted.Compare(b.Submitted), cmp.Compare(a.ID, b.ID))
@@ -51,13 +103,19 @@ func standing(reviews []review, author, commit string) []string {
 	for _, r := range reviews {
 		last[strings.ToLower(r.User.Login)] = r
 	}
-	var names []string
 	for login, r := range last {
-		if r.State == stateApproved && !r.Stale && !r.Dismissed && strings.EqualFold(r.CommitID, commit) &&
-			login != "" && !strings.EqualFold(login, author) {
-			names = append(names, r.User.Login)
+		author := slices.ContainsFunc(authors, func(name string) bool { return strings.EqualFold(name, login) })
+		switch {
+		case r.Dismissed:
+		case slices.Contains(objecting(), r.State):
+			objections = append(objections, r.User.Login)
+		case r.State == stateApproved && !r.Stale && strings.EqualFold(r.CommitID, commit) && !author && !r.User.bot():
+			approvers = append(approvers, r.User.Login)
 		}
 	}
-	slices.Sort(names)
-	return names
+	slices.Sort(approvers)
+	slices.Sort(objections)
+	return approvers, objections
 }
+
+func joined(names []string) string { return strings.Join(names, ", ") }

@@ -46,6 +46,7 @@ type approvalBlock struct {
 	AllowedSigners     types.String        `tfsdk:"allowed_signers"`
 	Rules              []ruleBlock         `tfsdk:"rule"`
 	Freeze             []freezeBlock       `tfsdk:"freeze"`
+	Maintenance        []maintenanceBlock  `tfsdk:"maintenance_window"`
 	Forge              *forgeBlock         `tfsdk:"forge"`
 }
 
@@ -67,6 +68,28 @@ type freezeBlock struct {
 	TimeZone   types.String `tfsdk:"time_zone"`
 	Start      types.String `tfsdk:"start"`
 	BreakGlass []string     `tfsdk:"break_glass"`
+}
+
+// maintenanceBlock is a freezeBlock for the playbooks that run only within it.
+type maintenanceBlock struct {
+	Name       types.String `tfsdk:"name"`
+	Recurrence types.String `tfsdk:"recurrence"`
+	Duration   types.String `tfsdk:"duration"`
+	TimeZone   types.String `tfsdk:"time_zone"`
+	Start      types.String `tfsdk:"start"`
+	BreakGlass []string     `tfsdk:"break_glass"`
+	Playbooks  []string     `tfsdk:"playbooks"`
+	Outside    types.String `tfsdk:"outside"`
+}
+
+func (m maintenanceBlock) window() (w approval.Freeze, at string, err error) {
+	w, at, err = freezeBlock{Name: m.Name, Recurrence: m.Recurrence, Duration: m.Duration, TimeZone: m.TimeZone,
+		Start: m.Start, BreakGlass: m.BreakGlass}.window()
+	w.Playbooks = m.Playbooks
+	if m.Outside.ValueString() == approval.OutsideApproval {
+		w.Outside = approval.OutsideApproval
+	}
+	return w, at, err
 }
 
 func approverList(description string) schema.ListAttribute {
@@ -130,8 +153,8 @@ func approvalSchema() schema.Block {
 		},
 		Blocks: map[string]schema.Block{
 			"rule":   ruleSchema(),
-			"freeze": freezeSchema(),
-			"forge":  forgeSchema(),
+			"freeze": freezeSchema(), "maintenance_window": maintenanceSchema(),
+			"forge": forgeSchema(),
 		},
 	}
 }
@@ -163,24 +186,44 @@ func ruleSchema() schema.Block {
 	}
 }
 
-func freezeSchema() schema.Block {
+// windowAttributes are those of every recurring window.
+func windowAttributes() map[string]schema.Attribute {
 	required := func(description string) schema.StringAttribute {
 		return schema.StringAttribute{Required: true, MarkdownDescription: description,
 			Validators: []validator.String{tfkit.Label()}}
 	}
+	return map[string]schema.Attribute{
+		"name": required("Name for messages and the history."),
+		"recurrence": required("When windows begin, as an RFC 5545 rule, daily or coarser, such as " +
+			"`FREQ=WEEKLY;BYDAY=FR;BYHOUR=16;BYMINUTE=0;BYSECOND=0`."),
+		"duration":  required("How long a window lasts, such as `64h`; at most 744h."),
+		"time_zone": required("IANA time zone in which the rule is read, such as `Europe/Berlin`."),
+		"start": optionalString("RFC 3339 time from which on windows recur. Default: 2024-01-01, midnight " +
+			"in the time zone."),
+		"break_glass": approverList("Patterns of who may break the window. Default: all approvers."),
+	}
+}
+
+func freezeSchema() schema.Block {
 	return schema.ListNestedBlock{
-		MarkdownDescription: "Recurring windows within which nothing runs but with an approval that " +
-			"has `break_glass = true`.",
-		NestedObject: schema.NestedBlockObject{Attributes: map[string]schema.Attribute{
-			"name": required("For messages and the history."),
-			"recurrence": required("When windows begin, as an RFC 5545 rule, daily or coarser, such as " +
-				"`FREQ=WEEKLY;BYDAY=FR;BYHOUR=16;BYMINUTE=0;BYSECOND=0`."),
-			"duration":  required("How long a window lasts, such as `64h`; at most 744h."),
-			"time_zone": required("IANA time zone in which the rule is read, such as `Europe/Berlin`."),
-			"start": optionalString("RFC 3339 time from which on windows recur. Default: 2024-01-01, midnight " +
-				"in the time zone."),
-			"break_glass": approverList("Patterns of who may break the window. Default: all approvers."),
-		}},
+		MarkdownDescription: "A recurring window in which nothing runs without an approval that has " +
+			"`break_glass = true`. The clock of the machine that runs Terraform decides.",
+		NestedObject: schema.NestedBlockObject{Attributes: windowAttributes()},
+	}
+}
+
+func maintenanceSchema() schema.Block {
+	attributes := windowAttributes()
+	attributes["playbooks"] = schema.ListAttribute{Required: true, ElementType: types.StringType,
+		MarkdownDescription: "Action types that run only within the window, such as `refresh_synonyms`. Of several " +
+			"windows for one playbook, one has to be open.", Validators: approverList("").Validators}
+	attributes["outside"] = schema.StringAttribute{Optional: true,
+		MarkdownDescription: "`refuse` (default): outside of the window the playbooks run only with an approval that " +
+			"has `break_glass = true`. `approval`: they need an approval there.",
+		Validators: []validator.String{stringvalidator.OneOf("refuse", approval.OutsideApproval)}}
+	return schema.ListNestedBlock{
+		MarkdownDescription: "A recurring window outside of which the playbooks that it names don't run.",
+		NestedObject:        schema.NestedBlockObject{Attributes: attributes},
 	}
 }
 
@@ -198,7 +241,8 @@ func (b block) policy() (approval.Policy, error) {
 		SignaturesRequired: a.Signatures.ValueString() == signaturesRequired,
 	}
 	if p.SeparationOfDuties {
-		p.Requesters = requesters(a.Requester.ValueString(), os.Getenv)
+		p.Requester = a.Requester.ValueString()
+		p.Requesters = requesters(p.Requester, os.Getenv)
 	}
 	for _, r := range a.Rules {
 		p.Rules = append(p.Rules, approval.Rule{
@@ -217,13 +261,24 @@ func (b block) policy() (approval.Policy, error) {
 	for i, f := range a.Freeze {
 		window, at, err := f.window()
 		if err != nil {
-			return approval.Policy{}, problemIn([]string{"approval", "freeze", strconv.Itoa(i), at},
-				"Invalid freeze window",
-				fmt.Sprintf("Window %q: %s.", f.Name.ValueString(), err), "Nothing has run. Correct the window.")
+			return approval.Policy{}, windowProblem(f.Name, err, "freeze", strconv.Itoa(i), at)
 		}
 		p.Freeze = append(p.Freeze, window)
 	}
+	for i, m := range a.Maintenance {
+		window, at, err := m.window()
+		if err != nil {
+			return approval.Policy{}, windowProblem(m.Name, err, "maintenance_window", strconv.Itoa(i), at)
+		}
+		p.Maintenance = append(p.Maintenance, window)
+	}
 	return p, p.Check(func(actionType string) bool { return slices.Contains(ActionTypes(), actionType) })
+}
+
+func windowProblem(name types.String, err error, path ...string) error {
+	kind := map[string]string{"freeze": "freeze", "maintenance_window": "maintenance"}[path[0]]
+	return problemIn(append([]string{"approval"}, path...), "Invalid "+kind+" window",
+		fmt.Sprintf("Window %q: %s.", name.ValueString(), err), "Nothing has run. Correct the window.")
 }
 
 func (a approvalBlock) maxAge() (time.Duration, error) {

@@ -20,6 +20,16 @@ func window(change values) values {
 	return policy(values{"freeze": list{v}})
 }
 
+// maintenance is a good maintenance window, but for change.
+func maintenance(change values) values {
+	v := values{"name": "nights", "recurrence": "FREQ=DAILY;BYHOUR=1", "duration": "4h", "time_zone": "Europe/Berlin",
+		"playbooks": list{"refresh_synonyms"}}
+	for name, value := range change {
+		v[name] = value
+	}
+	return policy(values{"maintenance_window": list{v}})
+}
+
 // pull is a good look at a forge, but for change.
 func pull(change values) values {
 	v := values{"kind": "github", "repository": "acme/search", "pull_request": 12,
@@ -110,7 +120,7 @@ func badPolicies() map[string]badInput {
 		"rule of two names": {block: policy(values{"rule": list{values{"name": "a"}, values{"name": "a"}}}),
 			says: `"a" is there twice`, at: "approval.rule[1].name"},
 		"rule of no playbook": {block: rule(values{"playbooks": list{"rerun_dbt", "rerun-dbt"}}),
-			says: "so it would never apply", at: "approval.rule[0].playbooks[1]"},
+			says: "it would never apply", at: "approval.rule[0].playbooks[1]"},
 		"rule of no playbooks": {block: rule(values{"playbooks": list{}}), says: "at least 1",
 			at: "approval.rule[0].playbooks"},
 		"rule risk": {block: rule(values{"risk": "extreme"}), says: "must be one of",
@@ -131,6 +141,14 @@ func badPolicies() map[string]badInput {
 			at: "approval.rule[0].approvers[0]"},
 		"rule approvers nobody": {block: rule(values{"approvers": list{}}), says: "at least 1",
 			at: "approval.rule[0].approvers"},
+		"maintenance for nothing": {block: maintenance(values{"playbooks": list{}}), says: "at least 1",
+			at: "approval.maintenance_window[0].playbooks"},
+		"maintenance unknown playbook": {block: maintenance(values{"playbooks": list{"refresh_synonym"}}),
+			says: "is not an action type", at: "approval.maintenance_window[0].playbooks[0]"},
+		"maintenance outside": {block: maintenance(values{"outside": "allow"}), says: "must be one of",
+			at: "approval.maintenance_window[0].outside"},
+		"maintenance never": {block: maintenance(values{"recurrence": "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30"}),
+			says: "never happens", at: "approval.maintenance_window[0].recurrence"},
 		"window without name": {block: window(values{"name": " "}), says: "is empty", at: "approval.freeze[0].name"},
 		"window of Fridays": {block: window(values{"recurrence": "0 16 * * 5"}), says: "write it like FREQ=WEEKLY",
 			at: "approval.freeze[0].recurrence"},

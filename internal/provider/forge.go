@@ -206,10 +206,9 @@ func newForge(cfg *forge.Config, clk clock.Clock) engine.Forge {
 
 // Confirmed implements engine.Forge.
 func (f forgeReader) Confirmed(ctx context.Context) approval.Confirmed {
-	said := approval.Confirmed{Change: f.change}
-	var err error
-	if said.By, err = f.reader.Approvers(ctx); err != nil {
-		said.By, said.Problem = nil, err.Error()
+	found, err := f.reader.Read(ctx)
+	if err != nil {
+		return approval.Confirmed{Change: f.change, Problem: err.Error()}
 	}
-	return said
+	return approval.Confirmed{Change: f.change, By: found.Approvers, Authors: found.Authors}
 }

@@ -127,10 +127,13 @@ func (s *indiscreet) routes() http.Handler {
 	mux.HandleFunc("/prometheus/", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, `{"status": "success", "data": {"resultType": "scalar", "result": [0, "0.5"]}}`)
 	})
-	pull := fmt.Sprintf(`{"user": {"login": "author"}, "head": {"sha": %q}}`, headOfPull)
+	pull := fmt.Sprintf(`{"user": {"login": "author"}, "state": "open", "head": {"sha": %q}}`, headOfPull)
 	mux.HandleFunc("/forge/repos/acme/search/pulls/12", func(w http.ResponseWriter, _ *http.Request) {
 		_,
 			_ = io.WriteString(w, pull)
+	})
+	mux.HandleFunc("/forge/repos/acme/search/pulls/12/commits", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "[]")
 	})
 	mux.HandleFunc("/forge/repos/acme/search/pulls/12/reviews", func(w http.ResponseWriter, r *http.Request) {
 		var all []string

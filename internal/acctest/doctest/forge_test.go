@@ -39,7 +39,10 @@ func newPullRequest(t *testing.T) *pullRequest {
 	}
 	created := time.Now().Add(-time.Hour)
 	answer("GET /repos/example/shop/pulls/7", func() any {
-		return map[string]any{"user": user("author"), "head": map[string]any{"sha": head}}
+		return map[string]any{"user": user("author"), "state": "open", "head": map[string]any{"sha": head}}
+	})
+	answer("GET /repos/example/shop/pulls/7/commits", func() any {
+		return []any{map[string]any{"author": user("author"), "commit": map[string]any{}}}
 	})
 	answer("GET /repos/example/shop/pulls/7/reviews", func() any {
 		if !p.approved {
@@ -48,7 +51,10 @@ func newPullRequest(t *testing.T) *pullRequest {
 		return []any{map[string]any{"user": user("lead"), "state": "APPROVED", "commit_id": head}}
 	})
 	answer("GET /projects/{project}/merge_requests/7", func() any {
-		return map[string]any{"sha": head, "author": user("author")}
+		return map[string]any{"sha": head, "author": user("author"), "state": "opened"}
+	})
+	answer("GET /projects/{project}/merge_requests/7/commits", func() any {
+		return []any{map[string]any{"author_email": "author@example.com"}}
 	})
 	answer("GET /projects/{project}/merge_requests/7/approvals", func() any {
 		if !p.approved {
