@@ -23,6 +23,8 @@ type Server struct {
 	Stable   string
 	Versions map[string]Version
 	requests map[string]int64
+	// updatedBy is who made the last change.
+	updatedBy string
 }
 
 // New returns a server with 90% for v1, the stable version, and 10% for v2.
@@ -70,6 +72,13 @@ func (s *Server) Become(versions map[string]Version) {
 	s.revision++
 }
 
+// UpdatedBy returns who changed the shares last.
+func (s *Server) UpdatedBy() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.updatedBy
+}
+
 // Now returns a copy of the versions.
 func (s *Server) Now() map[string]Version {
 	s.mu.Lock()
@@ -100,7 +109,8 @@ func (s *Server) fresh(w http.ResponseWriter, r *http.Request) bool {
 
 func (s *Server) put(w http.ResponseWriter, r *http.Request) {
 	var body struct {
-		Shares map[string]float64 `json:"shares"`
+		Shares    map[string]float64 `json:"shares"`
+		UpdatedBy string             `json:"updated_by"`
 	}
 	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
 		w.WriteHeader(http.StatusUnprocessableEntity)
@@ -121,7 +131,7 @@ func (s *Server) put(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusUnprocessableEntity)
 		return
 	}
-	s.Versions = next
+	s.Versions, s.updatedBy = next, body.UpdatedBy
 	s.revision++
 	s.show(w)
 }

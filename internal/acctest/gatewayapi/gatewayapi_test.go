@@ -244,7 +244,7 @@ func shift(t *testing.T, p *gatewayapi.Planner, canary float64) error {
 		return err
 	}
 	_, err = p.Set(t.Context(), planner.Change{Revision: now.Revision,
-		Shares: map[string]float64{"v1": 100 - canary, "v2": canary}})
+		Shares: map[string]float64{"v1": 100 - canary, "v2": canary}, By: planner.Execution(12)})
 	return err
 }
 
@@ -263,6 +263,9 @@ func onlyWeights(t *testing.T, c *cluster) {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("the route lacks %s: %s", want, text)
 		}
+	}
+	if got := after.GetAnnotations()["remediation.applylens.com/changed-by"]; got != planner.By+" execution 12" {
+		t.Errorf("changed by %q", got)
 	}
 	if after.GetAnnotations()["kept"] != "yes" {
 		t.Errorf("annotations %v", after.GetAnnotations())

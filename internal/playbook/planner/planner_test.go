@@ -429,3 +429,21 @@ func TestDrift(t *testing.T) {
 }
 
 var _ target.Planner = &fake{}
+
+// selfChanging is a planner that must not be read for drift.
+type selfChanging struct{ *fake }
+
+func (selfChanging) ReadsChange() bool { return true }
+
+func TestPlannerThatChangesWhenReadIsNotReadForDrift(t *testing.T) {
+	t.Parallel()
+	f := newFake(40)
+	f.unread = errors.New("it was read")
+	observer, ok := bind(t, planner.NewSplit(selfChanging{f}, &quick{}), toQuarter).(playbook.Observer)
+	if !ok {
+		t.Fatal("it can't be observed")
+	}
+	if drift, err := observer.Observe(t.Context()); drift != "" || err != nil {
+		t.Errorf("%q, %v", drift, err)
+	}
+}

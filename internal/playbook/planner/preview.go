@@ -311,7 +311,7 @@ func plainDuration(d time.Duration) string {
 
 // Observe implements playbook.Observer.
 func (a action) Observe(ctx context.Context) (string, error) {
-	if !a.move.Watched {
+	if changing, ok := a.planner.(target.SelfChanging); !a.move.Watched || ok && changing.ReadsChange() {
 		return "", nil
 	}
 	split, err := a.planner.Read(ctx)

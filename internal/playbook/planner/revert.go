@@ -66,7 +66,7 @@ func (w *work) back(ctx context.Context) error {
 		return w.moved(now)
 	}
 	set, err := w.planner.Restore(ctx, target.Restoration{Revision: now.Revision, State: w.before,
-		Reason: w.reason(w.facts.CurrentPercent)})
+		Reason: w.reason(w.facts.CurrentPercent), By: w.by()})
 	if errors.Is(err, target.ErrMoved) {
 		return errors.Join(errRaced, err)
 	}
@@ -118,7 +118,7 @@ func (w *work) backByShares(ctx context.Context, now target.Split) error {
 			return err
 		}
 		if now, err = w.planner.Set(ctx, target.Change{Revision: now.Revision, Shares: before,
-			Reason: w.reason(w.facts.CurrentPercent)}); err != nil {
+			Reason: w.reason(w.facts.CurrentPercent), By: w.by()}); err != nil {
 			return err
 		}
 		if math.Abs(now.Shares[w.move.Version]-w.facts.CurrentPercent) > target.Tolerance {

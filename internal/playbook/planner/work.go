@@ -211,10 +211,11 @@ func (w *work) take(ctx context.Context, percent float64) error {
 	var set target.Split
 	if w.move.Restore != nil {
 		set, err = w.planner.Restore(ctx, target.Restoration{Revision: now.Revision, State: w.move.Restore,
-			Reason: w.reason(percent)})
+			Reason: w.reason(percent), By: w.by()})
 		shares = w.restoredShares(now)
 	} else {
-		set, err = w.planner.Set(ctx, target.Change{Revision: now.Revision, Shares: shares, Reason: w.reason(percent)})
+		set, err = w.planner.Set(ctx, target.Change{Revision: now.Revision, Shares: shares, Reason: w.reason(percent),
+			By: w.by()})
 	}
 	if errors.Is(err, target.ErrUncertain) {
 		set, err = w.lookAgain(ctx, shares, err)
@@ -271,8 +272,10 @@ func (w *work) reason(percent float64) string {
 	return fmt.Sprintf("execution %d: %s to %s", w.job.ID, w.move.Version, target.Percent(percent))
 }
 
+func (w *work) by() string { return target.Execution(w.job.ID) }
+
 func (w *work) version() target.Version {
-	return target.Version{Name: w.move.Version, Reason: fmt.Sprintf("execution %d", w.job.ID)}
+	return target.Version{Name: w.move.Version, Reason: fmt.Sprintf("execution %d", w.job.ID), By: w.by()}
 }
 
 // sent marks a change whose answer was lost as work whose outcome is not known.

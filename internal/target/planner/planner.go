@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"math"
 	"reflect"
@@ -94,8 +95,8 @@ type Change struct {
 	Revision string
 	// Shares are percentages by version; versions that are not named get none. They sum to Whole.
 	Shares map[string]float64
-	// Reason is kept by backends that have a place for it.
-	Reason string
+	// Reason and By are kept by backends that have a place for them; By names the execution.
+	Reason, By string
 }
 
 // Restoration asks for a state of before.
@@ -103,15 +104,15 @@ type Restoration struct {
 	// Revision is the one that must still hold.
 	Revision string
 	State    State
-	// Reason is kept by backends that have a place for it.
-	Reason string
+	// Reason and By are kept by backends that have a place for them; By names the execution.
+	Reason, By string
 }
 
 // Version asks to deploy or decommission a version.
 type Version struct {
 	Name string
-	// Reason is kept by backends that have a place for it.
-	Reason string
+	// Reason and By are kept by backends that have a place for them; By names the execution.
+	Reason, By string
 }
 
 // Errors of planners, for errors.Is.
@@ -148,6 +149,15 @@ func Unanswered(err error) bool {
 
 // By is how this provider names itself to backends that ask who makes a change.
 const By = "terraform-provider-remediation"
+
+// Execution is By with the number of an execution, so that every trace leads back to it.
+func Execution(id int64) string { return fmt.Sprintf("%s execution %d", By, id) }
+
+// SelfChanging is a planner that can change by being read, so that it is read only where an execution is planned or runs.
+type SelfChanging interface {
+	// ReadsChange tells whether reads can change the split.
+	ReadsChange() bool
+}
 
 // Versions are the known versions, sorted.
 func (s Split) Versions() []string { return slices.Sorted(maps.Keys(s.Shares)) }

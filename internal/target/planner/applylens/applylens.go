@@ -4,6 +4,7 @@
 package applylens
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -153,7 +154,7 @@ func (p *Planner) Set(ctx context.Context, change planner.Change) (planner.Split
 		return planner.Split{}, err
 	}
 	percent := change.Shares[p.cfg.Canary]
-	set, err := p.update(ctx, update{CanaryPct: &percent, UpdatedBy: planner.By, Reason: change.Reason})
+	set, err := p.update(ctx, update{CanaryPct: &percent, UpdatedBy: change.By, Reason: change.Reason})
 	if err != nil {
 		return planner.Split{}, err
 	}
@@ -174,7 +175,7 @@ func (p *Planner) Deploy(ctx context.Context, v planner.Version) error {
 		return err
 	}
 	off := false
-	set, err := p.update(ctx, update{KillSwitch: &off, UpdatedBy: planner.By, Reason: v.Reason})
+	set, err := p.update(ctx, update{KillSwitch: &off, UpdatedBy: v.By, Reason: v.Reason})
 	if err == nil && set.KillSwitch {
 		err = p.problem("The guard API did not switch the canary on", "Its answer still shows the kill switch.",
 			planner.ErrUncertain)
@@ -196,7 +197,7 @@ func (p *Planner) Decommission(ctx context.Context, v planner.Version) error {
 		return p.problem("The stable version can't be switched off",
 			"The guard API has a switch for the canary only.", planner.ErrShares)
 	}
-	set, err := p.send(ctx, http.MethodPost, "/guard/rollback", update{UpdatedBy: planner.By, Reason: v.Reason})
+	set, err := p.send(ctx, http.MethodPost, "/guard/rollback", update{UpdatedBy: v.By, Reason: v.Reason})
 	if err == nil && !set.KillSwitch {
 		err = p.problem("The guard API did not switch the canary off", "Its answer shows no kill switch.",
 			planner.ErrUncertain)
@@ -210,9 +211,8 @@ func (p *Planner) update(ctx context.Context, u update) (config, error) {
 
 // send sends a change once and returns the configuration that the answer shows.
 func (p *Planner) send(ctx context.Context, method, path string, u update) (config, error) {
-	if u.Reason == "" {
-		u.Reason = planner.By // a rollback without one is refused
-	}
+	u.UpdatedBy = cmp.Or(u.UpdatedBy, planner.By)
+	u.Reason = cmp.Or(u.Reason, planner.By) // a rollback without one is refused
 	body, err := json.Marshal(u)
 	if err != nil {
 		return config{}, err

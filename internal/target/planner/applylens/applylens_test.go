@@ -133,3 +133,11 @@ func TestAnswers(t *testing.T) {
 		})
 	}
 }
+
+func TestReadsAreKnownToChange(t *testing.T) {
+	t.Parallel()
+	var p planner.Planner = open("http://127.0.0.1:1")
+	if changing, ok := p.(planner.SelfChanging); !ok || !changing.ReadsChange() {
+		t.Error("it would be read for drift")
+	}
+}

@@ -34,6 +34,9 @@ func (p *Planner) decode(state planner.State) (config, error) {
 	return c, nil
 }
 
+// ReadsChange implements planner.SelfChanging: while its detector is in breach, the API rolls back when it is read.
+func (p *Planner) ReadsChange() bool { return true }
+
 // Restoring implements planner.Planner.
 func (p *Planner) Restoring(_ planner.Split, state planner.State) (string, map[string]float64, error) {
 	c, err := p.decode(state)
@@ -58,7 +61,7 @@ func (p *Planner) Restore(ctx context.Context, r planner.Restoration) (planner.S
 	if now.Revision != r.Revision {
 		return planner.Split{}, planner.Moved(now)
 	}
-	set, err := p.update(ctx, update{CanaryPct: want.CanaryPct, KillSwitch: &want.KillSwitch, UpdatedBy: planner.By,
+	set, err := p.update(ctx, update{CanaryPct: want.CanaryPct, KillSwitch: &want.KillSwitch, UpdatedBy: r.By,
 		Reason: r.Reason})
 	if err != nil {
 		return planner.Split{}, err

@@ -51,7 +51,7 @@ func (p *Planner) Set(ctx context.Context, change planner.Change) (planner.Split
 		patch = append(patch, operation{"add", fmt.Sprintf("/spec/rules/%d/backendRefs/%d/weight", r.rule, r.backend),
 			weight})
 	}
-	return p.send(ctx, patch)
+	return p.send(ctx, append(patch, s.annotate(change.By, s.save().Down)...))
 }
 
 // send patches the route and waits until it is accepted.
@@ -72,15 +72,15 @@ func (p *Planner) send(ctx context.Context, patch []operation) (planner.Split, e
 
 // Deploy implements planner.Planner: the version may get traffic again. This planner does not start its workload.
 func (p *Planner) Deploy(ctx context.Context, v planner.Version) error {
-	return p.mark(ctx, v.Name, false)
+	return p.mark(ctx, v, false)
 }
 
 // Decommission implements planner.Planner: the version may not get traffic. This planner does not stop its workload.
 func (p *Planner) Decommission(ctx context.Context, v planner.Version) error {
-	return p.mark(ctx, v.Name, true)
+	return p.mark(ctx, v, true)
 }
 
-func (p *Planner) mark(ctx context.Context, version string, down bool) error {
+func (p *Planner) mark(ctx context.Context, v planner.Version, down bool) error {
 	s, err := p.state(ctx)
 	if err != nil {
 		return err
@@ -93,25 +93,43 @@ func (p *Planner) mark(ctx context.Context, version string, down bool) error {
 	if down {
 		check = now.CheckDown
 	}
-	if err := check(version); err != nil || now.Deployed(version) != down {
+	if err := check(v.Name); err != nil || now.Deployed(v.Name) != down {
 		return err
 	}
-	list := slices.DeleteFunc(slices.Clone(s.down), func(v string) bool { return v == version })
+	list := slices.DeleteFunc(slices.Clone(s.down), func(name string) bool { return name == v.Name })
 	if down {
-		list = append(list, version)
+		list = append(list, v.Name)
 	}
-	annotations := s.route.GetAnnotations()
-	if annotations == nil {
-		annotations = map[string]string{}
+	var names *string
+	if len(list) > 0 {
+		text := strings.Join(list, ",")
+		names = &text
 	}
-	if annotations[downAnnotation] = strings.Join(list, ","); len(list) == 0 {
-		delete(annotations, downAnnotation)
-	}
-	_, err = p.patch(ctx, []operation{
-		{"test", "/metadata/resourceVersion", s.route.GetResourceVersion()}, {"add", "/metadata/annotations",
-			annotations},
-	})
+	test := operation{"test", "/metadata/resourceVersion", s.route.GetResourceVersion()}
+	_, err = p.patch(ctx, append([]operation{test}, s.annotate(v.By, names)...))
 	return err
+}
+
+// annotate returns what sets the annotations: the execution that changes the route, and decommissioned versions, nil for
+// none.
+func (s state) annotate(by string, down *string) []operation {
+	was := s.route.GetAnnotations()
+	annotations := map[string]string{}
+	maps.Copy(annotations, was)
+	if by != "" {
+		annotations[byAnnotation] = by
+	}
+	if delete(annotations, downAnnotation); down != nil {
+		annotations[downAnnotation] = *down
+	}
+	switch {
+	case maps.Equal(annotations, was):
+		return nil
+	case len(annotations) == 0:
+		return []operation{{Op: "remove", Path: "/metadata/annotations"}}
+	default:
+		return []operation{{"add", "/metadata/annotations", annotations}}
+	}
 }
 
 // patch changes the route if it is still the one that the patch's test names.

@@ -34,6 +34,8 @@ const (
 	perSecond = 50
 	// downAnnotation lists versions that were taken down: a route itself has no place for that.
 	downAnnotation = "remediation.applylens.com/decommissioned"
+	// byAnnotation names the execution that changed the route last.
+	byAnnotation = "remediation.applylens.com/changed-by"
 )
 
 // Resources of the cluster's API.

@@ -136,21 +136,7 @@ func (p *Planner) Restore(ctx context.Context, r planner.Restoration) (planner.S
 			patch = append(patch, operation{Op: "remove", Path: path})
 		}
 	}
-	annotations := maps.Clone(s.route.GetAnnotations())
-	if annotations == nil {
-		annotations = map[string]string{}
-	}
-	if delete(annotations, downAnnotation); want.Down != nil {
-		annotations[downAnnotation] = *want.Down
-	}
-	switch {
-	case maps.Equal(annotations, s.route.GetAnnotations()):
-	case len(annotations) == 0:
-		patch = append(patch, operation{Op: "remove", Path: "/metadata/annotations"})
-	default:
-		patch = append(patch, operation{"add", "/metadata/annotations", annotations})
-	}
-	return p.send(ctx, patch)
+	return p.send(ctx, append(patch, s.annotate(r.By, want.Down)...))
 }
 
 // log logs one request for the route.

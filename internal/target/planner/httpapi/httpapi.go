@@ -121,7 +121,7 @@ func (p *Planner) Set(ctx context.Context, c planner.Change) (planner.Split, err
 }
 
 func (p *Planner) put(ctx context.Context, c planner.Change) (planner.Split, error) {
-	body, err := json.Marshal(change{Shares: c.Shares, Reason: c.Reason, UpdatedBy: planner.By})
+	body, err := json.Marshal(change{Shares: c.Shares, Reason: c.Reason, UpdatedBy: by(c.By)})
 	if err != nil {
 		return planner.Split{}, err
 	}
@@ -167,7 +167,7 @@ func (p *Planner) version(ctx context.Context, v planner.Version, verb string,
 	if err := check(now, v.Name); err != nil || now.Deployed(v.Name) == (verb == "deploy") {
 		return err
 	}
-	body, err := json.Marshal(change{Reason: v.Reason, UpdatedBy: planner.By})
+	body, err := json.Marshal(change{Reason: v.Reason, UpdatedBy: by(v.By)})
 	if err != nil {
 		return err
 	}
@@ -229,7 +229,7 @@ func (p *Planner) Restore(ctx context.Context, r planner.Restoration) (planner.S
 			if deployed(versions[name]) != up || now.Deployed(name) == up {
 				continue
 			}
-			v := planner.Version{Name: name, Reason: r.Reason}
+			v := planner.Version{Name: name, Reason: r.Reason, By: r.By}
 			if err := p.version(ctx, v, verb(up), planner.Split.Check); err != nil {
 				return err
 			}
@@ -243,7 +243,8 @@ func (p *Planner) Restore(ctx context.Context, r planner.Restoration) (planner.S
 		return planner.Split{}, err
 	}
 	if want := shares(versions); !equal(now.Shares, want) {
-		if now, err = p.put(ctx, planner.Change{Revision: now.Revision, Shares: want, Reason: r.Reason}); err != nil {
+		if now, err = p.put(ctx, planner.Change{Revision: now.Revision, Shares: want, Reason: r.Reason,
+			By: r.By}); err != nil {
 			return planner.Split{}, err
 		}
 	}

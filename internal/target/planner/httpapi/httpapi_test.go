@@ -186,3 +186,21 @@ func TestCountedRequestsAreRead(t *testing.T) {
 		t.Errorf("requests %v, %v", now.Requests, err)
 	}
 }
+
+func TestChangesNameTheirExecution(t *testing.T) {
+	t.Parallel()
+	api := controlapi.New()
+	s := httptest.NewServer(api.Handler())
+	t.Cleanup(s.Close)
+	p := httpapi.New(s.URL, "")
+	for by, want := range map[string]string{planner.Execution(12): planner.By + " execution 12", "": planner.By} {
+		now, err := p.Read(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.Set(t.Context(), planner.Change{Revision: now.Revision, By: by,
+			Shares: map[string]float64{"v1": 75, "v2": 25}}); err != nil || api.UpdatedBy() != want {
+			t.Errorf("updated by %q, %v, want %q", api.UpdatedBy(), err, want)
+		}
+	}
+}

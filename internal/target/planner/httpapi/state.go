@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -48,6 +49,9 @@ func (d document) plain() bool {
 	}
 	return busy <= most
 }
+
+// by is who makes a change: an execution, or this provider where none is named.
+func by(execution string) string { return cmp.Or(execution, planner.By) }
 
 func deployed(v version) bool { return v.Deployed == nil || *v.Deployed }
 
