@@ -153,7 +153,8 @@ const By = "terraform-provider-remediation"
 // Execution is By with the number of an execution, so that every trace leads back to it.
 func Execution(id int64) string { return fmt.Sprintf("%s execution %d", By, id) }
 
-// SelfChanging is a planner that can change by being read, so that it is read only where an execution is planned or runs.
+// SelfChanging is a planner that can change by being read, so that it is read only where an execution is planned or
+// runs.
 type SelfChanging interface {
 	// ReadsChange tells whether reads can change the split.
 	ReadsChange() bool

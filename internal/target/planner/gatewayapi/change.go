@@ -110,8 +110,8 @@ func (p *Planner) mark(ctx context.Context, v planner.Version, down bool) error 
 	return err
 }
 
-// annotate returns what sets the annotations: the execution that changes the route, and decommissioned versions, nil for
-// none.
+// annotate returns what sets the annotations: the execution that changes the route, and decommissioned versions, nil
+// for none.
 func (s state) annotate(by string, down *string) []operation {
 	was := s.route.GetAnnotations()
 	annotations := map[string]string{}
