@@ -81,8 +81,8 @@ type Work interface {
 // Reverter is Work that can take back what it has done so far, in one step. The engine calls it after Wait, when a
 // guardrail asks to go back.
 type Reverter interface {
-	// Revert returns the target to what it was before the work began, and says what it is now. Where somebody else has
-	// changed the target since, it is left alone and that is an error.
+	// Revert returns the target to what it was before the work began, and says what it is now. If someone else has
+	// changed the target since, Revert leaves it alone and returns an error.
 	Revert(ctx context.Context) (Report, error)
 }
 

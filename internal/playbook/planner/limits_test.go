@@ -24,7 +24,7 @@ func TestPlanSaysWhatWeightsCannotDo(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		odd oddState
-		// warns and notDone are parts of what the preview says, or empty.
+		// warns and notDone are substrings of the warnings and of what is not done, or empty.
 		warns, notDone string
 	}{
 		"drain": {oddState{setup: servers("weight 10", "weight 3"),
@@ -92,7 +92,7 @@ func TestRefusedHashWeightsChangeNothing(t *testing.T) {
 	}
 }
 
-func TestReadOnlySocketIsToldAtPlanAndRefusedBeforeAnyChange(t *testing.T) {
+func TestReadOnlySocketWarnsAtPlanAndStopsApplyBeforeAnyChange(t *testing.T) {
 	t.Parallel()
 	s := haproxytest.Start(t)
 	p := haproxy.New(haproxy.Config{Address: s.Operator, Backend: "planner",
@@ -107,8 +107,8 @@ func TestReadOnlySocketIsToldAtPlanAndRefusedBeforeAnyChange(t *testing.T) {
 	}
 }
 
-// TestReloadAndAgentCheckAreNoForeignHand covers what changes weights by itself in the middle of a move.
-func TestReloadAndAgentCheckAreNoForeignHand(t *testing.T) {
+// TestReloadAndAgentCheckAreNamed covers what changes weights by itself in the middle of a move.
+func TestReloadAndAgentCheckAreNamed(t *testing.T) {
 	t.Parallel()
 	agent := listenForAgent(t, "75%")
 	for name, tt := range map[string]struct {
@@ -130,7 +130,7 @@ func TestReloadAndAgentCheckAreNoForeignHand(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, p := oddState{setup: tt.setup}.start(t)
-			tt.disturb(t, s) // so that an agent has spoken before the move begins
+			tt.disturb(t, s) // so that the agent has set its weight before the move begins
 			before := s.Configured(t)
 			a := bind(t, planner.NewSplit(p, &quick{}),
 				`{"version": "v2", "target_percent": 50, "gradual_duration": "3s", "steps": 3}`)

@@ -131,8 +131,8 @@ type Step struct {
 	Percent float64 `json:"percent"`
 }
 
-// schedule spreads the way from one share to another over steps. Shares are whole percents where steps are that large,
-// else parts that the planner can set; steps that would change nothing are left out.
+// schedule spreads the move from one share to another over steps. Shares are whole percents where steps are that large,
+// else multiples of what the planner can set. Steps that would change nothing are left out.
 func (p pace) schedule(from, to, resolution float64) []Step {
 	if math.Abs(to-from) <= target.Tolerance {
 		return []Step{}
@@ -176,7 +176,7 @@ func (p pace) stands(schedule []Step, i int) time.Duration {
 	return max(0, p.over()-at)
 }
 
-// clean removes what binary fractions add.
+// clean removes the rounding errors of binary fractions.
 func clean(v float64) float64 {
 	const scale = 1e6
 	return math.Round(v*scale) / scale

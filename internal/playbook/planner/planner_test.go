@@ -208,7 +208,7 @@ func TestSchedules(t *testing.T) {
 			[]string{"1.25", "1.5", "1.75", "2"}},
 		"uneven": {0, `{"version": "v1.2.3-canary", "target_percent": 10, "steps": 3}`,
 			[]string{"3", "7", "10"}},
-		"from a part": {10.5, `{"version": "v1.2.3-canary", "target_percent": 12, "steps": 3}`,
+		"from a fraction": {10.5, `{"version": "v1.2.3-canary", "target_percent": 12, "steps": 3}`,
 			[]string{"11", "11.5", "12"}},
 		"already there": {25, toQuarter, nil},
 		"all of it": {50, `{"version": "v1.2.3-canary", "target_percent": 100, "steps": 2}`,

@@ -83,7 +83,7 @@ type Split struct {
 	Instance string
 	// Requests count what each version has got since the router started. Nil where the router does not count.
 	Requests map[string]int64
-	// Notes are for whoever has to act before the shares have the effect that they promise, one sentence each.
+	// Notes say what keeps the shares from having their effect until someone acts, one sentence each.
 	Notes []string
 	// NotDone says what setting shares does not do here, one phrase each.
 	NotDone []string

@@ -52,7 +52,7 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-func TestStandingBreachIsTold(t *testing.T) {
+func TestStandingBreachIsNoted(t *testing.T) {
 	t.Parallel()
 	url := guardtest.Start(t).URL
 	send(t, http.MethodPost, url+"/test/breach", "")

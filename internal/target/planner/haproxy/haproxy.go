@@ -22,7 +22,7 @@ import (
 const (
 	// resolution, in percentage points: weights that sum to 200 stay below 256, the largest that HAProxy takes.
 	resolution = 0.5
-	parts      = 2
+	perPercent = 2
 )
 
 // Config names the backend and the servers of versions.
@@ -110,9 +110,9 @@ func (p *Planner) setState(server, state string) string {
 }
 
 // weight is the weight of a share where all weights sum to 200.
-func weight(share float64) int { return int(math.Round(share * parts)) }
+func weight(share float64) int { return int(math.Round(share * perPercent)) }
 
-// Read implements planner.Planner. The revision is what was seen: HAProxy has none of its own.
+// Read implements planner.Planner. The revision is the state itself, since HAProxy has none.
 func (p *Planner) Read(ctx context.Context) (planner.Split, error) {
 	r, err := p.look(ctx)
 	if err != nil {

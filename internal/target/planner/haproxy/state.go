@@ -47,7 +47,7 @@ type server struct {
 	sessions int64
 }
 
-// running is all that one look shows.
+// running is what one look at HAProxy shows.
 type running struct {
 	servers map[string]server
 	// algorithm is the backend's, empty where the socket's level does not show it; so are cookie and sticky.
@@ -75,9 +75,10 @@ func (p *Planner) look(ctx context.Context) (running, error) {
 		return running{}, p.problem("HAProxy has no such backend", fmt.Sprintf("It knows no %q.", p.cfg.Backend),
 			"backend", planner.ErrMalformed)
 	}
-	parts := strings.Split(strings.TrimLeft(text, "\n"), end)
+	answers := strings.Split(strings.TrimLeft(text, "\n"), end)
 	const tables = 2
-	if len(parts) <= tables || !strings.Contains(parts[0], "# be_id") || !strings.HasPrefix(parts[1], "# pxname") {
+	if len(answers) <= tables || !strings.Contains(answers[0], "# be_id") ||
+		!strings.HasPrefix(answers[1], "# pxname") {
 		cause := planner.ErrMalformed
 		if strings.HasPrefix(text, "1\n# be_id") {
 			cause = planner.ErrUnreachable // it is HAProxy, and it was cut off
@@ -86,8 +87,8 @@ func (p *Planner) look(ctx context.Context) (running, error) {
 			fmt.Sprintf("%s answered: %s", p.cfg.Address, short(text)), "address", cause)
 	}
 	r := running{servers: map[string]server{}}
-	if err = r.readState(parts[0]); err == nil {
-		err = r.readStatistics(parts[1])
+	if err = r.readState(answers[0]); err == nil {
+		err = r.readStatistics(answers[1])
 	}
 	if err != nil {
 		return running{}, p.problem("HAProxy's statistics can't be understood", err.Error()+".", "address",
@@ -97,8 +98,8 @@ func (p *Planner) look(ctx context.Context) (running, error) {
 		return running{}, p.problem("HAProxy has no such backend",
 			fmt.Sprintf("Backend %q has no servers.", p.cfg.Backend), "backend", planner.ErrMalformed)
 	}
-	for _, part := range parts[tables:] {
-		r.readRest(part, p.cfg.Backend)
+	for _, answer := range answers[tables:] {
+		r.readRest(answer, p.cfg.Backend)
 	}
 	return r, nil
 }
