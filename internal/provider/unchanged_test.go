@@ -215,10 +215,10 @@ func (g *generator) next(t *testing.T) call {
 	g.made++
 	state, config := map[string]tftypes.Value{}, map[string]tftypes.Value{}
 	for _, name := range names(g.typ) {
-		state[name] = g.value(g.typ.AttributeTypes[name], 0)
+		state[name] = g.member(name)
 		config[name] = state[name]
 		if g.chance(3) {
-			config[name] = tftypes.NewValue(g.typ.AttributeTypes[name], nil)
+			config[name] = g.absent(name)
 		}
 	}
 	state["status"] = tftypes.NewValue(tftypes.String, g.status())
@@ -226,7 +226,7 @@ func (g *generator) next(t *testing.T) call {
 	proposed := prior
 	if g.chance(10) {
 		changed := names(g.typ)[g.random.IntN(len(g.typ.AttributeTypes))]
-		state[changed] = g.value(g.typ.AttributeTypes[changed], 0)
+		state[changed] = g.member(changed)
 		proposed = encoded(t, g.typ, tftypes.NewValue(g.typ, state))
 	}
 	var private []byte
@@ -251,27 +251,43 @@ func (g *generator) status() string {
 	return "success"
 }
 
+// member makes the value of an attribute or of nested blocks. Terraform encodes blocks that are absent as an empty list.
+func (g *generator) member(name string) tftypes.Value {
+	v := g.value(g.typ.AttributeTypes[name])
+	if v.IsNull() {
+		return g.absent(name)
+	}
+	return v
+}
+
+func (g *generator) absent(name string) tftypes.Value {
+	typ := g.typ.AttributeTypes[name]
+	if list, ok := typ.(tftypes.List); ok && list.ElementType.Is(tftypes.Object{}) {
+		return tftypes.NewValue(typ, []tftypes.Value{})
+	}
+	return tftypes.NewValue(typ, nil)
+}
+
 // value makes a known value, or null.
-func (g *generator) value(typ tftypes.Type, depth int) tftypes.Value {
-	const deepest = 6
-	if g.chance(6) || depth > deepest {
+func (g *generator) value(typ tftypes.Type) tftypes.Value {
+	if g.chance(6) {
 		return tftypes.NewValue(typ, nil)
 	}
 	switch typ := typ.(type) {
 	case tftypes.Object:
 		members := map[string]tftypes.Value{}
 		for _, name := range names(typ) {
-			members[name] = g.value(typ.AttributeTypes[name], depth+1)
+			members[name] = g.value(typ.AttributeTypes[name])
 		}
 		return tftypes.NewValue(typ, members)
 	case tftypes.List:
-		return tftypes.NewValue(typ, g.elements(typ.ElementType, depth))
+		return tftypes.NewValue(typ, g.elements(typ.ElementType))
 	case tftypes.Set:
-		return tftypes.NewValue(typ, g.elements(typ.ElementType, depth)[:g.random.IntN(2)])
+		return tftypes.NewValue(typ, g.elements(typ.ElementType)[:g.random.IntN(2)])
 	case tftypes.Map:
 		members := map[string]tftypes.Value{}
 		for range g.random.IntN(3) {
-			members[g.text()] = g.value(typ.ElementType, depth+1)
+			members[g.text()] = g.value(typ.ElementType)
 		}
 		return tftypes.NewValue(typ, members)
 	}
@@ -287,10 +303,13 @@ func (g *generator) value(typ tftypes.Type, depth int) tftypes.Value {
 	}
 }
 
-func (g *generator) elements(typ tftypes.Type, depth int) []tftypes.Value {
+func (g *generator) elements(typ tftypes.Type) []tftypes.Value {
 	all := make([]tftypes.Value, 1+g.random.IntN(2))
 	for i := range all {
-		all[i] = g.value(typ, depth+1)
+		all[i] = g.value(typ)
+		for all[i].IsNull() && typ.Is(tftypes.Object{}) { // a block is there or not, and never null
+			all[i] = g.value(typ)
+		}
 	}
 	return all
 }
