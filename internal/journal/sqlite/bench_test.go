@@ -90,7 +90,8 @@ func BenchmarkAppend(b *testing.B) {
 		for _, e := range entries {
 			if _, err := raw.ExecContext(b.Context(), e.Seq, e.Execution, string(e.Kind), timeText(e.At),
 				e.Subject.Playbook, e.Subject.Target,
-				e.Subject.Request, e.Subject.Incident, string(e.Body), e.Prev, e.Hash); err != nil {
+				e.Subject.Request, e.Subject.Incident, e.Subject.Digest, e.Subject.Identity, string(e.Body), e.Prev,
+				e.Hash); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -117,7 +118,8 @@ func rawTable(b *testing.B, s *Store) *sql.Stmt {
 		}
 	})
 	const table = `CREATE TABLE raw (seq INTEGER PRIMARY KEY, execution INTEGER NOT NULL, kind TEXT NOT NULL, at TEXT NOT NULL,
-			playbook TEXT NOT NULL, target TEXT NOT NULL, request TEXT NOT NULL, incident TEXT NOT NULL, body TEXT NOT NULL,
+			playbook TEXT NOT NULL, target TEXT NOT NULL, request TEXT NOT NULL, incident TEXT NOT NULL,
+			digest TEXT NOT NULL, identity TEXT NOT NULL, body TEXT NOT NULL,
 			prev TEXT NOT NULL, hash TEXT NOT NULL) STRICT;
 		CREATE INDEX raw1 ON raw (execution, kind);
 		CREATE INDEX raw2 ON raw (playbook) WHERE seq = execution;
@@ -125,11 +127,13 @@ func rawTable(b *testing.B, s *Store) *sql.Stmt {
 		CREATE INDEX raw4 ON raw (request) WHERE seq = execution;
 		CREATE INDEX raw5 ON raw (incident) WHERE seq = execution;
 		CREATE INDEX raw6 ON raw (at) WHERE seq = execution;
-		INSERT INTO raw SELECT * FROM entries`
-	if _, err := db.ExecContext(b.Context(), table); err != nil {
+		CREATE INDEX raw7 ON raw (digest) WHERE seq = execution;
+		CREATE INDEX raw8 ON raw (identity) WHERE seq = execution;
+		INSERT INTO raw SELECT `
+	if _, err := db.ExecContext(b.Context(), table+columns+" FROM entries e"); err != nil {
 		b.Fatal(err)
 	}
-	statement, err := db.PrepareContext(b.Context(), "INSERT INTO raw VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+	statement, err := db.PrepareContext(b.Context(), "INSERT INTO raw VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
 	if err != nil {
 		b.Fatal(err)
 	}
