@@ -251,7 +251,7 @@ func (g *generator) status() string {
 	return "success"
 }
 
-// member makes the value of an attribute or of nested blocks. Terraform encodes blocks that are absent as an empty list.
+// member makes the value of an attribute or of nested blocks. Terraform encodes absent blocks as an empty list.
 func (g *generator) member(name string) tftypes.Value {
 	v := g.value(g.typ.AttributeTypes[name])
 	if v.IsNull() {
