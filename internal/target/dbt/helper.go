@@ -290,6 +290,10 @@ func cantStart(err error) error {
 
 // died explains why there was no answer.
 func (h *helper) died(p *helperProcess, err error) error {
+	select {
+	case <-p.done: // all that it said is there now
+	case <-time.After(killWait):
+	}
 	said := h.cli.secrets.String(p.errors.String())
 	if said == "" {
 		said = err.Error()
