@@ -218,6 +218,8 @@ func badBlocks() map[string]badInput {
 			says: "a user name or a password", at: "prometheus.url"},
 		"prometheus fragment": {block: prometheus(values{"url": "http://prom:9090/#x"}), says: "after ? or #",
 			at: "prometheus.url"},
+		"prometheus of the cloud": {block: prometheus(values{"url": "http://169.254.169.254"}),
+			says: "link-local address", at: "prometheus.url"},
 		"prometheus port": {block: prometheus(values{"url": "http://prom:http"}), says: "not a valid address",
 			at: "prometheus.url"},
 		"prometheus token": {block: prometheus(values{"url": "http://prom:9090", "token": "a\x00b-secret"}),

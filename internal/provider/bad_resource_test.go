@@ -156,6 +156,8 @@ func badCommon() map[string]badInput {
 			"guardrail[0].elasticsearch").onTarget(),
 		"rail of a file": web(values{"url": "file:///etc/passwd"}).mustSay("does not begin with http://",
 			"guardrail[0].http.url"),
+		"rail of the cloud": web(values{"url": "http://[fd00:ec2::254]/latest"}).mustSay("metadata service",
+			"guardrail[0].http").onTarget(),
 		"rail with a password": web(values{"url": "https://u:p@a/metric"}).mustSay("it holds a user name or a "+
 			"password", "guardrail[0].http.url"),
 		"rail pointer": web(values{"json_pointer": "stats.error_rate"}).mustSay("does not begin with a slash",

@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
+	"github.com/applylens/terraform-provider-remediation/internal/access"
 	"github.com/applylens/terraform-provider-remediation/internal/check"
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/metrics"
@@ -64,6 +65,10 @@ func checkURL(where, address string) error {
 	if why := check.WebBase(address); why != "" {
 		return problemAt(where, "Not an address of a web server", "The value can't be used: "+why+".",
 			"Write it like https://host:port, and credentials into attributes of their own.")
+	}
+	if err := access.Hosts(nil).Check(address); err != nil {
+		return problemAt(where, "An address that is never opened", err.Error()+".",
+			"Use the address of the service itself.")
 	}
 	return nil
 }
