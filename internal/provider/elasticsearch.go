@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"fmt"
 	"os"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
@@ -87,7 +88,20 @@ func (b block) elasticsearch() (elastic.Config, error) {
 		CertData: e.CertData.ValueString(),
 		KeyFile:  e.KeyFile.ValueString(), KeyData: e.KeyData.ValueString(), Insecure: e.Insecure.ValueBool(),
 		Headers: e.Headers,
-	}.WithEnvironment(os.Getenv)
+	}
+	own := cfg
+	cfg = cfg.WithEnvironment(os.Getenv)
+	var taken []string // the variables of the credentials that the configuration has not
+	for variable, from := range map[string][2]string{
+		"ELASTICSEARCH_API_KEY":                  {own.APIKey, cfg.APIKey},
+		"ELASTICSEARCH_BEARER_TOKEN":             {own.BearerToken, cfg.BearerToken},
+		"ELASTICSEARCH_PASSWORD":                 {own.Password, cfg.Password},
+		"ELASTICSEARCH_ES_CLIENT_AUTHENTICATION": {own.ESClientAuthentication, cfg.ESClientAuthentication},
+	} {
+		if from[0] != from[1] {
+			taken = append(taken, variable)
+		}
+	}
 	if err := cfg.Check(); err != nil {
 		return elastic.Config{}, err
 	}
@@ -95,6 +109,12 @@ func (b block) elasticsearch() (elastic.Config, error) {
 		return elastic.Config{}, problemAt("elasticsearch.endpoints", "Elasticsearch has no address",
 			"elasticsearch is configured without endpoints, and ELASTICSEARCH_ENDPOINTS is "+
 				"not set.", "Set elasticsearch.endpoints.")
+	}
+	for i, endpoint := range e.Endpoints {
+		to := destination{fmt.Sprintf("elasticsearch.endpoints.%d", i), endpoint, "ELASTICSEARCH_ENDPOINTS"}
+		if err := checkDestination(os.Getenv, to, taken...); err != nil {
+			return elastic.Config{}, err
+		}
 	}
 	return cfg, nil
 }

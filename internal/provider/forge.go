@@ -167,6 +167,12 @@ func (b block) forge(s surroundings) (*forge.Config, error) {
 		checkToken("approval.forge.token", cfg.Token)); err != nil {
 		return nil, err
 	}
+	if f.Token.ValueString() == "" {
+		to := destination{"approval.forge.url", f.URL.ValueString(), forgeURLVariable(s.getenv)}
+		if err := checkDestination(s.getenv, to, "REMEDIATION_FORGE_TOKEN"); err != nil {
+			return nil, err
+		}
+	}
 	switch {
 	case !repositoryPattern.MatchString(cfg.Repository) || strings.Contains(cfg.Repository+"/", "../"):
 		return nil, problemAt("approval.forge.repository", "The forge's repository is missing or invalid",
@@ -211,4 +217,12 @@ func (f forgeReader) Confirmed(ctx context.Context) approval.Confirmed {
 		return approval.Confirmed{Change: f.change, Problem: err.Error()}
 	}
 	return approval.Confirmed{Change: f.change, By: found.Approvers, Authors: found.Authors}
+}
+
+// forgeURLVariable is the environment variable in which the CI system names its API.
+func forgeURLVariable(getenv func(string) string) string {
+	if getenv("GITLAB_CI") != "" {
+		return "CI_API_V4_URL"
+	}
+	return "GITHUB_API_URL"
 }

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"os"
 
 	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
@@ -57,7 +58,11 @@ func (b block) prometheus() (prometheusSettings, error) {
 	if err := checkURL("prometheus.url", s.url); err != nil {
 		return s, err
 	}
-	return s, checkToken("prometheus.token", s.token)
+	if err := checkToken("prometheus.token", s.token); err != nil || p.Token.ValueString() != "" {
+		return s, err
+	}
+	return s, checkDestination(os.Getenv, destination{"prometheus.url", p.URL.ValueString(), "PROMETHEUS_URL"},
+		"PROMETHEUS_TOKEN")
 }
 
 // checkURL demands an address of a web server.

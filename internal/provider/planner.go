@@ -3,6 +3,7 @@ package provider
 import (
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -106,6 +107,12 @@ func (h *httpPlannerBlock) planner() (planner.Planner, error) {
 		return nil, err
 	}
 	token := first(h.Token, plannerToken, "")
+	if h.Token.ValueString() == "" && checkToken("planner.http.token", token) == nil {
+		to := destination{"planner.http.url", h.URL.ValueString(), plannerURL}
+		if err := checkDestination(os.Getenv, to, plannerToken); err != nil {
+			return nil, err
+		}
+	}
 	return httpapi.New(url, token), checkToken("planner.http.token", token)
 }
 
@@ -120,6 +127,12 @@ func (a *applylensPlannerBlock) planner() (planner.Planner, error) {
 	}
 	if err := checkToken("planner.applylens.token", cfg.Token); err != nil {
 		return nil, err
+	}
+	if a.Token.ValueString() == "" {
+		to := destination{"planner.applylens.url", a.URL.ValueString(), plannerURL}
+		if err := checkDestination(os.Getenv, to, plannerToken); err != nil {
+			return nil, err
+		}
 	}
 	for _, name := range []struct{ attribute, version string }{{"stable_version", cfg.Stable},
 		{"canary_version", cfg.Canary}} {

@@ -242,6 +242,9 @@ func newHoard(t *testing.T, credentials []credential, environment bool) *hoard {
 		}
 		h.canaries = append(h.canaries, secret)
 	}
+	if environment { // the addresses are in the configuration
+		env = append(env, "REMEDIATION_HOSTS=127.0.0.1, localhost")
+	}
 	h.Workspace = acctest.NewWorkspace(t, env...)
 	h.Write("cert.pem", certificate)
 	h.Write("ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.tls.Certificate().Raw})))

@@ -162,7 +162,8 @@ func TestAccAtlantis(t *testing.T) {
 	}
 	workflow(t, "atlantis/repos.yaml", &file)
 	forge := newPullRequest(t)
-	r := newRunner(t, "ATLANTIS_TERRAFORM_VERSION=1.11.0", "REMEDIATION_FORGE_TOKEN=a-token-that-reads")
+	r := newRunner(t, "ATLANTIS_TERRAFORM_VERSION=1.11.0", "REMEDIATION_FORGE_TOKEN=a-token-that-reads",
+		"REMEDIATION_HOSTS=127.0.0.1")
 	custom := []string{"PULL_AUTHOR=author", "PULL_NUM=7", "HEAD_COMMIT=" + head, "BASE_REPO_OWNER=example",
 		"BASE_REPO_NAME=shop"}
 	builtin := map[string]string{
