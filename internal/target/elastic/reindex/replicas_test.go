@@ -51,10 +51,10 @@ func TestCopiesOfShards(t *testing.T) { //nolint:paralleltest // the nodes are s
 		{name: "both nodes stay"},
 		{name: "both stay, by the index's own name", refuses: true},
 		{name: "one fails while the shards are copied", fails: func(r *http.Request, made string) bool {
-			return strings.HasSuffix(r.URL.Path, "/_cluster/health/"+made) && r.URL.Query().Has("wait_for_status")
+			return strings.HasSuffix(r.URL.Path, "/_cluster/health/"+made) &&
+				r.URL.Query().Get("wait_for_status") == "green"
 		}},
-		{name: "one fails at the switch", fails: func(r *http.Request,
-			_ string) bool {
+		{name: "one fails at the switch", fails: func(r *http.Request, _ string) bool {
 			return strings.HasSuffix(r.URL.Path, "/_aliases")
 		}},
 	} {
