@@ -26,6 +26,18 @@ func TestSimpleUse(t *testing.T) {
 	}
 }
 
+// TestAdviceWithoutAPayload: there is nothing to sign yet, so the advice has no command that signs an empty text.
+func TestAdviceWithoutAPayload(t *testing.T) {
+	t.Parallel()
+	policy := approval.Policy{SignaturesRequired: true}
+	c := approval.Case{Playbook: "rerun_dbt", Target: "dbt:shop/prod", Digest: digest, Reasons: []string{"it is risky"},
+		Now: now}
+	next := policy.Decide(c, approval.Given{}).Next
+	if !strings.Contains(next, "the payload that the next plan shows") || strings.Contains(next, "ssh-keygen") {
+		t.Errorf("advice: %s", next)
+	}
+}
+
 func TestAttacksOnWhoApproves(t *testing.T) {
 	t.Parallel()
 	separate := func(requester string) func(*approval.Policy) {

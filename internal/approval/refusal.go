@@ -28,24 +28,27 @@ func (p Policy) advice(c Case, demands []demand, votes []vote) string {
 	sign := p.SignaturesRequired || slices.ContainsFunc(votes, func(v vote) bool { return v.Signature != "" })
 	text := fmt.Sprintf("Have the preview (%s) reviewed, then set approved_by. Approvals are accepted from: %s.",
 		c.Digest, p.who())
-	if sign {
-		text = fmt.Sprintf("Have the preview (%s) reviewed. Each approver signs its payload by\n\n  %s\n\n"+
-			"and the output goes into approvals, as signature beside approved_by. Approvals are accepted from: %s.",
-			c.Digest, SignCommand(c.Payload), p.who())
+	switch {
+	case sign && c.Payload == "":
+		text = "Each approver signs the payload that the next plan shows. Approvals are accepted from: " + p.who() + "."
+	case sign:
+		text = fmt.Sprintf("Have the preview (%s) reviewed. Each approver signs its payload with\n\n  %s\n\n"+
+			"and the output goes into an approval block, as signature next to approved_by. Approvals are accepted "+
+			"from: %s.", c.Digest, SignCommand(c.Payload), p.who())
 	}
 	for _, d := range demands {
 		switch {
 		case d.rule != "":
 			text += fmt.Sprintf(" The rule %q wants %s, from: %s.", d.rule, people(d.minimum), d.who(p))
 		case d.minimum > 1:
-			text += fmt.Sprintf(" It takes %d different people: list each in approvals.", d.minimum)
+			text += fmt.Sprintf(" It takes %d different people: add an approval block for each.", d.minimum)
 		}
 	}
 	text += p.forgeAdvice(c.Confirmed)
 	for _, f := range p.Freeze {
 		if end, closed := f.until(c.clock()); closed {
 			text += fmt.Sprintf(" Wait until %s, or add an approval with break_glass = true", stamp(end))
-			if sign {
+			if sign && c.Payload != "" {
 				text += ", which signs this text:\n\n  " + SignCommand(signedText(c.Payload, true, ""))
 			}
 			text += "."

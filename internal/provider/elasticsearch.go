@@ -32,13 +32,13 @@ type elasticsearchBlock struct {
 
 func elasticsearchSchema() schema.Block {
 	return schema.SingleNestedBlock{
-		MarkdownDescription: "Elasticsearch cluster; names and environment variables are those of " +
+		MarkdownDescription: "The Elasticsearch cluster. Names and environment variables are the same as in " +
 			"the Elastic Stack provider.",
 		Attributes: map[string]schema.Attribute{
 			"endpoints": schema.ListAttribute{
 				Optional: true, ElementType: types.StringType,
 				Validators: []validator.List{listvalidator.SizeAtLeast(1), listvalidator.NoNullValues()},
-				MarkdownDescription: "URLs of its nodes, or of a proxy in front of them. Environment: " +
+				MarkdownDescription: "URLs of the nodes, or of a proxy in front of them. Environment: " +
 					"`ELASTICSEARCH_ENDPOINTS`, separated by commas.",
 			},
 			"username":     optionalString("User name. Environment: `ELASTICSEARCH_USERNAME`."),

@@ -40,29 +40,28 @@ type elasticJournalBlock struct {
 
 func journalSchema() schema.Block {
 	return schema.SingleNestedBlock{
-		MarkdownDescription: "Where dry runs and executions are recorded: in a file on this machine, " +
-			"or in Elasticsearch for a team.",
+		MarkdownDescription: "Where dry runs and executions are recorded: in a file on this machine, or in " +
+			"Elasticsearch, shared by a team.",
 		Attributes: map[string]schema.Attribute{
-			"path": optionalString("SQLite file. Default `.remediation/journal.db`. The folders of executions, with " +
-				"logs and artifacts, lie " +
-				"beside it. Environment: `REMEDIATION_JOURNAL_PATH`."),
-			"keep": optionalString("For how long records are kept, such as `8760h`; at least 24h. Default: for ever. " +
-				"Older ones are removed at the end of an " +
-				"apply, which says so in `result.details`; an entry of the journal says which, so that its chain " +
-				"holds. Executions whose outcome is unknown, " +
-				"whatever an approval was asked for, and the last execution of each target stay. Environment: " +
-				"`REMEDIATION_JOURNAL_KEEP`."),
+			"path": optionalString("SQLite file. Default: `.remediation/journal.db`. The folders of " +
+				"executions, with logs and artifacts, are next to it. Environment: " +
+				"`REMEDIATION_JOURNAL_PATH`."),
+			"keep": optionalString("How long records are kept, such as `8760h`; at least 24h. Default: " +
+				"forever. An apply removes older records at its end, reports it in `result.details`, and " +
+				"lists them in an entry of the journal, so that the hash chain stays valid. Executions " +
+				"with an unknown outcome, everything an approval was requested for, and the last execution " +
+				"of each target are always kept. Environment: `REMEDIATION_JOURNAL_KEEP`."),
 		},
 		Blocks: map[string]schema.Block{
 			"elasticsearch": schema.SingleNestedBlock{
-				MarkdownDescription: "A journal that machines share, in the cluster of the `elasticsearch` block, " +
-					"instead of `path`. One execution at a time runs on a target, on " +
-					"whichever machine. The folders of executions stay on the machine, in `.remediation/<index>/`. " +
-					"See the guide on the journal in Elasticsearch.",
+				MarkdownDescription: "A journal that machines share, in the cluster of the `elasticsearch` " +
+					"block, instead of `path`. One execution at a time runs on a target, on any machine. " +
+					"The folders of executions stay on the machine that ran them, in " +
+					"`.remediation/<index>/`. See the guide \"A journal in Elasticsearch\".",
 				Attributes: map[string]schema.Attribute{
-					"index": optionalString("What its indices are named after. Default `remediation-journal`. " +
-						"Environment: `REMEDIATION_JOURNAL_INDEX`, which chooses this " +
-						"kind of journal where the block names none."),
+					"index": optionalString("Prefix of the names of its indices. Default: " +
+						"`remediation-journal`. Environment: `REMEDIATION_JOURNAL_INDEX`, which selects " +
+						"this kind of journal if the block names none."),
 				},
 			},
 		},

@@ -24,7 +24,7 @@ type prometheusBlock struct {
 
 func prometheusSchema() schema.Block {
 	return schema.SingleNestedBlock{
-		MarkdownDescription: "Prometheus, or what speaks its query API, for guardrails.",
+		MarkdownDescription: "Prometheus, or a system with the same query API, for guardrails.",
 		Attributes: map[string]schema.Attribute{
 			"url":   optionalString("Address, such as `http://prometheus:9090`. Environment: `PROMETHEUS_URL`."),
 			"token": secret("Bearer token. Environment: `PROMETHEUS_TOKEN`."),
@@ -69,7 +69,7 @@ func (b block) prometheus() (prometheusSettings, error) {
 func checkURL(where, address string) error {
 	if why := check.WebBase(address); why != "" {
 		return problemAt(where, "Not an address of a web server", "The value can't be used: "+why+".",
-			"Write it like https://host:port, and credentials into attributes of their own.")
+			"Write it like https://host:port, and put credentials in their own attributes.")
 	}
 	if err := access.Hosts(nil).Check(address); err != nil {
 		return problemAt(where, "An address that is never opened", err.Error()+".",

@@ -26,10 +26,10 @@ func TestAccBadInput(t *testing.T) {
 		at     string
 	}{
 		"no models": {inputs(`models = []`), "No model is selected", "models = []"},
-		"duplicate models": {inputs(`models = ["a", "a"]`), `"a" in models: it is there twice`,
+		"duplicate models": {inputs(`models = ["a", "a"]`), `"a" in models: it is a duplicate`,
 			`models = ["a", "a"]`},
 		"blank model":  {inputs(`models = [" "]`), "it is empty", `models = [" "]`},
-		"blank within": {inputs(`models = ["a b"]`), "contains a blank", `models = ["a b"]`},
+		"blank within": {inputs(`models = ["a b"]`), "contains a space", `models = ["a b"]`},
 		"an option": {inputs(`models = ["--full-refresh"]`), "begins with -",
 			`models = ["--full-refresh"]`},
 		"an option to exclude": {inputs(good + `exclude = ["-x"]`), "begins with -", `exclude = ["-x"]`},
