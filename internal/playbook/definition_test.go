@@ -116,3 +116,21 @@ func TestFactsComeBackFromMemoryAndFromTheJournal(t *testing.T) {
 		t.Error("facts of another type were accepted")
 	}
 }
+
+func TestDefault(t *testing.T) {
+	t.Parallel()
+	type inputs struct {
+		Steps   int    `json:"steps"`
+		Over    string `json:"over"`
+		Gradual bool   `json:"gradual"`
+		Limit   *int   `json:"limit"`
+	}
+	d := playbook.Definition[inputs]{Defaults: inputs{Steps: 5, Over: "10m"}}
+	for input, want := range map[string]string{
+		"steps": "Default: `5`.", "over": "Default: `10m`.", "gradual": "Default: `false`.", "limit": "", "none": "",
+	} {
+		if got := d.Default(input); got != want {
+			t.Errorf("%s: %q, want %q", input, got, want)
+		}
+	}
+}

@@ -86,11 +86,13 @@ func badCommon() map[string]badInput {
 			"on_destroy"),
 		"no way back": dbtRun(values{"on_destroy": "rollback"}).mustSay("rerun_dbt can't be undone",
 			"on_destroy"),
-		"digest cut off": dbtRun(values{"expected_digest": "sha256:9604eccc"}).mustSay("20 hexadecimal digits",
+		"digest cut off": dbtRun(values{"expected_digest": "sha256:9604eccc"}).mustSay("20 or more hexadecimal digits",
 			"expected_digest"),
 		"digest in capitals": dbtRun(values{"expected_digest": "sha256:" +
-			strings.Repeat("AB", 32)}).mustSay("20 hexadecimal digits", "expected_digest"),
-		"digest empty": dbtRun(values{"expected_digest": ""}).mustSay("20 hexadecimal digits",
+			strings.Repeat("AB", 32)}).mustSay("20 or more hexadecimal digits", "expected_digest"),
+		"digest of 19 digits": dbtRun(values{"expected_digest": strings.Repeat("a", 19)}).mustSay("20 or more "+
+			"hexadecimal digits", "expected_digest"),
+		"digest empty": dbtRun(values{"expected_digest": ""}).mustSay("20 or more hexadecimal digits",
 			"expected_digest"),
 		"timeout in words": dbtRun(values{"timeouts": values{"create": "soon"}}).mustSay("at least 1s",
 			"timeouts.create"),

@@ -55,6 +55,7 @@ resource "remediation_cache_clear" "search" {
 const asksHistory = `
 data "remediation_action_history" "incident" {
   incident_id = "INC-7"
+  dry_runs    = false
 }
 output "seen" {
   value = "${data.remediation_action_history.incident.total} executions, chain holds: ${data.remediation_action_history.incident.chain_holds}"

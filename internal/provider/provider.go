@@ -82,6 +82,7 @@ func (p *remediation) Configure(ctx context.Context, req provider.ConfigureReque
 	}
 	settings.redact = b.redactor(settings)
 	runtime.Engine, runtime.HistoryLimit = wire(settings, p.options.Reached), settings.historyLimit
+	runtime.ForgeDecides = settings.forge != nil
 	runtime.Redact = settings.redact
 	p.engines.add(runtime.Engine)
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // defaultHistory is how many executions a resource keeps in state.
-const defaultHistory = 50
+const defaultHistory = 10
 
 // settings is the provider block with defaults and environment variables filled in.
 type settings struct {

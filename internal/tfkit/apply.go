@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
@@ -112,7 +111,7 @@ func (r *Resource) save(a applying, plan, prior document, x engine.Execution) er
 	if err := d.setRecord(x.Record); err != nil {
 		return err
 	}
-	elements, executions, err := r.pastAtApply(a, plan, prior, x)
+	elements, err := r.pastAtApply(a, plan, prior, x)
 	if err != nil {
 		return err
 	}
@@ -121,9 +120,6 @@ func (r *Resource) save(a applying, plan, prior document, x engine.Execution) er
 		return err
 	}
 	d.setHistory(append(elements, now...), r.runtime.HistoryLimit)
-	if err := d.set(attrExecutions, executions+1); err != nil {
-		return err
-	}
 	a.state.Raw = d.raw()
 	return nil
 }
@@ -135,8 +131,7 @@ func (r *Resource) completePreview(d document, x engine.Execution) error {
 		review = engine.Recall(x.Record)
 	}
 	if !d.known(attrPreview) {
-		var err error
-		if d.values[attrPreview], err = previewValue(d.typ.AttributeTypes[attrPreview], review); err != nil {
+		if err := d.describe(r.runtime, review); err != nil {
 			return err
 		}
 	}
@@ -148,22 +143,19 @@ func (r *Resource) completePreview(d document, x engine.Execution) error {
 
 // pastAtApply is the history before this execution: what was planned as known, else the prior state's, else the
 // journal's.
-func (r *Resource) pastAtApply(a applying, plan, prior document, x engine.Execution) ([]tftypes.Value, int, error) {
+func (r *Resource) pastAtApply(a applying, plan, prior document, x engine.Execution) ([]tftypes.Value, error) {
 	if plan.values[attrHistory].IsKnown() {
 		elements, err := plan.elements()
 		if err != nil || len(elements) == 0 {
-			return nil, 0, err
+			return nil, err
 		}
-		var executions int
-		err = plan.get(attrExecutions, &executions)
-		return elements[:len(elements)-1], executions - 1, err
+		return elements[:len(elements)-1], nil
 	}
 	if !a.prior.IsNull() {
 		was, err := prior.pastWith(x.Earlier)
-		return was.elements, was.executions, err
+		return was.elements, err
 	}
-	elements, err := plan.entries(x.Earlier)
-	return elements, len(x.Earlier), err
+	return plan.entries(x.Earlier)
 }
 
 // Delete implements resource.Resource: it forgets, or undoes.
@@ -244,12 +236,4 @@ func (r *Resource) undo(prior document) (engine.Request, error) {
 	req.PinnedUndo = prior.text(attrExpectedDigest)
 	req.Given, err = prior.given()
 	return req, err
-}
-
-func parseStamp(s string) time.Time {
-	t, err := time.Parse(time.RFC3339, s)
-	if err != nil {
-		return time.Time{}
-	}
-	return t
 }

@@ -2,12 +2,15 @@ package tfkit
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
 
-	"github.com/applylens/terraform-provider-remediation/internal/journal"
+	"github.com/applylens/terraform-provider-remediation/internal/engine"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
 // DataFront is what one data source adds to the common envelope.
@@ -28,6 +31,30 @@ func (v Values) Get(name string, into any) error { return v.d.get(name, into) }
 
 // Text returns a string attribute, or "".
 func (v Values) Text(name string) string { return v.d.text(name) }
+
+// Request is what a data source asks for that takes the blocks and inputs of the resources: action_type, params, and
+// those of PreviewInputs. params are JSON.
+func (v Values) Request(of playbook.Description) (engine.Request, error) {
+	req := engine.Request{ActionType: v.d.text("action_type")}
+	var err error
+	if req.Params, err = of.Normalize(json.RawMessage(v.d.text("params"))); err != nil {
+		return req, within("params", err)
+	}
+	if err := checkApprovals(v.d); err != nil {
+		return req, err
+	}
+	return req, v.d.common(&req, of.Metadata(), "create")
+}
+
+// within says that a playbook's input, which err names, is part of an attribute that holds all of them.
+func within(attribute string, err error) error {
+	p := *problem.Of(err, "Invalid parameters")
+	if len(p.Path) > 0 {
+		p.Why = fmt.Sprintf("%s (%s): %s", attribute, problem.Where(p.Path), p.Why)
+	}
+	p.Path = []string{attribute}
+	return &p
+}
 
 type dataSource struct {
 	front   DataFront
@@ -69,8 +96,9 @@ func (s *dataSource) Configure(_ context.Context, req datasource.ConfigureReques
 func (s *dataSource) Read(ctx context.Context, req datasource.ReadRequest, resp *datasource.ReadResponse) {
 	if err := s.read(ctx, req, resp); err != nil {
 		addError(&resp.Diagnostics, err, "Unable to read "+s.front.Name, func(name string) bool {
-			_, ok := s.front.Schema.Attributes[name]
-			return ok
+			_, isAttribute := s.front.Schema.Attributes[name]
+			_, isBlock := s.front.Schema.Blocks[name]
+			return isAttribute || isBlock
 		})
 	}
 }
@@ -94,15 +122,4 @@ func (s *dataSource) read(ctx context.Context, req datasource.ReadRequest, resp 
 	}
 	resp.State.Raw = d.raw()
 	return nil
-}
-
-// HistoryEntry is a record as the history shows it, by JSON names.
-func HistoryEntry(rec journal.Record) map[string]any {
-	e := entryOf(rec)
-	return map[string]any{
-		"id": e.ID, "action_type": e.ActionType, "params": e.Params, "dry_run": e.DryRun, "status": e.Status,
-		"approved_by": e.ApprovedBy,
-		"created_at":  e.CreatedAt, "digest": e.Digest, "result": e.Result,
-		"target": rec.Subject.Target, "incident_id": optional(rec.Subject.Incident),
-	}
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringdefault"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 
@@ -31,15 +30,14 @@ func (r *Resource) driftAttributes() map[string]schema.Attribute {
 	}
 	return map[string]schema.Attribute{
 		attrOnDrift: schema.StringAttribute{
-			Optional: true, Computed: true, Default: stringdefault.StaticString(onDriftReport),
-			MarkdownDescription: "What follows when a refresh finds that the target is no longer as it was left: " +
-				"`report` (default) warns and " +
-				"changes nothing; `reconcile` plans an execution that brings it back. A change of it alone runs " +
-				"nothing.",
+			Optional: true,
+			MarkdownDescription: "What happens when a refresh finds that the target is no longer as the execution " +
+				"left it. `report` warns and changes nothing; `reconcile` plans an execution that restores it. " +
+				"Default: `report`. A change of it alone runs nothing.",
 			Validators: []validator.String{stringvalidator.OneOf(onDriftReport, onDriftReconcile)},
 		},
-		attrDrift: Text("How the target differs from what the newest execution left, as the last refresh saw it. " +
-			"Null where it doesn't."),
+		attrDrift: Text("How the target differs from what the newest execution left, as seen by the last refresh. " +
+			"Null where it does not differ."),
 	}
 }
 
@@ -51,8 +49,8 @@ func (r *Resource) computed() []string {
 	return computed
 }
 
-// holds says that the target is as it was left, where that is looked at.
-func (d document) holds() {
+// clearDrift says that the target is as the execution left it, where drift is looked at.
+func (d document) clearDrift() {
 	if t, ok := d.typ.AttributeTypes[attrDrift]; ok {
 		d.values[attrDrift] = tftypes.NewValue(t, nil)
 	}

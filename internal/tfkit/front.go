@@ -38,4 +38,6 @@ type Runtime struct {
 	HistoryLimit int
 	// Redact masks secrets in the log. Nil: there are none.
 	Redact func(string) string
+	// ForgeDecides tells that approvals count only with a review at a forge, which plan does not show.
+	ForgeDecides bool
 }

@@ -103,8 +103,8 @@ func guardrailReadings(bound func(string, ...validator.Number) schema.NumberAttr
 	}
 }
 
-// guardrails returns those in d, none while they are unknown.
-func (r *Resource) guardrails(d document) ([]guard.Rail, error) {
+// guardrails returns those in d, none while they are unknown. canUndo tells what their default reaction is.
+func (d document) guardrails(canUndo bool) ([]guard.Rail, error) {
 	if !d.known(blockGuardrail) {
 		return nil, nil
 	}
@@ -117,7 +117,7 @@ func (r *Resource) guardrails(d document) ([]guard.Rail, error) {
 			continue
 		}
 		rails[i].OnBreach = guard.Fail
-		if r.front.Playbook.Metadata().CanUndo {
+		if canUndo {
 			rails[i].OnBreach = guard.Rollback
 		}
 	}
@@ -126,16 +126,17 @@ func (r *Resource) guardrails(d document) ([]guard.Rail, error) {
 
 // checkGuardrails refuses those that can't be used, and a way back where there is none.
 func (r *Resource) checkGuardrails(config document) error {
-	rails, err := r.guardrails(config)
+	page := r.front.Playbook.Metadata()
+	rails, err := config.guardrails(page.CanUndo)
 	if err != nil {
 		return err
 	}
 	for i, rail := range rails {
-		if rail.OnBreach == guard.Rollback && !r.front.Playbook.Metadata().CanUndo {
+		if rail.OnBreach == guard.Rollback && !page.CanUndo {
 			return &problem.Problem{
-				What: r.front.Playbook.Metadata().ActionType + " can't be undone",
+				What: page.ActionType + " can't be undone",
 				Why: fmt.Sprintf("Guardrail %q has on_breach = \"rollback\". %s", rail.Name,
-					noUndo(r.front.Playbook.Metadata())),
+					noUndo(page)),
 				Next: "Set its on_breach to hold, fail or warn.", Path: []string{blockGuardrail, strconv.Itoa(i),
 					"on_breach"},
 			}

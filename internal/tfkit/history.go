@@ -2,7 +2,7 @@ package tfkit
 
 import (
 	"encoding/json"
-	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -25,38 +25,51 @@ type result struct {
 	Details    map[string]string `json:"details"`
 }
 
-// entry is a record as the schema's history has it.
+// entry is an execution as the history attribute has it.
 type entry struct {
-	ID         int64   `json:"id"`
-	ActionType string  `json:"action_type"`
-	Params     string  `json:"params"`
-	DryRun     bool    `json:"dry_run"`
-	Status     string  `json:"status"`
-	ApprovedBy *string `json:"approved_by"`
-	CreatedAt  string  `json:"created_at"`
-	Digest     string  `json:"digest"`
-	Result     *result `json:"result"`
+	ID         string   `json:"id"`
+	ActionType string   `json:"action_type"`
+	Params     string   `json:"params"`
+	Status     string   `json:"status"`
+	ApprovedBy *string  `json:"approved_by"`
+	CreatedAt  string   `json:"created_at"`
+	Actual     *float64 `json:"actual_duration_seconds"`
+	LogsURL    *string  `json:"logs_url"`
+	Digest     *string  `json:"digest"`
+	Message    *string  `json:"message"`
 }
 
-func resultOf(r *journal.Result) *result {
+// Result returns a record's result by JSON names, or nil.
+func Result(r *journal.Result) any {
 	if r == nil {
 		return nil
 	}
-	return &result{
-		Message: r.Message, StartedAt: stamp(r.StartedAt), FinishedAt: stamp(r.FinishedAt), Actual: r.ActualDuration,
-		LogsURL: optional(r.LogsURL), Details: r.Details,
+	details := map[string]string{}
+	for name, v := range r.Details {
+		if v != "" {
+			details[name] = v
+		}
+	}
+	return result{
+		Message: r.Message, StartedAt: Stamp(r.StartedAt), FinishedAt: Stamp(r.FinishedAt), Actual: r.ActualDuration,
+		LogsURL: optional(r.LogsURL), Details: details,
 	}
 }
 
 func entryOf(rec journal.Record) entry {
-	return entry{
-		ID: rec.ID, ActionType: rec.Subject.Playbook, Params: compact(rec.Intent.Params), DryRun: rec.DryRun,
-		Status: string(rec.Status), ApprovedBy: optional(rec.Intent.ApprovedBy), CreatedAt: stamp(rec.CreatedAt),
-		Digest: rec.Intent.Digest, Result: resultOf(rec.Result),
+	e := entry{
+		ID: rec.Ref(), ActionType: rec.Subject.Playbook, Params: compact(rec.Intent.Params),
+		Status: string(rec.Status), ApprovedBy: optional(rec.Intent.ApprovedBy), CreatedAt: Stamp(rec.CreatedAt),
+		Digest: optional(rec.Intent.Digest),
 	}
+	if r := rec.Result; r != nil {
+		e.Actual, e.LogsURL, e.Message = &r.ActualDuration, optional(r.LogsURL), optional(r.Message)
+	}
+	return e
 }
 
-func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+// Stamp writes a time as RFC 3339 in UTC.
+func Stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 func optional(s string) *string {
 	if s == "" {
@@ -78,7 +91,7 @@ func compact(text json.RawMessage) string {
 	return string(out)
 }
 
-// elements returns the history in d, none where it is null.
+// elements returns the history in d, none where it is null or unknown.
 func (d document) elements() ([]tftypes.Value, error) {
 	v := d.values[attrHistory]
 	if v.IsNull() || !v.IsKnown() {
@@ -90,29 +103,24 @@ func (d document) elements() ([]tftypes.Value, error) {
 }
 
 // ended is what d has of executions that have ended. One that was open when d was saved is left out: it comes back from
-// the journal, with how it ended.
+// the journal, with its outcome.
 func (d document) ended() (past, error) {
 	var was past
-	if d.null(attrHistory) {
-		return was, nil
-	}
 	elements, err := d.elements()
-	if err != nil {
+	if err != nil || len(elements) == 0 {
 		return past{}, err
 	}
 	var history []entry
-	if err := errors.Join(d.get(attrHistory, &history), d.get(attrExecutions, &was.executions)); err != nil {
+	if err := d.get(attrHistory, &history); err != nil {
 		return past{}, err
 	}
 	for i, e := range history {
-		if !journal.Status(e.Status).Final() {
-			was.executions--
-			continue
+		ref, err := journal.ParseRef(e.ID)
+		if err != nil {
+			return past{}, fmt.Errorf("history: %w", err)
 		}
-		was.elements = append(was.elements, elements[i])
-		was.last = &journal.Record{ID: e.ID, Status: journal.Status(e.Status), CreatedAt: parseStamp(e.CreatedAt)}
-		if e.Result != nil {
-			was.last.Result = &journal.Result{FinishedAt: parseStamp(e.Result.FinishedAt)}
+		if journal.Status(e.Status).Final() {
+			was.elements, was.newest = append(was.elements, elements[i]), ref.Number
 		}
 	}
 	return was, nil
@@ -124,21 +132,9 @@ func (d document) pastWith(records []journal.Record) (past, error) {
 	if err != nil {
 		return past{}, err
 	}
-	missing := after(records, was.newest())
-	elements, err := d.entries(missing)
-	if len(missing) > 0 {
-		was.last = &missing[len(missing)-1]
-	}
-	was.elements, was.executions = append(was.elements, elements...), was.executions+len(missing)
+	elements, err := d.entries(after(records, was.newest))
+	was.elements = append(was.elements, elements...)
 	return was, err
-}
-
-// newest is the last execution, or zero.
-func (p past) newest() int64 {
-	if p.last == nil {
-		return 0
-	}
-	return p.last.ID
 }
 
 // after returns those of records that have ended and are newer than the execution id.
@@ -183,8 +179,7 @@ func (d document) coming(req engine.Request) (tftypes.Value, error) {
 	for name, t := range typ.AttributeTypes {
 		values[name] = tftypes.NewValue(t, tftypes.UnknownValue)
 	}
-	for name, v := range map[string]any{"action_type": req.ActionType, "params": compact(req.Params),
-		"dry_run": false} {
+	for name, v := range map[string]any{"action_type": req.ActionType, "params": compact(req.Params)} {
 		known, err := codec.Terraform(typ.AttributeTypes[name], v)
 		if err != nil {
 			return tftypes.Value{}, err
@@ -194,15 +189,15 @@ func (d document) coming(req engine.Request) (tftypes.Value, error) {
 	return tftypes.NewValue(typ, values), nil
 }
 
-// setRecord puts what came of an execution into d: all computed attributes but the preview and the history.
+// setRecord puts the result of an execution into d: all computed attributes but the preview and the history.
 func (d document) setRecord(rec journal.Record) error {
-	d.holds()
+	d.clearDrift()
 	var rollback map[string]any
 	if rec.Rollback != nil {
 		rollback = map[string]any{"action_type": rec.Rollback.Type, "params": compact(rec.Rollback.Params)}
 	}
 	for name, v := range map[string]any{
-		attrID: rec.Ref(), attrStatus: string(rec.Status), attrResult: resultOf(rec.Result), attrRollback: rollback,
+		attrID: rec.Ref(), attrStatus: string(rec.Status), attrResult: Result(rec.Result), attrRollback: rollback,
 	} {
 		if err := d.set(name, v); err != nil {
 			return err

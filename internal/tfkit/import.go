@@ -40,10 +40,7 @@ func (r *Resource) imported(ctx context.Context, id string, typ tftypes.Type) (t
 	values := map[string]any{
 		attrIncident: optional(rec.Subject.Incident), attrTriggers: rec.Intent.Triggers,
 		attrApprovedBy: optional(rec.Intent.ApprovedBy),
-		attrOnDestroy:  onDestroyKeep, attrExecutions: len(all),
-	}
-	if r.front.Watched {
-		values[attrOnDrift] = onDriftReport
+		blockApproval:  []any{}, blockGuardrail: []any{},
 	}
 	for name := range r.front.Inputs {
 		values[name] = params[name]
@@ -54,7 +51,7 @@ func (r *Resource) imported(ctx context.Context, id string, typ tftypes.Type) (t
 		}
 	}
 	review := engine.Recall(rec)
-	if d.values[attrPreview], err = previewValue(d.typ.AttributeTypes[attrPreview], review); err != nil {
+	if err := d.describe(r.runtime, review); err != nil {
 		return tftypes.Value{}, err
 	}
 	if err := d.set(attrDryRun, review.Text()); err != nil {

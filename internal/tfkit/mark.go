@@ -49,7 +49,7 @@ func (d document) kept(req *engine.Request, mark journal.Mark) error {
 	if err != nil {
 		return err
 	}
-	req.Known, req.Mark = was.newest(), mark
+	req.Known, req.Mark = was.newest, mark
 	if ref, err := journal.ParseRef(d.text(attrID)); err == nil && req.Mark.Journal == "" {
 		req.Mark.Journal = ref.Journal
 	}

@@ -7,8 +7,6 @@ import (
 	"math/big"
 	"strconv"
 
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema/defaults"
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema/numberdefault"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 )
 
@@ -66,6 +64,3 @@ func (v number) ValidateNumber(_ context.Context, req validator.NumberRequest, r
 				n.ValueBigFloat().Text('g', digits)))
 	}
 }
-
-// DefaultNumber is the value of an input that is not set.
-func DefaultNumber(n float64) defaults.Number { return numberdefault.StaticBigFloat(big.NewFloat(n)) }

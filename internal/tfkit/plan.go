@@ -88,12 +88,11 @@ func (p *planning) operation() string {
 	return "update"
 }
 
-// skip plans an execution that run_if holds back. Its preview is made all the same: where run_if was unknown at plan,
-// the plan has shown it, and Terraform wants to see it again. A target that can't be looked at is no obstacle to not
-// running anything.
+// skip plans that run_if holds the execution back. Where run_if was unknown at plan, that plan has shown the preview, and
+// Terraform demands to see it again.
 func (p *planning) skip(ctx context.Context, req engine.Request, ready bool) error {
 	p.plan.forget(attrPreview, attrDryRun)
-	if ready {
+	if ready && p.resource.runtime.Engine.WasShown(ctx, req) {
 		if review, err := p.resource.runtime.Engine.Plan(ctx, req); err == nil && !review.Unseen {
 			if _, err := p.describe(review); err != nil {
 				return err
@@ -103,12 +102,13 @@ func (p *planning) skip(ctx context.Context, req engine.Request, ready bool) err
 	return skip(p.plan, p.prior)
 }
 
-// skip records in d that run_if held the playbook back. What ran before stays in the history.
+// skip records in d that run_if is false. Earlier executions stay in the history.
 func skip(d, prior document) error {
-	d.keep(prior, attrHistory, attrExecutions)
-	values := map[string]any{attrID: "", attrStatus: statusSkipped, attrResult: nil, attrRollback: nil}
+	d.keep(prior, attrHistory)
+	values := map[string]any{attrID: nil, attrStatus: statusSkipped, attrRollback: nil,
+		attrResult: map[string]any{"message": "Skipped: run_if is false."}}
 	if !d.known(attrPreview) {
-		values[attrPreview] = nil
+		values[attrPreview] = map[string]any{}
 	}
 	if !d.known(attrDryRun) {
 		values[attrDryRun] = dryRunSkipped
@@ -118,10 +118,9 @@ func skip(d, prior document) error {
 			return err
 		}
 	}
-	d.holds()
+	d.clearDrift()
 	if prior.null(attrHistory) {
 		d.setHistory(nil, 0)
-		return d.set(attrExecutions, 0)
 	}
 	return nil
 }
@@ -142,11 +141,16 @@ func (p *planning) preview(ctx context.Context, req engine.Request, wish wanted)
 		return err
 	}
 	p.plan.forget(attrID, attrStatus, attrResult, attrRollback)
-	p.plan.holds()
-	if wish == maybe || review.Finished || slices.ContainsFunc(review.History, journal.Record.Open) {
-		// How many records apply adds is not known: it may be none, or also that of an execution that another process
-		// left.
-		p.plan.forget(attrHistory, attrExecutions)
+	if !p.resource.front.Playbook.Metadata().CanUndo && wish != maybe {
+		if err := p.plan.set(attrRollback, nil); err != nil {
+			return err
+		}
+	}
+	p.plan.clearDrift()
+	if len(past.elements) == 0 || wish == maybe || review.Finished || slices.ContainsFunc(review.History, journal.Record.Open) {
+		// How many records apply adds is unknown: none, or also that of an execution that another process left. Where
+		// there was no execution, a planned element only repeats what the preview shows.
+		p.plan.forget(attrHistory)
 		return nil
 	}
 	next, err := p.plan.coming(req)
@@ -154,7 +158,7 @@ func (p *planning) preview(ctx context.Context, req engine.Request, wish wanted)
 		return err
 	}
 	p.plan.setHistory(append(past.elements, next), p.resource.runtime.HistoryLimit)
-	return p.plan.set(attrExecutions, past.executions+1)
+	return nil
 }
 
 // describe puts the review into the plan, as values and as text, and returns what it stands after.
@@ -163,39 +167,32 @@ func (p *planning) describe(review engine.Review) (past, error) {
 	if err != nil {
 		return past{}, err
 	}
-	if p.plan.values[attrPreview], err = previewValue(p.plan.typ.AttributeTypes[attrPreview], review); err != nil {
+	if err := p.plan.describe(p.resource.runtime, review); err != nil {
 		return past{}, err
 	}
-	if !p.plan.approvalsKnown() || !p.plan.known(blockTimeouts) {
-		p.plan.forget(attrDryRun) // its text tells of both
+	if !p.plan.approvalsKnown() || !p.plan.known(blockTimeouts) || !p.plan.known(blockGuardrail) {
+		p.plan.forget(attrDryRun) // its text shows all three
 		return was, nil
 	}
 	return was, p.plan.set(attrDryRun, review.Text())
 }
 
-// past is what is known of earlier executions.
+// past is what is known of executions that have ended: their history elements, oldest first, and the number of the
+// newest one in the journal, or zero.
 type past struct {
-	elements   []tftypes.Value
-	executions int
-	last       *journal.Record
+	elements []tftypes.Value
+	newest   int64
 }
 
-// past comes from the state, and from the journal what a process that died has left there since. A create has none: its
-// history is that of the same request in the journal, which is how the history of a failed create, which Terraform
+// past comes from the state, and from the journal what a process that died has left there since. A create has no state:
+// its history is that of the same request in the journal, which is how the history of a failed create, which Terraform
 // replaces, comes back. An execution that is still open is left out, for it becomes the outcome of the apply.
 func (p *planning) past(review engine.Review) (past, error) {
 	if !p.create {
 		return p.prior.pastWith(review.History)
 	}
-	var was past
-	var err error
-	settled := after(review.History, 0)
-	was.executions = review.Executions - len(review.History) + len(settled)
-	if len(settled) > 0 {
-		was.last = &settled[len(settled)-1]
-	}
-	was.elements, err = p.plan.entries(settled)
-	return was, err
+	elements, err := p.plan.entries(after(review.History, 0))
+	return past{elements: elements}, err
 }
 
 // warn tells the reader of the plan what an attribute can't: what is volatile, and what apply will refuse. Terraform
@@ -218,7 +215,7 @@ func (p *planning) warn(review engine.Review) {
 			p.resp.Diagnostics.AddWarning(fmt.Sprintf("Execution %d of %s is still open", rec.ID, subject), fmt.Sprintf(
 				"It was begun %s by %s. If that process is gone, apply adopts what it began and runs nothing a "+
 					"second time.",
-				stamp(rec.CreatedAt), rec.Holder))
+				Stamp(rec.CreatedAt), rec.Holder))
 		}
 	}
 	if d := review.Decision; !d.Granted && p.plan.approvalsKnown() {

@@ -1,18 +1,17 @@
 package tfkit
 
 import (
+	"bytes"
 	"encoding/json"
-	"fmt"
-	"time"
-
-	"github.com/hashicorp/terraform-plugin-go/tftypes"
+	"strings"
 
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/tfkit/codec"
 )
 
-// params returns the playbook's own inputs that are set, as JSON; known is false where one of them is unknown.
-func (r *Resource) params(d document) (params json.RawMessage, known bool, err error) {
+// written returns the playbook's own inputs that are set, as JSON; known is false where one of them is unknown.
+func (r *Resource) written(d document) (params json.RawMessage, known bool, err error) {
 	set := map[string]any{}
 	for name := range r.front.Inputs {
 		if !d.known(name) {
@@ -30,28 +29,47 @@ func (r *Resource) params(d document) (params json.RawMessage, known bool, err e
 	return params, true, err
 }
 
+// params are the written inputs without those that are at their default or have no effect. Requests, digests, history
+// and the comparison with the state go by these, so that an input at its default counts as not set everywhere.
+func (r *Resource) params(d document) (params json.RawMessage, known bool, err error) {
+	params, known, err = r.written(d)
+	if err != nil || !known {
+		return nil, known, err
+	}
+	params, err = r.front.Playbook.Normalize(params)
+	return params, true, err
+}
+
 // request turns the inputs in d into a request; known is false where one that decides what runs is unknown.
-func (r *Resource) request(d document, timeout string) (req engine.Request, known bool, err error) {
-	req.ActionType = r.front.Playbook.Metadata().ActionType
+func (r *Resource) request(d document, operation string) (req engine.Request, known bool, err error) {
+	page := r.front.Playbook.Metadata()
+	req.ActionType = page.ActionType
 	if req.Params, known, err = r.params(d); err != nil || !known {
 		return req, false, err
 	}
 	if !d.known(attrTriggers) || !d.known(attrIncident) {
 		return req, false, nil
 	}
+	req.ExpectedDigest = d.text(attrExpectedDigest)
+	return req, true, d.common(&req, page, operation)
+}
+
+// common reads into req what all playbooks share. What is unknown is left out.
+func (d document) common(req *engine.Request, page playbook.Metadata, operation string) error {
 	if err := d.get(attrTriggers, &req.Triggers); err != nil {
-		return req, false, err
+		return err
 	}
 	req.Incident = d.text(attrIncident)
-	req.ExpectedDigest, req.OnDestroy = d.text(attrExpectedDigest), d.text(attrOnDestroy)
+	req.OnDestroy = d.text(attrOnDestroy)
+	var err error
 	if req.Given, err = d.given(); err != nil {
-		return req, false, err
+		return err
 	}
-	if req.Guardrails, err = r.guardrails(d); err != nil {
-		return req, false, err
+	if req.Guardrails, err = d.guardrails(page.CanUndo); err != nil {
+		return err
 	}
-	req.Timeout, err = d.timeout(timeout)
-	return req, true, err
+	req.Timeout, err = d.timeout(operation)
+	return err
 }
 
 // wanted is whether run_if lets the playbook run.
@@ -78,20 +96,27 @@ func (d document) runIf() wanted {
 	}
 }
 
-// changed tells whether the wish differs from what the prior state was made for: a create, other inputs or triggers, or
-// an execution that was skipped. Policy (approvals, timeouts, on_destroy) is no part of it. A value that is unknown
-// counts as changed.
-func (r *Resource) changed(wish, prior document, create bool) bool {
-	if create || (prior.text(attrStatus) == statusSkipped && wish.runIf() != no) || !wish.same(prior, attrTriggers) ||
-		r.reconciles(wish, prior) {
+// changed reports whether the configuration asks for something else than what the prior state was made for: a create,
+// other inputs or triggers, or an execution that was skipped. Policy (approvals, timeouts, on_destroy) doesn't count, nor
+// does an input without effect. A value that is unknown counts as changed.
+func (r *Resource) changed(plan, prior document, create bool) bool {
+	if create || (prior.text(attrStatus) == statusSkipped && plan.runIf() != no) || !plan.same(prior, attrTriggers) ||
+		r.reconciles(plan, prior) {
 		return true
 	}
+	same := true
 	for name := range r.front.Inputs {
-		if !wish.same(prior, name) {
-			return true
-		}
+		same = same && plan.same(prior, name)
 	}
-	return false
+	if same {
+		return false
+	}
+	now, known, err := r.params(plan)
+	if err != nil || !known {
+		return true
+	}
+	was, known, err := r.params(prior)
+	return err != nil || !known || !bytes.Equal(now, was)
 }
 
 // reviewed reads back what plan showed; nil where plan could not tell.
@@ -105,55 +130,21 @@ func (r *Resource) reviewed(d document) (*engine.Reviewed, error) {
 		return nil, err
 	}
 	var named struct {
-		Record   int64    `json:"record"`
-		Digest   string   `json:"digest"`
-		Target   string   `json:"target"`
-		Command  string   `json:"command"`
-		Commands []string `json:"commands"`
+		Record  int64  `json:"record"`
+		Digest  string `json:"digest"`
+		Target  string `json:"target"`
+		Command string `json:"command"`
 	}
 	if err := d.get(attrPreview, &named); err != nil {
 		return nil, err
 	}
-	was := &engine.Reviewed{Record: named.Record, Digest: named.Digest, Target: named.Target, Commands: named.Commands,
+	was := &engine.Reviewed{Record: named.Record, Digest: named.Digest, Target: named.Target,
 		Facts: map[string]any{}}
 	if named.Command != "" {
-		was.Commands = []string{named.Command}
+		was.Commands = strings.Split(named.Command, "\n")
 	}
 	for name := range r.front.Preview {
 		was.Facts[name] = all[name]
 	}
 	return was, nil
-}
-
-// previewValue is a review as the preview attribute shows it.
-func previewValue(t tftypes.Type, review engine.Review) (tftypes.Value, error) {
-	own := map[string]any{}
-	facts, err := json.Marshal(review.Facts)
-	if err != nil {
-		return tftypes.Value{}, err
-	}
-	if err := json.Unmarshal(facts, &own); err != nil {
-		return tftypes.Value{}, fmt.Errorf("the facts of %s are no object: %w", review.ActionType, err)
-	}
-	if len(review.Commands) == 1 {
-		own["command"] = review.Commands[0]
-	} else {
-		own["commands"] = review.Commands
-	}
-	own["changes"] = review.Changes
-	own["estimated_duration_seconds"] = int64(review.Duration / time.Second)
-	own["estimated_cost_usd"] = review.CostUSD
-	own["risk"] = review.Risk
-	own["affected"] = review.Affected
-	own["approval_required"] = len(review.ApprovalReasons) > 0
-	own["approval_reasons"] = review.ApprovalReasons
-	own["rollback_available"] = review.RollbackAvailable
-	own["target"] = review.Target
-	own["digest"] = review.Digest
-	own["identity"], own["content"] = review.IdentityHash, review.ContentHash
-	if own["record"] = any(nil); review.Record != 0 {
-		own["record"] = review.Record
-	}
-	own["approval_payload"] = optional(review.Decision.Payload)
-	return codec.Terraform(t, own)
 }

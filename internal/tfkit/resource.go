@@ -92,7 +92,7 @@ func (r *Resource) ValidateConfig(_ context.Context, req resource.ValidateConfig
 	if err := r.checkGuardrails(config); err != nil {
 		addError(&resp.Diagnostics, err, "Invalid guardrails", r.has)
 	}
-	if params, known, err := r.params(config); err != nil {
+	if params, known, err := r.written(config); err != nil {
 		addError(&resp.Diagnostics, err, "Unable to read the inputs", r.has)
 	} else if known {
 		if err := r.front.Playbook.Check(params); err != nil {

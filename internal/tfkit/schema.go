@@ -6,7 +6,6 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringdefault"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 )
@@ -28,7 +27,6 @@ const (
 	attrResult         = "result"
 	attrRollback       = "rollback_action"
 	attrHistory        = "history"
-	attrExecutions     = "executions"
 )
 
 // commonNames are the inputs that every playbook resource has.
@@ -39,10 +37,10 @@ var commonNames = []string{
 
 // computed are the attributes that an execution gives values to.
 var computed = []string{
-	attrID, attrDryRun, attrPreview, attrStatus, attrResult, attrRollback, attrHistory, attrExecutions,
+	attrID, attrDryRun, attrPreview, attrStatus, attrResult, attrRollback, attrHistory,
 }
 
-// digestPattern is that of a digest, or of the beginning of one that pins it.
+// digestPattern is that of preview.digest, or of its beginning.
 var digestPattern = regexp.MustCompile(`^(sha256:)?[0-9a-f]{20,64}$`)
 
 // Values of on_destroy.
@@ -54,93 +52,81 @@ const (
 func commonInputs() map[string]schema.Attribute {
 	return map[string]schema.Attribute{
 		attrIncident: schema.StringAttribute{
-			Optional: true,
-			MarkdownDescription: "Incident that this belongs to. It groups the history; a change of it alone runs " +
-				"nothing.",
-			Validators: []validator.String{Label()},
+			Optional:            true,
+			MarkdownDescription: "Incident that the execution belongs to. A change of it alone runs nothing.",
+			Validators:          []validator.String{Label()},
 		},
 		attrTriggers: schema.MapAttribute{
 			Optional: true, ElementType: types.StringType,
-			MarkdownDescription: "Any values: a change of one of them runs the playbook again, in place.",
+			MarkdownDescription: "Any values. A change of one of them runs the playbook again, in place.",
 		},
 		attrRunIf: schema.BoolAttribute{
 			Optional: true,
-			MarkdownDescription: "`false` runs nothing and gives the status `skipped`. It may be unknown at plan, " +
-				"for example a result of another resource. Not set: run.",
+			MarkdownDescription: "`false` runs nothing and sets the status `skipped`. The value may be unknown at " +
+				"plan, such as an attribute of another resource. Default: `true`.",
 		},
 		attrApprovedBy: schema.StringAttribute{
 			Optional: true,
-			MarkdownDescription: "Who approved what the plan shows. Must match the provider's `approval.approvers` " +
-				"where those are set. " +
-				"A change of it alone runs nothing.",
+			MarkdownDescription: "Who approved what the plan shows. It must match the provider's " +
+				"`approval.approvers` where those are set. A change of it alone runs nothing.",
 			Validators: []validator.String{Label()},
 		},
 		attrOnDestroy: schema.StringAttribute{
-			Optional: true, Computed: true, Default: stringdefault.StaticString(onDestroyKeep),
-			MarkdownDescription: "What destroying the resource does: `keep` (default) only forgets it, the journal " +
-				"keeps its history; " +
-				"`rollback` carries out `rollback_action`, as the plan of the destroy announces. A destroy that is " +
-				"part of a replacement takes nothing back.",
+			Optional: true,
+			MarkdownDescription: "What destroying the resource does. `keep` removes it from the state; the journal " +
+				"keeps its history. `rollback` runs `rollback_action`, as the plan of the destroy shows; a destroy " +
+				"that is part of a replacement runs nothing. Default: `keep`. A change of it alone runs nothing.",
 			Validators: []validator.String{stringvalidator.OneOf(onDestroyKeep, onDestroyRollback)},
 		},
 		attrExpectedDigest: schema.StringAttribute{
 			Optional: true,
-			MarkdownDescription: "Pins the reviewed preview: plan and apply refuse to run anything whose " +
-				"`preview.digest` differs. " +
-				"A change of it alone runs nothing.",
+			MarkdownDescription: "Digest of the reviewed preview, or at least its first 20 hexadecimal digits; " +
+				"`sha256:` may be left out. Plan and apply refuse to run anything with another digest. A change of " +
+				"it alone runs nothing.",
 			Validators: []validator.String{stringvalidator.RegexMatches(digestPattern,
-				"must be a digest as preview.digest shows it, or its first 20 hexadecimal digits or more, in lower "+
-					"case")},
+				"must be preview.digest or its first 20 or more hexadecimal digits, in lower case")},
 		},
 	}
 }
 
 func computedAttributes(front Front) map[string]schema.Attribute {
 	return map[string]schema.Attribute{
-		attrID: schema.StringAttribute{Computed: true,
-			MarkdownDescription: "Identifier of the newest execution in the journal. `terraform import` takes it. " +
-				"Empty where nothing has run."},
-		attrDryRun: schema.StringAttribute{Computed: true,
-			MarkdownDescription: "The preview as text for people. Its first line names the execution and what came " +
-				"of the last one."},
+		attrID: Text("Identifier of the newest execution in the journal, as `terraform import` takes it. Null where " +
+			"the execution was skipped."),
+		attrDryRun: Text("The dry run as text: what would happen, why, and what it needs."),
 		attrPreview: schema.SingleNestedAttribute{Computed: true, Attributes: previewAttributes(front.Preview),
-			MarkdownDescription: "What the execution would do, as seen on the live target at plan. Apply looks again " +
-				"and refuses where it changed."},
-		attrStatus: schema.StringAttribute{Computed: true,
-			MarkdownDescription: "`success`, `failed`, `cancelled`, `skipped` (`run_if` was false), `unknown` (its " +
-				"process died and the outcome " +
-				"could not be found out), `pending` or `running`."},
+			MarkdownDescription: "The dry run as values, for expressions and policies. Apply looks at the target " +
+				"again and refuses to run where it has changed."},
+		attrStatus: Text("`success`, `failed`, `cancelled`, `skipped` (`run_if` is false), `unknown` (the process " +
+			"died and the outcome can't be determined), `pending`, or `running`."),
 		attrResult: schema.SingleNestedAttribute{Computed: true, Attributes: resultAttributes(),
-			MarkdownDescription: "What came of the newest execution. Null where nothing has run."},
+			MarkdownDescription: "Result of the newest execution. Its members are null where the execution was " +
+				"skipped; `message` says why."},
 		attrRollback: schema.SingleNestedAttribute{Computed: true,
-			MarkdownDescription: "The action that takes the newest execution back, or null.",
+			MarkdownDescription: "The action that undoes the newest execution, or null.",
 			Attributes: map[string]schema.Attribute{
-				"action_type": Text("Playbook that does it."),
-				"params":      Text("Its inputs, as JSON."),
+				"action_type": Text("Playbook that undoes it."),
+				"params":      Text("Inputs of that playbook, as JSON."),
 			}},
 		attrHistory: schema.ListNestedAttribute{Computed: true,
-			MarkdownDescription: "Executions, oldest first; the newest `history_limit` of the provider. The journal " +
-				"keeps all, dry runs too.",
+			MarkdownDescription: "Executions, oldest first: the newest `history_limit` of the provider block. The " +
+				"journal keeps all of them, with dry runs and details.",
 			NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
-				"id":          schema.Int64Attribute{Computed: true, MarkdownDescription: "Identifier in the journal."},
-				"action_type": Text("Playbook."),
-				"params":      Text("Inputs, as JSON."),
-				"dry_run": schema.BoolAttribute{Computed: true,
-					MarkdownDescription: "Always false here; dry runs are in the journal."},
-				"status":      Text("How it ended; see `status`."),
-				"approved_by": Text("Who approved it."),
-				"created_at":  Text("When it began, RFC 3339."),
-				"digest":      Text("Digest of the preview on which it ran."),
-				"result": schema.SingleNestedAttribute{Computed: true, Attributes: resultAttributes(),
-					MarkdownDescription: "What came of it."},
+				"id":                      Text("Identifier in the journal."),
+				"action_type":             Text("Playbook."),
+				"params":                  Text("Inputs, as JSON."),
+				"status":                  Text("How it ended; see `status`."),
+				"approved_by":             Text("Who approved it."),
+				"created_at":              Text("When it began, RFC 3339."),
+				"actual_duration_seconds": DecimalNumber("How long it took, in seconds."),
+				"logs_url":                Text("Where its log is."),
+				"digest":                  Text("Digest of the preview that was executed."),
+				"message":                 Text("What happened, in one sentence."),
 			}}},
-		attrExecutions: schema.Int64Attribute{Computed: true,
-			MarkdownDescription: "How many executions of this request there have been, those beyond the history's " +
-				"limit included."},
 	}
 }
 
-// Text is a computed string of a preview or a result.
+// Text is a computed string.
 func Text(description string) schema.StringAttribute {
 	return schema.StringAttribute{Computed: true, MarkdownDescription: description}
 }
@@ -155,36 +141,36 @@ func Number(description string) schema.Int64Attribute {
 	return schema.Int64Attribute{Computed: true, MarkdownDescription: description}
 }
 
-// previewAttributes are the parts that the previews of all playbooks have, and own, which are the playbook's facts by
-// name.
+// DecimalNumber is a computed decimal number.
+func DecimalNumber(description string) schema.Float64Attribute {
+	return schema.Float64Attribute{Computed: true, MarkdownDescription: description}
+}
+
+// previewAttributes are the attributes that the previews of all playbooks have, and own, which are the playbook's facts
+// by name.
 func previewAttributes(own map[string]schema.Attribute) map[string]schema.Attribute {
+	truth := func(description string) schema.BoolAttribute {
+		return schema.BoolAttribute{Computed: true, MarkdownDescription: description}
+	}
 	all := map[string]schema.Attribute{
-		"command":  Text("What will be executed, where it is a single command. As a person would type it."),
-		"commands": Texts("What will be executed, in order, where it is several commands."),
-		"changes":  Texts("What changes, one sentence each."),
-		"estimated_duration_seconds": schema.Int64Attribute{Computed: true,
-			MarkdownDescription: "Estimate in seconds; the figures come from the catalogue or the provider's " +
-				"`estimates`."},
-		"estimated_cost_usd": schema.Float64Attribute{Computed: true,
-			MarkdownDescription: "Estimate in US dollars; the figures come from the catalogue or the provider's " +
-				"`estimates`."},
-		"risk":     Text("`low`, `medium` or `high`."),
-		"affected": Texts("Systems and things that feel the change."),
-		"approval_required": schema.BoolAttribute{Computed: true,
-			MarkdownDescription: "Whether apply asks for an approval."},
-		"approval_reasons": Texts("Why an approval is needed."),
-		"rollback_available": schema.BoolAttribute{Computed: true,
-			MarkdownDescription: "Whether the execution can be undone."},
-		"target": Text("What is changed, as the journal names it. One execution at a time runs on it."),
-		"digest": Text("SHA-256 of the canonical JSON of playbook, target, inputs, triggers, commands, guardrails, " +
-			"timeout, on_destroy, undo, `identity` and `content`: what was reviewed is what runs."),
-		"record": schema.Int64Attribute{Computed: true,
-			MarkdownDescription: "Number of the dry run in the journal. Null where the journal can't be written."},
-		"identity": Text("SHA-256 of what makes the target the same thing, however it is named."),
-		"content":  Text("SHA-256 of what runs: facts and content."),
-		"approval_payload": Text("The exact text, one line without a line end, that an approver signs with " +
-			"`ssh-keygen -Y sign -n remediation`. " +
-			"It names the digest."),
+		"target":                     Text("What is changed, as the journal names it. One execution per target runs at a time."),
+		"command":                    Text("What is executed, as a person would type it. Several commands are several lines."),
+		"digest":                     Text("SHA-256 of what was reviewed. Apply runs nothing with another digest."),
+		"risk":                       Text("`low`, `medium`, or `high`."),
+		"affected":                   Texts("Systems and things that are affected."),
+		"estimated_duration_seconds": Number("Estimated duration, in seconds."),
+		"estimated_cost_usd":         DecimalNumber("Estimated cost in US dollars."),
+		"rollback_available":         truth("Whether the execution can be undone."),
+		"approval_required":          truth("Whether apply demands an approval."),
+		"approval_reasons":           Texts("Why an approval is needed. Null where none is."),
+		"approval_granted": truth("Whether the names and signatures in the configuration are enough. Null where the " +
+			"reviews at a forge decide."),
+		"approval_payload": Text("The text that an approver signs with `ssh-keygen -Y sign -n remediation`: one line " +
+			"without a line end. Null where no approval is needed."),
+		"record":   Number("Number of this dry run in the journal."),
+		"identity": Text("SHA-256, in hexadecimal, of what identifies the target however it is named. Part of the digest."),
+		"content":  Text("SHA-256, in hexadecimal, of what runs. Part of the digest."),
+		"undo":     Text("The action that would undo the execution and its parameters, as JSON. Null where there is none."),
 	}
 	maps.Copy(all, own)
 	return all
@@ -192,12 +178,11 @@ func previewAttributes(own map[string]schema.Attribute) map[string]schema.Attrib
 
 func resultAttributes() map[string]schema.Attribute {
 	return map[string]schema.Attribute{
-		"message":     Text("What happened, in a sentence."),
-		"started_at":  Text("When it began, RFC 3339."),
-		"finished_at": Text("When it ended, RFC 3339."),
-		"actual_duration_seconds": schema.Float64Attribute{Computed: true,
-			MarkdownDescription: "How long it took, in seconds."},
-		"logs_url": Text("Where its logs are."),
+		"message":                 Text("What happened, in one sentence."),
+		"started_at":              Text("When it began, RFC 3339."),
+		"finished_at":             Text("When it ended, RFC 3339."),
+		"actual_duration_seconds": DecimalNumber("How long it took, in seconds."),
+		"logs_url":                Text("Where its log is."),
 		"details": schema.MapAttribute{Computed: true, ElementType: types.StringType,
 			MarkdownDescription: "Figures and facts by name."},
 	}

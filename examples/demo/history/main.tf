@@ -16,6 +16,7 @@ provider "remediation" {
 
 data "remediation_action_history" "incident" {
   incident_id = "INC-2041"
+  dry_runs    = false
 }
 
 output "history" {

@@ -16,7 +16,7 @@ type kept struct {
 	ID      string `json:"id"`
 	Status  string `json:"status"`
 	History []struct {
-		ID     int64  `json:"id"`
+		ID     string `json:"id"`
 		Status string `json:"status"`
 	} `json:"history"`
 }
@@ -135,7 +135,7 @@ func (c *chain) checkEffects(records []journal.Record) {
 // checkState compares the state with the journal.
 func (c *chain) checkState(records []journal.Record) {
 	c.t.Helper()
-	const limit = 50 // the provider's default
+	const limit = 10 // the provider's default
 	s := c.state()
 	if s.Status != string(journal.StatusSuccess) {
 		c.t.Errorf("%s: the state says %q", c, s.Status)
@@ -145,7 +145,7 @@ func (c *chain) checkState(records []journal.Record) {
 		want = append(want, fmt.Sprintf("%d %s", rec.ID, rec.Status))
 	}
 	for _, e := range s.History {
-		got = append(got, fmt.Sprintf("%d %s", e.ID, e.Status))
+		got = append(got, e.ID+" "+e.Status)
 	}
 	if a, b := strings.Join(want, ", "), strings.Join(got, ", "); a != b {
 		c.tally.violation("history")

@@ -37,7 +37,8 @@ func description() schema.Schema {
 			"target":      filter("Only those on this target, as `preview.target` names it."),
 			"since":       filter("Only those begun at this time or later, RFC 3339.", tfkit.Moment()),
 			"until":       filter("Only those begun before this time, RFC 3339.", tfkit.Moment()),
-			"dry_runs":    schema.BoolAttribute{Optional: true, MarkdownDescription: "Dry runs too. Default `false`."},
+			"dry_runs": schema.BoolAttribute{Optional: true,
+				MarkdownDescription: "`false` leaves dry runs out. Default: `true`."},
 			"limit": schema.NumberAttribute{
 				Optional: true, MarkdownDescription: "The newest so many. Default 100.",
 				Validators: []validator.Number{tfkit.Whole(1, maxLimit)},
@@ -102,7 +103,7 @@ func text(description string) schema.StringAttribute {
 func read(ctx context.Context, runtime *tfkit.Runtime, config tfkit.Values) (map[string]any, error) {
 	filter := journal.Filter{
 		Incident: config.Text("incident_id"), Playbook: config.Text("action_type"), Target: config.Text("target"),
-		Limit: defaultLimit,
+		Limit: defaultLimit, All: true,
 	}
 	var err error
 	if filter.Since, err = moment(config, "since"); err != nil {
@@ -140,7 +141,7 @@ func read(ctx context.Context, runtime *tfkit.Runtime, config tfkit.Values) (map
 	total, err := store.Count(ctx, filter)
 	records := make([]map[string]any, len(found))
 	for i, rec := range found {
-		records[i] = tfkit.HistoryEntry(rec)
+		records[i] = record(rec)
 	}
 	if err != nil {
 		return nil, err
@@ -168,4 +169,20 @@ func moment(config tfkit.Values, name string) (time.Time, error) {
 			Next: "Write it like 2026-01-31T03:00:00Z.", Path: []string{name}, Err: err}
 	}
 	return t, nil
+}
+
+// record is a record of the journal by JSON names.
+func record(rec journal.Record) map[string]any {
+	optional := func(s string) any {
+		if s == "" {
+			return nil
+		}
+		return s
+	}
+	return map[string]any{
+		"id": rec.ID, "action_type": rec.Subject.Playbook, "target": rec.Subject.Target,
+		"incident_id": optional(rec.Subject.Incident), "params": string(rec.Intent.Params), "dry_run": rec.DryRun,
+		"status": rec.Status, "approved_by": optional(rec.Intent.ApprovedBy), "created_at": tfkit.Stamp(rec.CreatedAt),
+		"digest": rec.Intent.Digest, "result": tfkit.Result(rec.Result),
+	}
 }

@@ -4,15 +4,14 @@ package preview
 import (
 	"context"
 	"encoding/json"
-	"fmt"
-	"time"
+	"maps"
+	"slices"
 
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
-	"github.com/applylens/terraform-provider-remediation/internal/engine"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
 )
@@ -23,37 +22,23 @@ func New() func() datasource.DataSource {
 }
 
 func description() schema.Schema {
-	list := func(description string) schema.ListAttribute {
-		return schema.ListAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: description}
-	}
+	attributes, blocks := tfkit.PreviewInputs()
+	maps.Copy(attributes, tfkit.PreviewAttributes())
+	maps.Copy(attributes, map[string]schema.Attribute{
+		"action_type": schema.StringAttribute{Required: true,
+			MarkdownDescription: "Playbook, such as `rerun_dbt`.", Validators: []validator.String{tfkit.Label()}},
+		"params": schema.StringAttribute{Required: true,
+			MarkdownDescription: "Inputs of the playbook as JSON: `jsonencode({ models = [\"inbox_emails\"] })`."},
+		"dry_run": text("The dry run as text."),
+		"changes": list("What would change, one sentence per change."),
+		"facts":   text("The playbook's own facts, as JSON. They must still hold at apply."),
+		"notes":   list("Figures as of this reading, such as sizes and counts, and warnings."),
+	})
 	return schema.Schema{
-		MarkdownDescription: "A dry run of any playbook. It is read at plan and kept in the plan file, with the " +
-			"volatile figures that a " +
-			"resource's plan can't hold.",
-		Attributes: map[string]schema.Attribute{
-			"action_type": schema.StringAttribute{Required: true,
-				MarkdownDescription: "Playbook, such as `rerun_dbt`.", Validators: []validator.String{tfkit.Label()}},
-			"params": schema.StringAttribute{Required: true,
-				MarkdownDescription: "Its inputs as JSON: `jsonencode({ models = [\"inbox_emails\"] })`."},
-			"triggers": schema.MapAttribute{Optional: true, ElementType: types.StringType,
-				MarkdownDescription: "Triggers, which are part of the digest."},
-			"dry_run":  text("The preview as text for people."),
-			"target":   text("What would be changed."),
-			"commands": list("What would be executed, in order."),
-			"changes":  list("What would change, one sentence each."),
-			"estimated_duration_seconds": schema.Int64Attribute{Computed: true,
-				MarkdownDescription: "Estimate in seconds."},
-			"estimated_cost_usd": schema.Float64Attribute{Computed: true,
-				MarkdownDescription: "Estimate in US dollars."},
-			"risk":     text("`low`, `medium` or `high`."),
-			"affected": list("Systems and things that would feel it."),
-			"approval_required": schema.BoolAttribute{Computed: true,
-				MarkdownDescription: "Whether apply would ask for an approval."},
-			"approval_reasons": list("Why an approval would be needed."),
-			"facts":            text("The playbook's own facts, as JSON: what must still hold at apply."),
-			"notes":            list("Volatile observations, such as sizes and counts."),
-			"digest":           text("Digest of the preview."),
-		},
+		MarkdownDescription: "A dry run of any playbook. It takes the inputs and blocks of the playbook's resource and " +
+			"returns the same digest, facts, risk, and approval reasons. With inputs that are unknown at plan it is " +
+			"read at apply.",
+		Attributes: attributes, Blocks: blocks,
 	}
 }
 
@@ -61,41 +46,34 @@ func text(description string) schema.StringAttribute {
 	return schema.StringAttribute{Computed: true, MarkdownDescription: description}
 }
 
+func list(description string) schema.ListAttribute {
+	return schema.ListAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: description}
+}
+
 func read(ctx context.Context, runtime *tfkit.Runtime, config tfkit.Values) (map[string]any, error) {
-	req := engine.Request{ActionType: config.Text("action_type"), Params: json.RawMessage(config.Text("params"))}
-	if err := config.Get("triggers", &req.Triggers); err != nil {
-		return nil, err
-	}
-	if _, ok := runtime.Engine.Catalogue()[req.ActionType]; !ok {
+	book, ok := runtime.Engine.Catalogue()[config.Text("action_type")]
+	if !ok {
 		return nil, &problem.Problem{
-			What: "Unknown playbook", Why: req.ActionType + " is not in the catalogue.",
-			Next: "The data source remediation_playbooks lists those that exist.", Path: []string{"action_type"},
+			What: "Unknown playbook", Why: config.Text("action_type") + " is not in the catalogue.",
+			Next: "The data source remediation_playbooks lists the playbooks.", Path: []string{"action_type"},
 		}
 	}
-	if _, err := runtime.Engine.Bind(req); err != nil {
-		return nil, within("params", err)
+	req, err := config.Request(book)
+	if err != nil {
+		return nil, err
 	}
 	review, err := runtime.Engine.Look(ctx, req)
 	if err != nil {
 		return nil, err
 	}
-	facts, err := json.Marshal(review.Facts)
-	return map[string]any{
-		"dry_run": review.Text(), "target": review.Target, "commands": review.Commands, "changes": review.Changes,
-		"estimated_duration_seconds": int64(review.Duration / time.Second), "estimated_cost_usd": review.CostUSD,
-		"risk":     review.Risk,
-		"affected": review.Affected, "approval_required": len(review.ApprovalReasons) > 0,
-		"approval_reasons": review.ApprovalReasons,
-		"facts":            string(facts), "notes": review.Preview.Warnings, "digest": review.Digest,
-	}, err
-}
-
-// within says that a playbook's input, which err names, is part of an attribute that holds all of them.
-func within(attribute string, err error) error {
-	p := *problem.Of(err, "Invalid parameters")
-	if len(p.Path) > 0 {
-		p.Why = fmt.Sprintf("%s (%s): %s", attribute, problem.Where(p.Path), p.Why)
+	all, err := runtime.Preview(review)
+	if err != nil {
+		return nil, err
 	}
-	p.Path = []string{attribute}
-	return &p
+	facts, err := json.Marshal(review.Facts)
+	maps.Copy(all, map[string]any{
+		"dry_run": review.Text(), "changes": review.Changes, "facts": string(facts),
+		"notes": append(slices.Clone(review.Figures), review.Preview.Warnings...),
+	})
+	return all, err
 }

@@ -7,7 +7,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
@@ -17,29 +16,29 @@ import (
 
 // New returns the resource's constructor.
 func New() func() resource.Resource {
+	book := cacheclear.Describe()
 	return tfkit.NewResource(tfkit.Front{
-		Name: "cache_clear", Playbook: cacheclear.Describe(),
+		Name: "cache_clear", Playbook: book,
 		Description: "Clears caches of Elasticsearch indices. The plan resolves the name to concrete indices and " +
-			"says which caches go; " +
-			"`result.details` has their sizes before and after.",
+			"shows which caches are cleared; `result.details` has their sizes before and after.",
 		Inputs: map[string]schema.Attribute{
 			"index_name": schema.StringAttribute{
-				Required: true, MarkdownDescription: "Index, alias, pattern or data stream.",
+				Required: true, MarkdownDescription: "Index, alias, pattern, or data stream.",
 				Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
 			},
 			"cache_types": schema.SetAttribute{
 				Optional: true, ElementType: types.StringType,
-				MarkdownDescription: "Which caches: `query`, `request`, `fielddata`. Not set: all three.",
+				MarkdownDescription: "Which caches: `query`, `request`, `fielddata`. Default: all three.",
 				Validators:          []validator.Set{setvalidator.SizeAtLeast(1)},
 			},
 			"fields": schema.ListAttribute{
 				Optional: true, ElementType: types.StringType,
-				MarkdownDescription: "Clear the field data of these fields only.",
+				MarkdownDescription: "Clears the field data of these fields only.",
 				Validators:          []validator.List{listvalidator.SizeAtLeast(1), listvalidator.UniqueValues()},
 			},
 			"allow_all": schema.BoolAttribute{
-				Optional: true, Computed: true, Default: booldefault.StaticBool(false),
-				MarkdownDescription: "Let `index_name` be `_all` or `*`. Default `false`.",
+				Optional:            true,
+				MarkdownDescription: "Allows `_all` and `*` as `index_name`. " + book.Default("allow_all"),
 			},
 		},
 		Preview: map[string]schema.Attribute{

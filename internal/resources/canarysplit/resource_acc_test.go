@@ -196,8 +196,9 @@ func TestAccAlreadyThere(t *testing.T) {
 	if err != nil || string(before) != string(after) {
 		t.Errorf("the file changed to %s, %v", after, err)
 	}
-	if p := r.preview(t); p["approval_required"] != false ||
-		!strings.Contains(fmt.Sprint(p["changes"]), "Nothing to do") {
+	if p := r.preview(t); p["approval_required"] != false || p["approval_payload"] != nil ||
+		p["approval_reasons"] != nil ||
+		!strings.Contains(fmt.Sprint(r.Attributes(address)["dry_run"]), "Nothing to do") {
 		t.Errorf("preview %v", p)
 	}
 	r.empty(t)

@@ -4,7 +4,6 @@ package dbtdeps
 import (
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/dbtdeps"
@@ -13,20 +12,20 @@ import (
 
 // New returns the resource's constructor.
 func New() func() resource.Resource {
+	book := dbtdeps.Describe()
 	return tfkit.NewResource(tfkit.Front{
-		Name: "dbt_deps", Playbook: dbtdeps.Describe(),
-		Description: "Installs the packages of the dbt project anew and compiles it. The plan works out on a copy " +
-			"which packages would " +
-			"change. A failed compilation puts the old packages back, byte for byte.",
+		Name: "dbt_deps", Playbook: book,
+		Description: "Installs the packages of the dbt project and compiles it. The plan resolves the packages in a " +
+			"copy of the project and shows which would change. A failed compilation restores the old packages, byte " +
+			"for byte.",
 		Inputs: map[string]schema.Attribute{
 			"upgrade": schema.BoolAttribute{
-				Optional: true, Computed: true, Default: booldefault.StaticBool(false),
-				MarkdownDescription: "Ignore `package-lock.yml` and take the newest versions that the project " +
-					"allows. Default `false`.",
+				Optional: true,
+				MarkdownDescription: "Ignores `package-lock.yml` and installs the newest versions that the project " +
+					"allows. " + book.Default("upgrade"),
 			},
 			"task_id": schema.StringAttribute{
-				Optional: true, MarkdownDescription: "A reference of your own, such as a ticket's, kept in the " +
-					"history.",
+				Optional: true, MarkdownDescription: "A reference of your own, such as a ticket. The history keeps it.",
 				Validators: []validator.String{tfkit.Label()},
 			},
 		},
@@ -35,8 +34,8 @@ func New() func() resource.Resource {
 				Computed: true, MarkdownDescription: "Packages whose version would change.",
 				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
 					"name":    tfkit.Text("Name of the package."),
-					"current": tfkit.Text("Installed version; empty where it is not installed."),
-					"planned": tfkit.Text("Version to be installed; empty where it would be removed."),
+					"current": tfkit.Text("Installed version; empty where the package is not installed."),
+					"planned": tfkit.Text("Version to install; empty where the package would be removed."),
 				}},
 			},
 			"package_lock_changes": schema.BoolAttribute{Computed: true,

@@ -15,19 +15,19 @@ import (
 
 // New returns the resource's constructor.
 func New() func() resource.Resource {
+	book := planner.DescribeDeploy()
 	return tfkit.NewResource(tfkit.Front{
-		Name: "planner_deploy", Playbook: planner.DescribeDeploy(),
-		Preview:     shiftpreview.Attributes(),
-		Description: "Brings a version up that the planner knows, with a first share of the traffic.",
+		Name: "planner_deploy", Playbook: book, Preview: shiftpreview.Attributes(),
+		Description: "Deploys a version that the planner knows, with or without initial traffic.",
 		Inputs: map[string]schema.Attribute{
 			"version": schema.StringAttribute{
-				Required: true, MarkdownDescription: "The version, by the name that the planner knows it by.",
+				Required: true, MarkdownDescription: "The version, as the planner names it.",
 				Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
 			},
 			"initial_percent": schema.NumberAttribute{
-				Optional: true, Computed: true, Default: tfkit.DefaultNumber(0),
-				MarkdownDescription: "Its first share of the traffic, 0 to 100. Needs an approval where it is more " +
-					"than 0. Default 0.",
+				Optional: true,
+				MarkdownDescription: "Initial share of the traffic, 0 to 100. More than 0 needs an approval. " +
+					book.Default("initial_percent"),
 				Validators: []validator.Number{tfkit.Decimal(0, target.Whole)},
 			},
 		},

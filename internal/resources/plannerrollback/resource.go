@@ -5,8 +5,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringdefault"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/planner"
@@ -16,15 +14,15 @@ import (
 
 // New returns the resource's constructor.
 func New() func() resource.Resource {
+	book := planner.DescribeRollback()
 	return tfkit.NewResource(tfkit.Front{
-		Name: "planner_rollback", Playbook: planner.DescribeRollback(),
-		Preview: shiftpreview.Attributes(),
-		Description: "Rolls a canary back: all of its traffic goes to another version, gradually or at once, and it " +
-			"is decommissioned.",
+		Name: "planner_rollback", Playbook: book, Preview: shiftpreview.Attributes(),
+		Description: "Rolls a canary back: moves all of its traffic to another version, gradually or at once, and " +
+			"decommissions it.",
 		Inputs: map[string]schema.Attribute{
 			"from_version": schema.StringAttribute{
-				Required: true, MarkdownDescription: "The canary that is rolled " +
-					"back.", Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
+				Required: true, MarkdownDescription: "The canary to roll back.",
+				Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
 			},
 			"to_version": schema.StringAttribute{
 				Optional:            true,
@@ -32,18 +30,18 @@ func New() func() resource.Resource {
 				Validators:          []validator.String{stringvalidator.LengthAtLeast(1)},
 			},
 			"immediate": schema.BoolAttribute{
-				Optional: true, Computed: true, Default: booldefault.StaticBool(false),
-				MarkdownDescription: "At once rather than in steps. Needs an approval. Default `false`.",
+				Optional: true,
+				MarkdownDescription: "Moves the traffic at once instead of in steps. Needs an approval. " +
+					book.Default("immediate"),
 			},
 			"gradual_duration": schema.StringAttribute{
-				Optional: true, Computed: true, Default: stringdefault.StaticString(planner.DefaultRollbackDuration),
-				MarkdownDescription: "How long a gradual rollback takes. Default `" + planner.DefaultRollbackDuration +
-					"`.",
+				Optional:            true,
+				MarkdownDescription: "Duration of a gradual rollback. " + book.Default("gradual_duration"),
 			},
 			"steps": schema.NumberAttribute{
-				Optional: true, Computed: true, Default: tfkit.DefaultNumber(planner.DefaultSteps),
-				MarkdownDescription: "In how many steps. Default 5.", Validators: []validator.Number{tfkit.Whole(1,
-					planner.MaxSteps)},
+				Optional:            true,
+				MarkdownDescription: "Number of steps of a gradual rollback. " + book.Default("steps"),
+				Validators:          []validator.Number{tfkit.Whole(1, planner.MaxSteps)},
 			},
 		},
 	})

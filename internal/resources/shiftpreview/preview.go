@@ -7,27 +7,24 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
 )
 
-// Attributes are the attributes of planner.Facts.
+// Attributes are the facts of the playbooks in package planner.
 func Attributes() map[string]schema.Attribute {
-	percent := func(description string) schema.Float64Attribute {
-		return schema.Float64Attribute{Computed: true, MarkdownDescription: description}
-	}
 	return map[string]schema.Attribute{
-		"current_percent":       percent("Share of the version that is moved, before."),
-		"target_percent":        percent("Its share after."),
+		"current_percent":       tfkit.DecimalNumber("Share of the version before the change."),
+		"target_percent":        tfkit.DecimalNumber("Share of the version after it."),
 		"stable_version":        tfkit.Text("Version that takes the rest."),
-		"stable_percent_before": percent("Share of the stable version before."),
-		"stable_percent_after":  percent("Its share after."),
+		"stable_percent_before": tfkit.DecimalNumber("Share of the stable version before the change."),
+		"stable_percent_after":  tfkit.DecimalNumber("Share of the stable version after it."),
 		"schedule": schema.ListNestedAttribute{
-			Computed: true, MarkdownDescription: "Steps of the move; none where the share is there already.",
+			Computed: true, MarkdownDescription: "Steps of the change; none where the version has its share already.",
 			NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
-				"after_seconds": tfkit.Number("When the step is taken, from the start."),
-				"percent":       percent("Share of the version from then on."),
+				"after_seconds": tfkit.Number("When the step is made, in seconds from the start."),
+				"percent":       tfkit.DecimalNumber("Share of the version from then on."),
 			}},
 		},
 		"deploy": schema.BoolAttribute{Computed: true,
-			MarkdownDescription: "Whether the version is brought up first."},
+			MarkdownDescription: "Whether the version is deployed first."},
 		"decommission": schema.BoolAttribute{Computed: true,
-			MarkdownDescription: "Whether the version is taken down at the end."},
+			MarkdownDescription: "Whether the version is decommissioned at the end."},
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
@@ -16,65 +15,64 @@ import (
 
 // New returns the resource's constructor.
 func New() func() resource.Resource {
+	book := synonyms.Describe()
 	return tfkit.NewResource(tfkit.Front{
-		Name: "synonyms_refresh", Playbook: synonyms.Describe(), Inputs: inputs(),
-		Preview: preview(),
-		Description: "Makes Elasticsearch indices use the synonyms that their filter's set or file holds now. The " +
-			"plan says which way is taken and why: a " +
-			"reload, closing and opening, or a reindex. See the guide \"Refreshing synonyms\".",
+		Name: "synonyms_refresh", Playbook: book, Inputs: inputs(book.Default), Preview: preview(),
+		Description: "Loads into Elasticsearch indices the synonyms that the set or file of their filter holds now. " +
+			"The plan shows which way is taken and why: a reload, closing and opening the index, or a reindex. See " +
+			"the guide \"Refreshing synonyms\".",
 	})
 }
 
-func inputs() map[string]schema.Attribute {
+// inputs takes the function that states an input's default.
+func inputs(fallback func(string) string) map[string]schema.Attribute {
 	return map[string]schema.Attribute{
 		"index_name": schema.StringAttribute{
-			Required: true, MarkdownDescription: "Index, alias, pattern or data stream. A reindex needs the name " +
+			Required: true, MarkdownDescription: "Index, alias, pattern, or data stream. A reindex needs the name " +
 				"that clients use: an alias of one index, or that index itself.",
 			Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
 		},
 		"synonym_filter": schema.StringAttribute{
-			Required: true, MarkdownDescription: "Filter of the type `synonym` or `synonym_graph` in the settings of " +
-				"the index. Its synonyms are in a set (`synonyms_set`) or a file (`synonyms_path`).",
+			Required: true, MarkdownDescription: "Filter of type `synonym` or `synonym_graph` in the settings of the " +
+				"index. Its synonyms are in a set (`synonyms_set`) or a file (`synonyms_path`).",
 			Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
 		},
 		"reindex": schema.BoolAttribute{
-			Optional: true, Computed: true, Default: booldefault.StaticBool(false),
-			MarkdownDescription: "Copy every document into a new index, without downtime. Needed where documents are " +
-				"analyzed with the filter when they are indexed. " +
-				"Needs an approval. Default `false`.",
+			Optional: true,
+			MarkdownDescription: "Copies every document into a new index, without downtime. Needed where documents " +
+				"are analyzed with the filter when they are indexed. Needs an approval. " + fallback("reindex"),
 		},
 		"slices": schema.NumberAttribute{
-			Optional: true, MarkdownDescription: "How many parts of the copy run side by side, 1 to 1024. Not set: " +
-				"as many as Elasticsearch chooses. Only with `reindex`.",
+			Optional: true, MarkdownDescription: "Number of parts of the copy that run in parallel, 1 to 1024. Only " +
+				"with `reindex`. Default: Elasticsearch chooses.",
 			Validators: []validator.Number{tfkit.Whole(1, synonyms.MostSlices)},
 		},
 		"requests_per_second": schema.NumberAttribute{
-			Optional: true, MarkdownDescription: "Limit of the copy, in documents per second. Not set: none. Only " +
-				"with `reindex`.",
+			Optional: true, MarkdownDescription: "Limit of the copy, in documents per second. Only with `reindex`. " +
+				"Default: no limit.",
 			Validators: []validator.Number{tfkit.Decimal(leastRate, mostRate)},
 		},
 		"probe_texts": schema.ListAttribute{
 			Optional: true, ElementType: types.StringType,
-			MarkdownDescription: "Texts that are analyzed before and after, 20 at most. The plan shows today's " +
-				"tokens, and `result.details` what each text gained and lost.",
+			MarkdownDescription: "Up to 20 texts that are analyzed before and after. The plan shows their current " +
+				"tokens, and `result.details` the tokens that each text gained and lost.",
 			Validators: []validator.List{
-				listvalidator.SizeBetween(1,
-					synonyms.MostProbes), listvalidator.UniqueValues(),
+				listvalidator.SizeBetween(1, synonyms.MostProbes), listvalidator.UniqueValues(),
 				listvalidator.ValueStringsAre(stringvalidator.LengthAtLeast(1)),
 			},
 		},
 		"keep_old_index": schema.BoolAttribute{
-			Optional: true, MarkdownDescription: "Keep the old index of a reindex, with its writes blocked, so that " +
-				"there is a way back. Default `true`. Only with `reindex`.",
+			Optional: true, MarkdownDescription: "Keeps the old index of a reindex, with its writes blocked, which " +
+				"makes an undo possible. Only with `reindex`. Default: `true`.",
 		},
 		"allow_all": schema.BoolAttribute{
-			Optional: true, Computed: true, Default: booldefault.StaticBool(false),
-			MarkdownDescription: "Let `index_name` be `_all` or `*`. Default `false`.",
+			Optional:            true,
+			MarkdownDescription: "Allows `_all` and `*` as `index_name`. " + fallback("allow_all"),
 		},
 	}
 }
 
-// Bounds of the pace of a copy that can be asked for, in documents per second.
+// Bounds of requests_per_second.
 const (
 	leastRate = 0.001
 	mostRate  = 1e9
@@ -82,13 +80,13 @@ const (
 
 func preview() map[string]schema.Attribute {
 	return map[string]schema.Attribute{
-		"way":        tfkit.Text("How the synonyms are refreshed: `reload`, `close_open` or `reindex`."),
+		"way":        tfkit.Text("How the synonyms are refreshed: `reload`, `close_open`, or `reindex`."),
 		"way_reason": tfkit.Text("Why this way."),
-		"indices":    tfkit.Texts("Concrete indices that are worked on."),
+		"indices":    tfkit.Texts("Concrete indices that are refreshed."),
 		"synonyms_source": tfkit.Text("Where the synonyms are kept, such as `set products` or `file " +
 			"analysis/synonyms.txt`."),
 		"analyzers": schema.ListNestedAttribute{
-			Computed: true, MarkdownDescription: "Analyzers that take up new synonyms, by index.",
+			Computed: true, MarkdownDescription: "Analyzers that load new synonyms, by index.",
 			NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
 				"index": tfkit.Text("Index."),
 				"names": tfkit.Texts("Its analyzers."),
