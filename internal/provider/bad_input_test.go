@@ -151,6 +151,7 @@ func anythingGoes() map[string]string {
 		"common.triggers":                          "any values: only their change counts",
 		"remediation_dbt_run.upstream":             "a bool",
 		"remediation_dbt_run.full_refresh":         "a bool",
+		"remediation_dbt_run.defer":                "a bool",
 		"remediation_dbt_deps.upgrade":             "a bool",
 		"remediation_synonyms_refresh.reindex":     "a bool",
 		"remediation_synonyms_refresh.allow_all":   "a bool",

@@ -199,8 +199,15 @@ func badResources() map[string]badInput {
 		return badInput{resource: "remediation_planner_deploy", values: with(values{"version": "v2"}, v)}
 	}
 	return map[string]badInput{
-		"models none":    dbtRun(values{"models": list{}}).mustSay("models is empty", "models"),
-		"models missing": dbtRun(values{"models": nil}).mustSay("required", "models"),
+		"models none":            dbtRun(values{"models": list{}}).mustSay("models is empty", "models"),
+		"models missing":         dbtRun(values{"models": nil}).mustSay("No model is selected", "models"),
+		"selector beside models": dbtRun(values{"selector": "nightly"}).mustSay("Two selections", "selector"),
+		"state a flag":           dbtRun(values{"state": "-x"}).mustSay("begins with -", "state"),
+		"defer to nothing":       dbtRun(values{"defer": true}).mustSay("state is not set", "state"),
+		"window half open":       dbtRun(values{"event_time_start": "2025-10-01"}).mustSay("Set both or none", "event_time_start"),
+		"window in words": dbtRun(values{"event_time_start": "2025-10-01", "event_time_end": "soon"}).mustSay(
+			"event_time_end is", "event_time_end"),
+		"vars of deps": badInput{resource: "remediation_dbt_deps", values: values{"vars": "x"}}.mustSay("Expected an object", "vars"),
 		"models twice": dbtRun(values{"models": list{"a", "b", "a"}}).mustSay("it is a duplicate",
 			"models[2]"),
 		"models a null":       dbtRun(values{"models": list{"a", nil}}).mustSay("it is empty", "models[1]"),

@@ -142,7 +142,7 @@ func (c *chain) checkState(records []journal.Record) {
 	}
 	want, got := []string{}, []string{}
 	for _, rec := range records[max(0, len(records)-limit):] {
-		want = append(want, fmt.Sprintf("%d %s", rec.ID, rec.Status))
+		want = append(want, rec.Ref()+" "+string(rec.Status))
 	}
 	for _, e := range s.History {
 		got = append(got, e.ID+" "+e.Status)

@@ -32,6 +32,10 @@ func (p params) validate() (params, error) {
 		return p, playbook.Invalid(fmt.Sprintf("Must be between 1 and %d.", dbt.MaxThreads),
 			fmt.Sprintf("threads is %d.", *p.Threads), "threads")
 	}
+	if p.Threads == nil {
+		threads := DefaultThreads
+		p.Threads = &threads
+	}
 	return p, p.selection().Validate()
 }
 

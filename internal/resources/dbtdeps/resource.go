@@ -24,6 +24,12 @@ func New() func() resource.Resource {
 				MarkdownDescription: "Ignores `package-lock.yml` and installs the newest versions that the project " +
 					"allows. " + book.Default("upgrade"),
 			},
+			"vars": schema.DynamicAttribute{
+				Optional: true,
+				MarkdownDescription: "Variables for dbt's `--vars` that the project needs to compile, as an object " +
+					"such as `{ days = 3 }`. Not for secrets: the plan shows them.",
+				Validators: []validator.Dynamic{tfkit.ObjectOnly()},
+			},
 			"task_id": schema.StringAttribute{
 				Optional: true, MarkdownDescription: "A reference of your own, such as a ticket. The history keeps it.",
 				Validators: []validator.String{tfkit.Label()},

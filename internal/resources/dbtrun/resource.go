@@ -2,6 +2,8 @@
 package dbtrun
 
 import (
+	"fmt"
+
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
@@ -25,9 +27,30 @@ func New() func() resource.Resource {
 func inputs(fallback func(string) string) map[string]schema.Attribute {
 	return map[string]schema.Attribute{
 		"models": schema.ListAttribute{
-			Required: true, ElementType: types.StringType,
+			Optional: true, ElementType: types.StringType,
 			MarkdownDescription: "dbt selectors, one per element, such as `inbox_emails` or `tag:triage`. dbt " +
-				"resolves them.",
+				"resolves them. Required without `selector`.",
+		},
+		"selector": schema.StringAttribute{
+			Optional:            true,
+			MarkdownDescription: "Name of a selector in `selectors.yml`, instead of `models` and `exclude`.",
+		},
+		"state": schema.StringAttribute{
+			Optional:            true,
+			MarkdownDescription: "Folder with the `manifest.json` of another run, for `state:` selectors and `defer`.",
+		},
+		"defer": schema.BoolAttribute{
+			Optional: true,
+			MarkdownDescription: "Reads models that are not selected from where `state` built them. " +
+				fallback("defer"),
+		},
+		"event_time_start": schema.StringAttribute{
+			Optional: true,
+			MarkdownDescription: "Start of the event-time window of microbatch models, such as `2025-10-01` or " +
+				"`2025-10-01T06:00:00`, in UTC. Set it with `event_time_end`.",
+		},
+		"event_time_end": schema.StringAttribute{
+			Optional: true, MarkdownDescription: "End of the event-time window.",
 		},
 		"exclude": schema.ListAttribute{
 			Optional: true, ElementType: types.StringType, MarkdownDescription: "dbt selectors of models not to run.",
@@ -42,7 +65,8 @@ func inputs(fallback func(string) string) map[string]schema.Attribute {
 				fallback("full_refresh"),
 		},
 		"threads": schema.NumberAttribute{
-			Optional: true, MarkdownDescription: "Number of models that run at once, 1 to 256. " + fallback("threads"),
+			Optional: true, MarkdownDescription: fmt.Sprintf("Number of models that run at once, 1 to 256. "+
+				"Default: `%d`.", dbtrun.DefaultThreads),
 		},
 		"vars": schema.DynamicAttribute{
 			Optional: true,
