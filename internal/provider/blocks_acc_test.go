@@ -55,6 +55,13 @@ func providerBlocks() []nested {
 		{"approval.freeze", values{"name": "a", "recurrence": "FREQ=DAILY", "duration": "1h", "time_zone": "UTC"},
 			map[string]string{"approval.freeze[0].name": "required", "approval.freeze[0].recurrence": "required",
 				"approval.freeze[0].duration": "required", "approval.freeze[0].time_zone": "required"}},
+		{"approval.maintenance_window", values{"name": "a", "recurrence": "FREQ=DAILY", "duration": "1h",
+			"time_zone": "UTC", "playbooks": list{"rerun_dbt"}}, map[string]string{
+			"approval.maintenance_window[0].name":       "required",
+			"approval.maintenance_window[0].playbooks":  "required",
+			"approval.maintenance_window[0].recurrence": "required",
+			"approval.maintenance_window[0].duration":   "required",
+			"approval.maintenance_window[0].time_zone":  "required"}},
 		{"approval.forge", values{"kind": "gitea", "url": "http://a", "repository": "a/b", "pull_request": 1,
 			"commit": strings.Repeat("a", 40)}, map[string]string{"approval.forge.kind": missing}},
 		{"estimates", values{"dbt_seconds_per_model": 1}, nil},
