@@ -53,8 +53,8 @@ func (w splitting) empty(t *testing.T) {
 	}
 }
 
-// TestAccDefaultsCountAsNotSet writes defaults out, which runs nothing and keeps the digest, and takes inputs and blocks
-// out of the state, as a provider that adds them finds it.
+// TestAccDefaultsCountAsNotSet writes defaults out, which runs nothing and keeps the digest, and takes inputs and
+// blocks out of the state, as a provider that adds them finds it.
 func TestAccDefaultsCountAsNotSet(t *testing.T) {
 	t.Parallel()
 	w := newSplitting(t)
@@ -67,7 +67,8 @@ func TestAccDefaultsCountAsNotSet(t *testing.T) {
 	if params := fmt.Sprint(w.history(t)[0]); strings.Contains(params, "steps") {
 		t.Errorf("the history holds a default: %s", params)
 	}
-	w.configure("gradual_duration = \"5s\"\n  gradual = true\n  steps = 5\n  on_destroy = \"keep\"\n  on_drift = \"report\"", "")
+	w.configure("gradual_duration = \"5s\"\n  gradual = true\n  steps = 5\n  on_destroy = \"keep\"\n"+
+		"  on_drift = \"report\"", "")
 	if out := w.Must("plan", "-no-color"); strings.Contains(out, "Execution") {
 		t.Errorf("defaults that are written out plan an execution:\n%s", out)
 	}
@@ -161,13 +162,14 @@ output "id" { value = remediation_canary_split.canary.id == null ? "null" : reme
 	w.empty(t)
 	w.configure("run_if = true\n  gradual = false", outputs)
 	w.Must("apply", "-auto-approve", "-no-color")
-	if out := w.Must("output", "-no-color"); strings.Contains(out, "Skipped") || !strings.Contains(out, `target = "some"`) {
+	out = w.Must("output", "-no-color")
+	if strings.Contains(out, "Skipped") || !strings.Contains(out, `target = "some"`) {
 		t.Errorf("it did not run:\n%s", out)
 	}
 }
 
-// TestAccPreviewAgrees compares the data source with the resource: the same inputs and blocks give the same digest, facts
-// and approval, before and after an execution, and the digest of the one pins the other.
+// TestAccPreviewAgrees compares the data source with the resource: the same inputs and blocks give the same digest,
+// facts and approval, before and after an execution, and the digest of the one pins the other.
 func TestAccPreviewAgrees(t *testing.T) {
 	t.Parallel()
 	w := newSplitting(t)
@@ -211,7 +213,8 @@ output "text" { value = data.remediation_preview.split.dry_run }
 		}
 	}
 	_, text, _ := strings.Cut(out, "+ text")
-	if text, _, _ = strings.Cut(text, "EOT\n"); strings.Contains(text, "Execution") || strings.Contains(text, "none before") {
+	text, _, _ = strings.Cut(text, "EOT\n")
+	if strings.Contains(text, "Execution") || strings.Contains(text, "none before") {
 		t.Errorf("the text of the data source:\n%s", text)
 	}
 }

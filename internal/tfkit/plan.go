@@ -88,8 +88,8 @@ func (p *planning) operation() string {
 	return "update"
 }
 
-// skip plans that run_if holds the execution back. Where run_if was unknown at plan, that plan has shown the preview, and
-// Terraform demands to see it again.
+// skip plans that run_if holds the execution back. Where run_if was unknown at plan, that plan has shown the preview,
+// and Terraform demands to see it again.
 func (p *planning) skip(ctx context.Context, req engine.Request, ready bool) error {
 	p.plan.forget(attrPreview, attrDryRun)
 	if ready && p.resource.runtime.Engine.WasShown(ctx, req) {
@@ -147,7 +147,8 @@ func (p *planning) preview(ctx context.Context, req engine.Request, wish wanted)
 		}
 	}
 	p.plan.clearDrift()
-	if len(past.elements) == 0 || wish == maybe || review.Finished || slices.ContainsFunc(review.History, journal.Record.Open) {
+	if len(past.elements) == 0 || wish == maybe || review.Finished ||
+		slices.ContainsFunc(review.History, journal.Record.Open) {
 		// How many records apply adds is unknown: none, or also that of an execution that another process left. Where
 		// there was no execution, a planned element only repeats what the preview shows.
 		p.plan.forget(attrHistory)

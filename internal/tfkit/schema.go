@@ -153,8 +153,8 @@ func previewAttributes(own map[string]schema.Attribute) map[string]schema.Attrib
 		return schema.BoolAttribute{Computed: true, MarkdownDescription: description}
 	}
 	all := map[string]schema.Attribute{
-		"target":                     Text("What is changed, as the journal names it. One execution per target runs at a time."),
-		"command":                    Text("What is executed, as a person would type it. Several commands are several lines."),
+		"target":                     Text("What is changed, as the journal names it. One execution at a time runs on it."),
+		"command":                    Text("What is executed, as typed in a shell. Several commands are several lines."),
 		"digest":                     Text("SHA-256 of what was reviewed. Apply runs nothing with another digest."),
 		"risk":                       Text("`low`, `medium`, or `high`."),
 		"affected":                   Texts("Systems and things that are affected."),
@@ -168,9 +168,9 @@ func previewAttributes(own map[string]schema.Attribute) map[string]schema.Attrib
 		"approval_payload": Text("The text that an approver signs with `ssh-keygen -Y sign -n remediation`: one line " +
 			"without a line end. Null where no approval is needed."),
 		"record":   Number("Number of this dry run in the journal."),
-		"identity": Text("SHA-256, in hexadecimal, of what identifies the target however it is named. Part of the digest."),
+		"identity": Text("SHA-256, in hexadecimal, of what identifies the target. Part of the digest."),
 		"content":  Text("SHA-256, in hexadecimal, of what runs. Part of the digest."),
-		"undo":     Text("The action that would undo the execution and its parameters, as JSON. Null where there is none."),
+		"undo":     Text("Action that undoes the execution, with its parameters, as JSON, or null."),
 	}
 	maps.Copy(all, own)
 	return all

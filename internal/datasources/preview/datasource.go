@@ -35,8 +35,8 @@ func description() schema.Schema {
 		"notes":   list("Figures as of this reading, such as sizes and counts, and warnings."),
 	})
 	return schema.Schema{
-		MarkdownDescription: "A dry run of any playbook. It takes the inputs and blocks of the playbook's resource and " +
-			"returns the same digest, facts, risk, and approval reasons. With inputs that are unknown at plan it is " +
+		MarkdownDescription: "A dry run of any playbook. It takes the inputs and blocks of the playbook's resource " +
+			"and returns the same digest, facts, risk, and approval reasons. With inputs that are unknown at plan it is " +
 			"read at apply.",
 		Attributes: attributes, Blocks: blocks,
 	}

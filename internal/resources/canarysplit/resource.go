@@ -18,8 +18,8 @@ func New() func() resource.Resource {
 	book := planner.DescribeSplit()
 	return tfkit.NewResource(tfkit.Front{
 		Name: "canary_split", Playbook: book, Preview: shiftpreview.Attributes(), Watched: true,
-		Description: "Changes a canary's share of the traffic. The plan shows both shares before and after, and every " +
-			"step. `guardrail` blocks watch the steps and can undo the change. Later refreshes read the share again.",
+		Description: "Changes a canary's share of the traffic. The plan shows both shares before and after, and " +
+			"every step. `guardrail` blocks watch the steps and can undo the change. Later refreshes read the share again.",
 		Inputs: map[string]schema.Attribute{
 			"version": schema.StringAttribute{
 				Required: true, MarkdownDescription: "The canary, as the planner names it.",
@@ -35,7 +35,7 @@ func New() func() resource.Resource {
 			},
 			"gradual_duration": schema.StringAttribute{
 				Optional: true,
-				MarkdownDescription: "Duration of a gradual change, including the time that the last step is watched. " +
+				MarkdownDescription: "Duration of a gradual change, including the watch of the last step. " +
 					book.Default("gradual_duration"),
 			},
 			"steps": schema.NumberAttribute{
