@@ -58,8 +58,8 @@ func blockSchema() schema.Schema {
 			"approval that the plan asked for, and history is kept in state and in a journal.",
 		Attributes: map[string]schema.Attribute{
 			"history_limit": schema.NumberAttribute{
-				Optional: true, MarkdownDescription: fmt.Sprintf("Number of executions that a resource keeps in state, "+
-					"the newest ones. The journal keeps all of them. Default: `%d`.", defaultHistory),
+				Optional: true, MarkdownDescription: fmt.Sprintf("Number of executions that a resource keeps in "+
+					"state, the newest ones. The journal keeps all of them. Default: `%d`.", defaultHistory),
 				Validators: []validator.Number{tfkit.Whole(1, maxHistory)},
 			},
 		},

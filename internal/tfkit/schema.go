@@ -153,8 +153,8 @@ func previewAttributes(own map[string]schema.Attribute) map[string]schema.Attrib
 		return schema.BoolAttribute{Computed: true, MarkdownDescription: description}
 	}
 	all := map[string]schema.Attribute{
-		"target":                     Text("What is changed, as the journal names it. One execution at a time runs on it."),
-		"command":                    Text("What is executed, as typed in a shell. Several commands are several lines."),
+		"target":                     Text("What is changed, as the journal names it."),
+		"command":                    Text("What is executed, one command per line."),
 		"digest":                     Text("SHA-256 of what was reviewed. Apply runs nothing with another digest."),
 		"risk":                       Text("`low`, `medium`, or `high`."),
 		"affected":                   Texts("Systems and things that are affected."),

@@ -36,7 +36,7 @@ func description() schema.Schema {
 	})
 	return schema.Schema{
 		MarkdownDescription: "A dry run of any playbook. It takes the inputs and blocks of the playbook's resource " +
-			"and returns the same digest, facts, risk, and approval reasons. With inputs that are unknown at plan it is " +
+			"and returns the same digest, facts, risk, and approval reasons. With unknown inputs it is " +
 			"read at apply.",
 		Attributes: attributes, Blocks: blocks,
 	}
