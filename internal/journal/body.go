@@ -9,20 +9,20 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// MaxBody is the largest body of an entry as JSON, in bytes. A state file or a report shows bodies whole, so that a
-// larger one is a mistake, such as a log where a link to it belongs.
+// MaxBody is the largest body of an entry as JSON, in bytes. State files and reports show whole bodies. A larger body
+// is a mistake, such as a log instead of a link to it.
 const MaxBody = 1 << 20
 
-// Errors about what was to be appended. Nothing has been written.
+// Errors for entries that are not valid. Nothing has been written.
 var (
 	ErrOrder = errors.New("the entry does not follow from the ones before it")
 	ErrBody  = errors.New("not a body that can be journaled")
 )
 
-// Accepts returns nil where an entry of the kind may come next, ErrClosed where the outcome is there already, and
-// ErrOrder where the kind is out of order: an intent or a dry run comes first, a dispatch follows the intent, progress
-// follows the dispatch, an outcome or a takeover follows any of them, and one acknowledgement the outcome. The zero
-// record stands for one that is to begin.
+// Accepts returns nil if an entry of the kind may come next. It returns ErrClosed if the record already has an outcome,
+// and ErrOrder if the kind is out of order. A record begins with an intent or a dry run. A dispatch follows the intent,
+// progress follows the dispatch, an outcome or a takeover follows any of them, and one acknowledgement follows the
+// outcome. The zero record stands for a record that has not begun.
 func (r Record) Accepts(kind Kind) error {
 	first := kind == KindIntent || kind == KindDryRun || kind == KindSkip
 	switch {
@@ -41,7 +41,8 @@ func (r Record) Accepts(kind Kind) error {
 	}
 }
 
-// Admits is Accepts for an entry that the holder of lease wants to add: ErrFenced if another process holds the record.
+// Admits is Accepts for an entry that the holder of lease wants to add. It returns ErrFenced if another process has the
+// lease.
 func (r Record) Admits(lease Lease, kind Kind) error {
 	if r.Open() && r.Token != lease.Token {
 		return fmt.Errorf("execution %d is held by %s since takeover %d: %w", r.ID, r.Holder, r.Token-1, ErrFenced)
@@ -49,8 +50,9 @@ func (r Record) Admits(lease Lease, kind Kind) error {
 	return r.Accepts(kind)
 }
 
-// Encode returns the body of an entry as it is hashed and stored. It returns a *problem.Problem with ErrBody where the
-// body is not of the kind, can't be JSON, is larger than MaxBody, or is an outcome that decides nothing.
+// Encode returns the body of an entry as it is hashed and stored. It returns a *problem.Problem with ErrBody if the
+// body does not match the kind, can't be encoded as JSON, is larger than MaxBody, or is an outcome without a final
+// status.
 func Encode(kind Kind, body any) (json.RawMessage, error) {
 	if err := fits(kind, body); err != nil {
 		return nil, refusedBody(kind, err)
@@ -108,7 +110,7 @@ func (k Kind) known() bool {
 		KindSkip, KindAcknowledged, KindCompaction}, k)
 }
 
-// Final reports whether s is how an execution can end in the journal.
+// Final reports whether an execution can end with status s.
 func (s Status) Final() bool {
 	return s == StatusSuccess || s == StatusFailed || s == StatusCancelled || s == StatusUnknown
 }

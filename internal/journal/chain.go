@@ -7,12 +7,12 @@ import (
 	"fmt"
 )
 
-// chainDomain separates these hashes from all others that the provider makes.
+// chainDomain separates these hashes from all other hashes of the provider.
 const chainDomain = "remediation journal entry v1\n"
 
-// Seal chains e to the entry whose hash is prev (empty for the first one): Hash becomes the SHA-256, in hexadecimal, of
-// the domain line and the entry as JSON with Hash empty. An entry that was edited, removed or moved breaks the chain
-// there.
+// Seal chains e to the previous entry, whose hash is prev (empty for the first entry). It sets Hash to the SHA-256, in
+// hexadecimal, of the domain line and the entry as JSON with Hash empty. The chain breaks at an entry that was edited,
+// removed or moved.
 func Seal(e Entry, prev string) (Entry, error) {
 	e.Prev, e.Hash = prev, ""
 	text, err := json.Marshal(e)

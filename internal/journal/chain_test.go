@@ -13,8 +13,8 @@ func entry() Entry {
 	}
 }
 
-// TestSealIsStable pins the hash, so that journals of today can be verified by every later version. It is
-// printf '%s\n%s' 'remediation journal entry v1' "$(entry as JSON with an empty hash)" | sha256sum
+// TestSealIsStable pins the hash. Every later version must be able to verify today's journals. The hash is printf
+// '%s\n%s' 'remediation journal entry v1' "$(entry as JSON with an empty hash)" | sha256sum
 func TestSealIsStable(t *testing.T) {
 	t.Parallel()
 	const want = "65aef6daa752eaf42a4bd71a8c48a40d66584a670e2820a1ab8debd7fb9f9af7"

@@ -10,44 +10,45 @@ import (
 )
 
 const (
-	// mostGaps bounds one compaction: each gap takes some 200 bytes of its body, of which MaxBody is the limit. What is
-	// left over is for the next one.
+	// mostGaps bounds one compaction. Each gap takes about 200 bytes of the body, which is limited to MaxBody. The next
+	// compaction removes the rest.
 	mostGaps = 4_000
 	// mostRead bounds how many entries one compaction looks at.
 	mostRead = 200_000
 )
 
-// Gap is a run of entries that a compaction removed. What is before and after it is chained by its hashes.
+// Gap is a run of entries that a compaction removed. Its hashes connect the entries before and after it.
 type Gap struct {
-	// From and To are the first and the last of its sequence numbers.
+	// From and To are the first and the last removed sequence number.
 	From int64 `json:"from"`
 	To   int64 `json:"to"`
-	// Prev is the hash of the entry before it, Hash that of its last entry.
+	// Prev is the hash of the entry before the gap. Hash is the hash of the last removed entry.
 	Prev string `json:"prev"`
 	Hash string `json:"hash"`
 }
 
-// Compaction is the body of an entry that says what was removed from the journal.
+// Compaction is the body of an entry that lists what was removed from the journal.
 type Compaction struct {
-	// Before bounds what was removed: it had ended by then.
+	// Before is the bound: only executions and dry runs that ended before it were removed.
 	Before time.Time `json:"before"`
-	// Executions and DryRuns is how many there were.
+	// Executions and DryRuns count what was removed.
 	Executions int           `json:"executions"`
 	DryRuns    int           `json:"dry_runs"`
 	Gaps       []Gap         `json:"gaps"`
 	By         proc.Identity `json:"by"`
 }
 
-// Empty tells whether there is nothing to remove.
+// Empty reports whether there is nothing to remove.
 func (c Compaction) Empty() bool { return len(c.Gaps) == 0 }
 
-// errEnough ends a walk.
+// errEnough ends the iteration over the entries.
 var errEnough = errors.New("enough")
 
-// Removable looks for what had ended before a time and can go. It stays what something may still rest on: executions
-// that are open or whose outcome is unknown, since they keep a request from running twice; whatever an approval was
-// asked for or given to, since signatures are used once and age from when they were first shown; and the last execution
-// of each target, which the approval policy of the next one is compared with.
+// Removable finds the executions and dry runs that ended before a time and can be removed. It keeps everything that
+// later decisions depend on: executions that are open or whose outcome is unknown, because they prevent a request from
+// running twice; every record that an approval was requested for or given to, because each signature is valid once and
+// its age counts from its first use; and the last execution of each target, because the approval policy compares the
+// next execution with it.
 func Removable(ctx context.Context, s Store, before time.Time) (Compaction, error) {
 	w := collector{mostGaps: mostGaps, seen: map[int64]*candidate{}, newest: map[string]int64{}}
 	err := s.Entries(ctx, 1, func(e Entry) error {
@@ -62,25 +63,25 @@ func Removable(ctx context.Context, s Store, before time.Time) (Compaction, erro
 	return w.compaction(before), nil
 }
 
-// candidate is an execution or a dry run that may go.
+// candidate is an execution or a dry run that may be removed.
 type candidate struct {
 	target        string
 	dryRun        bool
 	ended, needed bool
 }
 
-// link is an entry's place in the chain.
+// link is the position of an entry in the chain.
 type link struct {
 	seq, execution int64
 	prev, hash     string
 }
 
-// collector gathers what is old.
+// collector gathers removable records.
 type collector struct {
 	mostGaps int
 	entries  []link
 	seen     map[int64]*candidate
-	// newest is the last execution of each target.
+	// newest is the last execution per target.
 	newest map[string]int64
 }
 
@@ -119,13 +120,13 @@ func (w *collector) removable(execution int64) bool {
 	}
 	c := w.seen[execution]
 	if c == nil {
-		return execution != 0 // an entry that came after the rest of its execution had been removed
+		return execution != 0 // an entry that was added after the rest of its execution had been removed
 	}
 	return c.ended && !c.needed && (c.dryRun || w.newest[c.target] != execution)
 }
 
-// compaction makes the gaps. An execution goes whole or not at all: where there are too many gaps, none goes that
-// reaches beyond the last one that fits.
+// compaction computes the gaps. An execution is removed completely or not at all. If there are too many gaps,
+// executions that extend beyond the last gap that fits are kept.
 func (w *collector) compaction(before time.Time) Compaction {
 	for {
 		c, over := w.gaps()
@@ -142,7 +143,7 @@ func (w *collector) compaction(before time.Time) Compaction {
 	}
 }
 
-// gaps returns what is removable; over is the place of the first entry for which there is no gap left, or -1.
+// gaps returns the removable runs. over is the position of the first entry that exceeds the limit of gaps, or -1.
 func (w *collector) gaps() (c Compaction, over int) {
 	for i, e := range w.entries {
 		if !w.removable(e.execution) {

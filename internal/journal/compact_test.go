@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// TestTooManyGaps interleaves what may go with what stays: no more gaps are made than fit, and no execution goes in
-// part.
+// TestTooManyGaps interleaves removable entries with kept ones. The number of gaps stays within the limit, and no
+// execution is removed partially.
 func TestTooManyGaps(t *testing.T) {
 	t.Parallel()
-	// Executions 1 and 2 run at once, around dry runs that stay; then there are single dry runs between others that
-	// stay.
+	// Executions 1 and 2 run concurrently, interleaved with dry runs that are kept. Single dry runs between kept ones
+	// follow.
 	entries := []struct {
 		execution int64
 		kind      Kind

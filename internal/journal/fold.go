@@ -6,8 +6,8 @@ import (
 	"fmt"
 )
 
-// Fold builds a record from the entries of one execution, in order; all but the newest progress entry may be left out.
-// It returns ErrNotFound if there are no entries, and the errors of With.
+// Fold builds a record from the entries of one execution, in order. Callers may leave out all progress entries but the
+// newest. It returns ErrNotFound if there are no entries, and the errors of With.
 func Fold(entries []Entry) (Record, error) {
 	if len(entries) == 0 {
 		return Record{}, ErrNotFound
@@ -22,8 +22,8 @@ func Fold(entries []Entry) (Record, error) {
 	return r, nil
 }
 
-// With returns the record with e appended to it. An entry that can't follow is ErrDamaged, and one of a kind that this
-// version doesn't know is ErrNewer. An entry that was edited is noted in the record.
+// With returns the record with e appended to it. It returns ErrDamaged for an entry that can't follow, and ErrNewer for
+// a kind that this version doesn't know. It notes an edited entry in the record.
 func (r Record) With(e Entry) (Record, error) {
 	err := r.add(e)
 	switch {

@@ -11,7 +11,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
 )
 
-// series makes entries of execution 5 with the given kinds, each with a fitting body.
+// series makes entries of execution 5 with the given kinds, each with a suitable body.
 func series(kinds ...Kind) []Entry {
 	bodies := map[Kind]string{
 		KindIntent:   `{"params":{"a":1},"holder":{"host":"h","pid":1}}`,

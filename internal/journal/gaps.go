@@ -5,29 +5,26 @@ import (
 	"fmt"
 )
 
-// gaps are the places where entries are missing, and what compactions, which come later in the journal, have told of
-// them.
+// gaps are the positions where entries are missing, and what later compaction entries say about them.
 type gaps struct {
 	found   []missing
 	told    map[int64]Gap
 	removed int64
 }
 
-// missing is a place where entries are missing: between before and the entry after, whose Prev is the hash of the last
-// missing one.
+// missing is a gap between before and the next entry. The Prev of that entry is the hash of the last missing entry.
 type missing struct {
 	before Head
 	next   Entry
 }
 
-// jump notes that entries are missing before e and returns the head that e follows if they were removed by a
-// compaction.
+// jump notes that entries are missing before e. It returns the head that e follows if a compaction removed them.
 func (g *gaps) jump(before Head, e Entry) Head {
 	g.found = append(g.found, missing{before, Entry{Seq: e.Seq, Prev: e.Prev}})
 	return Head{Seq: e.Seq - 1, Hash: e.Prev}
 }
 
-// tell reads a compaction.
+// tell reads a compaction entry.
 func (g *gaps) tell(e Entry) error {
 	if e.Kind != KindCompaction {
 		return nil
@@ -42,7 +39,7 @@ func (g *gaps) tell(e Entry) error {
 	return nil
 }
 
-// unexplained returns the first place that no compaction explains, and the sentence that says so.
+// unexplained returns the first gap that no compaction explains, and a sentence that describes it.
 func (g *gaps) unexplained() (Head, string) {
 	for _, m := range g.found {
 		at := m.before

@@ -14,7 +14,7 @@ type identified struct {
 	id string
 }
 
-// identity reads the journal's identity once there is one.
+// identity reads and caches the journal's identity as soon as the journal has one.
 func (s *identified) identity(ctx context.Context) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -26,7 +26,7 @@ func (s *identified) identity(ctx context.Context) (string, error) {
 	return s.id, err
 }
 
-// one completes a record with the identity. That the record is durable does not depend on it.
+// one sets the identity of a record. The record is already durable at this point, whatever happens here.
 func (s *identified) one(ctx context.Context, r Record, err error) (Record, error) {
 	if err != nil {
 		return r, err

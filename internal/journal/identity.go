@@ -11,8 +11,8 @@ import (
 // identityDigits is how many hexadecimal digits of the first entry's hash identify a journal.
 const identityDigits = 8
 
-// Identity returns what identifies the journal: the first 8 hexadecimal digits of the hash of its first entry, which is
-// never removed. It is empty while there is no entry. A copy of a journal has the same identity; see Standing.
+// Identity returns the journal's identity: the first 8 hexadecimal digits of the hash of its first entry, which is
+// never removed. It is empty if the journal has no entries. A copy of a journal has the same identity; see Standing.
 func Identity(ctx context.Context, s Store) (string, error) {
 	first, err := entryAt(ctx, s, 1)
 	if err != nil || first.Seq != 1 {
@@ -43,7 +43,7 @@ type Ref struct {
 	Number  int64
 }
 
-// String is "<journal>-<number>". It is the number alone if the journal's identity is not known.
+// String returns "<journal>-<number>", or only the number if the journal's identity is not known.
 func (r Ref) String() string {
 	if r.Journal == "" {
 		return strconv.FormatInt(r.Number, 10)
@@ -51,7 +51,7 @@ func (r Ref) String() string {
 	return r.Journal + "-" + strconv.FormatInt(r.Number, 10)
 }
 
-// ParseRef reads what String has written.
+// ParseRef parses the output of String.
 func ParseRef(s string) (Ref, error) {
 	name, number, found := strings.Cut(s, "-")
 	if !found {
@@ -70,18 +70,18 @@ type Mark struct {
 	Head
 }
 
-// Standing is how a journal compares with what a state has seen of it.
+// Standing is the result of comparing a journal with the mark in a state.
 type Standing string
 
 // Values of Standing.
 const (
-	StandingHolds      Standing = "holds"       // it holds what the state has seen
-	StandingForeign    Standing = "foreign"     // it is another journal
-	StandingRolledBack Standing = "rolled back" // it ends before the entry that the state has seen
-	StandingEdited     Standing = "edited"      // it holds another entry in its place
+	StandingHolds      Standing = "holds"       // the journal has the entry that the state has seen
+	StandingForeign    Standing = "foreign"     // the journal is a different one
+	StandingRolledBack Standing = "rolled back" // the journal ends before the entry that the state has seen
+	StandingEdited     Standing = "edited"      // the journal has a different entry at that position
 )
 
-// Compare compares the journal with what a state has seen. An empty mark holds.
+// Compare compares the journal with the mark in a state. For an empty mark, the result is StandingHolds.
 func Compare(ctx context.Context, s Store, m Mark) (Standing, error) {
 	if m.Journal == "" {
 		return StandingHolds, nil
@@ -103,13 +103,13 @@ func Compare(ctx context.Context, s Store, m Mark) (Standing, error) {
 	case e.Seq == 0:
 		return StandingRolledBack, nil
 	case e.Seq > m.Seq, m.Hash == "", e.Hash == m.Hash:
-		return StandingHolds, nil // it may have been removed by a compaction
+		return StandingHolds, nil // a compaction may have removed it
 	default:
 		return StandingEdited, nil
 	}
 }
 
-// Newest returns the newest entry of the journal as a mark; empty while there is none.
+// Newest returns the newest entry of the journal as a mark. It is empty if the journal has no entries.
 func Newest(ctx context.Context, s Store) (Mark, error) {
 	id, err := Identity(ctx, s)
 	if err != nil || id == "" {

@@ -1,15 +1,15 @@
-// Package journal is the provider's memory: every dry run and every step of every execution, appended and never
-// changed. A state file can be lost or stale; what the journal holds has been durable before the next step began.
+// Package journal records every dry run and every step of every execution in an append-only journal. A state file can
+// be lost or stale. The journal is reliable: each entry is durable before the next step begins.
 //
 // An execution is a series of entries: an intent, then a dispatch with the name of the remote work, then any number of
-// progress entries, then one outcome, and at last a note that Terraform has it. Its number is the sequence number of
-// its intent. A dry run and a skip are single entries.
+// progress entries, then one outcome, and finally an acknowledgement that Terraform has stored it. The number of the
+// execution is the sequence number of its intent. A dry run and a skip are single entries.
 //
-// An open execution is a lease on its target. Its holder sends heartbeats while it works; heartbeats are not entries. A
-// process that finds the holder gone takes the execution over by an entry that raises the fencing token. After that the
-// old holder can append nothing.
+// An open execution is a lease on its target. Its holder sends heartbeats while it works. Heartbeats are not entries.
+// If a process finds that the holder no longer runs, it takes the execution over with an entry that raises the fencing
+// token. The former holder can append nothing after that.
 //
-// A journal has an identity, so that the numbers of two journals are never compared; see Identity.
+// A journal has an identity, which prevents comparing the numbers of two different journals; see Identity.
 package journal
 
 import (
@@ -23,10 +23,10 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
 )
 
-// Status is how far an execution has come.
+// Status is the status of an execution or a dry run.
 type Status string
 
-// Statuses of executions, and of dry runs, as they stand in the history.
+// Statuses of executions and of dry runs.
 const (
 	StatusPending   Status = "pending"   // intent journaled, nothing sent
 	StatusRunning   Status = "running"   // sent; the outcome is not known yet
@@ -50,105 +50,105 @@ const (
 	KindProgress Kind = "progress"
 	KindTakeover Kind = "takeover"
 	KindOutcome  Kind = "outcome"
-	// KindSkip records that run_if held an execution back. It is a single entry.
+	// KindSkip records that run_if was false and the execution did not run. It is a single entry.
 	KindSkip Kind = "skip"
-	// KindAcknowledged follows the outcome once no later apply may take it for its own: Terraform ended in order, and
-	// so has it in its state, or the resource that stood for the execution was destroyed.
+	// KindAcknowledged follows the outcome when no later apply may adopt it: Terraform ended normally and has the
+	// outcome in its state, or the resource of the execution was destroyed.
 	KindAcknowledged Kind = "acknowledged"
-	// KindCompaction belongs to no execution: it says what was removed.
+	// KindCompaction belongs to no execution. It lists what was removed.
 	KindCompaction Kind = "compaction"
 )
 
-// Subject says what a dry run or an execution is about. Every entry carries it, so that any of its fields finds them.
+// Subject is what a dry run or an execution is about. Every entry carries it, and each of its fields can be searched.
 type Subject struct {
 	// Playbook is the action type, such as "rerun_dbt".
 	Playbook string `json:"playbook"`
-	// Target names the thing that is changed, such as "dbt:shop/prod". One execution at a time is open per target; see
-	// Record.Excludes.
+	// Target names what is changed, such as "dbt:shop/prod". One execution can be open per target; see Record.Excludes.
 	Target string `json:"target"`
-	// Request identifies what was asked for: the same playbook, target, incident and inputs have the same request.
+	// Request identifies the request: the same playbook, target, incident and inputs have the same request.
 	Request string `json:"request"`
 	// Incident is the incident's identifier, or empty.
 	Incident string `json:"incident,omitempty"`
-	// Digest is that of the preview, and Identity the hash of what the target is, however it is named. Empty where the
-	// target could not be previewed.
+	// Digest is the digest of the preview. Identity is the hash of the target itself, whatever its name. Both are empty
+	// if the target could not be previewed.
 	Digest   string `json:"digest,omitempty"`
 	Identity string `json:"identity,omitempty"`
 }
 
-// Intent is the body of the first entry: what is about to run (or, for a dry run, what would).
+// Intent is the body of the first entry: what will run, or for a dry run, what would run.
 type Intent struct {
 	Params     json.RawMessage   `json:"params"`
 	Triggers   map[string]string `json:"triggers,omitempty"`
 	Preview    json.RawMessage   `json:"preview,omitempty"`
 	Digest     string            `json:"digest,omitempty"`
 	ApprovedBy string            `json:"approved_by,omitempty"`
-	// Payload is what approvers sign, and Approvals are those that counted. Policy is what the approval policy
-	// demanded. The journal keeps them as they are.
+	// Payload is what approvers sign. Approvals are the approvals that counted. Policy is what the approval policy
+	// required. The journal stores them unchanged.
 	Payload   string          `json:"payload,omitempty"`
 	Approvals json.RawMessage `json:"approvals,omitempty"`
 	Policy    json.RawMessage `json:"policy,omitempty"`
-	// Remarks say what was out of the ordinary about the approval.
+	// Remarks list anything unusual about the approval.
 	Remarks []string      `json:"remarks,omitempty"`
 	Holder  proc.Identity `json:"holder"`
 	// Record is the dry run on which an execution was reviewed, or zero.
 	Record int64 `json:"record,omitempty"`
-	// Session names the Terraform run that made the entry, if the system tells.
+	// Session names the Terraform run that made the entry, if the system provides it.
 	Session string `json:"session,omitempty"`
-	// Deadline is when the holder stops the execution by itself. Zero in a dry run.
+	// Deadline is when the holder stops the execution. It is zero in a dry run.
 	Deadline time.Time `json:"deadline,omitzero"`
-	// Locks are other targets that the execution excludes: the indices behind an alias, and the target's identity.
+	// Locks are other targets that the execution excludes, such as the indices behind an alias and the target's
+	// identity.
 	Locks []string `json:"locks,omitempty"`
-	// Configuration identifies the provider configuration of the process, so that two processes of one Terraform run
-	// can tell whether they plan the same resource.
+	// Configuration identifies the provider configuration of the process. Two processes of one Terraform run use it to
+	// tell whether they plan the same resource.
 	Configuration string `json:"configuration,omitempty"`
-	// Guardrails are those that watch the execution, with their readings before it began.
+	// Guardrails are the guardrails of the execution, with their readings before it began.
 	Guardrails json.RawMessage `json:"guardrails,omitempty"`
-	// Problem is why a dry run failed. Empty otherwise.
+	// Problem is why a dry run failed, otherwise empty.
 	Problem string `json:"problem,omitempty"`
 }
 
-// Dispatch is the body of the second entry: the work has been sent and has a name.
+// Dispatch is the body of the second entry: the work was sent and has a name.
 type Dispatch struct {
 	RemoteID string `json:"remote_id"`
 }
 
-// Takeover is the body of an entry by which another process goes on with an execution whose holder is gone.
+// Takeover is the body of an entry by which another process continues an execution whose holder no longer runs.
 type Takeover struct {
 	Holder proc.Identity `json:"holder"`
-	// Reason says how it was told that the former holder is gone.
+	// Reason is how the process determined that the former holder no longer runs.
 	Reason string `json:"reason"`
 }
 
-// Acknowledged is the body of an entry that says that the same request may run again, with the same triggers.
+// Acknowledged is the body of an entry after which the same request may run again with the same triggers.
 type Acknowledged struct {
-	// By is the process that ended in order, or was asked to destroy the resource.
+	// By is the process that ended normally or that destroyed the resource.
 	By proc.Identity `json:"by"`
 }
 
 // Lease is the right to continue an open execution.
 type Lease struct {
 	Execution int64
-	// Token is the fencing token: 1 for the process that began the execution, and one more with each takeover.
+	// Token is the fencing token. It is 1 for the process that began the execution. Each takeover adds 1.
 	Token int64
 }
 
 // Pulse is the newest heartbeat of the holder of an open execution.
 type Pulse struct {
-	// Beats counts how often the holder renewed its lease. Observers compare it with what they saw before, never the
-	// clocks of two machines.
+	// Beats counts how often the holder renewed its lease. Observers compare it with their previous reading. They never
+	// compare the clocks of two machines.
 	Beats int64
-	// At is when it did so last, by its own clock; zero before the first time.
+	// At is when the holder last renewed its lease, by its own clock. It is zero before the first heartbeat.
 	At time.Time
 }
 
-// Undo is a playbook with its parameters, such as the one that undoes an execution.
+// Undo is a playbook with its parameters, such as the playbook that undoes an execution.
 type Undo struct {
 	Type   string          `json:"action_type"`
 	Params json.RawMessage `json:"params"`
 }
 
-// Result is what came of an execution.
+// Result is the result of an execution.
 type Result struct {
 	Message    string    `json:"message"`
 	StartedAt  time.Time `json:"started_at,omitzero"`
@@ -164,13 +164,13 @@ type Outcome struct {
 	Status   Status `json:"status"`
 	Result   Result `json:"result"`
 	Rollback *Undo  `json:"rollback,omitempty"`
-	// Held reports that a guardrail stopped the execution where it was.
+	// Held reports that a guardrail with on_breach = "hold" stopped the execution.
 	Held bool `json:"held,omitempty"`
-	// Identity is the hash of what the target is after an execution that replaced what its name stands for, or empty.
+	// Identity is the hash of the target after an execution that replaced what its name refers to, otherwise empty.
 	Identity string `json:"identity,omitempty"`
 }
 
-// Entry is one line of the journal.
+// Entry is one entry of the journal.
 type Entry struct {
 	Seq       int64           `json:"seq"`
 	Execution int64           `json:"execution"`
@@ -186,7 +186,7 @@ type Entry struct {
 // Record is a dry run or an execution, folded from its entries.
 type Record struct {
 	ID int64
-	// Journal is the identity of the journal that holds it; see Identity.
+	// Journal is the identity of the journal that contains the record; see Identity.
 	Journal   string
 	DryRun    bool
 	Subject   Subject
@@ -194,24 +194,24 @@ type Record struct {
 	Status    Status
 	CreatedAt time.Time
 	RemoteID  string
-	// Holder is the process that works on it, or did. Token is the fencing token that goes with it, zero in a dry run.
+	// Holder is the process that has or had the lease. Token is its fencing token, zero in a dry run.
 	Holder proc.Identity
 	Token  int64
 	// Progress is the newest progress entry's body, or nil.
 	Progress json.RawMessage
 	Result   *Result
 	Rollback *Undo
-	// Held reports that a guardrail stopped the execution where it was.
+	// Held reports that a guardrail with on_breach = "hold" stopped the execution.
 	Held bool
-	// NewIdentity is what the target is after the execution, if that replaced it; see Outcome.Identity.
+	// NewIdentity is the identity of the target after an execution that replaced it; see Outcome.Identity.
 	NewIdentity string
-	// Edited is the number of an entry that is not as it was written, or zero.
+	// Edited is the number of an entry that was edited after it was written, or zero.
 	Edited int64
-	// Acknowledged tells that no later apply may take its outcome for its own; see KindAcknowledged.
+	// Acknowledged reports that no later apply may adopt the outcome; see KindAcknowledged.
 	Acknowledged bool
 }
 
-// Identity is the hash of what the target is after the execution; see Outcome.Identity.
+// Identity is the hash of the target after the execution; see Outcome.Identity.
 func (r Record) Identity() string {
 	if r.NewIdentity != "" {
 		return r.NewIdentity
@@ -232,13 +232,13 @@ func Intact(records []Record) error {
 	return nil
 }
 
-// Lease is the right to append to the record as it is here.
+// Lease is the right to append to the record in its present state.
 func (r Record) Lease() Lease { return Lease{Execution: r.ID, Token: r.Token} }
 
-// Open tells whether the execution's outcome is still to come.
+// Open reports whether the execution has no outcome yet.
 func (r Record) Open() bool { return r.Status == StatusPending || r.Status == StatusRunning }
 
-// Excludes reports whether r holds something that an execution of target with these locks would change.
+// Excludes reports whether r locks something that an execution of target with these locks would change.
 func (r Record) Excludes(target string, locks []string) bool {
 	mine := append([]string{r.Subject.Target}, r.Intent.Locks...)
 	return slices.Contains(mine, target) || slices.ContainsFunc(locks,
@@ -254,46 +254,48 @@ type Filter struct {
 	Open bool
 	// DryRuns keeps dry runs instead of executions; All keeps both, and skips.
 	DryRuns, All bool
-	// Limit keeps the newest so many. Zero keeps all.
+	// Limit keeps only the newest records, up to this number. Zero keeps all.
 	Limit int
 }
 
-// Store keeps the journal. Implementations are safe for use by several goroutines and by several processes at once;
-// what a method has returned without an error is durable.
+// Store stores the journal. Implementations are safe for use by several goroutines and by several processes at once. A
+// change is durable when the method returns without an error.
 type Store interface {
-	// Begin appends the first entry of an execution, a dry run or a skip, and returns its record. While an execution is
-	// open that excludes it, an intent is refused with a *BusyError, atomically; the others never are.
+	// Begin appends the first entry of an execution, a dry run or a skip, and returns its record. It atomically refuses
+	// an intent with a *BusyError while an execution that excludes it is open. Dry runs and skips are never refused for
+	// this reason.
 	Begin(ctx context.Context, subject Subject, kind Kind, intent Intent) (Record, error)
-	// BeginAfter is Begin for a dry run. It returns ErrStale, atomically, if a record of the same request is newer than
+	// BeginAfter is Begin for a dry run. It atomically returns ErrStale if a record of the same request is newer than
 	// the record after.
 	BeginAfter(ctx context.Context, subject Subject, intent Intent, after int64) (Record, error)
-	// Append adds an entry to an open execution: body is a Dispatch, any JSON value as progress, a Takeover, which
-	// raises the token, or an Outcome, which closes it. An Acknowledged follows an outcome and needs no lease.
-	// ErrClosed is returned if the outcome is recorded already, ErrFenced if the lease's token is not the record's,
-	// ErrNotFound if there is no such execution (a dry run is none), ErrOrder and ErrBody if the entry can't come next
-	// or its body is invalid; see Record.Admits and Encode.
+	// Append adds an entry to an open execution. The body is a Dispatch, any JSON value as progress, a Takeover, which
+	// raises the token, or an Outcome, which closes the execution. An Acknowledged follows an outcome and needs no
+	// lease. Append returns ErrClosed if the outcome is already recorded, ErrFenced if the lease's token is not the
+	// record's, ErrNotFound if there is no such execution (a dry run is not an execution), and ErrOrder or ErrBody if
+	// the entry can't come next or its body is invalid; see Record.Admits and Encode.
 	Append(ctx context.Context, lease Lease, kind Kind, body any) (Record, error)
-	// Beat renews the lease of an open execution. Errors are those of Append.
+	// Beat renews the lease of an open execution. It returns the errors of Append.
 	Beat(ctx context.Context, lease Lease) error
-	// Pulse returns the newest heartbeat of the execution's present holder; zero if it is not open or has sent none.
+	// Pulse returns the newest heartbeat of the execution's present holder. It is zero if the execution is not open or
+	// the holder has not sent one.
 	Pulse(ctx context.Context, execution int64) (Pulse, error)
 	// Get returns one record, or ErrNotFound.
 	Get(ctx context.Context, id int64) (Record, error)
 	// Find returns the matching records, oldest first.
 	Find(ctx context.Context, filter Filter) ([]Record, error)
-	// Count returns how many records match, whatever the filter's limit.
+	// Count returns how many records match. It ignores the filter's limit.
 	Count(ctx context.Context, filter Filter) (int, error)
-	// Entries calls visit with each entry from sequence number from on, in order, until it returns an error.
+	// Entries calls visit with each entry, in order, from sequence number from. It stops when visit returns an error.
 	Entries(ctx context.Context, from int64, visit func(Entry) error) error
-	// Compact appends an entry that says what is removed, and removes it. The entry comes first. ErrGaps is returned if
-	// the journal is not as c describes it, such as after another process has compacted it.
+	// Compact first appends an entry that lists what is removed, then removes it. It returns ErrGaps if the journal is
+	// not as c describes it, for example after another process has compacted it.
 	Compact(ctx context.Context, c Compaction) (Entry, error)
-	// Close releases what the store holds open.
+	// Close releases the store's resources.
 	Close() error
 }
 
-// Errors of a Store. ErrForeign, ErrDamaged and ErrNewer are about what was found where the journal should be,
-// ErrUnavailable about a place that can't be read or written, for now or for good. Nothing has been written there.
+// Errors of a Store. ErrForeign, ErrDamaged and ErrNewer describe what was found in place of a usable journal.
+// ErrUnavailable means that the journal can't be read or written, temporarily or permanently. Nothing has been written.
 var (
 	ErrNotFound = errors.New("not in the journal")
 	ErrClosed   = errors.New("the execution's outcome is recorded already")
@@ -303,12 +305,12 @@ var (
 	ErrForeign  = errors.New("not a journal of this provider")
 	ErrDamaged  = errors.New("the journal is damaged")
 	ErrNewer    = errors.New("the journal was written by a newer version of the provider")
-	// ErrUnavailable covers a full disk, missing permissions, a folder that can't be made, and a lock that another
-	// process keeps for too long.
+	// ErrUnavailable covers a full disk, missing permissions, a folder that can't be created, and a lock that another
+	// process keeps too long.
 	ErrUnavailable = errors.New("the journal cannot be read or written")
 )
 
-// BusyError says that another execution of the target is open.
+// BusyError reports that another execution of the target is open.
 type BusyError struct{ Record Record }
 
 // Error implements error.

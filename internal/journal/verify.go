@@ -9,37 +9,37 @@ import (
 	"io"
 )
 
-// Head is an entry by its place and its hash. Kept elsewhere, it vouches for all entries up to it: what is cut off the
-// end of a journal leaves a chain that holds.
+// Head is an entry by its sequence number and its hash. A head that is kept elsewhere vouches for all entries up to it.
+// It reveals entries that were cut off the end of the journal, which the chain alone can't.
 type Head struct {
 	Seq  int64  `json:"seq"`
 	Hash string `json:"hash"`
 }
 
-// Chain is what came of a verification.
+// Chain is the result of a verification.
 type Chain struct {
-	// Head is the last entry that holds, zero where there is none.
+	// Head is the last valid entry, zero if there is none.
 	Head Head
-	// Broken says where and how the chain breaks first, in one sentence. Empty where it holds.
+	// Broken describes the first break of the chain in one sentence. It is empty if the chain is intact.
 	Broken string
-	// Removed is how many entries are missing that compactions have removed, by entries that are part of the chain.
+	// Removed is how many entries compactions have removed, according to valid entries of the chain.
 	Removed int64
 }
 
-// Holds tells whether the chain holds.
+// Holds reports whether the chain is intact.
 func (c Chain) Holds() bool { return c.Broken == "" }
 
 // errBroken ends the verification.
 var errBroken = errors.New("broken")
 
-// Verify reads the journal from its first entry on and finds the first one that was edited, removed, added or moved.
-// Heads that are known from before must be in it. An error means that the journal couldn't be read, not that it is
-// broken. A kind of entry that this version doesn't know is ErrNewer.
+// Verify reads the journal from its first entry and finds the first entry that was edited, removed, added or moved. The
+// journal must contain the known heads. An error means that the journal couldn't be read, not that it is broken. The
+// error is ErrNewer for a kind of entry that this version doesn't know.
 func Verify(ctx context.Context, store Store, known ...Head) (Chain, error) {
 	return verify(ctx, store, 1, known)
 }
 
-// VerifyTail is Verify for about as many of the newest entries.
+// VerifyTail is Verify for approximately this many of the newest entries.
 func VerifyTail(ctx context.Context, store Store, entries int64) (Chain, error) {
 	newest, err := store.Find(ctx, Filter{All: true, Limit: 1})
 	if err != nil || len(newest) == 0 {
@@ -56,7 +56,7 @@ func verify(ctx context.Context, store Store, from int64, known []Head) (Chain, 
 			return fmt.Errorf("entry %d has the kind %q: %w", e.Seq, e.Kind, ErrNewer)
 		}
 		if from > 1 && c.Head.Seq == 0 {
-			c.Head = Head{Seq: e.Seq - 1, Hash: e.Prev} // what is before the tail is not verified
+			c.Head = Head{Seq: e.Seq - 1, Hash: e.Prev} // entries before the tail are not verified
 		}
 		if e.Seq > c.Head.Seq+1 {
 			c.Head = g.jump(c.Head, e)
@@ -82,7 +82,7 @@ func verify(ctx context.Context, store Store, from int64, known []Head) (Chain, 
 	return c, nil
 }
 
-// next says how e doesn't follow from the head, or "".
+// next describes why e doesn't follow the head, or returns "".
 func (c Chain) next(e Entry, known []Head) string {
 	sealed, err := Seal(e, e.Prev)
 	switch {
@@ -102,8 +102,8 @@ func (c Chain) next(e Entry, known []Head) string {
 	return ""
 }
 
-// Export writes the journal as one JSON object per line. A line with its hash emptied is the text that is hashed, after
-// the domain line, so an export can be verified without this package.
+// Export writes the journal as one JSON object per line. The hash of an entry is the hash of the domain line and the
+// exported line with its hash emptied. An export can therefore be verified without this package.
 func Export(ctx context.Context, store Store, w io.Writer) error {
 	out := bufio.NewWriter(w)
 	err := store.Entries(ctx, 1, func(e Entry) error {

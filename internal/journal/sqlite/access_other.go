@@ -2,5 +2,5 @@
 
 package sqlite
 
-// writable leaves the answer to the first write where the system can't be asked.
+// writable reports true on systems that can't be asked. The first write then decides.
 func writable(string) error { return nil }

@@ -48,7 +48,7 @@ func attackable(t *testing.T) (path string, head journal.Head) {
 	return path, chain.Head
 }
 
-// tamper runs SQL on the journal's file, as somebody would who has it: triggers are no obstacle to them.
+// tamper runs SQL on the journal's file like an attacker with access to it, who can also drop the triggers.
 func tamper(t *testing.T, path string, statements ...string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)
@@ -127,7 +127,7 @@ func TestAttacksOnTheJournal(t *testing.T) {
 	}
 }
 
-// reader opens the entries of a tampered journal, which Open would refuse in part.
+// reader opens the entries of a tampered journal. Open would refuse some of them.
 func reader(t *testing.T, path string) journal.Store { return openTest(t, path) }
 
 func anchor(h journal.Head) string { return strconv.FormatInt(h.Seq, 10) + ":" + h.Hash }
@@ -198,8 +198,8 @@ func TestEntryEditedAndSealedAnewIsFound(t *testing.T) {
 	}
 }
 
-// TestAttackRemovedBesideACompaction removes entries from a journal that was compacted: only what the compaction tells
-// of may be missing.
+// TestAttackRemovedBesideACompaction removes entries from a compacted journal. Only the entries that the compaction
+// lists may be missing.
 func TestAttackRemovedBesideACompaction(t *testing.T) {
 	t.Parallel()
 	compacted := func(t *testing.T) (string, journal.Head) {
@@ -221,7 +221,7 @@ func TestAttackRemovedBesideACompaction(t *testing.T) {
 		if err != nil || len(c.Gaps) != 1 {
 			t.Fatalf("got %+v, %v", c, err)
 		}
-		c.Gaps[0].To, c.Gaps[0].Hash = 6, entryHash(t, s, 6) // two of the three that may go; the first one never does
+		c.Gaps[0].To, c.Gaps[0].Hash = 6, entryHash(t, s, 6) // two of three; the first entry is never removed
 		if _, err := s.Compact(t.Context(), c); err != nil {
 			t.Fatal(err)
 		}

@@ -19,11 +19,11 @@ const (
 	// benchRecords is how many records a journal has in the benchmarks, unless benchVariable says otherwise.
 	benchRecords  = 2_000
 	benchVariable = "REMEDIATION_BENCH_RECORDS"
-	// recordsPerIncident is the history of one incident, of which the newest historyLimit are asked for, as for a
+	// recordsPerIncident is the number of records per incident. The newest historyLimit of them are read, as for a
 	// state.
 	recordsPerIncident = 100
 	historyLimit       = 50
-	// batch is how many entries are filled in with one transaction.
+	// batch is how many entries are inserted per transaction.
 	batch = 2_000
 )
 
@@ -71,9 +71,9 @@ func filled(b *testing.B) (*Store, int) {
 
 func incident(n int) string { return fmt.Sprintf("INC-%d", n) }
 
-// BenchmarkAppend makes executions of four entries and, in turn with them, inserts the same rows into a table beside
-// the journal's that has the same indexes: one durable insert by a prepared statement for each entry. It reports the
-// ratio of both times.
+// BenchmarkAppend makes executions of four entries. In turn with them, it inserts the same rows into a table next to
+// the journal's tables that has the same indexes, with one durable prepared insert per entry. It reports the ratio of
+// both times.
 func BenchmarkAppend(b *testing.B) {
 	s, _ := filled(b)
 	raw := rawTable(b, s)
@@ -105,7 +105,7 @@ func BenchmarkAppend(b *testing.B) {
 	b.ReportMetric(float64(appending)/float64(inserting), "append/insert")
 }
 
-// rawTable makes the table and returns its statement, on a connection of its own with the journal's settings.
+// rawTable creates the table and returns its statement, on a separate connection with the journal's settings.
 func rawTable(b *testing.B, s *Store) *sql.Stmt {
 	b.Helper()
 	db, err := connections(s.path, 1, busyTimeout, "mode=rw")
@@ -187,7 +187,7 @@ func BenchmarkOpen(b *testing.B) {
 	}
 }
 
-// BenchmarkSeal is the share of the chain in an append.
+// BenchmarkSeal measures the share of hashing in an append.
 func BenchmarkSeal(b *testing.B) {
 	body, err := json.Marshal(journaltest.Intent())
 	if err != nil {

@@ -15,10 +15,10 @@ import (
 	lib "modernc.org/sqlite/lib"
 )
 
-// checkTimeout is how long Check waits for a journal that another process is making.
+// checkTimeout is how long Check waits for a journal that another process is creating.
 const checkTimeout = 2 * time.Second
 
-// Check tells, without making anything, whether a journal can be kept at path. It fails as Open does.
+// Check reports whether a journal can be stored at path, without creating anything. It fails as Open does.
 func Check(ctx context.Context, path string) error {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -30,7 +30,7 @@ func Check(ctx context.Context, path string) error {
 	return nil
 }
 
-// lookAt fails where path can't hold a journal or holds something else. It changes nothing.
+// lookAt fails if path can't store a journal or contains something else. It changes nothing.
 func lookAt(ctx context.Context, path string, busy time.Duration) error {
 	info, err := os.Stat(path)
 	switch {
@@ -43,14 +43,14 @@ func lookAt(ctx context.Context, path string, busy time.Duration) error {
 	case !info.Mode().IsRegular():
 		return foreign(path, "It is not a regular file.")
 	}
-	// SQLite keeps its log beside the file, so that the folder is written too.
+	// SQLite keeps its log in the same folder, so the folder must be writable too.
 	if err := errors.Join(writable(path), writable(filepath.Dir(path))); err != nil {
 		return unusable(path, err)
 	}
 	switch info.Size() {
 	case 0:
 		return nil
-	case 1: // SQLite takes such a file for an empty one and would write over it
+	case 1: // SQLite takes such a file for an empty one and would overwrite it
 		return foreign(path, notSQLite)
 	}
 	f, err := inspect(ctx, path, busy)
@@ -66,7 +66,7 @@ func lookAt(ctx context.Context, path string, busy time.Duration) error {
 	return f.judge(path, len(migrations))
 }
 
-// checkFolder fails where the folder isn't there and can't be made, or can't be written. The journal's path is for the
+// checkFolder fails if the folder is not writable, or doesn't exist and can't be created. The journal's path is for the
 // message.
 func checkFolder(folder, path string) error {
 	info, err := os.Stat(folder)
@@ -84,15 +84,15 @@ func checkFolder(folder, path string) error {
 	return nil
 }
 
-// found is what a SQLite file says of itself.
+// found is what a SQLite file contains.
 type found struct {
 	application, version int
 	objects              int // tables, indexes and the like
-	ours                 int // how many of the journal's tables are among them
+	ours                 int // how many of them are the journal's tables
 }
 
-// inspect reads path on a connection that can't write to it. A file that has no log beside it is read as an unchanging
-// one, which leaves no log behind; with a log, that is where the newest pages are.
+// inspect reads path on a read-only connection. A file without a log is read as immutable, which leaves no log behind.
+// If there is a log, it contains the newest pages and must be read.
 func inspect(ctx context.Context, path string, busy time.Duration) (f found, err error) {
 	options := []string{"mode=ro"}
 	if !exists(path+"-wal") && !exists(path+"-journal") {
@@ -118,7 +118,7 @@ func find(ctx context.Context, q querier) (f found, err error) {
 	return f, err
 }
 
-// judge returns nil for an empty file and for a journal whose version is known.
+// judge returns nil for an empty file and for a journal of a known version.
 func (f found) judge(path string, known int) error {
 	const tables = 2 // entries and open_executions
 	switch {
@@ -136,8 +136,8 @@ func (f found) judge(path string, known int) error {
 	return nil
 }
 
-// beganEmpty tells whether the rollback journal beside path belongs to the first transaction on an empty file: then a
-// process died while it made the database, and nothing is lost by undoing that, which SQLite does when it opens it. The
+// beganEmpty reports whether the rollback journal next to path belongs to the first transaction on an empty file. In
+// that case a process died while it created the database, and nothing is lost when SQLite rolls it back on opening. The
 // size before the transaction, in pages, is at offset 16 (https://www.sqlite.org/fileformat.html, section 3).
 func beganEmpty(path string) bool {
 	const offset, size = 16, 4

@@ -9,8 +9,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
 
-// Compact implements journal.Store. Entry and removal are one transaction. The file keeps its size; its free pages are
-// used again.
+// Compact implements journal.Store. It adds the entry and removes the others in one transaction. The file keeps its
+// size, and SQLite reuses the free pages.
 func (s *Store) Compact(ctx context.Context, c journal.Compaction) (journal.Entry, error) {
 	body, err := journal.Encode(journal.KindCompaction, c)
 	if err != nil {
@@ -39,7 +39,7 @@ func (s *Store) Compact(ctx context.Context, c journal.Compaction) (journal.Entr
 	return entry, s.explain(ctx, err)
 }
 
-// asTold refuses a gap whose entries are not all there, are not those that were looked at, or belong to an open
+// asTold refuses a gap if entries are missing, differ from those that the caller examined, or belong to an open
 // execution.
 func asTold(ctx context.Context, tx transaction, gap journal.Gap) error {
 	var there, open int64

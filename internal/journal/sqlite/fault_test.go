@@ -18,7 +18,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// explained fails the test unless err is a problem with the sentinel and says something.
+// explained fails the test unless err is a problem with the sentinel and a message.
 func explained(t *testing.T, err, want error, says string) {
 	t.Helper()
 	var p *problem.Problem
@@ -27,7 +27,7 @@ func explained(t *testing.T, err, want error, says string) {
 	}
 }
 
-// TestFaultsWhileOpen makes the disk full and the file read-only in the middle, as SQLite reports them.
+// TestFaultsWhileOpen makes the disk full and the file read-only during use, as SQLite reports them.
 func TestFaultsWhileOpen(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ broken, mended, says string }{
@@ -66,7 +66,7 @@ func pragma(t *testing.T, s *Store, statement string) {
 	}
 }
 
-// TestLocked is about another process that keeps the write lock.
+// TestLocked covers another process that keeps the write lock.
 func TestLocked(t *testing.T) {
 	t.Parallel()
 	const patience = 50 * time.Millisecond
@@ -97,7 +97,7 @@ func TestLocked(t *testing.T) {
 	if waited := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || waited > busyTimeout/2 {
 		t.Errorf("after %v: %v", waited, err)
 	}
-	// Reading goes on meanwhile, and a journal can be opened.
+	// Reads continue, and a journal can be opened.
 	before := journaltest.Verify(t, openTest(t, path))
 	if err := lock.Rollback(); err != nil {
 		t.Fatal(err)
@@ -111,7 +111,7 @@ func TestLocked(t *testing.T) {
 	}
 }
 
-// TestDamagedInside overwrites pages that opening a journal doesn't read.
+// TestDamagedInside overwrites pages that are not read on opening a journal.
 func TestDamagedInside(t *testing.T) {
 	t.Parallel()
 	const pageSize = 4096
@@ -148,7 +148,7 @@ func TestDamagedInside(t *testing.T) {
 	}
 }
 
-// TestDamagedEntries is about rows that no version of the provider has written.
+// TestDamagedEntries covers rows that no version of the provider has written.
 func TestDamagedEntries(t *testing.T) {
 	t.Parallel()
 	for name, statement := range map[string]string{
@@ -174,8 +174,8 @@ func TestDamagedEntries(t *testing.T) {
 	}
 }
 
-// TestNeverChanged proves that SQL itself can't change or remove an entry by mistake, and that the chain tells when it
-// was done on purpose.
+// TestNeverChanged proves that plain SQL can't change or remove an entry by mistake, and that the chain reveals a
+// deliberate change.
 func TestNeverChanged(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "journal.db")
@@ -216,7 +216,7 @@ func TestNeverChanged(t *testing.T) {
 	}
 }
 
-// TestMigrate brings a journal with entries forward, all steps or none.
+// TestMigrate migrates a journal with entries. Either all steps apply or none.
 func TestMigrate(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "journal.db")
@@ -247,7 +247,7 @@ func TestMigrate(t *testing.T) {
 	explained(t, err, journal.ErrNewer, fmt.Sprintf("knows versions up to %d", known))
 }
 
-// TestFirstVersion opens a journal as the first version of the provider wrote it, with an execution that is open.
+// TestFirstVersion opens a journal that the first version of the provider wrote, with an open execution.
 func TestFirstVersion(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "journal.db")
@@ -292,7 +292,8 @@ func version(t *testing.T, s *Store) int {
 	return f.version
 }
 
-// TestPlans proves that no filter reads the whole table: each finds its index, and the newest need no sorting.
+// TestPlans proves that no filter scans the whole table. Each filter uses its index, and reading the newest needs no
+// sorting.
 func TestPlans(t *testing.T) {
 	t.Parallel()
 	s := openTest(t, filepath.Join(t.TempDir(), "journal.db"))

@@ -20,20 +20,21 @@ import (
 )
 
 const (
-	// busyTimeout is how long a writer waits for others. Each holds the lock for one short transaction, of some
+	// busyTimeout is how long a writer waits for others. Each writer takes the lock for one short transaction of a few
 	// milliseconds.
 	busyTimeout = 15 * time.Second
-	// busyStep is the pause between two attempts at what SQLite does not wait for by itself.
+	// busyStep is the pause between two attempts when SQLite itself does not wait.
 	busyStep = 20 * time.Millisecond
-	// readers is how many connections serve reads at once; writers queue for a single one.
+	// readers is how many connections serve reads. Writers share a single connection.
 	readers = 4
-	// folderMode and the file's mode (see create) keep the journal from other users: it names people and systems.
+	// folderMode and the file's mode (see create) protect the journal from other users, because it names people and
+	// systems.
 	folderMode = 0o700
 )
 
-// Open opens the journal at path and makes it, with its folder, where there is none. It fails with a *problem.Problem
-// that wraps journal.ErrForeign, ErrDamaged, ErrNewer or ErrUnavailable; what was found is then as it was. The clock
-// dates entries.
+// Open opens the journal at path. It creates the journal and its folder if they don't exist. It fails with a
+// *problem.Problem that wraps journal.ErrForeign, ErrDamaged, ErrNewer or ErrUnavailable, and leaves what it found
+// unchanged. The clock dates entries.
 func Open(ctx context.Context, path string, clk clock.Clock) (*Store, error) {
 	return open(ctx, path, clk, busyTimeout)
 }
@@ -50,7 +51,7 @@ func open(ctx context.Context, path string, clk clock.Clock, busy time.Duration)
 	return s, nil
 }
 
-// connect looks before it touches: what is there is read without the means to change it, then opened for writing.
+// connect inspects the file on a read-only connection before it opens it for writing.
 func (s *Store) connect(ctx context.Context, busy time.Duration) error {
 	if err := lookAt(ctx, s.path, busy); err != nil {
 		return err
@@ -78,7 +79,8 @@ func (s *Store) connect(ctx context.Context, busy time.Duration) error {
 	return err
 }
 
-// connections returns a pool on path. The address is a URI so that no character of the path is taken for an option.
+// connections returns a pool on path. The address is a URI, in which no character of the path can be taken for an
+// option.
 func connections(path string, count int, busy time.Duration, options ...string) (*sql.DB, error) {
 	slashed := filepath.ToSlash(path)
 	if !strings.HasPrefix(slashed, "/") {
@@ -96,9 +98,9 @@ func connections(path string, count int, busy time.Duration, options ...string) 
 	return db, nil
 }
 
-// create makes an empty file of mode 0600 where there is none. SQLite does it, with the mode of a file made for the
-// purpose: had the provider opened the journal itself, closing it would drop the locks that SQLite holds on it
-// elsewhere in this process (https://www.sqlite.org/howtocorrupt.html, section 2.2).
+// create creates an empty file of mode 0600 if there is none. SQLite creates the journal with the mode of a temporary
+// file. If the provider opened the journal itself, closing it would drop the locks that SQLite has on it elsewhere in
+// this process (https://www.sqlite.org/howtocorrupt.html, section 2.2).
 func create(ctx context.Context, path string, busy time.Duration) (err error) {
 	if exists(path) {
 		return nil
@@ -111,7 +113,7 @@ func create(ctx context.Context, path string, busy time.Duration) (err error) {
 	if err := model.Close(); err != nil {
 		return unusable(path, err)
 	}
-	// In a URI of SQLite's a plus sign is itself.
+	// In a SQLite URI, a plus sign stands for itself.
 	mode := "modeof=" + strings.ReplaceAll(url.QueryEscape(model.Name()), "+", "%20")
 	db, err := connections(path, 1, busy, "mode=rwc", mode)
 	if err != nil {
@@ -120,8 +122,8 @@ func create(ctx context.Context, path string, busy time.Duration) (err error) {
 	return errors.Join(db.PingContext(ctx), db.Close())
 }
 
-// enterWAL makes sure of write-ahead logging, which the file remembers. Processes that make a journal at the same
-// moment can be told at once that it is locked, so it is tried until then.
+// enterWAL enables write-ahead logging, which the file remembers. SQLite can immediately report a lock to processes
+// that create a journal at the same time, so enterWAL retries.
 func (s *Store) enterWAL(ctx context.Context, until time.Time) error {
 	for {
 		var mode string
@@ -140,8 +142,8 @@ func (s *Store) enterWAL(ctx context.Context, until time.Time) error {
 	}
 }
 
-// migrate takes those of the steps that the file has not seen yet, all or none. A file that needs none is not locked
-// for it. What was found is judged again under the lock, since another process may have been there in between.
+// migrate runs the steps that the file has not seen yet, all or none. It doesn't lock a file that needs no steps. It
+// inspects the file again under the lock, because another process may have changed it in the meantime.
 func (s *Store) migrate(ctx context.Context, steps []string) error {
 	if f, err := find(ctx, s.write); err != nil || f.version == len(steps) {
 		return err

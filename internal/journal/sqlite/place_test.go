@@ -37,8 +37,8 @@ func raw(ctx context.Context, path string, statements ...string) (err error) {
 	return nil
 }
 
-// childDieWriting ends within a transaction whose pages are on disk already, and leaves a rollback journal. With
-// "table" that is a change of a database, otherwise the first transaction of a new one.
+// childDieWriting ends within a transaction whose pages are already on disk, and leaves a rollback journal. With
+// "table" that transaction changes a database, otherwise it is the first one of a new database.
 func childDieWriting(ctx context.Context, path, what string) error {
 	statements := []string{"PRAGMA cache_size = 1", "BEGIN", "CREATE TABLE big (x)",
 		"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) INSERT INTO big SELECT " +
@@ -87,13 +87,13 @@ func write(t *testing.T, path string, content []byte) {
 	}
 }
 
-// folder is every file below a folder with its content.
+// folder returns every file below a folder with its content.
 func folder(t *testing.T, root string) map[string]string {
 	t.Helper()
 	files := map[string]string{}
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
-			files[path] = "" // a folder, or something that is not to be read
+			files[path] = "" // a folder, or something that can't be read
 			return err
 		}
 		content, err := os.ReadFile(path)
@@ -106,7 +106,7 @@ func folder(t *testing.T, root string) map[string]string {
 	return files
 }
 
-// TestRefusedPlaces proves that what is no usable journal is named, and is afterwards as it was.
+// TestRefusedPlaces proves that a path without a usable journal is reported and left unchanged.
 func TestRefusedPlaces(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
@@ -200,7 +200,7 @@ func changed(statement string) func(*testing.T, string) string {
 	return func(t *testing.T, dir string) string {
 		path := filepath.Join(dir, "journal.db")
 		journalAt(t, path)
-		// Triggers keep entries from being changed; who can write the file can drop them.
+		// Triggers protect entries from changes, but anyone who can write the file can drop the triggers.
 		if err := raw(t.Context(), path, "DROP TRIGGER entries_are_never_removed", statement); err != nil {
 			t.Fatal(err)
 		}
@@ -232,7 +232,7 @@ func dying(what string) func(*testing.T, string) string {
 	}
 }
 
-// TestForeignWAL leaves a database of someone else alone whose newest pages are in its log still.
+// TestForeignWAL leaves another program's database unchanged while its newest pages are still in its log.
 func TestForeignWAL(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -264,7 +264,7 @@ func TestForeignWAL(t *testing.T) {
 	}
 }
 
-// TestUsablePlaces proves that a journal is made with its folder, for the user alone, and that Check makes nothing.
+// TestUsablePlaces proves that a journal and its folder are created for the user only, and that Check creates nothing.
 func TestUsablePlaces(t *testing.T) {
 	t.Parallel()
 	cases := map[string]func(t *testing.T, dir string) string{
@@ -304,7 +304,7 @@ func TestUsablePlaces(t *testing.T) {
 				t.Fatal(err)
 			}
 			journaltest.Verify(t, s)
-			// The mode of what was there before is its owner's affair.
+			// The owner decides the mode of files that already existed.
 			for made := range folder(t, dir) {
 				info, err := os.Stat(made)
 				if _, there := before[made]; err != nil || there || made == path+"-wal" || made == path+"-shm" {
@@ -327,7 +327,7 @@ func link(t *testing.T, dir string) string {
 	return path
 }
 
-// TestRelativePath is about the default, which is relative to the working directory.
+// TestRelativePath covers the default, which is relative to the working directory.
 func TestRelativePath(t *testing.T) {
 	t.Chdir(t.TempDir())
 	path := filepath.Join(".remediation", "journal.db")

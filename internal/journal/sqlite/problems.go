@@ -68,7 +68,7 @@ func unavailable(path string, cause error, next string) error {
 	}
 }
 
-// primary is SQLite's primary result code of err, or SQLITE_OK where err is not SQLite's.
+// primary returns SQLite's primary result code of err, or SQLITE_OK if err is not a SQLite error.
 func primary(err error) int {
 	const mask = 0xff // https://www.sqlite.org/rescode.html#primary_result_codes_versus_extended_result_codes
 	var e *driver.Error
@@ -83,7 +83,7 @@ func isBusy(err error) bool {
 	return code == lib.SQLITE_BUSY || code == lib.SQLITE_LOCKED
 }
 
-// explain turns what database/sql and SQLite say into problems. Errors that are explained already pass.
+// explain turns errors of database/sql and SQLite into problems. It returns existing problems unchanged.
 func explain(ctx context.Context, path string, err error) error {
 	var p *problem.Problem
 	var held *journal.BusyError

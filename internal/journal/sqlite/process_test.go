@@ -17,8 +17,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal/journaltest"
 )
 
-// The test binary started with childVariable set is one of several processes on a journal, and does what childMain
-// says.
+// With childVariable set, the test binary is one of several processes on a journal, and does what childMain says.
 const childVariable = "REMEDIATION_TEST_JOURNAL_CHILD"
 
 const (
@@ -97,7 +96,7 @@ func child(t *testing.T, task string, args ...string) (*exec.Cmd, *bytes.Buffer)
 	return cmd, &output
 }
 
-// TestProcesses makes a journal from several processes at once. Two of them each share a target, so that they wait for
+// TestProcesses writes a journal from several processes at once. Each target is shared by two of them, which wait for
 // each other.
 func TestProcesses(t *testing.T) {
 	t.Parallel()
@@ -146,12 +145,12 @@ func TestProcessesBeginOnce(t *testing.T) {
 	}
 }
 
-// TestKilledWriters kills processes at no particular moment of their writing.
+// TestKilledWriters kills processes at arbitrary moments while they write.
 func TestKilledWriters(t *testing.T) {
 	t.Parallel()
 	const (
 		kills = 8
-		most  = 80 // on a machine that takes its time to start a process
+		most  = 80 // for machines that are slow to start a process
 		step  = 15 * time.Millisecond
 	)
 	path := filepath.Join(t.TempDir(), "journal.db")

@@ -16,8 +16,7 @@ const (
 		"e.body, e.prev, e.hash"
 	// oneRecord selects a record by its identifier.
 	oneRecord = "SELECT seq FROM entries WHERE seq = execution AND seq = ?"
-	// page is how many entries are read at a time. Between pages nothing is held open, so that a visitor may take its
-	// time.
+	// page is how many entries are read at a time. No statement is open between pages, so a visitor may take any time.
 	page = 100
 )
 
@@ -58,7 +57,8 @@ func (s *Store) Count(ctx context.Context, filter journal.Filter) (int, error) {
 	return count, s.explain(ctx, err)
 }
 
-// conditions returns the filter as SQL on first entries. "seq = execution" is written as the indexes have it.
+// conditions returns the filter as SQL on first entries. The indexes contain the expression "seq = execution" in
+// exactly this form.
 func conditions(f journal.Filter) (where string, args []any) {
 	terms := []string{"seq = execution"}
 	add := func(term, value string) {
@@ -91,8 +91,8 @@ func conditions(f journal.Filter) (where string, args []any) {
 	return strings.Join(terms, " AND "), args
 }
 
-// preparedReader reads with statements that are prepared once: preparing one takes longer than to run it. There are few
-// texts, one per shape of a filter.
+// preparedReader reads with cached prepared statements, because preparing a statement takes longer than running it.
+// There are few texts, one per shape of a filter.
 type preparedReader struct{ store *Store }
 
 func (s *Store) reader() preparedReader { return preparedReader{s} }
@@ -116,7 +116,7 @@ func (r preparedReader) statement(ctx context.Context, query string) (*sql.Stmt,
 	return statement, nil
 }
 
-// QueryContext is that of database/sql.
+// QueryContext implements the method of database/sql.
 func (r preparedReader) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	statement, err := r.statement(ctx, query)
 	if err != nil {
@@ -125,7 +125,7 @@ func (r preparedReader) QueryContext(ctx context.Context, query string, args ...
 	return statement.QueryContext(ctx, args...)
 }
 
-// QueryRowContext is that of database/sql.
+// QueryRowContext implements the method of database/sql.
 func (r preparedReader) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
 	statement, err := r.statement(ctx, query)
 	if err != nil {
@@ -159,9 +159,9 @@ func records(ctx context.Context, q rowsQuerier, ids string, args ...any) ([]jou
 	return found, nil
 }
 
-// essential is the query for the entries, oldest first, that make the records whose identifiers the query ids selects:
-// all but progress that is not the newest, of which there may be any number. It is one statement, and so one moment of
-// the journal.
+// essential is the query for the entries, oldest first, that make up the records whose identifiers the query ids
+// selects. It leaves out all progress but the newest, because there may be any number of progress entries. A single
+// statement reads a consistent state of the journal.
 func essential(ids string) string {
 	return "WITH ids (id) AS MATERIALIZED (" + ids + `)
 		SELECT ` + columns + ` FROM entries e WHERE e.seq IN (

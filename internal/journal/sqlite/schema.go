@@ -3,13 +3,13 @@ package sqlite
 // applicationID marks a SQLite file as a journal of this provider: "Rmdy" in ASCII.
 const applicationID = 0x526d6479
 
-// migrations lead from each version of the schema (PRAGMA user_version) to the next one. The list only ever grows: a
+// migrations lead from each version of the schema (PRAGMA user_version) to the next one. Steps are only ever added. A
 // file of any earlier version is migrated in one transaction when it is opened.
 var migrations = []string{schemaV1, schemaV2, schemaV3}
 
-// schemaV1 keeps the entries, and beside them which execution is open for which target, so that a second one is refused
-// by the primary key. The times are text of one width, which sorts as time. Indexes on first entries serve the filters;
-// each ends with the row's seq, so that the newest of one incident are read without sorting.
+// schemaV1 stores the entries, and which execution is open per target. The primary key refuses a second one. Times are
+// text of fixed width, which sorts in order of time. Indexes on first entries serve the filters. Each ends with the
+// row's seq, so the newest of one incident are read without sorting.
 const schemaV1 = `
 CREATE TABLE entries (
 	seq       INTEGER PRIMARY KEY,
@@ -40,8 +40,8 @@ CREATE TRIGGER entries_are_never_removed BEFORE DELETE ON entries
 BEGIN SELECT RAISE(ABORT, 'journal entries are never removed'); END;
 `
 
-// schemaV2 keeps what was heard of the holders of open executions, which changes in place: it is no part of the
-// history. And it lets entries be removed that a compaction has told of.
+// schemaV2 stores the heartbeats of holders, which are updated in place and are not part of the history. It also allows
+// the removal of entries that a compaction lists.
 const schemaV2 = `
 ALTER TABLE open_executions ADD COLUMN beats INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE open_executions ADD COLUMN beat_at TEXT NOT NULL DEFAULT '';

@@ -1,5 +1,5 @@
-// Package sqlite keeps the journal in a SQLite file, for one machine: any number of processes, with write-ahead logging
-// and a sync of the disk at every commit.
+// Package sqlite stores the journal in a SQLite file, for any number of processes on one machine. It uses write-ahead
+// logging and syncs the disk at every commit.
 package sqlite
 
 import (
@@ -20,11 +20,11 @@ type Store struct {
 	path        string
 	clock       clock.Clock
 	write, read *sql.DB
-	// prepared holds the statements of appends by their text; see transaction.
+	// prepared contains the statements of appends by their text; see transaction.
 	prepared map[string]*sql.Stmt
 
 	mu sync.Mutex
-	// reading holds the statements of reads by their text; see preparedReader.
+	// reading contains the statements of reads by their text; see preparedReader.
 	reading map[string]*sql.Stmt
 }
 
@@ -107,7 +107,7 @@ func (s *Store) begin(ctx context.Context, f first,
 	return record, s.explain(ctx, err)
 }
 
-// busy returns a *journal.BusyError if an execution is open that excludes one of target with these locks.
+// busy returns a *journal.BusyError if an open execution excludes one of target with these locks.
 func busy(ctx context.Context, tx transaction, target string, locks []string) error {
 	open, err := openExecutions(ctx, tx)
 	if err != nil {
@@ -127,7 +127,7 @@ func busy(ctx context.Context, tx transaction, target string, locks []string) er
 	return nil
 }
 
-// openExecutions are as many as run at this moment.
+// openExecutions returns the identifiers of the open executions.
 func openExecutions(ctx context.Context, tx transaction) (open []int64, err error) {
 	rows, err := tx.QueryContext(ctx, holders)
 	if err != nil {
@@ -186,7 +186,7 @@ func (s *Store) log(ctx context.Context, kind journal.Kind, record journal.Recor
 	logging.Debug(ctx, logging.Journal, "entry appended", "kind", string(kind), "record", record.ID)
 }
 
-// held returns the record that an entry of the kind is to be added to, and refuses who may not.
+// held returns the record that an entry of the kind is to be added to. It fails if the caller may not add it.
 func held(ctx context.Context, tx transaction, lease journal.Lease, kind journal.Kind) (journal.Record, error) {
 	record, err := one(ctx, tx, lease.Execution)
 	switch {
@@ -201,7 +201,7 @@ func held(ctx context.Context, tx transaction, lease journal.Lease, kind journal
 // Beat implements journal.Store.
 func (s *Store) Beat(ctx context.Context, lease journal.Lease) error {
 	err := s.update(ctx, func(ctx context.Context, tx transaction) error {
-		// Whoever may take over may beat: the execution is open, and the token is the present one.
+		// The condition for a heartbeat is that for a takeover: the execution is open and the token is the present one.
 		if _, err := held(ctx, tx, lease, journal.KindTakeover); err != nil {
 			return err
 		}
@@ -234,7 +234,7 @@ func pulse(ctx context.Context, q querier, execution int64) (journal.Pulse, erro
 	return found, err
 }
 
-// insert chains e to the newest entry and adds it. A first entry, which has no execution yet, names a new one.
+// insert chains e to the newest entry and adds it. A first entry, which has no execution yet, gets a new number.
 func (s *Store) insert(ctx context.Context, tx transaction, e journal.Entry) (journal.Entry, error) {
 	var prev string
 	err := tx.QueryRowContext(ctx, newestEntry).Scan(&e.Seq, &prev)
@@ -245,7 +245,7 @@ func (s *Store) insert(ctx context.Context, tx transaction, e journal.Entry) (jo
 	if e.Execution == 0 && e.Kind != journal.KindCompaction {
 		e.Execution = e.Seq
 	}
-	// Without the monotonic reading, so that what is returned is what will be read.
+	// Remove the monotonic reading, so the returned time equals the one that will be read.
 	e.At = s.clock.Now().UTC().Round(0)
 	if e, err = journal.Seal(e, prev); err != nil {
 		return journal.Entry{}, err
@@ -256,7 +256,7 @@ func (s *Store) insert(ctx context.Context, tx transaction, e journal.Entry) (jo
 	return e, err
 }
 
-// prepare compiles the statements of appends, which would take longer than to run them.
+// prepare compiles the statements of appends, because compiling a statement takes longer than running it.
 func (s *Store) prepare(ctx context.Context) error {
 	s.prepared = map[string]*sql.Stmt{}
 	for _, query := range []string{newestEntry, insertEntry, insertOpen, deleteOpen, holders, newestOfRequest, getBeat,
@@ -270,7 +270,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	return nil
 }
 
-// transaction is one of database/sql that uses prepared statements where there are any.
+// transaction is a transaction of database/sql that uses prepared statements if there are any.
 type transaction struct {
 	*sql.Tx
 	prepared map[string]*sql.Stmt
@@ -297,9 +297,9 @@ func (t transaction) QueryRowContext(ctx context.Context, query string, args ...
 	return t.Tx.QueryRowContext(ctx, query, args...)
 }
 
-// update runs change in a transaction that holds the write lock from its beginning. The wait for the lock ends with
-// ctx, and a change that is not committed by then is undone; its statements, of which each takes well under a
-// millisecond, are not watched one by one.
+// update runs change in a transaction that has the write lock from the beginning. The wait for the lock ends with ctx,
+// and a change that is not committed by then is rolled back. The context doesn't interrupt single statements, each of
+// which takes well under a millisecond.
 func (s *Store) update(ctx context.Context, change func(ctx context.Context, tx transaction) error) error {
 	tx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
@@ -311,7 +311,7 @@ func (s *Store) update(ctx context.Context, change func(ctx context.Context, tx 
 	return tx.Commit()
 }
 
-// ignoreDone passes over a transaction that was rolled back already because its context ended.
+// ignoreDone ignores the error of a transaction that was already rolled back because its context ended.
 func ignoreDone(err error) error {
 	if errors.Is(err, sql.ErrTxDone) {
 		return nil
@@ -319,7 +319,8 @@ func ignoreDone(err error) error {
 	return err
 }
 
-// timeFormat is RFC 3339 in UTC with all nine digits, so that text sorts as time. It holds exactly what Seal hashes.
+// timeFormat is RFC 3339 in UTC with all nine digits. As text, it sorts in order of time. It is exactly what Seal
+// hashes.
 const timeFormat = "2006-01-02T15:04:05.000000000Z"
 
 func timeText(t time.Time) string { return t.UTC().Format(timeFormat) }

@@ -12,7 +12,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal/journaltest"
 )
 
-// times is a clock that tells one given time after the other.
+// times is a clock that returns the given times one after the other.
 type times struct{ next []time.Time }
 
 func (c *times) Now() time.Time {
@@ -25,8 +25,8 @@ func (c *times) Now() time.Time {
 
 func (c *times) Sleep(ctx context.Context, _ time.Duration) error { return ctx.Err() }
 
-// TestTimes keeps times to the nanosecond, in any zone and after the clock was set back, and bounds them as times and
-// not as text: "05Z" is before "05.5Z", though not in the alphabet.
+// TestTimes preserves times to the nanosecond, in any zone and after the clock was set back. It compares bounds as
+// times and not as text: "05Z" is before "05.5Z", but not alphabetically.
 func TestTimes(t *testing.T) {
 	t.Parallel()
 	whole := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
