@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// Catalogue holds the playbooks by action type.
+// Catalogue contains the playbooks by action type.
 type Catalogue map[string]Playbook
 
 // NewCatalogue returns a catalogue of the given playbooks.

@@ -9,15 +9,14 @@ import (
 	"slices"
 )
 
-// Description is a playbook without its target: what the catalogue, the resources and the docs need to know of it. It
-// does no I/O.
+// Description is a playbook without its target: what the catalogue, the resources, and the docs need. It does no I/O.
 type Description interface {
 	// Metadata is the playbook's page in the catalogue.
 	Metadata() Metadata
 	// Check checks inputs, given as a JSON object. A bad input is a *problem.Problem with the input's path.
 	Check(params json.RawMessage) error
-	// Normalize returns valid inputs without those that are null, at their default, or without effect beside the other
-	// ones. Two sets of inputs that ask for the same thing have the same members afterwards.
+	// Normalize returns valid inputs without those that are null, at their default, or without effect in combination
+	// with the others. Two sets of inputs that ask for the same thing are equal afterwards.
 	Normalize(params json.RawMessage) (json.RawMessage, error)
 }
 
@@ -25,11 +24,11 @@ type Description interface {
 type Definition[P any] struct {
 	// Page is the playbook's page in the catalogue.
 	Page Metadata
-	// Defaults holds the inputs at their defaults. It must not hold pointers, slices or maps that are not nil, since
-	// inputs are decoded over a copy of it.
+	// Defaults contains the inputs at their defaults. Its pointers, slices, and maps must be nil, because inputs are
+	// decoded over a copy of it.
 	Defaults P
-	// Validate checks inputs and returns them in their normal form: sorted where their order says nothing, and with
-	// every input that has no effect beside the other ones at its default. Nil: every value is valid as it is.
+	// Validate checks inputs and returns them in their normal form: sorted if their order has no meaning, and with
+	// every input that has no effect in combination with the others at its default. Nil: every value is valid as it is.
 	Validate func(P) (P, error)
 }
 
@@ -44,7 +43,7 @@ func (d Definition[P]) Check(params json.RawMessage) error {
 	return err
 }
 
-// Decode returns the inputs in their normal form, with defaults for those that are not set.
+// Decode returns the inputs in their normal form. Inputs that are not set have their defaults.
 func (d Definition[P]) Decode(params json.RawMessage) (P, error) {
 	p := d.Defaults
 	if err := Decode(params, &p); err != nil {
@@ -56,7 +55,7 @@ func (d Definition[P]) Decode(params json.RawMessage) (P, error) {
 	return d.Validate(p)
 }
 
-// Normalize implements Description. An input is left out where the inputs mean the same without it.
+// Normalize implements Description. An input is left out if the inputs mean the same without it.
 func (d Definition[P]) Normalize(params json.RawMessage) (json.RawMessage, error) {
 	meaning, err := d.meaning(params)
 	if err != nil {
@@ -80,7 +79,7 @@ func (d Definition[P]) Normalize(params json.RawMessage) (json.RawMessage, error
 	return json.Marshal(inputs)
 }
 
-// meaning is the normal form of inputs as JSON, all defaults included.
+// meaning returns the normal form of inputs as JSON, defaults included.
 func (d Definition[P]) meaning(params json.RawMessage) ([]byte, error) {
 	p, err := d.Decode(params)
 	if err != nil {
@@ -90,18 +89,18 @@ func (d Definition[P]) meaning(params json.RawMessage) ([]byte, error) {
 }
 
 // Logic is what a playbook does, bound to its inputs. F are its facts: the playbook's own attributes of preview, by
-// their JSON names, which must still hold at apply. See Action, which has the same methods without F.
+// their JSON names, which must still be true at apply. See Action, which has the same methods without F.
 type Logic[F any] interface {
 	Target(ctx context.Context) (string, error)
-	// Preview returns the facts beside the preview, whose own Facts it leaves alone.
+	// Preview returns the preview and the facts. It leaves Preview.Facts empty.
 	Preview(ctx context.Context) (Preview, F, error)
-	// Dispatch and Adopt are given the facts that were reviewed.
+	// Dispatch and Adopt get the reviewed facts.
 	Dispatch(ctx context.Context, job Job, facts F) (Work, error)
 	Adopt(ctx context.Context, job Job, facts F) (Work, error)
 }
 
-// New returns the playbook that definition describes. bind returns its logic for inputs that Validate has passed; what
-// it returns may be an Observer and an Invalidator, too.
+// New returns the playbook that definition describes. bind returns its logic for inputs that Validate has accepted; the
+// logic may also implement Observer and Invalidator.
 func New[P, F any](definition Definition[P], bind func(P) Logic[F]) Playbook {
 	return bound[P, F]{Definition: definition, bind: bind}
 }
@@ -120,7 +119,7 @@ func (b bound[P, F]) Bind(params json.RawMessage) (Action, error) {
 	return action[F]{b.bind(p)}, nil
 }
 
-// action is Logic whose facts stand in previews.
+// action adapts Logic to Action; its facts are in the previews.
 type action[F any] struct{ logic Logic[F] }
 
 // Target implements Action.
@@ -153,7 +152,7 @@ func (a action[F]) Adopt(ctx context.Context, job Job) (Work, error) {
 	return a.logic.Adopt(ctx, job, facts)
 }
 
-// Observe implements Observer. Without a playbook that does, nothing ever differs.
+// Observe implements Observer. It reports no difference if the playbook is not an Observer.
 func (a action[F]) Observe(ctx context.Context) (string, error) {
 	if o, ok := a.logic.(Observer); ok {
 		return o.Observe(ctx)
@@ -168,7 +167,7 @@ func (a action[F]) Invalidate() {
 	}
 }
 
-// factsOf returns the facts that were reviewed, as this process or the journal has them.
+// factsOf returns the reviewed facts, from this process or from the journal.
 func factsOf[F any](job Job) (F, error) {
 	facts, ok := job.Preview.Facts.(F)
 	if ok {

@@ -3,7 +3,7 @@ package playbook
 import "time"
 
 // Estimates are the figures from which previews calculate durations and costs. The defaults come from the playbooks'
-// specification; the estimates block of the provider replaces them.
+// specification; the provider's estimates block replaces them.
 type Estimates struct {
 	// DBTSecondsPerModel is how long one dbt model takes, in seconds.
 	DBTSecondsPerModel float64

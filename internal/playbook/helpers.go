@@ -6,7 +6,7 @@ import (
 	"net/url"
 )
 
-// NeverBegan adds ErrNeverBegan to err where err wraps said, which is how the target says so.
+// NeverBegan adds ErrNeverBegan to err if err wraps said, the target's own error for it.
 func NeverBegan(err, said error) error {
 	if errors.Is(err, said) {
 		return errors.Join(ErrNeverBegan, err)
@@ -14,7 +14,7 @@ func NeverBegan(err, said error) error {
 	return err
 }
 
-// FileURL is the URL of a file on this machine, or empty for no file.
+// FileURL returns the URL of a file on this machine, or nothing for no file.
 func FileURL(path string) string {
 	if path == "" {
 		return ""

@@ -12,11 +12,11 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// Decode reads a playbook's parameters. An unknown or mistyped one is a problem.
+// Decode reads a playbook's parameters. An unknown parameter, or one of the wrong type, is a problem.
 func Decode(params json.RawMessage, into any) error {
 	decoder := json.NewDecoder(bytes.NewReader(params))
 	decoder.DisallowUnknownFields()
-	decoder.UseNumber() // a large whole number must reach the command line as it was written
+	decoder.UseNumber() // pass large whole numbers to the command line unchanged
 	err := decoder.Decode(into)
 	switch _, more := decoder.Token(); {
 	case !bytes.HasPrefix(bytes.TrimSpace(params), []byte("{")):

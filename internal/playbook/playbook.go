@@ -1,6 +1,5 @@
-// Package playbook is the domain: what a remediation is, apart from any order in which its steps are taken (package
-// engine) and from Terraform. Each playbook is a folder below this one, which declares the narrow interface of the
-// target it needs.
+// Package playbook defines what a remediation is, independent of the order of its steps (package engine) and of
+// Terraform. Each playbook is a folder below this one, and declares the narrow interface of the target that it needs.
 package playbook
 
 import (
@@ -21,42 +20,42 @@ type Playbook interface {
 
 // Action is a playbook bound to its inputs.
 type Action interface {
-	// Target names what would be changed, such as "dbt:shop/prod"; cheap, read-only.
+	// Target names what would be changed, such as "dbt:shop/prod". It is cheap and only reads.
 	Target(ctx context.Context) (string, error)
-	// Preview looks at the live target and changes nothing. What is known of Holds goes with an error, too: the reason
+	// Preview reads the live target and changes nothing. Return the Locks that are known with an error too: the reason
 	// may be what a dead execution left there.
 	Preview(ctx context.Context) (Preview, error)
 	// Dispatch prepares the work and names it; the engine journals the name, then calls Wait, which sends the change.
-	// Only work whose name is known once it runs, such as a process, starts here. An error that wraps ErrUncertain
-	// means that the work may have begun; any other error, that it has not.
+	// Only work that gets its name by being started, such as a process, starts here. An error that wraps ErrUncertain
+	// means that the work may have begun; any other error means that it has not.
 	Dispatch(ctx context.Context, job Job) (Work, error)
-	// Adopt finds the work of an execution whose process died, by what the journal holds of it. An error that wraps
-	// ErrNeverBegan means that nothing was sent, and one that wraps ErrLater that this can't be determined yet; any
-	// other error, that the outcome can't be known, and says how to find out.
+	// Adopt finds the work of an execution whose process died, from what the journal contains about it. An error that
+	// wraps ErrNeverBegan means that nothing was sent, and one that wraps ErrLater that this can't be determined yet.
+	// Any other error means that the outcome can't be determined, and says how to find out.
 	Adopt(ctx context.Context, job Job) (Work, error)
 }
 
-// Job is one execution as an Action sees it.
+// Job is one execution from the view of an Action.
 type Job struct {
 	// ID is the execution's identifier in the journal, unique there.
 	ID int64
-	// Dir is the execution's own folder, for logs and artifacts. It is made by the action that needs it.
+	// Dir is the folder of this execution, for logs and artifacts. An action that needs it creates it.
 	Dir string
-	// Preview is what was reviewed and, when Dispatch is called, still holds.
+	// Preview is what was reviewed. It is still true when Dispatch is called.
 	Preview Preview
-	// RemoteID is the name of the dispatched work, for Adopt; empty where the process died before it was journaled.
+	// RemoteID is the name of the dispatched work, for Adopt; empty if the process died before it was journaled.
 	RemoteID string
-	// Progress is what the last Checkpoint of the execution journaled, for Adopt; nil where there was none.
+	// Progress is what the last Checkpoint of the execution journaled, for Adopt; nil if there was none.
 	Progress json.RawMessage
-	// Checkpoint journals progress (any JSON value) between the steps of the work. An error means: stop here, at a
-	// consistent step, and return it from Wait.
+	// Checkpoint journals progress (any JSON value) between the steps of the work. After an error, stop at a consistent
+	// step and return the error from Wait.
 	Checkpoint func(ctx context.Context, progress any) error
-	// Watch waits for the duration while guardrails are read; see Stand. Nil where nothing watches.
+	// Watch waits for the duration while guardrails are read; see Stand. Nil if there are no guardrails.
 	Watch func(ctx context.Context, d time.Duration) error
 }
 
-// Stand lets a step of the work stand for d, watched by the guardrails. An error means: stop here and return it from
-// Wait.
+// Stand waits for d after a step of the work, while the guardrails are read. After an error, stop and return the error
+// from Wait.
 func (j Job) Stand(ctx context.Context, clk clock.Clock, d time.Duration) error {
 	if j.Watch != nil {
 		return j.Watch(ctx, d)
@@ -66,57 +65,58 @@ func (j Job) Stand(ctx context.Context, clk clock.Clock, d time.Duration) error 
 
 // Work is dispatched work. Its name is in the journal before Wait is called.
 type Work interface {
-	// RemoteID names it so that Adopt finds it again: a task, a run, a process.
+	// RemoteID is the name by which Adopt finds the work again: a task, a run, a process.
 	RemoteID() string
-	// Wait sends the change, or goes on with it, and returns when it is over. When ctx ends first it stops the work,
-	// leaves the target consistent, and returns what is known with an error that wraps the cause of ctx. Work that
-	// ended badly is an error too; Report then says what is known of it. The error tells three cases apart:
+	// Wait sends the change, or continues it, and returns when it is over. If ctx ends first, it stops the work, leaves
+	// the target consistent, and returns what is known with an error that wraps the cause of ctx. Work that failed is
+	// an error too; Report then says what is known about it. The error distinguishes three cases:
 	//
-	//   - ErrUncertain: the answer to a change was lost, so that the outcome is unknown and nothing is sent again;
-	//   - ErrNotStopped: the work goes on after Wait has returned;
+	//   - ErrUncertain: the answer to a change was lost, the outcome is unknown, and nothing is sent again;
+	//   - ErrNotStopped: the work continues after Wait has returned;
 	//   - any other error: the target refused the change or it failed, and the work is over.
 	Wait(ctx context.Context) (Report, error)
 }
 
-// Reverter is Work that can take back what it has done so far, in one step. The engine calls it after Wait, when a
-// guardrail asks to go back.
+// Reverter is Work that can reverse what it has done, in one step. The engine calls it after Wait, if a guardrail asks
+// for a rollback.
 type Reverter interface {
-	// Revert returns the target to what it was before the work began, and says what it is now. If someone else has
+	// Revert returns the target to its state before the work began, and reports the new state. If someone else has
 	// changed the target since, Revert leaves it alone and returns an error.
 	Revert(ctx context.Context) (Report, error)
 }
 
-// Observer is an Action whose effect can be looked at again later, cheaply.
+// Observer is an Action whose effect can be checked later, cheaply.
 type Observer interface {
-	// Observe says in a sentence how the target differs from what the action brings about; empty where it doesn't. It
+	// Observe says in a sentence how the target differs from what the action brings about; empty if it doesn't. It
 	// changes nothing.
 	Observe(ctx context.Context) (drift string, err error)
 }
 
-// Invalidator is an Action whose target answers from memory for a while.
+// Invalidator is an Action whose target caches answers.
 type Invalidator interface {
-	// Invalidate makes the next look a look at the target.
+	// Invalidate makes the next preview read the target.
 	Invalidate()
 }
 
-// Errors by which work tells the engine how it stands, and the other way round.
+// Errors that work and engine use to report the state of an execution to each other.
 var (
-	// ErrUncertain marks a change that was sent and whose answer was lost: it may or may not have reached the target. A
-	// change that the target refused is an error without it.
+	// ErrUncertain marks a change that was sent and whose answer was lost: it may or may not have reached the target.
+	// An error for a change that the target refused does not wrap it.
 	ErrUncertain = errors.New("it is not known whether the work began")
-	// ErrNotStopped marks work that could not be stopped when its context ended, and still goes on. The execution is
+	// ErrNotStopped marks work that could not be stopped when its context ended, and continues. The execution is
 	// recorded with an unknown outcome.
 	ErrNotStopped = errors.New("the work could not be stopped and goes on")
-	// ErrNeverBegan marks an execution of which nothing was sent.
+	// ErrNeverBegan marks an execution that sent nothing.
 	ErrNeverBegan = errors.New("the work never began")
-	// ErrPartway marks an execution that ended before all of it was done: the target is consistent, and another
-	// execution continues from there.
+	// ErrPartway marks an execution that ended before it was complete: the target is consistent, and another execution
+	// continues from there.
 	ErrPartway = errors.New("the work stopped partway")
-	// ErrLater marks an Adopt that can't find out yet, such as from a target that doesn't answer: the execution stays
-	// open, and the next apply looks again.
+	// ErrLater marks an Adopt that can't determine the outcome yet, for example because the target doesn't answer: the
+	// execution stays open, and the next apply tries again.
 	ErrLater = errors.New("it can't be determined yet")
-	// ErrTakenOver is why a context ends, or a checkpoint fails, once another process has taken the execution over. The
-	// work returns it and stops changing the target, even to clean up: that is for whoever continues it.
+	// ErrTakenOver is the error of a context or a checkpoint once another process has taken the execution over. The
+	// work returns it and stops changing the target, including any cleanup: that is up to the process that continues
+	// it.
 	ErrTakenOver = errors.New("another process has taken the execution over")
 )
 
@@ -130,8 +130,8 @@ const (
 	RiskHigh   Risk = "high"
 )
 
-// Exposure says in which direction an execution moves traffic. Guardrails judge by it: what gives a version more
-// traffic needs every guardrail to hold first, and taking back what gave it less would give it more.
+// Exposure is the direction in which an execution moves traffic. Guardrails depend on it: before a version gets more
+// traffic, every guardrail must be within bounds, and reversing a change that took traffic away would give it back.
 type Exposure string
 
 // Exposures. Playbooks that move no traffic have none.
@@ -140,23 +140,23 @@ const (
 	ExposureDown Exposure = "down"
 )
 
-// Preview is what an execution would do, as seen on the live target. What enters the digest is marked; all else is
-// shown, and kept in the record of the dry run.
+// Preview is what an execution would do to the live target. The comments mark what is part of the digest; everything
+// else is shown, and kept in the record of the dry run.
 type Preview struct {
 	// Summary is one sentence, such as "Will re-run 2 dbt models: inbox_emails, triage_results".
 	Summary string `json:"summary"`
 	// Where says where the change happens, one line per place, such as "duckdb, target dev: triage.main".
 	Where []string `json:"where,omitempty"`
-	// Commands are what will be executed, in order, as a person would type them. Part of the digest.
+	// Commands are what will be executed, in order, as typed in a shell. Part of the digest.
 	Commands []string `json:"commands"`
 	// Changes are sentences, one per change.
 	Changes []string `json:"changes"`
 	// NotDone are sentences about what is not done although a reader might expect it, such as tests of the models.
 	NotDone []string `json:"not_done,omitempty"`
-	// Figures are routine observations that hold as of the time of the dry run, such as row counts and sizes.
+	// Figures are routine observations at the time of the dry run, such as row counts and sizes.
 	Figures []string `json:"figures,omitempty"`
-	// Duration is the estimate, or the upper end of it; DurationFrom is the lower end where the estimate is a range,
-	// else zero.
+	// Duration is the estimate, or the upper end of a range; DurationFrom is the lower end, or zero if there is no
+	// range.
 	Duration     time.Duration `json:"duration"`
 	DurationFrom time.Duration `json:"duration_from,omitempty"`
 	// CostUSD is the estimate in US dollars.
@@ -164,42 +164,42 @@ type Preview struct {
 	// EstimateOrigin says where the estimate comes from, such as "default, no history" or "11 runs".
 	EstimateOrigin string `json:"estimate_origin,omitempty"`
 	Risk           Risk   `json:"risk"`
-	// RiskReason says why, in a phrase.
+	// RiskReason is the reason for the risk, in a phrase.
 	RiskReason string `json:"risk_reason,omitempty"`
-	// Affected are the systems and things that feel the change.
+	// Affected are the systems that the change affects.
 	Affected []string `json:"affected"`
-	// Count is how many things the execution changes, such as models, where that is not the number of Affected. Rules
-	// of the approval policy may ask for more from a certain number on.
+	// Count is how many things the execution changes, such as models, if that is not the number of Affected. Rules of
+	// the approval policy can ask for more above a certain number.
 	Count int `json:"count,omitempty"`
-	// ApprovalReasons say why an approval is needed. None: not needed.
+	// ApprovalReasons say why an approval is needed. Empty: none is needed.
 	ApprovalReasons []string `json:"approval_reasons"`
-	// RollbackAvailable tells whether it can be undone.
+	// RollbackAvailable reports whether it can be undone.
 	RollbackAvailable bool `json:"rollback_available"`
 	// Undo says how, or why not, in a phrase.
 	Undo string `json:"undo"`
 	// Rollback is the action that would undo the change, as far as it is known before the execution, or nil. Part of
 	// the digest.
 	Rollback *Rollback `json:"rollback,omitempty"`
-	// Step is how long each step of a gradual change stands; zero where there are no steps.
+	// Step is how long a gradual change waits after each step; zero if there are no steps.
 	Step time.Duration `json:"step,omitempty"`
-	// Facts are the playbook's own attributes of preview, by their JSON names: a struct, or a map. Part of the digest,
+	// Facts are the playbook's own attributes of preview, by their JSON names: a struct or a map. Part of the digest,
 	// by the content hash.
 	Facts any `json:"facts"`
-	// Identity is what makes the target the same thing however it is named, such as host, port and database. Nil: its
-	// name. Part of the digest, by its hash.
+	// Identity identifies the target whatever its name, for example by host, port, and database. Nil: the name. Part of
+	// the digest, by its hash.
 	Identity any `json:"identity,omitempty"`
 	// Content is what runs beyond Facts, such as a checksum per model. Part of the digest, by the content hash.
 	Content any `json:"content,omitempty"`
 	// Exposure says whether a version gets more or less traffic. Empty: neither.
 	Exposure Exposure `json:"exposure,omitempty"`
-	// Warnings are for what needs action by the reader of the plan. They are not part of the digest.
+	// Warnings are for what the reader of the plan should act on. They are not part of the digest.
 	Warnings []string `json:"-"`
-	// Locks are the things that are worked on by names that Target would return for them, where others may ask for them
-	// by those: the indices behind an alias. Nothing else runs on them meanwhile.
+	// Locks are what the execution works on, under the other names that Target would return for it, such as the indices
+	// behind an alias. No other execution runs on them at the same time.
 	Locks []string `json:"-"`
 }
 
-// Size is how many things the execution changes.
+// Size returns how many things the execution changes.
 func (p Preview) Size() int {
 	if p.Count > 0 {
 		return p.Count
@@ -207,25 +207,25 @@ func (p Preview) Size() int {
 	return len(p.Affected)
 }
 
-// Report is what came of an execution.
+// Report is the result of an execution.
 type Report struct {
 	// Message is one sentence.
 	Message string
-	// LogsURL is where the logs are, or empty.
+	// LogsURL is the address of the logs, or empty.
 	LogsURL string
 	// Details are figures and facts by name, in snake case.
 	Details map[string]string
-	// Identity is what the target is after an execution that replaced what its name stands for, as Preview.Identity
-	// says it before. Nil: it is the same thing as before.
+	// Identity is the Preview.Identity of the target after an execution that replaced what its name refers to. Nil:
+	// unchanged.
 	Identity any
-	// Undo is the action that takes the change back, or nil. It is kept also where the work ended badly: give it from
-	// when on there is something that it can take back.
+	// Undo is the action that reverses the change, or nil. It is also kept if the work failed: set it as soon as there
+	// is something to reverse.
 	Undo *Rollback
 }
 
-// Rollback is an action that takes a change back.
+// Rollback is an action that reverses a change.
 type Rollback struct {
-	// ActionType is the playbook that does it.
+	// ActionType is the playbook of the action.
 	ActionType string `json:"action_type"`
 	// Params are its inputs.
 	Params any `json:"params"`
@@ -239,12 +239,12 @@ type Metadata struct {
 	Summary string
 	// Use says when to choose it.
 	Use []string
-	// Approval says when one is needed.
+	// Approval says when an approval is needed.
 	Approval string
 	// Duration and Cost are the estimates in words.
 	Duration, Cost string
-	// Undo says how it is taken back.
+	// Undo says how an execution is undone.
 	Undo string
-	// CanUndo tells whether on_destroy = "rollback" makes sense.
+	// CanUndo reports whether on_destroy = "rollback" has an effect.
 	CanUndo bool
 }

@@ -12,13 +12,13 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
-// Errors of the choice of a way, besides those of package elastic.
+// Errors when no way works, besides those of package elastic.
 var (
-	// ErrNoWay: none of the ways can work on these indices.
+	// ErrNoWay: no way works for these indices.
 	ErrNoWay = errors.New("the synonyms can't be refreshed this way")
 )
 
-// choice is how an action would work, and on what.
+// choice is how an action would work, and on which indices.
 type choice struct {
 	way      Way
 	reason   string
@@ -27,16 +27,17 @@ type choice struct {
 	synonyms []elastic.Synonyms
 	// rules are those of a synonyms set.
 	rules []string
-	// notes need action by the reader, figures are routine.
+	// notes require action by the reader, figures are routine.
 	notes, figures []string
-	// keepTokens says what happens to existing documents without a reindex, estimateOrigin where the estimate is from.
+	// keepTokens says what happens to existing documents without a reindex; estimateOrigin says where the estimate is
+	// from.
 	keepTokens, estimateOrigin string
 }
 
-// first is one index for all: they are alike in what matters here.
+// first returns one index for all: they do not differ in what matters here.
 func (c choice) first() (elastic.Index, elastic.Synonyms) { return c.indices[0], c.synonyms[0] }
 
-// wanted are the analyzers that take up new synonyms.
+// wanted returns the analyzers that load new synonyms.
 func (c choice) wanted() elastic.Reloaded {
 	out := elastic.Reloaded{}
 	for i, s := range c.synonyms {
@@ -45,8 +46,8 @@ func (c choice) wanted() elastic.Reloaded {
 	return out
 }
 
-// choose finds the gentlest way that is right. What can't work is a *problem.Problem with the path of the input at
-// fault.
+// choose returns the least disruptive way that gives correct results. If no way works, the error is a *problem.Problem
+// with the path of the input at fault.
 func (a action) choose(ctx context.Context) (choice, error) {
 	found, err := a.elastic.Resolve(ctx, a.params.IndexName, a.params.AllowAll)
 	if err != nil {
@@ -79,7 +80,7 @@ func (a action) choose(ctx context.Context) (choice, error) {
 	return c, err
 }
 
-// alike demands that one way is right for all indices.
+// alike checks that the same way is right for all indices.
 func (a action) alike(c choice) error {
 	_, first := c.first()
 	for i, s := range c.synonyms {
@@ -130,7 +131,7 @@ func (a action) pick(ctx context.Context, c *choice) error {
 	return nil
 }
 
-// askServer lets the server say what a reload would reach.
+// askServer asks the server which analyzers a reload would reach.
 func (a action) askServer(ctx context.Context, c *choice) error {
 	_, s := c.first()
 	reached, err := a.elastic.PreviewReload(ctx, c.found.Indices, s.Set)
@@ -155,11 +156,11 @@ func (a action) askServer(ctx context.Context, c *choice) error {
 	return nil
 }
 
-// probeText is analyzed where no other text is at hand, to see whether synonyms can be loaded at all.
+// probeText is analyzed if there is no other text, to check whether the synonyms can be loaded at all.
 const probeText = "probe"
 
-// loadable loads the synonyms anew in a copy of each analyzer: rules that can't be loaded would keep a closed index
-// from opening again.
+// loadable loads the synonyms into a copy of each analyzer: rules that can't be loaded would keep a closed index from
+// opening again.
 func (a action) loadable(ctx context.Context, c *choice) error {
 	index, s := c.first()
 	if s.Set != "" {
@@ -200,7 +201,7 @@ func (a action) loadable(ctx context.Context, c *choice) error {
 	return nil
 }
 
-// dropped adds a note where the lenient filter drops a rule: loaded strictly, the rule is an error.
+// dropped adds a note if the lenient filter drops a rule. Loaded strictly, such a rule is an error.
 func (a action) dropped(ctx context.Context, c *choice, analyzer string) error {
 	index, s := c.first()
 	_, err := a.elastic.FreshTokens(ctx, index, elastic.Probe{Analyzer: analyzer, Filter: a.params.SynonymFilter,
@@ -215,7 +216,7 @@ func (a action) dropped(ctx context.Context, c *choice, analyzer string) error {
 
 const shownRules = 10
 
-// shorten writes rules for people: the first ones, and how many more there are.
+// shorten formats rules for people: the first ones, and how many more there are.
 func shorten(rules []string) string {
 	shown := strings.Join(rules[:min(len(rules), shownRules)], "; ")
 	if more := len(rules) - shownRules; more > 0 {
@@ -224,7 +225,7 @@ func shorten(rules []string) string {
 	return shown
 }
 
-// canReindex refuses what a copy can't do, or would not be right for.
+// canReindex refuses indices that can't be copied, or for which a copy would be wrong.
 func (a action) canReindex(ctx context.Context, c *choice) error {
 	refuse := func(path, what, why, next string) error {
 		return &problem.Problem{What: what, Why: why, Next: next, Path: []string{path}, Err: ErrNoWay}

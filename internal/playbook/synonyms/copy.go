@@ -76,7 +76,7 @@ func (w *copyWork) Wait(ctx context.Context) (playbook.Report, error) {
 	out.Message = fmt.Sprintf("Reindexed %s into %s, which %s stands for now", text.Count(result.Documents, "document"),
 		w.req.New, w.req.Name)
 	out.Details["kept_index"] = w.req.Kept()
-	// Clients are with the new index: what follows only looks, and is done although the caller may be gone.
+	// Clients use the new index. What follows only reads, and runs even if the caller has given up.
 	ctx = context.WithoutCancel(ctx)
 	index, err := w.elastic.DescribeNow(ctx, w.req.New)
 	if err != nil {
@@ -88,7 +88,7 @@ func (w *copyWork) Wait(ctx context.Context) (playbook.Report, error) {
 	return out, w.compare(ctx, w.req.New, w.facts.Probes, &out)
 }
 
-// privileged refuses to begin without a privilege that a later step needs, the way back included.
+// privileged refuses to begin if a privilege is missing that a later step or the undo needs.
 func (w *copyWork) privileged(ctx context.Context) error {
 	missing, err := w.elastic.MissingPrivileges(ctx, neededFor(w.req))
 	if err != nil || len(missing) == 0 {
@@ -101,7 +101,7 @@ func (w *copyWork) privileged(ctx context.Context) error {
 	}
 }
 
-// neededFor are the privileges of a reindex: manage on the cluster stops a copy.
+// neededFor returns the privileges of a reindex. Stopping a copy needs manage on the cluster.
 func neededFor(r reindex.Request) elastic.Privileges {
 	names := []string{r.Old, r.New}
 	if r.Name != r.Old {
@@ -111,7 +111,7 @@ func neededFor(r reindex.Request) elastic.Privileges {
 		Names: names}
 }
 
-// leave tells a reindex not to tidy up after itself where another process goes on with it.
+// leave tells a reindex not to clean up if another process continues it.
 func leave(err error) error {
 	if errors.Is(err, playbook.ErrTakenOver) {
 		return errors.Join(reindex.ErrLeave, err)
@@ -119,14 +119,14 @@ func leave(err error) error {
 	return err
 }
 
-// leaving is ctx, with such a cause.
+// leaving returns ctx with that cause.
 func leaving(ctx context.Context) (context.Context, func()) {
 	under, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() { end(leave(context.Cause(ctx))) })
 	return under, func() { stop(); end(context.Canceled) }
 }
 
-// undo points clients back to the old index. They have to use the new one.
+// undo points clients back to the old index. Clients must use the new one when it is called.
 func (w *copyWork) undo() *playbook.Rollback {
 	kept := w.req.Kept()
 	if kept == "" {

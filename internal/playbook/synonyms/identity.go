@@ -10,7 +10,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic/reindex"
 )
 
-// identity is the cluster and the indices by their UUIDs, however they are named.
+// identity identifies the cluster and the indices by their UUIDs, whatever their names.
 func (a action) identity(ctx context.Context, indices []elastic.Index) (any, error) {
 	cluster, err := a.elastic.UUID(ctx)
 	if err != nil {
@@ -26,7 +26,7 @@ func (a action) identity(ctx context.Context, indices []elastic.Index) (any, err
 	return map[string]any{"cluster": cluster, "indices": uuids}, nil
 }
 
-// identityOf is the identity once a name stands for another index; nil where that can't be read.
+// identityOf returns the identity once a name refers to another index; nil if that can't be read.
 func (a action) identityOf(ctx context.Context, index string) any {
 	ctx = context.WithoutCancel(ctx)
 	described, err := a.elastic.DescribeNow(ctx, index)
@@ -40,8 +40,8 @@ func (a action) identityOf(ctx context.Context, index string) any {
 	return identity
 }
 
-// content is what runs beyond the facts: the definition of each index, and the rules of a synonyms set. The tokens of
-// the probe texts, which bind the rules of a file, are facts.
+// content is what runs beyond the facts: the definition of each index, and the rules of a synonyms set. The rules of a
+// file are covered by the tokens of the probe texts, which are facts.
 func content(c choice) any {
 	definitions := map[string]any{}
 	for _, index := range c.indices {
@@ -59,5 +59,5 @@ func content(c choice) any {
 	return out
 }
 
-// shownInContent is up to how many rules of a set the journal keeps with each dry run.
+// shownInContent is the largest number of rules of a set that the journal keeps with each dry run.
 const shownInContent = 1_000

@@ -13,7 +13,7 @@ import (
 const (
 	// MostProbes bounds probe_texts: each costs a few requests.
 	MostProbes = 20
-	// MostSlices is as many slices as Elasticsearch allows.
+	// MostSlices is Elasticsearch's limit.
 	MostSlices = 1024
 )
 
@@ -21,22 +21,22 @@ const (
 type params struct {
 	// IndexName is an index, an alias, a pattern or a data stream.
 	IndexName string `json:"index_name"`
-	// SynonymFilter is the filter of synonyms in the settings of the index.
+	// SynonymFilter is the name of the synonym filter in the settings of the index.
 	SynonymFilter string `json:"synonym_filter"`
 	// Reindex copies the documents into a new index.
 	Reindex bool `json:"reindex"`
-	// Slices is how many parts of the copy run side by side. Zero: as many as Elasticsearch finds right.
+	// Slices is how many parts of the copy run in parallel. Zero: Elasticsearch decides.
 	Slices int `json:"slices"`
-	// RequestsPerSecond throttles the copy, in documents per second. Zero: no limit.
+	// RequestsPerSecond limits the rate of the copy, in documents per second. Zero: no limit.
 	RequestsPerSecond float64 `json:"requests_per_second"`
 	// ProbeTexts are analyzed before and after.
 	ProbeTexts []string `json:"probe_texts,omitempty"`
 	// KeepOldIndex keeps the old index of a reindex. Nil: kept.
 	KeepOldIndex *bool `json:"keep_old_index"`
-	// AllowAll lets IndexName stand for every index of the cluster.
+	// AllowAll allows an IndexName that matches every index of the cluster.
 	AllowAll bool `json:"allow_all"`
-	// RestoreIndex undoes a reindex: the alias IndexName is pointed back at it. Set by this playbook only, in
-	// Outcome.Undo.
+	// RestoreIndex undoes a reindex: the alias IndexName is pointed back to this index. Only this playbook sets it, in
+	// Report.Undo.
 	RestoreIndex string `json:"restore_index"`
 }
 

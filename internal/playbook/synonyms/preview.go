@@ -63,7 +63,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	return p, facts, nil
 }
 
-// keepTokens says what a refresh without a reindex leaves as it is.
+// keepTokens says what a refresh without a reindex leaves unchanged.
 func (a action) keepTokens(ctx context.Context, c *choice) error {
 	index, s := c.first()
 	fields := s.AtIndexTime()
@@ -156,10 +156,10 @@ func (a action) describeReindex(p *playbook.Preview, c choice) {
 	}
 }
 
-// execution stands in a preview for the number of an execution that has not begun.
+// execution is the placeholder for the number of an execution that has not begun.
 const execution = "<execution>"
 
-// madeName is the name of the new index as far as it is known before the execution has a number.
+// madeName is the name of the new index, as far as it is known before the execution has a number.
 func madeName(old string) string {
 	return strings.TrimSuffix(reindex.NewName(old, 0), "0") + execution
 }
@@ -171,14 +171,14 @@ func (a action) request(old, made string) reindex.Request {
 	}
 }
 
-// spare is how much more disk a copy may take than the index that it is made from: merges, and documents written
+// spare is how much more disk space a copy may need than its source: for merges, and for documents that are written
 // meanwhile.
 const spare = 1.2
 
-// scarce is how many copies have to fit for the plan to say nothing about the disks.
+// scarce is how many copies must fit on the disks for the plan not to mention them.
 const scarce = 5
 
-// roomFor checks that a copy has room on the disks, and that no index template would change it.
+// roomFor checks that a copy fits on the disks, and that no index template would change the new index.
 func (a action) roomFor(ctx context.Context, c *choice, index elastic.Index) error {
 	size, err := a.elastic.Size(ctx, index.Name)
 	if err != nil {
@@ -186,7 +186,7 @@ func (a action) roomFor(ctx context.Context, c *choice, index elastic.Index) err
 	}
 	documents, err := a.elastic.Count(ctx, index.Name)
 	if errors.Is(err, elastic.ErrForbidden) {
-		documents, err = size.Documents, nil // counts nested documents, too
+		documents, err = size.Documents, nil // includes nested documents
 	}
 	if err != nil {
 		return err
@@ -225,7 +225,7 @@ func (a action) roomFor(ctx context.Context, c *choice, index elastic.Index) err
 	return a.rights(ctx, c, index)
 }
 
-// keptCopies names what earlier reindexes have kept.
+// keptCopies lists the indices that earlier reindexes kept.
 func (a action) keptCopies(ctx context.Context, c *choice, index elastic.Index) error {
 	base := reindex.BaseName(index.Name)
 	kept, err := a.elastic.IndicesLike(ctx, func(name string) bool {
@@ -237,7 +237,7 @@ func (a action) keptCopies(ctx context.Context, c *choice, index elastic.Index) 
 	return err
 }
 
-// rights notes the privileges that are missing: plan may run with a weaker key than apply.
+// rights notes missing privileges: plan may run with fewer privileges than apply.
 func (a action) rights(ctx context.Context, c *choice, index elastic.Index) error {
 	missing, err := a.elastic.MissingPrivileges(ctx, neededFor(a.request(index.Name, reindex.NewName(index.Name, 0))))
 	switch {
@@ -249,7 +249,7 @@ func (a action) rights(ctx context.Context, c *choice, index elastic.Index) erro
 	return a.templates(ctx, c, index)
 }
 
-// templates refuses a reindex whose new index a template would change.
+// templates refuses a reindex if an index template would change the new index.
 func (a action) templates(ctx context.Context, c *choice, index elastic.Index) error {
 	made := reindex.NewName(index.Name, 0)
 	if len(made) > longestName {

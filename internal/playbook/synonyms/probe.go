@@ -12,16 +12,16 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
-// Errors that a look at the tokens finds after a refresh.
+// Errors that comparing the tokens finds after a refresh.
 var (
 	// ErrEmptied: texts had synonyms before, and none has any now.
 	ErrEmptied = errors.New("the synonyms are empty now")
-	// ErrStale: an analyzer still uses other synonyms than those that are kept.
+	// ErrStale: an analyzer still uses synonyms other than the stored ones.
 	ErrStale = errors.New("the synonyms were not loaded")
 )
 
-// probes analyzes the probe texts with what is loaded now and with what will be loaded, and says in the preview what
-// changes.
+// probes analyzes the probe texts with what is loaded now and with what will be loaded, and adds the differences to the
+// preview.
 func (a action) probes(ctx context.Context, c choice, p *playbook.Preview) ([]Probe, error) {
 	index, s := c.first()
 	probes, changes := []Probe{}, false
@@ -33,7 +33,7 @@ func (a action) probes(ctx context.Context, c choice, p *playbook.Preview) ([]Pr
 			}
 			now := probe(text, an.Name, tokens)
 			if an.Wrapped {
-				changes = true // can't be seen before
+				changes = true // not visible before
 				probes = append(probes, now)
 				continue
 			}
@@ -80,7 +80,7 @@ func probe(text, analyzer string, tokens []elastic.Token) Probe {
 	return p
 }
 
-// difference says what tokens gained and lost; empty where they are the same.
+// difference lists the tokens gained and lost; empty if there are none.
 func difference(before, after []string) string {
 	var parts []string
 	if gained := without(after, before); len(gained) > 0 {
@@ -102,8 +102,8 @@ func without(of, taken []string) []string {
 	return out
 }
 
-// compare analyzes the probe texts again, on the index that clients use now, and adds what each gained and lost to the
-// report. Other tokens than the plan announced are a failure.
+// compare analyzes the probe texts again, on the index that clients use now, and adds the tokens that each gained and
+// lost to the report. Tokens that differ from what the plan announced are a failure.
 func (a action) compare(ctx context.Context, index string, before []Probe, out *playbook.Report) error {
 	var unexpected []string
 	had, have, changed := 0, 0, false
@@ -151,17 +151,17 @@ func (a action) compare(ctx context.Context, index string, before []Probe, out *
 	return nil
 }
 
-// mostRules is how many rules of a set are tried.
+// mostRules is how many rules of a set are tested.
 const mostRules = 3
 
-// loaded demands that what is loaded is what is kept, as far as that can be seen.
+// loaded checks that the loaded synonyms are the stored ones, as far as that is visible.
 func (a action) loaded(ctx context.Context, index elastic.Index) error {
 	_, err := a.seenLoaded(ctx, index)
 	return err
 }
 
-// seenLoaded compares what is loaded with what is kept, by the probe texts and by the first rules of a set, and tells
-// whether there was anything to compare.
+// seenLoaded compares the loaded synonyms with the stored ones, using the probe texts and the first rules of a set.
+// seen reports whether there was anything to compare.
 func (a action) seenLoaded(ctx context.Context, index elastic.Index) (seen bool, err error) {
 	s, err := index.Synonyms(a.params.SynonymFilter)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
-// restore undoes a reindex: the alias is pointed back at the old index. What clients wrote since then is in the new
-// index only, which stays.
+// restore undoes a reindex: it points the alias back to the old index. What clients have written since then is in the
+// new index only, which is kept.
 type restore struct{ action }
 
 // Preview implements playbook.Logic.
@@ -36,7 +36,7 @@ func (r restore) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	return p, facts, nil
 }
 
-// from is the index that the alias stands for now.
+// from returns the index to which the alias refers now.
 func (r restore) from(ctx context.Context) (string, error) {
 	refuse := func(why, next string) error {
 		return &problem.Problem{What: "The reindex of " + r.params.IndexName + " can't be undone", Why: why, Next: next,
@@ -71,7 +71,7 @@ func (r restore) Dispatch(_ context.Context, job playbook.Job, facts Facts) (pla
 	return restoreWork{restore: r, job: job, facts: facts}, nil
 }
 
-// Adopt implements playbook.Logic. Where the alias stands tells whether the switch was made.
+// Adopt implements playbook.Logic. The alias shows whether the switch was made.
 func (r restore) Adopt(ctx context.Context, job playbook.Job, facts Facts) (playbook.Work, error) {
 	now, err := r.elastic.AliasTargets(ctx, r.params.IndexName)
 	if err != nil {

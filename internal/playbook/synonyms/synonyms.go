@@ -1,11 +1,12 @@
-// Package synonyms is the playbook refresh_synonyms: it makes an index use the synonyms that its filter's set or file
-// holds now. It takes the gentlest way that is right:
+// Package synonyms is the playbook refresh_synonyms: it makes an index use the current synonyms of its filter's set or
+// file. It uses the least disruptive way that gives correct results:
 //
 //   - reload: the filter is updateable, so search analyzers are reloaded while the index stays open;
 //   - close_open: the filter is used for queries only and can't be reloaded, so the index is closed and opened
 //     again, which takes a second or two;
-//   - reindex: documents were analyzed with the filter, or a reindex is asked for, so they are copied into a
-//     new index without downtime (see package reindex).
+//   - reindex: documents were analyzed with the filter, or a reindex is requested, so they are copied into a new index
+//
+// without downtime (see package reindex).
 package synonyms
 
 import (
@@ -29,60 +30,60 @@ const (
 	reindexCost     = 10
 )
 
-// undoing says how a refresh other than a reindex is undone.
+// undoing says how a refresh is undone, except a reindex.
 const undoing = "revert the synonyms and run again"
 
 // Elastic is what the playbook needs of Elasticsearch.
 type Elastic interface {
-	// Name names the cluster.
+	// Name returns the name of the cluster.
 	Name() string
-	// Forget makes the next question go to the cluster.
+	// Forget drops cached answers.
 	Forget()
-	// Resolve says which concrete indices a name stands for.
+	// Resolve returns the concrete indices that a name matches.
 	Resolve(ctx context.Context, expression string, allowAll bool) (elastic.Resolution, error)
-	// Describe returns settings, mappings and aliases, as of a while ago; DescribeNow as of now.
+	// Describe returns settings, mappings, and aliases, possibly cached; DescribeNow reads them again.
 	Describe(ctx context.Context, names []string) ([]elastic.Index, error)
 	DescribeNow(ctx context.Context, name string) (elastic.Index, error)
 	// SynonymsSet returns the rules of a set.
 	SynonymsSet(ctx context.Context, set string) ([]string, error)
-	// PreviewReload says what ReloadAnalyzers would reload.
+	// PreviewReload returns what ReloadAnalyzers would reload.
 	PreviewReload(ctx context.Context, indices []string, set string) (elastic.Reloaded, error)
 	ReloadAnalyzers(ctx context.Context, indices []string, set string) (elastic.Reloaded, error)
-	// Tokens analyzes as loaded, FreshTokens as it would be after loading the synonyms anew.
+	// Tokens analyzes with the loaded synonyms, FreshTokens with newly loaded ones.
 	Tokens(ctx context.Context, index, analyzer, text string) ([]elastic.Token, error)
 	FreshTokens(ctx context.Context, index elastic.Index, probe elastic.Probe) ([]elastic.Token, error)
 	// ClearCaches clears caches.
 	ClearCaches(ctx context.Context, indices []string, which elastic.Caches) error
-	// Close and Open an index; Started tells when it was last opened, IsClosed whether it is closed, IsGone whether it
-	// does not exist.
+	// Close and Open close and open an index. Started returns when it was last opened, IsClosed whether it is closed,
+	// and IsGone whether it does not exist.
 	Close(ctx context.Context, index string) error
 	Open(ctx context.Context, index string) error
 	Started(ctx context.Context, index string) (int64, error)
 	IsClosed(ctx context.Context, index string) (bool, error)
 	IsGone(ctx context.Context, index string) (bool, error)
-	// UUID identifies the cluster; IndicesLike returns the names of indices that match.
+	// UUID identifies the cluster; IndicesLike returns the names of the matching indices.
 	UUID(ctx context.Context) (string, error)
 	IndicesLike(ctx context.Context, match func(name string) bool) ([]string, error)
-	// MissingPrivileges returns which privileges the caller lacks.
+	// MissingPrivileges returns the privileges that the caller lacks.
 	MissingPrivileges(ctx context.Context, needed elastic.Privileges) ([]string, error)
-	// Count counts the documents of an index, Size measures it, FreeBytes the disks. Templates returns what a new index
-	// would be given.
+	// Count returns the number of documents of an index, Size its size, and FreeBytes the free space on the disks.
+	// Templates returns what index templates would apply to a new index.
 	Count(ctx context.Context, index string) (int64, error)
 	Size(ctx context.Context, index string) (elastic.Size, error)
 	FreeBytes(ctx context.Context) (int64, error)
 	Templates(ctx context.Context, name string) (elastic.Templates, error)
-	// AllowWrites lifts the write block that a reindex leaves on the old index, AliasTargets and MoveAliases point
-	// clients back at it.
+	// AllowWrites removes the write block that a reindex leaves on the old index. AliasTargets and MoveAliases point
+	// clients back to it.
 	AllowWrites(ctx context.Context, index string) error
 	AliasTargets(ctx context.Context, alias string) ([]string, error)
 	MoveAliases(ctx context.Context, from, to, replaced string) error
 }
 
-// Reindexer makes reindexes.
+// Reindexer starts and adopts reindexes.
 type Reindexer interface {
-	// Start returns one that has sent nothing yet.
+	// Start returns a reindex that has sent nothing yet.
 	Start(req reindex.Request) *reindex.Run
-	// Adopt returns one that another process began.
+	// Adopt returns a reindex that another process began.
 	Adopt(ctx context.Context, state reindex.State) (*reindex.Run, error)
 }
 
@@ -135,7 +136,7 @@ func (a action) Invalidate() { a.elastic.Forget() }
 // Way is how the synonyms are refreshed.
 type Way string
 
-// Ways, the gentlest first. WayRestore undoes a reindex.
+// Ways, the least disruptive first. WayRestore undoes a reindex.
 const (
 	WayReload    Way = "reload"
 	WayCloseOpen Way = "close_open"
@@ -143,18 +144,18 @@ const (
 	WayRestore   Way = "restore"
 )
 
-// Facts are what must still hold at apply.
+// Facts are what must still be true at apply.
 type Facts struct {
-	// Way is how the synonyms are refreshed, WayReason why so.
+	// Way is how the synonyms are refreshed, WayReason the reason.
 	Way       Way    `json:"way"`
 	WayReason string `json:"way_reason"`
-	// Indices are the concrete indices that are worked on.
+	// Indices are the concrete indices to refresh.
 	Indices []string `json:"indices"`
-	// Source is where the synonyms are kept, such as "set products" or "file analysis/synonyms.txt".
+	// Source is where the synonyms are stored, such as "set products" or "file analysis/synonyms.txt".
 	Source string `json:"synonyms_source"`
-	// Analyzers are those that take up new synonyms, by index.
+	// Analyzers are the analyzers that load new synonyms, per index.
 	Analyzers []Analyzers `json:"analyzers"`
-	// Probes are the texts of probe_texts as they are analyzed today.
+	// Probes are the probe_texts as they are analyzed today.
 	Probes []Probe `json:"probes"`
 }
 
@@ -168,9 +169,9 @@ type Analyzers struct {
 type Probe struct {
 	Text     string `json:"text"`
 	Analyzer string `json:"analyzer"`
-	// Tokens are all of them, in order; FromSynonyms those that a synonym filter added.
+	// Tokens are all tokens, in order; FromSynonyms those that a synonym filter added.
 	Tokens       []string `json:"tokens"`
 	FromSynonyms []string `json:"from_synonyms"`
-	// Expected are the tokens once the synonyms have been loaded. Nil: they can't be known before.
+	// Expected are the tokens after the synonyms have been loaded. Nil: unknown until then.
 	Expected []string `json:"expected"`
 }

@@ -14,22 +14,22 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
-// errUnseen is why an adopted reload is not taken for done.
+// errUnseen is the reason why an adopted reload is not considered done.
 var errUnseen = errors.New("what is loaded from a file is not shown, and there are no probe_texts to tell it by")
 
-// requestCache are the caches that hold answers to queries with the old synonyms.
+// requestCache lists the caches that contain results of queries with the old synonyms.
 var requestCache = elastic.Caches{Request: true}
 
-// progress is what the journal holds of a reload or of a close and open.
+// progress is what the journal contains about a reload or a close and open.
 type progress struct {
-	// Index is the one about to be closed; Started is when it had last been opened, in milliseconds since 1970.
+	// Index is the index about to be closed; Started is when it was last opened, in milliseconds since 1970.
 	Index   string `json:"index,omitempty"`
 	Started int64  `json:"started,omitempty"`
-	// Reloading tells that the reload is about to be sent.
+	// Reloading reports that the reload is about to be sent.
 	Reloading bool `json:"reloading,omitempty"`
 }
 
-// Dispatch implements playbook.Logic. Everything is sent by Wait, step by step, each when the journal knows of it.
+// Dispatch implements playbook.Logic. Wait sends everything, step by step, after each step was journaled.
 func (a action) Dispatch(_ context.Context, job playbook.Job, facts Facts) (playbook.Work, error) {
 	if err := facts.check(); err != nil {
 		return nil, err
@@ -40,7 +40,7 @@ func (a action) Dispatch(_ context.Context, job playbook.Job, facts Facts) (play
 	return &work{action: a, job: job, facts: facts}, nil
 }
 
-// check refuses facts that the journal gave back incomplete.
+// check refuses incomplete facts from the journal.
 func (f Facts) check() error {
 	if f.Way == "" || len(f.Indices) == 0 {
 		return errors.New("the facts of the preview name no way or no index")
@@ -64,7 +64,7 @@ func (a action) Adopt(ctx context.Context, job playbook.Job, facts Facts) (playb
 		return nil, fmt.Errorf("progress of execution %d: %w", job.ID, err)
 	}
 	if facts.Way == WayCloseOpen {
-		return w, nil // what is left to do is to be seen on the index itself
+		return w, nil // the index itself shows what is left to do
 	}
 	index, err := a.elastic.DescribeNow(ctx, facts.Indices[0])
 	if err != nil {
@@ -87,7 +87,7 @@ func (a action) Adopt(ctx context.Context, job playbook.Job, facts Facts) (playb
 	return w, nil
 }
 
-// later marks an error that says nothing of what came of the work.
+// later marks an error that says nothing about the outcome of the work.
 func later(err error) error {
 	if elastic.Unanswered(err) {
 		return errors.Join(playbook.ErrLater, err)
@@ -120,7 +120,7 @@ func (w *work) Wait(ctx context.Context) (playbook.Report, error) {
 	if err != nil {
 		return out, err
 	}
-	// It is done: what follows only looks, and is done although the caller may be gone.
+	// The work is done. What follows only reads, and runs even if the caller has given up.
 	ctx = context.WithoutCancel(ctx)
 	for _, name := range w.facts.Indices {
 		index, err := w.elastic.DescribeNow(ctx, name)
@@ -159,21 +159,21 @@ func (w *work) reload(ctx context.Context, out *playbook.Report) error {
 		}
 	}
 	out.Message = fmt.Sprintf("Reloaded the search analyzers of %s", elastic.Names(w.facts.Indices))
-	// The synonyms are loaded. A service without this API, such as a serverless one, drops old answers by itself.
+	// The synonyms are loaded. A service without this API, such as a serverless one, drops old results by itself.
 	if err := w.elastic.ClearCaches(ctx, w.facts.Indices, requestCache); err != nil {
 		out.Details["request_cache"] = "could not be cleared: " + problem.Of(err, "").Why
 	}
 	return nil
 }
 
-// closeOpen closes and opens the indices one after the other. Where another process died it goes on with the index that
-// it had come to.
+// closeOpen closes and opens the indices one after the other. If another process died, it continues with the index that
+// this process had reached.
 func (w *work) closeOpen(ctx context.Context, out *playbook.Report) error {
 	var longest time.Duration
 	from := max(0, slices.Index(w.facts.Indices, w.past.Index))
 	for _, index := range w.facts.Indices[from:] {
 		if index == w.past.Index {
-			over, err := w.left(ctx, index)
+			over, err := w.reopen(ctx, index)
 			if err != nil {
 				return err
 			}
@@ -192,16 +192,16 @@ func (w *work) closeOpen(ctx context.Context, out *playbook.Report) error {
 	return nil
 }
 
-// left brings an index that a dead process may have left closed to an open one, and tells whether that process had got
-// it closed: then its synonyms are loaded. It does so also when ctx has ended: the deadline may have passed before
-// anybody looked after what had died.
-func (w *work) left(ctx context.Context, index string) (over bool, err error) {
-	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), openPatience)
+// reopen opens an index that a dead process may have left closed, and reports whether that process had closed it: then
+// its synonyms are loaded. It also does so if ctx has ended: the deadline may have passed before the execution was
+// adopted.
+func (w *work) reopen(ctx context.Context, index string) (over bool, err error) {
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), openTimeout)
 	defer done()
 	closed, err := w.elastic.IsClosed(ctx, index)
 	if err != nil && !elastic.IsMissing(err) || closed {
-		// Where that can't be told it is opened all the same, and tried on for a while: that does no harm to an open
-		// one.
+		// If that can't be determined, the index is opened with retries all the same: opening an open index does no
+		// harm.
 		if err := w.open(ctx, index); err != nil || closed {
 			return true, err
 		}
@@ -212,9 +212,9 @@ func (w *work) left(ctx context.Context, index string) (over bool, err error) {
 	return started != w.past.Started, err
 }
 
-// oneCloseOpen returns how long the index was not open.
+// oneCloseOpen returns how long the index was closed.
 func (w *work) oneCloseOpen(ctx context.Context, index string) (time.Duration, error) {
-	// Rules that can't be loaded would keep the index from opening again: look once more, right before.
+	// Rules that can't be loaded would keep the index from opening again, so they are checked right before the close.
 	now, err := w.elastic.DescribeNow(ctx, index)
 	if err != nil {
 		return 0, err
@@ -235,7 +235,7 @@ func (w *work) oneCloseOpen(ctx context.Context, index string) (time.Duration, e
 	}
 	begin := w.clk.Now()
 	closeErr := w.elastic.Close(ctx, index)
-	// Whatever came of that, and whether or not the caller still waits: the index is open when this returns.
+	// Whatever the result, and even if the caller has given up: the index is open when this returns.
 	openErr := w.open(ctx, index)
 	took := w.clk.Now().Sub(begin)
 	if err := errors.Join(closeErr, openErr); err != nil {
@@ -245,14 +245,14 @@ func (w *work) oneCloseOpen(ctx context.Context, index string) (time.Duration, e
 }
 
 const (
-	// openPatience bounds the attempts to open an index; between two of them there is openPause.
-	openPatience = 2 * time.Minute
-	openPause    = 2 * time.Second
+	// openTimeout bounds the attempts to open an index; openPause is the time between two of them.
+	openTimeout = 2 * time.Minute
+	openPause   = 2 * time.Second
 )
 
-// open opens an index, trying on for a while. It goes on when ctx has ended.
+// open opens an index, with retries. It continues when ctx has ended.
 func (w *work) open(ctx context.Context, index string) error {
-	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), openPatience)
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), openTimeout)
 	defer done()
 	for {
 		err := w.elastic.Open(ctx, index)

@@ -15,14 +15,14 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// parseState is dbt's file with the parsed project. With it the next dbt parses only what changed.
+// parseState is the file in which dbt saves the parsed project. With it, the next dbt parses only what changed.
 const parseState = "partial_parse.msgpack"
 
-// writeAtomic replaces the file at path, readable by its owner only. Readers see all of it or nothing.
+// writeAtomic replaces the file at path, readable by its owner only. Readers see the old content or the new one.
 func writeAtomic(path string, data []byte) error { return maybe.WriteFile(path, data, private) }
 
-// once runs f for one caller at a time per key; the others share its answer. A caller whose context is still alive does
-// not share the end of another's.
+// once runs f for one caller at a time per key; concurrent callers share its answer. A caller whose context is still
+// alive does not share the cancellation of another caller.
 func once[T any](ctx context.Context, group *singleflight.Group, key string, f func() (T, error)) (T, error) {
 	for {
 		v, err, shared := group.Do(key, func() (any, error) { return f() })
@@ -38,7 +38,7 @@ func once[T any](ctx context.Context, group *singleflight.Group, key string, f f
 	}
 }
 
-// scratch makes a new folder for one process.
+// scratch creates a folder for one process.
 func (c *CLI) scratch(pattern string) (string, error) {
 	dir, err := c.workDir("scratch")
 	if err != nil {
@@ -52,8 +52,8 @@ func (c *CLI) scratch(pattern string) (string, error) {
 	return scratch, nil
 }
 
-// parsePath is where the parse of a `dbt run` of s is kept. Projects can configure themselves by everything that is in
-// the name.
+// parsePath is where the parse of a `dbt run` of s is kept. The name covers everything by which a project can configure
+// itself.
 func (c *CLI) parsePath(s Selection) (string, error) {
 	dir, err := c.workDir("parse")
 	if err != nil {
@@ -70,7 +70,7 @@ func (c *CLI) parsePath(s Selection) (string, error) {
 	return filepath.Join(dir, hex.EncodeToString(sum.Sum(nil))+".msgpack"), nil
 }
 
-// keepParse seals dbt's parse of the project for the next dbt, unless it holds a secret. dbt writes none where nothing
+// keepParse seals dbt's parse of the project for the next dbt, unless it contains a secret. dbt writes none if nothing
 // has changed.
 func (c *CLI) keepParse(from, to string) {
 	if data, err := os.ReadFile(from); err == nil && c.secrets.String(string(data)) == string(data) {
@@ -78,11 +78,11 @@ func (c *CLI) keepParse(from, to string) {
 	}
 }
 
-// keepFor is how long cache entries that are not renewed, and scratch folders of dead processes, stay. A week covers a
-// plan that waits for its approval; a missing entry costs one parse.
+// keepFor is how long cache entries that are not renewed, and scratch folders of dead processes, are kept. A week
+// covers a plan that waits for its approval; a missing entry costs one parse.
 const keepFor = 7 * 24 * time.Hour
 
-// forget removes what is older than keepFor. Failing to do so costs space only, so nothing is said.
+// forget removes what is older than keepFor. A failure only costs space, so it is not reported.
 func (c *CLI) forget() {
 	root, err := c.workDir()
 	if err != nil {

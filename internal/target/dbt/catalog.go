@@ -6,24 +6,24 @@ import (
 	"strings"
 )
 
-// Catalog is what stands in the warehouse, of what a Listing builds and reads.
+// Catalog is what the warehouse contains of the relations that a Listing builds and reads.
 type Catalog struct {
-	// State is "read", "missing" (there is no database file yet), "locked" (another process holds it), "unreadable", or
-	// "not read" (of this kind of warehouse nothing is read).
+	// State is "read", "missing" (the database file does not exist yet), "locked" (another process has it open),
+	// "unreadable", or "not read" (this package can't read this kind of warehouse).
 	State string `json:"state"`
-	// Why says why it was not read.
+	// Why is the reason why it was not read.
 	Why string `json:"why,omitempty"`
-	// Relations are those that are there.
+	// Relations are those that exist.
 	Relations []Standing `json:"relations"`
 }
 
-// Standing is a relation that is there.
+// Standing is a relation that exists.
 type Standing struct {
 	Schema string `json:"schema"`
 	Name   string `json:"name"`
 	// Type is "table" or "view".
 	Type string `json:"type"`
-	// Rows is how many rows the catalog says a table has; nil where it does not say.
+	// Rows is the number of rows of a table according to the catalog; nil if the catalog doesn't say.
 	Rows *int64 `json:"rows,omitempty"`
 	// Columns are the names of the columns, at most 500.
 	Columns []string `json:"columns,omitempty"`
@@ -37,7 +37,7 @@ const (
 	CatalogNotRead = "not read"
 )
 
-// Find returns the relation that stands under a name, as DuckDB compares names: without case.
+// Find returns the existing relation of that name. Names are compared as DuckDB does: case is ignored.
 func (c Catalog) Find(r Relation) (Standing, bool) {
 	for _, s := range c.Relations {
 		if strings.EqualFold(s.Schema, r.Schema) && strings.EqualFold(s.Name, r.Identifier) {
@@ -47,8 +47,8 @@ func (c Catalog) Find(r Relation) (Standing, bool) {
 	return Standing{}, false
 }
 
-// Catalog looks in the warehouse for what l builds and reads. A DuckDB file is opened for reading and closed again; it
-// is neither made nor locked.
+// Catalog looks up in the warehouse what l builds and reads. A DuckDB file is opened for reading and closed again; it
+// is neither created nor locked.
 func (c *CLI) Catalog(ctx context.Context, l Listing) (Catalog, error) {
 	if !filepath.IsAbs(l.Path) {
 		return Catalog{State: CatalogNotRead}, nil

@@ -18,30 +18,31 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/redact"
 )
 
-// DefaultExecutable is used where Config names none.
+// DefaultExecutable is used if Config names none.
 const DefaultExecutable = "dbt"
 
 // DefaultGrace is how long an interrupted dbt may take to cancel its queries and write its results before it is killed.
 const DefaultGrace = 30 * time.Second
 
-// Config says which dbt, which project and which environment. Nothing is checked before it is used.
+// Config says which dbt, project, and environment to use. It is checked when it is used.
 type Config struct {
 	// Executable is a name on the PATH or a path. Default: DefaultExecutable. It is shown as given.
 	Executable string
-	// ProjectDir is the folder of dbt_project.yml; required.
+	// ProjectDir is the folder of dbt_project.yml. Required.
 	ProjectDir string
-	// ProfilesDir is the folder of profiles.yml. Default, as in dbt: the project's folder if it holds one, else ~/.dbt.
+	// ProfilesDir is the folder of profiles.yml. Default, as in dbt: the project's folder if the file is there, else
+	// ~/.dbt.
 	ProfilesDir string
 	// Target is the name of the profile's target. Empty: the profile's default.
 	Target string
-	// Environment is handed to dbt beside what the package documentation lists. Its values are treated as secrets.
+	// Environment is added to the variables that the package documentation lists. Its values are treated as secrets.
 	Environment map[string]string
-	// WorkDir is the folder for scratch files and caches, made on demand; required for List and PreviewDeps.
+	// WorkDir is the folder for scratch files and caches, created when needed. Required for List and PreviewDeps.
 	WorkDir string
-	// Grace is how long an interrupted dbt is waited for. Zero: DefaultGrace.
+	// Grace is how long an interrupted dbt may take to exit before it is killed. Zero: DefaultGrace.
 	Grace time.Duration
-	// SealKey is the path of the key that marks cache entries, made on demand. Default: cache.key in the provider's
-	// folder below the user's configuration folder.
+	// SealKey is the path of the key that seals cache entries, created when needed. Default: cache.key in the
+	// provider's folder below the user's configuration folder.
 	SealKey string
 }
 
@@ -50,14 +51,13 @@ type CLI struct {
 	cfg    Config
 	clk    clock.Clock
 	flight singleflight.Group
-	// slots bounds how many dbt processes List and PreviewDeps keep busy at once: each takes a processor and some 150
-	// MB.
+	// slots bounds how many dbt processes List and PreviewDeps run at once: each needs a processor and about 150 MB.
 	slots   chan struct{}
 	preview previews
 	secrets *redact.Redactor
 	helper  *helper
 	seal    seal
-	// hasSecrets spares a search through all artifacts where there is nothing to find.
+	// hasSecrets saves a search through all artifacts if there is nothing to find.
 	hasSecrets bool
 }
 
@@ -83,8 +83,8 @@ func New(cfg Config, clk clock.Clock) *CLI {
 	return c
 }
 
-// Name is the target's name for people and for locks, "dbt:PROJECT/TARGET", read from dbt_project.yml alone. TARGET is
-// "default" where the profile decides. Errors: ErrProjectMissing, ErrProjectNotFolder, ErrNotAProject,
+// Name returns the target's name for messages and locks, "dbt:PROJECT/TARGET", from dbt_project.yml alone. TARGET is
+// "default" if the profile decides. Errors: ErrProjectMissing, ErrProjectNotFolder, ErrNotAProject,
 // ErrProjectMalformed.
 func (c *CLI) Name(ctx context.Context) (string, error) {
 	if err := context.Cause(ctx); err != nil {
@@ -101,7 +101,7 @@ func (c *CLI) Name(ctx context.Context) (string, error) {
 	return fmt.Sprintf("dbt:%s/%s", p.Name, target), nil
 }
 
-// executable finds dbt as an absolute path.
+// executable returns the absolute path of dbt.
 func (c *CLI) executable() (string, error) {
 	path, err := exec.LookPath(c.cfg.Executable)
 	if err == nil {
@@ -123,7 +123,7 @@ func (c *CLI) executable() (string, error) {
 	return "", p
 }
 
-// workDir makes and returns a folder below Config.WorkDir. Caches may name models: they are the owner's alone.
+// workDir creates and returns a folder below Config.WorkDir. Caches may name models, so only the owner can read them.
 func (c *CLI) workDir(elem ...string) (string, error) {
 	const private = 0o700
 	if c.cfg.WorkDir == "" {
@@ -149,7 +149,7 @@ func workDirProblem(dir string, err error) error {
 	}
 }
 
-// slot waits for leave to run one more dbt.
+// slot waits until one more dbt may run.
 func (c *CLI) slot(ctx context.Context) (release func(), err error) {
 	select {
 	case c.slots <- struct{}{}:

@@ -17,7 +17,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// MaxThreads is the most threads that a Selection may ask for. dbt knows no limit; warehouses queue far earlier.
+// MaxThreads is the largest thread count of a Selection. dbt has no limit; warehouses queue far earlier.
 const MaxThreads = 256
 
 // Selection says which models to run, and how.
@@ -25,29 +25,30 @@ type Selection struct {
 	// Models and Exclude are selectors in dbt's own syntax, one per element.
 	Models  []string `json:"models,omitempty"`
 	Exclude []string `json:"exclude,omitempty"`
-	// Selector is the name of a selector in selectors.yml, instead of Models and Exclude. One of both is required.
+	// Selector is the name of a selector in selectors.yml, instead of Models and Exclude. Either Models or Selector is
+	// required.
 	Selector string `json:"selector,omitempty"`
-	// State is the folder of the artifacts that state: and result: selectors compare with, relative to the project.
+	// State is the folder of the artifacts to which state: and result: selectors compare, relative to the project.
 	State string `json:"state,omitempty"`
-	// Defer reads models that are not selected from where State has built them.
+	// Defer reads models that are not selected from where the run in State has built them.
 	Defer bool `json:"defer,omitempty"`
-	// EventTimeStart and EventTimeEnd bound the batches of microbatch models. Both or none.
+	// EventTimeStart and EventTimeEnd bound the batches of microbatch models. Set both or neither.
 	EventTimeStart string `json:"event_time_start,omitempty"`
 	EventTimeEnd   string `json:"event_time_end,omitempty"`
 	// Upstream also selects everything that the models depend on.
 	Upstream bool `json:"upstream,omitempty"`
-	// FullRefresh rebuilds incremental models from nothing.
+	// FullRefresh rebuilds incremental models from scratch.
 	FullRefresh bool `json:"full_refresh,omitempty"`
 	// Vars are dbt variables, for --vars.
 	Vars map[string]any `json:"vars,omitempty"`
-	// Threads is how many models run at once. Zero leaves it to the profile.
+	// Threads is how many models run at once. Zero: the profile decides.
 	Threads int `json:"threads,omitempty"`
 }
 
 // ancestors matches a selector that already names its ancestors: +m, 2+m, @m.
 var ancestors = regexp.MustCompile(`^(@|\d*\+)`)
 
-// Validate checks s without any I/O. Errors are problems of ErrSelection with the attribute's path.
+// Validate checks s without any I/O. Errors are problems that wrap ErrSelection, with the attribute's path.
 func (s Selection) Validate() error {
 	if err := s.checkInputs(); err != nil {
 		return err
@@ -110,7 +111,7 @@ func (s Selection) checkInputs() error {
 	return s.checkWindow()
 }
 
-// checkWindow checks the event-time window, whose ends dbt takes as dates or times in UTC.
+// checkWindow checks the event-time window. dbt takes its ends as dates or times in UTC.
 func (s Selection) checkWindow() error {
 	if s.EventTimeStart == "" {
 		return nil
@@ -162,7 +163,7 @@ func selectionProblem(what, why, next string, path ...string) error {
 	return &problem.Problem{What: what, Why: why, Next: next, Path: path, Err: ErrSelection}
 }
 
-// RunCommand is the `dbt run` of s, argument by argument, exactly as Start executes it and people are shown it.
+// RunCommand returns the arguments of the `dbt run` of s, exactly as Start executes them and as plans show them.
 func (c *CLI) RunCommand(s Selection) []string {
 	argv := append([]string{c.cfg.Executable, "run"}, s.selectors()...)
 	if s.FullRefresh {
@@ -177,7 +178,7 @@ func (c *CLI) RunCommand(s Selection) []string {
 	return append(argv, c.common(s)...)
 }
 
-// listCommand is the `dbt ls` with the same selection.
+// listCommand returns the `dbt ls` with the same selection.
 func (c *CLI) listCommand(s Selection) []string {
 	argv := append([]string{c.cfg.Executable, "ls", "--resource-type", "model", "--output", "json", "--output-keys",
 		"unique_id"}, s.selectors()...)
@@ -196,7 +197,7 @@ func (s Selection) selectors() []string {
 	return argv
 }
 
-// selecting is what stands after --select and --exclude.
+// selecting returns the values of --select and --exclude.
 func (s Selection) selecting() selecting {
 	with := selecting{Exclude: s.Exclude, Selector: s.Selector, State: s.State}
 	for _, m := range s.Models {
@@ -208,19 +209,19 @@ func (s Selection) selecting() selecting {
 	return with
 }
 
-// varsOf are the arguments that pass the variables.
+// varsOf returns the arguments that pass the variables.
 func varsOf(s Selection) []string {
 	if len(s.Vars) == 0 {
 		return nil
 	}
 	vars, err := canonical(s.Vars)
-	if err != nil { // Validate has said so; dbt will too.
+	if err != nil { // Validate has reported it; dbt will too
 		vars = err.Error()
 	}
 	return []string{"--vars", vars}
 }
 
-// common are the arguments that both commands take.
+// common returns the arguments that both commands take.
 func (c *CLI) common(s Selection) []string {
 	argv := varsOf(s)
 	if s.State != "" {
@@ -235,7 +236,7 @@ func (c *CLI) common(s Selection) []string {
 	return argv
 }
 
-// canonical is vars as JSON on one line, keys sorted, the same bytes each time.
+// canonical returns vars as JSON on one line with sorted keys, so equal vars have equal bytes.
 func canonical(vars map[string]any) (string, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -246,5 +247,5 @@ func canonical(vars map[string]any) (string, error) {
 	return strings.TrimSuffix(b.String(), "\n"), nil
 }
 
-// Line is argv as a person would type it in a shell.
+// Line returns argv as typed in a shell.
 func Line(argv []string) string { return shellescape.QuoteCommand(argv) }

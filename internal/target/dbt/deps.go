@@ -16,9 +16,9 @@ const lockName = "package-lock.yml"
 
 // DepsChange is what `dbt deps` would do.
 type DepsChange struct {
-	// Packages are all packages, installed or to be installed, by name.
+	// Packages are all packages, installed or to be installed, sorted by name.
 	Packages []PackageChange `json:"packages"`
-	// LockChanges tells whether package-lock.yml would be written anew.
+	// LockChanges reports whether package-lock.yml would be rewritten.
 	LockChanges bool `json:"lock_changes"`
 	// DBTVersion is dbt Core's version.
 	DBTVersion string `json:"dbt_version"`
@@ -27,17 +27,17 @@ type DepsChange struct {
 // PackageChange is one package, now and after `dbt deps`.
 type PackageChange struct {
 	Name string `json:"name"`
-	// Source says where it comes from, such as "dbt-labs/dbt_utils", "git https://..." or "local ../shared".
+	// Source is where it comes from, such as "dbt-labs/dbt_utils", "git https://..." or "local ../shared".
 	Source string `json:"source"`
 	// Now and Then are versions, or commits of a git package. Empty: not installed.
 	Now  string `json:"now"`
 	Then string `json:"then"`
 }
 
-// Changes tells whether the package would be installed, removed or moved to another version.
+// Changes reports whether the package would be installed, removed, or changed to another version.
 func (p PackageChange) Changes() bool { return p.Now != p.Then }
 
-// Deps says how packages are installed.
+// Deps is how packages are installed.
 type Deps struct {
 	// Upgrade ignores the lock file and takes the newest versions that the project allows.
 	Upgrade bool `json:"upgrade,omitempty"`
@@ -45,7 +45,7 @@ type Deps struct {
 	Vars map[string]any `json:"vars,omitempty"`
 }
 
-// DepsCommands are `dbt deps` and then `dbt compile`, argument by argument.
+// DepsCommands returns the arguments of `dbt deps` and of `dbt compile`, in this order.
 func (c *CLI) DepsCommands(d Deps) [][]string {
 	deps := []string{c.cfg.Executable, "deps"}
 	if d.Upgrade {
@@ -55,7 +55,7 @@ func (c *CLI) DepsCommands(d Deps) [][]string {
 	return [][]string{append(deps, varsOf(with)...), append([]string{c.cfg.Executable, "compile"}, c.common(with)...)}
 }
 
-// previews are the answers of this process whose truth depends on the package hub and git hosts.
+// previews are this process's answers that depend on the package hub and git hosts.
 type previews struct {
 	mu      sync.Mutex
 	entries map[string]freshPreview
@@ -66,15 +66,13 @@ type freshPreview struct {
 	change DepsChange
 }
 
-// previewAge is how long an answer from a remote host is taken for true within a process: long enough for the looks of
-// one plan.
+// previewAge is how long a process reuses an answer from a remote host: long enough for all previews of one plan.
 const previewAge = time.Minute
 
-// PreviewDeps works out what `dbt deps` would do, by letting dbt resolve the packages (dbt deps --lock) in a copy of
-// the files that name them. The project is only read. An answer that follows from the project's files alone
-// (package-lock.yml still fits, or all packages are local) is kept on disk. One that dbt asked a package hub or a git
-// host for is kept for previewAge in this process only: a branch moves, a new version appears, and then the next look
-// must see it.
+// PreviewDeps finds out what `dbt deps` would do: dbt resolves the packages (dbt deps --lock) in a copy of the files
+// that name them. The project is only read. An answer that follows from the project's files alone (package-lock.yml is
+// up to date, or all packages are local) is kept on disk. An answer from a package hub or a git host is kept in memory
+// for previewAge only: branches move and new versions appear, and the next preview must see them.
 func (c *CLI) PreviewDeps(ctx context.Context, d Deps) (DepsChange, error) {
 	p, err := c.project()
 	if err != nil {
@@ -134,7 +132,7 @@ func (p *previews) put(key string, e freshPreview) {
 	p.entries[key] = e
 }
 
-// resolve lets dbt write a package-lock.yml in a copy and compares.
+// resolve lets dbt write a package-lock.yml in a copy, and compares.
 func (c *CLI) resolve(ctx context.Context, p project, locals []string, d Deps) (DepsChange, error) {
 	release, err := c.slot(ctx)
 	if err != nil {
@@ -145,7 +143,7 @@ func (c *CLI) resolve(ctx context.Context, p project, locals []string, d Deps) (
 	if err != nil {
 		return DepsChange{}, err
 	}
-	defer func() { _ = os.RemoveAll(scratch) }() // the answer matters, not the scratch
+	defer func() { _ = os.RemoveAll(scratch) }() // only the answer matters
 	replica, err := replicate(p, locals, filepath.Join(scratch, "copy"))
 	if err != nil {
 		return DepsChange{}, err
@@ -179,7 +177,7 @@ func (c *CLI) resolve(ctx context.Context, p project, locals []string, d Deps) (
 	}, nil
 }
 
-// compare lists what is installed beside what would be.
+// compare lists the installed packages with what they would become.
 func (c *CLI) compare(p project, before, after lock) []PackageChange {
 	byName := map[string]PackageChange{}
 	for name, version := range installed(p) {

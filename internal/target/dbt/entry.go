@@ -6,19 +6,20 @@ import (
 	"regexp"
 )
 
-// maxEntryPoint is the size in bytes of the largest file that is taken for dbt's entry point. pip writes some 250.
+// maxEntryPoint is the size in bytes of the largest file that can be dbt's entry point. pip writes about 250.
 const maxEntryPoint = 8 << 10
 
-// What the scripts that pip, pipx, uv and conda write begin with. A path that is too long for the kernel, or has blanks,
-// is started through /bin/sh.
+// The scripts that pip, pipx, uv, and conda write begin with one of these. If the interpreter's path is too long for
+// the kernel or contains blanks, it is started through /bin/sh.
 var (
 	directInterpreter = regexp.MustCompile(`\A#!\s*(\S*python[0-9.]*)\s*\n`)
 	throughShell      = regexp.MustCompile(`\A#!\s*/bin/sh\s*\n'''exec' (?:"([^"]+)"|(\S+)) "\$0" "\$@"`)
 	importsEntryPoint = regexp.MustCompile(`(?m)^from dbt\.cli\.main import cli\b`)
 )
 
-// interpreter is the Python that the executable at path names, if it is dbt's own entry point. Of anything else, such as
-// a wrapper that starts a container, it is not known what it does, and dbt's programmatic interface can't be used.
+// interpreter returns the Python of the executable at path if that is dbt's own entry point. It is unknown what any
+// other executable does, such as a wrapper that starts a container, so dbt's programmatic interface can't be used with
+// it.
 func interpreter(path string) (python string, ok bool) {
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {

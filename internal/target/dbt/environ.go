@@ -12,7 +12,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// inherited are the variables of this process that dbt gets; a star stands for any ending.
+// inherited are the variables of this process that dbt gets; a star matches any ending.
 var inherited = []string{
 	"PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "LC_*", "TZ", "TMPDIR", "LD_LIBRARY_PATH",
 	"SYSTEMROOT", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "TEMP", "TMP", // what Python needs on Windows
@@ -25,9 +25,9 @@ var inherited = []string{
 	"SSH_AUTH_SOCK", "GIT_SSH_COMMAND",
 }
 
-// flagVariables are the variables, without their prefix DBT_ or DBT_ENGINE_, by which dbt 1.11 (dbt/cli/params.py)
-// takes flags that change what runs, or that this package sets or depends on. Flags that do neither (DBT_PARTIAL_PARSE,
-// DBT_WARN_ERROR, ...) are allowed.
+// flagVariables are the variables, without their prefix DBT_ or DBT_ENGINE_, that set flags of dbt 1.11
+// (dbt/cli/params.py) which change what runs, or which this package sets or depends on. All other flags
+// (DBT_PARTIAL_PARSE, DBT_WARN_ERROR, ...) are allowed.
 var flagVariables = []string{
 	"ARTIFACT_STATE_PATH", "DEFER", "DEFER_STATE", "DEFER_TO_STATE", "EMPTY", "EVENT_TIME_END", "EVENT_TIME_START",
 	"EXCLUDE_RESOURCE_TYPES",
@@ -45,8 +45,8 @@ var flagVariables = []string{
 // credential matches the names of inherited variables whose values are secrets.
 var credential = regexp.MustCompile(`(?i)SECRET|TOKEN|PASSWORD|ACCESS_KEY`)
 
-// environment is the whole environment of a dbt process, sorted. ours wins over Config.Environment, which wins over
-// parent.
+// environment returns the whole environment of a dbt process, sorted. ours overrides Config.Environment, which
+// overrides parent.
 func (c *CLI) environment(parent []string, ours map[string]string) ([]string, error) {
 	if err := c.cfg.Check(); err != nil {
 		return nil, err
@@ -61,7 +61,7 @@ func (c *CLI) environment(parent []string, ours map[string]string) ([]string, er
 	return list, nil
 }
 
-// passed picks from parent what dbt inherits.
+// passed returns the variables of parent that dbt inherits.
 func passed(parent []string) map[string]string {
 	env := map[string]string{}
 	for _, entry := range parent {
@@ -80,8 +80,8 @@ func isInherited(name string) bool {
 	})
 }
 
-// Check refuses, without any I/O, what would change what runs behind the command line that is shown: variables that are
-// flags, and a target that dbt would read as one. Errors are problems of ErrEnvironment and ErrUnknownTarget with the
+// Check refuses, without any I/O, settings that change what the displayed command line runs: variables that are flags,
+// and a target that dbt would read as one. Errors are problems that wrap ErrEnvironment or ErrUnknownTarget, with the
 // attribute's path.
 func (c Config) Check() error {
 	if strings.HasPrefix(c.Target, "-") || (c.Target != "" && check.Label(c.Target) != "") {
@@ -125,7 +125,7 @@ func isFlag(name string) bool {
 	return slices.Contains(flagVariables, short) || strings.HasPrefix(short, "RECORDER_")
 }
 
-// secretsOf are the secrets of both environments.
+// secretsOf returns the secrets of both environments.
 func secretsOf(configured map[string]string, parent []string) []string {
 	var secrets []string
 	for name, value := range configured {
@@ -148,7 +148,7 @@ func secretsOf(configured map[string]string, parent []string) []string {
 
 func isSecretName(name string) bool { return credential.MatchString(name) }
 
-// mask hides secrets in what p says.
+// mask masks secrets in the texts of p.
 func (c *CLI) mask(p *problem.Problem) *problem.Problem {
 	masked := *p
 	masked.What, masked.Why, masked.Next = c.secrets.String(p.What), c.secrets.String(p.Why), c.secrets.String(p.Next)

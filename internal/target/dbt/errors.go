@@ -2,31 +2,31 @@ package dbt
 
 import "errors"
 
-// Errors of this package, to be told apart with errors.Is. What people read is the *problem.Problem that wraps them.
+// Errors of this package, for errors.Is. The *problem.Problem that wraps them is for people.
 var (
-	// ErrExecutable: dbt is missing or can't be executed.
+	// ErrExecutable: dbt was not found or can't be executed.
 	ErrExecutable = errors.New("dbt can't be executed")
-	// ErrProjectMissing: the project folder does not exist or is not named.
+	// ErrProjectMissing: the project folder does not exist or is not configured.
 	ErrProjectMissing = errors.New("the dbt project does not exist")
-	// ErrProjectNotFolder: the project folder is something else.
+	// ErrProjectNotFolder: the project path is not a folder.
 	ErrProjectNotFolder = errors.New("the dbt project is not a folder")
-	// ErrNotAProject: the folder holds no dbt_project.yml.
+	// ErrNotAProject: the folder contains no dbt_project.yml.
 	ErrNotAProject = errors.New("the folder holds no dbt project")
-	// ErrProjectMalformed: dbt_project.yml can't be understood.
+	// ErrProjectMalformed: dbt_project.yml is malformed.
 	ErrProjectMalformed = errors.New("dbt_project.yml is malformed")
 	// ErrProfiles: profiles.yml is missing, malformed or lacks the project's profile.
 	ErrProfiles = errors.New("dbt's profiles.yml can't be used")
 	// ErrUnknownTarget: the profile has no such target.
 	ErrUnknownTarget = errors.New("unknown dbt target")
-	// ErrEnvironment: a variable is not allowed, or one that the project asks for is not set.
+	// ErrEnvironment: a variable is not allowed, or one that the project reads is not set.
 	ErrEnvironment = errors.New("dbt's environment is not right")
-	// ErrSelection: a selector, thread count or other part of a Selection is not valid.
+	// ErrSelection: a selector, thread count, or other field of a Selection is not valid.
 	ErrSelection = errors.New("invalid dbt selection")
-	// ErrNoMatch: the selection holds no model that dbt would run.
+	// ErrNoMatch: the selection contains no model that dbt would run.
 	ErrNoMatch = errors.New("no dbt model matches")
-	// ErrUnknownModel: part of the selection matches nothing.
+	// ErrUnknownModel: a selector matches nothing.
 	ErrUnknownModel = errors.New("unknown dbt model")
-	// ErrUnknownVar: a variable given for --vars is known to no file of the project.
+	// ErrUnknownVar: no file of the project uses a variable given in vars.
 	ErrUnknownVar = errors.New("unknown dbt variable")
 	// ErrCompilation: dbt can't parse or compile the project.
 	ErrCompilation = errors.New("dbt compilation error")
@@ -40,29 +40,29 @@ var (
 	ErrTimeout = errors.New("dbt timed out")
 	// ErrPermission: the warehouse refuses the credentials or the operation.
 	ErrPermission = errors.New("permission denied by the warehouse")
-	// ErrLocked: another process holds the database.
+	// ErrLocked: another process has locked the database.
 	ErrLocked = errors.New("the database is locked")
-	// ErrSchemaChange: the columns of an incremental model have changed, and its configuration refuses that.
+	// ErrSchemaChange: the columns of an incremental model have changed, and its configuration does not allow that.
 	ErrSchemaChange = errors.New("the columns of an incremental model have changed")
-	// ErrRelationMissing: a statement reads what is not in the warehouse.
+	// ErrRelationMissing: a statement reads a relation that is not in the warehouse.
 	ErrRelationMissing = errors.New("a table or view is missing")
 	// ErrModelsFailed: dbt ran and at least one model failed (exit status 1).
 	ErrModelsFailed = errors.New("dbt models failed")
-	// ErrUnhandled: dbt stopped with an error of its own (exit status 2 or another).
+	// ErrUnhandled: dbt stopped with an internal error (exit status 2 or another).
 	ErrUnhandled = errors.New("dbt stopped with an error")
 	// ErrCancelled: the run was stopped because the caller's context ended.
 	ErrCancelled = errors.New("the dbt run was stopped")
-	// ErrInterrupted: somebody else stopped the run.
+	// ErrInterrupted: someone else stopped the run.
 	ErrInterrupted = errors.New("the dbt run was interrupted")
-	// ErrNeverStarted: no dbt was ever started for the folder.
+	// ErrNeverStarted: dbt was never started in the folder.
 	ErrNeverStarted = errors.New("dbt was never started")
-	// ErrOutcomeUnknown: dbt was started, is gone, and left nothing that tells how it ended.
+	// ErrOutcomeUnknown: dbt was started and has ended without leaving a result.
 	ErrOutcomeUnknown = errors.New("the outcome of the dbt run is unknown")
 	// ErrNothingSaved: RestorePackages found no complete copy.
 	ErrNothingSaved = errors.New("no copy of the packages was saved")
 	// ErrNoInterface: the executable is not dbt's own entry point, so its programmatic interface can't be used.
 	ErrNoInterface = errors.New("the executable is not dbt's own entry point")
-	// ErrNotReviewed: dbt would run, or ran, something else than what was reviewed.
+	// ErrNotReviewed: dbt would run, or ran, something other than what was reviewed.
 	ErrNotReviewed = errors.New("not what was reviewed")
 	// ErrWorkDir: the scratch folder can't be used.
 	ErrWorkDir = errors.New("the dbt work folder can't be used")

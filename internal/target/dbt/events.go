@@ -9,26 +9,26 @@ import (
 	"strings"
 )
 
-// Bounds on what is read from dbt's output. A listing of 10,000 models is 1 MB.
+// Limits for what is read from dbt's output. A listing of 10,000 models is 1 MB.
 const (
-	maxLine    = 4 << 20  // one event; longer ones are passed over
+	maxLine    = 4 << 20  // one event; longer ones are skipped
 	maxPrinted = 64 << 20 // all that dbt ls prints
 	maxText    = 16 << 10 // an error message
 )
 
-// summary is what the log of one dbt invocation tells.
+// summary is what the log of one dbt invocation contains.
 type summary struct {
 	Version     string
 	Printed     []string // what dbt ls prints
 	Unmatched   []string // selection criteria that match nothing
 	Failure     string   // the error that stopped dbt
 	Interrupted bool
-	Finished    bool // dbt came to its own end
+	Finished    bool // dbt logged its end
 	Success     bool
 	Seconds     float64 // by the wall clock
 }
 
-// event is a line of dbt's JSON log, of which this package depends on a few fields only.
+// event is a line of dbt's JSON log. This package depends on a few of its fields.
 type event struct {
 	Info struct {
 		Name string `json:"name"`
@@ -44,8 +44,7 @@ type event struct {
 	} `json:"data"`
 }
 
-// summarize reads a log. Lines that are no events (prints of macros and adapters) are passed over. A log that is not
-// there is empty.
+// summarize reads a log. Lines that are not events (output of macros and adapters) are skipped. A missing log is empty.
 func summarize(path string) (summary, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -82,7 +81,7 @@ func summarize(path string) (summary, error) {
 	return s, err
 }
 
-// eachLine calls f with every line of at most maxLine bytes, without its end; longer lines are passed over.
+// eachLine calls f with every line of at most maxLine bytes, without its line ending; longer lines are skipped.
 func eachLine(from io.Reader, f func(line []byte)) error {
 	const buffer = 64 << 10
 	r := bufio.NewReaderSize(from, buffer)
@@ -109,7 +108,7 @@ func eachLine(from io.Reader, f func(line []byte)) error {
 	}
 }
 
-// clip bounds a text, keeping its beginning and saying so.
+// clip shortens a long text to its beginning and marks the cut.
 func clip(s string) string {
 	if len(s) <= maxText {
 		return s

@@ -14,7 +14,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
-// rule tells a cause by what dbt says of it. Adapters word things differently, so patterns are broad and the text
+// rule recognizes a cause by dbt's message. Adapters word messages differently, so patterns are broad and the message
 // itself is always shown.
 type rule struct {
 	match      *regexp.Regexp
@@ -23,7 +23,7 @@ type rule struct {
 	path       []string
 }
 
-// rules are tried in order: the first that matches counts.
+// rules are tried in order; the first match counts.
 var rules = []rule{
 	{
 		regexp.MustCompile(`does not have a target named`), ErrUnknownTarget, "The dbt profile has no such target",
@@ -82,7 +82,7 @@ var rules = []rule{
 	},
 }
 
-// packagesRule is for all that stops `dbt deps` and no other rule knows.
+// packagesRule is for everything that stops `dbt deps` and matches no other rule.
 var packagesRule = rule{
 	nil, ErrPackages, "dbt can't resolve or fetch the packages",
 	"Check names, versions and revisions in packages.yml, and that the package hub and the git hosts can be reached " +
@@ -98,7 +98,7 @@ func diagnose(text string) (rule, bool) {
 	return rule{}, false
 }
 
-// explain is the problem of an invocation that failed.
+// explain returns the problem of a failed invocation.
 func (e ending) explain() *problem.Problem {
 	var failed, hooks []NodeResult
 	for _, n := range e.run.cli.nodes(e.results) {
@@ -127,7 +127,7 @@ func (e ending) explain() *problem.Problem {
 	}
 }
 
-// hooksFailed says which hooks failed and why. dbt skips the models after a hook that failed at the start.
+// hooksFailed names the hooks that failed, with reasons. dbt skips the models if a hook fails at the start.
 func (e ending) hooksFailed(hooks, models []NodeResult) *problem.Problem {
 	next := "Correct the hooks in dbt_project.yml, then apply again."
 	if r, ok := diagnose(hooks[0].Full); ok {
@@ -140,7 +140,7 @@ func (e ending) hooksFailed(hooks, models []NodeResult) *problem.Problem {
 	}
 }
 
-// modelsFailed says which models failed and why.
+// modelsFailed names the models that failed, with reasons.
 func (e ending) modelsFailed(failed []NodeResult) *problem.Problem {
 	errs := []error{ErrModelsFailed}
 	next := "Correct the models, then apply again."
@@ -164,7 +164,7 @@ func (e ending) modelsFailed(failed []NodeResult) *problem.Problem {
 	}
 }
 
-// reasons names nodes that failed with the beginning of what was said of each, one per line.
+// reasons lists failed nodes with the beginning of each message, one per line.
 func reasons(failed []NodeResult) string {
 	const shown = 10
 	var whys []string
@@ -177,7 +177,7 @@ func reasons(failed []NodeResult) string {
 	return clip(strings.Join(whys, "\n"))
 }
 
-// stopped explains an error of dbt as a whole.
+// stopped explains an error that stopped dbt as a whole.
 func (e ending) stopped() *problem.Problem {
 	said := e.summary.Failure
 	if said == "" {
@@ -193,7 +193,7 @@ func (e ending) stopped() *problem.Problem {
 	return explainText(said, isDeps(e.run.record.Argv))
 }
 
-// explainText explains what dbt says of an error that stopped it.
+// explainText explains dbt's message about an error that stopped it.
 func explainText(said string, deps bool) *problem.Problem {
 	r, ok := diagnose(said)
 	if deps && (!ok || !errors.Is(r.sentinel, ErrEnvironment)) {
@@ -217,7 +217,8 @@ func explainText(said string, deps bool) *problem.Problem {
 	}
 }
 
-// refused is why dbt did not run anything, or nil: it found something else than what was reviewed.
+// refused explains why dbt ran nothing because it found something other than what was reviewed; nil if that is not the
+// case.
 func (e ending) refused() *problem.Problem {
 	path := filepath.Join(e.run.dir, refusalFile)
 	if !exists(path) {
@@ -236,7 +237,7 @@ func (e ending) refused() *problem.Problem {
 	return notReviewed(refusal.Differences)
 }
 
-// notReviewed names what is not as it was reviewed.
+// notReviewed lists the differences from what was reviewed.
 func notReviewed(differences []string) *problem.Problem {
 	const shown = 10
 	slices.Sort(differences)
@@ -252,14 +253,14 @@ func notReviewed(differences []string) *problem.Problem {
 	}
 }
 
-// Where dbt names the file and the line of an error.
+// Patterns for the file and the line of an error in dbt's message.
 var (
 	fileInParentheses = regexp.MustCompile(`\(([^()\n]+\.(?:sql|py|ya?ml|md|csv))\)`)
 	fileAfterReading  = regexp.MustCompile(`Error reading [^:\n]+: (\S+)`)
 	lineNumber        = regexp.MustCompile(`\bline (\d+)`)
 )
 
-// location is "models/x.sql, line 3", as far as text tells.
+// location returns "models/x.sql, line 3", as far as text contains it.
 func location(text string) string {
 	m := fileInParentheses.FindStringSubmatch(text)
 	if m == nil {

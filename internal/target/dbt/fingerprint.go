@@ -18,14 +18,15 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// fingerprintVersion is part of every fingerprint; it changes when what a cache entry holds changes its meaning.
+// fingerprintVersion enters every fingerprint. Change it when the meaning of cache entries changes.
 const fingerprintVersion = "2"
 
-// parsed are the endings of the files that dbt reads: models, macros and tests, Python models, properties, docs, seeds.
+// parsed are the extensions of the files that dbt reads: models, macros and tests, Python models, properties, docs,
+// seeds.
 var parsed = []string{".sql", ".py", ".yml", ".yaml", ".md", ".csv"}
 
-// files are the absolute paths of all files of the project that dbt reads, its installed packages included, sorted.
-// dbt's own output, .git and anything else (databases, virtual environments) are left out.
+// files returns the absolute paths of all files of the project that dbt reads, installed packages included, sorted.
+// dbt's own output, .git, and anything else (databases, virtual environments) are left out.
 func (c *CLI) files(p project) ([]string, error) {
 	w := walker{skip: append([]string{}, p.Skip...), seen: map[string]bool{}, found: map[string]bool{}}
 	if work, err := filepath.Abs(c.cfg.WorkDir); err == nil && c.cfg.WorkDir != "" {
@@ -57,7 +58,7 @@ func (c *CLI) files(p project) ([]string, error) {
 	return files, nil
 }
 
-// walker collects files, following symbolic links, as dbt does, but no folder twice.
+// walker collects files. Like dbt it follows symbolic links, but visits no folder twice.
 type walker struct {
 	skip  []string
 	seen  map[string]bool
@@ -93,7 +94,7 @@ func (w *walker) folder(dir string, deep bool) error {
 		if entry.Type()&fs.ModeSymlink != 0 {
 			info, err := os.Stat(path)
 			if err != nil {
-				continue // a dangling link is nothing to dbt either
+				continue // dbt ignores dangling links too
 			}
 			isDir = info.IsDir()
 		}
@@ -110,7 +111,7 @@ func (w *walker) folder(dir string, deep bool) error {
 	return nil
 }
 
-// sums are the SHA-256 of the files' contents, in their order.
+// sums returns the SHA-256 of each file's content, in the order of files.
 func sums(ctx context.Context, files []string) ([][sha256.Size]byte, error) {
 	all := make([][sha256.Size]byte, len(files))
 	g, ctx := errgroup.WithContext(ctx)
@@ -136,15 +137,15 @@ func sums(ctx context.Context, files []string) ([][sha256.Size]byte, error) {
 	return all, g.Wait()
 }
 
-// questionKey names the answer to a question about a project in a certain state.
+// questionKey identifies the answer to a question about a project in a certain state.
 func questionKey(state string, question any) (string, error) {
 	text, err := json.Marshal(question)
 	sum := sha256.Sum256(append([]byte(state+"\x00"), text...))
 	return hex.EncodeToString(sum[:]), err
 }
 
-// fingerprint is a hash over everything that could change what dbt answers: the project's files, the profiles, the
-// environment, dbt and its packages. Contents are hashed, not times.
+// fingerprint hashes everything that could change dbt's answer: the project's files, the profiles, the environment,
+// dbt, and its packages. It covers contents, not times.
 func (c *CLI) fingerprint(ctx context.Context, p project, s Selection) (string, error) {
 	profiles, err := c.profilesDir(p)
 	if err != nil {
@@ -167,7 +168,7 @@ func (c *CLI) fingerprint(ctx context.Context, p project, s Selection) (string, 
 	return c.hash(ctx, files, []any{p.Dir, c.cfg.Target})
 }
 
-// hash is over dbt, its environment, the question and the contents of files.
+// hash covers dbt, its environment, the question, and the contents of files.
 func (c *CLI) hash(ctx context.Context, files []string, question []any) (string, error) {
 	exe, err := c.executable()
 	if err != nil {
@@ -199,7 +200,8 @@ func (c *CLI) hash(ctx context.Context, files []string, question []any) (string,
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// dbtPackages names dbt's Python packages beside exe with their versions, so that an upgrade of an adapter is seen.
+// dbtPackages returns the names and versions of the Python packages beside exe, which change when an adapter is
+// upgraded.
 func dbtPackages(exe string) []string {
 	found, err := filepath.Glob(filepath.Join(filepath.Dir(exe), "..", "lib", "python*", "site-packages",
 		"dbt_*.dist-info", "RECORD"))

@@ -10,9 +10,8 @@ import (
 	"syscall"
 )
 
-// startGroup starts cmd as the leader of a session and process group of its own, so that a signal to our group, a
-// closed terminal or our death does not reach it, and so that no program below it can ask for a password on our
-// terminal.
+// startGroup starts cmd as the leader of a new session and process group. Signals to our group, a closed terminal, or
+// our death then don't reach it, and no program below it can ask for a password on our terminal.
 func startGroup(cmd *exec.Cmd) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if signal.Ignored(os.Interrupt) {
@@ -27,7 +26,7 @@ func startGroup(cmd *exec.Cmd) error {
 // interruptGroup asks all processes of the group to stop. dbt then cancels its queries and writes its results.
 func interruptGroup(pid int) error { return signalGroup(pid, syscall.SIGINT) }
 
-// killGroup ends all processes of the group.
+// killGroup kills all processes of the group.
 func killGroup(pid int) error { return signalGroup(pid, syscall.SIGKILL) }
 
 func signalGroup(pid int, sig syscall.Signal) error {

@@ -22,10 +22,10 @@ import (
 const (
 	// helperTimeout bounds one answer of the helper. A full parse of 10,000 models takes minutes.
 	helperTimeout = 15 * time.Minute
-	// helperIdle is how long the helper waits for another question. Starting it anew takes some 3 s, and while it waits
-	// it holds some 200 MB.
+	// helperIdle is how long the helper waits for another question. A new start takes about 3 s, and a waiting helper
+	// uses about 200 MB.
 	helperIdle = 10 * time.Second
-	// maxAnswer is the longest answer that is read, in bytes. 10,000 models take some 20 MB.
+	// maxAnswer is the longest answer that is read, in bytes. 10,000 models take about 20 MB.
 	maxAnswer = 256 << 20
 )
 
@@ -37,7 +37,7 @@ var helperFiles embed.FS
 // helperModules are the program's modules, in the order in which they are loaded.
 var helperModules = [...]string{"content", "catalog", "project", "main"}
 
-// program returns the source that `python -c` gets, and the line that it reads first.
+// program returns the source for `python -c`, and the line that it reads first.
 func program(request any) (boot string, line []byte, err error) {
 	source, err := helperFiles.ReadFile("helper/boot.py")
 	if err != nil {
@@ -55,11 +55,11 @@ func program(request any) (boot string, line []byte, err error) {
 	return string(source), append(line, '\n'), err
 }
 
-// helper is the process that answers questions about the project. It is started with the first question, ends when it
-// was idle for a while, and dies with this process: its standard input ends then.
+// helper is the process that answers questions about the project. It is started for the first question, ends after it
+// was idle for a while, and dies with this process, because its standard input is closed then.
 type helper struct {
 	cli *CLI
-	// turn holds one token: dbt keeps its state in globals, so questions are answered one at a time.
+	// turn holds one token: dbt keeps its state in globals, so one question is answered at a time.
 	turn    chan struct{}
 	mu      sync.Mutex // guards the rest
 	process *helperProcess
@@ -75,7 +75,7 @@ type helperProcess struct {
 	done    chan struct{}
 }
 
-// question is one line to the helper.
+// question is one line of the helper's input.
 type question struct {
 	ID         int         `json:"id"`
 	Op         string      `json:"op"`
@@ -87,7 +87,7 @@ type question struct {
 	Relations  [][2]string `json:"relations,omitempty"`
 }
 
-// helperError is what the helper answers where it has no answer.
+// helperError is the helper's answer if it can't answer the question.
 type helperError struct {
 	Kind string `json:"kind"`
 	Text string `json:"text"`
@@ -95,10 +95,10 @@ type helperError struct {
 
 func (e *helperError) Error() string { return e.Kind + ": " + e.Text }
 
-// refused is the kind of a helperError in dbt's own words.
+// refused is the kind of a helperError whose text is dbt's own message.
 const refused = "Failure"
 
-// ask puts a question, which prepare completes once it is this question's turn, and decodes its answer.
+// ask sends a question and decodes its answer. prepare completes the question right before it is sent.
 func (h *helper) ask(ctx context.Context, prepare func(scratch string) (question, error), into any) error {
 	select {
 	case h.turn <- struct{}{}:
@@ -196,7 +196,7 @@ func readLine(from *bufio.Reader, limit int) ([]byte, error) {
 	}
 }
 
-// running returns the process, which it starts where there is none.
+// running returns the process. It starts one if none is running.
 func (h *helper) running(ctx context.Context) (*helperProcess, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -234,7 +234,7 @@ func (h *helper) start(ctx context.Context) (*helperProcess, error) {
 		return nil, errors.Join(cantStart(err), os.RemoveAll(scratch))
 	}
 	go func() {
-		_ = p.cmd.Wait() // what it said on standard error tells why it ended
+		_ = p.cmd.Wait() // its standard error says why it ended
 		close(p.done)
 	}()
 	if _, err := p.in.Write(first); err != nil {
@@ -245,7 +245,7 @@ func (h *helper) start(ctx context.Context) (*helperProcess, error) {
 	return p, nil
 }
 
-// helperCommand is what a helper process is started with.
+// helperCommand is the command that starts a helper process.
 type helperCommand struct {
 	project project
 	boot    string
@@ -288,10 +288,10 @@ func cantStart(err error) error {
 	}
 }
 
-// died explains why there was no answer.
+// died explains why the helper gave no answer.
 func (h *helper) died(p *helperProcess, err error) error {
 	select {
-	case <-p.done: // all that it said is there now
+	case <-p.done: // its output is complete now
 	case <-time.After(killWait):
 	}
 	said := h.cli.secrets.String(p.errors.String())
@@ -307,7 +307,7 @@ func (h *helper) died(p *helperProcess, err error) error {
 	}
 }
 
-// end stops the process; the next question starts another one.
+// end stops the process; the next question starts a new one.
 func (h *helper) end(p *helperProcess) {
 	h.mu.Lock()
 	if h.process == p {
@@ -319,12 +319,12 @@ func (h *helper) end(p *helperProcess) {
 
 func (p *helperProcess) kill() {
 	_ = p.in.Close()
-	_ = killGroup(p.cmd.Process.Pid) // it may be gone
+	_ = killGroup(p.cmd.Process.Pid) // it may have exited
 	<-p.done
 	_ = os.RemoveAll(p.scratch)
 }
 
-// endWhenIdle ends the process if question id is the last one for a while.
+// endWhenIdle ends the process if no question follows question id for a while.
 func (h *helper) endWhenIdle(ctx context.Context, p *helperProcess, id int) {
 	if h.cli.clk.Sleep(ctx, helperIdle) != nil {
 		return
@@ -333,7 +333,7 @@ func (h *helper) endWhenIdle(ctx context.Context, p *helperProcess, id int) {
 	case h.turn <- struct{}{}:
 		defer func() { <-h.turn }()
 	default:
-		return // somebody asks right now
+		return // another question is being answered
 	}
 	h.mu.Lock()
 	idle := h.process == p && h.asked == id
@@ -343,7 +343,7 @@ func (h *helper) endWhenIdle(ctx context.Context, p *helperProcess, id int) {
 	}
 }
 
-// Close ends the process that answers questions about the project. The next question starts another one.
+// Close ends the process that answers questions about the project. The next question starts a new one.
 func (c *CLI) Close() {
 	c.helper.turn <- struct{}{}
 	defer func() { <-c.helper.turn }()
@@ -378,7 +378,7 @@ func (b *lastBytes) String() string {
 	return strings.ToValidUTF8(string(b.kept), "")
 }
 
-// python is the interpreter of dbt's own entry point. ErrNoInterface: the executable is something else.
+// python returns the interpreter of dbt's own entry point. ErrNoInterface: the executable is something else.
 func (c *CLI) python() (string, error) {
 	exe, err := c.executable()
 	if err != nil {

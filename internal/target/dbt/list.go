@@ -13,32 +13,33 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
-// Listing is what a selection would run, and what depends on that.
+// Listing is what a selection would run, and what depends on it.
 type Listing struct {
-	// Models are those that dbt run would run, sorted by unique id. Ephemeral and empty models, which dbt selects but
-	// never runs, are left out.
+	// Models are the models that `dbt run` would run, sorted by unique id. Ephemeral and empty models, which dbt
+	// selects but never runs, are left out.
 	Models []Model `json:"models"`
-	// DownstreamModels and Exposures are the names of what depends on the models, directly or not, sorted.
+	// DownstreamModels and Exposures are the names of what depends on the models, directly or indirectly, sorted.
 	DownstreamModels []string `json:"downstream_models"`
 	Exposures        []string `json:"exposures"`
-	// PassedOver are the names of what the selection matches and `dbt run` does not run, by kind: test, unit_test, seed,
-	// snapshot, exposure, ...
+	// PassedOver are the names of what the selection matches and `dbt run` does not run, by kind: test, unit_test,
+	// seed, snapshot, exposure, ...
 	PassedOver map[string][]string `json:"passed_over,omitempty"`
 	// RunHooks are the on-run-start and on-run-end statements, with their templates.
 	RunHooks []string `json:"run_hooks,omitempty"`
 	// DBTVersion is dbt Core's version, such as "1.11.16".
 	DBTVersion string `json:"dbt_version"`
-	// Connection is what a person wants to know of it: adapter, target, database, schema, host, port, path. No secrets.
+	// Connection describes the connection for people: adapter, target, database, schema, host, port, path. No secrets.
 	Connection map[string]string `json:"connection,omitempty"`
-	// Path is the database file, or empty. Unlike Connection it can hold a secret, and is for looking only.
+	// Path is the database file, or empty. Unlike Connection it can contain a secret; it is used only to open the file.
 	Path string `json:"path,omitempty"`
-	// Identity is what makes the target the same thing, however it is named.
+	// Identity identifies the target, whatever its name.
 	Identity map[string]string `json:"identity"`
 	// Content is what runs, as checksums: a JSON object.
 	Content json.RawMessage `json:"content"`
-	// Threads is how many models the profile runs at once, or zero where that is not known.
+	// Threads is how many models the profile runs at once, or zero if that is unknown.
 	Threads int `json:"threads,omitempty"`
-	// Interface tells that dbt's programmatic interface answered. Else the command line did, and Content is about files.
+	// Interface reports that dbt's programmatic interface answered. Otherwise the command line did, and Content covers
+	// files.
 	Interface bool `json:"interface"`
 	// Warnings are for the reader of the plan.
 	Warnings []string `json:"warnings,omitempty"`
@@ -51,16 +52,16 @@ type Model struct {
 	// Path is the model's file, relative to its project or package.
 	Path            string `json:"path"`
 	Materialization string `json:"materialization"`
-	// FullRefresh is the model's own full_refresh setting, which wins over the command line. Nil: the command line
+	// FullRefresh is the model's own full_refresh setting, which overrides the command line. Nil: the command line
 	// decides.
 	FullRefresh *bool `json:"full_refresh_setting,omitempty"`
-	// Strategy is the incremental_strategy, BatchSize the batch_size and SchemaChange the on_schema_change setting, where
-	// set. HasUniqueKey tells whether there is a unique_key.
+	// Strategy is the incremental_strategy, BatchSize the batch_size, and SchemaChange the on_schema_change setting, if
+	// set. HasUniqueKey reports whether there is a unique_key.
 	Strategy     string `json:"strategy,omitempty"`
 	BatchSize    string `json:"batch,omitempty"`
 	SchemaChange string `json:"schema_change,omitempty"`
 	HasUniqueKey bool   `json:"has_unique_key,omitempty"`
-	// Contract tells whether the model's contract is enforced.
+	// Contract reports whether the model's contract is enforced.
 	Contract bool `json:"contract,omitempty"`
 	// Relation is what the model builds.
 	Relation Relation `json:"relation"`
@@ -70,19 +71,19 @@ type Model struct {
 	Hooks Hooks `json:"hooks"`
 }
 
-// isIn tells whether the model lies in a package or folder of that name, which selects it, too.
+// isIn reports whether the model is in a package or folder of that name, which selects it too.
 func (m Model) isIn(name string) bool {
 	return strings.Contains(m.UniqueID, "."+name+".") || slices.Contains(strings.Split(filepath.ToSlash(m.Path), "/"), name)
 }
 
-// Relation names a table or view. Database is empty where there is only one.
+// Relation names a table or view. Database is empty if the adapter has only one.
 type Relation struct {
 	Database   string `json:"database,omitempty"`
 	Schema     string `json:"schema"`
 	Identifier string `json:"identifier"`
 }
 
-// String is the relation as a person writes it.
+// String returns the relation's name as written in SQL.
 func (r Relation) String() string {
 	parts := []string{r.Schema, r.Identifier}
 	if r.Database != "" {
@@ -91,23 +92,23 @@ func (r Relation) String() string {
 	return strings.Join(parts, ".")
 }
 
-// Parent is something that a model reads.
+// Parent is a relation or file that a model reads.
 type Parent struct {
 	UniqueID string   `json:"unique_id"`
 	Name     string   `json:"name"`
 	Relation Relation `json:"relation"`
-	// Virtual tells that it stands in no catalog: an ephemeral model, or a file outside of the database.
+	// Virtual reports that no catalog contains it: an ephemeral model, or a file outside of the database.
 	Virtual bool `json:"virtual,omitempty"`
 }
 
-// Hooks are a model's statements before and after it is built.
+// Hooks are the statements that run before and after a model is built.
 type Hooks struct {
 	Pre  []string `json:"pre-hook,omitempty"`
 	Post []string `json:"post-hook,omitempty"`
 }
 
-// AlwaysFullRefresh are the names of the incremental models that rebuild with each run because their own configuration
-// says so.
+// AlwaysFullRefresh returns the names of the incremental models that every run rebuilds because of their own
+// configuration.
 func (l Listing) AlwaysFullRefresh() []string {
 	var names []string
 	for _, m := range l.Models {
@@ -118,10 +119,10 @@ func (l Listing) AlwaysFullRefresh() []string {
 	return names
 }
 
-// List asks dbt what s selects. It changes neither the project nor the warehouse. Answers are kept in Config.WorkDir for
-// as long as the project's files, the profiles, the environment and dbt stay the same. A part of s that matches nothing
-// is an error (ErrUnknownModel). So is a selection without any model to run (ErrNoMatch), and an unknown variable
-// (ErrUnknownVar).
+// List asks dbt what s selects. It changes neither the project nor the warehouse. Answers are kept in Config.WorkDir as
+// long as the project's files, the profiles, the environment, and dbt stay the same. Errors: ErrUnknownModel if a
+// selector matches nothing, ErrNoMatch if the selection contains no model to run, and ErrUnknownVar for an unknown
+// variable.
 func (c *CLI) List(ctx context.Context, s Selection) (Listing, error) {
 	if err := s.Validate(); err != nil {
 		return Listing{}, err
@@ -151,7 +152,7 @@ func (c *CLI) List(ctx context.Context, s Selection) (Listing, error) {
 		if err != nil {
 			return listing, err
 		}
-		// Files that changed while dbt read them make its answer one for no fingerprint at all.
+		// If files changed while dbt read them, its answer belongs to no fingerprint.
 		if again, err := c.fingerprint(ctx, p, s); err != nil || again != state {
 			return listing, err
 		}
@@ -160,7 +161,7 @@ func (c *CLI) List(ctx context.Context, s Selection) (Listing, error) {
 	})
 }
 
-// answer asks dbt through its programmatic interface, or through its command line where that is all there is.
+// answer asks dbt through its programmatic interface, or through its command line if there is no other way.
 func (c *CLI) answer(ctx context.Context, p project, s Selection, state string) (Listing, error) {
 	files, err := c.files(p)
 	if err != nil {
@@ -182,7 +183,7 @@ func (c *CLI) answer(ctx context.Context, p project, s Selection, state string) 
 	return l, err
 }
 
-// noMatch: dbt itself exits 0 where nothing is selected.
+// noMatch is needed because dbt exits with 0 if nothing is selected.
 func (c *CLI) noMatch(s Selection, passive int) error {
 	why := fmt.Sprintf("dbt finds no model for %s.", Line(s.selectors()))
 	if passive > 0 {
@@ -218,7 +219,7 @@ func (k kinds) models() []string {
 	return names
 }
 
-// unknownSelectors names the selectors that match nothing.
+// unknownSelectors returns the problem of selectors that match nothing.
 func (c *CLI) unknownSelectors(s Selection, unmatched []string, names kinds) error {
 	var whys []string
 	for _, criterion := range unmatched {
@@ -241,7 +242,7 @@ func (c *CLI) unknownSelectors(s Selection, unmatched []string, names kinds) err
 	}
 }
 
-// onlyOthers refuses the plain name of a seed, snapshot or source: dbt run passes over it without a word.
+// onlyOthers refuses the plain name of a seed, snapshot, or source: `dbt run` skips it silently.
 func onlyOthers(s Selection, l Listing, names kinds) error {
 	for _, selector := range s.Models {
 		of := names[selector]

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// listByCommand runs `dbt ls` in a scratch folder: of a wrapper only the command line is known.
+// listByCommand runs `dbt ls` in a scratch folder, for wrappers whose command line is all that is known.
 func (c *CLI) listByCommand(ctx context.Context, p project, s Selection) (Listing, error) {
 	release, err := c.slot(ctx)
 	if err != nil {
@@ -22,7 +22,7 @@ func (c *CLI) listByCommand(ctx context.Context, p project, s Selection) (Listin
 	if err != nil {
 		return Listing{}, err
 	}
-	defer func() { _ = os.RemoveAll(scratch) }() // the answer is in the cache
+	defer func() { _ = os.RemoveAll(scratch) }() // the cache has the answer
 	run, err := c.start(ctx, launch{argv: c.listCommand(s), dir: scratch, project: p, scratch: true})
 	if err != nil {
 		return Listing{}, err
@@ -52,8 +52,7 @@ func (c *CLI) listByCommand(ctx context.Context, p project, s Selection) (Listin
 	return l, err
 }
 
-// listing puts together what dbt ls printed and what the manifest holds of it. passive is how many selected models dbt
-// never runs.
+// listing combines the output of `dbt ls` with the manifest. passive is how many selected models dbt never runs.
 func (c *CLI) listing(log summary, m manifest) (l Listing, passive int, err error) {
 	l = Listing{Models: []Model{}, DBTVersion: log.Version}
 	var ids, selected []string
@@ -62,7 +61,7 @@ func (c *CLI) listing(log summary, m manifest) (l Listing, passive int, err erro
 			UniqueID string `json:"unique_id"`
 		}
 		if json.Unmarshal([]byte(printed), &row) != nil || row.UniqueID == "" {
-			continue // a print() of some macro
+			continue // output of a macro
 		}
 		n, ok := m.Nodes[row.UniqueID]
 		if !ok {
@@ -81,8 +80,8 @@ func (c *CLI) listing(log summary, m manifest) (l Listing, passive int, err erro
 	return l, passive, nil
 }
 
-// unmatched judges the parts of the selection of which dbt warned that they match nothing: in models that is an error,
-// in exclude a warning.
+// unmatched handles the selectors for which dbt warned that they match nothing: an error in models, a warning in
+// exclude.
 func (c *CLI) unmatched(s Selection, criteria []string, l *Listing, m manifest) error {
 	var unknown []string
 	for _, criterion := range criteria {
@@ -98,8 +97,8 @@ func (c *CLI) unmatched(s Selection, criteria []string, l *Listing, m manifest) 
 	return c.unknownSelectors(s, unknown, m.kinds())
 }
 
-// fileContent binds the files of the project where dbt's own view of them can't be had: any change to a file that dbt
-// reads is another content. The target is the project's folder with the name of the profile's target.
+// fileContent covers the project's files when dbt's own view of them is not available: any change to a file that dbt
+// reads is different content. The target is the project's folder with the name of the profile's target.
 func (c *CLI) fileContent(ctx context.Context, p project, models []string) (json.RawMessage, map[string]string, error) {
 	profiles, err := c.profilesDir(p)
 	if err != nil {
@@ -140,7 +139,7 @@ func ids(models []Model) []string {
 	return all
 }
 
-// kinds are the kinds of the manifest's nodes by their names.
+// kinds returns the kinds of the manifest's nodes by name.
 func (m manifest) kinds() kinds {
 	names := kinds{}
 	for _, n := range m.Nodes {

@@ -30,7 +30,7 @@ type lockEntry struct {
 	Revision string `yaml:"revision"`
 }
 
-// readLock reads a folder's package-lock.yml; a missing one is empty.
+// readLock reads the package-lock.yml of a folder; a missing file is an empty lock.
 func readLock(dir string) (lock, error) {
 	var l lock
 	data, err := os.ReadFile(filepath.Join(dir, lockName))
@@ -55,7 +55,7 @@ func (l lock) find(name string) (lockEntry, bool) {
 	return l.Packages[i], true
 }
 
-// name is the package's project name. Locks of dbt before 1.10 lack it; then it is what its source ends with.
+// name is the package's project name. Locks of dbt before 1.10 lack it; then it is the last element of the source.
 func (e lockEntry) name() string {
 	if e.Name != "" {
 		return e.Name
@@ -100,8 +100,8 @@ func (e lockEntry) version(projectDir string) string {
 	}
 }
 
-// installed are the versions of the packages in the install path, by name: a git package's commit, else what its
-// dbt_project.yml says.
+// installed returns the versions of the packages in the install path, by name: the commit of a git package, otherwise
+// the version in its dbt_project.yml.
 func installed(p project) map[string]string {
 	found := map[string]string{}
 	entries, err := os.ReadDir(p.InstallPath)
@@ -122,14 +122,14 @@ func installed(p project) map[string]string {
 	return found
 }
 
-// headCommit is the commit that a git folder has checked out, or empty. dbt leaves a branch that it reset to the
-// commit.
+// headCommit returns the commit that a git folder has checked out, or nothing. dbt writes the commit there after it
+// reset a branch.
 func headCommit(gitDir string) string {
 	root, err := os.OpenRoot(gitDir)
 	if err != nil {
 		return ""
 	}
-	defer func() { _ = root.Close() }() // read only
+	defer func() { _ = root.Close() }() // only read
 	head, err := root.ReadFile("HEAD")
 	if ref, ok := bytes.CutPrefix(bytes.TrimSpace(head), []byte("ref: ")); err == nil && ok {
 		head, err = root.ReadFile(string(ref))
@@ -142,7 +142,7 @@ func headCommit(gitDir string) string {
 
 var commit = regexp.MustCompile(`^[0-9a-f]{40,64}$`)
 
-// packageVersion reads the name and version from a package's dbt_project.yml.
+// packageVersion returns the name and version in a package's dbt_project.yml.
 func packageVersion(dir string) (name, version string) {
 	var raw struct {
 		Name    string `yaml:"name"`

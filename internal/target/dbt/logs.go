@@ -20,27 +20,27 @@ const (
 	recordFile   = "process.json"
 	targetFolder = "target"
 	eventsFile   = "dbt.jsonl"
-	logFile      = "dbt.log" // the same as a person reads it
+	logFile      = "dbt.log" // the same, for people
 	stderrFile   = "stderr.log"
-	refusalFile  = "refused.json" // why nothing was run: what dbt would have run is not what was reviewed
+	refusalFile  = "refused.json" // why nothing was run: dbt would have run something other than what was reviewed
 	rawLog       = ".stdout.raw"  // as dbt writes it; removed at the end
 	rawStderr    = ".stderr.raw"
 )
 
 const private = 0o600
 
-// tail copies a private file that grows to a public one, masked, line by line.
+// tail copies a growing private file to a public one, masked, line by line.
 type tail struct {
 	raw, public string
 	secrets     *redact.Redactor
-	// render turns a line into what is written for it. Nil: the line itself.
+	// render returns what is written for a line. Nil: the line itself.
 	render   func(string) string
 	offset   int64
 	held     []byte
 	dropping bool
 }
 
-// pump copies what was added since the last call. last also takes a line that has no end.
+// pump copies what was added since the last call. If last is set, it also copies a final line without a line ending.
 func (t *tail) pump(last bool) error {
 	raw, err := os.Open(t.raw)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -49,7 +49,7 @@ func (t *tail) pump(last bool) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = raw.Close() }() // read only
+	defer func() { _ = raw.Close() }() // only read
 	flags := os.O_WRONLY | os.O_CREATE | os.O_APPEND
 	if t.offset == 0 {
 		flags |= os.O_TRUNC
@@ -70,7 +70,7 @@ func (t *tail) pump(last bool) error {
 	return errors.Join(err, public.Close())
 }
 
-// lineWriter cuts what is written into lines.
+// lineWriter splits what is written into lines.
 type lineWriter struct {
 	tail *tail
 	to   io.Writer
@@ -92,7 +92,7 @@ func (w *lineWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// hold keeps part of a line, unless the line is longer than anybody wants to read.
+// hold buffers an incomplete line, up to the maximum length of a line.
 func (t *tail) hold(p []byte) {
 	switch {
 	case t.dropping:
@@ -114,8 +114,8 @@ func (t *tail) flush(to io.Writer) error {
 	return err
 }
 
-// readable is an event of dbt as a person reads it: the time and the text. Empty lines and figures on resources are left
-// out. What is no event stays as it is.
+// readable formats an event of dbt for people: the time and the text. Empty lines and figures on resources are left
+// out. Lines that are not events stay as they are.
 func readable(line string) string {
 	var e struct {
 		Info struct {
@@ -133,12 +133,12 @@ func readable(line string) string {
 	return e.Info.Time.UTC().Format("15:04:05") + "  " + strings.TrimRight(e.Info.Msg, "\n") + "\n"
 }
 
-// maxArtifact is the size in bytes of the largest artifact that is searched for secrets; a larger one is removed where
-// there are secrets.
+// maxArtifact is the size in bytes of the largest artifact that is searched for secrets. Larger ones are removed if
+// there are any secrets to search for.
 const maxArtifact = 512 << 20
 
-// maskArtifacts masks secrets in what dbt left below dir. dbt writes compiled SQL and variables there. A parse state
-// that holds one is removed: it is binary, and dbt can do without.
+// maskArtifacts masks secrets in the files that dbt left below dir, which contain compiled SQL and variables. A saved
+// parse that contains a secret is removed: it is binary, and dbt can do without it.
 func (c *CLI) maskArtifacts(dir string) error {
 	if !c.hasSecrets {
 		return nil
@@ -179,13 +179,13 @@ func (c *CLI) maskArtifacts(dir string) error {
 	return errors.Join(err, root.Close())
 }
 
-// excerpt is the end of a file, bounded by maxText.
+// excerpt returns the end of a file, at most maxText bytes.
 func excerpt(path string) string {
 	f, err := os.Open(path)
 	if err != nil {
 		return ""
 	}
-	defer func() { _ = f.Close() }() // read only
+	defer func() { _ = f.Close() }() // only read
 	if info, err := f.Stat(); err == nil && info.Size() > maxText {
 		if _, err := f.Seek(-maxText, io.SeekEnd); err != nil {
 			return ""

@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// manifest is what this package reads of dbt's manifest.json (schema v12, and whatever later ones keep of it).
+// manifest contains the fields of dbt's manifest.json that this package reads (schema v12; later versions may lack
+// some).
 type manifest struct {
 	Nodes    map[string]node     `json:"nodes"`
 	Sources  map[string]node     `json:"sources"`
@@ -34,7 +35,7 @@ type node struct {
 	} `json:"config"`
 }
 
-// model is a node as a Listing shows it.
+// model returns the node as a Model.
 func (m manifest) model(id string, n node) Model {
 	batch, _ := n.Config.BatchSize.(string)
 	return Model{
@@ -57,8 +58,8 @@ func readManifest(path string) (manifest, error) {
 	return m, nil
 }
 
-// downstream are the names of the models and exposures that depend on ids, directly or not, without those that are
-// selected themselves.
+// downstream returns the names of the models and exposures that depend on ids, directly or indirectly, without those
+// that are selected themselves.
 func (m manifest) downstream(ids, selected []string) (models, exposures []string) {
 	seen, own := map[string]bool{}, map[string]bool{}
 	for _, id := range ids {

@@ -13,7 +13,7 @@ import (
 
 const projectFile = "dbt_project.yml"
 
-// project is what this package needs of dbt_project.yml.
+// project contains what this package reads from dbt_project.yml.
 type project struct {
 	// Dir is the absolute path of its folder.
 	Dir string
@@ -21,13 +21,13 @@ type project struct {
 	Name string
 	// Paths are the folders that dbt reads resources from, relative to Dir.
 	Paths []string
-	// InstallPath is the absolute path that packages are installed to.
+	// InstallPath is the absolute path to which packages are installed.
 	InstallPath string
-	// InstallDynamic tells that InstallPath is a guess, since only dbt can render the template that stands there.
+	// InstallDynamic reports that InstallPath is a guess, because only dbt can render its template.
 	InstallDynamic bool
 	// Skip are the absolute paths of dbt's own output.
 	Skip []string
-	// Dynamic tells that paths are templates which only dbt can render.
+	// Dynamic reports that paths are templates that only dbt can render.
 	Dynamic bool
 	// Vars is the vars section.
 	Vars any
@@ -100,7 +100,7 @@ func newProject(dir, name string, raw map[string]any) project {
 	return p
 }
 
-// projectDir checks that the project's folder is one and returns its absolute path.
+// projectDir checks that the project's folder is a folder and returns its absolute path.
 func (c *CLI) projectDir() (string, error) {
 	if c.cfg.ProjectDir == "" {
 		return "", projectProblem(ErrProjectMissing, "No dbt project is named", "dbt.project_dir is not set.", nil)
@@ -138,7 +138,7 @@ func malformed(path string, err error) error {
 	}
 }
 
-// profilesDir is where dbt shall look for profiles.yml, checked to hold one.
+// profilesDir returns the folder in which dbt looks for profiles.yml. It checks that the file is there.
 func (c *CLI) profilesDir(p project) (string, error) {
 	dir := c.cfg.ProfilesDir
 	if dir == "" {

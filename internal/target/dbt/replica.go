@@ -15,8 +15,8 @@ import (
 // packagesFiles are the files that decide what `dbt deps` does.
 var packagesFiles = []string{projectFile, "packages.yml", "dependencies.yml", lockName}
 
-// localPackages are the paths of the project's local packages and of those that they name in turn, as they stand in the
-// files: dbt resolves all of them from the project's folder. Templates are left to dbt.
+// localPackages returns the paths of the project's local packages, and of those that these name in turn, as written in
+// the files: dbt resolves all of them from the project's folder. Templates are left to dbt.
 func localPackages(dir string) ([]string, error) {
 	var locals []string
 	for queue := []string{dir}; len(queue) > 0; queue = queue[1:] {
@@ -34,7 +34,7 @@ func localPackages(dir string) ([]string, error) {
 				} `yaml:"packages"`
 			}
 			if yaml.Unmarshal(data, &raw) != nil {
-				continue // dbt says what is wrong with it
+				continue // dbt reports the error
 			}
 			for _, p := range raw.Packages {
 				if p.Local == "" || strings.Contains(p.Local, "{{") || slices.Contains(locals, p.Local) {
@@ -55,7 +55,7 @@ func resolveLocal(dir, local string) string {
 	return filepath.Join(dir, local)
 }
 
-// depsFiles are the files of the project and of its local packages on which the resolution depends.
+// depsFiles returns the files of the project and of its local packages that decide the resolution.
 func depsFiles(p project, locals []string) []string {
 	dirs := []string{p.Dir}
 	for _, local := range locals {
@@ -72,9 +72,9 @@ func depsFiles(p project, locals []string) []string {
 	return files
 }
 
-// replicate makes a copy of the project below root in which dbt can resolve packages, and returns its folder. The files
-// are the same byte for byte, so that dbt's hash of them is the same; local packages are links, at the same relative
-// paths: the copy lies as deep as they climb.
+// replicate copies to root what dbt needs of the project to resolve packages, and returns the copy's folder. The files
+// are equal byte for byte, because dbt hashes them. Local packages are links at the same relative paths, so the copy is
+// as many folders deep as these paths go up.
 func replicate(p project, locals []string, root string) (string, error) {
 	dir := root
 	for range climb(locals) {
@@ -89,7 +89,7 @@ func replicate(p project, locals []string, root string) (string, error) {
 		return "", err
 	}
 	links := slices.Clone(locals)
-	// a folder before what is in it
+	// Create a folder before what is in it.
 	slices.SortFunc(links, func(a, b string) int { return len(filepath.Clean(a)) - len(filepath.Clean(b)) })
 	for _, local := range links {
 		link := resolveLocal(dir, local)
@@ -127,7 +127,7 @@ func copyPackagesFiles(from, to string) error {
 	return nil
 }
 
-// climb is how many folders up the local packages lie at most.
+// climb returns the largest number of folders that the local packages' paths go up.
 func climb(locals []string) int {
 	most := 0
 	for _, local := range locals {

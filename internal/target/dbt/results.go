@@ -8,38 +8,38 @@ import (
 	"strings"
 )
 
-// Result is what came of a run. After a failure or a cancellation it holds what is known.
+// Result is the result of a run. After a failure or a cancellation it contains what is known.
 type Result struct {
 	// Nodes are the models that dbt tried, in the order in which they ended.
 	Nodes []NodeResult
 	// Hooks are the on-run-start and on-run-end statements that dbt tried.
 	Hooks []NodeResult
-	// LogPath is dbt's log as a person reads it, EventsPath the same as JSON lines, and TargetPath the folder of its
+	// LogPath is dbt's log for people, EventsPath the same log as JSON lines, and TargetPath the folder of its
 	// artifacts. All are kept.
 	LogPath, EventsPath, TargetPath string
-	// Seconds is how long the command took, by its own account.
+	// Seconds is how long the command took, as dbt reports it.
 	Seconds float64
 }
 
 // NodeResult is the outcome of one model or hook.
 type NodeResult struct {
 	UniqueID string
-	// Name is the model's name, such as "orders" or "orders.v2"; with its package, "shop.orders", where the result holds
-	// another one of that name.
+	// Name is the model's name, such as "orders" or "orders.v2". The package is added, as in "shop.orders", if another
+	// node in the result has the same name.
 	Name string
-	// Status is dbt's word for it: success, error, skipped, partial success, no-op, reused, or whatever a later dbt
-	// says.
+	// Status is dbt's: success, error, skipped, partial success, no-op, reused, or another one of a later dbt.
 	Status string
-	// Message is the beginning of what the warehouse or dbt said, on one line, secrets masked. The log has the rest.
+	// Message is the beginning of the message of the warehouse or dbt, on one line, with secrets masked. The log has
+	// the rest.
 	Message string
 	Seconds float64
-	// Rows is how many rows the statement affected, as far as the warehouse says; nil where it does not.
+	// Rows is how many rows the statement affected; nil if the warehouse doesn't say.
 	Rows *int64
 	// Full is Message with all its lines, at most 16 KB.
 	Full string
 }
 
-// Failed tells whether the model itself failed. One that was skipped because another failed has not.
+// Failed reports whether the model itself failed. A model that was skipped because another one failed did not fail.
 func (n NodeResult) Failed() bool {
 	switch n.Status {
 	case "error", "fail", "runtime error", "partial success":
@@ -49,10 +49,10 @@ func (n NodeResult) Failed() bool {
 	}
 }
 
-// IsHook tells whether this is an on-run-start or on-run-end statement.
+// IsHook reports whether this is an on-run-start or on-run-end statement.
 func (n NodeResult) IsHook() bool { return strings.HasPrefix(n.UniqueID, "operation.") }
 
-// runResults is what this package reads of run_results.json (schema v6, and whatever later ones keep of it).
+// runResults contains the fields of run_results.json that this package reads (schema v6; later versions may lack some).
 type runResults struct {
 	Results []struct {
 		UniqueID      string  `json:"unique_id"`
@@ -67,10 +67,10 @@ type runResults struct {
 	Args    map[string]any `json:"args"`
 }
 
-// maxResults is the largest run_results.json that is read, in bytes. A model takes some 2 KB and its compiled SQL.
+// maxResults is the largest run_results.json that is read, in bytes. A model takes about 2 KB plus its compiled SQL.
 const maxResults = 256 << 20
 
-// readResults reads the results that dbt writes once, at its end. A file that was not written to its end is an error.
+// readResults reads the results, which dbt writes once, at its end. An incomplete file is an error.
 func readResults(target string) (runResults, error) {
 	var r runResults
 	path := filepath.Join(target, "run_results.json")
@@ -114,14 +114,14 @@ func (c *CLI) nodes(r runResults) []NodeResult {
 	return nodes
 }
 
-// nameOf is the name in a unique id such as model.shop.orders or model.shop.orders.v2.
+// nameOf returns the name in a unique id such as model.shop.orders or model.shop.orders.v2.
 func nameOf(id string) string {
 	const kindPackageName = 3
 	parts := strings.SplitN(id, ".", kindPackageName)
 	return parts[len(parts)-1]
 }
 
-// split parts models from hooks.
+// split separates models from hooks.
 func split(nodes []NodeResult) (models, hooks []NodeResult) {
 	for _, n := range nodes {
 		if n.IsHook() {
@@ -133,13 +133,13 @@ func split(nodes []NodeResult) (models, hooks []NodeResult) {
 	return models, hooks
 }
 
-// Bounds on the gist of a message.
+// Limits for the gist of a message.
 const (
 	gistLines = 4
 	gistBytes = 400
 )
 
-// gist is the beginning of a message, on one line: what dbt adds about macros and compiled files stands in the log.
+// gist returns the beginning of a message, on one line. The log has the rest, such as macros and compiled files.
 func gist(message string) string {
 	var kept []string
 	for _, line := range strings.Split(message, "\n") {

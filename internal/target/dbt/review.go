@@ -15,7 +15,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// selecting is a selection as dbt's NodeSelector takes it.
+// selecting is a selection in the form that dbt's NodeSelector takes.
 type selecting struct {
 	Select   []string `json:"select,omitempty"`
 	Exclude  []string `json:"exclude,omitempty"`
@@ -25,7 +25,7 @@ type selecting struct {
 
 // reviewed is the helper's answer to a review.
 type reviewed struct {
-	// MustParse tells that there is no answer yet: the project has to be parsed.
+	// MustParse reports that there is no answer yet, because the project must be parsed first.
 	MustParse bool `json:"must_parse"`
 	Parsed    bool `json:"parsed"`
 	About     struct {
@@ -67,8 +67,8 @@ type reviewedModel struct {
 	} `json:"config"`
 }
 
-// review asks the helper what s would run. The helper says where it has to parse the project first, and then gets a
-// folder for it.
+// review asks the helper what s would run. If the helper must parse the project first, it says so and gets a folder for
+// it.
 func (c *CLI) review(ctx context.Context, s Selection, state string) (Listing, error) {
 	var answer reviewed
 	q := question{Op: "review", Argv: append([]string{"run"}, c.common(s)...), State: state,
@@ -92,15 +92,15 @@ func (c *CLI) review(ctx context.Context, s Selection, state string) (Listing, e
 	return c.reviewListing(s, answer)
 }
 
-// parseAndReview gives the helper a folder to parse in, with dbt's saved parse where there is a sealed one, and keeps the
-// new one.
+// parseAndReview gives the helper a folder to parse in, with dbt's sealed saved parse if there is one, and keeps the
+// new parse.
 func (c *CLI) parseAndReview(ctx context.Context, s Selection, q question, answer *reviewed) error {
 	cached, err := c.parsePath(s)
 	if err != nil {
 		return err
 	}
 	folder := ""
-	// The folder can hold secrets, and the helper keeps in memory what it parsed.
+	// The folder can contain secrets, and the helper keeps what it parsed in memory.
 	defer func() { _ = os.RemoveAll(folder) }()
 	err = c.helper.ask(ctx, func(scratch string) (question, error) {
 		if folder, err = os.MkdirTemp(scratch, "parse-*"); err != nil {
@@ -118,7 +118,7 @@ func (c *CLI) parseAndReview(ctx context.Context, s Selection, q question, answe
 	return err
 }
 
-// reviewProblem explains why there is no review.
+// reviewProblem explains why the review failed.
 func (c *CLI) reviewProblem(err error) error {
 	var failure *helperError
 	if !errors.As(err, &failure) {
@@ -137,7 +137,7 @@ func (c *CLI) reviewProblem(err error) error {
 	})
 }
 
-// reviewListing is the helper's answer as a Listing.
+// reviewListing converts the helper's answer to a Listing.
 func (c *CLI) reviewListing(s Selection, answer reviewed) (Listing, error) {
 	found, about := answer.Selections[0], answer.About
 	names := nodeNames(about.Names)
@@ -178,7 +178,7 @@ func (c *CLI) reviewListing(s Selection, answer reviewed) (Listing, error) {
 	return l, nil
 }
 
-// tellApart puts the package before the name of models that share it.
+// tellApart adds the package to the names of models that share a name.
 func tellApart(models []Model) {
 	count := map[string]int{}
 	for _, m := range models {
@@ -191,7 +191,7 @@ func tellApart(models []Model) {
 	}
 }
 
-// hasKey tells whether a unique_key is set: a name, or a list of them.
+// hasKey reports whether a unique_key is set: a name, or a list of names.
 func hasKey(key any) bool {
 	switch k := key.(type) {
 	case string:
@@ -219,7 +219,7 @@ func (c *CLI) maskAll(facts map[string]string) map[string]string {
 	return masked
 }
 
-// maskIdentity replaces what holds a secret by its hash, since two places that differ in it only are not the same.
+// maskIdentity replaces values that contain a secret by their hashes: two targets that differ only there are different.
 func (c *CLI) maskIdentity(facts map[string]string) map[string]string {
 	masked := make(map[string]string, len(facts))
 	for name, value := range facts {

@@ -16,27 +16,26 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
 )
 
-// Run is a dbt process, started by this process or by one that died.
+// Run is a dbt process, started by this process or by one that has died.
 type Run struct {
 	cli     *CLI
 	dir     string
-	scratch bool // dir goes when dbt has ended
+	scratch bool // dir is removed when dbt has ended
 	record  record
 	logs    []*tail
 	// parse is where dbt's parse of the project is kept for the next dbt, or empty.
 	parse string
-	// done is closed when a child of ours has ended, with exit; nil for an adopted process.
+	// done is closed when our child process has ended, after exit is set. It is nil for an adopted process.
 	done chan struct{}
 	exit error
 }
 
-// record is process.json. It is first written without a process, so that a start that was never completed can be told
-// from none.
+// record is process.json. It is first written without a process, which distinguishes an incomplete start from no start.
 type record struct {
 	Process proc.Identity `json:"process"`
 	Argv    []string      `json:"argv"`
 	Started time.Time     `json:"started"`
-	// Expected is what may run, where that was reviewed.
+	// Expected is what may run, if it was reviewed.
 	Expected *expected `json:"expected,omitempty"`
 }
 
@@ -47,15 +46,14 @@ type launch struct {
 	project project
 	cwd     string // default: the project's folder
 	scratch bool
-	// reviewed is compared with what dbt parses, just before the first statement. Nil: argv is run as it is.
+	// reviewed is compared with what dbt parses, right before the first statement. Nil: argv is run as it is.
 	reviewed *Reviewed
-	// byFiles tells that only the files were compared with reviewed.
+	// byFiles reports that only the files were compared with reviewed.
 	byFiles bool
 }
 
-// Start starts dbt with argv (see RunCommand and DepsCommands) in the project's folder and returns at once. Logs and
-// artifacts go to dir, which is made. dbt outlives ctx and this process; Attach finds it again. After an error nothing
-// runs.
+// Start starts dbt with argv (see RunCommand and DepsCommands) in the project's folder and returns at once. It creates
+// dir for logs and artifacts. dbt outlives ctx and this process; Attach finds it again. After an error nothing runs.
 func (c *CLI) Start(ctx context.Context, argv []string, dir string) (*Run, error) {
 	p, err := c.project()
 	if err != nil {
@@ -95,7 +93,7 @@ func (c *CLI) start(ctx context.Context, l launch) (*Run, error) {
 	return r, nil
 }
 
-// command prepares the process: nothing that decides what runs is anywhere but in argv.
+// command prepares the process. Only argv decides what runs.
 func (c *CLI) command(ctx context.Context, l *launch) (*exec.Cmd, error) {
 	exe, err := c.executable()
 	if err != nil {
@@ -130,7 +128,7 @@ func (c *CLI) command(ctx context.Context, l *launch) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// ours are the variables by which dbt finds its folders and writes its log. dir gets the log and artifacts.
+// ours returns the variables that set dbt's folders and its log. dir gets the log and the artifacts.
 func (c *CLI) ours(projectDir, dir string) map[string]string {
 	return map[string]string{
 		"DBT_PROJECT_DIR": projectDir, "DBT_TARGET_PATH": filepath.Join(dir, targetFolder), "DBT_LOG_PATH": dir,
@@ -140,7 +138,7 @@ func (c *CLI) ours(projectDir, dir string) map[string]string {
 	}
 }
 
-// intend writes the record without a process. It is an error if there is one already: a folder is for one start.
+// intend writes the record without a process. An existing record is an error: each folder is for one start.
 func (r *Run) intend() error {
 	f, err := os.OpenFile(filepath.Join(r.dir, recordFile), os.O_WRONLY|os.O_CREATE|os.O_EXCL, private)
 	if errors.Is(err, fs.ErrExist) {
@@ -152,7 +150,7 @@ func (r *Run) intend() error {
 	return errors.Join(json.NewEncoder(f).Encode(r.record), f.Sync(), f.Close())
 }
 
-// launch starts cmd and records it. Where that fails, nothing is left running.
+// launch starts cmd and records it. After an error, nothing is left running.
 func (r *Run) launch(cmd *exec.Cmd) error {
 	for name, to := range map[string]*io.Writer{rawLog: &cmd.Stdout, rawStderr: &cmd.Stderr} {
 		f, err := os.OpenFile(filepath.Join(r.dir, name), os.O_WRONLY|os.O_CREATE|os.O_TRUNC|os.O_APPEND, private)
@@ -194,9 +192,9 @@ func (r *Run) save() error {
 	return writeAtomic(filepath.Join(r.dir, recordFile), data)
 }
 
-// Attach finds the process that an earlier Start left behind in dir. id is what Run.ID said then, or empty where it is
-// not known. The Run's Wait waits for a living process and reads the result of one that ended. Errors: ErrNeverStarted
-// if nothing was started, ErrOutcomeUnknown if dbt is gone without having left a result.
+// Attach finds the process that an earlier Start left in dir. id is the Run.ID of then, or empty if it is unknown. The
+// Run's Wait waits for a live process, or reads the result of one that has ended. Errors: ErrNeverStarted if nothing
+// was started, ErrOutcomeUnknown if dbt has ended without leaving a result.
 func (c *CLI) Attach(ctx context.Context, dir, id string) (*Run, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
@@ -225,7 +223,7 @@ func (c *CLI) Attach(ctx context.Context, dir, id string) (*Run, error) {
 	return r, nil
 }
 
-// gist says why nothing can be told.
+// gist says why the outcome can't be determined.
 func (r *Run) gist() string {
 	const nothing = "left neither a complete run_results.json nor the end of its log"
 	switch p := r.record.Process; {
@@ -247,13 +245,13 @@ func (c *CLI) unknown(dir, why string) error {
 	}
 }
 
-// ID names the process: its id, its start and the boot of its host, so that it can't be mistaken for another.
+// ID identifies the process by its PID, its start, and the boot of its host, so a reused PID is not mistaken for it.
 func (r *Run) ID() string {
 	p := r.record.Process
 	return fmt.Sprintf("%d-%d-%s", p.PID, p.Started, p.Boot)
 }
 
-// living tells whether the process is known to live.
+// living reports whether the process is known to be alive.
 func (r *Run) living() bool {
 	if r.done != nil {
 		select {
@@ -266,7 +264,7 @@ func (r *Run) living() bool {
 	return r.record.Process.PID > 0 && r.record.Process.Liveness() == proc.Alive
 }
 
-// leftResult tells whether a dead process can be judged by what it left.
+// leftResult reports whether a dead process has left enough to determine its outcome.
 func (r *Run) leftResult() bool {
 	s, err := summarize(r.log())
 	if err == nil && s.Finished {
@@ -276,7 +274,7 @@ func (r *Run) leftResult() bool {
 	return err == nil || exists(filepath.Join(r.dir, refusalFile))
 }
 
-// log is dbt's log: the private one while there is one.
+// log is dbt's log: the private one as long as it exists.
 func (r *Run) log() string {
 	if raw := filepath.Join(r.dir, rawLog); exists(raw) {
 		return raw

@@ -14,17 +14,18 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// Reviewed is what an execution may run, and nothing else.
+// Reviewed is what an execution may run; nothing else may run.
 type Reviewed struct {
 	Selection Selection
-	// Content and Identity are those of the Listing that was reviewed.
+	// Content and Identity are those of the reviewed Listing.
 	Content  json.RawMessage
 	Identity json.RawMessage
 }
 
-// StartReviewed is Start of RunCommand, of exactly what was reviewed: dbt's own entry point is started so that it
-// compares what it has parsed and selected with r, and then runs that same object. Where they differ, nothing runs, and
-// Wait returns ErrNotReviewed. Of any other executable only the files can be compared, just before it starts.
+// StartReviewed starts the command of RunCommand and runs exactly what was reviewed: dbt's own entry point is started
+// by a program that compares what dbt has parsed and selected with r, and then runs that same object. If they differ,
+// nothing runs, and Wait returns ErrNotReviewed. With any other executable, only the files can be compared, right
+// before it starts.
 func (c *CLI) StartReviewed(ctx context.Context, r Reviewed, dir string) (*Run, error) {
 	p, err := c.project()
 	if err != nil {
@@ -42,7 +43,7 @@ func (c *CLI) StartReviewed(ctx context.Context, r Reviewed, dir string) (*Run, 
 	return c.start(ctx, launch{argv: c.RunCommand(r.Selection), dir: dir, project: p, reviewed: &r})
 }
 
-// compareFiles refuses a project whose files are not those that were reviewed.
+// compareFiles refuses a project whose files differ from the reviewed ones.
 func (c *CLI) compareFiles(ctx context.Context, p project, r Reviewed) error {
 	now, _, err := c.fileContent(ctx, p, nil)
 	if err != nil {
@@ -75,8 +76,8 @@ func (c *CLI) compareFiles(ctx context.Context, p project, r Reviewed) error {
 	return notReviewed(differ)
 }
 
-// throughInterface makes cmd the Python process that runs exactly what was reviewed. It gets all that it needs through
-// standard input, which ends then: it survives this process.
+// throughInterface makes cmd the Python process that runs exactly what was reviewed. It gets all input through standard
+// input, which is then closed: the process can outlive this one.
 func (c *CLI) throughInterface(cmd *exec.Cmd, l launch) error {
 	python, err := c.python()
 	if err != nil {
@@ -100,7 +101,7 @@ func (c *CLI) throughInterface(cmd *exec.Cmd, l launch) error {
 	return nil
 }
 
-// expected is what run_results.json has to say after a run of what was reviewed.
+// expected is what run_results.json must contain after a run of what was reviewed.
 type expected struct {
 	Models      []string       `json:"models"`
 	FullRefresh bool           `json:"full_refresh,omitempty"`
@@ -108,7 +109,7 @@ type expected struct {
 	Target      string         `json:"target,omitempty"`
 }
 
-// expected reads the models from the content that was reviewed.
+// expected reads the models from the reviewed content.
 func (r Reviewed) expected(target string) (*expected, error) {
 	var content struct {
 		Nodes  map[string]string `json:"nodes"`
@@ -125,8 +126,8 @@ func (r Reviewed) expected(target string) (*expected, error) {
 	return e, nil
 }
 
-// differs says in sentences how what ran differs from what was reviewed; none where it does not. Nodes that a run did
-// not come to are no difference if it failed or was stopped.
+// differs describes each difference between what ran and what was reviewed, in sentences. A missing node counts only if
+// the run was complete: a run that failed or was stopped does not reach all nodes.
 func (e *expected) differs(r runResults, complete bool) []string {
 	if e == nil {
 		return nil
@@ -175,7 +176,7 @@ func (e *expected) arguments(args map[string]any) []string {
 	return whys
 }
 
-// ranAnother is the problem of a run that did something else than what was reviewed.
+// ranAnother is the problem of a run that did something other than what was reviewed.
 func ranAnother(whys []string) *problem.Problem {
 	return &problem.Problem{
 		What: "dbt ran something else than what was reviewed",

@@ -19,18 +19,18 @@ import (
 const (
 	savedFolder = "packages"
 	savedTree   = "installed"
-	savedMark   = "saved.json" // written last: without it the copy is not complete
+	savedMark   = "saved.json" // written last: without it, the copy is not complete
 )
 
-// saved is what a copy holds; what was absent is absent again after a restore.
+// saved describes the copy. What was absent is absent again after a restore.
 type saved struct {
 	InstallPath string `json:"install_path"`
 	Tree        bool   `json:"tree"`
 	Lock        bool   `json:"lock"`
 }
 
-// SavePackages copies the installed packages and package-lock.yml below dir, byte for byte with modes and symbolic
-// links. RestorePackages is the way back.
+// SavePackages copies the installed packages and package-lock.yml below dir, byte for byte, with modes and symbolic
+// links. RestorePackages reverses it.
 func (c *CLI) SavePackages(ctx context.Context, dir string) error {
 	p, err := c.project()
 	if err != nil {
@@ -66,8 +66,8 @@ func (c *CLI) SavePackages(ctx context.Context, dir string) error {
 	return nil
 }
 
-// RestorePackages puts back what SavePackages copied below dir. It can be called again after an interruption.
-// ErrNothingSaved: the copy was never completed, so nothing can have been changed under its protection either.
+// RestorePackages restores what SavePackages copied below dir. It can be repeated after an interruption.
+// ErrNothingSaved: the copy was never completed, so nothing has been changed since either.
 func (c *CLI) RestorePackages(ctx context.Context, dir string) error {
 	p, err := c.project()
 	if err != nil {
@@ -95,8 +95,8 @@ func (c *CLI) RestorePackages(ctx context.Context, dir string) error {
 	return nil
 }
 
-// putBack replaces path by the copy, or removes it where there was nothing. The copy is made beside it first, so that
-// path is missing for the time of a rename only.
+// putBack replaces path by the copy, or removes it if it did not exist. The copy is first made next to it, so path is
+// only missing during a rename.
 func putBack(ctx context.Context, from, path string, present bool) error {
 	if !present {
 		return os.RemoveAll(path)
@@ -114,7 +114,7 @@ func putBack(ctx context.Context, from, path string, present bool) error {
 	return os.Rename(beside, path)
 }
 
-// checkInstallPath refuses paths that must never be replaced as a whole: the project itself, and whatever holds it.
+// checkInstallPath refuses paths that must never be replaced as a whole: the project itself and its parent folders.
 func checkInstallPath(p project) error {
 	why := ""
 	inside, err := filepath.Rel(p.InstallPath, p.Dir)

@@ -12,15 +12,15 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
-// mention finds var('x'), var ("x") and var.has_var('x'), not env_var('x'). computed finds a name that only dbt can work
-// out.
+// mention matches var('x'), var ("x"), and var.has_var('x'), but not env_var('x'). computed matches a name that only
+// dbt can compute.
 var (
 	mention  = regexp.MustCompile(`\b(?:var|has_var)\s*\(\s*['"]([^'"]+)['"]`)
 	computed = regexp.MustCompile(`\b(?:var|has_var)\s*\(\s*[^'"\s)]`)
 )
 
-// checkVars refuses variables that no file of the project or of its packages names: with a misspelled name dbt would
-// silently use the default. Where names are computed, an unknown variable may be one of them and gives a warning.
+// checkVars refuses variables that no file of the project or of its packages names: dbt would silently use the default
+// for a misspelled name. If some names are computed, an unknown variable may be one of them and only causes a warning.
 func checkVars(p project, files []string, vars map[string]any) (warnings []string, err error) {
 	if len(vars) == 0 {
 		return nil, nil
@@ -40,7 +40,7 @@ func checkVars(p project, files []string, vars map[string]any) (warnings []strin
 			dynamic = filepath.Base(path)
 		}
 		if filepath.Base(path) == projectFile {
-			if raw, err := readYAML(data); err == nil { // dbt itself says what is wrong with a package's file
+			if raw, err := readYAML(data); err == nil { // dbt reports errors in a package's file
 				declared(raw["vars"], known)
 			}
 		}

@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// pollEvery is how often a running dbt is looked at: its log is copied, and an adopted process is checked to live.
+	// pollEvery is how often a running dbt is polled: its log is copied, and an adopted process is checked.
 	pollEvery = 200 * time.Millisecond
-	// killWait is how long a killed process may take to be gone.
+	// killWait is how long a killed process may take to exit.
 	killWait = 5 * time.Second
 )
 
@@ -28,12 +28,12 @@ type ending struct {
 	results runResults
 	known   bool  // results were read
 	ctxErr  error // why it was stopped, or nil
-	ioErr   error // what went wrong around it
+	ioErr   error // an error of files or processes around it
 }
 
-// Wait returns when dbt has ended. When ctx ends first, dbt is interrupted as by Ctrl-C, and killed if it is still
-// there after Config.Grace; the error then wraps the cause of ctx, and the Result holds the models that were done. A
-// failure is an error that says which models failed, or why dbt stopped.
+// Wait returns when dbt has ended. If ctx ends first, dbt is interrupted as with Ctrl-C, and killed if it still runs
+// after Config.Grace. The error then wraps the cause of ctx, and the Result contains the models that were done. After a
+// failure, the error names the models that failed, or says why dbt stopped.
 func (r *Run) Wait(ctx context.Context) (Result, error) {
 	e := r.end(ctx)
 	result := Result{
@@ -47,7 +47,7 @@ func (r *Run) Wait(ctx context.Context) (Result, error) {
 	return result, err
 }
 
-// end waits, stops dbt if it must, reads what it left, and leaves no secret behind.
+// end waits, stops dbt if it must, reads the results, and removes secrets.
 func (r *Run) end(ctx context.Context) ending {
 	e := ending{run: r}
 	e.ctxErr = r.await(ctx)
@@ -64,24 +64,24 @@ func (r *Run) end(ctx context.Context) ending {
 		if r.parse != "" {
 			r.cli.keepParse(filepath.Join(target, parseState), r.parse)
 		}
-		e.ioErr = errors.Join(e.ioErr, r.settle(target))
+		e.ioErr = errors.Join(e.ioErr, r.finishLogs(target))
 	}
 	return e
 }
 
-// await returns nil when dbt has ended, or the cause of ctx when that ends first.
+// await returns nil when dbt has ended, or the cause of ctx if that ends first.
 func (r *Run) await(ctx context.Context) error {
 	wake, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
 		select {
-		case <-r.done: // nil, and so never ready, for an adopted process
+		case <-r.done: // nil, so never ready, for an adopted process
 		case <-wake.Done():
 		}
 		stop()
 	}()
 	for r.living() {
-		_ = r.pump(false) // a log that can't be copied now is no reason to stop dbt; settle tries again and tells
+		_ = r.pump(false) // a failed copy must not stop dbt; finishLogs tries again and returns the error
 		if err := r.cli.clk.Sleep(wake, pollEvery); err != nil && ctx.Err() != nil && r.living() {
 			return context.Cause(ctx)
 		}
@@ -89,21 +89,21 @@ func (r *Run) await(ctx context.Context) error {
 	return nil
 }
 
-// stop interrupts dbt, waits for it, and kills it if it does not go.
+// stop interrupts dbt, waits for it, and kills it if it does not exit.
 func (r *Run) stop(ctx context.Context) error {
 	err := interruptGroup(r.record.Process.PID)
-	if r.gone(ctx, r.cli.cfg.Grace) {
+	if r.waitExit(ctx, r.cli.cfg.Grace) {
 		return err
 	}
 	err = errors.Join(err, killGroup(r.record.Process.PID))
-	if !r.gone(ctx, killWait) {
+	if !r.waitExit(ctx, killWait) {
 		err = errors.Join(err, fmt.Errorf("%s is still there after SIGKILL", r.record.Process))
 	}
 	return err
 }
 
-// gone waits at most limit for dbt's end.
-func (r *Run) gone(ctx context.Context, limit time.Duration) bool {
+// waitExit waits until dbt has exited, at most for limit.
+func (r *Run) waitExit(ctx context.Context, limit time.Duration) bool {
 	deadline := r.cli.clk.Now().Add(limit)
 	for r.living() && r.cli.clk.Now().Before(deadline) {
 		if r.cli.clk.Sleep(ctx, pollEvery) != nil {
@@ -121,8 +121,8 @@ func (r *Run) pump(last bool) error {
 	return errors.Join(errs...)
 }
 
-// settle completes the public logs, masks the artifacts, and then removes the private logs.
-func (r *Run) settle(target string) error {
+// finishLogs completes the public logs, masks the artifacts, and then removes the private logs.
+func (r *Run) finishLogs(target string) error {
 	if err := errors.Join(r.pump(true), r.cli.maskArtifacts(target)); err != nil {
 		return err
 	}
@@ -135,7 +135,7 @@ func (r *Run) settle(target string) error {
 	return errors.Join(errs...)
 }
 
-// failure is nil for success.
+// failure returns nil for success.
 func (e ending) failure() error {
 	c := e.run.cli
 	switch {
@@ -158,7 +158,7 @@ func (e ending) failure() error {
 	}
 }
 
-// succeeded judges by what dbt left, not by the exit status: that of a wrapper says nothing.
+// succeeded uses what dbt left and not the exit status: a wrapper can return any status.
 func (e ending) succeeded() bool {
 	for _, n := range e.run.cli.nodes(e.results) {
 		if n.Failed() {
@@ -201,7 +201,7 @@ func (e ending) abandoned() error {
 	return e.run.cli.mask(p)
 }
 
-// status says how a child of ours exited.
+// status describes how our child process exited.
 func (e ending) status() string {
 	var exit *exec.ExitError
 	if errors.As(e.run.exit, &exit) {

@@ -7,7 +7,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// readYAML reads a YAML mapping as dbt does: of a key that stands there twice, the last one counts.
+// readYAML reads a YAML mapping as dbt does: the last of several equal keys counts.
 func readYAML(data []byte) (map[string]any, error) {
 	var document yaml.Node
 	if err := yaml.Unmarshal(data, &document); err != nil {
@@ -27,7 +27,7 @@ func readYAML(data []byte) (map[string]any, error) {
 	return found, nil
 }
 
-// lastWins removes all but the last of equal keys, everywhere below node. Aliases can make a circle.
+// lastWins removes all but the last of equal keys, everywhere below node. Aliases can form a cycle.
 func lastWins(node *yaml.Node, seen map[*yaml.Node]bool) {
 	if node == nil || seen[node] {
 		return

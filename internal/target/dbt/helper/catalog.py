@@ -1,4 +1,4 @@
-"""What stands in a DuckDB file, read without dbt: its adapter opens the file for writing, which would create a missing
+"""The relations of a DuckDB file, read without dbt: its adapter opens the file for writing, which would create a missing
 file, take the lock, and run what the profile names (extensions, plugins, attached databases)."""
 
 import os
@@ -7,7 +7,7 @@ MOST_COLUMNS = 500
 
 
 def read(path, wanted):
-    """The relations of wanted that stand in the file at path, as [[schema, name], ...]."""
+    """The relations of wanted that exist in the file at path, as [[schema, name], ...]."""
     import duckdb
 
     if not os.path.exists(path):

@@ -1,8 +1,8 @@
 """What a run of selected models executes, as checksums.
 
-Jinja resolves macros by name at run time, so what a model reaches is found by name in the text: every macro whose name
-stands anywhere in the text of the model, of its hooks, of its materialization, or of a macro that is reached. That finds
-more than what runs, never less, with two exceptions that are handled apart: names that are computed (then all macros
+Jinja resolves macros by name at run time, so the macros that a model can reach are found by name in the text: every
+macro whose name occurs in the text of the model, of its hooks, of its materialization, or of a macro that is reached.
+This can find more than what runs, never less. Two exceptions are handled separately: computed names (then all macros
 count) and names that dbt and its adapter call from Python (then every macro that overrides a built-in one counts).
 """
 
@@ -12,7 +12,7 @@ import os
 import re
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# A call of something that was looked up, the whole context, and dispatch of anything but a literal.
+# A call of a looked-up object, the whole context, or dispatch of anything but a literal.
 COMPUTED = re.compile(r"\]\s*\(|\bcontext\b|\|\s*attr\b|adapter\s*\.\s*dispatch\s*\(\s*(?!['\"])")
 GRAPH = re.compile(r"\bgraph\b")
 ENV_VAR = re.compile(r"\benv_var\s*\(\s*(?:'([^']*)'|\"([^\"]*)\"|(?=.))", re.S)
@@ -85,7 +85,7 @@ class Macros:
         return self.named[unique_id]
 
     def reach(self, texts, roots=()):
-        """The macros that the texts reach, as unique ids, and whether a name is computed."""
+        """The unique ids of the macros that the texts can reach, and whether a name is computed."""
         start = set(roots) | self.overrides
         for text in texts:
             start |= self.names(text)
@@ -129,7 +129,7 @@ class Content:
         self.everything = None
 
     def of(self, unique_ids):
-        """What enters the digest for these nodes."""
+        """The part of the digest for these nodes."""
         return {
             "format": 1,
             "versions": self.versions,
@@ -209,7 +209,7 @@ class Content:
         }
 
     def _graph(self):
-        """All nodes: a text that reads `graph` can depend on any of them."""
+        """All nodes: a text that reads `graph` can depend on any node."""
         if self.everything is None:
             self.everything = digest(sorted((i, n.relation_name, plain(n.config), text_digest(n.raw_code))
                                             for i, n in self.manifest.nodes.items()))
@@ -217,7 +217,7 @@ class Content:
 
 
 def environment(texts):
-    """The variables that the texts read. Of a secret one only whether it is set."""
+    """The variables that the texts read. For a secret one, only whether it is set."""
     names, computed = set(), False
     for text in texts:
         for single, double in ENV_VAR.findall(text or ""):

@@ -17,7 +17,7 @@ def main(request):
 
 def serve():
     """One question per line on standard input, one answer per line on what was standard output. dbt, macros and
-    adapters that print write to standard error, so that no print can look like an answer."""
+    adapters that print write to standard error, so a print can't look like an answer."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     questions = queue.Queue()
@@ -39,7 +39,7 @@ def serve():
 def listen(questions):
     for line in sys.stdin.buffer:
         questions.put(json.loads(line))
-    os._exit(0)  # whoever asked is gone, also in the middle of a parse
+    os._exit(0)  # the caller has exited, possibly during a parse
 
 
 def review(parses, question):
@@ -70,8 +70,8 @@ OPERATIONS = {"review": review, "catalog": catalog}
 
 
 def run(request):
-    """`dbt run` as its own command does it, but with a look at what dbt has parsed and selected, just before the first
-    statement. Where that is not what was reviewed, nothing runs and the file at request["refused"] says why."""
+    """Does what the command `dbt run` does, but checks what dbt has parsed and selected, right before the first
+    statement. If it differs from what was reviewed, nothing runs and the file at request["refused"] says why."""
     import dbt.task.run
     from dbt.cli.main import cli
 

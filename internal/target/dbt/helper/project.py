@@ -5,7 +5,7 @@ import os
 
 from remediation.content import Content, plain
 
-# What a selection can match and `dbt run` passes over.
+# What a selection can match but `dbt run` skips.
 PASSED_OVER = ("test", "unit_test", "seed", "snapshot", "exposure", "source", "analysis", "saved_query", "metric",
                "semantic_model")
 CONFIG = ("materialized", "full_refresh", "incremental_strategy", "unique_key", "on_schema_change", "batch_size",
@@ -13,11 +13,11 @@ CONFIG = ("materialized", "full_refresh", "incremental_strategy", "unique_key", 
 
 
 class Failure(Exception):
-    """dbt refused, in its own words."""
+    """dbt refused; the text is dbt's message."""
 
 
 def forget_file_times(module):
-    """Lets a partial parse compare contents: by itself it skips YAML files whose time did not change."""
+    """Makes a partial parse compare contents: by default it skips YAML files whose time did not change."""
     original = module.ManifestLoader.read_manifest_for_partial_parse
 
     def read(self):
@@ -31,7 +31,7 @@ def forget_file_times(module):
 
 
 def prepare():
-    """Imports dbt and changes what has to be changed in it."""
+    """Imports dbt and patches it."""
     import dbt.parser.manifest
 
     forget_file_times(dbt.parser.manifest)
@@ -51,7 +51,7 @@ def versions(config):
 
 
 class Project:
-    """One parse, for one set of what parsing reads."""
+    """One parse, for one set of inputs."""
 
     def __init__(self, argv):
         import dbt.task.run
@@ -61,7 +61,7 @@ class Project:
         real = dbt.task.run.RunTask
 
         class Keep:
-            """Stands in for dbt's task: keeps what dbt prepared for the run, and runs nothing."""
+            """Replaces dbt's task: keeps what dbt prepared for the run, and runs nothing."""
 
             def __init__(self, flags, config, manifest):
                 kept.update(flags=flags, config=config, manifest=manifest)
@@ -96,7 +96,7 @@ class Project:
         self.content = Content(manifest, config, self.versions)
 
     def task(self, selection):
-        """dbt's own task for a selection, to be asked and never run."""
+        """dbt's own task for a selection. It is queried and never run."""
         from dbt.task.run import RunTask
 
         flags = object.__new__(type(self.flags))
@@ -159,7 +159,7 @@ class Project:
         return unique_id.rsplit(".", 1)[-1]
 
     def _downstream(self, unique_ids, selected):
-        """Models and exposures that depend on these, directly or not, and are not selected themselves."""
+        """Models and exposures that depend on these, directly or indirectly, and are not selected themselves."""
         models, exposures = [], []
         for child in self.graph.select_children(set(unique_ids)) - set(unique_ids):
             if child in selected and not child.startswith("exposure."):
@@ -207,7 +207,7 @@ class Project:
 
 
 class Unmatched:
-    """Keeps dbt from treating a part of a selection that matches nothing as an event: the answer tells it."""
+    """Keeps dbt from reporting a selector that matches nothing as an event: the answer contains it."""
 
     def __enter__(self):
         import dbt.graph.selector as module
@@ -220,7 +220,7 @@ class Unmatched:
 
 
 def state_digest(folder):
-    """The artifacts that a selection compares with, or defers to."""
+    """The artifacts to which a selection compares or defers."""
     found = {}
     for name in ("manifest.json", "run_results.json", "sources.json"):
         try:
@@ -239,7 +239,7 @@ def relation(node):
 
 
 def connection(config):
-    """What a person wants to know of the connection. No field that can hold a secret."""
+    """The connection, for people. No field can contain a secret."""
     credentials = config.credentials
     found = {"adapter": credentials.type, "target": config.target_name, "database": credentials.database,
              "schema": credentials.schema}
@@ -253,7 +253,7 @@ def connection(config):
 
 
 def identity(config):
-    """What makes the target the same thing, however it is named."""
+    """What identifies the target, whatever its name."""
     found = {k: v for k, v in connection(config).items() if k != "target"}
     if "host" in found:
         host = found["host"].lower()
