@@ -6,8 +6,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
 
-// BeginAfter implements journal.Store. The entry follows the one up to which the request's records were read, so that a
-// record of another process in between makes it start over.
+// BeginAfter implements journal.Store. The new entry must follow the entry up to which the request's records were read.
+// If another process adds a record in between, BeginAfter starts over.
 func (s *Store) BeginAfter(ctx context.Context, subject journal.Subject, intent journal.Intent,
 	after int64) (journal.Record, error) {
 	body, err := journal.Encode(journal.KindDryRun, intent)

@@ -22,11 +22,11 @@ const (
 	// benchRecords is how many records a journal has in the benchmarks, unless benchVariable says otherwise.
 	benchRecords  = 2_000
 	benchVariable = "REMEDIATION_BENCH_RECORDS"
-	// recordsPerIncident is the history of one incident, of which the newest historyLimit are asked for, as for a
+	// recordsPerIncident is the number of records per incident. The newest historyLimit of them are read, as for a
 	// state.
 	recordsPerIncident = 100
 	historyLimit       = 50
-	// batch is how many entries are filled in with one request.
+	// batch is how many entries are inserted per request.
 	batch = 5_000
 )
 
@@ -92,7 +92,7 @@ func filled(b *testing.B, on *elastictest.Server, index string) (*Store, int) {
 
 func incident(n int) string { return fmt.Sprintf("INC-%d", n) }
 
-// BenchmarkJournal fills one journal for all that is measured.
+// BenchmarkJournal fills one journal for all measurements.
 func BenchmarkJournal(b *testing.B) {
 	on := elastictest.Shared(b)
 	index := place(b, on)
@@ -103,9 +103,9 @@ func BenchmarkJournal(b *testing.B) {
 	b.Run("open", func(b *testing.B) { benchOpen(b, at(on.Config, index)) })
 }
 
-// benchAppend makes executions of four entries and, in turn with them, creates the same documents under other
-// identifiers in an index with the same mappings and as many documents: one request each, on a connection of the same
-// kind. It reports the ratio of both times.
+// benchAppend makes executions of four entries. In turn with them, it creates the same documents under other
+// identifiers in an index with the same mappings and the same number of documents, with one request each on a
+// connection of the same kind. It reports the ratio of both times.
 func benchAppend(b *testing.B, on *elastictest.Server, s *Store, raw string) {
 	client := elasticsearch.New(on.Config, s.clock)
 	var appending, creating time.Duration
@@ -139,7 +139,7 @@ func benchAppend(b *testing.B, on *elastictest.Server, s *Store, raw string) {
 	b.ReportMetric(float64(appending)/float64(creating), "append/create")
 }
 
-// rawIndex copies the journal's newest range.
+// rawIndex copies the newest range of the journal.
 func rawIndex(b *testing.B, on *elastictest.Server, s *Store) string {
 	b.Helper()
 	name := s.index + "-raw"

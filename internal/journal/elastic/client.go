@@ -12,39 +12,40 @@ import (
 )
 
 const (
-	// retryFor is how long one request is sent again. A node that restarts is back before.
+	// retryFor is how long a request is retried. A restarting node is back sooner.
 	retryFor = 2 * time.Minute
-	// openRetryFor is that of Open: a plan should not wait long to say that there is no journal.
+	// openRetryFor is how long Open retries. A plan should soon report that there is no journal.
 	openRetryFor = 10 * time.Second
-	// attemptTimeout bounds one attempt; serverTimeout is how long the server may wait for a shard within it.
+	// attemptTimeout bounds one attempt. serverTimeout is how long the server may wait for a shard within it.
 	attemptTimeout = 20 * time.Second
 	serverTimeout  = "10s"
-	// rest is how long, after retryFor ran out, each request is sent only once: a thousand resources should not each
-	// wait for a cluster that is down.
+	// rest is how long requests are sent only once after retryFor has run out. Otherwise each of a thousand resources
+	// would wait for a cluster that is down.
 	rest = 30 * time.Second
-	// firstPause doubles with each attempt up to longestPause.
+	// firstPause doubles with each attempt, up to longestPause.
 	firstPause   = 100 * time.Millisecond
 	longestPause = 3 * time.Second
-	// longestAnswer is in bytes. A page of entries with the largest bodies has some 200 MiB.
+	// longestAnswer is in bytes. A page of entries with the largest bodies has about 200 MiB.
 	longestAnswer = 300 << 20
 )
 
-// request is one call of the server's API. Every request of this package may be sent again.
+// request is one API call. Every request of this package is safe to retry.
 type request struct {
-	// what names it for people, in the imperative.
+	// what names the operation for people, in the imperative.
 	what   string
 	method string
 	// path includes the query.
 	path string
 	body []byte
-	// read takes a successful answer. An answer that it can't read counts as lost. Nil: the status is enough.
+	// read decodes a successful answer. An answer that it can't read counts as lost. If read is nil, the status is
+	// enough.
 	read func(body []byte) error
 }
 
-// missingIndex is the server's type of error for an index that does not exist.
+// missingIndex is the server's error type for an index that does not exist.
 const missingIndex = "index_not_found_exception"
 
-// do sends the request until it is answered, the time for retries has run out, or ctx ends.
+// do sends the request until it is answered, the time for retries runs out, or ctx ends.
 func (s *Store) do(ctx context.Context, r request) error {
 	retry := s.retry()
 	if s.clock.Now().UnixNano() < s.restUntil.Load() {
@@ -81,7 +82,7 @@ func (s *Store) call(r request, retry elasticsearch.Retry) elasticsearch.Call {
 	}
 }
 
-// unanswered reports whether err may be gone next time.
+// unanswered reports whether a retry may succeed.
 func unanswered(err error) bool {
 	for _, lasting := range []error{
 		errClosed, elasticsearch.ErrConfiguration, elasticsearch.ErrTLS, elasticsearch.ErrNotElasticsearch,
@@ -94,7 +95,7 @@ func unanswered(err error) bool {
 	return elasticsearch.FateOf(err) != elasticsearch.Refused || elasticsearch.Passing(err)
 }
 
-// decode reads an answer into out, anew at each attempt, and lets check refuse an incomplete one.
+// decode reads an answer into out, which it resets at each attempt. check may refuse an incomplete answer.
 func decode[T any](out *T, check func(T) error) func([]byte) error {
 	return func(body []byte) error {
 		var answer T

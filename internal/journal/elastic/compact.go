@@ -15,20 +15,20 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
 
-// kindRemoved is what stays of a removed entry: its number. Were the document gone, a process that has not looked since
-// before that entry could create it anew.
+// kindRemoved marks a removed entry, of which only the number remains. If the document did not exist at all, a process
+// that has not read the journal since before that entry could create it again.
 const kindRemoved journal.Kind = "removed"
 
-// stub is the document in the place of a removed entry.
+// stub is the document that replaces a removed entry.
 type stub struct {
 	Seq  int64        `json:"seq"`
 	Kind journal.Kind `json:"kind"`
 }
 
-// gaps are what compactions removed, in order, without hashes. No two touch.
+// gaps lists what compactions removed, in order and without hashes. Adjacent gaps are merged.
 type gaps []journal.Gap
 
-// join returns the gaps in order; what two compactions have told at once is there once.
+// join returns the gaps in order and merges gaps that two compactions both list.
 func join(all []journal.Gap) gaps {
 	slices.SortFunc(all, func(a, b journal.Gap) int { return cmp.Compare(a.From, b.From) })
 	var out gaps
@@ -42,7 +42,7 @@ func join(all []journal.Gap) gaps {
 	return out
 }
 
-// after returns seq, or the number after the gap that it is in.
+// after returns seq, or if seq is in a gap, the number after that gap.
 func (g gaps) after(seq int64) int64 {
 	i, found := slices.BinarySearchFunc(g, seq, func(gap journal.Gap, seq int64) int {
 		switch {
@@ -59,8 +59,8 @@ func (g gaps) after(seq int64) int64 {
 	return seq
 }
 
-// removed returns what compactions up to v have removed. What they tell of counts, not what is left: a process can die
-// between its entry and the last removal.
+// removed returns what the compactions up to v list as removed. Their lists decide, not the remaining documents: a
+// process can die between its compaction entry and the last removal.
 func (s *Store) removed(ctx context.Context, v *view) (gaps, error) {
 	if err := s.makeSearchable(ctx, v); err != nil {
 		return nil, err
@@ -123,7 +123,7 @@ func (s *Store) compact(ctx context.Context, c journal.Compaction) (journal.Entr
 	return entry, nil
 }
 
-// asTold refuses a gap whose entries are not all there, are not those that were looked at, or belong to an open
+// asTold refuses a gap if entries are missing, differ from those that the caller examined, or belong to an open
 // execution.
 func (s *Store) asTold(ctx context.Context, v *view, gap journal.Gap) error {
 	refused := fmt.Errorf("entries %d to %d: %w", gap.From, gap.To, journal.ErrGaps)
@@ -154,8 +154,8 @@ func (s *Store) asTold(ctx context.Context, v *view, gap journal.Gap) error {
 	return nil
 }
 
-// mayReplace fails where the caller lacks the privilege to replace documents: it tries with a condition that can't
-// hold. What is told to be removed should be.
+// mayReplace fails if the caller lacks the privilege to replace documents. It tries a replacement with a condition that
+// is never met. Without this check, the journal could list a removal that then fails.
 func (s *Store) mayReplace(ctx context.Context, seq int64) error {
 	body, err := encode(stub{Seq: seq, Kind: kindRemoved})
 	if err != nil {
@@ -171,8 +171,8 @@ func (s *Store) mayReplace(ctx context.Context, seq int64) error {
 	return err
 }
 
-// replace puts stubs in the place of entries, the first ones first: an execution that has lost its intent is not found,
-// one that has lost its outcome would look open.
+// replace replaces entries with stubs, the first entries first: an execution without its intent is not found, but one
+// without its outcome would look open.
 func (s *Store) replace(ctx context.Context, gap journal.Gap) error {
 	for from := gap.From; from <= gap.To; {
 		to := min(from+page-1, gap.To, s.lastOfRange(from))

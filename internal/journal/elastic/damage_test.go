@@ -15,7 +15,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal/journaltest"
 )
 
-// script verifies the journal by the script that knows nothing of this package.
+// script verifies the journal with the script, which shares no code with this package.
 func script(t *testing.T, on *elastictest.Server, index string, known ...journal.Head) (string, int) {
 	t.Helper()
 	on.Do(t, http.MethodPost, "/"+index+"-entries-*/_refresh?expand_wildcards=all", nil, nil)
@@ -35,8 +35,8 @@ func script(t *testing.T, on *elastictest.Server, index string, known ...journal
 	return "", 0
 }
 
-// TestAttacks changes a journal behind the provider's back. Who reads all of it finds the place; who goes on from it
-// writes nothing on top of what doesn't follow.
+// TestAttacks changes a journal without the provider's knowledge. A full read finds the change. A store that continues
+// from the changed entry appends nothing to it.
 func TestAttacks(t *testing.T) {
 	t.Parallel()
 	const executions, entries = 3, 12
@@ -44,7 +44,7 @@ func TestAttacks(t *testing.T) {
 	for name, c := range map[string]struct {
 		method, path, body string
 		broken             string
-		// refused tells that a store that had seen what came before refuses to go on.
+		// refused means that a store that had read the earlier entries refuses to continue.
 		refused bool
 	}{
 		"nothing": {http.MethodGet, "_doc/6", "", "", false},
@@ -103,7 +103,7 @@ func TestAttacks(t *testing.T) {
 	}
 }
 
-// TestNothingIsWrittenOnTopOfDamage is about a store that had seen the journal whole.
+// TestNothingIsWrittenOnTopOfDamage covers a store that had read the journal when it was intact.
 func TestNothingIsWrittenOnTopOfDamage(t *testing.T) {
 	t.Parallel()
 	on := elastictest.Shared(t)
@@ -126,7 +126,7 @@ func TestNothingIsWrittenOnTopOfDamage(t *testing.T) {
 				number, body = "3", `{"seq":3,"kind":"dry_run"}`
 			}
 			on.Do(t, http.MethodPut, "/"+index+"-entries-000000/_create/"+number, body, nil)
-			// looks before it refuses
+			// reads before it refuses
 			_, err := s.Append(t.Context(), journal.Lease{Execution: 1, Token: 7}, journal.KindProgress, 1)
 			explained(t, err, journal.ErrDamaged, "Nothing was repaired")
 			_, err = s.Find(t.Context(), journal.Filter{})
@@ -135,7 +135,7 @@ func TestNothingIsWrittenOnTopOfDamage(t *testing.T) {
 	}
 }
 
-// TestRangeIsGone refuses to go on in the middle of a range that somebody removed.
+// TestRangeIsGone refuses to continue in the middle of a range that was deleted.
 func TestRangeIsGone(t *testing.T) {
 	t.Parallel()
 	on := elastictest.Shared(t)
@@ -153,7 +153,7 @@ func TestRangeIsGone(t *testing.T) {
 	}
 }
 
-// TestClosedRange is not one without entries.
+// TestClosedRange checks that a closed range is not taken for an empty one.
 func TestClosedRange(t *testing.T) {
 	t.Parallel()
 	on := elastictest.Shared(t)
@@ -171,8 +171,8 @@ func TestClosedRange(t *testing.T) {
 	explained(t, err, journal.ErrUnavailable, "Open all indices that match")
 }
 
-// TestCompactedAndLeftBehind is about a process that has not looked since before entries were removed: it can't write
-// one of them anew, and goes on.
+// TestCompactedAndLeftBehind covers a process that has not read the journal since before entries were removed. It can't
+// create a removed entry again, and it continues after them.
 func TestCompactedAndLeftBehind(t *testing.T) {
 	t.Parallel()
 	const executions = 3
@@ -215,7 +215,7 @@ func TestCompactedAndLeftBehind(t *testing.T) {
 	}
 }
 
-// TestInterruptedCompaction dies between the entry that tells of a removal and the removal.
+// TestInterruptedCompaction stops between the compaction entry and the removal.
 func TestInterruptedCompaction(t *testing.T) {
 	t.Parallel()
 	on := elastictest.Shared(t)

@@ -12,12 +12,12 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
 
-// document is an entry as it is stored, with what stands beside it outside of the hash.
+// document is an entry as it is stored, with additional fields that are not hashed.
 type document struct {
 	Seq       int64        `json:"seq"`
 	Execution int64        `json:"execution"`
 	Kind      journal.Kind `json:"kind"`
-	// At is of one width, so that text sorts as time, and holds exactly what is hashed.
+	// At has a fixed width, so its order as text is the order of time. It is exactly what is hashed.
 	At       string `json:"at"`
 	Playbook string `json:"playbook"`
 	Target   string `json:"target"`
@@ -25,13 +25,13 @@ type document struct {
 	Incident string `json:"incident"`
 	Digest   string `json:"digest,omitempty"`
 	Identity string `json:"identity,omitempty"`
-	// Body is JSON as text: Elasticsearch would keep an object's members, but not its bytes.
+	// Body is JSON as text, because Elasticsearch would keep an object's members, but not its bytes.
 	Body string `json:"body"`
 	Prev string `json:"prev"`
 	Hash string `json:"hash"`
-	// Open are the executions that are open after the entry, in order.
+	// Open lists the executions that are open after the entry, in order.
 	Open []int64 `json:"open"`
-	// Nonce tells the writer whether a document is its own.
+	// Nonce tells the writer whether it wrote the document.
 	Nonce string `json:"nonce"`
 }
 
@@ -40,7 +40,7 @@ const timeFormat = "2006-01-02T15:04:05.000000000Z"
 
 func timeText(t time.Time) string { return t.UTC().Format(timeFormat) }
 
-// entry returns what is hashed.
+// entry returns the entry that is hashed.
 func (d document) entry() (journal.Entry, error) {
 	at, err := time.Parse(timeFormat, d.At)
 	if err != nil {
@@ -64,7 +64,7 @@ func newDocument(e journal.Entry, open []int64, nonce string) document {
 	}
 }
 
-// Text that is not UTF-8 can't be stored in JSON. It is made so before it is hashed, not on the way to the server.
+// JSON can't store text that is not UTF-8. Such text is replaced before it is hashed, not when it is sent.
 const replacement = "\ufffd"
 
 func validSubject(s journal.Subject) journal.Subject {
@@ -78,17 +78,17 @@ func validBody(body json.RawMessage) json.RawMessage {
 	return bytes.ToValidUTF8(body, []byte(replacement))
 }
 
-// view is the journal as it stood after one entry. It is never changed: with makes the next one.
+// view is the journal as of one entry. It is immutable: with returns the next one.
 type view struct {
 	head journal.Head
-	// open are the open executions by their identifier.
+	// open contains the open executions by their identifier.
 	open map[int64]journal.Record
 }
 
-// openIDs are the open executions in order.
+// openIDs lists the open executions in order.
 func (v *view) openIDs() []int64 { return slices.Sorted(maps.Keys(v.open)) }
 
-// find returns the open executions that the filter selects, oldest first. It takes no search.
+// find returns the open executions that the filter selects, oldest first. It needs no search.
 func (v *view) find(f journal.Filter) []journal.Record {
 	about := validSubject(journal.Subject{Playbook: f.Playbook, Target: f.Target, Request: f.Request,
 		Incident: f.Incident, Digest: f.Digest, Identity: f.Identity})
@@ -110,7 +110,7 @@ func (v *view) find(f journal.Filter) []journal.Record {
 	return found
 }
 
-// holder returns an open execution that excludes one of target, which holds others beside it.
+// holder returns an open execution that excludes one of target with these locks.
 func (v *view) holder(target string, holds []string) (journal.Record, bool) {
 	for _, r := range v.open {
 		if r.Excludes(target, holds) {
@@ -120,8 +120,8 @@ func (v *view) holder(target string, holds []string) (journal.Record, bool) {
 	return journal.Record{}, false
 }
 
-// with returns the view after e, and the record that e belongs to where that is open, or was before. An entry that
-// can't follow is damage: nobody could have appended it.
+// with returns the view after e, and the record of e if it is open or was open before. An entry that can't follow is
+// damage, because no provider could have appended it.
 func (v *view) with(e journal.Entry) (*view, journal.Record, error) {
 	sealed, err := journal.Seal(e, v.head.Hash)
 	if err == nil && (e.Seq != v.head.Seq+1 || e.Prev != v.head.Hash || e.Hash != sealed.Hash) {
@@ -133,7 +133,7 @@ func (v *view) with(e journal.Entry) (*view, journal.Record, error) {
 	next := &view{head: journal.Head{Seq: e.Seq, Hash: e.Hash}, open: maps.Clone(v.open)}
 	if _, isOpen := v.open[e.Execution]; e.Kind == journal.KindCompaction || e.Kind == journal.KindAcknowledged &&
 		!isOpen {
-		return next, journal.Record{}, nil // it is about what has ended, which is not part of the view
+		return next, journal.Record{}, nil // it is about an execution that has ended, which is not part of the view
 	}
 	record, err := v.open[e.Execution].With(e) // the zero record for one that begins
 	if err != nil {
@@ -147,7 +147,7 @@ func (v *view) with(e journal.Entry) (*view, journal.Record, error) {
 	return next, record, nil
 }
 
-// withDocument is with for what was read.
+// withDocument is with for a document that was read.
 func (v *view) withDocument(d document) (*view, error) {
 	e, err := d.entry()
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// explained fails the test unless err is a problem with the sentinel and says something.
+// explained fails the test unless err is a problem with the sentinel and a message.
 func explained(t *testing.T, err, want error, says string) {
 	t.Helper()
 	var p *problem.Problem
@@ -36,7 +36,7 @@ type fault func(req *http.Request, through http.RoundTripper) (*http.Response, e
 
 func never(*http.Request, http.RoundTripper) (*http.Response, error) { return nil, errReset }
 
-// lost is a request that arrived, whose answer didn't.
+// lost is a request that arrived, but whose answer was lost.
 func lost(req *http.Request, through http.RoundTripper) (*http.Response, error) {
 	res, err := through.RoundTrip(req)
 	if err != nil {
@@ -61,7 +61,7 @@ func answers(status int, retryAfter, body string) fault {
 	}
 }
 
-// replaced lets the request arrive and answers something else.
+// replaced lets the request arrive and replaces the answer.
 func replaced(status int, body func(string) string) fault {
 	return func(req *http.Request, through http.RoundTripper) (*http.Response, error) {
 		res, err := through.RoundTrip(req)
@@ -85,7 +85,7 @@ func unchanged(text string) string          { return text }
 func constant(s string) func(string) string { return func(string) string { return s } }
 func half(text string) string               { return text[:len(text)/2] }
 
-// broken is a connection on which a fault happens to some requests.
+// broken is a connection that injects a fault into some requests.
 type broken struct {
 	through http.RoundTripper
 	fault   fault
@@ -103,7 +103,7 @@ func (b *broken) RoundTrip(req *http.Request) (*http.Response, error) {
 	return b.through.RoundTrip(req)
 }
 
-// breaking is the place behind a broken connection.
+// breaking is a place behind a broken connection.
 func breaking(on *elastictest.Server, index string, b *broken) Config {
 	cfg := on.Config
 	cfg.Transport = func(through http.RoundTripper) http.RoundTripper {
@@ -113,7 +113,7 @@ func breaking(on *elastictest.Server, index string, b *broken) Config {
 	return at(cfg, index)
 }
 
-// impatient is a clock that passes time by when it is asked to sleep, and notes how long.
+// impatient is a clock whose sleeps advance the time at once. It records how long they were.
 type impatient struct {
 	clock.System
 	mu    sync.Mutex
@@ -134,8 +134,7 @@ func (c *impatient) Sleep(ctx context.Context, d time.Duration) error {
 	return ctx.Err()
 }
 
-// TestFaults makes every second request fail in each way, whatever it is about. Nothing is lost and nothing is there
-// twice.
+// TestFaults makes every second request fail in each way. No entry is lost or duplicated.
 func TestFaults(t *testing.T) {
 	t.Parallel()
 	on := elastictest.Shared(t)
@@ -190,7 +189,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// appends tells whether the request writes an entry.
+// appends reports whether the request writes an entry.
 func appends(req *http.Request) bool { return strings.Contains(req.URL.Path, "/_create/") }
 
 // TestLostAnswers loses the answers to some appends while another handle writes in between.
@@ -217,13 +216,13 @@ func TestLostAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	journaltest.Complete(t, stores[1], 2*executions)
-	// An entry that is only known from reading is on the disk before it is reported.
+	// An entry that is only known from reading is flushed to disk before it is reported.
 	if b.hits.Load() == 0 || flushes.Load() == 0 {
 		t.Errorf("%d answers were lost, %d flushes", b.hits.Load(), flushes.Load())
 	}
 }
 
-// TestRetryAfter waits as long as the server asks for, and not when that is longer than its patience.
+// TestRetryAfter waits as long as the server asks for, unless that exceeds the timeout.
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
 	on := elastictest.Shared(t)
@@ -253,8 +252,8 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// TestPatienceEnds is about a server that goes on refusing: one attempt after the other within the patience, then only
-// one each for a while.
+// TestPatienceEnds covers a server that keeps refusing: requests are retried until the timeout, then sent only once
+// each for a while.
 func TestPatienceEnds(t *testing.T) {
 	t.Parallel()
 	on := elastictest.Shared(t)
@@ -290,8 +289,8 @@ func TestPatienceEnds(t *testing.T) {
 	}
 }
 
-// TestHangs is about a server that takes a request and says nothing: the caller's context ends it, and the store's own
-// patience does.
+// TestHangs covers a server that accepts a request and never answers. The caller's context ends it, and so does the
+// store's own timeout.
 func TestHangs(t *testing.T) {
 	t.Parallel()
 	on := elastictest.Shared(t)
@@ -316,7 +315,7 @@ func TestHangs(t *testing.T) {
 	}
 }
 
-// TestOneRequestAnAppend counts what an execution costs.
+// TestOneRequestAnAppend counts the requests per execution.
 func TestOneRequestAnAppend(t *testing.T) {
 	t.Parallel()
 	on := elastictest.Shared(t)

@@ -12,14 +12,14 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
 
-// lease is what has been heard of the holder of one hold.
+// lease is the last heartbeat of the holder of one lease.
 type lease struct {
 	Beats int64  `json:"beats"`
 	At    string `json:"at"`
-	// Nonce tells the holder whether a beat whose answer was lost arrived.
+	// Nonce tells the holder whether a heartbeat arrived although its answer was lost.
 	Nonce string `json:"nonce"`
 
-	// version is a condition for the next write, in the query's words.
+	// version is the condition for the next write, as query parameters.
 	version string
 }
 
@@ -27,7 +27,7 @@ func (s *Store) leasePath(hold journal.Lease) string {
 	return fmt.Sprintf("/%s/_doc/%d-%d", s.leases(), hold.Execution, hold.Token)
 }
 
-// Beat implements journal.Store. It looks at the journal first, so that a holder that was taken over learns it here.
+// Beat implements journal.Store. It reads the journal first. A holder that another process took over learns of it here.
 func (s *Store) Beat(ctx context.Context, hold journal.Lease) error {
 	return s.explain(ctx, s.beat(ctx, hold))
 }
@@ -37,7 +37,7 @@ func (s *Store) beat(ctx context.Context, hold journal.Lease) error {
 	if err != nil {
 		return err
 	}
-	// Whoever may take over may beat: the execution is open, and the token is the present one.
+	// The condition for a heartbeat is that for a takeover: the execution is open and the token is the present one.
 	record, err := s.at(ctx, v, hold.Execution)
 	switch {
 	case err != nil:
@@ -75,7 +75,7 @@ func (s *Store) beat(ctx context.Context, hold journal.Lease) error {
 	return nil
 }
 
-// lease reads the hold's lease, the zero one where there is none.
+// lease reads the lease's document. It returns the zero lease if there is none.
 func (s *Store) lease(ctx context.Context, hold journal.Lease) (lease, error) {
 	type answer struct {
 		Source      json.RawMessage `json:"_source"`
@@ -147,8 +147,8 @@ func (s *Store) pulse(ctx context.Context, execution int64) (journal.Pulse, erro
 	return journal.Pulse{Beats: found.Beats, At: at}, nil
 }
 
-// forget removes the lease of a hold that is no more: one that this process renewed, or that it took over. A lease that
-// stays is never read again, so that one attempt is enough.
+// forget removes the document of a lease that has ended, if this process renewed it or took it over. A document that
+// stays is never read again, so one attempt is enough.
 func (s *Store) forget(ctx context.Context, hold journal.Lease, kind journal.Kind) {
 	s.mu.Lock()
 	renewed := s.beaten[hold]

@@ -9,8 +9,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/elasticsearch"
 )
 
-// TestRefusalsAreMasked checks refusals in an answer of their own and inside another answer, also where the answer is
-// cut within a secret, and the type of an error.
+// TestRefusalsAreMasked checks secrets in refusals that are the whole answer and in refusals inside another answer,
+// also if the answer is cut within a secret, and in an error's type.
 func TestRefusalsAreMasked(t *testing.T) {
 	t.Parallel()
 	const secret = "Kanarie-secret"

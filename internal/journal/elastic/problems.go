@@ -60,11 +60,11 @@ func (s *Store) unavailable(why string, cause error, next string) error {
 	}
 }
 
-// granted finds the privileges in the server's own words: "this action is granted by the index privileges
+// granted matches the privileges in the server's message: "this action is granted by the index privileges
 // [manage,all]".
 var granted = regexp.MustCompile(`this action is granted by the (index|cluster) privileges \[([^\]]*)\]`)
 
-// needed are the privileges of the guide on the journal in Elasticsearch.
+// needed lists the privileges that the guide on the journal in Elasticsearch asks for.
 const needed = "On %[1]s-entries-* the journal needs read, create_doc, create_index, view_index_metadata and " +
 	"maintenance, with journal.keep also index; on %[1]s-leases read, index, " +
 	"delete and create_index"
@@ -78,7 +78,7 @@ func (s *Store) privilegeAdvice(reason string) string {
 	return fmt.Sprintf("The missing %s privilege is one of %s. %s", m[1], strings.ReplaceAll(m[2], ",", ", "), all)
 }
 
-// explain turns errors into problems. Those that are explained already, and those that a Store says for itself, pass.
+// explain turns errors into problems. It returns existing problems and the errors of the Store interface unchanged.
 func (s *Store) explain(ctx context.Context, err error) error {
 	var p *problem.Problem
 	var held *journal.BusyError

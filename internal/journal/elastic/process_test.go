@@ -17,8 +17,8 @@ import (
 	target "github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
-// The test binary started with childVariable set is one of several processes on a journal: it works on the subject
-// whose number is the second argument.
+// With childVariable set, the test binary is one of several processes on a journal. It works on the subject whose
+// number is the second argument.
 const childVariable = "REMEDIATION_TEST_JOURNAL_CHILD"
 
 const (
@@ -69,7 +69,7 @@ func child(t *testing.T, on *elastictest.Server, index string, n int) (*exec.Cmd
 	return cmd, &output
 }
 
-// TestProcesses makes a journal from several processes at once. Two of them each share a target, so that they wait for
+// TestProcesses writes a journal from several processes at once. Each target is shared by two of them, which wait for
 // each other.
 func TestProcesses(t *testing.T) {
 	t.Parallel()
@@ -89,7 +89,7 @@ func TestProcesses(t *testing.T) {
 	journaltest.Complete(t, openTest(t, at(on.Config, index), usual()), children*executionsOfAChild)
 }
 
-// TestKilledWriters kills processes at no particular moment of their writing.
+// TestKilledWriters kills processes at arbitrary moments while they write.
 func TestKilledWriters(t *testing.T) {
 	t.Parallel()
 	const (

@@ -11,18 +11,18 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
 
-// Orders of a search.
+// Sort orders of a search.
 var (
 	newestFirst = []map[string]string{{"seq": "desc"}}
 	oldestFirst = []map[string]string{{"seq": "asc"}}
 )
 
-// everywhere makes a request about all ranges, hidden ones and closed ones too: a range that can't be read must not
-// look like one that is empty.
+// everywhere extends a request to all ranges, including hidden and closed ones. A range that can't be read must not
+// look empty.
 const everywhere = "expand_wildcards=all"
 
-// Find implements journal.Store. All that it reads is bounded by the newest entry at its beginning, so that the answer
-// is one moment of the journal.
+// Find implements journal.Store. The newest entry at its start bounds everything that it reads, so the answer shows the
+// journal at one moment.
 func (s *Store) Find(ctx context.Context, filter journal.Filter) ([]journal.Record, error) {
 	found, err := s.find(ctx, filter)
 	return found, s.explain(ctx, err)
@@ -61,8 +61,8 @@ func partSize(filter journal.Filter, have int) int {
 	return page
 }
 
-// newestPart returns the newest records, newest first, and the view that they are of. Mostly nothing has happened since
-// this process looked last, so it searches while it looks; where something has, it searches again.
+// newestPart returns the newest records, newest first, and the view that they belong to. Usually nothing has been
+// appended since this process last read, so it searches concurrently with reading. Otherwise it searches again.
 func (s *Store) newestPart(ctx context.Context, filter journal.Filter) ([]journal.Record, *view, error) {
 	before := s.latest()
 	type result struct {
@@ -96,7 +96,7 @@ func (s *Store) newestPart(ctx context.Context, filter journal.Filter) ([]journa
 	return part, v, err
 }
 
-// part returns the next records, newest first, after those that are there.
+// part returns the next records, newest first, after those already read.
 func (s *Store) part(ctx context.Context, filter journal.Filter, v *view,
 	have []journal.Record) ([]journal.Record, error) {
 	query := map[string]any{"query": every(conditions(filter, v)), "sort": newestFirst,
@@ -109,9 +109,9 @@ func (s *Store) part(ctx context.Context, filter journal.Filter, v *view,
 	return records, err
 }
 
-// page returns the records that begin with the entries that the query finds, oldest first. Where about says what they
-// are about, what followed them is asked for in the same request, by the subject, which all entries of an execution
-// have: mostly that is all.
+// page returns the records that begin with the entries that the query finds, oldest first. If about says what the
+// records are about, the same request asks for the later entries by subject, which all entries of an execution share.
+// Usually no further request is needed.
 func (s *Store) page(ctx context.Context, query map[string]any, about []any, head int64) ([]journal.Record, error) {
 	queries := []map[string]any{query}
 	if _, later := query["search_after"]; len(about) > 0 && !later {
@@ -141,8 +141,8 @@ func (s *Store) page(ctx context.Context, query map[string]any, about []any, hea
 	return fold(first, more)
 }
 
-// reaches tells whether all that was looked for, newest first and size at the most, and that came after the executions,
-// was found.
+// reaches reports whether the search found everything after the executions. The search returns the newest first, and at
+// most size.
 func reaches(found []document, size int, ids []int64) bool {
 	return len(found) < size || found[len(found)-1].Seq < slices.Min(ids)
 }
@@ -185,7 +185,7 @@ func (s *Store) count(ctx context.Context, filter journal.Filter) (int, error) {
 	return *out.Count, nil
 }
 
-// subject returns the filter's part about subjects, which all entries of an execution meet or none.
+// subject returns the filter's conditions on subjects. Either all entries of an execution match them or none.
 func subject(f journal.Filter) []any {
 	var out []any
 	about := validSubject(journal.Subject{Playbook: f.Playbook, Target: f.Target, Request: f.Request,
@@ -199,7 +199,7 @@ func subject(f journal.Filter) []any {
 	return out
 }
 
-// narrow is subject for a filter that few records can be expected to meet, and nothing otherwise.
+// narrow returns the conditions of subject if few records are expected to match the filter, otherwise nothing.
 func narrow(f journal.Filter) []any {
 	if f.Target == "" && f.Request == "" && f.Incident == "" && f.Digest == "" && f.Identity == "" {
 		return nil
@@ -207,7 +207,7 @@ func narrow(f journal.Filter) []any {
 	return subject(f)
 }
 
-// conditions returns the filter as queries on first entries, of the journal as v has it.
+// conditions returns the filter as queries on first entries, for the journal as of v.
 func conditions(f journal.Filter, v *view) []any {
 	out := append(subject(f), upTo(v.head.Seq))
 	bounds := map[string]string{}
@@ -234,7 +234,7 @@ func conditions(f journal.Filter, v *view) []any {
 	return out
 }
 
-// firstKinds are the kinds of first entries.
+// firstKinds lists the kinds of first entries.
 func firstKinds() []journal.Kind {
 	return []journal.Kind{journal.KindIntent, journal.KindDryRun, journal.KindSkip}
 }
@@ -242,17 +242,17 @@ func firstKinds() []journal.Kind {
 func term(field, value string) any { return map[string]any{"term": map[string]string{field: value}} }
 
 func terms[T any](field string, values []T) any {
-	return map[string]any{"terms": map[string][]T{field: append([]T{}, values...)}} // none is a list, too
+	return map[string]any{"terms": map[string][]T{field: append([]T{}, values...)}} // encode an empty list, not null
 }
 
 func upTo(seq int64) any {
 	return map[string]any{"range": map[string]any{"seq": map[string]int64{"lte": seq}}}
 }
 
-// every is the query for what meets all conditions.
+// every returns the query that matches if all conditions do.
 func every(conditions []any) any { return map[string]any{"bool": map[string]any{"filter": conditions}} }
 
-// records returns the records with the identifiers, oldest first, of the journal up to an entry.
+// records returns the records with the identifiers, oldest first, from the journal up to an entry.
 func (s *Store) records(ctx context.Context, ids []int64, head int64) ([]journal.Record, error) {
 	var all []journal.Record
 	for some := range slices.Chunk(ids, page) {
@@ -268,7 +268,7 @@ func (s *Store) records(ctx context.Context, ids []int64, head int64) ([]journal
 	return all, nil
 }
 
-// fold returns the records that begin with the first entries, oldest first. Among more may be entries of others.
+// fold returns the records that begin with the first entries, oldest first. more may contain entries of other records.
 func fold(first, more []document) ([]journal.Record, error) {
 	found := map[int64]journal.Record{}
 	for _, d := range first {
@@ -292,10 +292,10 @@ func fold(first, more []document) ([]journal.Record, error) {
 	return slices.SortedFunc(maps.Values(found), func(a, b journal.Record) int { return cmp.Compare(a.ID, b.ID) }), nil
 }
 
-// stepsPage is how many steps are read at a time: a dispatch and an outcome of each record, and some takeovers.
+// stepsPage is how many steps are read at a time: a dispatch and an outcome per record, and some takeovers.
 const stepsPage = 3 * page
 
-// steps is the query for what followed the first entries, apart from progress, of which there may be any number.
+// steps returns the query for the entries after the first ones, without progress, which is unbounded in number.
 func steps(about []any, head int64) map[string]any {
 	others := append(firstKinds(), journal.KindProgress, kindRemoved)
 	return map[string]any{
@@ -305,7 +305,7 @@ func steps(about []any, head int64) map[string]any {
 	}
 }
 
-// progress is the query for the newest progress of each execution.
+// progress returns the query for the newest progress entry per execution.
 func progress(about []any, head int64) map[string]any {
 	return map[string]any{
 		"size": page, "sort": newestFirst, "collapse": map[string]string{"field": "execution"},
@@ -313,7 +313,7 @@ func progress(about []any, head int64) map[string]any {
 	}
 }
 
-// later returns what followed the intents, by their identifiers.
+// later returns the entries that follow the intents, by their identifiers.
 func (s *Store) later(ctx context.Context, ids []int64, head int64) ([]document, error) {
 	about := []any{terms("execution", ids)}
 	query := steps(about, head)

@@ -10,17 +10,16 @@ import (
 )
 
 const (
-	// glance is how many entries are looked for at first: mostly there is none, or a few.
+	// glance is how many entries are requested at first: usually there are none or only a few.
 	glance = 8
 	// page is how many entries or records are read at a time.
 	page = 100
-	// farBehind is how many pages are read one after the other before it is quicker to begin anew from the newest
-	// entry.
+	// farBehind is how many pages are read in sequence before it is faster to start again from the newest entry.
 	farBehind = 20
 )
 
-// forward reads what was appended since v. Documents are read by their identifiers, which finds all that was written.
-// seen, unless it is nil, is given each one.
+// forward reads what was appended since v. It reads documents by their identifiers, which finds everything that was
+// written. It passes each one to seen, unless seen is nil.
 func (s *Store) forward(ctx context.Context, v *view, seen func(document)) (*view, error) {
 	for i, want := 0, glance; ; i, want = i+1, page {
 		if i == farBehind && seen == nil {
@@ -32,7 +31,7 @@ func (s *Store) forward(ctx context.Context, v *view, seen func(document)) (*vie
 		}
 		for _, d := range found {
 			if d.Kind == kindRemoved {
-				return s.reload(ctx) // what was there can't be followed any more
+				return s.reload(ctx) // the entries after v can't be followed any more
 			}
 			if v, err = v.withDocument(d); err != nil {
 				return nil, err
@@ -48,8 +47,8 @@ func (s *Store) forward(ctx context.Context, v *view, seen func(document)) (*vie
 	}
 }
 
-// following returns up to count documents after the one with the number seq, without a gap. Others may write while
-// these are read one by one, so that one that was missing is looked for again before later ones make it a gap.
+// following returns up to count documents after the one with the number seq, without a gap. Other processes may write
+// during the read. A missing document is therefore requested again before the ones after it count as a gap.
 func (s *Store) following(ctx context.Context, seq int64, count int) ([]document, error) {
 	for again := false; ; again = true {
 		found, err := s.documents(ctx, seq+1, seq+int64(count))
@@ -85,7 +84,7 @@ type several struct {
 	Docs []fetched `json:"docs"`
 }
 
-// documents returns those of the documents from one number to another that there are, in order.
+// documents returns the existing documents from one number to another, in order.
 func (s *Store) documents(ctx context.Context, from, to int64) ([]document, error) {
 	var all []document
 	for from <= to {
@@ -135,7 +134,7 @@ func (s *Store) inRange(ctx context.Context, from, to int64) ([]document, error)
 	return found, nil
 }
 
-// complete refuses an answer that says nothing of one of the documents. In an index that is not there, there are none.
+// complete refuses an answer that leaves out one of the documents. An index that does not exist contains none.
 func (s *Store) complete(a several, ids []string) error {
 	if len(a.Docs) != len(ids) {
 		return fmt.Errorf("%d documents of %d", len(a.Docs), len(ids))
@@ -162,7 +161,7 @@ func parse(source json.RawMessage) (document, error) {
 	return d, nil
 }
 
-// reload begins anew from the newest entry.
+// reload starts again from the newest entry.
 func (s *Store) reload(ctx context.Context) (*view, error) {
 	v, err := s.load(ctx)
 	if err == nil {
@@ -171,8 +170,8 @@ func (s *Store) reload(ctx context.Context) (*view, error) {
 	return v, err
 }
 
-// load reads the newest entry and the executions that are open after it. Searches may not find the newest ones yet, so
-// it goes on from there.
+// load reads the newest entry and the executions that are open after it. Searches may not find the latest entries yet,
+// so load then continues with reads by identifier.
 func (s *Store) load(ctx context.Context) (*view, error) {
 	if err := s.refresh(ctx); err != nil {
 		return nil, err
@@ -199,10 +198,10 @@ func (s *Store) load(ctx context.Context) (*view, error) {
 		s.seen = v
 	}
 	s.mu.Unlock()
-	return s.forward(ctx, v, func(document) {}) // not from the beginning again, however much there is
+	return s.forward(ctx, v, func(document) {}) // not from the beginning again, however many there are
 }
 
-// viewAfter is the view after a document that is read without those before it.
+// viewAfter returns the view after a document without reading the earlier ones.
 func (s *Store) viewAfter(ctx context.Context, d document) (*view, error) {
 	e, err := d.entry()
 	if err != nil {
@@ -228,7 +227,7 @@ func (s *Store) viewAfter(ctx context.Context, d document) (*view, error) {
 	return v, nil
 }
 
-// now is the journal as it is.
+// now returns the present view of the journal.
 func (s *Store) now(ctx context.Context) (*view, error) { return s.forward(ctx, s.latest(), nil) }
 
 // Get implements journal.Store.
@@ -245,7 +244,7 @@ func (s *Store) one(ctx context.Context, id int64) (journal.Record, error) {
 	return s.at(ctx, v, id)
 }
 
-// at returns a record as it is in v. One that has ended is read.
+// at returns a record as of v. A record that has ended is read.
 func (s *Store) at(ctx context.Context, v *view, id int64) (journal.Record, error) {
 	if record, ok := v.open[id]; ok {
 		return record, nil

@@ -14,10 +14,10 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal/journaltest"
 )
 
-// TestContractWhileTheNodeRestarts runs the contract on a server that another goroutine stops and kills in turn.
+// TestContractWhileTheNodeRestarts runs the contract on a server that another goroutine repeatedly stops and kills.
 func TestContractWhileTheNodeRestarts(t *testing.T) {
 	t.Parallel()
-	// Each time it stays up for longer, so that the test ends on a slow machine too.
+	// Each time it stays up for longer, so the test also ends on a slow machine.
 	const upFor, factor = 4 * time.Second, 1.4
 	on := elastictest.Own(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -35,8 +35,7 @@ func TestContractWhileTheNodeRestarts(t *testing.T) {
 				ended <- err
 				return
 			}
-			// A server that listens has yet to read its indices.
-			// it is up, at least
+			// A server that listens may still be loading its indices. Only whether it answers matters here.
 			_, _ = on.Call(ctx, http.MethodGet, "/_cluster/health?wait_for_no_initializing_shards=true&timeout=60s",
 				nil, nil)
 			restarts++
@@ -63,7 +62,7 @@ func TestContractWhileTheNodeRestarts(t *testing.T) {
 	}
 }
 
-// TestServerDown is about a server that is not there, and then is.
+// TestServerDown covers a server that is first down and then up.
 func TestServerDown(t *testing.T) {
 	t.Parallel()
 	on := elastictest.Own(t)

@@ -13,14 +13,14 @@ import (
 
 type shards = elasticsearch.Shards
 
-// denied is for a refusal that the server hides in an answer.
+// denied is the error for a refusal inside an answer.
 func (s *Store) denied(what, reason string) error {
 	return s.client.Refusal(what, elasticsearch.ResponseError{Status: http.StatusForbidden, Type: "security_exception",
 		Reason: reason})
 }
 
-// whole refuses an answer that leaves out what some shards hold. A pattern passes over what the caller may not do
-// there, so that an answer about no shards, where there are entries, is a refusal.
+// whole refuses an answer that leaves out some shards. A pattern skips what the caller may not access, so an answer
+// about no shards is a refusal if there are entries.
 func (s *Store) whole(what string, on *shards) error {
 	if on != nil && on.Total == 0 && s.entriesKnown() {
 		return s.denied(what, "no index of the journal may be used so")
@@ -49,7 +49,7 @@ func (s *Store) search(ctx context.Context, query map[string]any) ([]document, e
 	return found[0], nil
 }
 
-// result is what one query found.
+// result is the result of one query.
 type result struct {
 	TimedOut bool    `json:"timed_out"`
 	Shards   *shards `json:"_shards"`
@@ -62,14 +62,14 @@ type result struct {
 	Error  *struct{ Type, Reason string }
 }
 
-// allOf refuses a result that is not all there is.
+// allOf refuses an incomplete result.
 func (s *Store) allOf(r result) error {
 	const what = "Search entries"
 	if r.Error != nil {
 		said := elasticsearch.ResponseError{Status: r.Status, Type: r.Error.Type, Reason: r.Error.Reason}
 		err := s.client.Refusal(what, said)
 		if elasticsearch.Passing(err) {
-			return errors.New(said.Reason) // it may be answered next time
+			return errors.New(said.Reason) // a retry may succeed
 		}
 		return err
 	}
@@ -79,7 +79,7 @@ func (s *Store) allOf(r result) error {
 	return s.whole(what, r.Shards)
 }
 
-// searches does several searches with one request.
+// searches runs several searches in one request.
 func (s *Store) searches(ctx context.Context, queries ...map[string]any) ([][]document, error) {
 	var lines bytes.Buffer
 	for _, query := range queries {
@@ -125,8 +125,8 @@ func (s *Store) searches(ctx context.Context, queries ...map[string]any) ([][]do
 	return found, nil
 }
 
-// newest returns the largest sequence number that searches find. It is asked for as a maximum, which the server reads
-// from the ends of its indexes; to sort for it would look at every entry.
+// newest returns the largest sequence number that searches find. It asks for a maximum, which the server reads from the
+// ends of its indexes. Sorting would read every entry.
 func (s *Store) newest(ctx context.Context) (int64, error) {
 	const what = "Look for the newest entry"
 	body, err := encode(map[string]any{
@@ -162,7 +162,7 @@ func (s *Store) newest(ctx context.Context) (int64, error) {
 	return int64(*out.Aggregations.Newest.Value), nil
 }
 
-// makeSearchable makes sure that searches find all entries of v.
+// makeSearchable ensures that searches find all entries of v.
 func (s *Store) makeSearchable(ctx context.Context, v *view) error {
 	if s.isSearchable(v) {
 		return nil

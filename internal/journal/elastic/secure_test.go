@@ -15,7 +15,7 @@ import (
 	target "github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
-// role is the role of the guide, for the journals of this test, without one privilege.
+// role is the role in the guide, for the journals of this test, without one privilege.
 func role(without, on string, more ...any) map[string]any {
 	grant := func(part string, privileges ...string) map[string]any {
 		if part == on {
@@ -29,7 +29,7 @@ func role(without, on string, more ...any) map[string]any {
 	}, more...)}
 }
 
-// all does all that a store does.
+// all calls everything that a store offers.
 func all(t *testing.T, cfg target.Config, index string) error {
 	t.Helper()
 	s, err := Open(t.Context(), at(cfg, index))
@@ -59,8 +59,8 @@ func all(t *testing.T, cfg target.Config, index string) error {
 	return err
 }
 
-// TestPrivileges works with just the privileges of the guide, where indices are not made automatically, and says which
-// one is missing.
+// TestPrivileges works with exactly the privileges in the guide on a cluster that does not create indices
+// automatically. The error for a missing privilege names it.
 func TestPrivileges(t *testing.T) {
 	t.Parallel()
 	on := elastictest.Secure(t)
@@ -82,7 +82,7 @@ func TestPrivileges(t *testing.T) {
 				t.Error(err)
 			}
 			leasesAreGone(t, on, "guide-"+name)
-			// Who may append can't change or remove.
+			// A user who may append can't change or remove.
 			for _, c := range []struct {
 				method, path string
 				body         any
@@ -106,11 +106,11 @@ func TestPrivileges(t *testing.T) {
 			t.Parallel()
 			part, privilege, _ := strings.Cut(missing, " ")
 			name := fmt.Sprintf("lacking-%d", i)
-			// Who may do all of it elsewhere gets answers about no index, instead of a refusal.
+			// If the user has the privileges on other indices, the server answers about no index instead of refusing.
 			cfg := on.User(t, name, role(privilege, part, map[string]any{"names": []string{"elsewhere-*"},
 				"privileges": []string{"all"}}))
 			explained(t, all(t, cfg, name), journal.ErrUnavailable, privilege)
-			// The same where others have made the journal already.
+			// The same if the journal already exists.
 			if err := all(t, on.Config, name+"-old"); err != nil {
 				t.Fatal(err)
 			}

@@ -11,16 +11,16 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/elasticsearch"
 )
 
-// schemaVersion is that of the mappings and of what documents mean.
+// schemaVersion is the version of the mappings and of the meaning of documents.
 const schemaVersion = 1
 
-// metaKey is where mappings and the template say whose they are.
+// metaKey is the key in mappings and in the template that identifies their owner.
 const metaKey = "remediation_journal"
 
 // meta is the "_meta" of mappings and of the template.
 type meta map[string]any
 
-// version returns what the meta says, or 0 where it is not the provider's.
+// version returns the version in meta, or 0 if meta is not the provider's.
 func (m meta) version() int {
 	own, ok := m[metaKey].(map[string]any)
 	if !ok {
@@ -34,18 +34,18 @@ func (s *Store) meta() map[string]any {
 	return map[string]any{metaKey: map[string]any{"version": s.limits.version}}
 }
 
-// settings are those of a range. One shard: its documents are few and small. Hidden: what is done to "*" is not meant
-// for the journal. The translog is synced at each request, so that what was acknowledged is durable. All of these are
-// written out because a cluster's templates can have other defaults.
+// settings returns the settings of a range. One shard, because documents are few and small. Hidden, because operations
+// on "*" are not meant for the journal. The translog is synced at each request, because acknowledged entries must be
+// durable. All settings are explicit, because templates in the cluster can have other defaults.
 func settings() map[string]any {
 	return map[string]any{"index": map[string]any{
 		"number_of_shards": 1, "auto_expand_replicas": "0-1", "hidden": true, "translog.durability": "request",
 	}}
 }
 
-// mappings are those of a range. Fields that are searched for are keywords, which keep text as it is and are found
-// fastest; at is one too, since it sorts as it is and keeps nanoseconds, and has a date beside it for dashboards. What
-// is not searched for is not indexed.
+// mappings returns the mappings of a range. Searched fields are keywords, which keep the text unchanged and are the
+// fastest to find. at is a keyword too: it sorts correctly and keeps nanoseconds. It has a date field in addition, for
+// dashboards. Other fields are not indexed.
 func (s *Store) mappings() map[string]any {
 	keyword := map[string]any{"type": "keyword"}
 	stored := map[string]any{"type": "object", "enabled": false}
@@ -61,11 +61,11 @@ func (s *Store) mappings() map[string]any {
 	}
 }
 
-// prepare looks at what there is under the journal's name, and puts the template where there is no journal yet.
+// prepare checks what exists under the journal's name, and installs the template if there is no journal yet.
 func (s *Store) prepare(ctx context.Context) error {
 	ranges, err := s.checkRanges(ctx, s.pattern())
 	if err == nil && ranges == 0 {
-		// A pattern passes over what the caller may not see. A name doesn't.
+		// A pattern skips what the caller may not see. A name doesn't.
 		_, err = s.checkRanges(ctx, s.rangeOf(1))
 		if elasticsearch.HasType(err, missingIndex) {
 			return s.putTemplate(ctx)
@@ -74,7 +74,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	return err
 }
 
-// checkRanges returns how many indices match the name, all of which have to be the journal's.
+// checkRanges returns how many indices match the name. All of them must be the journal's.
 func (s *Store) checkRanges(ctx context.Context, name string) (int, error) {
 	type index struct {
 		Mappings struct {
@@ -97,7 +97,7 @@ func (s *Store) checkRanges(ctx context.Context, name string) (int, error) {
 	return len(found), nil
 }
 
-// judge returns nil for what a version of the provider made that is known.
+// judge returns nil if a known version of the provider created it.
 func (s *Store) judge(what string, version int) error {
 	switch {
 	case version < 1:
@@ -108,9 +108,9 @@ func (s *Store) judge(what string, version int) error {
 	return nil
 }
 
-// putTemplate makes the index template, or brings it up to date. Ranges are made with their settings written out; the
-// template keeps Elasticsearch from making one by itself, with whatever mappings, where one has been removed. Its maker
-// needs a privilege on the cluster, which is more than the journal is worth: without it there is no template.
+// putTemplate creates or updates the index template. Ranges are created with explicit settings. The template prevents
+// Elasticsearch from recreating a deleted range with other mappings. Creating it needs a cluster privilege, which is
+// more than the journal requires. Without the privilege there is no template.
 func (s *Store) putTemplate(ctx context.Context) error {
 	const tooFew = http.StatusForbidden
 	version, err := s.templateVersion(ctx)
@@ -139,7 +139,7 @@ func (s *Store) putTemplate(ctx context.Context) error {
 	return err
 }
 
-// templateVersion returns the version of the journal's template, 0 where there is none.
+// templateVersion returns the version of the journal's template, or 0 if there is none.
 func (s *Store) templateVersion(ctx context.Context) (int, error) {
 	type answer struct {
 		Templates []struct {
@@ -169,7 +169,7 @@ func (s *Store) templateVersion(ctx context.Context) (int, error) {
 	return version, s.judge("The index template "+s.index, version)
 }
 
-// createRange makes the index, or makes sure that the one that is there is the journal's.
+// createRange creates the index, or verifies that the existing index is the journal's.
 func (s *Store) createRange(ctx context.Context, name string) error {
 	body, err := encode(map[string]any{"settings": settings(), "mappings": s.mappings()})
 	if err != nil {
@@ -182,10 +182,10 @@ func (s *Store) createRange(ctx context.Context, name string) error {
 	return err
 }
 
-// exists is the server's type of error for an index that is there already.
+// exists is the server's error type for an index that already exists.
 const exists = "resource_already_exists_exception"
 
-// createLeases makes the index of leases. Nothing in it is searched for.
+// createLeases creates the index of leases. None of its fields is searched.
 func (s *Store) createLeases(ctx context.Context) error {
 	body, err := encode(map[string]any{"settings": settings(),
 		"mappings": map[string]any{"enabled": false, "_meta": s.meta()}})

@@ -28,7 +28,7 @@ func TestCheckIndex(t *testing.T) {
 	explained(t, err, journal.ErrUnavailable, "lower-case")
 }
 
-// TestStrangers opens journals where something else is. All of it is left as it is.
+// TestStrangers opens journals at names that other objects use, and leaves those objects unchanged.
 func TestStrangers(t *testing.T) {
 	t.Parallel()
 	on := elastictest.Shared(t)
@@ -65,7 +65,7 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
-// TestSomebodyElsesIndexInTheWay is about an index that comes between Open and the first entry.
+// TestSomebodyElsesIndexInTheWay covers an index that appears between Open and the first entry.
 func TestSomebodyElsesIndexInTheWay(t *testing.T) {
 	t.Parallel()
 	on := elastictest.Shared(t)
@@ -94,7 +94,7 @@ func readTemplate(t *testing.T, on *elastictest.Server, index string) (version i
 	return one.Version, one.AllowAutoCreate == nil || *one.AllowAutoCreate
 }
 
-// TestTemplate is put once, and again by a newer version of the provider.
+// TestTemplate installs the template once, and again for a newer version of the provider.
 func TestTemplate(t *testing.T) {
 	t.Parallel()
 	on := elastictest.Shared(t)
@@ -111,7 +111,7 @@ func TestTemplate(t *testing.T) {
 	explained(t, err, journal.ErrNewer, "index template")
 }
 
-// TestRangesAreAsWritten looks at the settings that durability and search depend on.
+// TestRangesAreAsWritten checks the settings that durability and search depend on.
 func TestRangesAreAsWritten(t *testing.T) {
 	t.Parallel()
 	on := elastictest.Shared(t)
@@ -148,7 +148,7 @@ func TestRangesAreAsWritten(t *testing.T) {
 		on.Do(t, http.MethodGet, "/"+name+"/_count", nil, &counted)
 		same(t, documents, counted.Count)
 	}
-	// Nobody makes a range by accident.
+	// No index is created by accident.
 	if status, err := on.Try(t, http.MethodPut, "/"+index+"-entries-000009/_doc/1", `{}`,
 		nil); status != http.StatusNotFound {
 		t.Errorf("status %d, %v", status, err)

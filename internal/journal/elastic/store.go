@@ -15,17 +15,17 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
 
-// Config is what a Store works with. All fields are required.
+// Config configures a Store. All fields are required.
 type Config struct {
-	// Client connects to the cluster that holds the journal.
+	// Client connects to the cluster with the journal.
 	Client *elasticsearch.Client
 	// Index is the journal's name; see CheckIndex.
 	Index string
-	// Clock dates entries and beats, and paces retries.
+	// Clock dates entries and heartbeats, and paces retries.
 	Clock clock.Clock
 }
 
-// limits are what tests make smaller, or larger.
+// limits are the figures that tests override.
 type limits struct {
 	rangeSize               int64
 	version                 int
@@ -43,26 +43,26 @@ type Store struct {
 	index  string
 	clock  clock.Clock
 	limits limits
-	// retryFor is that of Open, and then that of everything else.
+	// retryFor is openRetryFor during Open and the longer limit afterwards.
 	retryFor time.Duration
-	// writing lets one append at a time go, since each is chained to the one before.
+	// writing allows one append at a time, because each entry is chained to the one before.
 	writing chan struct{}
 	closed  atomic.Bool
-	// restUntil is until when a request is sent only once, in nanoseconds since 1970.
+	// restUntil is the time until which requests are sent only once, in nanoseconds since 1970.
 	restUntil atomic.Int64
 
 	mu sync.Mutex
-	// seen is the newest view of the journal that this process has.
+	// seen is the newest view of the journal in this process.
 	seen *view
 	// searchable is the newest entry that searches are known to find.
 	searchable int64
-	// beaten are the holds that this process has renewed.
+	// beaten are the leases that this process has renewed.
 	beaten map[journal.Lease]bool
 }
 
 var errClosed = errors.New("the journal has been closed")
 
-// Open opens the journal and prepares it where there is none. It fails with a *problem.Problem that wraps
+// Open opens the journal and prepares it if there is none. It fails with a *problem.Problem that wraps
 // journal.ErrForeign, ErrDamaged, ErrNewer or ErrUnavailable.
 func Open(ctx context.Context, cfg Config) (*Store, error) { return open(ctx, cfg, usual()) }
 
@@ -134,8 +134,8 @@ func (s *Store) Append(ctx context.Context, hold journal.Lease, kind journal.Kin
 	return record, s.explain(ctx, err)
 }
 
-// append adds the entry that next makes of what the journal holds. Where the server then says that somebody else was
-// first, it is made anew. A refusal counts only when it is about the journal as it is now.
+// append adds the entry that next makes from the present view. If another process appended first, next makes the entry
+// again. A refusal by next counts only if the view is up to date.
 func (s *Store) append(ctx context.Context, next func(*view) (journal.Entry,
 	error)) (journal.Entry, journal.Record, error) {
 	select {
@@ -164,13 +164,13 @@ func (s *Store) append(ctx context.Context, next func(*view) (journal.Entry,
 	}
 }
 
-// errTaken says that somebody else has appended meanwhile.
+// errTaken reports that another process has appended in the meantime.
 var errTaken = errors.New("there is such an entry already")
 
-// try makes e the entry after v, or fails with errTaken.
+// try creates e as the entry after v, or fails with errTaken.
 func (s *Store) try(ctx context.Context, v *view, e journal.Entry) (journal.Entry, journal.Record, error) {
 	e.Seq = v.head.Seq + 1
-	// Without the monotonic reading, so that what is returned is what will be read.
+	// Remove the monotonic reading, so the returned time equals the one that will be read.
 	e.At = s.clock.Now().UTC().Round(0)
 	e, err := journal.Seal(e, v.head.Hash)
 	if err != nil {
@@ -189,7 +189,7 @@ func (s *Store) try(ctx context.Context, v *view, e journal.Entry) (journal.Entr
 	case !elasticsearch.HasStatus(err, http.StatusConflict):
 		return journal.Entry{}, journal.Record{}, err
 	}
-	// There is such an entry. It is this very one where the answer to an earlier attempt was lost.
+	// The document exists. It is this entry if the answer to an earlier attempt was lost.
 	mine := false
 	_, err = s.forward(ctx, v, func(d document) { mine = mine || d.Seq == doc.Seq && d.Nonce == doc.Nonce })
 	switch {
@@ -198,11 +198,11 @@ func (s *Store) try(ctx context.Context, v *view, e journal.Entry) (journal.Entr
 	case !mine:
 		return journal.Entry{}, journal.Record{}, errTaken
 	}
-	// The request whose answer was lost may still be on its way to the disk, and it can be read before.
+	// The request whose answer was lost may not be on the disk yet, although its document can already be read.
 	return e, record, s.flush(ctx, doc.Seq)
 }
 
-// create writes the document, and before it the index where it is the first one of its range.
+// create writes the document. It first creates the index if the entry is the first one of its range.
 func (s *Store) create(ctx context.Context, d document) error {
 	if s.opensRange(d.Seq) {
 		if err := s.createRange(ctx, s.rangeOf(d.Seq)); err != nil {
@@ -225,7 +225,7 @@ func (s *Store) create(ctx context.Context, d document) error {
 	return err
 }
 
-// created makes sure that a success is the server's own word for it.
+// created verifies that a success really came from Elasticsearch.
 func created(seq int64) func([]byte) error {
 	type answer struct {
 		ID     string `json:"_id"`
@@ -245,7 +245,7 @@ func (s *Store) latest() *view {
 	return s.seen
 }
 
-// advance keeps v where it is newer than what is known.
+// advance stores v if it is newer than the present view.
 func (s *Store) advance(v *view) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -254,7 +254,7 @@ func (s *Store) advance(v *view) {
 	}
 }
 
-// Close implements journal.Store. Connections belong to the client.
+// Close implements journal.Store. The connections belong to the client and stay open.
 func (s *Store) Close() error {
 	s.closed.Store(true)
 	return nil

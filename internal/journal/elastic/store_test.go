@@ -17,7 +17,7 @@ import (
 	target "github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
-// place is the name of a journal of the test's own. All of it is removed at the end.
+// place returns a journal name for this test only. The journal is removed at the end.
 func place(t testing.TB, on *elastictest.Server) string {
 	t.Helper()
 	name := on.Name(t, "journal")
@@ -31,7 +31,7 @@ func place(t testing.TB, on *elastictest.Server) string {
 	return name
 }
 
-// at says where a journal is, for a test's clock and credentials.
+// at returns the location of a journal, with the test's clock and credentials.
 func at(cfg target.Config, index string) Config {
 	return Config{Client: elasticsearch.New(cfg, clock.System{}), Index: index, Clock: clock.System{}}
 }
@@ -66,7 +66,7 @@ func TestContractShared(t *testing.T) {
 	})
 }
 
-// TestContractInSmallRanges goes from one index to the next all the time.
+// TestContractInSmallRanges crosses from one index to the next all the time.
 func TestContractInSmallRanges(t *testing.T) {
 	t.Parallel()
 	on := elastictest.Shared(t)
@@ -85,7 +85,7 @@ func same(t *testing.T, want, got any) {
 	}
 }
 
-// TestManySteps is about records with more steps than are read at a time.
+// TestManySteps covers records with more steps than are read at a time.
 func TestManySteps(t *testing.T) {
 	t.Parallel()
 	on := elastictest.Shared(t)
@@ -120,7 +120,7 @@ func TestManySteps(t *testing.T) {
 	}
 }
 
-// TestTextThatIsNotUTF8 is kept as it was hashed, and found.
+// TestTextThatIsNotUTF8 checks that such text is stored as it was hashed, and is found.
 func TestTextThatIsNotUTF8(t *testing.T) {
 	t.Parallel()
 	on := elastictest.Shared(t)
@@ -150,7 +150,7 @@ func TestTextThatIsNotUTF8(t *testing.T) {
 	}
 }
 
-// TestRefusalsAreAboutNow has a handle that has not looked since another one changed what it would refuse for.
+// TestRefusalsAreAboutNow checks that a handle with an outdated view reads the journal before it refuses.
 func TestRefusalsAreAboutNow(t *testing.T) {
 	t.Parallel()
 	on := elastictest.Shared(t)

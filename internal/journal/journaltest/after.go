@@ -26,7 +26,7 @@ func skipIsOneEntry(t *testing.T, s journal.Store) {
 	if err != nil || len(executions) != 0 {
 		t.Errorf("a skip is listed as an execution: %+v, %v", executions, err)
 	}
-	begin(t, s, Subject(1), journal.KindIntent) // a skip holds nothing
+	begin(t, s, Subject(1), journal.KindIntent) // a skip excludes nothing
 }
 
 func newerRecordMakesStale(t *testing.T, s journal.Store) {

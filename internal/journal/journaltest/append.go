@@ -40,7 +40,7 @@ func dryRunIsOneEntry(t *testing.T, s journal.Store) {
 		bad.Open() {
 		t.Errorf("got %+v and %+v", good, bad)
 	}
-	// Neither has taken the target or freed it.
+	// Neither has locked or freed the target.
 	add(t, s, running.ID, journal.KindOutcome, outcome(journal.StatusSuccess))
 	begin(t, s, Subject(1), journal.KindIntent)
 	if all := Verify(t, s); len(all) != 5 {
@@ -213,7 +213,7 @@ func appendRefuses(t *testing.T, s journal.Store) {
 	if all := Verify(t, s); len(all) != 4 {
 		t.Errorf("%d entries", len(all))
 	}
-	// The largest body, quotation marks included.
+	// The largest body, including quotation marks.
 	add(t, s, running.ID, journal.KindProgress, strings.Repeat("a", journal.MaxBody-len(`""`)))
 	Verify(t, s)
 }
@@ -250,7 +250,7 @@ func forgottenAfterOutcome(t *testing.T, s journal.Store) {
 		t.Fatal(err)
 	}
 	want.Acknowledged = true
-	// Nobody holds what has ended: whoever destroys the resource may not know of a takeover.
+	// An ended execution needs no lease: the process that destroys the resource may not know of a takeover.
 	got, err := s.Append(t.Context(), left.Lease(), journal.KindAcknowledged, by)
 	if err != nil {
 		t.Fatal(err)

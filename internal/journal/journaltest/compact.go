@@ -8,14 +8,14 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
 
-// plain is an intent that nobody approved and nobody had to.
+// plain is an intent without approvals that needed none.
 func plain() journal.Intent {
 	intent := Intent()
 	intent.ApprovedBy = ""
 	return intent
 }
 
-// end makes an execution of the subject that ended with the status.
+// end makes an execution of the subject that ends with the status.
 func end(t *testing.T, s journal.Store, subject journal.Subject, intent journal.Intent,
 	status journal.Status) journal.Record {
 	t.Helper()
@@ -27,7 +27,8 @@ func end(t *testing.T, s journal.Store, subject journal.Subject, intent journal.
 	return add(t, s, r.ID, journal.KindOutcome, outcome(status))
 }
 
-// compactable makes a journal with something of each kind, and returns what has to stay and how many entries may go.
+// compactable makes a journal with an example of each case. It returns what must be kept and how many entries may be
+// removed.
 func compactable(t *testing.T, s journal.Store) (stays []journal.Record, goes int64) {
 	t.Helper()
 	asked := plain()
@@ -49,7 +50,7 @@ func compactable(t *testing.T, s journal.Store) (stays []journal.Record, goes in
 			stays = append(stays, r)
 		}
 	}
-	// Two executions that run at once, of which one is open still.
+	// Two concurrent executions, one of which is still open.
 	open, err := s.Begin(t.Context(), Subject(2), journal.KindIntent, plain())
 	if err != nil {
 		t.Fatal(err)
@@ -89,7 +90,7 @@ func compactRemovesWhatNothingRestsOn(t *testing.T, s journal.Store) {
 	if _, err := s.Get(t.Context(), entry.Seq); !errors.Is(err, journal.ErrNotFound) {
 		t.Errorf("the compaction as a record: %v", err)
 	}
-	// Life goes on, and so do the numbers.
+	// Later entries continue the sequence of numbers.
 	end(t, s, Subject(1), plain(), journal.StatusSuccess)
 	again, err := journal.Removable(t.Context(), s, time.Now().Add(time.Hour))
 	if err != nil || again.Executions != 1 {

@@ -11,10 +11,10 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
 
-// population is how many records the tests of Find look among.
+// population is the number of records in the tests of Find.
 const population = 48
 
-// populate journals records that differ in everything that can be asked for, and returns them as they are in the end.
+// populate journals records that differ in every field that a filter has, and returns their final versions.
 func populate(t *testing.T, s journal.Store) []journal.Record {
 	t.Helper()
 	var all []journal.Record
@@ -46,7 +46,7 @@ func populate(t *testing.T, s journal.Store) []journal.Record {
 	return all
 }
 
-// expected is what a filter means, apart from its limit.
+// expected returns the records that a filter matches, apart from its limit.
 func expected(all []journal.Record, f journal.Filter) []journal.Record {
 	var want []journal.Record
 	for _, r := range all {
@@ -63,7 +63,7 @@ func expected(all []journal.Record, f journal.Filter) []journal.Record {
 	return want
 }
 
-// matches fails the test unless Find and Count answer the filter as expected.
+// matches fails the test unless Find and Count return what is expected for the filter.
 func matches(t *testing.T, s journal.Store, all []journal.Record, f journal.Filter) {
 	t.Helper()
 	want := expected(all, f)

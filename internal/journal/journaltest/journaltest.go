@@ -1,4 +1,4 @@
-// Package journaltest is the contract of journal.Store as tests. Every implementation runs them.
+// Package journaltest is the test suite for journal.Store. Every implementation runs it.
 package journaltest
 
 import (
@@ -15,8 +15,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
 )
 
-// Run tests a store within one handle. Each call of open returns an empty store, whose clock advances; the caller
-// closes it when the test ends.
+// Run tests a store within one handle. Each call of open returns an empty store whose clock advances. The caller closes
+// it when the test ends.
 func Run(t *testing.T, open func(t *testing.T) journal.Store) {
 	t.Helper()
 	for name, test := range map[string]func(*testing.T, journal.Store){
@@ -59,12 +59,12 @@ func Run(t *testing.T, open func(t *testing.T) journal.Store) {
 	}
 }
 
-// Opener opens the store of one place. It may be called several times, also at once; the caller of RunShared closes
-// what is open still when the test ends.
+// Opener opens the store of one place. It may be called several times, also concurrently. The caller of RunShared
+// closes the stores that are still open when the test ends.
 type Opener func() (journal.Store, error)
 
-// RunShared tests several handles on one store, as separate processes have them. Each call of place names a new, empty
-// place.
+// RunShared tests several handles on one store, which stand for separate processes. Each call of place returns a new,
+// empty place.
 func RunShared(t *testing.T, place func(t *testing.T) Opener) {
 	t.Helper()
 	for name, test := range map[string]func(*testing.T, Opener){
@@ -79,7 +79,7 @@ func RunShared(t *testing.T, place func(t *testing.T) Opener) {
 	}
 }
 
-// Intent is an intent with every field set but Holds, which would exclude others of its kind.
+// Intent returns an intent with every field set except Locks, which would exclude other executions of the test.
 func Intent() journal.Intent {
 	return journal.Intent{
 		Params:     json.RawMessage(`{"models":["inbox_emails"],"threads":4,"share":0.25,"big":9007199254740993}`),
@@ -93,7 +93,7 @@ func Intent() journal.Intent {
 	}
 }
 
-// Subject is a subject with every field set; n tells its target and request from others'.
+// Subject returns a subject with every field set. Subjects with different n have different targets and requests.
 func Subject(n int) journal.Subject {
 	return journal.Subject{
 		Playbook: "rerun_dbt", Target: fmt.Sprintf("dbt:shop/%d", n), Request: fmt.Sprintf("request-%d",
@@ -101,7 +101,7 @@ func Subject(n int) journal.Subject {
 	}
 }
 
-// Verify reads the whole journal and fails the test unless its numbers rise and its chain holds. It returns the
+// Verify reads the whole journal and fails the test unless its numbers rise and its chain is intact. It returns the
 // entries.
 func Verify(t *testing.T, s journal.Store) []journal.Entry {
 	t.Helper()
@@ -158,7 +158,7 @@ func begin(t *testing.T, s journal.Store, subject journal.Subject, kind journal.
 	return r
 }
 
-// first is the hold of the process that began an execution.
+// first returns the lease of the process that began an execution.
 func first(execution int64) journal.Lease { return journal.Lease{Execution: execution, Token: 1} }
 
 func add(t *testing.T, s journal.Store, id int64, kind journal.Kind, body any) journal.Record {
@@ -170,7 +170,7 @@ func add(t *testing.T, s journal.Store, id int64, kind journal.Kind, body any) j
 	return r
 }
 
-// stored fails the test unless Get returns the record, which it returns.
+// stored fails the test unless Get returns the same record. It returns that record.
 func stored(t *testing.T, s journal.Store, want journal.Record) journal.Record {
 	t.Helper()
 	got, err := s.Get(t.Context(), want.ID)
@@ -188,7 +188,7 @@ func same(t *testing.T, want, got any) {
 	}
 }
 
-// each runs work(0) to work(workers-1) at once and returns their errors.
+// each runs work(0) to work(workers-1) concurrently and returns their errors.
 func each(ctx context.Context, work func(ctx context.Context, i int) error) []error {
 	errs := make([]error, workers)
 	done := make(chan struct{})

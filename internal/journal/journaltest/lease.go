@@ -10,7 +10,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
 )
 
-// heir is who takes executions over.
+// heir is the process that takes executions over.
 func heir() journal.Takeover {
 	return journal.Takeover{Holder: proc.Identity{Host: "other", PID: 8, Started: 43, Boot: "boot"},
 		Reason: "it is gone"}
@@ -48,7 +48,7 @@ func takeoverFences(t *testing.T, s journal.Store) {
 	if after := len(Verify(t, s)); after != before {
 		t.Errorf("%d entries, want %d", after, before)
 	}
-	// The target is still taken, by the new holder, who goes on where the old one was.
+	// The target is still locked, now by the new holder, which continues the execution.
 	_, err = s.Begin(t.Context(), old.Subject, journal.KindIntent, Intent())
 	var busy *journal.BusyError
 	if !errors.As(err, &busy) {
@@ -113,13 +113,13 @@ func beatsAreCounted(t *testing.T, s journal.Store) {
 		t.Errorf("begun %v, beats at %v and %v", r.CreatedAt, one.At, two.At)
 	}
 	beats(other.ID, 0)
-	// A beat changes no record and is no entry.
+	// A heartbeat changes no record and is not an entry.
 	stored(t, s, r)
 	now, err := s.Append(t.Context(), r.Lease(), journal.KindTakeover, heir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	beats(r.ID, 0) // nothing has been heard of the new holder yet
+	beats(r.ID, 0) // the new holder has not sent a heartbeat yet
 	beat(now.Lease())
 	beats(r.ID, 1)
 	if _, err := s.Append(t.Context(), now.Lease(), journal.KindOutcome, outcome(journal.StatusSuccess)); err != nil {

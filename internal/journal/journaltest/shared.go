@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// workers is how many goroutines or handles write at once in the tests.
+	// workers is how many goroutines or handles write concurrently in the tests.
 	workers = 8
 	// rounds is how many executions each of them makes.
 	rounds = 6
@@ -21,7 +21,7 @@ const (
 )
 
 // Work makes executions of the subject one after the other, each with all its steps, and waits while the target is
-// taken. It serves tests of several processes too.
+// locked. Tests with several processes use it too.
 func Work(ctx context.Context, s journal.Store, subject journal.Subject, executions int) error {
 	for done := 0; done < executions; {
 		r, err := s.Begin(ctx, subject, journal.KindIntent, Intent())
@@ -44,7 +44,7 @@ func Work(ctx context.Context, s journal.Store, subject journal.Subject, executi
 	return nil
 }
 
-// Sequential fails the test where two executions of one target overlap. It returns how many there are of each target.
+// Sequential fails the test if two executions of one target overlap. It returns the number of executions per target.
 func Sequential(t *testing.T, s journal.Store) map[string]int {
 	t.Helper()
 	executions, holder := map[string]int{}, map[string]int64{}
@@ -75,8 +75,8 @@ func Sequential(t *testing.T, s journal.Store) map[string]int {
 	return executions
 }
 
-// Complete fails the test unless the journal holds just so many executions with all their steps, no two of one target
-// at once.
+// Complete fails the test unless the journal contains exactly this many executions with all their steps, and no two of
+// one target overlap.
 func Complete(t *testing.T, s journal.Store, executions int) {
 	t.Helper()
 	entries := Verify(t, s)
@@ -111,7 +111,8 @@ func goroutinesShareTargets(t *testing.T, s journal.Store) {
 	}
 }
 
-// oneWins begins an execution of the same target from every worker at once: one gets it, the others learn who that is.
+// oneWins begins an execution of the same target from every worker at once. One succeeds, and the others learn which
+// one.
 func oneWins(t *testing.T, store func(i int) journal.Store) {
 	t.Helper()
 	records := make([]journal.Record, workers)
@@ -160,7 +161,7 @@ func keptOverReopen(t *testing.T, open Opener) {
 	same(t, entries, Verify(t, s))
 	matches(t, s, all, journal.Filter{All: true})
 	matches(t, s, all, journal.Filter{Open: true})
-	// Who holds a target is kept as well, and the numbers go on.
+	// The leases are stored too, and the numbers continue.
 	taken := expected(all, journal.Filter{Open: true})[0]
 	_, err := s.Begin(t.Context(), taken.Subject, journal.KindIntent, Intent())
 	var busy *journal.BusyError
@@ -188,7 +189,7 @@ func handlesSeeEachOther(t *testing.T, open Opener) {
 	if _, err := b.Append(t.Context(), r.Lease(), journal.KindProgress, 1); !errors.Is(err, journal.ErrClosed) {
 		t.Errorf("got %v", err)
 	}
-	// What one handle holds open must not end with the other.
+	// The resources of one handle must not end with another handle.
 	if err := a.Close(); err != nil {
 		t.Fatal(err)
 	}

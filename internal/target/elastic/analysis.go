@@ -11,17 +11,17 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// Errors about a filter of synonyms.
+// Errors about a synonym filter.
 var (
-	// ErrNoFilter: the index has no such filter, or it is not one of synonyms.
+	// ErrNoFilter: the index has no such filter, or it is not a synonym filter.
 	ErrNoFilter = errors.New("no such filter of synonyms")
 	// ErrUnused: no analyzer uses the filter.
 	ErrUnused = errors.New("no analyzer uses the filter")
-	// ErrInline: the rules are in the settings of the index, where nothing but new settings changes them.
+	// ErrInline: the rules are in the index settings and can only be changed there.
 	ErrInline = errors.New("the synonyms are inline")
 )
 
-// analysis is the part of an index's settings that makes its analyzers.
+// analysis is the part of the index settings that defines analyzers.
 type analysis struct {
 	Filter   map[string]filterSettings   `json:"filter"`
 	Analyzer map[string]analyzerSettings `json:"analyzer"`
@@ -31,17 +31,17 @@ type filterSettings struct {
 	Type string `json:"type"`
 	Set  string `json:"synonyms_set"`
 	Path string `json:"synonyms_path"`
-	// Updateable is text in answers of Elasticsearch.
+	// Updateable is a string in Elasticsearch's answers.
 	Updateable boolean `json:"updateable"`
 	Lenient    boolean `json:"lenient"`
-	// Filters are those inside a multiplexer, Filter those inside a condition.
+	// Filters lists the filters inside a multiplexer, Filter those inside a condition.
 	Filters many `json:"filters"`
 	Filter  many `json:"filter"`
 
 	all map[string]json.RawMessage
 }
 
-// UnmarshalJSON implements json.Unmarshaler, and keeps everything for a copy of the filter.
+// UnmarshalJSON implements json.Unmarshaler. It also keeps the original JSON for a copy of the filter.
 func (f *filterSettings) UnmarshalJSON(text []byte) error {
 	type plain filterSettings
 	if err := json.Unmarshal(text, (*plain)(f)); err != nil {
@@ -57,7 +57,7 @@ type analyzerSettings struct {
 	CharFilter many   `json:"char_filter"`
 }
 
-// boolean is a truth value that a server may write as text.
+// boolean is a Boolean that a server may write as a string.
 type boolean bool
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -66,7 +66,7 @@ func (b *boolean) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// mapping is what matters here of an index's fields.
+// mapping contains the relevant attributes of an index's fields.
 type mapping struct {
 	Source struct {
 		Enabled  *bool `json:"enabled"`
@@ -86,21 +86,21 @@ type field struct {
 	Properties          map[string]field `json:"properties"`
 }
 
-// Synonyms is a filter of synonyms in an index and where it is used.
+// Synonyms is a synonym filter in an index, and where it is used.
 type Synonyms struct {
 	Filter string
-	// Set and Path are where the rules are kept: a set of the synonyms API, or a file on every data node. One of them
+	// Set or Path is where the rules are stored: a set of the synonyms API, or a file on every data node. Exactly one
 	// is set.
 	Set, Path string
 	// Updateable filters can be reloaded while the index is open.
 	Updateable bool
 	// Lenient filters drop rules that can't be parsed. Updateable filters are lenient by default.
 	Lenient bool
-	// Analyzers are those with the filter, by name.
+	// Analyzers are the analyzers that use the filter, by name.
 	Analyzers []Analyzer
 }
 
-// Source names where the rules are kept.
+// Source names where the rules are stored.
 func (s Synonyms) Source() string {
 	if s.Set != "" {
 		return "set " + s.Set
@@ -108,7 +108,7 @@ func (s Synonyms) Source() string {
 	return "file " + s.Path
 }
 
-// Names are the names of the analyzers, sorted.
+// Names returns the names of the analyzers, sorted.
 func (s Synonyms) Names() []string {
 	var out []string
 	for _, a := range s.Analyzers {
@@ -117,7 +117,7 @@ func (s Synonyms) Names() []string {
 	return out
 }
 
-// AtIndexTime tells whether documents were analyzed with the filter, and by which fields.
+// AtIndexTime reports whether documents were analyzed with the filter, and for which fields.
 func (s Synonyms) AtIndexTime() []string {
 	var out []string
 	for _, a := range s.Analyzers {
@@ -127,16 +127,16 @@ func (s Synonyms) AtIndexTime() []string {
 	return slices.Compact(out)
 }
 
-// Analyzer is one with the filter.
+// Analyzer is an analyzer that uses the filter.
 type Analyzer struct {
 	Name string
-	// Wrapped tells that the filter sits inside a multiplexer or a condition, where reloading does not reach it.
+	// Wrapped reports that the filter is inside a multiplexer or a condition, where a reload doesn't update it.
 	Wrapped bool
-	// IndexFields were analyzed with it when documents were indexed; SearchFields use it for queries.
+	// IndexFields were analyzed with it when documents were indexed. SearchFields use it for queries.
 	IndexFields, SearchFields []string
 }
 
-// Synonyms looks for a filter of synonyms. It returns a *problem.Problem with ErrNoFilter, ErrUnused or ErrInline.
+// Synonyms finds a synonym filter. It returns a *problem.Problem with ErrNoFilter, ErrUnused or ErrInline.
 func (i Index) Synonyms(filter string) (Synonyms, error) {
 	f, ok := i.analysis.Filter[filter]
 	if !ok || !f.isSynonyms() {
@@ -170,7 +170,7 @@ func (i Index) Synonyms(filter string) (Synonyms, error) {
 	return s, nil
 }
 
-// lenient is the setting, which an updateable filter has by default.
+// lenient returns the setting, which is true by default for an updateable filter.
 func (f filterSettings) lenient() bool {
 	if _, set := f.all["lenient"]; set {
 		return bool(f.Lenient)
@@ -201,7 +201,7 @@ func (i Index) noFilter(filter string, exists bool, kind string) error {
 	return p
 }
 
-// contains tells whether a chain of filters has the filter, directly or inside another one.
+// contains reports whether a chain of filters has the filter, directly or inside another one.
 func (a analysis) contains(chain []string, filter string) (direct, wrapped bool) {
 	for _, name := range chain {
 		name = strings.TrimSpace(name)
@@ -219,7 +219,7 @@ func (a analysis) contains(chain []string, filter string) (direct, wrapped bool)
 	return false, wrapped
 }
 
-// uses is where analyzers are used, as lists of fields by the analyzer's name.
+// uses maps the name of each analyzer to the fields that use it.
 type uses struct{ index, search map[string][]string }
 
 func (m mapping) uses() uses {
@@ -237,7 +237,7 @@ func (m mapping) uses() uses {
 	return u
 }
 
-// analyzed are the types whose text is analyzed, by default with the index's analyzer called default.
+// analyzed lists the types whose text is analyzed, by default with the index's analyzer called default.
 var analyzed = []string{"text", "match_only_text", "search_as_you_type", "annotated_text"}
 
 func (u uses) walk(prefix string, fields map[string]field) {

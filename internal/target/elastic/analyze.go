@@ -16,32 +16,32 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// Token is a piece of an analyzed text.
+// Token is a token of an analyzed text.
 type Token struct {
 	Text     string `json:"token"`
 	Position int    `json:"position"`
-	// Type is SYNONYM for what a filter of synonyms added.
+	// Type is SYNONYM for tokens that a synonym filter added.
 	Type string `json:"type"`
 }
 
-// FromSynonyms tells whether a filter of synonyms added the token.
+// FromSynonyms reports whether a synonym filter added the token.
 func (t Token) FromSynonyms() bool { return t.Type == "SYNONYM" }
 
-// Tokens analyzes a text with an analyzer of the index as it is loaded now.
+// Tokens analyzes a text with an analyzer of the index in its loaded state.
 func (c *Cluster) Tokens(ctx context.Context, index, analyzer, text string) ([]Token, error) {
 	return c.analyze(ctx, index, map[string]any{"analyzer": analyzer, "text": text})
 }
 
-// Probe is a text to be analyzed with an analyzer that uses a filter.
+// Probe is a text to analyze with an analyzer that uses a filter.
 type Probe struct {
 	Analyzer, Filter, Text string
 	// Strict makes a rule that a lenient filter drops an error.
 	Strict bool
 }
 
-// FreshTokens analyzes a text with the analyzer as it would be after a reload: a copy of it is made for this one
-// request, and reads the synonyms anew. An error tells that they can't be loaded, and why. Nothing changes. It can't
-// see into an analyzer that wraps the filter; see Analyzer.Wrapped.
+// FreshTokens analyzes a text with the analyzer as it would be after a reload. The request defines a temporary copy of
+// the analyzer, which reads the synonyms from their source. An error means that they can't be loaded, and explains why.
+// Nothing changes. FreshTokens can't inspect an analyzer that wraps the filter; see Analyzer.Wrapped.
 func (c *Cluster) FreshTokens(ctx context.Context, index Index, p Probe) ([]Token, error) {
 	a := index.analysis.Analyzer[p.Analyzer]
 	request := map[string]any{"tokenizer": a.Tokenizer, "text": p.Text}
@@ -73,10 +73,10 @@ func (c *Cluster) analyze(ctx context.Context, index string, request map[string]
 	return answer.Tokens, err
 }
 
-// Reloaded names the analyzers that were reloaded, or would be, by index.
+// Reloaded contains the analyzers that were or would be reloaded, by index.
 type Reloaded map[string][]string
 
-// ReloadCommand is the request that reloads, as a person would type it.
+// ReloadCommand is the reload request as a user would type it.
 func ReloadCommand(indices []string, set string) string {
 	return "POST " + reloadPath(indices, set)
 }
@@ -89,13 +89,14 @@ func reloadPath(indices []string, set string) string {
 	return path
 }
 
-// PreviewReload asks the server what a reload would reach. Nothing changes.
+// PreviewReload asks the server what a reload would update. Nothing changes.
 func (c *Cluster) PreviewReload(ctx context.Context, indices []string, set string) (Reloaded, error) {
 	return c.reload(ctx, indices, set, true)
 }
 
-// ReloadAnalyzers reloads the updateable analyzers of the indices on all nodes; with the name of a set of synonyms,
-// those that use it. Shards on which it failed are an error: the server answers 200 all the same.
+// ReloadAnalyzers reloads the updateable analyzers of the indices on all nodes. With the name of a synonym set, it
+// reloads only the analyzers that use the set. It returns an error if the reload failed on some shards, for which the
+// server also answers 200.
 func (c *Cluster) ReloadAnalyzers(ctx context.Context, indices []string, set string) (Reloaded, error) {
 	return c.reload(ctx, indices, set, false)
 }
@@ -119,7 +120,7 @@ func (c *Cluster) reload(ctx context.Context, indices []string, set string, prev
 				Analyzers []string `json:"reloaded_analyzers"`
 			} `json:"reload_details"`
 		}
-		// esapi does not have preview.
+		// esapi does not support preview.
 		err := c.get(ctx, what, elasticsearch.Plain{Method: http.MethodPost, Path: path}, &answer)
 		if err == nil {
 			err = answer.Shards.Check(what)
@@ -135,7 +136,7 @@ func (c *Cluster) reload(ctx context.Context, indices []string, set string, prev
 	return out, nil
 }
 
-// Lacks names what of wanted is not there, as "analyzer of index".
+// Lacks lists the wanted analyzers that are missing, as "analyzer of index".
 func (r Reloaded) Lacks(wanted Reloaded) []string {
 	var out []string
 	for _, index := range slices.Sorted(maps.Keys(wanted)) {

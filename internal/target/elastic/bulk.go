@@ -13,19 +13,19 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// VersionRule says when a document that is written wins over one that is there.
+// VersionRule decides whether a written document replaces an existing one.
 type VersionRule string
 
 // Version rules.
 const (
-	// Newer wins with a higher version only.
+	// Newer replaces only if the version is higher.
 	Newer VersionRule = "external"
-	// NotOlder wins with the same version as well.
+	// NotOlder also replaces if the version is the same.
 	NotOlder VersionRule = "external_gte"
 )
 
-// bulkWrite bypasses the default pipeline of the index, and its setting that lets writes wait for more copies. Each
-// line of actions may happen twice.
+// bulkWrite bypasses the default pipeline of the index, and its setting that makes writes wait for more copies. Each
+// line of actions is safe to repeat.
 func (c *Cluster) bulkWrite(ctx context.Context, index string, lines []byte) ([]bulkItem, error) {
 	what := "Write to " + index
 	var items []bulkItem
@@ -79,7 +79,7 @@ type bulkAction struct {
 	VersionType VersionRule `json:"version_type,omitempty"`
 }
 
-// Put writes documents with their versions, and returns those that the rule kept out.
+// Put writes documents with their versions, and returns those that the rule rejected.
 func (c *Cluster) Put(ctx context.Context, index string, documents []Document, rule VersionRule) ([]Document, error) {
 	var lines bytes.Buffer
 	for _, d := range documents {
@@ -90,7 +90,7 @@ func (c *Cluster) Put(ctx context.Context, index string, documents []Document, r
 		}
 		lines.Write(action)
 		lines.WriteByte('\n')
-		// A source keeps the line breaks with which it was written, and here a line is a document.
+		// A source keeps its original line breaks, but here each document must be on one line.
 		if err := json.Compact(&lines, d.Source); err != nil {
 			return nil, fmt.Errorf("document %q: %w", d.ID, err)
 		}
@@ -115,7 +115,7 @@ func (c *Cluster) Put(ctx context.Context, index string, documents []Document, r
 	return kept, nil
 }
 
-// Remove removes documents. Those that are gone already are no error.
+// Remove removes documents. A document that does not exist is not an error.
 func (c *Cluster) Remove(ctx context.Context, index string, documents []Document) error {
 	var lines bytes.Buffer
 	for _, d := range documents {

@@ -11,12 +11,12 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 )
 
-// freshFor is how long metadata that was read in bulk answers further questions. It covers a plan of a thousand
-// resources in one or two readings; what is executed names concrete indices, so that one which has gone in the meantime
-// is an error and not another index.
+// freshFor is how long metadata from a bulk read is reused. It covers a plan of a thousand resources with one or two
+// reads. Changes name concrete indices, so an index that was deleted in the meantime causes an error and can't be
+// confused with another.
 const freshFor = 30 * time.Second
 
-// cached is a value that many ask for at once. The zero value is ready for use.
+// cached is a value that concurrent callers share. The zero value is ready for use.
 type cached[T any] struct {
 	mu     sync.Mutex
 	value  T
@@ -24,7 +24,7 @@ type cached[T any] struct {
 	flight singleflight.Group
 }
 
-// get returns the value, read at most freshFor ago.
+// get returns the value, which is at most freshFor old.
 func (c *cached[T]) get(ctx context.Context, clk clock.Clock, read func(context.Context) (T, error)) (T, error) {
 	for {
 		c.mu.Lock()
@@ -42,7 +42,7 @@ func (c *cached[T]) get(ctx context.Context, clk clock.Clock, read func(context.
 			}
 			return value, err
 		})
-		// Somebody else's reading ended because their context did: read for ourselves.
+		// The shared read ended because its caller's context did. Read again.
 		if err != nil && shared && ctx.Err() == nil && (errors.Is(err, context.Canceled) ||
 			errors.Is(err, context.DeadlineExceeded)) {
 			continue
@@ -52,7 +52,7 @@ func (c *cached[T]) get(ctx context.Context, clk clock.Clock, read func(context.
 	}
 }
 
-// forget makes the next get read anew.
+// forget makes the next get read again.
 func (c *cached[T]) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

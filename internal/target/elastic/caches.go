@@ -25,7 +25,7 @@ func (m *many) UnmarshalJSON(text []byte) error {
 	return json.Unmarshal(text, (*[]string)(m))
 }
 
-// CacheSizes is what the caches of an index hold in memory, in bytes, over all shards.
+// CacheSizes is the memory use of an index's caches, in bytes, over all shards.
 type CacheSizes struct {
 	Query, Request, Fielddata int64
 	// UUID identifies the index. It is empty in a sum.
@@ -37,16 +37,17 @@ func (s CacheSizes) Add(o CacheSizes) CacheSizes {
 	return CacheSizes{Query: s.Query + o.Query, Request: s.Request + o.Request, Fielddata: s.Fielddata + o.Fielddata}
 }
 
-// Caches says which caches to clear.
+// Caches selects which caches to clear.
 type Caches struct {
 	Query, Request, Fielddata bool
-	// Fields narrows Fielddata to fields. None: all fields.
+	// Fields limits Fielddata to these fields. Empty means all fields.
 	Fields []string
 }
 
-// noField is a field that no index has. Told to clear the request cache alone, Elasticsearch (8.16) clears the field
-// data and the query cache as well, since none of the narrower flags is given; with a list of fields it clears the
-// field data of those instead, and the query cache not at all. So a list of no real field keeps the request narrow.
+// noField is a field that no index has. If only the request cache is to be cleared, Elasticsearch (8.16) also clears
+// the field data and query caches, because none of the narrower flags is given. With a list of fields, it clears the
+// field data of those fields instead and keeps the query cache. The list of a nonexistent field therefore limits the
+// request.
 const noField = "remediation-no-such-field"
 
 func (t Caches) flags() (query, request, fielddata bool, fields []string) {
@@ -57,7 +58,7 @@ func (t Caches) flags() (query, request, fielddata bool, fields []string) {
 	return t.Query, t.Request, t.Fielddata, fields
 }
 
-// Command is the request that clears these caches of the indices, as a person would type it.
+// Command is the request that clears these caches of the indices, as a user would type it.
 func (t Caches) Command(indices []string) string {
 	var flags []string
 	query, request, fielddata, fields := t.flags()
@@ -75,7 +76,7 @@ func (t Caches) Command(indices []string) string {
 	return fmt.Sprintf("POST /%s/_cache/clear?%s", strings.Join(indices, ","), strings.Join(flags, "&"))
 }
 
-// ClearCaches clears just these caches of the indices. Shards on which it failed are an error.
+// ClearCaches clears only these caches of the indices. It returns an error if that failed on some shards.
 func (c *Cluster) ClearCaches(ctx context.Context, indices []string, which Caches) error {
 	query, request, fielddata, fields := which.flags()
 	for _, some := range chunks(indices) {
@@ -97,7 +98,7 @@ func (c *Cluster) ClearCaches(ctx context.Context, indices []string, which Cache
 	return nil
 }
 
-// sizeMetrics are the statistics that hold the sizes, and sizePath the part of the answer that is needed.
+// sizeMetrics are the statistics that contain the sizes. sizePath selects the relevant part of the answer.
 func sizeMetrics() []string { return []string{"query_cache", "request_cache", "fielddata"} }
 
 const sizePath = "indices.*.total.*.memory_size_in_bytes"
@@ -123,8 +124,8 @@ func (a sizesAnswer) sizes() map[string]CacheSizes {
 	return out
 }
 
-// AllCacheSizes returns the sizes of every index by its name. One request answers all callers for a while: they are for
-// showing.
+// AllCacheSizes returns the sizes of every index by its name. One request answers all callers for a while. Use the
+// sizes for display only.
 func (c *Cluster) AllCacheSizes(ctx context.Context) (map[string]CacheSizes, error) {
 	return c.sizes.get(ctx, c.clk, func(ctx context.Context) (map[string]CacheSizes,
 		error) {
@@ -132,7 +133,7 @@ func (c *Cluster) AllCacheSizes(ctx context.Context) (map[string]CacheSizes, err
 	})
 }
 
-// CacheSizes returns the sizes now, added up over the indices.
+// CacheSizes returns the present sizes, summed over the indices.
 func (c *Cluster) CacheSizes(ctx context.Context, indices []string) (CacheSizes, error) {
 	var sum CacheSizes
 	for _, some := range chunks(indices) {
@@ -155,7 +156,7 @@ func (c *Cluster) readSizes(ctx context.Context, indices []string) (map[string]C
 	return answer.sizes(), err
 }
 
-// urlNames is how many bytes of names go into one URL. Elasticsearch takes 4,096 bytes for a whole request line by
+// urlNames is how many bytes of names one URL contains. Elasticsearch accepts 4,096 bytes for a whole request line by
 // default.
 const urlNames = 3000
 

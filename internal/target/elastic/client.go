@@ -14,10 +14,11 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/elasticsearch"
 )
 
-// Config says how to reach a cluster.
+// Config configures the connection to a cluster.
 type Config = elasticsearch.Config
 
-// Cluster is what playbooks do in one Elasticsearch cluster. It is safe for use by several goroutines.
+// Cluster offers the operations that playbooks need in one Elasticsearch cluster. It is safe for use by several
+// goroutines.
 type Cluster struct {
 	client *elasticsearch.Client
 	clk    clock.Clock
@@ -28,7 +29,7 @@ type Cluster struct {
 	detail indexCache
 }
 
-// New returns a cluster. It does no I/O. Settings that can't work are an error of Config.Check, or of the first call.
+// New returns a cluster. It does no I/O. Config.Check or the first call reports invalid settings.
 func New(cfg Config, clk clock.Clock) *Cluster {
 	return &Cluster{client: elasticsearch.New(cfg, clk), clk: clk}
 }
@@ -36,7 +37,7 @@ func New(cfg Config, clk clock.Clock) *Cluster {
 // Client returns the connection to the cluster.
 func (c *Cluster) Client() *elasticsearch.Client { return c.client }
 
-// Name is the cluster in the names of targets: its first endpoint in alphabetical order, as host and port.
+// Name identifies the cluster in the names of targets: its first endpoint in alphabetical order, as host and port.
 func (c *Cluster) Name() string {
 	endpoints := c.client.Config().Endpoints
 	if len(endpoints) == 0 {
@@ -51,7 +52,7 @@ func (c *Cluster) Name() string {
 	return "elasticsearch:" + slices.Min(append(hosts, "~"))
 }
 
-// UUID identifies the cluster however it is reached. It is empty where the credentials must not read it.
+// UUID identifies the cluster whatever its address. It is empty if the credentials lack the privilege to read it.
 func (c *Cluster) UUID(ctx context.Context) (string, error) {
 	return c.uuid.get(ctx, c.clk, func(ctx context.Context) (string, error) {
 		var answer struct {
@@ -65,7 +66,7 @@ func (c *Cluster) UUID(ctx context.Context) (string, error) {
 	})
 }
 
-// Target is the name of a cluster's index, alias or pattern as a target of executions.
+// Target returns the target of executions for an index, alias or pattern of the cluster.
 func Target(cluster, name string) string { return cluster + "/" + name }
 
 // Targets is Target for several names.
@@ -83,7 +84,7 @@ func WithOrigin(ctx context.Context, execution int64) context.Context {
 	return elasticsearch.WithOrigin(ctx, fmt.Sprintf("remediation-%d", execution))
 }
 
-// get sends a request that may be sent again, and decodes the answer into out, unless that is nil.
+// get sends a request that is safe to retry, and decodes the answer into out, unless out is nil.
 func (c *Cluster) get(ctx context.Context, what string, request esapi.Request, out any) error {
 	return c.client.Do(ctx, elasticsearch.Call{What: what, Request: request, Out: out})
 }
@@ -93,7 +94,7 @@ func (c *Cluster) once(ctx context.Context, what string, request esapi.Request, 
 	return c.client.Do(ctx, elasticsearch.Call{What: what, Request: request, Out: out, Once: true})
 }
 
-// escaped returns names as they are written in a path. esapi writes them as they are.
+// escaped returns names escaped for a path. esapi does not escape them.
 func escaped(names ...string) []string {
 	out := make([]string, len(names))
 	for i, n := range names {
@@ -102,5 +103,5 @@ func escaped(names ...string) []string {
 	return out
 }
 
-// yes is for esapi's optional booleans.
+// yes returns a pointer to true for esapi's optional booleans.
 func yes() *bool { return esapi.BoolPtr(true) }

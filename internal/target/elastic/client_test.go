@@ -122,7 +122,7 @@ func TestOnlyWhatMayHappenTwiceIsSentAgain(t *testing.T) {
 		count.Load() != 1 {
 		t.Errorf("a read after 500: %d requests, %v", count.Load(), err)
 	}
-	// An endpoint that nobody listens at has seen nothing: even a write goes on to the next.
+	// No server received the request if nobody listens at the endpoint. Even a write therefore goes on to the next.
 	cfg, count = scripted(t)
 	dead := httptest.NewServer(http.NotFoundHandler())
 	dead.Close()
@@ -248,7 +248,7 @@ func TestSecurity(t *testing.T) {
 			t.Errorf("wrong %s: the error holds the secret", name)
 		}
 	}
-	// A real server behind TLS: with its authority, and with none needed.
+	// A real server with TLS: with its certificate authority, and with verification disabled.
 	front := httptest.NewUnstartedServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		if to, err := url.Parse(s.URL()); err == nil {
 			r.SetURL(to)

@@ -10,15 +10,15 @@ import (
 	"github.com/elastic/go-elasticsearch/v8/esapi"
 )
 
-// watermark is from which share of a disk on Elasticsearch places no more shards there.
+// watermark is the disk usage above which Elasticsearch places no more shards on a disk.
 type watermark struct {
-	// enabled is false where Elasticsearch does not look at disks.
+	// enabled is false if Elasticsearch does not check disks.
 	enabled bool
-	// low and headroom are settings such as "85%" or "10gb"; headroom bounds the space that a percentage reserves.
+	// low and headroom are settings such as "85%" or "10gb". headroom bounds the space that a percentage reserves.
 	low, headroom string
 }
 
-// reserved returns how many bytes of a disk have to stay free.
+// reserved returns how many bytes of a disk must stay free.
 func (w watermark) reserved(total int64) int64 {
 	if !w.enabled {
 		return 0
@@ -44,7 +44,7 @@ func ratio(text string) (float64, bool) {
 	return n, err == nil
 }
 
-// bytesOf reads a size such as "200GB", in which Elasticsearch means powers of two.
+// bytesOf parses a size such as "200GB". Elasticsearch's units are powers of two.
 func bytesOf(text string) int64 {
 	number := strings.TrimSuffix(strings.ToLower(text), "b")
 	n, err := humanize.ParseBytes(number + "ib")
@@ -73,7 +73,7 @@ func (c *Cluster) watermark(ctx context.Context) (watermark, error) {
 	}, err
 }
 
-// FreeBytes returns how many bytes of new shards the data nodes take, added up: what is free above the low disk
+// FreeBytes returns how many bytes of new shards fit on all data nodes: the sum of the space below the low disk
 // watermark.
 func (c *Cluster) FreeBytes(ctx context.Context) (int64, error) {
 	mark, err := c.watermark(ctx)

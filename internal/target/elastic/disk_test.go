@@ -16,7 +16,7 @@ func TestReservedDisk(t *testing.T) {
 		"bytes":         {watermark{true, "20gb", ""}, 20 * gib},
 		"off":           {watermark{false, "85%", ""}, 0},
 	} {
-		// A share of a total is not exact in floating point.
+		// A fraction of a total is not exact in floating point.
 		if got := c.mark.reserved(total); got < c.want-1 || got > c.want+1 {
 			t.Errorf("%s: %d, want %d", name, got, c.want)
 		}

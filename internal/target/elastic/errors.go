@@ -6,10 +6,10 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/elasticsearch"
 )
 
-// ErrRefused marks a name or an index that this package does not touch.
+// ErrRefused is the error for a name or an index that this package does not change.
 var ErrRefused = errors.New("not an index to work on")
 
-// Errors of the transport that callers of this package tell apart.
+// Errors of the transport that callers of this package distinguish.
 var (
 	ErrConfiguration    = elasticsearch.ErrConfiguration
 	ErrUnreachable      = elasticsearch.ErrUnreachable
@@ -28,8 +28,8 @@ var (
 	ErrClosed           = elasticsearch.ErrClosed
 )
 
-// Unanswered reports whether err says nothing about what was asked for, because the cluster gave no answer, or none to
-// these credentials.
+// Unanswered reports whether err says nothing about the requested object, because the cluster gave no answer or
+// rejected these credentials.
 func Unanswered(err error) bool { return elasticsearch.Unanswered(err) }
 
 // IsMissing reports whether err says that something does not exist.

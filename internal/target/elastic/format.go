@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Names writes the names of indices for people: one, or how many and the first few.
+// Names formats the names of indices for messages: a single name, or the number of names and the first few.
 func Names(indices []string) string {
 	const shown = 5
 	switch {
@@ -18,7 +18,7 @@ func Names(indices []string) string {
 	}
 }
 
-// Bytes writes a size in bytes for people.
+// Bytes formats a size in bytes for messages.
 func Bytes(n int64) string {
 	const unit = 1024
 	if n < unit {

@@ -14,17 +14,17 @@ import (
 // Index is a concrete index as its cluster describes it.
 type Index struct {
 	Name string
-	// Settings are those below "index", in Elasticsearch's own nesting.
+	// Settings are those below "index", nested as Elasticsearch returns them.
 	Settings map[string]json.RawMessage
 	Mappings json.RawMessage
-	// Aliases are their properties by name.
+	// Aliases maps each alias to its properties.
 	Aliases map[string]json.RawMessage
 
 	analysis analysis
 	mapping  mapping
 }
 
-// indexCache keeps descriptions for as long as other metadata.
+// indexCache keeps descriptions as long as other metadata.
 type indexCache struct {
 	mu    sync.Mutex
 	byKey map[string]*cached[map[string]Index]
@@ -63,7 +63,7 @@ func (c *Cluster) Describe(ctx context.Context, names []string) ([]Index, error)
 	return out, nil
 }
 
-// DescribeNow is Describe of one index as it is at this moment.
+// DescribeNow is Describe for one index in its present state.
 func (c *Cluster) DescribeNow(ctx context.Context, name string) (Index, error) {
 	byName, err := c.readIndices(ctx, []string{name})
 	return byName[name], err
@@ -108,12 +108,12 @@ func (i *Index) parse() error {
 	return nil
 }
 
-// Setting returns a setting by its dotted name below "index", such as "blocks.write"; empty where it is not set.
+// Setting returns a setting by its dotted name below "index", such as "blocks.write". It is empty if not set.
 func (i Index) Setting(name string) string {
 	at := i.Settings
 	parts := strings.Split(name, ".")
 	for n := range parts {
-		// A part may be written with dots, as in "routing.allocation": try the longest name first.
+		// Keys may contain dots, as in "routing.allocation", so try the longest name first.
 		for end := len(parts); end > n; end-- {
 			raw, ok := at[strings.Join(parts[n:end], ".")]
 			if !ok {
@@ -134,13 +134,13 @@ func (i Index) Setting(name string) string {
 	return ""
 }
 
-// SourceKept tells whether whole documents can be read back: _source is on and leaves nothing out.
+// SourceKept reports whether whole documents can be read back: _source is enabled and excludes nothing.
 func (i Index) SourceKept() bool {
 	s := i.mapping.Source
 	return (s.Enabled == nil || *s.Enabled) && len(s.Includes) == 0 && len(s.Excludes) == 0
 }
 
-// AliasNames are the names of its aliases, sorted.
+// AliasNames returns the names of its aliases, sorted.
 func (i Index) AliasNames() []string {
 	var names []string
 	for n := range i.Aliases {

@@ -11,7 +11,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// CreateIndex makes an index from a definition with settings and mappings. It does not wait for its shards.
+// CreateIndex creates an index from a definition with settings and mappings. It does not wait for its shards.
 func (c *Cluster) CreateIndex(ctx context.Context, name string, definition any) error {
 	defer c.Forget()
 	return c.once(ctx, "Create the index "+name,
@@ -19,7 +19,7 @@ func (c *Cluster) CreateIndex(ctx context.Context, name string, definition any) 
 			WaitForActiveShards: "0"}, nil)
 }
 
-// DeleteIndex removes an index. One that is gone already is no error.
+// DeleteIndex deletes an index. An index that does not exist is not an error.
 func (c *Cluster) DeleteIndex(ctx context.Context, name string) error {
 	defer c.Forget()
 	err := c.get(ctx, "Remove the index "+name, esapi.IndicesDeleteRequest{Index: escaped(name)}, nil)
@@ -29,14 +29,14 @@ func (c *Cluster) DeleteIndex(ctx context.Context, name string) error {
 	return err
 }
 
-// PutSettings changes settings of an open index. A nil value resets one to its default.
+// PutSettings changes settings of an open index. A nil value resets a setting to its default.
 func (c *Cluster) PutSettings(ctx context.Context, index string, settings map[string]any) error {
 	defer c.Forget()
 	return c.get(ctx, "Change settings of "+index,
 		esapi.IndicesPutSettingsRequest{Index: escaped(index), Body: elasticsearch.Body(settings)}, nil)
 }
 
-// BlockWrites refuses writes to an index from now on, and returns when those under way have ended.
+// BlockWrites blocks writes to an index, and returns when the writes in progress have ended.
 func (c *Cluster) BlockWrites(ctx context.Context, index string) error {
 	defer c.Forget()
 	return c.get(ctx, "Block writes to "+index,
@@ -48,8 +48,7 @@ func (c *Cluster) AllowWrites(ctx context.Context, index string) error {
 	return c.PutSettings(ctx, index, map[string]any{"index.blocks.write": nil})
 }
 
-// CloneIndex makes a second index of the same segments. Writes to the first must be blocked; the second keeps the
-// block.
+// CloneIndex clones an index, sharing its segments. Writes to the source must be blocked. The clone keeps the block.
 func (c *Cluster) CloneIndex(ctx context.Context, from, to string) error {
 	defer c.Forget()
 	return c.once(ctx, fmt.Sprintf("Clone %s as %s", from, to), esapi.IndicesCloneRequest{
@@ -58,9 +57,9 @@ func (c *Cluster) CloneIndex(ctx context.Context, from, to string) error {
 	}, nil)
 }
 
-// MoveAliases gives all aliases of an index to another one, in one call: all of them or none. Where replaced is the
-// name of the first index, that index is removed in the same call and its name becomes an alias too. ErrNotFound says
-// that an alias is not where it was.
+// MoveAliases moves all aliases of an index to another index in one atomic call. If replaced is the name of the first
+// index, the same call deletes that index and makes its name an alias too. ErrNotFound means that an alias does not
+// point to the first index.
 func (c *Cluster) MoveAliases(ctx context.Context, from, to, replaced string) error {
 	old, err := c.DescribeNow(ctx, from)
 	if err != nil {
@@ -100,7 +99,7 @@ func (c *Cluster) MoveAliases(ctx context.Context, from, to, replaced string) er
 	return err
 }
 
-// Refresh makes everything written so far visible to searches.
+// Refresh makes everything written until now visible to searches.
 func (c *Cluster) Refresh(ctx context.Context, index string) error {
 	what := "Refresh " + index
 	var answer struct {
@@ -126,7 +125,7 @@ func (c *Cluster) Flush(ctx context.Context, index string) error {
 	return err
 }
 
-// Count returns how many documents a search of the index can find.
+// Count returns how many documents of the index a search can find.
 func (c *Cluster) Count(ctx context.Context, index string) (int64, error) {
 	var answer struct {
 		Count  int64  `json:"count"`
@@ -140,13 +139,13 @@ func (c *Cluster) Count(ctx context.Context, index string) (int64, error) {
 	return answer.Count, err
 }
 
-// Health is how an index is and how many active copies its least copied shard has.
+// Health is the health of an index and the smallest number of active copies of any of its shards.
 type Health struct {
 	Green     bool
 	MinActive int
 }
 
-// Health returns the index's health now.
+// Health returns the index's present health.
 func (c *Cluster) Health(ctx context.Context, index string) (Health, error) {
 	var answer struct {
 		Status  string `json:"status"`
@@ -168,12 +167,12 @@ func (c *Cluster) Health(ctx context.Context, index string) (Health, error) {
 	return h, err
 }
 
-// Size is what an index holds and how fast it was written.
+// Size is the size of an index and its indexing rate.
 type Size struct {
-	// Documents and Bytes are those of the primary shards; TotalBytes those of all copies.
+	// Documents and Bytes are those of the primary shards. TotalBytes is that of all copies.
 	Documents, Bytes, TotalBytes int64
-	// PerSecond is how many documents per second one thread of this cluster has indexed into it, from the index's own
-	// statistics. Zero where there are none.
+	// PerSecond is how many documents per second one thread of this cluster has indexed into it, according to the
+	// index's own statistics. It is zero if there are none.
 	PerSecond float64
 }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// Measured is what a search cost and found.
+// Measured is the duration and the result of a search.
 type Measured struct {
 	// TookMS is how long it took on the server, in milliseconds.
 	TookMS int64
@@ -17,8 +17,8 @@ type Measured struct {
 	Hits int64
 }
 
-// Measure searches without fetching anything. body is the search's body as JSON; empty for all documents. A search that
-// timed out, or that failed on some shards, is an error: its figures say nothing.
+// Measure runs a search without fetching documents. body is the search's body as JSON, or empty for all documents. It
+// returns an error if the search timed out or failed on some shards, because the figures are then meaningless.
 func (c *Cluster) Measure(ctx context.Context, index, body string) (Measured, error) {
 	if err := CheckExpression(index, true); err != nil {
 		return Measured{}, err

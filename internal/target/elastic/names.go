@@ -15,7 +15,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
-// Kind is what a name is.
+// Kind is the kind of a name.
 type Kind string
 
 // Kinds of names.
@@ -26,18 +26,18 @@ const (
 	KindPattern    Kind = "pattern"
 )
 
-// Resolution is what a name stands for.
+// Resolution is what a name resolves to.
 type Resolution struct {
 	Kind Kind
 	// Indices are the concrete open indices, sorted.
 	Indices []string
-	// Closed are the indices that a pattern, alias or data stream covers too, and that are closed.
+	// Closed are the closed indices that a pattern, alias or data stream also includes.
 	Closed []string
-	// WriteIndex is the index that a data stream writes to. Empty otherwise.
+	// WriteIndex is the index that a data stream writes to, otherwise empty.
 	WriteIndex string
 }
 
-// names is all names of a cluster that the caller may see.
+// names contains all names of a cluster that the caller may see.
 type names struct {
 	indices map[string]indexName
 	aliases map[string][]string
@@ -48,11 +48,11 @@ type indexName struct {
 	closed, hidden, system, backing bool
 }
 
-// backingPrefix begins the names of the indices behind data streams, which look like a system's own.
+// backingPrefix is the prefix of the indices behind data streams, whose names look like those of system indices.
 const backingPrefix = ".ds-"
 
-// CheckExpression returns a *problem.Problem for a name that can't be meant, without any I/O. Everything (empty, _all,
-// *) needs allowAll.
+// CheckExpression returns a *problem.Problem for a name that is never valid here, without any I/O. Everything (empty,
+// _all, *) needs allowAll.
 func CheckExpression(expression string, allowAll bool) error {
 	refuse := func(why, next string) error {
 		return &problem.Problem{What: fmt.Sprintf("%q is no index, alias, pattern or data stream to work on",
@@ -86,9 +86,9 @@ func CheckExpression(expression string, allowAll bool) error {
 	return nil
 }
 
-// Resolve says what the expression stands for: a name, a pattern, or several separated by commas. All names are read in
-// one request, which further calls share. It returns a *problem.Problem with ErrRefused, ErrNotFound (with near
-// matches) or, beside the names of the closed indices, ErrClosed.
+// Resolve resolves an expression: a name, a pattern, or several separated by commas. It reads all names with one
+// request, which further calls share. It returns a *problem.Problem with ErrRefused, ErrNotFound (with similar names)
+// or ErrClosed. With ErrClosed, it also returns the names of the closed indices.
 func (c *Cluster) Resolve(ctx context.Context, expression string, allowAll bool) (Resolution, error) {
 	if err := CheckExpression(expression, allowAll); err != nil {
 		return Resolution{}, err
@@ -135,8 +135,8 @@ func (c *Cluster) Resolve(ctx context.Context, expression string, allowAll bool)
 	return found, nil
 }
 
-// isSystem tells the system's indices: those that it marks, and those with a dot in front that are not behind a data
-// stream.
+// isSystem reports whether an index is a system index: Elasticsearch marks it as one, or its name begins with a dot and
+// it does not belong to a data stream.
 func (i indexName) isSystem(name string) bool {
 	return i.system || strings.HasPrefix(name, ".") && !i.backing && !strings.HasPrefix(name, backingPrefix)
 }
@@ -161,8 +161,8 @@ func (n names) resolve(part string) (Resolution, error) {
 	return Resolution{}, n.notFound(part)
 }
 
-// match finds what a pattern covers. Hidden names need a pattern with a dot in front, as in Elasticsearch; a pattern
-// without one never means the system's.
+// match returns the names that match a pattern. As in Elasticsearch, hidden names need a pattern that begins with a
+// dot. Other patterns never match system indices.
 func (n names) match(pattern string) (Resolution, error) {
 	var found []string
 	covers := func(name string) bool {
@@ -199,7 +199,7 @@ func (n names) split(kind Kind, indices []string) Resolution {
 	return r
 }
 
-// notFound names what is spelled nearly so.
+// notFound suggests names with a similar spelling.
 func (n names) notFound(part string) error {
 	p := &problem.Problem{
 		What: fmt.Sprintf("No index, alias or data stream is called %q",
@@ -274,7 +274,7 @@ func (c *Cluster) readNames(ctx context.Context) (names, error) {
 	return all, nil
 }
 
-// Forget makes the next question about names, settings and sizes go to the cluster. Call it after a change.
+// Forget discards cached names, settings and sizes. Call it after a change.
 func (c *Cluster) Forget() {
 	c.names.forget()
 	c.sizes.forget()

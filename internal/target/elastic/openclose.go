@@ -16,13 +16,13 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// Close closes an index. Closing a closed one changes nothing.
+// Close closes an index. Closing a closed index changes nothing.
 func (c *Cluster) Close(ctx context.Context, index string) error {
 	defer c.Forget()
 	return c.get(ctx, "Close "+index, esapi.IndicesCloseRequest{Index: escaped(index)}, nil)
 }
 
-// Open opens an index and waits until every primary shard can be searched. Opening an open one changes nothing.
+// Open opens an index and waits until every primary shard can be searched. Opening an open index changes nothing.
 func (c *Cluster) Open(ctx context.Context, index string) error {
 	defer c.Forget()
 	what := "Open " + index
@@ -30,14 +30,14 @@ func (c *Cluster) Open(ctx context.Context, index string) error {
 	if err != nil {
 		return err
 	}
-	// An index without copies of its shards on all nodes is yellow, and is searched all the same.
+	// An index is yellow if replicas are unassigned, but it can be searched.
 	return c.WaitForHealth(ctx, index, "yellow", openTimeout)
 }
 
 const (
 	// openTimeout is how long the primary shards of an opened index may take to recover.
 	openTimeout = time.Minute
-	// answerTimeout is how much longer than the server waits its answer may take.
+	// answerTimeout is how much longer than the server's own timeout the answer may take.
 	answerTimeout = 2 * time.Minute
 )
 
@@ -65,7 +65,7 @@ func (c *Cluster) WaitForHealth(ctx context.Context, index, status string, timeo
 	return err
 }
 
-// unassigned says why a shard of the index has no node, in the server's words; empty where that can't be read.
+// unassigned returns the server's reason why a shard of the index has no node, or nothing if that can't be read.
 func (c *Cluster) unassigned(ctx context.Context, index string) string {
 	var answer struct {
 		Explanation string `json:"allocate_explanation"`
@@ -93,8 +93,8 @@ func (c *Cluster) unassigned(ctx context.Context, index string) string {
 
 func seconds(d time.Duration) string { return strconv.Itoa(int(d.Seconds())) + "s" }
 
-// Started returns when each primary shard of the index was last started on its node, in milliseconds since 1970, the
-// latest of all. An index that was closed and opened has started anew.
+// Started returns the latest time at which a primary shard of the index was started on its node, in milliseconds since
+// 1970. Closing and opening an index starts its shards again.
 func (c *Cluster) Started(ctx context.Context, index string) (int64, error) {
 	answer := map[string]struct {
 		Shards []struct {
@@ -112,7 +112,7 @@ func (c *Cluster) Started(ctx context.Context, index string) (int64, error) {
 	return latest, err
 }
 
-// IsClosed tells whether the index is closed now. An index that does not exist is ErrNotFound.
+// IsClosed reports whether the index is closed now. It returns ErrNotFound if the index does not exist.
 func (c *Cluster) IsClosed(ctx context.Context, index string) (bool, error) {
 	var answer struct {
 		Indices []struct {
@@ -135,7 +135,7 @@ func (c *Cluster) IsClosed(ctx context.Context, index string) (bool, error) {
 	return false, nil
 }
 
-// IsGone tells whether there is no index of that name.
+// IsGone reports whether no index of that name exists.
 func (c *Cluster) IsGone(ctx context.Context, index string) (bool, error) {
 	_, err := c.IsClosed(ctx, index)
 	if IsMissing(err) {
@@ -144,7 +144,7 @@ func (c *Cluster) IsGone(ctx context.Context, index string) (bool, error) {
 	return false, err
 }
 
-// AliasTargets returns the indices that an alias stands for now. ErrNotFound says that there is no such alias.
+// AliasTargets returns the indices that an alias points to now, or ErrNotFound if there is no such alias.
 func (c *Cluster) AliasTargets(ctx context.Context, alias string) ([]string, error) {
 	answer := map[string]json.RawMessage{}
 	err := c.get(ctx, "Read where the alias "+alias+" points",
@@ -152,8 +152,8 @@ func (c *Cluster) AliasTargets(ctx context.Context, alias string) ([]string, err
 	return slices.Sorted(maps.Keys(answer)), err
 }
 
-// Aliases returns the names of the aliases of each index, sorted. An index that does not exist has none. Only these
-// indices are read: another index of the cluster whose metadata is blocked does not matter.
+// Aliases returns the names of the aliases of each index, sorted. An index that does not exist has none. It reads only
+// these indices, so a metadata block on another index does not matter.
 func (c *Cluster) Aliases(ctx context.Context, indices ...string) (map[string][]string, error) {
 	answer := map[string]struct {
 		Aliases map[string]json.RawMessage `json:"aliases"`

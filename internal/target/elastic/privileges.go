@@ -13,15 +13,15 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/elasticsearch"
 )
 
-// Privileges are what a caller needs: on the cluster, and on indices by their names.
+// Privileges are the privileges that a caller needs on the cluster, and on indices by their names.
 type Privileges struct {
 	Cluster []string
 	Index   []string
 	Names   []string
 }
 
-// MissingPrivileges returns which of the privileges the caller lacks, as phrases such as "manage on the cluster". A
-// cluster without security lacks none.
+// MissingPrivileges returns which of the privileges the caller lacks, as phrases such as "manage on the cluster". On a
+// cluster without security, none are missing.
 func (c *Cluster) MissingPrivileges(ctx context.Context, needed Privileges) ([]string, error) {
 	var answer struct {
 		Cluster map[string]bool            `json:"cluster"`
@@ -35,7 +35,7 @@ func (c *Cluster) MissingPrivileges(ctx context.Context, needed Privileges) ([]s
 	var said *elasticsearch.ResponseError
 	if errors.As(err, &said) && (said.Status == http.StatusBadRequest || said.Status == http.StatusMethodNotAllowed ||
 		said.Status == http.StatusNotFound) {
-		return nil, nil // there is no such API without security
+		return nil, nil // the API does not exist without security
 	}
 	if err != nil {
 		return nil, err

@@ -10,8 +10,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
-// TestRefusalsAreMasked holds that credentials which an answer repeats are masked, also where the answer is cut, and in
-// what they consist of.
+// TestRefusalsAreMasked checks that credentials which an answer repeats are masked, also if the answer is cut, and that
+// parts of the credentials are masked.
 func TestRefusalsAreMasked(t *testing.T) {
 	t.Parallel()
 	key := base64.StdEncoding.EncodeToString([]byte("key-id-1:Kanarie-key"))

@@ -15,16 +15,16 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// CopyRequest asks for a copy of all documents from one index to another.
+// CopyRequest requests a copy of all documents from one index to another.
 type CopyRequest struct {
 	From, To string
-	// Slices is how many run side by side. Zero: as many as Elasticsearch finds right.
+	// Slices is the number of parallel slices. Zero lets Elasticsearch choose.
 	Slices int
-	// PerSecond throttles, in documents per second. Zero: no limit.
+	// PerSecond throttles the copy, in documents per second. Zero means no limit.
 	PerSecond float64
 }
 
-// body leaves out the pipelines of the new index, and keeps the versions of the documents.
+// body bypasses the pipelines of the new index, and preserves the versions of the documents.
 func (r CopyRequest) body() []byte {
 	return []byte(fmt.Sprintf(
 		`{"source":{"index":%q},"dest":{"index":%q,"version_type":"external","pipeline":"_none"}}`, r.From, r.To))
@@ -42,7 +42,7 @@ func (r CopyRequest) path() string {
 	return path
 }
 
-// Command is the request as it is sent, as a person would type it.
+// Command is the request as a user would type it.
 func (r CopyRequest) Command() string { return "POST " + r.path() + " " + string(r.body()) }
 
 const copyAction = "indices:data/write/reindex"
@@ -58,10 +58,10 @@ func (c *Cluster) StartCopy(ctx context.Context, r CopyRequest) (string, error) 
 	return answer.Task, err
 }
 
-// Progress is how far a copy has come, in documents.
+// Progress is the progress of a copy, in documents.
 type Progress struct {
 	Total, Done int64
-	// Completed tells that the task is over. Failure then says why it failed, or is empty.
+	// Completed reports that the task has ended. Failure is why it failed, or empty.
 	Completed bool
 	Failure   string
 }
@@ -90,8 +90,8 @@ type copyTask struct {
 // shownFailures is how many failures of a copy are quoted.
 const shownFailures = 3
 
-// Copy returns how far a task has come, without the parts that are under way. A task that the cluster knows nothing of
-// is ErrNotFound: how it ended can't be told then.
+// Copy returns the progress of a task, without its running slices. It returns ErrNotFound for a task that the cluster
+// does not know. The result of such a task can't be determined.
 func (c *Cluster) Copy(ctx context.Context, task string) (Progress, error) {
 	var answer copyTask
 	err := c.get(ctx, "Read the progress of the copy (task "+task+")", esapi.TasksGetRequest{TaskID: task}, &answer)
@@ -106,8 +106,8 @@ func (c *Cluster) Copy(ctx context.Context, task string) (Progress, error) {
 	return p, nil
 }
 
-// WithParts adds to p the parts of the task that are under way. They are tasks of their own, and the parent counts
-// those that are over.
+// WithParts adds the running slices of the task to p. Each slice is a separate task, and the parent task counts only
+// those that have ended.
 func (c *Cluster) WithParts(ctx context.Context, task string, p Progress) (Progress, error) {
 	parts, err := c.listTasks(ctx, esapi.TasksListRequest{ParentTaskID: task, Detailed: yes()})
 	if err != nil {
@@ -158,7 +158,7 @@ func (c *Cluster) FindCopy(ctx context.Context, to string) (string, error) {
 		Err: ErrNotFound}
 }
 
-// CancelCopy asks a task to stop and waits until it has. One that is gone already is no error.
+// CancelCopy asks a task to stop and waits until it has. A task that does not exist is not an error.
 func (c *Cluster) CancelCopy(ctx context.Context, task string) error {
 	err := c.get(ctx, "Cancel the copy (task "+task+")",
 		esapi.TasksCancelRequest{TaskID: task, WaitForCompletion: yes()}, nil)
@@ -168,7 +168,7 @@ func (c *Cluster) CancelCopy(ctx context.Context, task string) error {
 	return err
 }
 
-// task is one that the cluster lists.
+// task is a task in the cluster's list.
 type task struct {
 	Action      string          `json:"action"`
 	Description string          `json:"description"`
@@ -191,33 +191,33 @@ func (c *Cluster) listTasks(ctx context.Context, which esapi.TasksListRequest) (
 	return all, err
 }
 
-// Kinds of requests that InFlight looks for.
+// Kinds of requests that InFlight finds.
 const (
 	Writes = "indices:data/write/"
 	Reads  = "indices:data/read/"
 )
 
-// byQuery reports whether an action resolves names once and then works for a long time: it is not waited for.
+// byQuery reports whether an action resolves names once and then runs for a long time. Such actions are not waited for.
 func byQuery(action string) bool {
 	return action == copyAction || strings.HasSuffix(action, "/byquery")
 }
 
-// InFlight are requests under way, by the names of their tasks.
+// InFlight contains running requests by the names of their tasks.
 type InFlight struct {
-	// On are those that work on a shard of the index.
+	// On contains the requests that work on a shard of the index.
 	On []string
-	// Undecided are those that the task list does not connect with any index: requests that have not yet found the
-	// index that a name stands for, and all single updates, whose tasks name no index.
+	// Undecided contains the requests that the task list does not connect with any index: requests that have not yet
+	// resolved their index name, and all single updates, whose tasks name no index.
 	Undecided []string
 }
 
-// InFlight returns the requests of a kind that work on the index, or may.
+// InFlight returns the requests of a kind that work or may work on the index.
 func (c *Cluster) InFlight(ctx context.Context, kind, index string) (InFlight, error) {
 	tasks, err := c.listTasks(ctx, esapi.TasksListRequest{Actions: []string{kind + "*"}, Detailed: yes()})
 	if err != nil {
 		return InFlight{}, err
 	}
-	// The shard level of a request exists once the request has found its indices. It tells all requests above it.
+	// The shard-level task exists once the request has resolved its indices. It identifies all of its parent requests.
 	dispatched, onIndex := map[string]bool{}, map[string]bool{}
 	var out InFlight
 	for id, t := range tasks {
@@ -245,6 +245,6 @@ func (c *Cluster) InFlight(ctx context.Context, kind, index string) (InFlight, e
 	return out, nil
 }
 
-// onShard reports whether an action is the work of a request on one shard, or one phase of it, such as
+// onShard reports whether an action is a request's work on one shard, or one phase of it, such as
 // indices:data/write/bulk[s].
 func onShard(action string) bool { return strings.Contains(action, "[") }

@@ -10,13 +10,13 @@ import (
 	"github.com/elastic/go-elasticsearch/v8/esapi"
 )
 
-// Templates is what Elasticsearch merges into a new index.
+// Templates contains what Elasticsearch merges into a new index.
 type Templates struct {
 	// Names are the templates that match the new index's name.
 	Names []string
-	// DataStream is the template that makes only data streams of such names, or empty.
+	// DataStream is the template that allows only data streams under such names, or empty.
 	DataStream string
-	// Parts are their contents, in the order in which they are merged.
+	// Parts are their contents, in merge order.
 	Parts []TemplatePart
 }
 
@@ -27,8 +27,8 @@ type TemplatePart struct {
 	Aliases  map[string]json.RawMessage `json:"aliases"`
 }
 
-// Templates returns the templates for a new index of that name: the composable one with its components, or else all
-// legacy ones.
+// Templates returns the templates for a new index of that name: the composable template with its components, or
+// otherwise all legacy templates.
 func (c *Cluster) Templates(ctx context.Context, name string) (Templates, error) {
 	what := "Read the index templates for " + name
 	var simulated struct {
@@ -72,7 +72,7 @@ func (c *Cluster) Templates(ctx context.Context, name string) (Templates, error)
 	return out, nil
 }
 
-// composable returns the composable template that applies, and whether it makes data streams.
+// composable returns the composable template that applies, and whether it creates data streams.
 func (c *Cluster) composable(ctx context.Context, name string) (chosen string, dataStream bool, err error) {
 	var answer struct {
 		Templates []struct {

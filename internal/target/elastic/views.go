@@ -52,7 +52,7 @@ func (c *Cluster) Checkpoints(ctx context.Context, index string) ([]int64, error
 	return out, nil
 }
 
-// View is one shard of an index as it was when the view was opened. It is safe for use by several goroutines.
+// View is one shard of an index at the time when the view was opened. It is safe for use by several goroutines.
 type View struct {
 	cluster *Cluster
 	index   string
@@ -74,7 +74,7 @@ func (v *View) rename(id string) {
 	v.id = id
 }
 
-// OpenView opens a view of a shard. It lasts for keep after its last use.
+// OpenView opens a view of a shard. The view expires when it has not been used for keep.
 func (c *Cluster) OpenView(ctx context.Context, index string, shard int, keep time.Duration) (*View, error) {
 	var answer struct {
 		ID     string `json:"id"`
@@ -90,13 +90,13 @@ func (c *Cluster) OpenView(ctx context.Context, index string, shard int, keep ti
 	return &View{cluster: c, index: index, id: answer.ID}, err
 }
 
-// Close gives up the view. Failing costs memory of the cluster for a while only, so nothing is said.
+// Close closes the view. A failure only uses memory of the cluster for a while, so it is not reported.
 func (v *View) Close(ctx context.Context) {
 	_ = v.cluster.get(ctx, "Close a view of "+v.index,
 		esapi.ClosePointInTimeRequest{Body: elasticsearch.Body(map[string]any{"id": v.name()})}, nil)
 }
 
-// Document is one of a view.
+// Document is a document of a view.
 type Document struct {
 	ID      string          `json:"_id"`
 	Routing string          `json:"_routing"`
@@ -125,10 +125,10 @@ type viewAnswer struct {
 	} `json:"aggregations"`
 }
 
-// viewKeep is for how long each search of a view keeps it.
+// viewKeep is how long each search of a view keeps it open.
 const viewKeep = 5 * time.Minute
 
-// needed is what is used of an answer, without what costs time to write and read.
+// needed selects the parts of an answer that are used, which saves time in writing and reading it.
 const needed = "pit_id,_shards,hits.total,hits.hits._id,hits.hits._routing,hits.hits._version,hits.hits._seq_no," +
 	"hits.hits._source,hits.hits.sort,aggregations.ranges.buckets.doc_count"
 
@@ -148,7 +148,7 @@ func (v *View) search(ctx context.Context, query map[string]any) (viewAnswer, er
 	return answer, err
 }
 
-// Span is a range of sequence numbers: from Low on, below High. A High of 0 is no bound.
+// Span is a range of sequence numbers from Low (included) to High (excluded). A High of 0 means no bound.
 type Span struct{ Low, High int64 }
 
 // in matches documents whose last operation is in one of the spans.
@@ -172,7 +172,7 @@ func (v *View) Count(ctx context.Context) (int64, error) {
 
 // Counts returns how many documents each span has. Spans are in order and do not overlap.
 func (v *View) Counts(ctx context.Context, spans []Span) ([]int64, error) {
-	// Thousands of spans are written by hand: making a value of each costs more than the search.
+	// The JSON of thousands of spans is written directly, because encoding a value per span costs more than the search.
 	ranges := []byte{'['}
 	for i, s := range spans {
 		if i > 0 {
@@ -200,13 +200,13 @@ func (v *View) Counts(ctx context.Context, spans []Span) ([]int64, error) {
 	return out, err
 }
 
-// Scan says what to read of a view.
+// Scan selects what to read from a view.
 type Scan struct {
-	// Spans are what to read. At most 1,000, as many as a query may have clauses.
+	// Spans are the ranges to read. At most 1,000, because a query may have no more clauses.
 	Spans []Span
 	// Page is how many documents are read at a time.
 	Page int
-	// Whole reads source and version too, not only the names.
+	// Whole also reads the source and version, not only the names.
 	Whole bool
 }
 
@@ -239,7 +239,7 @@ func (v *View) Each(ctx context.Context, scan Scan, visit func([]Document) error
 	}
 }
 
-// Sample returns documents that are drawn at random, at most size.
+// Sample returns randomly selected documents, at most size.
 func (v *View) Sample(ctx context.Context, size int) ([]Document, error) {
 	answer, err := v.search(ctx, map[string]any{
 		"size": size, "track_total_hits": false,
@@ -248,7 +248,7 @@ func (v *View) Sample(ctx context.Context, size int) ([]Document, error) {
 	return answer.Hits.Hits, err
 }
 
-// Sources returns the sources of documents as an index has them now, in order. One that does not exist is empty.
+// Sources returns the present sources of documents in an index, in order. The source of a missing document is empty.
 func (c *Cluster) Sources(ctx context.Context, index string, documents []Document) ([]json.RawMessage, error) {
 	if len(documents) == 0 {
 		return nil, nil
@@ -277,13 +277,14 @@ func (c *Cluster) Sources(ctx context.Context, index string, documents []Documen
 	return out, err
 }
 
-// Has returns which of the documents the view has with a sequence number below high, by Key. A high of 0 is no bound.
+// Has returns which of the documents the view has with a sequence number below high, by Key. A high of 0 means no
+// bound.
 func (v *View) Has(ctx context.Context, documents []Document, high int64) (map[string]bool, error) {
 	ids := make([]string, len(documents))
 	for i, d := range documents {
 		ids[i] = d.ID
 	}
-	// The same name may occur once a shard where the routing is the user's own.
+	// With custom routing, the same name may exist once per shard.
 	const copies = 2
 	answer, err := v.search(ctx, map[string]any{
 		"size": min(copies*len(ids),
@@ -301,5 +302,5 @@ func (v *View) Has(ctx context.Context, documents []Document, high int64) (map[s
 // maxPage is the largest page that Elasticsearch returns by default.
 const maxPage = 10_000
 
-// Key names a document within an index: with routing of the user's own, its name alone does not.
+// Key identifies a document within an index. With custom routing, its name alone does not.
 func (d Document) Key() string { return d.Routing + "\x00" + d.ID }

@@ -9,7 +9,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
 )
 
-// TestViewServesManyAtOnce is for the race detector: each answer can give a view another name.
+// TestViewServesManyAtOnce is for the race detector, because each answer can change the identifier of a view.
 func TestViewServesManyAtOnce(t *testing.T) {
 	t.Parallel()
 	s := elastictest.Shared(t)
