@@ -14,8 +14,8 @@ import (
 // searched is how many dry runs are compared with a saved plan.
 const searched = 1000
 
-// applied tells whether a plan is made inside an apply, and what the applied plan shows. Terraform plans every resource
-// again there, and calls a known value that moved "a bug in the provider".
+// applied says whether a plan is made inside an apply, and what the applied plan shows. Terraform plans every resource
+// again there, and reports a known value that changed as "a bug in the provider".
 type applied struct {
 	yes bool
 	// record is the one that the applied plan shows, or nil if it shows none.
@@ -24,7 +24,7 @@ type applied struct {
 	lost bool
 }
 
-// applied finds out by what the parent process was asked to do. Neither the protocol nor the plan says it.
+// applied finds out from the command of the parent process. Neither the protocol nor the plan says it.
 func (p *planning) applied(ctx context.Context) (applied, error) {
 	t := p.engine.cfg.Terraform
 	if !t.Applies() {
@@ -102,7 +102,7 @@ func (e *Engine) savedPlan() (proc.SavedPlan, error) {
 }
 
 // insideApply shows the record that the applied plan shows, even if it is old or policy and approvals changed: apply
-// decides on what holds then. If the target moved, or the journal lacks the record, the plan is refused.
+// decides on what is true then. If the target changed, or the journal lacks the record, the plan is refused.
 func (p *planning) insideApply(ctx context.Context, inside applied) (refused, err error) {
 	rec := inside.record
 	switch {

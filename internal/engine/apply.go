@@ -17,25 +17,25 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// Execution is what came of Apply.
+// Execution is the result of Apply.
 type Execution struct {
-	// Record is the execution's record; its ID is zero where nothing has run.
+	// Record is the execution's record; its ID is zero if nothing has run.
 	Record journal.Record
 	// Review is the preview on which it ran. Its digest is empty for an execution that was adopted.
 	Review Review
-	// Adopted tells that an earlier process had begun it.
+	// Adopted reports that an earlier process had begun it.
 	Adopted bool
-	// TookOver says from whom it was adopted, and how that one was known to be gone. Empty where it wasn't.
+	// TookOver says from which process it was adopted, and how it was known to be gone. Empty if it was not taken over.
 	TookOver string
 	// Earlier are the executions of the same request before this one, oldest first.
 	Earlier []journal.Record
 }
 
 // Apply executes the request, or adopts an execution of it that an earlier process left open. reviewed is what plan
-// showed, or nil where plan could not tell. observe is called with the record as soon as something may have run.
+// showed, or nil if plan could not know. observe is called with the record as soon as something may have run.
 //
 // An error with a zero Record.ID means that nothing has run. With a record it means that the execution failed, was
-// cancelled, or ended in a way that can't be known.
+// cancelled, or has an unknown outcome.
 func (e *Engine) Apply(ctx context.Context, req Request, reviewed *Reviewed,
 	observe func(Execution)) (Execution, error) {
 	action, err := e.bind(&req)
@@ -69,9 +69,9 @@ type run struct {
 	req      Request
 	reviewed *Reviewed
 	observe  func(Execution)
-	// earlier are the request's executions that were there when the apply began.
+	// earlier are the request's executions that existed when the apply began.
 	earlier []journal.Record
-	// locks are what it would lock beside the target, as far as it has looked.
+	// locks are what it would lock besides the target, as far as it has looked.
 	locks []string
 	// now is what the target looks like now.
 	now Review
@@ -102,7 +102,7 @@ func (r *run) apply(ctx context.Context, target string) (Execution, error) {
 		}
 		if err != nil {
 			if _, ok, findErr := blocking(ctx, r.store, target, r.locks); findErr == nil && ok {
-				continue // the reason may be what that one does, or has left
+				continue // the other execution may be the reason
 			}
 			return Execution{}, err
 		}
@@ -118,7 +118,7 @@ func (r *run) apply(ctx context.Context, target string) (Execution, error) {
 			return Execution{}, err
 		}
 		if names := review.Decision.Counted(); names != "" {
-			intent.ApprovedBy = names // a name that was offered and didn't count is nobody's approval
+			intent.ApprovedBy = names // a name that was offered and didn't count has approved nothing
 		}
 		about.Digest, about.Identity = review.Digest, review.IdentityHash
 		intent.Guardrails = encodeWatch(watch)
@@ -126,7 +126,7 @@ func (r *run) apply(ctx context.Context, target string) (Execution, error) {
 		rec, err := r.store.Begin(ctx, about, journal.KindIntent, intent)
 		var busy *journal.BusyError
 		if errors.As(err, &busy) {
-			continue // somebody was faster: wait for them, then look again at what they left
+			continue // another process was faster: wait for it, then read the target again
 		}
 		if err != nil {
 			return Execution{}, err
@@ -187,7 +187,8 @@ func (r *run) admit(ctx context.Context, now *Review) error {
 	return e.checkJournal(ctx, r.store, r.req, now.Decision.Needed)
 }
 
-// record is the dry run that the plan showed. A journal that lacks it is not the one that the plan was recorded in.
+// record returns the dry run that the plan showed. A journal that lacks it is not the one in which the plan was
+// recorded.
 func (r *run) record(ctx context.Context) (*journal.Record, error) {
 	if r.reviewed.Record == 0 {
 		return nil, nil //nolint:nilnil // the plan could not write the journal
@@ -202,7 +203,7 @@ func (r *run) record(ctx context.Context) (*journal.Record, error) {
 	return &rec, nil
 }
 
-// execute sends the work and sees it through. The intent is in the journal.
+// execute sends the work and completes it. The intent is in the journal.
 func (r *run) execute(ctx context.Context, x Execution) (Execution, error) {
 	r.observe(x)
 	ctx, cancel := r.withDeadline(ctx, x.Record.Intent.Deadline)
@@ -226,7 +227,7 @@ func (r *run) execute(ctx context.Context, x Execution) (Execution, error) {
 	rec, err := r.store.Append(context.WithoutCancel(ctx), x.Record.Lease(), journal.KindDispatch,
 		journal.Dispatch{RemoteID: work.RemoteID()})
 	if err != nil {
-		// The work is on its way and its name is not durable: stop it rather than let it run unseen.
+		// The work was sent and its name is not durable: stop it rather than let it run unobserved.
 		cancel()
 		outcome, _ := work.Wait(ctx)
 		if overtakenByOthers(err) {
@@ -240,7 +241,7 @@ func (r *run) execute(ctx context.Context, x Execution) (Execution, error) {
 	return r.finish(ctx, x, watched.over(work))
 }
 
-// finish waits for dispatched work and records what came of it.
+// finish waits for dispatched work and records its outcome.
 func (r *run) finish(ctx context.Context, x Execution, work playbook.Work) (Execution, error) {
 	outcome, err := work.Wait(ctx)
 	r.engine.reached(ctx, PointWaited, x.Record)
@@ -269,7 +270,7 @@ func (r *run) conclude(ctx context.Context, x Execution, e ending) (Execution, e
 	now := r.engine.cfg.Clock.Now()
 	result := journal.Result{
 		Message: outcome.Message, StartedAt: x.Record.CreatedAt, FinishedAt: now,
-		// A clock that was set back makes no duration negative.
+		// A clock that was set back must not make a duration negative.
 		ActualDuration: max(0, now.Sub(x.Record.CreatedAt).Seconds()),
 		LogsURL:        r.engine.logsURL(outcome.LogsURL, r.logPath), Details: outcome.Details,
 	}
@@ -309,7 +310,7 @@ func (r *run) conclude(ctx context.Context, x Execution, e ending) (Execution, e
 	if err = errors.Join(err, appendErr); err != nil {
 		ended := x
 		ended.Record.Status, ended.Record.Result = status, &result
-		// The record stays open, as it is in the journal: who keeps it comes back for its outcome.
+		// The record stays open, as it is in the journal: the next apply finds its outcome.
 		x.Record.Result, x.Record.Rollback = &result, end.Rollback
 		err = &problem.Problem{
 			What: "The outcome could not be written to the journal", Err: err,
@@ -324,7 +325,7 @@ func (r *run) conclude(ctx context.Context, x Execution, e ending) (Execution, e
 	return x, failure(ctx, x, cause)
 }
 
-// interrupted tells whether err is the end of ctx.
+// interrupted reports whether err is the end of ctx.
 func interrupted(ctx context.Context, err error) bool {
 	return ctx.Err() != nil && (errors.Is(err, context.Cause(ctx)) || errors.Is(err, ctx.Err()))
 }
@@ -344,7 +345,7 @@ func (r *run) withDeadline(ctx context.Context, deadline time.Time) (context.Con
 	return ctx, func() { cancel(context.Canceled) }
 }
 
-// sameRun tells whether rec is an execution of just this request: the same inputs and the same triggers.
+// sameRun reports whether rec is an execution of exactly this request: the same inputs and the same triggers.
 func (r *run) sameRun(rec journal.Record, about journal.Subject) bool {
 	return sameRun(r.req, rec, about)
 }

@@ -15,15 +15,15 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// shownBy tells whether a plan has shown what is decided on.
+// shownBy says whether a plan has shown what is decided on.
 type shownBy struct {
-	// record is the number of the record that showed it; zero if none did.
+	// record is the number of the record that showed it; zero if there is none.
 	record int64
 	// any lets every name count, for a look that is never applied.
 	any bool
 }
 
-// decide weighs the approvals of req, with what the journal knows about them.
+// decide evaluates the approvals of req, with what the journal knows about them.
 func (e *Engine) decide(ctx context.Context, req Request, review *Review, by shownBy) error {
 	c := e.caseOf(req, *review)
 	if e.cfg.Forge != nil && e.cfg.Policy.NeedsForge(c, req.Given) {
@@ -74,7 +74,7 @@ func (e *Engine) caseOf(req Request, review Review) approval.Case {
 	}
 }
 
-// playbookReasons are why the playbook wants an approval, without the reasons of policy that a decision has added.
+// playbookReasons returns why the playbook needs an approval, without the reasons of policy that a decision has added.
 func (r *Review) playbookReasons() []string {
 	if r.ownReasons == nil {
 		r.ownReasons = append([]string{}, r.ApprovalReasons...)
@@ -82,7 +82,7 @@ func (r *Review) playbookReasons() []string {
 	return r.ownReasons
 }
 
-// evidenceFor is what evidence is looked for.
+// evidenceFor is what to look up evidence for.
 type evidenceFor struct {
 	req    Request
 	review *Review
@@ -91,7 +91,7 @@ type evidenceFor struct {
 
 // evidence completes c with what the journal knows: which executions of the digest there were, which signatures they
 // used, when the digest was first shown since, which names count without a signature, and a time that is not before
-// anything in the journal. All of it goes by playbook, target and digest, whatever the incident.
+// anything in the journal. It looks up playbook, target, and digest, whatever the incident.
 func (e *Engine) evidence(ctx context.Context, store journal.Store, of evidenceFor, c *approval.Case) error {
 	newest, err := store.Find(ctx, journal.Filter{All: true, Limit: 1})
 	if err != nil {
@@ -129,9 +129,9 @@ func (e *Engine) evidence(ctx context.Context, store journal.Store, of evidenceF
 	return e.names(ctx, store, of, c)
 }
 
-// names tells which names count without a signature: those under which nothing was executed on this identity when the
-// record was made, every name for a retry that needs the approval for no new reason, and none for what nobody could
-// see.
+// names decides which names count without a signature: those under which nothing was executed on this identity when the
+// record was made, every name for a retry that needs the approval for no new reason, and none for a preview that nobody
+// could see.
 func (e *Engine) names(ctx context.Context, store journal.Store, of evidenceFor, c *approval.Case) error {
 	switch {
 	case c.Names.Any:
@@ -158,7 +158,7 @@ func (e *Engine) names(ctx context.Context, store journal.Store, of evidenceFor,
 }
 
 // retries reports whether an execution of the digest would repeat one that never succeeded, and needs the approval for
-// no new reason. One that was held needs a new decision.
+// no new reason. An execution that was held needs a new decision.
 func retries(past []journal.Record, reasons []string) bool {
 	if len(past) == 0 {
 		return false
@@ -200,12 +200,12 @@ func spent(past []journal.Record) (map[string]int64, error) {
 	return used, nil
 }
 
-// escalateAfter is how many executions of one incident may end without success in a row before every further one needs
+// escalateAfter is how many executions of one incident may end without success in a row before each further one needs
 // an approval.
 const escalateAfter = 3
 
-// escalation is the reason why the next execution of the incident needs an approval: the newest ones all failed, were
-// stopped or held, or have an unknown outcome. It is empty otherwise.
+// escalation returns why the next execution of the incident needs an approval: the newest ones all failed, were stopped
+// or held, or have an unknown outcome. It is empty if no approval is needed for this reason.
 func escalation(ctx context.Context, store journal.Store, incident string) (string, error) {
 	if incident == "" {
 		return "", nil
@@ -244,13 +244,13 @@ func (r *run) spentMeanwhile(ctx context.Context, rec journal.Record, d approval
 	return false, err
 }
 
-// agreed is the policy as the journal keeps it.
+// agreed is the policy as the journal stores it.
 type agreed struct {
 	Fingerprint string         `json:"fingerprint"`
 	Terms       approval.Terms `json:"terms"`
 }
 
-// encodedPolicy is the policy for an intent, nil where there is none.
+// encodedPolicy returns the policy for an intent, nil if there is none.
 func (e *Engine) encodedPolicy() json.RawMessage {
 	terms := e.cfg.Policy.Terms()
 	if terms.Empty() {
@@ -267,7 +267,7 @@ func (e *Engine) encodedPolicy() json.RawMessage {
 	return text
 }
 
-// policyPrint is the fingerprint of the approval policy.
+// policyPrint returns the fingerprint of the approval policy.
 func (e *Engine) policyPrint() string {
 	print, err := e.cfg.Policy.Terms().Fingerprint()
 	if err != nil {
@@ -276,9 +276,9 @@ func (e *Engine) policyPrint() string {
 	return print
 }
 
-// loosened compares the policy with that of the target's last execution, or else of the last one in the journal, and
-// says where it demands less now. Dry runs don't count: the plan that loosens the policy would hide it from the next
-// one.
+// loosened compares the policy with that of the target's last execution, or otherwise with the last execution's in the
+// journal, and says where it requires less now. Dry runs don't count: the plan that loosens the policy would hide that
+// from the next one.
 func (e *Engine) loosened(ctx context.Context, target string) (string, error) {
 	store, err := e.Journal(ctx)
 	if err != nil {
@@ -302,7 +302,7 @@ func (e *Engine) loosened(ctx context.Context, target string) (string, error) {
 	return fmt.Sprintf("Since execution %d: %s.", last[0].ID, strings.Join(list, "; ")), nil
 }
 
-// approved completes an intent with what was decided.
+// approved adds the decision to an intent.
 func (e *Engine) approved(intent *journal.Intent, review Review) error {
 	d := review.Decision
 	intent.Payload, intent.Remarks = d.Payload, slices.Clone(d.Remarks)
@@ -339,7 +339,7 @@ func approvalProblem(review Review) error {
 	}
 }
 
-// overtaken ends an execution whose approval another one used at the same moment. Nothing was sent.
+// overtaken ends an execution if another one used its approval at the same moment. Nothing was sent.
 func (r *run) overtaken(ctx context.Context, x Execution) (Execution, error) {
 	cause := &problem.Problem{
 		What: "Another execution used the approval at the same moment",

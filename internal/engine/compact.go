@@ -8,11 +8,11 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
 
-// compacted is the name under which the details of a result tell that the journal was compacted.
+// compacted is the name of the detail of a result that says that the journal was compacted.
 const compacted = "journal_compacted"
 
-// compact removes from the journal what is older than is kept, as part of an apply, and says so in the details of its
-// result. A plan removes nothing. That it can't be done is no failure of the execution.
+// compact removes old entries from the journal, as part of an apply, and says so in the details of the result. A plan
+// removes nothing. A failure to compact is not a failure of the execution.
 func (r *run) compact(ctx context.Context, details map[string]string) map[string]string {
 	keep := r.engine.cfg.Keep
 	if keep == 0 {

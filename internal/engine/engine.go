@@ -1,8 +1,8 @@
-// Package engine alone knows the order of an execution: preview, approve, journal, dispatch, wait, record, and what is
-// done after a death in the middle. Playbooks say what each step is; fronts (Terraform resources) only call Plan, Apply
-// and Undo.
+// Package engine is the only place that knows the order of an execution: preview, approve, journal, dispatch, wait,
+// record, and recovery after a crash. Playbooks define what each step does; fronts (Terraform resources) only call
+// Plan, Apply, and Undo.
 //
-// The order is chosen so that whatever dies, the next apply can tell what happened: the intent is durable before
+// The order is chosen for crashes: the next apply can always find out what happened. The intent is durable before
 // anything is sent, the name of the remote work before anything waits, and a dispatch that may have happened is never
 // sent again.
 package engine
@@ -23,30 +23,30 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
 )
 
-// Forge tells who approved the change at the forge where it was reviewed. What it can't read is part of the answer: it
+// Forge reads who approved the change at the forge where it was reviewed. If it can't be read, the answer says so and
 // confirms nobody.
 type Forge interface {
 	Confirmed(ctx context.Context) approval.Confirmed
 }
 
-// Config is what an Engine works with. All fields are required but Terraform, Metrics, Forge and Reached.
+// Config contains the dependencies of an Engine. All fields are required except Terraform, Metrics, Forge, and Reached.
 type Config struct {
 	Catalogue playbook.Catalogue
 	// Journal opens the store. It is called when the journal is first needed, and again after it failed.
 	Journal func(ctx context.Context) (journal.Store, error)
 	Policy  approval.Policy
 	Clock   clock.Clock
-	// Metrics reads what guardrails watch. Nil: every guardrail is inconclusive.
+	// Metrics reads the metrics of guardrails. Nil: every guardrail is inconclusive.
 	Metrics guard.Reader
-	// Forge is asked where an approval is needed. Nil: the policy names none.
+	// Forge is asked if an approval is needed. Nil: the policy names no forge.
 	Forge Forge
 	// HistoryLimit is how many executions of a request are read back from the journal.
 	HistoryLimit int
-	// Keep is for how long the journal keeps what nothing rests on any more. Zero: for ever.
+	// Keep is how long the journal keeps entries that are no longer needed. Zero: forever.
 	Keep time.Duration
 	// Dir is where executions keep their folders.
 	Dir string
-	// Self is this process; Terraform is the one that started it.
+	// Self is this process; Terraform is its parent.
 	Self      proc.Identity
 	Terraform proc.Terraform
 	// LogsBaseURL is the address under which Dir is published, or empty.
@@ -55,7 +55,7 @@ type Config struct {
 	Configuration string
 	// Redact masks secrets in logs. Nil: there are none.
 	Redact func(string) string
-	// Reached, where set, is called at each Point of an execution. Tests die there.
+	// Reached, if set, is called at each Point of an execution. Tests die there.
 	Reached func(Point)
 }
 
@@ -68,7 +68,7 @@ type Engine struct {
 	store journal.Store
 	// delivered are the executions whose outcomes were returned to callers.
 	delivered []int64
-	// broken is what the verification of the journal's newest entries found, once it was made.
+	// broken is what the verification of the journal's newest entries found, once it has run.
 	verified bool
 	broken   string
 
@@ -89,7 +89,7 @@ type Request struct {
 	Triggers map[string]string
 	Incident string
 	Given    approval.Given
-	// Guardrails watch the execution. They are policy: no part of what is asked for.
+	// Guardrails watch the execution. They are policy and not part of the request's identity.
 	Guardrails []guard.Rail
 	// Timeout bounds the execution. Zero: twice the estimate.
 	Timeout time.Duration
@@ -97,14 +97,14 @@ type Request struct {
 	OnDestroy string
 	// ExpectedDigest pins the reviewed preview, or is empty; see approval.CheckPin.
 	ExpectedDigest string
-	// PinnedUndo is an expected_digest that may stand for an undo: where it fits, names count without a signature.
+	// PinnedUndo is an expected_digest that may belong to an undo: if it matches, names count without a signature.
 	PinnedUndo string
 	// Known is the newest execution that the caller has kept, or zero. Mark is the newest entry of the journal that the
 	// caller has seen, and Open reports that Known had not ended then.
 	Known int64
 	Mark  journal.Mark
 	Open  bool
-	// Origin is the target that an execution changed, where the request is to undo or to observe it.
+	// Origin is the target that an execution changed, if the request is to undo or to observe it.
 	Origin Origin
 
 	// inputs are the normalized Params.
@@ -116,11 +116,11 @@ type Origin struct {
 	// Execution is its number in the journal, which knows more than the state.
 	Execution journal.Ref
 	Target    string
-	// Identity is the hash of what the target is; see Review.IdentityHash.
+	// Identity is the hash of the target's identity; see Review.IdentityHash.
 	Identity string
 }
 
-// Reviewed is what was shown at plan.
+// Reviewed is what plan showed.
 type Reviewed struct {
 	// Record is the number of the dry run in the journal, or zero if it had none.
 	Record   int64
@@ -180,7 +180,7 @@ func (e *Engine) job(rec journal.Record, preview playbook.Preview, store journal
 	}
 }
 
-// note journals progress, and tells when the work has to stop.
+// note journals progress, and returns an error if the work has to stop.
 func (e *Engine) note(ctx context.Context, store journal.Store, rec journal.Record, body progress) error {
 	_, err := store.Append(context.WithoutCancel(ctx), rec.Lease(), journal.KindProgress, body)
 	switch {

@@ -9,7 +9,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// failure is the error that the reader of a failed apply sees.
+// failure is the error for the reader of a failed apply.
 func failure(ctx context.Context, x Execution, cause error) error {
 	if cause == nil {
 		return nil

@@ -10,11 +10,11 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
 
-// finished returns the execution of this very request that succeeded and that the caller doesn't know: Terraform died
-// after the outcome was journaled, before its state was certain to have it. It is the outcome of this apply: running it
-// again would be a second time. An execution of this process was delivered to its caller, so another resource with the
-// same request runs its own. So does a resource after a Terraform run that ended in order, or after its predecessor was
-// destroyed.
+// finished returns the execution of exactly this request that succeeded and that the caller doesn't know: Terraform
+// died after the outcome was journaled, before its state was certain to contain it. It is the outcome of this apply;
+// nothing runs a second time. An execution of this process was delivered to its caller, so another resource with the
+// same request runs separately. So does a resource after a Terraform run that ended in order, or after its predecessor
+// was destroyed.
 func (e *Engine) finished(req Request, about journal.Subject, past []journal.Record) (journal.Record, bool) {
 	if len(past) == 0 {
 		return journal.Record{}, false
@@ -25,7 +25,7 @@ func (e *Engine) finished(req Request, about journal.Subject, past []journal.Rec
 		last.Holder != e.cfg.Self && (last.Intent.Session == "" || last.Intent.Session != e.cfg.Terraform.Session)
 }
 
-// known is the newest execution of the journal that the caller has kept. Numbers of another journal don't compare.
+// known returns the newest execution that the caller has kept. Numbers of another journal can't be compared.
 func (r Request) known(identity string) int64 {
 	if r.Mark.Journal != "" && r.Mark.Journal != identity {
 		return 0
@@ -33,8 +33,8 @@ func (r Request) known(identity string) int64 {
 	return r.Known
 }
 
-// asOf returns the history to what it was at the dry run: Terraform plans once more inside an apply and demands what
-// the plan has shown. Apply itself finds what started or ended since.
+// asOf returns the history to its state at the dry run: Terraform plans again inside an apply and requires the result
+// of the first plan. Apply itself finds what has started or ended since.
 func (r *Review) asOf(dryRun journal.Record) {
 	before := slices.DeleteFunc(slices.Clone(r.History), func(rec journal.Record) bool { return rec.ID > dryRun.ID })
 	for i, rec := range before {
@@ -53,7 +53,7 @@ func warnOfFinished(rec journal.Record) string {
 		"triggers.", rec.ID, rec.CreatedAt.UTC().Format(time.RFC3339))
 }
 
-// markDelivered notes that the outcome of rec was returned to the caller.
+// markDelivered records that the outcome of rec was returned to the caller.
 func (e *Engine) markDelivered(rec journal.Record) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -62,8 +62,8 @@ func (e *Engine) markDelivered(rec journal.Record) {
 	}
 }
 
-// AcknowledgeAll journals that Terraform ended in order, so that its state has every outcome that was returned: the
-// same requests may run again. An outcome that can't be acknowledged stays in doubt, which is safe.
+// AcknowledgeAll journals that Terraform ended in order, and its state contains every outcome that was returned: the
+// same requests may run again. An outcome that can't be acknowledged stays unacknowledged, which is safe.
 func (e *Engine) AcknowledgeAll(ctx context.Context) {
 	e.mu.Lock()
 	delivered := e.delivered

@@ -13,8 +13,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// revertTimeout bounds going back after a breach. It does not end with the execution's own context: a change that hurts
-// has to be taken back also when its deadline comes in the middle of that.
+// revertTimeout bounds a rollback after a breach. It does not depend on the execution's context: a harmful change must
+// also be reversed if the deadline passes during the rollback.
 const revertTimeout = 2 * time.Minute
 
 // progress is the body of a progress entry: the playbook's step, and the readings of the guardrails since the last
@@ -26,7 +26,7 @@ type progress struct {
 	Tallies []guard.Tally `json:"tallies,omitempty"`
 }
 
-// stepOf takes the playbook's part out of a progress entry.
+// stepOf returns the playbook's part of a progress entry.
 func stepOf(body json.RawMessage) json.RawMessage {
 	var p struct {
 		Step json.RawMessage `json:"step"`
@@ -46,7 +46,7 @@ func talliesOf(body json.RawMessage) []guard.Tally {
 	return p.Tallies
 }
 
-// baseline reads the guardrails before anything runs, and refuses where one of them stops the execution.
+// baseline reads the guardrails before anything runs, and returns an error if one of them stops the execution.
 func (r *run) baseline(ctx context.Context, review *Review) (guard.Watch, error) {
 	cfg := r.engine.cfg
 	if err := errors.Join(guard.CheckSources(cfg.Metrics, r.req.Guardrails),
@@ -79,16 +79,16 @@ func encodeWatch(w guard.Watch) json.RawMessage {
 	return text
 }
 
-// watched is an execution under guardrails. Without any, session is nil.
+// watched is an execution under guardrails. Without guardrails, session is nil.
 type watched struct {
 	run     *run
 	rec     journal.Record
 	session *guard.Session
-	// step is the playbook's newest progress.
+	// step is the playbook's latest progress.
 	step *any
 }
 
-// watch returns the guardrails of rec as the journal has them, so that they outlive the process that began it.
+// watch returns the guardrails of rec from the journal, which outlive the process that began the execution.
 func (r *run) watch(rec journal.Record) watched {
 	w := watched{run: r, rec: rec, step: new(any)}
 	if rec.Intent.Guardrails == nil {
@@ -118,14 +118,14 @@ func (w watched) guard(job playbook.Job) playbook.Job {
 		verdict := w.session.EndOfStep(ctx)
 		err := w.journal(ctx)
 		if errors.Is(err, playbook.ErrTakenOver) {
-			return err // the process that continues the execution judges
+			return err // the process that continues the execution evaluates the guardrails
 		}
 		return errors.Join(verdict, err)
 	}
 	return job
 }
 
-// journal writes the readings since the last entry, where there are any.
+// journal writes the readings since the last entry, if there are any.
 func (w watched) journal(ctx context.Context) error {
 	readings := w.session.Drain()
 	if len(readings) == 0 {
@@ -149,7 +149,7 @@ type guarded struct {
 	under watched
 }
 
-// Wait implements playbook.Work: the guardrails are read once more after the work, and a breach is acted on.
+// Wait implements playbook.Work: it reads the guardrails once more after the work, and acts on a breach.
 func (g guarded) Wait(ctx context.Context) (playbook.Report, error) {
 	outcome, err := g.Work.Wait(ctx)
 	session := g.under.session
@@ -183,7 +183,7 @@ func (g guarded) Wait(ctx context.Context) (playbook.Report, error) {
 	return g.goBack(ctx, outcome, p)
 }
 
-// goBack takes the work back in one step.
+// goBack reverts the work in one step.
 func (g guarded) goBack(ctx context.Context, outcome playbook.Report, p *problem.Problem) (playbook.Report, error) {
 	reverter, ok := g.Work.(playbook.Reverter)
 	if !ok {
@@ -192,8 +192,8 @@ func (g guarded) goBack(ctx context.Context, outcome playbook.Report, p *problem
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revertTimeout)
 	defer cancel()
-	// Going back is a change of the target too: it is for whoever holds it now. A journal that can't be reached is no
-	// reason to let harm go on.
+	// A rollback changes the target too, so only the current holder may do it. A journal that can't be reached is no
+	// reason to let the harm continue.
 	if err := g.under.run.store.Beat(ctx, g.under.rec.Lease()); overtakenByOthers(err) {
 		return outcome, errors.Join(playbook.ErrTakenOver, err)
 	}
@@ -208,7 +208,7 @@ func (g guarded) goBack(ctx context.Context, outcome playbook.Report, p *problem
 		return outcome, p
 	}
 	outcome.Details["rollback"] = back.Message
-	outcome.Undo = back.Undo // what is back is not to be taken back once more
+	outcome.Undo = back.Undo // a rollback can't be undone again
 	p.Why += " " + back.Message + "."
 	p.Next = "Find out why before trying again."
 	return outcome, p
@@ -221,7 +221,7 @@ func merged(into, more map[string]string) map[string]string {
 	return out
 }
 
-// held tells whether err is a guardrail's call to stop and stay.
+// held reports whether err is a guardrail's call to stop and stay.
 func held(err error) bool {
 	var verdict *guard.Verdict
 	return errors.As(err, &verdict) && verdict.Call == guard.Hold

@@ -12,8 +12,8 @@ import (
 // verifiedTail is about how many of the newest entries are verified once per process.
 const verifiedTail = 2000
 
-// Mark is the newest entry of the journal. A state that keeps it notices a journal that is another one, an older copy,
-// or was rewritten.
+// Mark is the newest entry of the journal. A state that keeps it detects that the journal is another one, an older
+// copy, or was rewritten.
 func (e *Engine) Mark(ctx context.Context) (journal.Mark, error) {
 	store, err := e.Journal(ctx)
 	if err != nil {
@@ -22,8 +22,8 @@ func (e *Engine) Mark(ctx context.Context) (journal.Mark, error) {
 	return journal.Newest(ctx, store)
 }
 
-// standing says what is wrong with the journal, in a sentence: with its newest entries, and with what the state has
-// seen of it. It is empty if the journal holds.
+// standing says in a sentence what is wrong with the journal: with its newest entries, or compared with what the state
+// has seen of it. It is empty if the journal is intact.
 func (e *Engine) standing(ctx context.Context, store journal.Store, req Request) (string, error) {
 	broken, err := e.verify(ctx, store)
 	if err != nil {
@@ -68,7 +68,7 @@ func (e *Engine) verify(ctx context.Context, store journal.Store) (string, error
 	return e.broken, nil
 }
 
-// journalWarning tells the reader of a plan what apply will refuse.
+// journalWarning warns the reader of a plan about what apply will refuse.
 func (e *Engine) journalWarning(ctx context.Context, store journal.Store, req Request) (string, error) {
 	wrong, err := e.standing(ctx, store, req)
 	if wrong == "" || err != nil {
@@ -81,7 +81,7 @@ func (e *Engine) journalWarning(ctx context.Context, store journal.Store, req Re
 		"that the state was saved with, or restore the newest backup.", nil
 }
 
-// checkJournal refuses, in a journal that doesn't hold, what could run twice or on a used approval.
+// checkJournal refuses, with a journal that is not intact, what could run twice or on a used approval.
 func (e *Engine) checkJournal(ctx context.Context, store journal.Store, req Request, needsApproval bool) error {
 	wrong, err := e.standing(ctx, store, req)
 	if wrong == "" || err != nil {
@@ -105,7 +105,7 @@ func (e *Engine) checkJournal(ctx context.Context, store journal.Store, req Requ
 	}
 }
 
-// checkOrigin refuses to undo or to observe an execution on another target than it changed.
+// checkOrigin refuses to undo or observe an execution on a target other than the one that it changed.
 func (e *Engine) checkOrigin(ctx context.Context, req Request, now Review) error {
 	origin, err := e.origin(ctx, req.Origin)
 	if err != nil {
@@ -128,7 +128,7 @@ func (e *Engine) checkOrigin(ctx context.Context, req Request, now Review) error
 	}
 }
 
-// origin completes what the state knows of an execution's target with what the journal knows.
+// origin completes what the state knows about an execution's target with what the journal knows.
 func (e *Engine) origin(ctx context.Context, o Origin) (Origin, error) {
 	if o.Execution.Number == 0 {
 		return o, nil

@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// logName is the file in an execution's folder that holds its log.
+	// logName is the name of the log file in an execution's folder.
 	logName = "execution.log"
-	// folderMode and logMode keep logs from other users: they name people and systems.
+	// folderMode and logMode keep logs from other users: they contain the names of people and systems.
 	folderMode, logMode = 0o700, 0o600
 )
 
@@ -24,8 +24,8 @@ func (e *Engine) folder(id int64) string {
 	return filepath.Join(e.cfg.Dir, "executions", strconv.FormatInt(id, 10))
 }
 
-// openLog adds the execution's own log file to the listeners of ctx. The log grows while the execution runs, and an
-// adopted execution continues its log. A log that can't be written doesn't stop the execution; path is empty then.
+// openLog adds the execution's log file to the listeners of ctx. The log grows while the execution runs, and an adopted
+// execution continues its log. If the log can't be written, the execution continues and path is empty.
 func (e *Engine) openLog(ctx context.Context, rec journal.Record) (logged context.Context, path string, done func()) {
 	path = filepath.Join(e.folder(rec.ID), logName)
 	if err := os.MkdirAll(filepath.Dir(path), folderMode); err != nil {

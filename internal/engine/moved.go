@@ -14,15 +14,15 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// leaves are the single facts that a digest binds, by their path.
+// leaves are the single facts that a digest covers, by their path.
 type leaves map[string]any
 
-// leavesOf are the facts that a record showed.
+// leavesOf returns the facts that a record showed.
 func leavesOf(target string, intent journal.Intent, was shown) leaves {
 	return collect(target, intent.Params, intent.Triggers, was)
 }
 
-// leavesOfReview are the facts that a review shows.
+// leavesOfReview returns the facts that a review shows.
 func leavesOfReview(r Review, req Request) leaves {
 	was := shown{Preview: r.Preview, Facts: r.facts, Safety: r.safety}
 	return collect(r.Target, req.Params, req.Triggers, was)
@@ -42,7 +42,7 @@ func collect(target string, inputs json.RawMessage, triggers map[string]string, 
 	return all
 }
 
-// add adds a value under its name. Objects are followed to their members.
+// add adds a value under its name. It adds each member of an object.
 func (l leaves) add(name string, value any) {
 	text, err := json.Marshal(value)
 	if err != nil {
@@ -74,7 +74,7 @@ func (l leaves) flatten(name string, value any) {
 	}
 }
 
-// movedProblem names each fact that differs from what was reviewed, with its value then and now.
+// movedProblem lists each fact that differs from what was reviewed, with its value then and now.
 func movedProblem(was leaves, now Review, req Request) error {
 	is := leavesOfReview(now, req)
 	names := map[string]bool{}
@@ -106,14 +106,14 @@ func movedProblem(was leaves, now Review, req Request) error {
 	}
 }
 
-// reviewedLeaves are the facts that the plan showed: from its record, or as far as the state has them.
+// reviewedLeaves returns the facts that the plan showed: from its record, or as far as the state contains them.
 func (r *run) reviewedLeaves(was Reviewed, rec *journal.Record) leaves {
 	if rec != nil {
 		if content, err := decoded(*rec); err == nil {
 			return leavesOf(rec.Subject.Target, rec.Intent, content)
 		}
 	}
-	// Only what the plan holds can be compared: every other fact counts as it is now.
+	// Only what the plan contains can be compared: every other fact counts as it is now.
 	all := leavesOfReview(r.now, r.req)
 	all["target"] = was.Target
 	all.add("commands", was.Commands)
@@ -123,7 +123,7 @@ func (r *run) reviewedLeaves(was Reviewed, rec *journal.Record) leaves {
 	return all
 }
 
-// difference says how a fact moved. For lists it names what was added and removed.
+// difference says how a fact changed. For lists it says what was added and removed.
 func difference(name string, was, now any) string {
 	before, isList := was.([]any)
 	after, stillList := now.([]any)
@@ -167,7 +167,7 @@ func plain(v any) string {
 	return string(text)
 }
 
-// digestProblem refuses a pin that stands for another preview.
+// digestProblem refuses a pin that belongs to another preview.
 func digestProblem(expected, now string) error {
 	next := "Nothing has run. Review the new preview, then set expected_digest to its digest or remove it."
 	why := fmt.Sprintf("expected_digest is %s, but what would run now has the digest %s.", expected, now)

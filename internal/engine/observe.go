@@ -6,9 +6,9 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 )
 
-// Observe compares the target with what the request's last execution left there, if its playbook can do that. It
-// returns the difference in a sentence, empty where there is none. It refuses another target than that of the request's
-// Origin. It changes nothing and doesn't open the journal.
+// Observe compares the target with what the request's last execution left, if its playbook can do that. It returns the
+// difference in a sentence, empty if there is none. It refuses a target other than that of the request's Origin. It
+// changes nothing and doesn't open the journal.
 func (e *Engine) Observe(ctx context.Context, req Request) (string, error) {
 	action, err := e.Bind(req)
 	if err != nil {

@@ -20,9 +20,9 @@ const (
 	PointWaited Point = "waited"
 	// PointOutcome: the outcome is in the journal but not in state.
 	PointOutcome Point = "outcome"
-	// PointAdopt: an execution of a dead process was found. Its work is about to be looked for.
+	// PointAdopt: an execution of a dead process was found. Looking for its work comes next.
 	PointAdopt Point = "adopt"
-	// PointAdopted: its work was found, or is known not to exist. Nothing was done about it yet.
+	// PointAdopted: its work was found, or is known not to exist. Nothing has been done about it yet.
 	PointAdopted Point = "adopted"
 )
 
@@ -35,7 +35,7 @@ func Points() []Point {
 	}
 }
 
-// describe says in a log what happens at the point.
+// describe is the message for the log at the point.
 func (p Point) describe() string {
 	switch p {
 	case PointIntent:

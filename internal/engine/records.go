@@ -16,18 +16,18 @@ import (
 )
 
 const (
-	// recordTerm is how long a record is shown before its figures are taken anew.
+	// recordTerm is how long a record is shown before its figures are read again.
 	recordTerm = time.Hour
-	// recordAttempts bounds how often a plan starts over because another one was faster.
+	// recordAttempts bounds how often a plan starts over because another plan was faster.
 	recordAttempts = 10
 )
 
-// shown is what a dry run shows, as the journal keeps it. Terraform plans once more inside an apply and demands that
-// every known value is the same, so all of it comes back from here.
+// shown is what a dry run shows, as the journal stores it. Terraform plans again inside an apply and requires every
+// known value to be the same, so all of it is restored from here.
 type shown struct {
 	playbook.Preview
 	Facts json.RawMessage `json:"facts"`
-	// ContentHash stands in the plan; its leaves are Facts and Content.
+	// ContentHash is in the plan; its leaves are Facts and Content.
 	ContentHash string          `json:"content_hash,omitempty"`
 	Safety      approval.Safety `json:"safety"`
 	Number      int             `json:"number,omitempty"`
@@ -77,7 +77,7 @@ func (r *Review) encoded(policy string) json.RawMessage {
 	return text
 }
 
-// decoded reads what a record shows.
+// decoded returns what a record shows.
 func decoded(rec journal.Record) (shown, error) {
 	var was shown
 	if err := json.Unmarshal(rec.Intent.Preview, &was); err != nil {
@@ -131,7 +131,7 @@ type planning struct {
 }
 
 // remember completes the review with what the journal knows, and records what it shows. Inside an apply it records
-// nothing: it shows the record of the applied plan, and refuses if the target has moved since.
+// nothing: it shows the record of the applied plan, and refuses if the target has changed since.
 func (p *planning) remember(ctx context.Context) (refused, err error) {
 	if p.store, err = p.engine.Journal(ctx); err != nil {
 		return nil, err
@@ -157,7 +157,7 @@ func (p *planning) remember(ctx context.Context) (refused, err error) {
 	return nil, p.warn(ctx)
 }
 
-// history reads which executions of the request and of the playbook on the target there were.
+// history reads the executions of the request, and of the playbook on the target.
 func (p *planning) history(ctx context.Context) error {
 	r := p.review
 	r.Request = p.about.Request
@@ -178,7 +178,7 @@ func (p *planning) history(ctx context.Context) error {
 	return p.engine.number(ctx, p.store, r)
 }
 
-// number tells which execution of the playbook on the target comes next, and how the last one ended.
+// number returns which execution of the playbook on the target comes next, and how the last one ended.
 func (e *Engine) number(ctx context.Context, store journal.Store, r *Review) error {
 	all := journal.Filter{Playbook: r.ActionType, Target: r.Target}
 	all.Limit = 1
@@ -194,7 +194,7 @@ func (e *Engine) number(ctx context.Context, store journal.Store, r *Review) err
 	return err
 }
 
-// record shows the newest record of the digest, and appends another one if that says something else by now.
+// record shows the newest record of the digest, and appends a new one if the newest is out of date.
 func (p *planning) record(ctx context.Context) error {
 	for range recordAttempts {
 		latest, newest, ok, err := p.newest(ctx)
@@ -219,8 +219,8 @@ func (p *planning) record(ctx context.Context) error {
 	return fmt.Errorf("the dry run could not be recorded: %w", journal.ErrStale)
 }
 
-// newest is the newest record of the request with this digest, and the number of the request's newest record of any
-// kind. A dry run that failed has no digest.
+// newest returns the newest record of the request with this digest, and the number of the request's newest record of
+// any kind. A dry run that failed has no digest.
 func (p *planning) newest(ctx context.Context) (latest int64, newest journal.Record, ok bool, err error) {
 	found, err := p.store.Find(ctx, journal.Filter{Request: p.about.Request, All: true, Limit: 1})
 	if err != nil || len(found) == 0 {
@@ -238,7 +238,7 @@ func (p *planning) newest(ctx context.Context) (latest int64, newest journal.Rec
 	return latest, found[0], true, nil
 }
 
-// shows reports whether the record still says all that a plan says now, and shows it then.
+// shows reports whether the record still says everything that a plan says now, and shows it then.
 func (p *planning) shows(ctx context.Context, newest journal.Record) (bool, error) {
 	e := p.engine
 	if p.lookErr != nil {
@@ -284,7 +284,7 @@ func (p *planning) append(ctx context.Context, latest int64) (journal.Record, er
 	return p.store.BeginAfter(ctx, p.about, intent, latest)
 }
 
-// warn tells what a reader of the plan should act on.
+// warn adds warnings about what a reader of the plan should act on.
 func (p *planning) warn(ctx context.Context) error {
 	e, r := p.engine, p.review
 	if rec, ok := e.finished(p.req, p.about, r.History); ok {

@@ -20,7 +20,8 @@ const (
 	busyPoll  = time.Second
 )
 
-// busyTimeout is how long an apply waits for a target that can't be previewed, so that its own deadline is unknown.
+// busyTimeout is how long an apply waits for a target that can't be previewed, and for which it therefore has no
+// deadline.
 const busyTimeout = 10 * time.Minute
 
 // awaitTarget returns once no execution is open on the target or on anything else that this one would lock. It waits
@@ -43,7 +44,7 @@ func (r *run) awaitTarget(ctx context.Context, about journal.Subject) (Execution
 			if f, keeps := r.action.(playbook.Invalidator); keeps && waited {
 				f.Invalidate() // another execution has changed what it cached
 			}
-			return Execution{}, r.readEarlier(ctx, about) // an adopted or awaited execution has its outcome now
+			return Execution{}, r.readEarlier(ctx, about) // the outcome of an adopted or awaited execution is known now
 		}
 		if !waited {
 			logging.Info(ctx, logging.Engine, "waiting for another execution", "target", about.Target,
@@ -80,7 +81,7 @@ func (r *run) awaitTarget(ctx context.Context, about journal.Subject) (Execution
 	}
 }
 
-// blocking returns an open execution that excludes one of target with these locks.
+// blocking returns an open execution that excludes an execution on target with these locks.
 func blocking(ctx context.Context, store journal.Store, target string, locks []string) (journal.Record, bool, error) {
 	open, err := store.Find(ctx, journal.Filter{Open: true})
 	if err != nil {
@@ -142,7 +143,7 @@ func (r *run) busyProblem(ctx context.Context, about journal.Subject, rec journa
 	}
 }
 
-// adopt brings an execution whose process died to its outcome: it adopts the work if it can be found, and otherwise
+// adopt determines the outcome of an execution whose process died: it adopts the work if it can be found, and otherwise
 // records that the outcome is unknown. It never sends anything again.
 func (r *run) adopt(ctx context.Context, rec journal.Record, why string) (Execution, error) {
 	x := Execution{Record: rec, Adopted: true, Earlier: r.before(rec.ID)}
@@ -240,7 +241,7 @@ func UndoRequest(execution journal.Ref, action journal.Undo) Request {
 	}
 }
 
-// Recall returns the review on which rec ran, as far as the journal keeps it.
+// Recall returns the review on which rec ran, as far as the journal contains it.
 func Recall(rec journal.Record) Review {
 	r := Review{
 		ActionType: rec.Subject.Playbook, Target: rec.Subject.Target, Request: rec.Subject.Request,

@@ -19,25 +19,24 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// deadlineFactor times the estimate is the deadline where none is given.
+// deadlineFactor times the estimate is the deadline if none is configured.
 const deadlineFactor = 2
 
 // leastDeadline is the shortest deadline that follows from an estimate: a deadline of zero would end at once.
 const leastDeadline = 10 * time.Second
 
-// defaultOnDestroy is what destroy does where the configuration doesn't say.
+// defaultOnDestroy is what destroy does if the configuration doesn't say.
 const defaultOnDestroy = "keep"
 
-// Review is a preview with all that a reviewer needs to decide on it.
+// Review is a preview with everything that a reviewer needs to decide on it.
 type Review struct {
 	playbook.Preview
 	ActionType string
 	Target     string
-	// Request identifies what is asked for; see journal.Subject.
+	// Request identifies what is requested; see journal.Subject.
 	Request string
 	Digest  string
-	// IdentityHash and ContentHash are the SHA-256 sums, in hexadecimal, of what Identity and Content (with Facts)
-	// hold.
+	// IdentityHash and ContentHash are the SHA-256 sums, in hexadecimal, of Identity and Content (with Facts).
 	IdentityHash, ContentHash string
 	// Record is the number of the dry run in the journal, or zero if it has none.
 	Record   int64
@@ -47,19 +46,20 @@ type Review struct {
 	TimeoutSet bool
 	// Guardrails are those of the request.
 	Guardrails []guard.Rail
-	// AsOf is when the target was looked at.
+	// AsOf is when the target was read.
 	AsOf time.Time
-	// Number counts the executions of the playbook on the target up to the one that is planned; zero if it is not
-	// known. Last says how the one before it ended, in one line, and is empty if there was none.
+	// Number counts the executions of the playbook on the target, including the planned one; zero if it is unknown.
+	// Last says in one line how the previous one ended, and is empty if there was none.
 	Number int
 	Last   string
-	// History holds the newest executions of the same request, oldest first. Executions is how many there are in all.
+	// History contains the newest executions of the same request, oldest first. Executions is how many there are in
+	// all.
 	History    []journal.Record
 	Executions int
-	// Finished reports that the newest of them is the outcome of an apply that the state doesn't have; see
+	// Finished reports that the newest of them is the outcome of an apply that the state doesn't contain; see
 	// Request.Known.
 	Finished bool
-	// Warnings are for the reader of the plan: what needs action.
+	// Warnings are for what the reader of the plan should act on.
 	Warnings []string
 	// Unseen reports that the target can't be previewed before apply has adopted the execution that is open on it. Only
 	// ActionType, Target, Request and the history are known then; see the warnings.
@@ -71,7 +71,7 @@ type Review struct {
 	first int64
 	// ownReasons are the playbook's reasons for an approval, without those of policy.
 	ownReasons []string
-	// loosened says where the approval policy demands less than it did for the previous execution, or is empty.
+	// loosened says where the approval policy requires less than for the previous execution, or is empty.
 	loosened string
 }
 
@@ -115,7 +115,7 @@ func (e *Engine) look(ctx context.Context, req Request, action playbook.Action) 
 	return review, review.bind(req)
 }
 
-// bind computes the digest of what was previewed, and the hashes that enter it.
+// bind computes the digest of the preview, and the hashes that are part of it.
 func (r *Review) bind(req Request) error {
 	var err error
 	if r.facts, err = json.Marshal(r.Facts); err != nil {
@@ -141,7 +141,7 @@ func (r *Review) bind(req Request) error {
 	return err
 }
 
-// safety is what bounds the execution, as configured, and what undoes it.
+// safety returns what bounds the execution, as configured, and what undoes it.
 func safety(req Request, undo *playbook.Rollback) (approval.Safety, error) {
 	s := approval.Safety{Timeout: approval.DefaultTimeout, OnDestroy: req.OnDestroy}
 	if req.Timeout != 0 {
@@ -164,11 +164,11 @@ func safety(req Request, undo *playbook.Rollback) (approval.Safety, error) {
 	return s, nil
 }
 
-// identityLock is the lock on what the target is, however it is named.
+// identityLock is the lock on the target, whatever its name.
 func (r *Review) identityLock() string { return "identity:" + r.IdentityHash }
 
-// subject says what the request is about. The same playbook, target, incident and inputs are the same request. Triggers
-// are not part of it, so that the history of a request outlives them.
+// subject identifies the request. The same playbook, target, incident, and inputs are the same request. Triggers are
+// not part of it, so a request keeps its history when they change.
 func subject(req Request, review Review) (journal.Subject, error) {
 	inputs, err := jcs.Transform(req.inputs)
 	if err != nil {
@@ -237,7 +237,7 @@ func (e *Engine) Plan(ctx context.Context, req Request) (Review, error) {
 	return review, nil
 }
 
-// lostJournal refuses a plan inside the apply of a saved plan that shows records which can't be read.
+// lostJournal refuses a plan inside the apply of a saved plan whose records can't be read.
 func (e *Engine) lostJournal(cause error) error {
 	saved, err := e.savedPlan()
 	if err != nil || !saved.Previews() {
@@ -249,7 +249,7 @@ func (e *Engine) lostJournal(cause error) error {
 	return &p
 }
 
-// Problems that fronts and tests tell apart.
+// Problems that fronts and tests distinguish.
 var (
 	ErrNotApproved   = errors.New("not approved")
 	ErrTargetChanged = errors.New("the target changed since it was reviewed")

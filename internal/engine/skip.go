@@ -7,7 +7,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/logging"
 )
 
-// Skip journals that run_if held the request back. The target is named, but not previewed, and nothing runs.
+// Skip journals that run_if prevented the request. The target is named, but not previewed, and nothing runs.
 func (e *Engine) Skip(ctx context.Context, req Request) error {
 	action, err := e.bind(&req)
 	if err != nil {

@@ -13,14 +13,14 @@ import (
 const (
 	// labelWidth aligns the values of the dry run's text.
 	labelWidth = 12
-	// maxItems is how many lines of one list the text shows; the journal has the rest.
+	// maxItems is how many lines of one list the text shows; the journal has all of them.
 	maxItems = 20
 	// maxLine is how many characters of one line the text shows.
 	maxLine = 400
 )
 
-// Text is the dry run as text for people. Its first line names the execution, so that it differs from the text of any
-// other execution: a plan hides what did not change.
+// Text is the dry run as text for people. Its first line names the execution, and therefore differs from the text of
+// any other execution: a plan hides what did not change.
 func (r Review) Text() string {
 	var b strings.Builder
 	if r.Number > 0 {
@@ -49,7 +49,7 @@ func (r Review) Text() string {
 	return b.String()
 }
 
-// section writes a label with its lines, and nothing if there are none. Long lists and lines are cut.
+// section writes a label with its lines, or nothing if there are none. Long lists and lines are cut.
 func section(b *strings.Builder, label string, values []string) {
 	rest := 0
 	if len(values) > maxItems {
@@ -75,7 +75,7 @@ func entry(b *strings.Builder, label, value string) {
 	fmt.Fprintf(b, "%-*s%s\n", labelWidth, label, value)
 }
 
-// shortened cuts a line that nobody reads to its end.
+// shortened cuts a line that is too long to read.
 func shortened(line string) string {
 	over := utf8.RuneCountInString(line) - maxLine
 	if over <= 0 {
@@ -168,13 +168,13 @@ func lastLine(last journal.Record) string {
 	return line
 }
 
-// inWords writes a duration for people: "45 s", "10 min", "2.5 h".
+// inWords formats a duration for people: "45 s", "10 min", "2.5 h".
 func inWords(d time.Duration) string {
 	value, unit := split(d, d)
 	return value + " " + unit
 }
 
-// rangeInWords writes a range of durations for people: "6 to 9 min".
+// rangeInWords formats a range of durations for people: "6 to 9 min".
 func rangeInWords(from, to time.Duration) string {
 	low, _ := split(from, to)
 	high, unit := split(to, to)

@@ -8,9 +8,9 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// unseen is the review of a target that can't be previewed, with the reason as its error. An execution that is still
-// open on the target may be the reason, as after a crash: apply adopts it before it previews. Then the result is a
-// review without a preview, and no error.
+// unseen returns the review of a target that can't be previewed, with the reason as its error. An execution that is
+// still open on the target may be the reason, as after a crash: apply adopts it before it previews. Then the result is
+// a review without a preview, and no error.
 func (e *Engine) unseen(ctx context.Context, review Review, reason error) (Review, error) {
 	store, err := e.Journal(ctx)
 	if err != nil {
@@ -30,8 +30,8 @@ func (e *Engine) unseen(ctx context.Context, review Review, reason error) (Revie
 	return review, nil
 }
 
-// outOfSight refuses, inside an apply, a target that was previewed at plan and can't be previewed now. Terraform calls
-// a known value that becomes unknown "a bug in the provider".
+// outOfSight refuses, inside an apply, a target that was previewed at plan and can't be previewed now. Terraform
+// reports a known value that becomes unknown as "a bug in the provider".
 func outOfSight(reason error) error {
 	p := *problem.Of(reason, "The target can't be previewed")
 	p.Err, p.Next = reason, "Nothing has run. Plan again and apply the new plan. "+p.Next

@@ -1,4 +1,4 @@
-// Package forge asks GitHub, GitLab or Gitea who approved a pull request at a commit. It only reads.
+// Package forge reads from GitHub, GitLab, or Gitea who approved a pull request at a commit. It never writes.
 package forge
 
 import (
@@ -19,15 +19,15 @@ import (
 )
 
 const (
-	// pageSize is how many entries a list is asked for at a time: Gitea gives no more, and fifty of the longest reviews
-	// fit an answer.
+	// pageSize is how many entries are requested per page: Gitea returns no more, and fifty of the longest reviews fit
+	// into an answer.
 	pageSize = 50
-	// maxPages bounds a list; one that is longer can't be judged.
+	// maxPages bounds the length of a list; approvals in a longer list can't be evaluated.
 	maxPages = 40
-	// longest bounds one look at the forge, waits that the server asks for included.
+	// longest bounds one read, including the waits that the server asks for.
 	longest = time.Minute
-	// freshFor is how long an answer serves other resources of the same run, so that a large plan doesn't spend the
-	// rate limit.
+	// freshFor is how long an answer is reused for other resources of the same run. Otherwise a large plan would use up
+	// the rate limit.
 	freshFor = 5 * time.Second
 )
 
@@ -44,19 +44,19 @@ var (
 // Kind is a kind of forge.
 type Kind string
 
-// Kinds of forges. Forgejo speaks Gitea's API.
+// Kinds of forges. Forgejo has Gitea's API.
 const (
 	GitHub Kind = "github"
 	GitLab Kind = "gitlab"
 	Gitea  Kind = "gitea"
 )
 
-// Config says which pull request is looked at.
+// Config identifies the pull request.
 type Config struct {
 	Kind Kind
 	// URL is the base of the API, such as https://api.github.com.
 	URL string
-	// Repository is owner/name; at GitLab groups may be nested.
+	// Repository is owner/name; in GitLab, groups may be nested.
 	Repository  string
 	PullRequest int64
 	// Commit is the full identifier of the commit that runs.
@@ -64,7 +64,7 @@ type Config struct {
 	Token  string
 }
 
-// Place names the repository, whatever the pull request.
+// Place names the repository, without the pull request.
 func (c Config) Place() string { return fmt.Sprintf("%s %s %s", c.Kind, c.URL, c.Repository) }
 
 // Change names the pull request and the commit.
@@ -72,23 +72,23 @@ func (c Config) Change() string {
 	return fmt.Sprintf("%s pull request %d at commit %s", c.Repository, c.PullRequest, c.Commit)
 }
 
-// Reader tells who approved a pull request.
+// Reader reads who approved a pull request.
 type Reader interface {
 	// Read returns who approved the configured commit and who wrote it. Errors are *problem.Problem and wrap
 	// ErrUnreadable, ErrOtherHead or ErrNotOpen.
 	Read(ctx context.Context) (Reviewed, error)
 }
 
-// Reviewed is what a forge says of a pull request at its head.
+// Reviewed is the review of a pull request at its head.
 type Reviewed struct {
-	// Approvers are the logins of people whose approval stands: they have not withdrawn it, nobody dismissed it, and
-	// they neither opened the pull request nor wrote one of its commits. Bots are left out.
+	// Approvers are the logins of people whose approval is valid: it was not withdrawn or dismissed, and they neither
+	// opened the pull request nor wrote one of its commits. Bots are left out.
 	Approvers []string
 	// Authors are the logins and mail addresses of those who opened the pull request or wrote one of its commits.
 	Authors []string
 }
 
-// New returns the reader for the kind of forge, or nil where the kind is unknown. It does no I/O.
+// New returns the reader for the kind of forge, or nil if the kind is unknown. It does no I/O.
 func New(cfg Config, clk clock.Clock) Reader {
 	cfg.URL = strings.TrimRight(cfg.URL, "/")
 	c := &client{cfg: cfg}
@@ -128,7 +128,7 @@ func (m *memory) Read(ctx context.Context) (Reviewed, error) {
 	defer cancel()
 	found, err := m.read(bounded)
 	if ctx.Err() != nil {
-		return Reviewed{}, err // the end of this caller is no answer for others
+		return Reviewed{}, err // the end of this caller's context is not an answer for others
 	}
 	m.at, m.last, m.err = m.clock.Now(), found, err
 	return found, err
@@ -147,7 +147,7 @@ func (c *client) get(ctx context.Context, path string, into any) error {
 	case err != nil:
 		return c.unreadable(err.Error())
 	case answer.Status != http.StatusOK:
-		// The answer itself is not repeated: the address may be another service's.
+		// The answer itself is not quoted: the address may belong to another service.
 		return c.unreadable(fmt.Sprintf("GET %s: status %d %s", path, answer.Status, http.StatusText(answer.Status)))
 	}
 	if err := json.Unmarshal(answer.Body, into); err != nil {
@@ -157,8 +157,8 @@ func (c *client) get(ctx context.Context, path string, into any) error {
 	return nil
 }
 
-// list reads all pages of a list. It asks until a page is empty: servers may give fewer entries a page than they are
-// asked for.
+// list reads all pages of a list. It stops at the first empty page, because servers may return fewer entries per page
+// than requested.
 func list[T any](ctx context.Context, c *client, path, sizeParameter string) ([]T, error) {
 	var all []T
 	for page := 1; page <= maxPages; page++ {
@@ -183,7 +183,7 @@ func (c *client) unreadable(why string) error {
 	}
 }
 
-// notReady refuses a pull request whose approvals don't count, whoever gave them.
+// notReady refuses a pull request whose approvals don't count, regardless of who gave them.
 func (c *client) notReady(why, next string) error {
 	return &problem.Problem{
 		What: "The pull request is not ready", Why: fmt.Sprintf("%s pull request %d %s.", c.cfg.Repository,
@@ -205,7 +205,7 @@ func (c *client) checkHead(head string) error {
 	}
 }
 
-// repository is the configured one, with its parts escaped for a path.
+// repository returns the configured repository, escaped for a path.
 func (c *client) repository() string {
 	parts := strings.Split(c.cfg.Repository, "/")
 	for i, part := range parts {

@@ -26,14 +26,14 @@ const (
 	token = "a-very-secret-token"
 )
 
-// server answers paths with files of testdata or with its own answers, and records what was asked.
+// server answers paths with files of testdata or with its own answers, and records the requests.
 type server struct {
 	*httptest.Server
 	mu    sync.Mutex
 	asked []string
-	// answers are files by the path and query, as it was sent.
+	// answers are files by the path and query, as sent.
 	answers map[string]string
-	// before may answer instead.
+	// before can answer instead.
 	before func(http.ResponseWriter, *http.Request) bool
 	header string
 }
@@ -104,9 +104,9 @@ func gitlabAnswers() map[string]string {
 	}
 }
 
-// Of those in the fixtures only boss and frank count. Lead approved an older commit, dana withdrew the approval later,
-// erin's review was dismissed, octocat is the author, gina only remarked (at GitLab: approved before the push, in
-// another time zone), hugo's is stale.
+// Only boss and frank count in the fixtures. lead approved an older commit, dana withdrew the approval later, erin's
+// review was dismissed, octocat is the author, gina only commented (in GitLab: approved before the push, in another
+// time zone), and hugo's review is stale.
 func TestContract(t *testing.T) {
 	t.Parallel()
 	for kind, tt := range map[forge.Kind]struct {
@@ -168,7 +168,7 @@ func TestOtherHead(t *testing.T) {
 	}
 }
 
-// A push whose version is there before the merge request says so: neither may be the older one.
+// A push whose version exists before the merge request shows it: neither of the two may be outdated.
 func TestGitLabPushInBetween(t *testing.T) {
 	t.Parallel()
 	answers := gitlabAnswers()
@@ -264,7 +264,7 @@ func TestNobodyAnswers(t *testing.T) {
 	}
 }
 
-// TestWhoseApprovalsDoNotCount changes one thing of the fixtures, whose approvers are boss and frank.
+// TestWhoseApprovalsDoNotCount changes one thing in the fixtures, whose approvers are boss and frank.
 func TestWhoseApprovalsDoNotCount(t *testing.T) {
 	t.Parallel()
 	const approves = `,{"user":{"login":"%s","id":%d,"type":"%s"},"state":"APPROVED","commit_id":"` + head +
@@ -279,9 +279,9 @@ func TestWhoseApprovalsDoNotCount(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		kind   forge.Kind
-		path   string // of the answer that is changed
+		path   string // of the changed answer
 		change func(string) string
-		says   string // of the error; empty where boss and frank still count
+		says   string // a substring of the error; empty if boss and frank still count
 	}{
 		"a draft":                    {forge.GitHub, pull, swap(`"draft": false`, `"draft": true`), "is a draft"},
 		"a draft at Gitea, by title": {forge.Gitea, pull, swap("Run the models", "WIP: Run the models"), "is a draft"},
@@ -342,7 +342,7 @@ func TestWhoseApprovalsDoNotCount(t *testing.T) {
 	}
 }
 
-// TestWhoWroteACommitDoesNotApproveIt lets boss write one of the commits.
+// TestWhoWroteACommitDoesNotApproveIt makes boss the author of one of the commits.
 func TestWhoWroteACommitDoesNotApproveIt(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, "Authorization", githubAnswers())

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// gitea reads the API that each server documents under /api/swagger. Its reviews say themselves whether they are stale
-// or dismissed.
+// gitea reads the API that each server documents under /api/swagger. Its reviews report whether they are stale or
+// dismissed.
 type gitea struct{ *client }
 
 func (g gitea) review(ctx context.Context) (Reviewed, error) {

@@ -12,11 +12,11 @@ import (
 // gitlab reads https://docs.gitlab.com/api/merge_request_approvals/ and the versions of
 // https://docs.gitlab.com/api/merge_requests/.
 //
-// An approval names no commit. It counts for the head if it was given after the newest version, which is the last push;
-// whether the project resets approvals on push doesn't matter then.
+// An approval names no commit. It counts for the head if it is newer than the newest version, which is the last push.
+// Then it doesn't matter whether the project resets approvals on push.
 type gitlab struct{ *client }
 
-// gitlabUser is an account in GitLab's words.
+// gitlabUser is an account as GitLab encodes it.
 type gitlabUser struct {
 	Username string `json:"username"`
 }
@@ -42,7 +42,7 @@ type version struct {
 	Created time.Time `json:"created_at"`
 }
 
-// unready says why approvals of the merge request don't count; empty where they do.
+// unready returns why approvals of the merge request don't count; empty if they do.
 func (r mergeRequest) unready() string {
 	switch {
 	case r.Draft:
@@ -55,15 +55,15 @@ func (r mergeRequest) unready() string {
 	return ""
 }
 
-// gitlabCommit is a commit of a merge request. GitLab does not say whose account its author has.
+// gitlabCommit is a commit of a merge request. GitLab does not say to whose account its author belongs.
 type gitlabCommit struct {
 	Email string `json:"author_email"`
 }
 
 func (g gitlab) review(ctx context.Context) (Reviewed, error) {
 	path := fmt.Sprintf("/projects/%s/merge_requests/%d", url.PathEscape(g.cfg.Repository), g.cfg.PullRequest)
-	// The approvals first: an approval of a later push is then never taken for one of the version that is read after
-	// it.
+	// Read the approvals first: then an approval of a later push can't be attributed to the version that is read
+	// afterwards.
 	var given approvals
 	if err := g.get(ctx, path+"/approvals", &given); err != nil {
 		return Reviewed{}, err
@@ -105,7 +105,7 @@ func (g gitlab) review(ctx context.Context) (Reviewed, error) {
 	return found, err
 }
 
-// since returns the people who approved after the time, the author excluded.
+// since returns who approved after the time, without the author.
 func (g gitlab) since(given approvals, pushed time.Time, author string) ([]string, error) {
 	var names []string
 	for _, a := range given.ApprovedBy {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// user is an account, in the words of GitHub and Gitea.
+// user is an account as GitHub and Gitea encode it.
 type user struct {
 	ID    int64  `json:"id"`
 	Login string `json:"login"`
@@ -16,14 +16,14 @@ type user struct {
 	Type string `json:"type"`
 }
 
-// pull is a pull request, in the words of GitHub and Gitea.
+// pull is a pull request as GitHub and Gitea encode it.
 type pull struct {
 	User  *user  `json:"user"`
 	State string `json:"state"`
-	// Merged reports that it is closed because it was merged, which leaves its approvals as they are.
+	// Merged reports that it was closed by a merge, after which its approvals still count.
 	Merged bool `json:"merged"`
 	Draft  bool `json:"draft"`
-	// Title marks drafts of older Giteas.
+	// Title marks drafts in older Gitea versions.
 	Title string `json:"title"`
 	Head  struct {
 		SHA string `json:"sha"`
@@ -32,7 +32,7 @@ type pull struct {
 
 var draftTitle = regexp.MustCompile(`(?i)^\s*(wip:|\[wip\])`)
 
-// unready says why approvals of the pull request don't count; empty where they do.
+// unready returns why approvals of the pull request don't count; empty if they do.
 func (p pull) unready() string {
 	switch {
 	case p.Draft, draftTitle.MatchString(p.Title):
@@ -43,7 +43,7 @@ func (p pull) unready() string {
 	return ""
 }
 
-// commit is a commit of a pull request, in the words of GitHub and Gitea.
+// commit is a commit of a pull request as GitHub and Gitea encode it.
 type commit struct {
 	Author *user `json:"author"`
 	Commit struct {
@@ -53,7 +53,7 @@ type commit struct {
 	} `json:"commit"`
 }
 
-// authors are the names of who wrote the commit.
+// authors returns the names of the commit's author and committer.
 func (c commit) authors() (names []string) {
 	if c.Author != nil && c.Author.Login != "" {
 		names = append(names, c.Author.Login)
@@ -64,8 +64,8 @@ func (c commit) authors() (names []string) {
 	return names
 }
 
-// review is one review, in the words of GitHub and Gitea. Stale and Dismissed are Gitea's: GitHub has a state for the
-// latter.
+// review is one review as GitHub and Gitea encode it. Stale and Dismissed are Gitea's; GitHub has a state for dismissed
+// reviews.
 type review struct {
 	ID        int64     `json:"id"`
 	User      *user     `json:"user"`
@@ -78,20 +78,20 @@ type review struct {
 
 const stateApproved = "APPROVED"
 
-// neutral are the states that leave an earlier review of the same person as it is: remarks, and reviews not sent yet.
+// neutral are the states that don't change an earlier review of the same person: comments, and reviews not sent yet.
 func neutral() []string { return []string{"COMMENTED", "COMMENT", "PENDING"} }
 
-// objecting are the states of a review that asks for changes.
+// objecting are the states of a review that requests changes.
 func objecting() []string { return []string{"CHANGES_REQUESTED", "REQUEST_CHANGES"} }
 
-// botName matches accounts of GitLab's tokens, of GitHub's apps, and of Gitea's actions.
+// botName matches the accounts of GitLab's tokens, GitHub's apps, and Gitea's actions.
 var botName = regexp.MustCompile(`(?i)(\[bot\]$|^(project|group)_\d+_bot|^(ghost|gitea-actions|github-actions)$)`)
 
-// bot reports whether the account is not a person's. System accounts of Gitea have negative numbers.
+// bot reports whether the account does not belong to a person. System accounts of Gitea have negative numbers.
 func (u user) bot() bool { return u.Type == "Bot" || u.ID < 0 || botName.MatchString(u.Login) }
 
-// standing returns who approved the commit in their last review, and who asked for changes there. Any other last review
-// withdraws an earlier approval: a dismissal, a new request for review, and states that are not known here.
+// standing returns who approved the commit in their last review, and who requested changes there. Any other last review
+// withdraws an earlier approval: a dismissal, a new request for review, or an unknown state.
 func standing(reviews []review, authors []string, commit string) (approvers, objections []string) {
 	reviews = slices.DeleteFunc(slices.Clone(reviews), func(r review) bool {
 		return r.User == nil || r.User.Login == "" || slices.Contains(neutral(), r.State)

@@ -13,10 +13,10 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// pathOf is the attribute of a resource that holds guardrails.
+// pathOf is the attribute of a resource that contains guardrails.
 const pathOf = "guardrail"
 
-// Check returns a problem at the attribute of a guardrail that can't be used.
+// Check returns a problem at the attribute of an invalid guardrail.
 func Check(rails []Rail) error {
 	names := map[string]bool{}
 	for i, r := range rails {
@@ -37,7 +37,7 @@ func Check(rails []Rail) error {
 	return nil
 }
 
-// CheckSources returns a problem at a guardrail whose source is not configured, and which so could never pass.
+// CheckSources returns a problem at a guardrail whose source is not configured: it could never pass.
 func CheckSources(reader Reader, rails []Rail) error {
 	if reader == nil {
 		return nil
@@ -58,8 +58,8 @@ func CheckSources(reader Reader, rails []Rail) error {
 	return nil
 }
 
-// CheckSteps returns a problem at an interval that is longer than a step of the execution: nothing would be read while
-// the step stands. A step of zero has no length.
+// CheckSteps returns a problem at an interval that is longer than a step of the execution: nothing would be read during
+// the step. A step of zero has no length.
 func CheckSteps(rails []Rail, step time.Duration) error {
 	for i, r := range rails {
 		if r.Interval == "" || step <= 0 || r.Every() <= step {
@@ -77,7 +77,7 @@ func CheckSteps(rails []Rail, step time.Duration) error {
 	return nil
 }
 
-// source is a query of a rail with its attribute.
+// source is a query of a rail with the query's attribute.
 type source struct {
 	attribute string
 	query     Query
@@ -107,7 +107,7 @@ func upper(s string) string {
 	return strings.ToUpper(s[:1]) + s[1:]
 }
 
-// wrong says what is wrong with r, and with which of its attributes.
+// wrong returns what is wrong with r, and with which of its attributes.
 func (r Rail) wrong() (at []string, why string) {
 	sources := 0
 	for _, set := range []bool{r.Prometheus != "", r.HTTP != nil, r.Search != nil} {
@@ -141,7 +141,7 @@ func (r Rail) wrong() (at []string, why string) {
 	return nil, ""
 }
 
-// wrongTimes looks at durations and limits.
+// wrongTimes checks durations and limits.
 func (r Rail) wrongTimes() (at []string, why string) {
 	for _, d := range []struct {
 		name, text string
@@ -168,7 +168,7 @@ func (r Rail) wrongTimes() (at []string, why string) {
 	return nil, ""
 }
 
-// wrongComparison looks at what the value is compared with and how many samples it needs.
+// wrongComparison checks what the value is compared with and how many samples it needs.
 func (r Rail) wrongComparison() (at []string, why string) {
 	switch {
 	case r.Stable != "" && r.Prometheus == "":
@@ -206,7 +206,7 @@ func (r Rail) wrongSource() (at []string, why string) {
 	return nil, ""
 }
 
-// isIndex reports whether the name can be used in a path, where a slash would lead to something other than a search.
+// isIndex reports whether the name is safe in a path, where a slash would lead to something other than a search.
 func isIndex(name string) bool {
 	return check.OneLine(name) == "" && !strings.ContainsAny(name, "\\/?\"<>| #") && name != "." && name != ".." &&
 		!strings.HasPrefix(name, "_") && !strings.HasPrefix(name, "-")

@@ -1,5 +1,5 @@
-// Package guard judges guardrails: metrics with bounds, and what happens when a bound is breached. It knows neither
-// where metrics come from (Reader) nor what is being watched (package engine).
+// Package guard evaluates guardrails: metrics with bounds, and what happens after a breach. It is independent of where
+// metrics come from (Reader) and of what is watched (package engine).
 //
 // The terms are those of Argo Rollouts: a guardrail is read once per interval, and each limit is how many readings of
 // its kind are tolerated.
@@ -28,7 +28,7 @@ const (
 const (
 	DefaultInterval = 10 * time.Second
 	MinInterval     = time.Second
-	// MaxWait bounds wait, interval and initial_delay: an execution has to end.
+	// MaxWait bounds wait, interval, and initial_delay, because an execution has to end.
 	MaxWait = 24 * time.Hour
 	// DefaultErrorLimit is how many readings in a row may fail.
 	DefaultErrorLimit = 4
@@ -36,7 +36,7 @@ const (
 	MaxLimit = 1000
 )
 
-// Rail is a guardrail as the configuration has it.
+// Rail is a guardrail as configured.
 type Rail struct {
 	Name string `json:"name"`
 	Query
@@ -46,19 +46,18 @@ type Rail struct {
 	// MaxDrop and MaxIncrease bound its change, in percent of the baseline or of the stable version's value.
 	MaxDrop     *float64 `json:"max_drop_percent,omitempty"`
 	MaxIncrease *float64 `json:"max_increase_percent,omitempty"`
-	// Stable is a query for the stable version's value. With it, relative bounds compare with that value at the same
-	// moment instead of with the baseline.
+	// Stable is a query for the stable version's value. If it is set, relative bounds compare with that value at the
+	// same moment instead of with the baseline.
 	Stable string `json:"stable_query,omitempty"`
 	// Samples is a query for the number of requests behind the value. Below MinSamples a reading is inconclusive.
 	Samples    string   `json:"samples_query,omitempty"`
 	MinSamples *float64 `json:"min_samples,omitempty"`
-	// Interval is the time between two readings while a step stands, as a duration such as "30s". Empty:
-	// DefaultInterval.
+	// Interval is the time between two readings during a step, as a duration such as "30s". Empty: DefaultInterval.
 	Interval string `json:"interval,omitempty"`
 	// InitialDelay is the time from the start of the work until the first reading. Empty: none.
 	InitialDelay string `json:"initial_delay,omitempty"`
-	// FailureLimit, ErrorLimit and InconclusiveLimit are how many breached readings, failed readings in a row, and
-	// inconclusive readings are tolerated. Nil: 0, DefaultErrorLimit and 0.
+	// FailureLimit, ErrorLimit, and InconclusiveLimit are how many breached readings, failed readings in a row, and
+	// inconclusive readings are tolerated. Nil: 0, DefaultErrorLimit, and 0.
 	FailureLimit      *int `json:"failure_limit,omitempty"`
 	ErrorLimit        *int `json:"consecutive_error_limit,omitempty"`
 	InconclusiveLimit *int `json:"inconclusive_limit,omitempty"`
@@ -67,7 +66,7 @@ type Rail struct {
 	OnBreach Breach `json:"on_breach"`
 }
 
-// Query says where the metric comes from: exactly one of its fields is set.
+// Query is the source of the metric: exactly one of its fields is set.
 type Query struct {
 	// Prometheus is a query that returns one number.
 	Prometheus string  `json:"query,omitempty"`
@@ -100,9 +99,9 @@ const (
 // Reader reads metrics.
 type Reader interface {
 	// Read returns the metric's value. An error that wraps ErrNoValue means that the source answered without a usable
-	// value; any other error, that it could not be read.
+	// value; any other error means that it could not be read.
 	Read(ctx context.Context, q Query) (float64, error)
-	// Lacks says, without any I/O, what has to be configured before the metric can be read; empty where it can be.
+	// Lacks returns, without any I/O, what must be configured to read the metric; empty if nothing is missing.
 	Lacks(q Query) string
 }
 
@@ -114,7 +113,7 @@ func duration(text string, otherwise time.Duration) (time.Duration, error) {
 	return time.ParseDuration(text)
 }
 
-// orDefault is duration for a text that Check has accepted.
+// orDefault returns the duration of a text that Check has accepted.
 func orDefault(text string, otherwise time.Duration) time.Duration {
 	d, err := duration(text, otherwise)
 	if err != nil || d < 0 {
@@ -123,16 +122,16 @@ func orDefault(text string, otherwise time.Duration) time.Duration {
 	return d
 }
 
-// After is the time from the end of the work to the last reading.
+// After returns the time from the end of the work to the last reading.
 func (r Rail) After() time.Duration { return orDefault(r.Wait, 0) }
 
-// Every is the time between two readings while a step stands.
+// Every returns the time between two readings during a step.
 func (r Rail) Every() time.Duration { return max(orDefault(r.Interval, DefaultInterval), MinInterval) }
 
-// Delay is the time from the start of the work until the first reading.
+// Delay returns the time from the start of the work until the first reading.
 func (r Rail) Delay() time.Duration { return orDefault(r.InitialDelay, 0) }
 
-// limit is how many readings of a state are tolerated.
+// limit returns how many readings of a state are tolerated.
 func (r Rail) limit(state State) int {
 	limit, otherwise := r.FailureLimit, 0
 	switch state {
@@ -151,10 +150,10 @@ func (r Rail) limit(state State) int {
 // Relative reports whether the rail compares with another value.
 func (r Rail) Relative() bool { return r.MaxDrop != nil || r.MaxIncrease != nil }
 
-// needsBaseline reports whether the rail compares with its own value of before.
+// needsBaseline reports whether the rail compares with its own value from before the execution.
 func (r Rail) needsBaseline() bool { return r.Relative() && r.Stable == "" }
 
-// Bounds writes the bounds for people.
+// Bounds formats the bounds for people.
 func (r Rail) Bounds() string {
 	var parts []string
 	for _, b := range []struct {
@@ -175,7 +174,8 @@ func (r Rail) Bounds() string {
 	return text
 }
 
-// Describe writes the rail in one line for a dry run, such as `errors: max 0.05, read every 10s; rollback on a breach`.
+// Describe formats the rail in one line for a dry run, such as `errors: max 0.05, read every 10s; rollback on a
+// breach`.
 func (r Rail) Describe(traffic Traffic) string {
 	text := fmt.Sprintf("%s: %s, read every %s", r.Name, r.Bounds(), r.Every())
 	if d := r.Delay(); d > 0 {

@@ -24,7 +24,7 @@ func TestCheck(t *testing.T) {
 	good := func() guard.Rail {
 		return guard.Rail{Name: "errors", Query: guard.Query{Prometheus: "up"}, Max: ptr(1), OnBreach: guard.Hold}
 	}
-	zero := good() // limits of zero tolerate nothing, which is what most of them do by default
+	zero := good() // limits of zero tolerate nothing, which is the default of most limits
 	zero.Name, zero.FailureLimit, zero.ErrorLimit, zero.InconclusiveLimit = "zero", limit(0), limit(0), limit(0)
 	if err := guard.Check([]guard.Rail{good(), zero}); err != nil {
 		t.Fatal(err)
@@ -138,7 +138,7 @@ var (
 	errNoData = fmt.Errorf("%w: no series", guard.ErrNoValue)
 )
 
-// session begins and starts a session on one rail of the given values.
+// session begins and starts a session on one rail with the given values.
 func session(t *testing.T, r guard.Rail, traffic guard.Traffic, value func(string, time.Duration) any) (*guard.Session,
 	*source) {
 	t.Helper()
@@ -156,7 +156,7 @@ func verdict(t *testing.T, err error) *guard.Verdict {
 	return v
 }
 
-// TestABurstInTheMiddleOfAStepIsSeen lets a metric break for one interval in the middle of a step of two minutes.
+// TestABurstInTheMiddleOfAStepIsSeen makes a metric breach for one interval in the middle of a step of two minutes.
 func TestABurstInTheMiddleOfAStepIsSeen(t *testing.T) {
 	t.Parallel()
 	const breach = 63 * time.Second
@@ -274,7 +274,7 @@ func TestStart(t *testing.T) {
 		rail    guard.Rail
 		traffic guard.Traffic
 		value   any
-		// stops is what the refusal is, or nil. warns is a part of the plan's warning, or empty.
+		// stops is the expected refusal, or nil. warns is a substring of the plan's warning, or empty.
 		stops error
 		warns string
 	}{
@@ -320,7 +320,7 @@ func TestASymptomCountsOnceItHasHeld(t *testing.T) {
 	waits.Wait = "5m"
 	for name, tt := range map[string]struct {
 		rail   guard.Rail
-		values []float64 // at the start, at the end of each of two steps, at the very end
+		values []float64 // at the start, at the end of each of two steps, at the end
 		stops  bool
 	}{
 		"still in breach, no wait":       {rail("latency"), []float64{9, 9, 9, 9}, false},
@@ -355,7 +355,7 @@ func TestASymptomCountsOnceItHasHeld(t *testing.T) {
 	}
 }
 
-// TestContainmentIsNotStoppedByMetrics that can't be read, from the start to the end.
+// TestContainmentIsNotStoppedByMetrics covers metrics that can't be read, from the start to the end.
 func TestContainmentIsNotStoppedByMetrics(t *testing.T) {
 	t.Parallel()
 	r := rail("errors")
@@ -423,7 +423,7 @@ func TestComparisons(t *testing.T) {
 
 type vals = map[string]any
 
-// TestAWatchThatCannotBeDecodedHolds instead of disappearing.
+// TestAWatchThatCannotBeDecodedHolds expects such a watch to hold the execution instead of being dropped.
 func TestAWatchThatCannotBeDecodedHolds(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{`{`, `[]`, `{}`, `null`, `{"rails": [{"name": "a"}]}`,

@@ -14,7 +14,7 @@ const readTimeout = 15 * time.Second
 // ErrNoValue marks the error of a Reader whose source answered without a usable value.
 var ErrNoValue = errors.New("there is no value to judge")
 
-// State is what a reading says.
+// State is what a reading shows.
 type State string
 
 // Values of State. Only Passed counts as passed.
@@ -32,21 +32,21 @@ type Reading struct {
 	At time.Time `json:"at,omitzero"`
 	// Value is nil where there is none.
 	Value *float64 `json:"value,omitempty"`
-	// Baseline is what relative bounds compare with, the value before the work began or that of the stable version; nil
-	// where there is none or none is needed.
+	// Baseline is the value for relative bounds: the value before the work began, or that of the stable version. Nil if
+	// there is none or none is needed.
 	Baseline *float64 `json:"baseline,omitempty"`
 	State    State    `json:"state"`
-	// Symptom reports that a breach was there before the work began and does not count.
+	// Symptom reports that the breach existed before the work began and does not count.
 	Symptom bool `json:"symptom,omitempty"`
-	// TooFew reports that there are fewer samples than the guardrail asks for.
+	// TooFew reports that there are fewer samples than the guardrail requires.
 	TooFew bool `json:"too_few,omitempty"`
 	// Bound is the bound that is breached.
 	Bound Bound `json:"bound,omitempty"`
-	// Why says what is breached or inconclusive.
+	// Why is the reason for a breach or an inconclusive reading.
 	Why string `json:"why,omitempty"`
 }
 
-// String writes the reading for people.
+// String formats the reading for people.
 func (r Reading) String() string {
 	out := string(r.State)
 	if r.Value != nil {
@@ -74,8 +74,8 @@ const (
 	BoundRelative Bound = "relative"
 )
 
-// Take reads the rail's metric and judges it. A nil baseline makes a bound that needs one inconclusive, unless first is
-// set: then the value itself becomes the baseline.
+// Take reads the rail's metric and evaluates it. A nil baseline makes a bound that needs one inconclusive, unless first
+// is set: then the value itself becomes the baseline.
 func (r Rail) Take(ctx context.Context, reader Reader, baseline *float64, first bool) Reading {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
@@ -83,7 +83,7 @@ func (r Rail) Take(ctx context.Context, reader Reader, baseline *float64, first 
 	if reader == nil {
 		return out.undecided(errors.New("no source for such metrics is configured"))
 	}
-	// The samples first: where there is no traffic, a ratio has no value.
+	// Read the samples first: a ratio without traffic has no value.
 	if r.Samples != "" && r.MinSamples != nil {
 		n, err := read(ctx, reader, Query{Prometheus: r.Samples})
 		switch {
@@ -123,7 +123,7 @@ func read(ctx context.Context, reader Reader, q Query) (float64, error) {
 	return v, err
 }
 
-// undecided is the reading that err leaves.
+// undecided returns the reading for err.
 func (r Reading) undecided(err error) Reading {
 	r.State, r.Why = Unreadable, err.Error()
 	if errors.Is(err, ErrNoValue) {
@@ -145,7 +145,7 @@ func (r Rail) judge(v float64, baseline *float64, first bool) (State, Bound, str
 	case baseline == nil:
 		return Inconclusive, "", "there is no baseline to compare with"
 	case v == *baseline:
-		return Passed, "", "" // also where both are zero
+		return Passed, "", "" // also if both are zero
 	case *baseline == 0 && (v > 0 && r.MaxIncrease == nil || v < 0 && r.MaxDrop == nil):
 		return Passed, "", ""
 	case *baseline == 0:

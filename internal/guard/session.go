@@ -19,32 +19,32 @@ const (
 	shownValues  = 20
 )
 
-// Tally counts the readings of a rail, for its limits. The journal keeps it, so that a takeover does not start anew.
+// Tally counts the readings of a rail for its limits. The journal keeps it, and a takeover continues the counts.
 type Tally struct {
-	// Breached and Inconclusive count readings since the start, Errors those in a row.
+	// Breached and Inconclusive count readings since the start, Errors counts failures in a row.
 	Breached     int `json:"breached,omitempty"`
 	Inconclusive int `json:"inconclusive,omitempty"`
 	Errors       int `json:"errors,omitempty"`
-	// Held reports that a bound that was in breach before the execution has held since.
+	// Held reports that a bound that was in breach before the execution has been within bounds since.
 	Held bool `json:"held,omitempty"`
 }
 
-// Session reads the rails of a watch during an execution. It is for one goroutine.
+// Session reads the rails of a watch during an execution. It is not safe for concurrent use.
 type Session struct {
 	watch  Watch
 	reader Reader
 	clock  clock.Clock
 	began  time.Time
-	// last is when each rail was read last.
+	// last is when each rail was last read.
 	last    []time.Time
 	tallies []Tally
-	// newest are the newest readings, values all values by rail, pending the readings since Drain.
+	// newest are the newest readings, values all values per rail, pending the readings since the last Drain.
 	newest  []Reading
 	values  [][]float64
 	pending []Reading
 }
 
-// Start begins a session at the clock's time. tallies are those of the process before this one, or nil.
+// Start begins a session at the clock's time. tallies are those of the previous process, or nil.
 func (w Watch) Start(reader Reader, clk clock.Clock, tallies []Tally) *Session {
 	n := len(w.Rails)
 	s := &Session{watch: w, reader: reader, clock: clk, began: clk.Now(), newest: make([]Reading, n),
@@ -57,7 +57,7 @@ func (w Watch) Start(reader Reader, clk clock.Clock, tallies []Tally) *Session {
 	return s
 }
 
-// Tallies are the counts so far, in the order of the rails.
+// Tallies returns the counts so far, in the order of the rails.
 func (s *Session) Tallies() []Tally { return slices.Clone(s.tallies) }
 
 // Drain returns the readings since the last call, at most the newest keptReadings.
@@ -67,7 +67,7 @@ func (s *Session) Drain() []Reading {
 	return out
 }
 
-// Stand lets a step stand for d and reads each rail once per interval. An error is a *Verdict or the end of ctx.
+// Stand waits for d after a step and reads each rail once per interval. An error is a *Verdict or the end of ctx.
 func (s *Session) Stand(ctx context.Context, d time.Duration) error {
 	end := s.clock.Now().Add(d)
 	for {
@@ -84,7 +84,7 @@ func (s *Session) Stand(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// due returns the next time before end at which rails are read, and which.
+// due returns the next time before end at which rails are read, and which rails.
 func (s *Session) due(end time.Time) (next time.Time, rails []int) {
 	next = end
 	for i, r := range s.watch.Rails {
@@ -100,7 +100,7 @@ func (s *Session) due(end time.Time) (next time.Time, rails []int) {
 	return next, rails
 }
 
-// earliest is at, but not before the initial delay of rail i has passed.
+// earliest returns at, or the end of rail i's initial delay if that is later.
 func (s *Session) earliest(i int, at time.Time) time.Time {
 	if first := s.began.Add(s.watch.Rails[i].Delay()); at.Before(first) {
 		return first
@@ -115,8 +115,8 @@ func (s *Session) sleep(ctx context.Context, until time.Time) error {
 	return context.Cause(ctx)
 }
 
-// EndOfStep reads all rails whose initial delay has passed. A rail that can't be judged, within its limits, is read
-// again after its interval: a step never ends on a reading that says nothing.
+// EndOfStep reads all rails whose initial delay has passed. A rail without a clear result, within its limits, is read
+// again after its interval: a step never ends on an inconclusive reading.
 func (s *Session) EndOfStep(ctx context.Context) error {
 	now := s.clock.Now()
 	var rails []int
@@ -128,8 +128,8 @@ func (s *Session) EndOfStep(ctx context.Context) error {
 	return s.judged(ctx, rails, false)
 }
 
-// After reads each rail once its wait has passed since the end of the work. Where a version got more traffic, the waits
-// are watched like steps.
+// After reads each rail once its wait has passed since the end of the work. If a version got more traffic, the rails
+// are also watched during the waits, as in a step.
 func (s *Session) After(ctx context.Context) error {
 	end := s.clock.Now()
 	at := func(i int) time.Time { return s.earliest(i, end.Add(s.watch.Rails[i].After())) }
@@ -153,7 +153,7 @@ func (s *Session) After(ctx context.Context) error {
 	return nil
 }
 
-// judged reads rails until each of them has been judged or has passed a limit.
+// judged reads rails until each of them has a clear result or has passed a limit.
 func (s *Session) judged(ctx context.Context, rails []int, final bool) error {
 	for {
 		if err := s.read(ctx, rails, final); err != nil {
@@ -178,7 +178,8 @@ func (s *Session) judged(ctx context.Context, rails []int, final bool) error {
 	}
 }
 
-// read reads the rails at the same moment and counts. final makes a breach count that was there before the execution.
+// read reads the rails at the same moment and counts. final makes a breach count even if it existed before the
+// execution.
 func (s *Session) read(ctx context.Context, rails []int, final bool) error {
 	readings := make([]Reading, len(rails))
 	var all sync.WaitGroup
@@ -187,7 +188,7 @@ func (s *Session) read(ctx context.Context, rails []int, final bool) error {
 	}
 	all.Wait()
 	if err := context.Cause(ctx); err != nil {
-		return err // the end of the context makes readings fail, and says nothing about the metric
+		return err // readings fail when the context ends, which says nothing about the metric
 	}
 	now := s.clock.Now()
 	var worst *Verdict
@@ -221,13 +222,14 @@ func (s *Session) take(ctx context.Context, i int) Reading {
 	return r.Take(ctx, s.reader, s.watch.Baseline[i].Value, false)
 }
 
-// symptom reports whether a breach was there before the execution and so does not count.
+// symptom reports whether a breach existed before the execution and therefore does not count.
 func (s *Session) symptom(i int, reading Reading, final bool) bool {
 	tally := &s.tallies[i]
 	if !s.watch.Baseline[i].Symptom || tally.Held {
 		return false
 	}
-	// Within another bound, or at the end of a wait that is set, the metric counts again.
+	// After a breach of another bound, a reading within bounds, or at the end of a wait that is set, the metric counts
+	// again.
 	if other := reading.State == Breached && reading.Bound != s.watch.Baseline[i].Bound; other || final ||
 		reading.State == Passed {
 		tally.Held = reading.State == Passed || reading.State == Breached
@@ -236,7 +238,7 @@ func (s *Session) symptom(i int, reading Reading, final bool) bool {
 	return reading.State == Breached
 }
 
-// count adds a reading to the rail's counts and returns a verdict where a limit is passed.
+// count adds a reading to the rail's counts and returns a verdict if a limit is passed.
 func (s *Session) count(i int, reading Reading) *Verdict {
 	tally, rail := &s.tallies[i], s.watch.Rails[i]
 	n := 0
@@ -269,7 +271,7 @@ func (s *Session) count(i int, reading Reading) *Verdict {
 // gravity orders consequences: a rollback before a failure, a failure before a hold.
 func (b Breach) gravity() int { return slices.Index([]Breach{Warn, Hold, Fail, Rollback}, b) }
 
-// Details are the baselines, the newest readings and the values by name, for a result.
+// Details returns the baselines, the newest readings, and the values by name, for a result.
 func (s *Session) Details() map[string]string {
 	out := map[string]string{}
 	for i, r := range s.watch.Rails {
@@ -285,7 +287,7 @@ func (s *Session) Details() map[string]string {
 	return out
 }
 
-// written writes the newest values, oldest first.
+// written formats the newest values, oldest first.
 func written(values []float64) string {
 	shown := values[max(0, len(values)-shownValues):]
 	texts := make([]string, len(shown))
@@ -299,7 +301,7 @@ func written(values []float64) string {
 	return text
 }
 
-// Longest is the longest time that a rail adds to the end of the work.
+// Longest returns the longest time that a rail adds to the end of the work.
 func Longest(rails []Rail) time.Duration {
 	longest := time.Duration(0)
 	for _, r := range rails {

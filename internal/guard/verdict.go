@@ -5,11 +5,11 @@ import (
 	"fmt"
 )
 
-// Errors that a Verdict is, for errors.Is.
+// Errors of a Verdict, for errors.Is.
 var (
 	// ErrBreached: a guardrail is breached.
 	ErrBreached = errors.New("a guardrail is breached")
-	// ErrInconclusive: a guardrail could not be judged, which is not a pass.
+	// ErrInconclusive: a guardrail could not be evaluated, which is not a pass.
 	ErrInconclusive = errors.New("a guardrail is inconclusive")
 )
 
@@ -18,7 +18,7 @@ type Verdict struct {
 	// Call is Rollback, Fail or Hold.
 	Call    Breach
 	Reading Reading
-	// Bounds are those of the rail, in words.
+	// Bounds are the rail's bounds, in words.
 	Bounds string
 	// Count is how many readings of this kind there were.
 	Count int

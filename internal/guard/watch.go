@@ -10,7 +10,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// Traffic is what an execution does to the traffic of a version that is being tried. The values are those of
+// Traffic is the effect of an execution on the traffic of a version under test. The values are those of
 // playbook.Exposure.
 type Traffic string
 
@@ -18,22 +18,22 @@ type Traffic string
 const (
 	// NoTraffic: the execution moves no traffic.
 	NoTraffic Traffic = ""
-	// MoreTraffic: a version gets more traffic. Nothing moves unless every guardrail has been read and holds.
+	// MoreTraffic: a version gets more traffic. Nothing moves unless every guardrail was read and is within bounds.
 	MoreTraffic Traffic = "up"
-	// LessTraffic: traffic is only taken away from a canary. That contains an incident, so that a metric which can't be
-	// read never stops it.
+	// LessTraffic: traffic is only taken away from a canary. That contains an incident, and an unreadable metric never
+	// stops it.
 	LessTraffic Traffic = "down"
 )
 
-// Watch is a set of rails with their baselines, as the journal keeps it. The zero value watches nothing.
+// Watch is a set of rails with their baselines, as stored in the journal. The zero value watches nothing.
 type Watch struct {
 	Rails []Rail `json:"rails,omitempty"`
-	// Baseline holds the readings before the work began, in the order of Rails.
+	// Baseline contains the readings before the work began, in the order of Rails.
 	Baseline []Reading `json:"baseline,omitempty"`
 	Traffic  Traffic   `json:"traffic,omitempty"`
-	// Lifted names who lifted the rule that a guardrail must be readable, for this execution; empty where nobody did.
+	// Lifted is who lifted the rule that guardrails must be readable, for this execution; empty if nobody did.
 	Lifted string `json:"lifted,omitempty"`
-	// broken says why the journal's watch can't be used.
+	// broken is why the watch in the journal can't be used.
 	broken string
 }
 
@@ -51,8 +51,8 @@ func Begin(ctx context.Context, reader Reader, rails []Rail, traffic Traffic) Wa
 	return w
 }
 
-// Decode reads a watch from the journal. One that can't be decoded is inconclusive whenever it is read; it never
-// disappears.
+// Decode reads a watch from the journal. A watch that can't be decoded is inconclusive at every reading; it is never
+// dropped.
 func Decode(text json.RawMessage) Watch {
 	var w Watch
 	err := json.Unmarshal(text, &w)
@@ -73,7 +73,7 @@ func Decode(text json.RawMessage) Watch {
 	return w
 }
 
-// Ready returns a problem where a rail stops the execution before anything has changed.
+// Ready returns a problem if a rail stops the execution before anything has changed.
 func (w Watch) Ready() error {
 	for i, r := range w.Rails {
 		reading := w.Baseline[i]
@@ -102,7 +102,7 @@ func (w Watch) Ready() error {
 	return nil
 }
 
-// stops says why the first reading of a rail stops the execution; empty where it doesn't.
+// stops returns why the first reading of a rail stops the execution; empty if it doesn't.
 func (w Watch) stops(r Rail, first Reading) string {
 	switch {
 	case first.State == Passed, first.TooFew && !r.needsBaseline(), r.OnBreach == Warn:
@@ -143,7 +143,7 @@ func (w Watch) Warnings() []string {
 	return out
 }
 
-// consequence is what follows from a state of the rail, in words.
+// consequence describes what follows from a state of the rail.
 func (w Watch) consequence(r Rail, state State) string {
 	switch w.onto(r, state) {
 	case Rollback:
@@ -157,7 +157,7 @@ func (w Watch) consequence(r Rail, state State) string {
 	}
 }
 
-// onto is what a state of the rail leads to in this execution.
+// onto returns what follows from a state of the rail in this execution.
 func (w Watch) onto(r Rail, state State) Breach {
 	if state != Breached && (w.Traffic == LessTraffic || w.Lifted != "" && w.Traffic != MoreTraffic) {
 		return Warn
@@ -165,8 +165,8 @@ func (w Watch) onto(r Rail, state State) Breach {
 	return r.onto(state, w.Traffic)
 }
 
-// onto is what a state of the rail leads to. What can't be judged holds, unless the rail only warns. Where traffic was
-// taken away from a canary, returning would give it back, so that a rollback is a failure there.
+// onto returns what follows from a state of the rail. An inconclusive reading holds the execution, unless the rail only
+// warns. If traffic was taken away from a canary, a rollback would give it back, so a rollback is a failure there.
 func (r Rail) onto(state State, traffic Traffic) Breach {
 	switch {
 	case r.OnBreach == Warn:

@@ -1,4 +1,4 @@
-// Package metrics reads what guardrails watch, from Prometheus, web addresses and searches.
+// Package metrics reads the metrics of guardrails from Prometheus, web addresses, and searches.
 package metrics
 
 import (
@@ -15,10 +15,10 @@ import (
 )
 
 // Search runs a search without fetching documents. It returns the time that it took on the server, in milliseconds, and
-// the number of documents that match.
+// the number of matching documents.
 type Search func(ctx context.Context, index, body string) (tookMS, hits int64, err error)
 
-// Sources are where metrics come from. Prometheus and Search are nil where none is configured.
+// Sources are where metrics come from. Prometheus and Search are nil if they are not configured.
 type Sources struct {
 	Prometheus *prometheus.Client
 	Search     Search
@@ -82,7 +82,7 @@ func (r *Reader) read(ctx context.Context, q guard.Query) (float64, error) {
 	}
 }
 
-// answered marks an error of a source that answered, though without a usable value.
+// answered marks the error of a source that answered without a usable value.
 func answered(err, unavailable error) error {
 	if err == nil || errors.Is(err, unavailable) {
 		return err

@@ -14,10 +14,10 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// maxPlan bounds how much of a saved plan is read, in bytes.
+// maxPlan is the largest saved plan that is read, in bytes.
 const maxPlan = 512 << 20
 
-// SavedPlan is what a saved plan holds of the values that it plans.
+// SavedPlan contains the values that a saved plan plans.
 type SavedPlan struct{ planned [][]byte }
 
 // ReadPlan reads a saved plan. It fails if the file is not one, or is encrypted.
@@ -26,7 +26,7 @@ func ReadPlan(path string) (SavedPlan, error) {
 	if err != nil {
 		return SavedPlan{}, err
 	}
-	defer func() { _ = file.Close() }() // it was only read
+	defer func() { _ = file.Close() }() // only read
 	info, err := file.Stat()
 	if err != nil {
 		return SavedPlan{}, err
@@ -97,7 +97,7 @@ const (
 	nilValue, extension = 0xc0, 0xd4
 )
 
-// packed is a number in msgpack, in its shortest form.
+// packed encodes a number in msgpack, in its shortest form.
 func packed(n int64) []byte {
 	const u8, u16, u32, u64 = 0xcc, 0xcd, 0xce, 0xcf
 	switch {
@@ -114,7 +114,7 @@ func packed(n int64) []byte {
 	}
 }
 
-// Fields of Terraform's planfile.proto. A change holds the value before, where there is one, and the value after.
+// Fields of Terraform's planfile.proto. A change contains the value before, if there is one, and the value after.
 const (
 	fieldResourceChanges, fieldChange, fieldAction, fieldValues, fieldMsgpack = 3, 9, 1, 2, 1
 	actionNoop, actionDelete                                                  = 0, 5
@@ -136,7 +136,7 @@ func plannedValues(plan []byte) [][]byte {
 	return planned
 }
 
-// members returns the values of a field that holds bytes.
+// members returns the values of a field that contains bytes.
 func members(message []byte, field protowire.Number) [][]byte {
 	var found [][]byte
 	for len(message) > 0 {
@@ -161,7 +161,7 @@ func members(message []byte, field protowire.Number) [][]byte {
 	return found
 }
 
-// number returns the value of a field that holds a number, or zero.
+// number returns the value of a field that contains a number, or zero.
 func number(message []byte, field protowire.Number) uint64 {
 	for len(message) > 0 {
 		n, kind, size := protowire.ConsumeTag(message)

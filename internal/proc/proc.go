@@ -1,5 +1,5 @@
-// Package proc identifies processes, so that a live process is not confused with a dead one whose PID was reused, and
-// reads what the process that started this one was asked to do. If the system doesn't tell, answers are "unknown".
+// Package proc identifies processes, distinguishes a live process from a dead one whose PID was reused, and reads the
+// command of the parent process. If the system doesn't tell, answers are "unknown".
 package proc
 
 import (
@@ -57,5 +57,5 @@ func (i Identity) Liveness() Liveness {
 	}
 }
 
-// String names the process for people.
+// String formats the process for people.
 func (i Identity) String() string { return fmt.Sprintf("process %d on %s", i.PID, i.Host) }

@@ -78,7 +78,7 @@ func TestSavedPlan(t *testing.T) {
 	}
 }
 
-// value is a resource's value in msgpack, as far as it matters.
+// value is the part of a resource's value that matters, in msgpack.
 func value(record int64, digest string) []byte {
 	text := append([]byte("\xa6digest\xab"), digest...)
 	return append(append(text, recordKey...), packed(record)...)

@@ -9,8 +9,8 @@ import (
 	"github.com/shirou/gopsutil/v4/process"
 )
 
-// started returns when the process began, in milliseconds since 1970. The kernels of macOS and Windows keep that time as
-// it was when the process began. A zombie is an error.
+// started returns when the process began, in milliseconds since 1970. The kernels of macOS and Windows store that time
+// when the process begins. A zombie is an error.
 func started(pid int) (uint64, error) {
 	p, err := process.NewProcess(int32(pid)) //nolint:gosec // PIDs fit
 	if err != nil {

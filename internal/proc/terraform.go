@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Terraform is what the parent process, if it is Terraform or OpenTofu, was asked to do.
+// Terraform is the command of the parent process, if that is Terraform or OpenTofu.
 type Terraform struct {
 	// Session identifies the parent process. It is empty if the system doesn't tell.
 	Session string
@@ -20,8 +20,8 @@ type Terraform struct {
 // Applies reports whether the parent runs an apply, with or without a saved plan.
 func (t Terraform) Applies() bool { return t.Command == "apply" || t.Command == "destroy" }
 
-// Parent looks at the process that started this one. getenv is that of the system: Terraform adds the arguments in
-// TF_CLI_ARGS and TF_CLI_ARGS_apply to its own.
+// Parent reads the process that started this one. getenv is the system's: Terraform adds the arguments in TF_CLI_ARGS
+// and TF_CLI_ARGS_apply to its own.
 func Parent(getenv func(string) string) Terraform {
 	parent := Identify(os.Getppid())
 	if parent.Started == 0 {

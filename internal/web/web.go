@@ -1,6 +1,6 @@
-// Package web sends HTTP requests for planners, metrics and forges. Reads are retried; writes only where the server
-// says that it did not accept them (429), since a write whose answer was lost may have been done. Redirects are not
-// followed, link-local addresses are not opened, and tokens never reach an error or a log.
+// Package web sends HTTP requests for planners, metrics, and forges. Reads are retried. Writes are only retried if the
+// server says that it did not accept them (429), because a write whose answer was lost may have been done. Redirects
+// are not followed, link-local addresses are not opened, and tokens never reach an error or a log.
 package web
 
 import (
@@ -24,12 +24,12 @@ import (
 const (
 	retries   = 3
 	firstWait = 200 * time.Millisecond
-	// longestWait bounds the wait between two attempts where the server names none (Retry-After).
+	// longestWait bounds the wait between two attempts if the server names none (Retry-After).
 	longestWait = 2 * time.Second
-	// timeout bounds one attempt, dialTimeout its connection.
+	// timeout bounds one attempt, dialTimeout the attempt to connect.
 	timeout     = 30 * time.Second
 	dialTimeout = 10 * time.Second
-	// maxBody is the longest answer that is read, in bytes.
+	// maxBody is the largest answer that is read, in bytes.
 	maxBody = 4 << 20
 )
 
@@ -37,7 +37,7 @@ const (
 var (
 	// ErrNotSent: no connection could be made, so the server has not seen the request.
 	ErrNotSent = errors.New("the server can't be reached")
-	// ErrLost: the request may have been done, and its answer was lost.
+	// ErrLost: the request may have been done, but its answer was lost.
 	ErrLost = errors.New("the answer was lost")
 )
 
@@ -59,10 +59,10 @@ func NewWith(header, prefix, token string) *Client {
 	c.HTTPClient.Timeout = timeout
 	client := &Client{header: header, http: c, redact: redact.New(token)}
 	c.HTTPClient.Transport = logged{client: client, next: transport()}
-	// A redirect could carry a write, or the token, to somewhere else.
+	// A redirect could carry a write, or the token, to another address.
 	c.HTTPClient.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	c.CheckRetry = retry
-	// The answer to the last attempt counts, also where it is a refusal.
+	// The answer to the last attempt counts, even if it is an error.
 	c.ErrorHandler = retryablehttp.PassthroughErrorHandler
 	if token != "" {
 		client.value = prefix + token
@@ -79,7 +79,7 @@ func transport() http.RoundTripper {
 	}
 }
 
-// logged writes each attempt to the log.
+// logged logs each attempt.
 type logged struct {
 	client *Client
 	next   http.RoundTripper
@@ -116,16 +116,16 @@ func retry(ctx context.Context, resp *http.Response, err error) (bool, error) {
 	return err == nil && resp.StatusCode == http.StatusTooManyRequests, nil
 }
 
-// Request is what to send.
+// Request is a request to send.
 type Request struct {
 	Method, URL string
 	Header      map[string]string
-	// Body is sent as JSON; nil sends none.
+	// Body is sent as JSON; nil sends no body.
 	Body []byte
 }
 
-// Answer is the server's answer. Secrets in the body are masked: an answer that quotes the request must not carry them
-// into messages or records.
+// Answer is the server's answer. Secrets in the body are masked, because an answer that quotes the request must not
+// carry them into messages or records.
 type Answer struct {
 	Status int
 	Header http.Header
@@ -135,7 +135,7 @@ type Answer struct {
 // Mask returns s with secrets masked.
 func (c *Client) Mask(s string) string { return c.redact.String(s) }
 
-// Text is the beginning of the body for people, with secrets masked.
+// Text returns the beginning of the body for people, with secrets masked.
 func (c *Client) Text(a Answer) string {
 	const longest = 300
 	text := strings.TrimSpace(c.Mask(string(a.Body)))
@@ -148,7 +148,7 @@ func (c *Client) Text(a Answer) string {
 	return fmt.Sprintf("status %d: %s", a.Status, text)
 }
 
-// Do sends a request and returns the answer whatever its status. An error wraps ErrNotSent or ErrLost.
+// Do sends a request and returns the answer, whatever its status. An error wraps ErrNotSent or ErrLost.
 func (c *Client) Do(ctx context.Context, r Request) (Answer, error) {
 	ctx = context.WithValue(ctx, methodKey{}, r.Method)
 	req, err := retryablehttp.NewRequestWithContext(ctx, r.Method, r.URL, r.Body)
@@ -185,7 +185,7 @@ func (c *Client) Do(ctx context.Context, r Request) (Answer, error) {
 	return Answer{Status: resp.StatusCode, Header: resp.Header, Body: []byte(c.Mask(body.String()))}, nil
 }
 
-// failed masks secrets. The cause itself is kept for errors.Is only where it is the end of a context.
+// failed masks secrets. It keeps the cause for errors.Is only if that is the end of a context.
 func (c *Client) failed(kind, cause error) error {
 	text := c.Mask(cause.Error())
 	for _, end := range []error{context.Canceled, context.DeadlineExceeded} {

@@ -14,7 +14,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/web"
 )
 
-// TestAnswersAreMasked shows that a server that repeats the token can't carry it into messages or records.
+// TestAnswersAreMasked shows that a server that returns the token can't carry it into messages or records.
 func TestAnswersAreMasked(t *testing.T) {
 	t.Parallel()
 	const token = "Kanarie/+=secret"

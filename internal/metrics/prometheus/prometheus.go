@@ -1,6 +1,5 @@
 // Package prometheus reads one number per query from Prometheus. An answer that is not exactly one number is an error.
-// Errors repeat what Prometheus says about the query, and nothing of any other answer: the address may be another
-// service's.
+// Errors quote Prometheus's error messages, but no other answers: the address may belong to another service.
 package prometheus
 
 import (
@@ -25,13 +24,13 @@ var (
 	ErrSeveral = errors.New("the query returns several series")
 	// ErrWarnings: Prometheus warns that the answer may be incomplete.
 	ErrWarnings = errors.New("prometheus answers with warnings")
-	// ErrQuery: Prometheus refuses the query.
+	// ErrQuery: Prometheus rejects the query.
 	ErrQuery = errors.New("prometheus refuses the query")
 	// ErrUnavailable: there is no usable answer.
 	ErrUnavailable = errors.New("prometheus does not answer")
 )
 
-// Client reads from one Prometheus.
+// Client reads from a Prometheus server.
 type Client struct {
 	base string
 	web  *web.Client
@@ -42,7 +41,7 @@ func New(base, token string) *Client {
 	return &Client{base: strings.TrimRight(base, "/"), web: web.New(token)}
 }
 
-// answer is that of GET /api/v1/query.
+// answer is the answer of GET /api/v1/query.
 type answer struct {
 	Status    string   `json:"status"`
 	ErrorType string   `json:"errorType"`
@@ -54,14 +53,14 @@ type answer struct {
 	} `json:"data"`
 }
 
-// errorTypes are those that the Prometheus API documents. An answer without one is not Prometheus's.
+// errorTypes are those that the Prometheus API documents. An error without one of them is not from Prometheus.
 func errorTypes() []string {
 	return []string{"bad_data", "execution", "timeout", "canceled", "internal", "unavailable", "not_found",
 		"not_acceptable"}
 }
 
-// Query returns the value of an instant query that gives one number: a scalar, or a vector of one series. It may be NaN
-// or infinite.
+// Query returns the value of an instant query that results in one number: a scalar, or a vector of one series. It may
+// be NaN or infinite.
 func (c *Client) Query(ctx context.Context, query string) (float64, error) {
 	got, err := c.web.Do(ctx, web.Request{Method: http.MethodGet, URL: c.base + "/api/v1/query?" +
 		url.Values{"query": {query}}.Encode()})
@@ -87,7 +86,7 @@ func (c *Client) Query(ctx context.Context, query string) (float64, error) {
 	return a.number()
 }
 
-// sample is a time and a value as Prometheus writes them.
+// sample is a time and a value as Prometheus encodes them.
 type sample [2]any
 
 func (s sample) number() (float64, error) {

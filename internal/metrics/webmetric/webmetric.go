@@ -1,5 +1,5 @@
-// Package webmetric reads a number from a web address: one in its JSON answer, or the time until the answer came. No
-// error repeats any of the answer: plans are posted into pull requests, and the address may be an internal one.
+// Package webmetric reads a number from a web address: from its JSON answer, or the latency of the answer. Errors quote
+// nothing of the answer: plans are posted into pull requests, and the address may be internal.
 package webmetric
 
 import (
@@ -43,7 +43,7 @@ func CheckPointer(pointer string) string {
 	return ""
 }
 
-// Read returns the number at the JSON pointer (RFC 6901) in the answer, or without a pointer the latency in
+// Read returns the number at the JSON pointer (RFC 6901) in the answer or, without a pointer, the latency in
 // milliseconds.
 func (c *Client) Read(ctx context.Context, address, pointer string) (float64, error) {
 	if why := check.WebAddress(address); why != "" {

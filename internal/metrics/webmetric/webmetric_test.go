@@ -12,7 +12,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/metrics/webmetric"
 )
 
-// ticking is a clock that advances by 20 ms with each reading.
+// ticking is a clock that advances by 20 ms with each call of Now.
 type ticking struct{ now time.Time }
 
 func (c *ticking) Now() time.Time {
@@ -60,7 +60,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// TestErrorsRepeatNoneOfTheAnswer lets a server on an internal address answer with a secret, in every way that is an
+// TestErrorsRepeatNoneOfTheAnswer makes a server on an internal address answer with a secret, in every way that is an
 // error.
 func TestErrorsRepeatNoneOfTheAnswer(t *testing.T) {
 	t.Parallel()

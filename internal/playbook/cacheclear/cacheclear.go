@@ -1,5 +1,5 @@
-// Package cacheclear is the playbook clear_cache: it clears the query, request and field data caches of Elasticsearch
-// indices, and only those that are asked for.
+// Package cacheclear is the playbook clear_cache: it clears the selected caches of Elasticsearch indices (query,
+// request, field data) and no others.
 package cacheclear
 
 import (
@@ -22,7 +22,7 @@ const ActionType = "clear_cache"
 // estimate is how long it takes, from the playbooks' specification. It costs nothing.
 const estimate = 5 * time.Second
 
-// Types of caches, as cache_types names them, in the order in which they are shown.
+// Types of caches, as cache_types names them, in display order.
 const (
 	Query     = "query"
 	Request   = "request"
@@ -34,19 +34,19 @@ func Types() []string { return []string{Query, Request, Fielddata} }
 
 // Elastic is what the playbook needs of Elasticsearch.
 type Elastic interface {
-	// Name names the cluster.
+	// Name returns the name of the cluster.
 	Name() string
-	// Forget makes the next question go to the cluster.
+	// Forget drops cached answers.
 	Forget()
 	// UUID identifies the cluster.
 	UUID(ctx context.Context) (string, error)
-	// Resolve says which concrete indices a name stands for.
+	// Resolve returns the concrete indices that a name matches.
 	Resolve(ctx context.Context, expression string, allowAll bool) (elastic.Resolution, error)
-	// AllCacheSizes returns the sizes of the caches by index, as of a while ago.
+	// AllCacheSizes returns the sizes of the caches per index, possibly cached.
 	AllCacheSizes(ctx context.Context) (map[string]elastic.CacheSizes, error)
-	// CacheSizes returns the sizes now, added up over the indices.
+	// CacheSizes returns the current sizes, summed over the indices.
 	CacheSizes(ctx context.Context, indices []string) (elastic.CacheSizes, error)
-	// ClearCaches clears just these caches.
+	// ClearCaches clears only these caches.
 	ClearCaches(ctx context.Context, indices []string, which elastic.Caches) error
 }
 
@@ -77,11 +77,11 @@ func page() playbook.Metadata {
 type params struct {
 	// IndexName is an index, an alias, a pattern or a data stream.
 	IndexName string `json:"index_name"`
-	// CacheTypes are the caches to clear. None: all.
+	// CacheTypes are the caches to clear. Empty: all.
 	CacheTypes []string `json:"cache_types,omitempty"`
-	// Fields narrows fielddata to fields.
+	// Fields limits fielddata to fields.
 	Fields []string `json:"fields,omitempty"`
-	// AllowAll lets IndexName stand for every index of the cluster.
+	// AllowAll allows an IndexName that matches every index of the cluster.
 	AllowAll bool `json:"allow_all"`
 }
 
@@ -98,7 +98,7 @@ func (p params) validate() (params, error) {
 	if len(p.CacheTypes) == 0 {
 		p.CacheTypes = Types()
 	}
-	// The order in which a set is written has no meaning.
+	// The order of a set has no meaning.
 	p.CacheTypes = slices.DeleteFunc(Types(), func(t string) bool { return !slices.Contains(p.CacheTypes, t) })
 	for i, f := range p.Fields {
 		if check.OneLine(f) != "" || strings.Contains(f, ",") {
@@ -124,7 +124,7 @@ func (a action) caches() elastic.Caches {
 	return elastic.Caches{Query: has(Query), Request: has(Request), Fielddata: has(Fielddata), Fields: a.params.Fields}
 }
 
-// Facts are what must still hold at apply.
+// Facts are what must still be true at apply.
 type Facts struct {
 	// Indices are the concrete indices whose caches would be cleared.
 	Indices []string `json:"indices"`
@@ -176,7 +176,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	p.Locks = elastic.Targets(a.elastic.Name(), found.Indices...)
 	sizes, err := a.elastic.AllCacheSizes(ctx)
 	if err != nil {
-		// Without the privilege to read them, the caches are cleared all the same.
+		// Caches are also cleared without the privilege to read their sizes.
 		p.Figures = []string{"What is cached can't be read: " + problem.Of(err, "").Why}
 		return p, facts, nil //nolint:nilerr // see above
 	}
@@ -195,8 +195,8 @@ func cached(found elastic.Resolution, sizes map[string]elastic.CacheSizes) strin
 		elastic.Bytes(sum.Query), elastic.Bytes(sum.Request), elastic.Bytes(sum.Fielddata))
 }
 
-// identity is the cluster with the indices by their UUIDs, or with the pattern or data stream, whose indices come and
-// go.
+// identity identifies the cluster and the indices by their UUIDs, or by a pattern or data stream, whose indices change
+// over time.
 func (a action) identity(ctx context.Context, found elastic.Resolution,
 	sizes map[string]elastic.CacheSizes) (any, error) {
 	cluster, err := a.elastic.UUID(ctx)
@@ -212,13 +212,13 @@ func (a action) identity(ctx context.Context, found elastic.Resolution,
 	uuids := make([]string, len(found.Indices))
 	for i, name := range found.Indices {
 		if uuids[i] = sizes[name].UUID; uuids[i] == "" {
-			uuids[i] = name // made since the sizes were read
+			uuids[i] = name // created since the sizes were read
 		}
 	}
 	return map[string]any{"cluster": cluster, "indices": uuids}, nil
 }
 
-// list names types of caches for people.
+// list formats types of caches for people.
 func list(types []string) string {
 	names := make([]string, len(types))
 	for i, t := range types {

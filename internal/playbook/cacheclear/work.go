@@ -11,15 +11,15 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
-// remoteID stands for the request.
+// remoteID is the name of the request.
 const remoteID = "cache_clear"
 
-// progress is journaled right before the request is sent: without it, nothing was.
+// progress is journaled right before the request is sent: without it, nothing was sent.
 type progress struct {
 	Clearing bool `json:"clearing"`
 }
 
-// Dispatch implements playbook.Logic. The request itself is sent by Wait, when the journal knows of it.
+// Dispatch implements playbook.Logic. Wait sends the request, when the journal has the dispatch.
 func (a action) Dispatch(_ context.Context, job playbook.Job, facts Facts) (playbook.Work, error) {
 	return work{action: a, job: job, facts: facts}, nil
 }
@@ -51,7 +51,7 @@ func (w work) Wait(ctx context.Context) (playbook.Report, error) {
 		"indices": strings.Join(w.facts.Indices, ","), "cache_types": strings.Join(w.facts.CacheTypes, ","),
 	}}
 	ctx = elastic.WithOrigin(ctx, w.job.ID)
-	// Sizes are for the record: without the privilege to read them, the caches are cleared all the same.
+	// The sizes are for the record: caches are also cleared without the privilege to read their sizes.
 	before, beforeErr := w.elastic.CacheSizes(ctx, w.facts.Indices)
 	if err := w.job.Checkpoint(ctx, progress{Clearing: true}); err != nil {
 		return out, err

@@ -1,5 +1,5 @@
-// Package dbtdeps is the playbook refresh_dbt_dependencies: it installs the packages of a dbt project anew and compiles
-// it. A compilation that fails puts the old packages back.
+// Package dbtdeps is the playbook refresh_dbt_dependencies: it reinstalls the packages of a dbt project and compiles
+// the project. If the compilation fails, it restores the old packages.
 package dbtdeps
 
 import (
@@ -24,17 +24,17 @@ const (
 type DBT interface {
 	// Name names the project and target.
 	Name(ctx context.Context) (string, error)
-	// DepsCommands are the command lines in order: install, then compile.
+	// DepsCommands returns the commands in order: install, then compile.
 	DepsCommands(d dbt.Deps) [][]string
-	// PreviewDeps works out on a copy what would be installed. The project is untouched.
+	// PreviewDeps finds out on a copy what would be installed. The project is not changed.
 	PreviewDeps(ctx context.Context, d dbt.Deps) (dbt.DepsChange, error)
-	// SavePackages copies what is installed, and the lock file, into dir.
+	// SavePackages copies the installed packages and the lock file into dir.
 	SavePackages(ctx context.Context, dir string) error
-	// RestorePackages puts back what SavePackages copied, byte for byte.
+	// RestorePackages restores what SavePackages copied, byte for byte.
 	RestorePackages(ctx context.Context, dir string) error
-	// Start starts a command line with its artifacts in dir.
+	// Start starts a command with its artifacts in dir.
 	Start(ctx context.Context, argv []string, dir string) (*dbt.Run, error)
-	// Attach finds what Start started in a process that died.
+	// Attach finds the process that Start started in a process that died.
 	Attach(ctx context.Context, dir, id string) (*dbt.Run, error)
 }
 
@@ -64,9 +64,9 @@ func page() playbook.Metadata {
 type params struct {
 	// Upgrade ignores the lock file and takes the newest versions that the project allows.
 	Upgrade bool `json:"upgrade"`
-	// Vars are dbt variables that the project needs to be compiled.
+	// Vars are dbt variables that compiling the project needs.
 	Vars map[string]any `json:"vars,omitempty"`
-	// TaskID is a reference of the caller's, kept in the history.
+	// TaskID is a reference of the caller, kept in the history.
 	TaskID string `json:"task_id"`
 }
 
@@ -77,11 +77,11 @@ type action struct {
 	params params
 }
 
-// Facts are what must still hold at apply.
+// Facts are what must still be true at apply.
 type Facts struct {
 	// Packages are those that would change.
 	Packages []Package `json:"packages"`
-	// LockChanges tells whether package-lock.yml would change.
+	// LockChanges reports whether package-lock.yml would change.
 	LockChanges bool `json:"package_lock_changes"`
 	// DBTVersion is the version that resolved the packages.
 	DBTVersion string `json:"dbt_version"`
@@ -90,7 +90,7 @@ type Facts struct {
 // Package is a package whose version would change.
 type Package struct {
 	Name string `json:"name"`
-	// Current is the installed version; empty where it is not installed. Planned is empty where it would be removed.
+	// Current is the installed version; empty if it is not installed. Planned is empty if it would be removed.
 	Current string `json:"current"`
 	Planned string `json:"planned"`
 }

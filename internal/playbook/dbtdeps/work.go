@@ -15,7 +15,7 @@ import (
 // stages are the folders of an execution in which its commands keep their artifacts, in the order of DepsCommands.
 var stages = []string{"deps", "compile"}
 
-// progress is journaled before each stage but the first.
+// progress is journaled before each stage except the first.
 type progress struct {
 	Stage int `json:"stage"`
 }
@@ -40,7 +40,7 @@ func (a action) Adopt(ctx context.Context, job playbook.Job, _ Facts) (playbook.
 	w := &work{action: a, job: job, stage: p.Stage}
 	id := job.RemoteID
 	if w.stage > 0 {
-		id = "" // the journal names the first command only; the folder knows its own
+		id = "" // the journal has the first command's name only; the folder has that of each command
 	}
 	var err error
 	w.run, err = a.dbt.Attach(ctx, w.dir(), id)
@@ -48,10 +48,10 @@ func (a action) Adopt(ctx context.Context, job playbook.Job, _ Facts) (playbook.
 	case errors.Is(err, dbt.ErrNeverStarted) && w.stage == 0:
 		return nil, playbook.NeverBegan(err, dbt.ErrNeverStarted)
 	case errors.Is(err, dbt.ErrNeverStarted):
-		w.run = nil // the process died between two commands: Wait goes on with the next one
+		w.run = nil // the process died between two commands: Wait continues with the next one
 	case err != nil:
-		// A command that can't be found out about has left packages that can't be told either: putting the old ones
-		// back makes the outcome known.
+		// The state of the packages is unknown too if the state of the command is: restoring the old packages makes the
+		// outcome known.
 		w.lost = err
 	}
 	if w.first = job.RemoteID; w.first == "" && w.run != nil {
@@ -66,7 +66,7 @@ type work struct {
 	action
 	job   playbook.Job
 	stage int
-	// run is the stage's command. Nil: it is to be started.
+	// run is the stage's command. Nil: it has not been started.
 	run *dbt.Run
 	// first is the name of the first command's process.
 	first string
@@ -95,7 +95,7 @@ func (w *work) Wait(ctx context.Context) (playbook.Report, error) {
 		out.Message = "Packages are installed and the project compiles"
 		return out, nil
 	}
-	// Also after an interrupt: whatever was installed halfway goes.
+	// Also after an interrupt: partially installed packages are removed.
 	if restoreErr := w.dbt.RestorePackages(context.WithoutCancel(ctx), saved(w.job)); restoreErr != nil {
 		return out, errors.Join(playbook.ErrUncertain, err, restoreErr)
 	}

@@ -1,4 +1,4 @@
-// Package dbtrun is the playbook rerun_dbt: it builds dbt models again.
+// Package dbtrun is the playbook rerun_dbt: it runs dbt models again.
 package dbtrun
 
 import (
@@ -20,15 +20,15 @@ const ActionType = "rerun_dbt"
 type DBT interface {
 	// Name names the project and target that runs change.
 	Name(ctx context.Context) (string, error)
-	// RunCommand is the command line that runs a selection, argument by argument.
+	// RunCommand returns the arguments of the command that runs a selection.
 	RunCommand(s dbt.Selection) []string
-	// List names what a selection would run, and what is downstream of it. It changes nothing.
+	// List returns what a selection would run, and what is downstream. It changes nothing.
 	List(ctx context.Context, s dbt.Selection) (dbt.Listing, error)
-	// Catalog looks at what stands in the warehouse of what a listing builds and reads.
+	// Catalog returns what the warehouse contains of the relations in a listing.
 	Catalog(ctx context.Context, l dbt.Listing) (dbt.Catalog, error)
 	// StartReviewed runs exactly what was reviewed, with its artifacts in dir.
 	StartReviewed(ctx context.Context, r dbt.Reviewed, dir string) (*dbt.Run, error)
-	// Attach finds what Start started in a process that died.
+	// Attach finds the process that Start started in a process that died.
 	Attach(ctx context.Context, dir, id string) (*dbt.Run, error)
 }
 
@@ -103,7 +103,7 @@ func summary(f Facts) string {
 	return fmt.Sprintf("Will re-run %s: %s", text.Count(count, "dbt model"), some(f.SelectedModels))
 }
 
-// approvalReasons say why the run needs an approval: full_refresh is set, whatever it does, or the project's own
+// approvalReasons say why the run needs an approval: full_refresh is set, whatever its effect, or the project's own
 // configuration rebuilds a table from scratch.
 func (a action) approvalReasons(effects []effect) []string {
 	rebuilt := named(effects, func(e effect) bool { return e.rebuilds })
@@ -119,7 +119,7 @@ func (a action) approvalReasons(effects []effect) []string {
 	}
 }
 
-// changes say what happens to each relation, which hooks run, and what depends on the models.
+// changes describe the effect on each relation, the hooks that run, and what depends on the models.
 func (a action) changes(l dbt.Listing, effects []effect, facts Facts) []string {
 	lines := effectLines(effects)
 	if a.selection.Upstream {
@@ -128,7 +128,7 @@ func (a action) changes(l dbt.Listing, effects []effect, facts Facts) []string {
 	return append(append(lines, hookLines(l)...), facts.radius())
 }
 
-// missingParents warn of what the models read and the database does not hold.
+// missingParents warns about relations that the models read and the database does not contain.
 func (a action) missingParents(ctx context.Context, l dbt.Listing) ([]string, error) {
 	parents := standingParents(l)
 	if len(parents) == 0 {
@@ -168,7 +168,7 @@ func (a action) Dispatch(ctx context.Context, job playbook.Job, _ Facts) (playbo
 	return work{run: run}, nil
 }
 
-// reviewed is what the preview allows to run.
+// reviewed returns what the preview allows to run.
 func (a action) reviewed(p playbook.Preview) (dbt.Reviewed, error) {
 	content, err := json.Marshal(p.Content)
 	if err != nil {
@@ -201,7 +201,7 @@ func (w work) Wait(ctx context.Context) (playbook.Report, error) {
 	return outcome(result), err
 }
 
-// outcome says what became of each model.
+// outcome describes the result of each model.
 func outcome(result dbt.Result) playbook.Report {
 	details := map[string]string{}
 	counts := map[string]int{}
@@ -222,7 +222,7 @@ func outcome(result dbt.Result) playbook.Report {
 	}
 }
 
-// told is "success in 2.1 s, 100 rows", with what was said where it was no success.
+// told formats "success in 2.1 s, 100 rows", with the message if it was no success.
 func told(n dbt.NodeResult) string {
 	told := fmt.Sprintf("%s in %.1f s", n.Status, n.Seconds)
 	if n.Rows != nil && *n.Rows >= 0 {

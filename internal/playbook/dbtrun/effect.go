@@ -10,21 +10,21 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
 )
 
-// effect is what a run does to the relation of a model, as far as its configuration tells.
+// effect is what a run does to the relation of a model, as far as its configuration shows.
 type effect struct {
 	model dbt.Model
-	// does says it in a phrase, such as "append new rows".
+	// does is the effect in a phrase, such as "append new rows".
 	does string
-	// rebuilds tells that rows that a table has gathered are replaced by what its sources hold now.
+	// rebuilds reports that rows that a table has accumulated are replaced by what its sources contain now.
 	rebuilds bool
-	// mayDropColumns tells that columns, with what they hold, may go.
+	// mayDropColumns reports that columns may be dropped, with their data.
 	mayDropColumns bool
 }
 
-// whereMissing is added where a model builds its table in full because there is none yet.
+// whereMissing is added if a model builds its table in full because it does not exist.
 const whereMissing = " (built in full where it is missing)"
 
-// effectsOf are the effects on all selected models.
+// effectsOf returns the effects on all selected models.
 func effectsOf(l dbt.Listing, fullRefresh bool) []effect {
 	effects := make([]effect, len(l.Models))
 	for i, m := range l.Models {
@@ -74,14 +74,14 @@ func effectOf(m dbt.Model, fullRefresh bool, adapter string) effect {
 	return e
 }
 
-// keyed are the adapters whose default strategy uses a unique key where there is one, and how. Others are asked for by
-// name only.
+// keyed are the adapters whose default strategy uses a unique key if there is one, with what it does. With others, only
+// the configured strategy is known.
 var keyed = map[string]string{
 	"duckdb": "delete+insert", "postgres": "delete+insert", "redshift": "delete+insert", "snowflake": "merge",
 	"bigquery": "merge", "databricks": "merge",
 }
 
-// incremental says what an incremental model does to the table that is there.
+// incremental describes what an incremental model does to an existing table.
 func incremental(m dbt.Model, adapter string) string {
 	strategy := m.Strategy
 	if strategy == "" || strategy == "default" {
@@ -109,7 +109,7 @@ func incremental(m dbt.Model, adapter string) string {
 	}
 }
 
-// named are the names of the models whose effect is of a kind.
+// named returns the names of the models with a kind of effect.
 func named(effects []effect, is func(effect) bool) []string {
 	var names []string
 	for _, e := range effects {
@@ -120,7 +120,7 @@ func named(effects []effect, is func(effect) bool) []string {
 	return names
 }
 
-// risk follows from what happens, not from the inputs.
+// risk depends on the effects, not on the inputs.
 func risk(effects []effect) (playbook.Risk, string) {
 	if rebuilt := named(effects, func(e effect) bool { return e.rebuilds }); len(rebuilt) > 0 {
 		return playbook.RiskHigh, some(rebuilt) + " rebuilt from scratch"
@@ -131,7 +131,7 @@ func risk(effects []effect) (playbook.Risk, string) {
 	return playbook.RiskLow, ""
 }
 
-// effectLines is one line per relation, or per effect where there are many.
+// effectLines returns one line per relation, or one per effect if there are many relations.
 func effectLines(effects []effect) []string {
 	const most = 8
 	var lines, order []string
@@ -154,7 +154,7 @@ func effectLines(effects []effect) []string {
 	return lines
 }
 
-// hookLines shows the statements that run beside the models, with their templates.
+// hookLines lists the statements that run in addition to the models, with their templates.
 func hookLines(l dbt.Listing) []string {
 	const most = 5
 	var lines []string
@@ -175,7 +175,7 @@ func hookLines(l dbt.Listing) []string {
 	return lines
 }
 
-// brief is the beginning of a statement, on one line.
+// brief returns the beginning of a statement, on one line.
 func brief(sql string) string {
 	const most = 120
 	line := []rune(strings.Join(strings.Fields(sql), " "))
@@ -185,7 +185,7 @@ func brief(sql string) string {
 	return string(line)
 }
 
-// notDone says what the selection matches and `dbt run` passes over.
+// notDone lists what the selection matches and `dbt run` skips.
 func notDone(l dbt.Listing) []string {
 	if !l.Interface {
 		return []string{"Tests, seeds and snapshots are not run"}
@@ -202,8 +202,8 @@ func notDone(l dbt.Listing) []string {
 	return lines
 }
 
-// standingParents are what the models read that is to stand in the connection's own database and is not built by the
-// run itself.
+// standingParents returns the relations that the models read, that should exist in the connection's own database, and
+// that the run itself does not build.
 func standingParents(l dbt.Listing) []dbt.Parent {
 	var parents []dbt.Parent
 	for _, m := range l.Models {
@@ -219,7 +219,7 @@ func standingParents(l dbt.Listing) []dbt.Parent {
 	return parents
 }
 
-// some names at most shownNames and counts the others.
+// some lists at most shownNames names and counts the others.
 func some(names []string) string {
 	line := strings.Join(first(names), ", ")
 	if more := len(names) - shownNames; more > 0 {

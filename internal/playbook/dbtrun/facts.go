@@ -7,16 +7,16 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
 )
 
-// shownNames is how many names of what is downstream a preview lists; beyond it there is only a number.
+// shownNames is how many names of downstream models and exposures a preview lists; beyond it there is only a count.
 const shownNames = 20
 
-// Facts are what must still hold at apply.
+// Facts are what must still be true at apply.
 type Facts struct {
 	// DBTVersion is the version that listed the models.
 	DBTVersion string `json:"dbt_version"`
 	// SelectedModels are what will run, by name.
 	SelectedModels []string `json:"selected_models"`
-	// DownstreamModels are models that read the selected ones, directly or not: the first shownNames of
+	// DownstreamModels are models that read the selected ones, directly or indirectly: the first shownNames of
 	// DownstreamModelCount.
 	DownstreamModels     []string `json:"downstream_models"`
 	DownstreamModelCount int      `json:"downstream_model_count"`
@@ -38,12 +38,12 @@ func factsOf(l dbt.Listing) Facts {
 	return f
 }
 
-// first returns the names to be shown, never nil: a fact that is an empty list must stay one.
+// first returns the names to show, never nil: a fact that is an empty list must stay one.
 func first(names []string) []string {
 	return append([]string{}, names[:min(len(names), shownNames)]...)
 }
 
-// radius says in a sentence who reads what changes.
+// radius says in a sentence what reads the models.
 func (f Facts) radius() string {
 	if f.DownstreamModelCount+f.ExposureCount == 0 {
 		return "Nothing in the project is downstream of them"

@@ -7,7 +7,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
 )
 
-// DefaultThreads is how many models the resource runs at once where its configuration doesn't say.
+// DefaultThreads is how many models the resource runs at once if its configuration doesn't say.
 const DefaultThreads = 4
 
 // params are the playbook's inputs.
@@ -23,7 +23,7 @@ type params struct {
 	Upstream       bool           `json:"upstream"`
 	Threads        *int           `json:"threads,omitempty"`
 	Vars           map[string]any `json:"vars,omitempty"`
-	// TaskID is a reference of the caller's, kept in the history.
+	// TaskID is a reference of the caller, kept in the history.
 	TaskID string `json:"task_id"`
 }
 

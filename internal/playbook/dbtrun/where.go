@@ -9,8 +9,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
-// where says in which databases and schemas the models are built, one line per schema, and by which dbt. threads is
-// what the inputs say; zero leaves it to the profile.
+// where lists the databases and schemas in which the models are built, one line per schema, and the dbt version.
+// threads is the input; if it is zero, the profile decides.
 func where(l dbt.Listing, threads int) []string {
 	if threads == 0 {
 		threads = l.Threads
@@ -36,7 +36,7 @@ func where(l dbt.Listing, threads int) []string {
 		"runs, and its results afterwards")
 }
 
-// connection is "postgres at db:5432, target prod: ", as far as it is known.
+// connection formats "postgres at db:5432, target prod: ", as far as it is known.
 func connection(of map[string]string) string {
 	if of["adapter"] == "" {
 		return ""

@@ -12,8 +12,8 @@ import (
 	target "github.com/applylens/terraform-provider-remediation/internal/target/planner"
 )
 
-// Adopt implements playbook.Logic. The live split tells what a dead process left: it stands where it began, at the
-// target, or at a step between them, where it stays.
+// Adopt implements playbook.Logic. The live split shows what a dead process left: where the move began, its target, or
+// a step between them, where it stays.
 func (a action) Adopt(ctx context.Context, job playbook.Job, f Facts) (playbook.Work, error) {
 	split, err := a.planner.Read(ctx)
 	if target.Unanswered(err) {
@@ -45,14 +45,14 @@ func (a action) Adopt(ctx context.Context, job playbook.Job, f Facts) (playbook.
 	}
 }
 
-// content is what is configured when a move is reviewed.
+// content is the router's configuration when a move is reviewed.
 type content struct {
 	State target.State `json:"state"`
-	// Router is what else the router is configured to, nil where it is nothing.
+	// Router is the rest of the router's configuration, nil if there is none.
 	Router any `json:"router,omitempty"`
 }
 
-// stateOf reads the state out of content that the journal gave back. Nil where it has none.
+// stateOf returns the state in content from the journal. Nil if it contains none.
 func stateOf(stored any) target.State {
 	text, err := json.Marshal(stored)
 	if err != nil {
@@ -70,7 +70,7 @@ func progressOf(job playbook.Job) (progress, bool) {
 	return p, job.Progress != nil && json.Unmarshal(job.Progress, &p) == nil
 }
 
-// reached says which step a live split is.
+// reached returns the step that a live split is at.
 func (a action) reached(job playbook.Job, f Facts, split target.Split) string {
 	i := slices.IndexFunc(f.Schedule, func(s Step) bool {
 		return target.Same(split.Shares, a.move.shares(f.StableVersion, s.Percent))

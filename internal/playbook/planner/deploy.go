@@ -10,7 +10,7 @@ import (
 
 const (
 	deployType = "deploy_planner"
-	// deployEstimate is as long as that of an immediate split, with which a deployment ends.
+	// deployEstimate equals the estimate of an immediate split, with which a deployment ends.
 	deployEstimate = immediateSplit
 	deployUndo     = "roll back (" + rollbackType + ")"
 )
@@ -41,7 +41,7 @@ func DescribeDeploy() playbook.Definition[deployParams] {
 type deployParams struct {
 	Version        string  `json:"version"`
 	InitialPercent float64 `json:"initial_percent"`
-	// Restore is the planner's state of before the rollback that this undoes. Only undo actions set it.
+	// Restore is the planner's state before the rollback that this undoes. Only undo actions set it.
 	Restore target.State `json:"restore,omitempty"`
 }
 
@@ -76,7 +76,7 @@ func (p deployParams) undo(f Facts, before target.State) *playbook.Rollback {
 		ToVersion: f.StableVersion, Immediate: p.InitialPercent > 0, Restore: before}}
 }
 
-// rollbackUndoParams are the inputs of rollback_planner that take a deployment back.
+// rollbackUndoParams are the inputs of rollback_planner that reverse a deployment.
 type rollbackUndoParams struct {
 	FromVersion string       `json:"from_version"`
 	ToVersion   string       `json:"to_version"`

@@ -107,7 +107,7 @@ func TestReadOnlySocketWarnsAtPlanAndStopsApplyBeforeAnyChange(t *testing.T) {
 	}
 }
 
-// TestReloadAndAgentCheckAreNamed covers what changes weights by itself in the middle of a move.
+// TestReloadAndAgentCheckAreNamed covers what changes weights during a move.
 func TestReloadAndAgentCheckAreNamed(t *testing.T) {
 	t.Parallel()
 	agent := listenForAgent(t, "75%")

@@ -1,7 +1,6 @@
-// Package planner holds the playbooks that move traffic: adjust_canary_split, rollback_planner and deploy_planner. Each
-// is a Move: one version's share goes from what it is to a target, at once or in steps, and the stable version takes
-// the rest. Each step starts from the split that the last one left, and the move stops where someone else has changed
-// it.
+// Package planner contains the playbooks that move traffic: adjust_canary_split, rollback_planner, and deploy_planner.
+// Each is a Move: the share of one version goes to a target, at once or in steps, and the stable version takes the
+// rest. Each step starts from the split that the last one left, and the move stops if someone else has changed it.
 package planner
 
 import (
@@ -18,22 +17,22 @@ import (
 const (
 	DefaultSteps = 5
 	MaxSteps     = 100
-	// minInterval is the shortest time between two steps: no metric shows anything in less.
+	// minInterval is the shortest time between two steps: metrics show nothing in less.
 	minInterval = time.Second
-	// maxDuration bounds a gradual move, since its apply waits for it.
+	// maxDuration bounds a gradual move, because its apply waits for it.
 	maxDuration = 24 * time.Hour
 )
 
-// Move is a change of one version's share.
+// Move is a change of a version's share of traffic.
 type Move struct {
-	// Version is moved to Target percent. VersionInput, TargetInput and StableInput are the inputs that say so and that
-	// name Stable, or empty.
+	// Version is moved to Target percent. VersionInput, TargetInput, and StableInput are the inputs that set Version,
+	// Target, and Stable, or empty.
 	Version                                string
 	VersionInput, TargetInput, StableInput string
 	Target                                 float64
 	// Stable takes the rest. Empty: the planner's stable version.
 	Stable string
-	// Restore is the state to bring back rather than shares: raw weights and administrative states of before another
+	// Restore is the state to restore instead of setting shares: raw weights and administrative states before another
 	// move. Nil: none.
 	Restore target.State
 	// Pace is how fast the share moves. Zero: at once.
@@ -42,25 +41,25 @@ type Move struct {
 	Deploy, Decommission bool
 	// Estimate is the duration of a move at once.
 	Estimate time.Duration
-	// Watched tells that the share is what the resource stands for, so that it is looked at again later.
+	// Watched reports that the resource stands for the share, so it is compared again later.
 	Watched bool
 	// Undoing says in a phrase how the move is undone.
 	Undoing string
 }
 
-// rules are what each playbook decides by itself about its move.
+// rules are what each playbook decides about its move.
 type rules interface {
-	// approvals says why a move from the current share needs an approval. None: it needs none.
+	// approvals says why a move from the current share needs an approval. Empty: it needs none.
 	approvals(f Facts, current float64) []string
-	// risk is that of a move from the current share.
+	// risk returns the risk of a move from the current share.
 	risk(current float64) playbook.Risk
-	// undo takes the move back, to a state where shares alone would not bring that back.
+	// undo returns the action that reverses the move, to a state if shares alone would not restore it.
 	undo(Facts, target.State) *playbook.Rollback
 }
 
-// pace is how fast a gradual move goes.
+// pace is how fast a gradual move is.
 type pace struct {
-	// Duration is how long the move takes, the last step's watch included, such as "10m".
+	// Duration is how long the move takes, including the wait after the last step, such as "10m".
 	Duration string `json:"gradual_duration"`
 	Steps    int    `json:"steps"`
 }
@@ -95,11 +94,11 @@ func (p pace) check() (pace, error) {
 	return p, nil
 }
 
-// over is how long the whole move takes. Zero: it is made at once.
+// over returns how long the whole move takes. Zero: it is made at once.
 func (p pace) over() time.Duration {
 	d, err := time.ParseDuration(p.Duration)
 	if err != nil {
-		return 0 // an empty pace; check has refused all else
+		return 0 // an empty pace; check has refused everything else
 	}
 	return d
 }
@@ -125,14 +124,14 @@ func checkVersion(name, v string) error {
 
 // Step is one step of a schedule.
 type Step struct {
-	// AfterSeconds is when it is taken, from the start. The step before stands until then.
+	// AfterSeconds is when it is taken, from the start. The step before lasts until then.
 	AfterSeconds int64 `json:"after_seconds"`
-	// Percent is the share of the version that is moved.
+	// Percent is the share of the version that moves.
 	Percent float64 `json:"percent"`
 }
 
-// schedule spreads the move from one share to another over steps. Shares are whole percents where steps are that large,
-// else multiples of what the planner can set. Steps that would change nothing are left out.
+// schedule divides the move from one share to another into steps. Shares are whole percents if the steps are large
+// enough, otherwise multiples of what the planner can set. Steps that would change nothing are left out.
 func (p pace) schedule(from, to, resolution float64) []Step {
 	if math.Abs(to-from) <= target.Tolerance {
 		return []Step{}
@@ -167,7 +166,7 @@ func (p pace) schedule(from, to, resolution float64) []Step {
 	return steps
 }
 
-// stands is how long step i of the schedule stands: until the next one, the last one until the end of the move.
+// stands returns how long step i of the schedule lasts: until the next step, or the end of the move.
 func (p pace) stands(schedule []Step, i int) time.Duration {
 	at := time.Duration(schedule[i].AfterSeconds) * time.Second
 	if i+1 < len(schedule) {

@@ -13,7 +13,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner/haproxy"
 )
 
-// oddState is a router as people leave it.
+// oddState is the state of a router as operators leave it.
 type oddState struct {
 	setup haproxytest.Setup
 	// say are commands of an administrator before the move.
@@ -24,7 +24,7 @@ type oddState struct {
 
 func servers(options ...string) haproxytest.Setup { return haproxytest.Setup{Servers: options} }
 
-// oddStates are ratios that are no percentages, three versions, and servers in every state, administrative or
+// oddStates are ratios that are not percentages, three versions, and servers in every state, administrative or
 // effective.
 func oddStates() map[string]oddState {
 	return map[string]oddState{
@@ -75,7 +75,7 @@ func oddStates() map[string]oddState {
 	}
 }
 
-// start starts the router with as many versions as it has servers, but for those that belong to none.
+// start starts the router with as many versions as it has servers, except those that belong to no version.
 func (o oddState) start(t *testing.T) (*haproxytest.Server, *haproxy.Planner) {
 	t.Helper()
 	s := haproxytest.StartWith(t, o.setup)

@@ -15,7 +15,7 @@ import (
 	target "github.com/applylens/terraform-provider-remediation/internal/target/planner"
 )
 
-// Facts are what must still hold at apply.
+// Facts are what must still be true at apply.
 type Facts struct {
 	CurrentPercent      float64 `json:"current_percent"`
 	TargetPercent       float64 `json:"target_percent"`
@@ -23,7 +23,7 @@ type Facts struct {
 	StablePercentBefore float64 `json:"stable_percent_before"`
 	StablePercentAfter  float64 `json:"stable_percent_after"`
 	Schedule            []Step  `json:"schedule"`
-	// Deploy and Decommission tell whether the version is brought up first or taken down at the end.
+	// Deploy and Decommission report whether the version is brought up first or taken down at the end.
 	Deploy       bool `json:"deploy"`
 	Decommission bool `json:"decommission"`
 }
@@ -51,7 +51,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	m := a.move
 	felt := facts.CurrentPercent
 	if facts.Deploy {
-		felt = 0 // a share of a version that is down has had no effect
+		felt = 0 // a share of a version that is down has no effect
 	}
 	p := playbook.Preview{
 		Summary: fmt.Sprintf("Will move %s from %s to %s of the traffic", m.Version,
@@ -97,7 +97,7 @@ func exposure(from, to float64) playbook.Exposure {
 	}
 }
 
-// facts works the move out, and refuses what can't be done.
+// facts computes the move, and refuses what can't be done.
 func (a action) facts(split target.Split) (Facts, error) {
 	m := a.move
 	stable, err := m.counterpart(split)
@@ -136,7 +136,7 @@ func (a action) facts(split target.Split) (Facts, error) {
 	return f, nil
 }
 
-// restoration works out a move that restores a state.
+// restoration computes a move that restores a state.
 func (a action) restoration(split target.Split, f Facts) (Facts, error) {
 	_, shares, err := a.planner.Restoring(split, a.move.Restore)
 	if err != nil {
@@ -154,12 +154,12 @@ func (a action) restoration(split target.Split, f Facts) (Facts, error) {
 	return f, nil
 }
 
-// shares is the split in which the version has so much and stable the rest.
+// shares returns the split in which the version has this share and stable the rest.
 func (m Move) shares(stable string, percent float64) map[string]float64 {
 	return map[string]float64{m.Version: percent, stable: clean(target.Whole - percent)}
 }
 
-// counterpart is the version that takes the rest.
+// counterpart returns the version that takes the rest.
 func (m Move) counterpart(split target.Split) (string, error) {
 	if err := split.Check(m.Version); err != nil {
 		return "", problem.At(err, m.VersionInput)
@@ -207,8 +207,8 @@ func (m Move) counterpart(split target.Split) (string, error) {
 	return stable, nil
 }
 
-// guess finds the other side where the planner names no stable version: the only other one with traffic, or the only
-// other one.
+// guess returns the counterpart if the planner names no stable version: the only other version with traffic, or the
+// only other version.
 func guess(split target.Split, version string) (string, error) {
 	up := slices.DeleteFunc(others(split, version), func(v string) bool { return !split.Deployed(v) })
 	busy := slices.DeleteFunc(slices.Clone(up), func(v string) bool { return split.Shares[v] <= target.Tolerance })
@@ -297,7 +297,7 @@ func (a action) mode(f Facts) string {
 		plainDuration(a.move.Pace.stands(f.Schedule, last)))
 }
 
-// plainDuration writes "2m" and "24h" where Go writes "2m0s" and "24h0m0s".
+// plainDuration formats "2m" and "24h" instead of Go's "2m0s" and "24h0m0s".
 func plainDuration(d time.Duration) string {
 	text := d.Round(time.Second).String()
 	if short, ok := strings.CutSuffix(text, "m0s"); ok {
@@ -330,7 +330,7 @@ func (a action) Observe(ctx context.Context) (string, error) {
 	return "", nil
 }
 
-// before is the split in which the move began.
+// before returns the split in which the move began.
 func (f Facts) before(m Move) map[string]float64 {
 	return maps.Clone(map[string]float64{m.Version: f.CurrentPercent, f.StableVersion: f.StablePercentBefore})
 }

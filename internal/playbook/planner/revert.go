@@ -12,14 +12,14 @@ import (
 	target "github.com/applylens/terraform-provider-remediation/internal/target/planner"
 )
 
-// A way back is tried more than once: a router that is slow, cut off or changed in passing for a moment is no reason to
-// leave traffic where it does harm.
+// A revert is tried more than once: if a router is slow, cut off, or changed for a moment, traffic must not stay where
+// it does harm.
 const (
 	backTries = 5
 	backPause = 2 * time.Second
 )
 
-// Revert implements playbook.Reverter: the very state of before, in one step.
+// Revert implements playbook.Reverter: it restores the exact state before the move, in one step.
 func (w *work) Revert(ctx context.Context) (playbook.Report, error) {
 	var err error
 	for try := range backTries {
@@ -40,17 +40,17 @@ func (w *work) Revert(ctx context.Context) (playbook.Report, error) {
 	}, nil
 }
 
-// again tells whether another try may succeed.
+// again reports whether another try may succeed.
 func again(err error) bool {
 	return errors.Is(err, target.ErrUnreachable) || errors.Is(err, target.ErrUncertain) ||
 		errors.Is(err, errRaced)
 }
 
-// errRaced marks a change that was refused although the split is still the one that was left: a revision can move
-// without it, by another field of the same object.
+// errRaced marks a change that was refused although the split is still the one that the move left: the revision also
+// changes with other fields of the same object.
 var errRaced = errors.New("the planner changed in passing")
 
-// back restores the state of before, unless someone else has moved the split since.
+// back restores the state before the move, unless someone else has changed the split since.
 func (w *work) back(ctx context.Context) error {
 	now, err := w.planner.Read(ctx)
 	if err != nil {
@@ -79,8 +79,8 @@ func (w *work) back(ctx context.Context) error {
 	return w.isBack(set)
 }
 
-// own tells whether the split is one that this move has left, or differs from it only where something sets weights by
-// itself.
+// own reports whether the split is one that this move has left, or differs from it only in weights that something else
+// sets.
 func (w *work) own(now target.Split) bool {
 	if target.Same(now.Shares, w.last) {
 		return true
@@ -101,7 +101,7 @@ func (w *work) isBack(now target.Split) error {
 	return nil
 }
 
-// backByShares goes back where the state of before is not known, since another process began the move.
+// backByShares sets the shares if the state before the move is unknown, because another process began the move.
 func (w *work) backByShares(ctx context.Context, now target.Split) error {
 	before := w.facts.before(w.move)
 	if !w.own(now) {

@@ -51,7 +51,7 @@ type rollbackParams struct {
 	ToVersion string `json:"to_version"`
 	Immediate bool   `json:"immediate"`
 	pace
-	// Restore is the planner's state of before the deployment that this undoes. Only undo actions set it.
+	// Restore is the planner's state before the deployment that this undoes. Only undo actions set it.
 	Restore target.State `json:"restore,omitempty"`
 }
 

@@ -50,7 +50,7 @@ type splitParams struct {
 	TargetPercent *float64 `json:"target_percent"`
 	Gradual       bool     `json:"gradual"`
 	pace
-	// Restore is the planner's state of before the move that this one undoes. Only undo actions set it.
+	// Restore is the planner's state before the move that this undoes. Only undo actions set it.
 	Restore target.State `json:"restore,omitempty"`
 }
 
@@ -107,7 +107,7 @@ func (p splitParams) undo(f Facts, before target.State) *playbook.Rollback {
 		TargetPercent: f.CurrentPercent, Restore: before}}
 }
 
-// splitUndoParams are the inputs of adjust_canary_split that take a move back, at once.
+// splitUndoParams are the inputs of adjust_canary_split that reverse a move, at once.
 type splitUndoParams struct {
 	Version       string       `json:"version"`
 	TargetPercent float64      `json:"target_percent"`

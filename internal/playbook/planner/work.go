@@ -14,8 +14,8 @@ import (
 	target "github.com/applylens/terraform-provider-remediation/internal/target/planner"
 )
 
-// stepTimeout bounds one step. It does not end with the execution's context: a step that was begun is finished, so that
-// the split stands at one that was meant.
+// stepTimeout bounds one step. It does not depend on the execution's context: a step that has begun is finished, so the
+// split is always at a planned step.
 const stepTimeout = 30 * time.Second
 
 var (
@@ -30,7 +30,7 @@ type progress struct {
 	Percent float64 `json:"percent"`
 }
 
-// Dispatch implements playbook.Logic. Nothing moves before Wait: the journal knows of the work by then.
+// Dispatch implements playbook.Logic. Nothing moves before Wait, when the work is in the journal.
 func (a action) Dispatch(ctx context.Context, job playbook.Job, f Facts) (playbook.Work, error) {
 	split, err := a.planner.Read(ctx)
 	if err != nil {
@@ -52,23 +52,23 @@ func (a action) begin(job playbook.Job, f Facts, now target.Split) *work {
 	return &work{action: a, job: job, facts: f, now: now, last: f.before(a.move), percent: f.CurrentPercent}
 }
 
-// work is a move under way.
+// work is a move in progress.
 type work struct {
 	action
 	job   playbook.Job
 	facts Facts
 	name  string
-	// before is the state from which the move began. Nil where an adopted move doesn't know it.
+	// before is the state from which the move began. Nil if an adopted move doesn't know it.
 	before target.State
-	// now is the split as it was last seen, last the shares that the last step left.
+	// now is the split as last seen, last are the shares that the last step left.
 	now  target.Split
 	last map[string]float64
-	// percent is the version's share now, step how many steps were taken.
+	// percent is the version's share now, step is how many steps were taken.
 	percent float64
 	step    int
-	// counted are the requests of each version when the last step was taken.
+	// counted are the requests per version when the last step was taken.
 	counted map[string]int64
-	// done tells that there is nothing left to do.
+	// done reports that there is nothing left to do.
 	done bool
 }
 
@@ -101,7 +101,7 @@ func (w *work) Wait(ctx context.Context) (playbook.Report, error) {
 	return out, nil
 }
 
-// undo is the one that was reviewed.
+// undo returns the reviewed undo action.
 func (w *work) undo() *playbook.Rollback {
 	if reviewed := w.job.Preview.Rollback; reviewed != nil {
 		return reviewed
@@ -119,7 +119,7 @@ func (w *work) report() playbook.Report {
 	}}
 }
 
-// measure says what share the router counted while the last step stood, and what keeps shares from having an effect.
+// measure reports which share the router counted since the last step, and what keeps shares from having an effect.
 func (w *work) measure(ctx context.Context, out *playbook.Report) {
 	split, err := w.planner.Read(context.WithoutCancel(ctx))
 	if err != nil {
@@ -132,7 +132,7 @@ func (w *work) measure(ctx context.Context, out *playbook.Report) {
 	for version, before := range w.counted {
 		got := split.Requests[version] - before
 		if got < 0 || split.Instance != w.now.Instance {
-			return // the router was restarted, and has counted from 0 again
+			return // the router was restarted, and counts from 0 again
 		}
 		if total += got; version == w.move.Version {
 			own = got
@@ -169,7 +169,7 @@ func (w *work) run(ctx context.Context) error {
 		}
 	}
 	if w.move.Restore != nil {
-		return nil // the one step has restored all of the state
+		return nil // the one step has restored the whole state
 	}
 	if w.facts.Deploy && w.now.Latent {
 		return w.deploy(ctx)
@@ -186,7 +186,7 @@ func (w *work) deploy(ctx context.Context) error {
 	return sent(w.planner.Deploy(ctx, w.version()))
 }
 
-// watch lets the step that was taken stand until the schedule's next one, and then asks whether to go on.
+// watch waits after a step until the next one of the schedule, and then asks whether to continue.
 func (w *work) watch(ctx context.Context) error {
 	if stands := w.move.Pace.stands(w.facts.Schedule, w.step-1); stands > 0 {
 		if err := w.job.Stand(ctx, w.clock, stands); err != nil {
@@ -196,7 +196,7 @@ func (w *work) watch(ctx context.Context) error {
 	return w.job.Checkpoint(ctx, progress{Step: w.step, Percent: w.percent})
 }
 
-// take moves the share to percent, from the split that the last step left.
+// take moves the share to percent, starting from the split that the last step left.
 func (w *work) take(ctx context.Context, percent float64) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepTimeout)
 	defer cancel()
@@ -233,16 +233,16 @@ func (w *work) take(ctx context.Context, percent float64) error {
 	return nil
 }
 
-// restoredShares are those of the state that the move restores.
+// restoredShares returns the shares of the state that the move restores.
 func (w *work) restoredShares(now target.Split) map[string]float64 {
 	_, shares, err := w.planner.Restoring(now, w.move.Restore)
 	if err != nil {
-		return nil // the preview has read it before
+		return nil // the preview has read it
 	}
 	return shares
 }
 
-// moved is the problem of a split that is not the one that was left, with what is known to change it.
+// moved returns the problem of a split that is not the one that the move left, with the known cause.
 func (w *work) moved(now target.Split) error {
 	if now.Instance != w.now.Instance {
 		return target.MovedBy(now, "the router was reloaded and has lost what was set at run time")
@@ -255,7 +255,7 @@ func (w *work) moved(now target.Split) error {
 	return target.Moved(now)
 }
 
-// lookAgain finds out what became of a change whose answer was lost. It is never sent again.
+// lookAgain finds out whether a change whose answer was lost was made. It is never sent again.
 func (w *work) lookAgain(ctx context.Context, shares map[string]float64, lost error) (target.Split, error) {
 	now, err := w.planner.Read(ctx)
 	switch {
@@ -278,7 +278,7 @@ func (w *work) version() target.Version {
 	return target.Version{Name: w.move.Version, Reason: fmt.Sprintf("execution %d", w.job.ID), By: w.by()}
 }
 
-// sent marks a change whose answer was lost as work whose outcome is not known.
+// sent marks a change whose answer was lost as work with an unknown outcome.
 func sent(err error) error {
 	if errors.Is(err, target.ErrUncertain) {
 		return errors.Join(playbook.ErrUncertain, err)

@@ -4,9 +4,8 @@
 //   - reload: the filter is updateable, so search analyzers are reloaded while the index stays open;
 //   - close_open: the filter is used for queries only and can't be reloaded, so the index is closed and opened
 //     again, which takes a second or two;
-//   - reindex: documents were analyzed with the filter, or a reindex is requested, so they are copied into a new index
-//
-// without downtime (see package reindex).
+//   - reindex: documents were analyzed with the filter, or a reindex is requested, so they are copied into a new
+//     index without downtime (see package reindex).
 package synonyms
 
 import (

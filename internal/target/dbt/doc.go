@@ -20,10 +20,9 @@
 // package builds the environment of dbt's process from:
 //
 //   - this process: what programs in general need (PATH, HOME, USER, LANG, LC_*, TZ, TMPDIR, proxies, certificates),
-//
-// where warehouse adapters find credentials (AWS_*, AZURE_*, GOOGLE_APPLICATION_CREDENTIALS, Kerberos, ODBC,
-// PostgreSQL's files), what git needs for packages (SSH_AUTH_SOCK, GIT_SSH_COMMAND), and the names that dbt reserves
-// for projects (DBT_ENV_SECRET_*, DBT_ENV_CUSTOM_ENV_*);
+//     where warehouse adapters find credentials (AWS_*, AZURE_*, GOOGLE_APPLICATION_CREDENTIALS, Kerberos, ODBC,
+//     PostgreSQL's files), what git needs for packages (SSH_AUTH_SOCK, GIT_SSH_COMMAND), and the names that dbt
+//     reserves for projects (DBT_ENV_SECRET_*, DBT_ENV_CUSTOM_ENV_*);
 //   - Config.Environment, for everything else that profiles and models read with env_var();
 //   - the variables that this package sets itself.
 //
