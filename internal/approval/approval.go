@@ -1,5 +1,5 @@
-// Package approval decides whether an execution may go ahead. It is pure: values in, a decision out; no I/O, no clock
-// of its own.
+// Package approval decides whether an execution may run. It is pure: it maps values to a decision, without I/O and
+// without its own clock.
 package approval
 
 import (
@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Enforce says when a missing approval is an error.
+// Enforce selects when a missing approval is an error.
 type Enforce string
 
 // Values of Enforce.
@@ -19,65 +19,64 @@ const (
 	EnforcePlan  Enforce = "plan"  // plan refuses too
 )
 
-// GroupPrefix begins an approver pattern that stands for the members of a group.
+// GroupPrefix is the prefix of an approver pattern that refers to a group.
 const GroupPrefix = "group:"
 
-// Policy is who may approve, as the provider's approval block says. The zero value asks for nothing but a name.
+// Policy is who may approve, from the provider's approval block. The zero value requires only a name.
 type Policy struct {
-	// Approvers are patterns such as "*@example.com", matched without regard to case. None means that anybody may
-	// approve.
+	// Approvers are patterns such as "*@example.com". Case is ignored. If empty, anybody may approve.
 	Approvers []string
-	// Enforce is EnforceApply where empty.
+	// Enforce is EnforceApply if empty.
 	Enforce Enforce
-	// Groups are patterns by name; an approver pattern "group:name" stands for them.
+	// Groups are patterns by group name. The approver pattern "group:name" refers to them.
 	Groups map[string][]string
-	// Aliases are other names of one person, by the main one.
+	// Aliases maps a person's main name to their other names.
 	Aliases map[string][]string
-	// Minimum is how many distinct people must approve what needs an approval. Zero is one.
+	// Minimum is how many distinct people must approve if an approval is needed. Zero means one.
 	Minimum int
-	// SeparationOfDuties refuses approvals by Requesters, the known names of who asked for the change.
+	// SeparationOfDuties refuses approvals by Requesters, the known names of the person who requested the change.
 	SeparationOfDuties bool
 	Requesters         []string
-	// Requester is the configured one of them, or empty where the environment names them.
+	// Requester is the configured requester, or empty if the environment names the requester.
 	Requester string
-	// MaxAge is how long an approval holds. Zero: for ever.
+	// MaxAge is how long an approval is valid. Zero means forever.
 	MaxAge time.Duration
-	// SignaturesRequired counts signed approvals only. Signers is whose signatures are accepted.
+	// SignaturesRequired makes only signed approvals count. Signers are the accepted signers.
 	SignaturesRequired bool
 	Signers            []Signer
 	Rules              []Rule
 	Freeze             []Freeze
-	// Maintenance are the windows outside of which the playbooks that they name are refused or need an approval.
+	// Maintenance are the windows outside of which their playbooks are refused or need an approval.
 	Maintenance []Freeze
-	// RunnerApprovers are the approvers of the runner's policy, whom an approver has to match as well. None: anybody.
+	// RunnerApprovers are the approvers of the runner's policy, which an approver must also match. Empty means anybody.
 	RunnerApprovers []string
-	// Forge names where approvals must have been given as well, or is empty. An approval then counts only where
-	// Case.Confirmed has its approver.
+	// Forge names where approvals must also have been given, or is empty. An approval then counts only if
+	// Case.Confirmed contains its approver.
 	Forge string
 }
 
-// Approval is one approval as the configuration offers it.
+// Approval is one approval in the configuration.
 type Approval struct {
 	By string `json:"approved_by"`
 	// Signature is an armored SSH signature, or empty.
 	Signature string `json:"signature,omitempty"`
-	// At is when it was given, RFC 3339, or empty. It counts as a claim unless the signature covers it.
+	// At is when it was given, in RFC 3339, or empty. It is only a claim unless the signature covers it.
 	At string `json:"approved_at,omitempty"`
-	// Ticket is a reference of the approver's, kept in the history.
+	// Ticket is a reference from the approver, stored in the history.
 	Ticket string `json:"ticket,omitempty"`
-	// BreakGlass lets the execution run within a freeze window, and does nothing else.
+	// BreakGlass allows the execution within a freeze window and has no other effect.
 	BreakGlass bool `json:"break_glass,omitempty"`
 }
 
-// Given is what the configuration offers as approvals.
+// Given contains the approvals in the configuration.
 type Given struct {
 	// By is the identity of an approver, or empty.
 	By string
-	// Approvals are further ones, each with what proves it.
+	// Approvals are further approvals, each with its proof.
 	Approvals []Approval
 }
 
-// All returns the approvals; By is the first of them, unless one of them has its name, and stands in for missing names.
+// All returns the approvals. By is the first one, unless an approval has that name, and replaces missing names.
 func (g Given) All() []Approval {
 	all := slices.Clone(g.Approvals)
 	named := g.By == ""
@@ -93,32 +92,32 @@ func (g Given) All() []Approval {
 	return all
 }
 
-// Case is an execution to be decided on.
+// Case is an execution to decide on.
 type Case struct {
 	Playbook, Target, Digest string
 	// Payload is what approvers sign; see the function of that name.
 	Payload string
-	// Reasons are why the playbook wants an approval. None: it wants none.
+	// Reasons are why the playbook needs an approval. If empty, it needs none.
 	Reasons []string
-	// Risk is "low", "medium" or "high". CostUSD and Count, the number of things changed, are for rules.
+	// Risk is "low", "medium" or "high". Rules use CostUSD and Count, the number of things changed.
 	Risk    string
 	CostUSD float64
 	Count   int
-	// Now is the time for ages and validity, and not before anything that is known to have happened. Clock is this
-	// machine's time, by which windows open and close: an entry from a clock that is ahead must not move them. Zero:
-	// Now.
+	// Now is the time for ages and validity. It is not before anything that is known to have happened. Clock is this
+	// machine's time, which decides whether a window is open: an entry from a clock that is ahead must not move
+	// windows. Zero means Now.
 	Now, Clock time.Time
-	// FirstSeen is when a plan first showed the digest; zero where that isn't known.
+	// FirstSeen is when a plan first showed the digest, or zero if that isn't known.
 	FirstSeen time.Time
-	// Spent tells which executions have used signatures, by the hash that Used.Signature has.
+	// Spent maps used signatures, by the hash in Used.Signature, to their executions.
 	Spent map[string]int64
-	// Names says which names count without a signature.
+	// Names decides which names count without a signature.
 	Names Names
-	// Confirmed is what the forge says. Nil where it was not asked: that confirms nobody.
+	// Confirmed is the forge's answer. Nil means that it was not asked and confirms nobody.
 	Confirmed *Confirmed
 }
 
-// Used is an approval that counted, as the journal keeps it.
+// Used is an approval that counted, as the journal stores it.
 type Used struct {
 	Approval
 	// Key is the fingerprint of the key that signed, or empty.
@@ -129,36 +128,37 @@ type Used struct {
 	Confirmed string `json:"confirmed,omitempty"`
 }
 
-// Decision is what came of it.
+// Decision is the result.
 type Decision struct {
-	// Needed tells whether the change asked for an approval at all, and Reasons why.
+	// Needed reports whether the change needed an approval. Reasons are why.
 	Needed  bool
 	Reasons []string
-	// Granted tells whether the change may run. Shown tells the same apart from the clock and the forge: a plan shows
-	// it, and what a plan shows must not move by time passing or by somebody's review.
+	// Granted reports whether the change may run. Shown is the same without the clock and the forge. A plan shows it,
+	// and the plan must not change with time or with a review.
 	Granted, Shown bool
-	// RefusedAtPlan tells that plan must fail already: the policy says so, or the approver given is a wrong one.
+	// RefusedAtPlan reports that the plan must already fail, because the policy requires it or the given approver is
+	// wrong.
 	RefusedAtPlan bool
-	// Missing says what is lacking, a sentence without its stop; empty where granted.
+	// Missing is what is missing, as a sentence without its period. It is empty if granted.
 	Missing string
-	// Who says who could give it.
+	// Who describes who can approve.
 	Who string
-	// Next says what to do about what is missing.
+	// Next describes how to get what is missing.
 	Next string
 	// By is who gave it, or empty.
 	By string
 	// Payload is what approvers sign.
 	Payload string
-	// Used are the approvals that counted.
+	// Used contains the approvals that counted.
 	Used []Used
-	// BreakGlass are the valid approvals with break_glass, whether or not anything has been broken by them yet.
+	// BreakGlass contains the valid approvals with break_glass, even if they were not needed.
 	BreakGlass []Used
-	// Remarks are for the history: what was out of the ordinary about it.
+	// Remarks list anything unusual, for the history.
 	Remarks []string
 }
 
-// LiftGuardrails uses the approvals with break_glass to run without a guardrail that can't be read, and returns who
-// gave them. They count as used from then on.
+// LiftGuardrails uses the approvals with break_glass to run without a guardrail that can't be read, and returns their
+// approvers. These approvals then count as used.
 func (d *Decision) LiftGuardrails() string {
 	names := make([]string, len(d.BreakGlass))
 	for i, u := range d.BreakGlass {
@@ -172,7 +172,7 @@ func (d *Decision) LiftGuardrails() string {
 	return who
 }
 
-// Counted returns who gave the approvals that counted, those that break a freeze aside.
+// Counted returns who gave the approvals that counted, except those that break a freeze.
 func (d Decision) Counted() string {
 	var names []string
 	for _, u := range d.Used {
@@ -183,12 +183,12 @@ func (d Decision) Counted() string {
 	return strings.Join(names, ", ")
 }
 
-// accepts tells whether by is among the approvers.
+// accepts reports whether by is an approver.
 func (p Policy) accepts(by string) bool {
 	return p.matchAny(p.Approvers, by) && p.matchAny(p.RunnerApprovers, by)
 }
 
-// clock is the time by which windows open and close.
+// clock returns the time that decides whether windows are open.
 func (c Case) clock() time.Time {
 	if c.Clock.IsZero() {
 		return c.Now
@@ -196,7 +196,7 @@ func (c Case) clock() time.Time {
 	return c.Clock
 }
 
-// matchAny tells whether by matches one of the patterns, groups resolved. No patterns match anybody.
+// matchAny reports whether by matches one of the patterns, with groups resolved. An empty list matches anybody.
 func (p Policy) matchAny(patterns []string, by string) bool {
 	if len(patterns) == 0 {
 		return true
@@ -228,13 +228,13 @@ func (p Policy) who() string {
 	return text
 }
 
-// Match tells whether by matches pattern, in which * stands for any characters but / and ? for one. Case is ignored.
+// Match reports whether by matches pattern. * matches any characters except /, and ? matches one. Case is ignored.
 func Match(pattern, by string) bool {
 	ok, err := path.Match(strings.ToLower(pattern), strings.ToLower(by))
 	return err == nil && ok
 }
 
-// CheckPattern returns an error where pattern is not one that Match can use.
+// CheckPattern returns an error if Match can't use pattern.
 func CheckPattern(pattern string) error {
 	if strings.TrimSpace(pattern) != pattern || pattern == "" {
 		return fmt.Errorf("approver pattern %q is empty or has blanks around it", pattern)

@@ -27,7 +27,7 @@ const (
 
 var payload = approval.Payload("rerun_dbt", "dbt:shop/prod", digest, "4f9c2a17-1")
 
-// key is the key of a name, always the same.
+// key is the key of a name. It is always the same.
 func key(t testing.TB, name string) ssh.Signer {
 	t.Helper()
 	seed := sha256.Sum256([]byte(name))
@@ -68,7 +68,7 @@ func signers(t testing.TB, lines ...string) []approval.Signer {
 	return list
 }
 
-// strict demands signatures by boss or lead.
+// strict requires signatures by boss or lead.
 func strict(t testing.TB) approval.Policy {
 	t.Helper()
 	return approval.Policy{
@@ -88,12 +88,12 @@ func risky() approval.Case {
 
 func by(approvals ...approval.Approval) approval.Given { return approval.Given{Approvals: approvals} }
 
-// attack is a way to get past a policy. Without what it changes, the policy grants.
+// attack is an attempt to bypass a policy. Without its changes, the policy grants.
 type attack struct {
 	policy func(*approval.Policy)
 	facts  func(*approval.Case)
 	given  approval.Given
-	// says is part of the refusal; empty where the change must be granted.
+	// says is part of the refusal. It is empty if the change must be granted.
 	says string
 }
 
@@ -141,7 +141,7 @@ func certificate(t testing.TB, name, authority string, change func(*ssh.Certific
 	return with
 }
 
-// armor wraps bytes as a signature is wrapped.
+// armor armors bytes as a signature.
 func armor(blob []byte) string {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "-----BEGIN SSH SIGNATURE-----\n%s\n-----END SSH SIGNATURE-----\n", blob)

@@ -11,8 +11,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// Check returns a problem, at its place in the approval block, where nobody could meet the policy or where it reads
-// otherwise than it is meant. known tells whether an action type is that of a playbook.
+// Check returns a problem, with the path in the approval block, if nobody could satisfy the policy or if it does not
+// mean what it seems to say. known reports whether an action type is that of a playbook.
 func (p Policy) Check(known func(actionType string) bool) error {
 	for _, check := range []func() error{
 		p.checkGroups, p.checkAliases, func() error { return p.checkRules(known) },
@@ -34,7 +34,7 @@ func wrong(what, why, next string, path ...string) error {
 	return &problem.Problem{What: what, Why: why, Next: next, Path: append([]string{"approval"}, path...)}
 }
 
-// at extends a path without touching what others made of it.
+// at extends a path without changing the original.
 func at(path []string, more ...string) []string { return append(slices.Clone(path), more...) }
 
 func (p Policy) checkGroups() error {
@@ -76,7 +76,7 @@ func (p Policy) checkPatterns(patterns []string, path ...string) error {
 	return nil
 }
 
-// checkAliases wants names that can be compared, each of one person only.
+// checkAliases requires names that can be compared, each belonging to one person.
 func (p Policy) checkAliases() error {
 	taken := map[string]string{}
 	for _, person := range slices.Sorted(maps.Keys(p.Aliases)) {
@@ -144,7 +144,7 @@ func (p Policy) checkWindows(windows []Freeze, attribute string) error {
 	return nil
 }
 
-// checkMaintained refuses maintenance windows that are for no playbook.
+// checkMaintained refuses maintenance windows without playbooks.
 func (p Policy) checkMaintained(known func(string) bool) error {
 	for i, f := range p.Maintenance {
 		path := []string{"maintenance_window", strconv.Itoa(i), "playbooks"}
@@ -167,7 +167,7 @@ func unknownPlaybook(of, playbook string, path []string) error {
 		"apply.", of, playbook), "The data source remediation_playbooks lists those that exist.", path...)
 }
 
-// checkMinimum refuses to ask for more people than the approvers name.
+// checkMinimum refuses a minimum that exceeds the number of approvers.
 func (p Policy) checkMinimum(minimum int, approvers []string, path ...string) error {
 	if named, bounded := p.named(approvers); bounded && named < minimum {
 		return wrong("Nobody could approve anything",
@@ -177,7 +177,7 @@ func (p Policy) checkMinimum(minimum int, approvers []string, path ...string) er
 	return nil
 }
 
-// named counts the people that the patterns name; bounded is false where one of them stands for any number.
+// named counts the people that the patterns name. bounded is false if a pattern matches any number of people.
 func (p Policy) named(patterns []string) (count int, bounded bool) {
 	const wildcards = `*?[\`
 	people := map[string]bool{}
@@ -200,7 +200,7 @@ func (p Policy) named(patterns []string) (count int, bounded bool) {
 	return len(people), true
 }
 
-// checkRequesters wants a requester who can be compared with approvers, where that is asked for.
+// checkRequesters requires a requester that can be compared with approvers, if the policy needs one.
 func (p Policy) checkRequesters() error {
 	for _, name := range p.Requesters {
 		if _, err := Canonical(name); err != nil && p.SeparationOfDuties {

@@ -11,8 +11,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/acctest"
 )
 
-// dateutil prints the first occurrences of rules as python-dateutil has them, in seconds since 1970. Time zones are of
-// zoneinfo, since those of dateutil end in 2037.
+// dateutil prints the first occurrences of rules according to python-dateutil, in seconds since 1970. It uses time
+// zones of zoneinfo, because those of dateutil end in 2037.
 const dateutil = `
 import datetime, json, sys, zoneinfo
 from dateutil import rrule
@@ -28,8 +28,8 @@ for rule, zone, start, most in json.load(sys.stdin):
 json.dump(out, sys.stdout)
 `
 
-// TestWindowsRecurAsInDateutil compares the library's rules with those of python-dateutil, daylight saving time
-// included.
+// TestWindowsRecurAsInDateutil compares the library's rules with those of python-dateutil, including daylight saving
+// time.
 func TestWindowsRecurAsInDateutil(t *testing.T) {
 	t.Parallel()
 	const most, lastYear = 400, 2060
@@ -104,7 +104,7 @@ func TestWindowsRecurAsInDateutil(t *testing.T) {
 	}
 }
 
-// TestRulesThatNeverRecurAreRefused and are found out in no time.
+// TestRulesThatNeverRecurAreRefused also checks that they are detected quickly.
 func TestRulesThatNeverRecurAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, rule := range []string{

@@ -10,24 +10,24 @@ import (
 	"time"
 )
 
-// clockSkew is how far the clocks of an approver's and of this machine may be apart.
+// clockSkew is the accepted difference between the approver's clock and this machine's.
 const clockSkew = 5 * time.Minute
 
-// maxApprovals bounds how many approvals are looked at.
+// maxApprovals limits how many approvals are examined.
 const maxApprovals = 100
 
-// vote is an approval that has been looked at.
+// vote is an examined approval.
 type vote struct {
 	Used
-	// refused is why it doesn't count, or "". Timed is why it would but for what may change between a plan and its
-	// apply: the time, and what the forge says.
+	// refused is why it doesn't count, or "". timed is a reason that can change between a plan and its apply: the time,
+	// and the forge's answer.
 	refused, timed string
-	// person is the canonical name; equal to By where the policy needn't tell people apart.
+	// person is the canonical name. It equals By if the policy doesn't need to distinguish people.
 	person string
 }
 
-// Decide weighs what was given against what the case needs; no reasons, no need. An approver who doesn't match the
-// policy is refused even where none is needed: a wrong name is a mistake to be told of, not to be kept.
+// Decide compares the given approvals with what the case needs. Without reasons, it needs none. An approver who doesn't
+// match the policy is refused even then: a wrong name is a mistake to report, not to record.
 func (p Policy) Decide(c Case, given Given) Decision {
 	demands, reasons := p.demands(c)
 	d := Decision{Needed: len(reasons) > 0, Reasons: reasons, Who: p.who(), By: given.By, Payload: c.Payload}
@@ -61,7 +61,7 @@ func (p Policy) Decide(c Case, given Given) Decision {
 	return d
 }
 
-// take notes the approvals that count.
+// take records the approvals that count.
 func (d *Decision) take(votes []vote) {
 	var names []string
 	for _, v := range votes {
@@ -78,7 +78,7 @@ func (d *Decision) take(votes []vote) {
 	}
 }
 
-// weigh looks at each approval by itself.
+// weigh examines each approval separately.
 func (p Policy) weigh(c Case, given Given) []vote {
 	all := given.All()
 	votes := make([]vote, 0, min(len(all), maxApprovals))
@@ -131,7 +131,7 @@ func (p Policy) look(c Case, v *vote) {
 	}
 }
 
-// checkSignature fills in whose key signed what, or why the signature doesn't count. It returns the time that it
+// checkSignature sets whose key signed what, or why the signature doesn't count. It returns the time that the signature
 // covers, or "".
 func (p Policy) checkSignature(c Case, v *vote) (covered string) {
 	if len(p.Signers) == 0 {
@@ -168,14 +168,14 @@ func (p Policy) checkSignature(c Case, v *vote) (covered string) {
 	return ""
 }
 
-// SignatureHash names an armored signature, whatever its line ends.
+// SignatureHash identifies an armored signature, whatever its line ends.
 func SignatureHash(armored string) string {
 	sum := sha256.Sum256([]byte(strings.Join(strings.Fields(armored), "\n")))
 	return hex.EncodeToString(sum[:])
 }
 
-// checkAge notes why the approval is too old or not given yet. A time that the signature doesn't cover is a claim,
-// which may make an approval older but not younger than the first plan that showed what it approves.
+// checkAge sets why the approval is too old or dated in the future. A time that the signature doesn't cover is only a
+// claim. It may make an approval older, but not newer than the first plan that showed what it approves.
 func (p Policy) checkAge(c Case, v *vote, covered string) {
 	given := c.FirstSeen
 	if v.At != "" {
@@ -203,7 +203,7 @@ func (p Policy) checkAge(c Case, v *vote, covered string) {
 	}
 }
 
-// lacking says which demands the votes don't meet. Timeless passes over the clock and the forge.
+// lacking describes which demands the votes don't meet. timeless ignores the clock and the forge.
 func (p Policy) lacking(demands []demand, votes []vote, timeless bool) (missing []string) {
 	for _, d := range demands {
 		var counting []vote
@@ -228,9 +228,9 @@ func (p Policy) lacking(demands []demand, votes []vote, timeless bool) (missing 
 	return missing
 }
 
-// distinct counts people: votes with the same person or the same key are one person's.
+// distinct counts people. Votes with the same person or the same key count as one person's.
 func distinct(votes []vote) int {
-	owner := map[string]string{} // of a name or a key: another one of the same person
+	owner := map[string]string{} // maps a name or a key to another one of the same person
 	var find func(string) string
 	find = func(s string) string {
 		if up, ok := owner[s]; ok && up != s {
@@ -251,7 +251,7 @@ func distinct(votes []vote) int {
 	return len(seen)
 }
 
-// frozen says which freeze windows are in force and not broken, and notes those that are broken.
+// frozen describes the freeze windows that are open and not broken, and records those that are broken.
 func (p Policy) frozen(c Case, votes []vote, d *Decision) (missing []string) {
 	for _, f := range p.Freeze {
 		end, closed := f.until(c.clock())
@@ -266,7 +266,7 @@ func (p Policy) frozen(c Case, votes []vote, d *Decision) (missing []string) {
 	return missing
 }
 
-// breakers are who may break the window.
+// breakers returns who may break the window.
 func (p Policy) breakers(f Freeze) []string {
 	if len(f.BreakGlass) > 0 {
 		return f.BreakGlass
@@ -274,7 +274,7 @@ func (p Policy) breakers(f Freeze) []string {
 	return p.Approvers
 }
 
-// broken reports whether an approval breaks the window, and notes it.
+// broken reports whether an approval breaks the window, and records it.
 func (p Policy) broken(f Freeze, when string, votes []vote, d *Decision) (broken bool) {
 	for _, v := range votes {
 		allowed := p.accepts(v.By)
@@ -290,8 +290,8 @@ func (p Policy) broken(f Freeze, when string, votes []vote, d *Decision) (broken
 	return broken
 }
 
-// outside says why the case can't run outside of its maintenance windows; nothing where it is within one of them, or
-// where none names its playbook.
+// outside describes why the case can't run outside of its maintenance windows. It returns nothing within one of them,
+// or if no window names its playbook.
 func (p Policy) outside(c Case, votes []vote, d *Decision) []string {
 	var closed []Freeze
 	for _, f := range p.Maintenance {

@@ -14,20 +14,20 @@ import (
 // DigestFormat names the canonical text below and its version. It also separates this digest from all others.
 const DigestFormat = "remediation.preview.v2"
 
-// DefaultTimeout stands in Safety for a timeout that is not configured.
+// DefaultTimeout represents a timeout in Safety that is not configured.
 const DefaultTimeout = "default"
 
-// digestPrefix begins every digest. A pin may leave it out.
+// digestPrefix is the prefix of every digest. A pin may omit it.
 const digestPrefix = "sha256:"
 
-// Binding is what a digest binds: what was reviewed is what runs. Every member stands in the plan; the leaves behind
-// the two hashes are in the journal.
+// Binding is what a digest covers, which guarantees that the execution is the one that was reviewed. Every member is in
+// the plan. The values behind the two hashes are in the journal.
 type Binding struct {
 	// Format is always DigestFormat.
 	Format string `json:"format"`
 	// Playbook is the action type.
 	Playbook string `json:"playbook"`
-	// Target names the thing that is changed.
+	// Target names what is changed.
 	Target string `json:"target"`
 	// Inputs are the playbook's own inputs that are set.
 	Inputs json.RawMessage `json:"inputs"`
@@ -35,15 +35,15 @@ type Binding struct {
 	Triggers map[string]string `json:"triggers"`
 	// Commands are what will be executed.
 	Commands []string `json:"commands"`
-	// Safety bounds the execution and says how it is undone.
+	// Safety limits the execution and says how it is undone.
 	Safety Safety `json:"safety"`
-	// Identity is the Hash of what makes the target the same thing, however it is named.
+	// Identity is the Hash of what identifies the target, whatever its name.
 	Identity string `json:"identity"`
 	// Content is the Hash of what runs.
 	Content string `json:"content"`
 }
 
-// Safety is what bounds an execution, as configured, and what undoes it.
+// Safety contains the configured limits of an execution, and its undo.
 type Safety struct {
 	// Guardrails is a JSON list.
 	Guardrails json.RawMessage `json:"guardrails"`
@@ -70,7 +70,7 @@ func (b Binding) Canonical() ([]byte, error) {
 	return canonical(b)
 }
 
-// plain refuses text that is not UTF-8: JSON would encode different texts of that kind as the same one.
+// plain refuses text that is not UTF-8, because JSON would encode different invalid texts as the same one.
 func (b Binding) plain() error {
 	texts := append([]string{b.Playbook, b.Target, string(b.Inputs), string(b.Safety.Guardrails), b.Safety.Timeout,
 		b.Safety.OnDestroy, string(b.Safety.Undo)}, b.Commands...)
@@ -117,10 +117,11 @@ func canonical(v any) ([]byte, error) {
 	return out, nil
 }
 
-// leastPin is how many hexadecimal digits of a digest pin it: 80 bits, too many to search for a second preimage.
+// leastPin is the minimum number of hexadecimal digits that pin a digest: 80 bits, too many to search for a second
+// preimage.
 const leastPin = 20
 
-// CheckPin says what is wrong with a pinned digest, or returns "". A pin may leave out "sha256:" and all but the first
+// CheckPin describes what is wrong with a pinned digest, or returns "". A pin may omit "sha256:" and all but the first
 // 20 hexadecimal digits.
 func CheckPin(pin string) string {
 	digits := strings.TrimPrefix(pin, digestPrefix)
@@ -136,7 +137,7 @@ func CheckPin(pin string) string {
 	}
 }
 
-// Pins reports whether pin stands for digest.
+// Pins reports whether pin matches digest.
 func Pins(pin, digest string) bool {
 	return CheckPin(pin) == "" &&
 		strings.HasPrefix(strings.TrimPrefix(digest, digestPrefix), strings.TrimPrefix(pin, digestPrefix))

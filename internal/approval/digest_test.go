@@ -10,7 +10,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/approval"
 )
 
-// vector is one element of testdata/digest_vectors.json, which the digest's specification shows.
+// vector is a test case of testdata/digest_vectors.json, which is part of the digest's specification.
 type vector struct {
 	Name      string           `json:"name"`
 	Subject   approval.Binding `json:"subject"`

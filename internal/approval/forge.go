@@ -6,20 +6,19 @@ import (
 	"strings"
 )
 
-// Confirmed is what the forge says of the change whose review counts.
+// Confirmed is the forge's answer about the change whose review counts.
 type Confirmed struct {
-	// By are the logins of those who approved it as it is now, its authors excluded.
+	// By are the logins of those who approved the present version, without its authors.
 	By []string
 	// Authors are the logins and addresses of those who opened it or wrote one of its commits.
 	Authors []string
-	// Change names it: the repository, the pull request and the commit.
+	// Change identifies it by the repository, the pull request and the commit.
 	Change string
-	// Problem is why the forge can't be read, or is empty. It confirms nobody then.
+	// Problem is why the forge can't be read, or empty. In that case it confirms nobody.
 	Problem string
 }
 
-// NeedsForge tells whether the decision depends on what the forge says: some approval must count, or is to break a
-// freeze.
+// NeedsForge reports whether the decision depends on the forge: an approval must count, or must break a freeze.
 func (p Policy) NeedsForge(c Case, given Given) bool {
 	if p.Forge == "" {
 		return false
@@ -29,8 +28,8 @@ func (p Policy) NeedsForge(c Case, given Given) bool {
 		(len(p.Freeze) > 0 && slices.ContainsFunc(given.Approvals, func(a Approval) bool { return a.BreakGlass }))
 }
 
-// confirm notes why the forge does not confirm the approval. That never refuses an approval for good: a plan is made
-// before the review and applied after it.
+// confirm sets why the forge does not confirm the approval. The refusal is not final, because a plan is made before the
+// review and applied after it.
 func (p Policy) confirm(forge *Confirmed, v *vote) {
 	if p.Forge == "" || v.timed != "" {
 		return
@@ -70,7 +69,7 @@ func orNobody(who []string) string {
 	return strings.Join(who, ", ")
 }
 
-// forgeAdvice says what the forge has to do with it.
+// forgeAdvice describes what to do at the forge.
 func (p Policy) forgeAdvice(forge *Confirmed) string {
 	if p.Forge == "" {
 		return ""

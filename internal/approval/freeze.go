@@ -9,59 +9,58 @@ import (
 	"github.com/teambition/rrule-go"
 )
 
-// Bounds of a window. A longer one is no window, and would have to be looked for far in the past.
+// Limits of a window. A longer one is not a useful window, and its start would have to be searched far in the past.
 const (
 	MinFreeze = time.Minute
 	MaxFreeze = 31 * 24 * time.Hour
 )
 
-// finest is the finest recurrence of a window. RFC 5545 allows every second, which would only cost time to walk
-// through.
+// finest is the finest recurrence of a window. RFC 5545 also allows seconds, which would only cost time.
 const finest = rrule.DAILY
 
-// longestGap is the most years between two windows: 29 February is missing for up to eight.
+// longestGap is the largest number of years between two windows: 29 February can be missing for eight years.
 const longestGap = 9
 
-// maxShift is more than any clock is set forward or back, and shifted is how many beginnings of windows can lie within
-// it: daily rules with several hours, minutes and seconds.
+// maxShift is longer than any change of clocks. shifted is how many windows can begin within it: daily rules can have
+// several hours, minutes and seconds.
 const (
 	maxShift = 25 * time.Hour
 	shifted  = 100_000
 )
 
-// epochYear is where a window without a start begins to recur: 1 January, a Monday.
+// epochYear is the year in which a window without a start begins to recur: its 1 January is a Monday.
 const epochYear = 2024
 
-// OutsideApproval is the value of outside that asks for an approval outside of a maintenance window.
+// OutsideApproval is the value of outside that requires an approval outside of a maintenance window.
 const OutsideApproval = "approval"
 
-// Freeze is a recurring window. As a freeze, nothing runs within it without a break-glass approval; as a maintenance
-// window, the playbooks that it names run only within it.
+// Freeze is a recurring window. Within a freeze, nothing runs without a break-glass approval. The playbooks of a
+// maintenance window run only within it.
 type Freeze struct {
 	// Name is for messages and the history.
 	Name string `json:"name"`
-	// Recurrence is an RFC 5545 rule of the windows' beginnings, such as "FREQ=WEEKLY;BYDAY=FR;BYHOUR=16".
+	// Recurrence is an RFC 5545 rule for the start of the windows, such as "FREQ=WEEKLY;BYDAY=FR;BYHOUR=16".
 	Recurrence string `json:"recurrence"`
-	// Start is the first time at which the rule holds, in local time of the zone. Zero: long ago.
+	// Start is when the rule begins to apply, in local time of the zone. Zero means long ago.
 	Start time.Time `json:"start,omitzero"`
-	// Zone is an IANA time zone, in which the rule is read.
+	// Zone is the IANA time zone of the rule.
 	Zone string `json:"zone"`
 	// Length is how long a window lasts, in nanoseconds.
 	Length time.Duration `json:"length"`
-	// BreakGlass are patterns of who may break it. None: whoever may approve.
+	// BreakGlass are patterns of who may break it. If empty, every approver may.
 	BreakGlass []string `json:"break_glass,omitempty"`
-	// Playbooks are the action types that a maintenance window is for. Unused in a freeze.
+	// Playbooks are the action types of a maintenance window. Unused in a freeze.
 	Playbooks []string `json:"playbooks,omitempty"`
-	// Outside is OutsideApproval, or empty where the playbooks are refused outside of the maintenance window. Unused in
-	// a freeze.
+	// Outside is OutsideApproval, or empty if the playbooks are refused outside of the maintenance window. Unused in a
+	// freeze.
 	Outside string `json:"outside,omitempty"`
 
-	// rule gives local times, as if they were in UTC.
+	// rule returns local times as if they were in UTC.
 	rule     *rrule.RRule
 	location *time.Location
 }
 
-// Parse checks f and makes it ready to be asked. The location is loaded by the caller, since that reads files.
+// Parse checks f and prepares it for use. The caller loads the location, because that reads files.
 func (f Freeze) Parse(zone *time.Location) (Freeze, error) {
 	option, err := rrule.StrToROptionInLocation(f.Recurrence, time.UTC)
 	switch {
@@ -92,8 +91,8 @@ func (f Freeze) Parse(zone *time.Location) (Freeze, error) {
 	return f, nil
 }
 
-// recurs reports whether the rule gives a time within longestGap of its start. The library itself would look for one up
-// to the year 9999.
+// recurs reports whether the rule has a time within longestGap of its start. The library itself would search up to the
+// year 9999.
 func (f Freeze) recurs() bool {
 	option := f.rule.OrigOptions
 	if end := option.Dtstart.AddDate(longestGap, 0, 0); option.Until.IsZero() || option.Until.After(end) {
@@ -104,16 +103,16 @@ func (f Freeze) recurs() bool {
 	return err == nil && len(bounded.All()) > 0
 }
 
-// untilUTC finds an end in UTC; one without the Z is in local time.
+// untilUTC matches an end in UTC. An end without the Z is in local time.
 var untilUTC = regexp.MustCompile(`UNTIL=[0-9T]+Z`)
 
-// wall is what the clock on the wall shows at t, as if it were in UTC.
+// wall returns the local time at t, as if it were in UTC.
 func wall(t time.Time) time.Time {
 	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC)
 }
 
-// instant is when the clock on the wall shows the local time. As RFC 5545 demands, a time that daylight saving time
-// repeats is the first one, and one that it skips is taken by the offset of before.
+// instant returns when clocks show the local time. As RFC 5545 requires, a time that daylight saving time repeats means
+// the first one, and a time that it skips uses the offset before the change.
 func (f Freeze) instant(local time.Time) time.Time {
 	const around = 24 * time.Hour
 	at := func(near time.Time) time.Time {
@@ -127,12 +126,12 @@ func (f Freeze) instant(local time.Time) time.Time {
 	return first
 }
 
-// next returns when the next window begins; zero where there is none.
+// next returns when the next window begins, or zero if there is none.
 func (f Freeze) next(now time.Time) time.Time {
 	if f.rule == nil {
 		return time.Time{}
 	}
-	// Around a change of the clocks an earlier local time may lie ahead.
+	// Around a change of the clocks, an earlier local time can be in the future.
 	local := wall(now.In(f.location)).Add(-maxShift)
 	for range shifted {
 		if local = f.rule.After(local, false); local.IsZero() {
@@ -145,7 +144,7 @@ func (f Freeze) next(now time.Time) time.Time {
 	return time.Time{}
 }
 
-// until returns the end of the window that now lies in; ok is false where it lies in none.
+// until returns the end of the window that contains now. ok is false if there is none.
 func (f Freeze) until(now time.Time) (end time.Time, ok bool) {
 	if f.rule == nil {
 		return time.Time{}, false

@@ -9,7 +9,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/approval"
 )
 
-// FuzzSignature feeds anything to the reader of signatures: nothing but the one good signature may be accepted.
+// FuzzSignature passes arbitrary input to the signature parser, which may only accept the one valid signature.
 func FuzzSignature(f *testing.F) {
 	good := signed(f, boss, payload).Signature
 	f.Add(good)
@@ -26,8 +26,8 @@ func FuzzSignature(f *testing.F) {
 	})
 }
 
-// FuzzSigners feeds anything to the reader of allowed_signers: what it accepts has principals, a key, and no unread
-// option.
+// FuzzSigners passes arbitrary input to the allowed_signers parser. What it accepts has principals, a key, and no
+// unknown option.
 func FuzzSigners(f *testing.F) {
 	f.Add(boss + ` namespaces="remediation",valid-before="20300101Z" ` + public(f, boss))
 	f.Add(`"a,!b" cert-authority ` + public(f, lead) + "\n# comment\n")
@@ -45,7 +45,7 @@ func FuzzSigners(f *testing.F) {
 	})
 }
 
-// FuzzDigest checks that the canonical form is JSON, is stable, and keeps what went in.
+// FuzzDigest checks that the canonical form is JSON, is stable, and preserves its input.
 func FuzzDigest(f *testing.F) {
 	f.Add("rerun_dbt", "dbt:shop/prod", `{"a":[1,2.50,"\u00e9<&>"],"b":null}`, "1")
 	f.Add("", "", `{}`, "\u2028")
@@ -70,7 +70,7 @@ func FuzzDigest(f *testing.F) {
 	})
 }
 
-// FuzzIdentity checks that a canonical name stays as it is, and holds plain characters only.
+// FuzzIdentity checks that a canonical name is its own canonical form and contains plain characters only.
 func FuzzIdentity(f *testing.F) {
 	f.Add("Boss+x@Example.com")
 	f.Add("ｂ\u043e\u200b")
@@ -90,7 +90,7 @@ func FuzzIdentity(f *testing.F) {
 	})
 }
 
-// FuzzFreeze checks that a rule which is accepted is also answered, and soon.
+// FuzzFreeze checks that every accepted rule can be evaluated, and quickly.
 func FuzzFreeze(f *testing.F) {
 	f.Add("FREQ=WEEKLY;BYDAY=FR;BYHOUR=16")
 	f.Add("FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30")

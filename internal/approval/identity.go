@@ -9,16 +9,16 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// identityBytes are the characters of a name that can be compared: those of mail addresses and logins. Whatever lies
-// beyond ASCII after normalization may be a look-alike of one of these.
+// identityBytes are the characters of a name that can be compared: those of mail addresses and logins. Any character
+// beyond ASCII after normalization may look like one of these.
 const identityBytes = "abcdefghijklmnopqrstuvwxyz0123456789._-+=%~/:@"
 
-// maxIdentity bounds a name, in bytes.
+// maxIdentity limits a name, in bytes.
 const maxIdentity = 255
 
-// Canonical returns the one spelling of a person's name or address: normalized by NFKC, lower case, without the part
-// after a plus sign and without the final dot of a domain. It returns an error where the name holds characters that
-// can't be told from others.
+// Canonical returns the canonical spelling of a person's name or address: normalized by NFKC, in lower case, without
+// the part after a plus sign and without the final dot of a domain. It returns an error if the name contains characters
+// that could be confused with others.
 func Canonical(identity string) (string, error) {
 	if len(identity) > maxIdentity {
 		return "", fmt.Errorf("a name of %d bytes; %d are allowed", len(identity), maxIdentity)
@@ -48,7 +48,7 @@ func Canonical(identity string) (string, error) {
 	return local + "@" + domain, nil
 }
 
-// person returns the canonical name behind identity, by the aliases.
+// person returns the canonical name of identity, with aliases resolved.
 func (p Policy) person(identity string) (string, error) {
 	name, err := Canonical(identity)
 	if err != nil {
@@ -64,7 +64,7 @@ func (p Policy) person(identity string) (string, error) {
 	return name, nil
 }
 
-// comparesPeople tells whether the policy has to tell people apart.
+// comparesPeople reports whether the policy must distinguish people.
 func (p Policy) comparesPeople() bool {
 	if p.SeparationOfDuties || p.SignaturesRequired || p.Minimum > 1 {
 		return true
@@ -77,7 +77,7 @@ func (p Policy) comparesPeople() bool {
 	return false
 }
 
-// separate returns why by may not approve what the requester asked for, or "".
+// separate returns why by may not approve the requester's change, or "".
 func (p Policy) separate(by string) string {
 	if !p.SeparationOfDuties {
 		return ""
@@ -110,7 +110,7 @@ func (p Policy) separate(by string) string {
 	return ""
 }
 
-// aliasesLine is the configuration that says whose the requester's names are.
+// aliasesLine is the configuration that maps the requester's names to a person.
 func (p Policy) aliasesLine() string {
 	others := make([]string, len(p.Requesters)-1)
 	for i, name := range p.Requesters[1:] {
@@ -119,9 +119,9 @@ func (p Policy) aliasesLine() string {
 	return fmt.Sprintf("aliases = { %q = [%s] }", p.Requesters[0], strings.Join(others, ", "))
 }
 
-// twoPeople reports whether two canonical names that differ are known to be those of two people. Names of one mail
-// domain are, and so are two logins. A login and an address, or addresses of two domains, may be one person's, unless
-// the policy or the forge says whose they are.
+// twoPeople reports whether two different canonical names are known to be two people's. This holds for names of one
+// mail domain, and for two logins. A login and an address, or addresses of two domains, may be the same person's,
+// unless the policy or the forge tells.
 func (p Policy) twoPeople(a, b string) bool {
 	switch {
 	case domain(a) == domain(b):
@@ -137,13 +137,13 @@ func (p Policy) twoPeople(a, b string) bool {
 
 func isAddress(name string) bool { return strings.Contains(name, "@") }
 
-// local is the part of an address before the @.
+// local returns the part of an address before the @.
 func local(name string) string {
 	before, _, _ := strings.Cut(name, "@")
 	return before
 }
 
-// domain is the part of an address after the @; empty for a login.
+// domain returns the part of an address after the @. It is empty for a login.
 func domain(name string) string {
 	_, after, _ := strings.Cut(name, "@")
 	return after
@@ -179,7 +179,7 @@ func (p Policy) twoKeys(a, b string) bool {
 		!slices.ContainsFunc(of, func(key string) bool { return slices.Contains(others, key) })
 }
 
-// aliased reports whether the aliases know a canonical name.
+// aliased reports whether the aliases contain a canonical name.
 func (p Policy) aliased(name string) bool {
 	for main := range p.Aliases {
 		if same, err := Canonical(main); err == nil && same == name {

@@ -6,18 +6,18 @@ import (
 	"strings"
 )
 
-// Names says which names count without a signature.
+// Names decides which names count without a signature.
 type Names struct {
-	// Any lets every name count: expected_digest pins the preview, or the execution is a retry.
+	// Any makes every name count, because expected_digest pins the preview or the execution is a retry.
 	Any bool
 	// Unseen reports that no plan has shown the preview. A name never approves a preview that nobody could see.
 	Unseen bool
-	// Used are names under which the target was changed before the preview was shown. A name that is left in place must
-	// not approve the next change.
+	// Used are names under which the target was changed before the preview was shown. A name left in the configuration
+	// must not approve the next change.
 	Used []string
 }
 
-// refuse says why a name without a signature doesn't count, or returns "".
+// refuse describes why a name without a signature doesn't count, or returns "".
 func (n Names) refuse(name, digest string) string {
 	pin := fmt.Sprintf("set expected_digest = %q to approve this change by "+
 		"name", strings.TrimPrefix(digest, digestPrefix))

@@ -9,24 +9,23 @@ import (
 // PayloadFormat names the text that an approver signs, and its version.
 const PayloadFormat = "remediation-approval-v2"
 
-// Namespace is the namespace of the SSH signatures. A signature of mail or of a commit with the same key is no
+// Namespace is the namespace of the SSH signatures. A signature of an email or a commit with the same key is not an
 // approval.
 const Namespace = "remediation"
 
-// Payload is the one line that an approver signs, without a line end: the format, the playbook, the target, the digest,
-// and the record that showed it, such as "4f9c2a17-12". The digest binds playbook and target already; they are there to
-// be read. The record is the first one in the journal since the digest was last executed, so that each execution needs
-// a new signature, and a signature for one journal proves nothing in another.
+// Payload is the line that an approver signs, without a line end: the format, the playbook, the target, the digest, and
+// the record that showed it, such as "4f9c2a17-12". Playbook and target are included for the reader, because the digest
+// already covers them. The record is the first one in the journal since the digest was last executed. Each execution
+// therefore needs a new signature, and a signature for one journal is not valid in another.
 func Payload(playbook, target, digest, shown string) string {
 	return fmt.Sprintf("%s %s %s %s shown=%s", PayloadFormat, escape(playbook), escape(target), escape(digest),
 		escape(shown))
 }
 
-// plainBytes are the bytes that stand for themselves in a payload. None of them has a meaning within single quotes of a
-// shell.
+// plainBytes are the bytes that a payload does not escape. None of them has a meaning within single quotes in a shell.
 const plainBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~:/@,+*[]"
 
-// escape writes every other byte as % and two hexadecimal digits, so that no name can split into several fields.
+// escape writes every other byte as % and two hexadecimal digits. No name can then split into several fields.
 func escape(s string) string {
 	var b strings.Builder
 	for i := range len(s) {
@@ -50,10 +49,10 @@ func signedText(payload string, breakGlass bool, at string) string {
 	return payload
 }
 
-// SignCommand is the shell command that signs text; it prints the signature.
+// SignCommand returns the shell command that signs text and prints the signature.
 func SignCommand(text string) string {
 	return fmt.Sprintf("printf '%%s' '%s' | ssh-keygen -Y sign -n %s -f ~/.ssh/id_ed25519", text, Namespace)
 }
 
-// stamp writes a time for people.
+// stamp formats a time for messages.
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -26,7 +26,7 @@ func TestSimpleUse(t *testing.T) {
 	}
 }
 
-// TestAdviceWithoutAPayload: there is nothing to sign yet, so the advice has no command that signs an empty text.
+// TestAdviceWithoutAPayload checks that the advice has no command to sign while there is nothing to sign yet.
 func TestAdviceWithoutAPayload(t *testing.T) {
 	t.Parallel()
 	policy := approval.Policy{SignaturesRequired: true}
@@ -294,7 +294,7 @@ func TestFreezeIsReadStrictly(t *testing.T) {
 	}
 }
 
-// TestShownDoesNotMoveByTimePassing keeps what a plan shows the same when it is made again within apply.
+// TestShownDoesNotMoveByTimePassing checks that a plan within apply shows the same as before.
 func TestShownDoesNotMoveByTimePassing(t *testing.T) {
 	t.Parallel()
 	p := strict(t)
@@ -427,7 +427,7 @@ func TestMaintenanceWindow(t *testing.T) {
 	}
 }
 
-// TestAClockThatIsAheadMovesNoWindow lets the newest entry of the journal lie three days ahead.
+// TestAClockThatIsAheadMovesNoWindow sets the newest entry of the journal three days ahead.
 func TestAClockThatIsAheadMovesNoWindow(t *testing.T) {
 	t.Parallel()
 	c := approval.Case{Playbook: "rerun_dbt", Digest: digest, Now: now.AddDate(0, 0, 3), Clock: now}

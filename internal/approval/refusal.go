@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// refusals says why approvals don't count.
+// refusals describes why approvals don't count.
 func refusals(votes []vote) (out []string) {
 	for _, v := range votes {
 		if why := v.refused + v.timed; why != "" {
@@ -23,7 +23,7 @@ func orAnybody(who []string) string {
 	return strings.Join(who, ", ")
 }
 
-// advice says what to do about what is missing.
+// advice describes how to get what is missing.
 func (p Policy) advice(c Case, demands []demand, votes []vote) string {
 	sign := p.SignaturesRequired || slices.ContainsFunc(votes, func(v vote) bool { return v.Signature != "" })
 	text := fmt.Sprintf("Have the preview (%s) reviewed, then set approved_by. Approvals are accepted from: %s.",

@@ -6,26 +6,26 @@ import (
 	"strings"
 )
 
-// Rule asks more of some executions. It applies where all of its conditions that are set hold.
+// Rule adds requirements for some executions. It applies if all of its set conditions are met.
 type Rule struct {
 	// Name is for messages.
 	Name string `json:"name"`
 	// Playbooks are action types.
 	Playbooks []string `json:"playbooks,omitempty"`
-	// Risk is the least risk: "low", "medium" or "high".
+	// Risk is the minimum risk: "low", "medium" or "high".
 	Risk string `json:"risk,omitempty"`
-	// Targets are patterns of targets, in which * stands for any characters.
+	// Targets are patterns of targets, in which * matches any characters.
 	Targets []string `json:"targets,omitempty"`
-	// MinCostUSD and MinCount are the least cost and the least number of things changed.
+	// MinCostUSD and MinCount are the minimum cost and the minimum number of things changed.
 	MinCostUSD float64 `json:"min_cost_usd,omitempty"`
 	MinCount   int     `json:"min_count,omitempty"`
-	// Minimum is how many distinct people must approve. Zero is one.
+	// Minimum is how many distinct people must approve. Zero means one.
 	Minimum int `json:"minimum,omitempty"`
-	// Approvers are patterns of those who count for this rule. None: all approvers.
+	// Approvers are patterns of those who count for this rule. Empty means all approvers.
 	Approvers []string `json:"approvers,omitempty"`
 }
 
-// risks in their order.
+// risks lists the risks in ascending order.
 func riskOrder(risk string) int { return slices.Index([]string{"low", "medium", "high"}, risk) }
 
 func (r Rule) applies(c Case) bool {
@@ -66,14 +66,13 @@ func (d demand) who(p Policy) string {
 	return strings.Join(d.approvers, ", ")
 }
 
-// Asks tells whether there is anything to decide: a reason for an approval, a freeze window, or an approval that is
-// given.
+// Asks reports whether a decision is needed: a reason for an approval, a freeze window, or a given approval.
 func (p Policy) Asks(c Case, given Given) bool {
 	demands, _ := p.demands(c)
 	return len(demands)+len(p.Freeze)+len(p.Maintenance)+len(given.Approvals) > 0
 }
 
-// demands returns what the case asks for, and its reasons with those of the rules.
+// demands returns what the case requires, and its reasons with those of the rules.
 func (p Policy) demands(c Case) (all []demand, reasons []string) {
 	reasons = slices.Clone(c.Reasons)
 	for _, r := range p.Rules {

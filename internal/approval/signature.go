@@ -11,7 +11,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// maxSignature bounds an armored signature, in bytes. One by a certificate of an RSA key of 4096 bits has about 4,000.
+// maxSignature limits an armored signature, in bytes. One with a certificate of a 4096-bit RSA key has about 4,000.
 const maxSignature = 16 << 10
 
 const (
@@ -19,10 +19,10 @@ const (
 	armorEnd   = "-----END SSH SIGNATURE-----"
 )
 
-// weakRSA is RSA over SHA-1, which OpenSSH doesn't accept in signatures either.
+// weakRSA is RSA with SHA-1, which OpenSSH doesn't accept in signatures either.
 const weakRSA = "ssh-rsa"
 
-// parseSignature reads one armored SSH signature and nothing else.
+// parseSignature parses exactly one armored SSH signature.
 func parseSignature(text string) (*sshsig.Signature, error) {
 	if len(text) > maxSignature {
 		return nil, fmt.Errorf("the signature has %d bytes, and %d are allowed", len(text), maxSignature)
@@ -46,15 +46,15 @@ func parseSignature(text string) (*sshsig.Signature, error) {
 	return sig, nil
 }
 
-// verified is a signature that holds.
+// verified is a valid signature.
 type verified struct {
 	// key is the fingerprint of the signer's key.
 	key string
-	// timed is why the signature is good but for the time, or "".
+	// timed is why the signature is valid except for the time, or "".
 	timed string
 }
 
-// verify checks that sig covers text and was made by a key that the signers grant to identity.
+// verify checks that sig covers text and was made by a key that the signers list for identity.
 func verify(sig *sshsig.Signature, text, identity string, policy signing) (verified, error) {
 	if sig.Namespace != Namespace {
 		return verified{}, fmt.Errorf("the signature is for the namespace %q; sign with -n %s", sig.Namespace,
@@ -90,10 +90,10 @@ func verify(sig *sshsig.Signature, text, identity string, policy signing) (verif
 	return verified{}, why
 }
 
-// errOtherKey says that a line of allowed_signers is about another key.
+// errOtherKey means that a line of allowed_signers is about another key.
 var errOtherKey = errors.New("another key")
 
-// errOtherText says that a signature is not one of the text in question.
+// errOtherText means that a signature does not cover the given text.
 var errOtherText = errors.New("its signature is for something else: another change, another state of the target, or " +
 	"another text than the payload")
 
@@ -103,7 +103,7 @@ type signing struct {
 	now     time.Time
 }
 
-// grants tells whether the line lets the key sign for identity. timed is why it does, but not now.
+// grants reports whether the line allows the key to sign for identity. timed is why it does, but not now.
 func (s Signer) grants(key ssh.PublicKey, cert *ssh.Certificate, identity string,
 	now time.Time) (timed string, err error) {
 	offered := key
@@ -138,7 +138,7 @@ func (s Signer) grants(key ssh.PublicKey, cert *ssh.Certificate, identity string
 	return "", nil
 }
 
-// checkCertificate checks what the authority says of the key: its kind, to whom it belongs, and until when.
+// checkCertificate checks the certificate of the key: its kind, its principals, and its validity.
 func checkCertificate(cert *ssh.Certificate, identity string, now time.Time) (timed string, err error) {
 	if cert.CertType != ssh.UserCert {
 		return "", errors.New("the signature's certificate is not one of a user")
@@ -152,7 +152,7 @@ func checkCertificate(cert *ssh.Certificate, identity string, now time.Time) (ti
 			principal = p
 		}
 	}
-	// At a time at which it is valid first, so that the rest is checked apart from the clock.
+	// First check at a time at which it is valid, to separate the time from the other checks.
 	//nolint:gosec // CheckCert refuses an overflow
 	always := ssh.CertChecker{Clock: func() time.Time { return time.Unix(int64(cert.ValidAfter), 0) }}
 	if err := always.CheckCert(principal, cert); err != nil {
@@ -165,8 +165,7 @@ func checkCertificate(cert *ssh.Certificate, identity string, now time.Time) (ti
 	return "", nil
 }
 
-// CheckSignature returns an error where text is no armored SSH signature at all, whoever made it and whatever it
-// covers.
+// CheckSignature returns an error if text is not an armored SSH signature, whoever made it and whatever it covers.
 func CheckSignature(text string) error {
 	_, err := parseSignature(text)
 	return err

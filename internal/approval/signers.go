@@ -12,7 +12,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Bounds of an allowed_signers text.
+// Limits of an allowed_signers text.
 const (
 	maxSigners     = 1 << 20 // bytes
 	minRSABits     = 2048
@@ -24,20 +24,20 @@ const (
 
 // Signer is one line of an allowed_signers file: whose signatures are accepted, and when.
 type Signer struct {
-	// Principals are patterns of identities; one that begins with ! excludes.
+	// Principals are patterns of identities. A pattern that begins with ! excludes.
 	Principals []string
 	Key        ssh.PublicKey
-	// Authority tells that the key signs certificates, and no approvals.
+	// Authority reports that the key signs certificates, not approvals.
 	Authority bool
-	// Namespaces are patterns; none means any.
+	// Namespaces are patterns. If empty, any namespace matches.
 	Namespaces []string
-	// After and Before bound when the line holds; zero times don't.
+	// After and Before limit when the line is valid. Zero times are no limit.
 	After, Before time.Time
 	Line          int
 }
 
-// ParseSigners reads a text in the format of OpenSSH's allowed_signers. What it doesn't know it refuses rather than
-// ignores, and times must be in UTC: the time zone of whichever machine reads the file must not decide.
+// ParseSigners parses a text in the format of OpenSSH's allowed_signers. It refuses unknown options instead of ignoring
+// them. Times must be in UTC, because the time zone of the machine that reads the file must not matter.
 func ParseSigners(text string) ([]Signer, error) {
 	if len(text) > maxSigners {
 		return nil, fmt.Errorf("the text has %d bytes, and %d are allowed", len(text), maxSigners)
@@ -146,7 +146,7 @@ func parseTime(value string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("time %q: write it in UTC as YYYYMMDDZ, YYYYMMDDHHMMZ or YYYYMMDDHHMMSSZ", value)
 }
 
-// checkKey refuses keys that are too weak to stand for a person.
+// checkKey refuses keys that are too weak to identify a person.
 func checkKey(key ssh.PublicKey) error {
 	wrapped, ok := key.(ssh.CryptoPublicKey)
 	if !ok {
@@ -158,15 +158,15 @@ func checkKey(key ssh.PublicKey) error {
 	return nil
 }
 
-// names tells whether the line's principals match the identity; case is ignored.
+// names reports whether the line's principals match the identity. Case is ignored.
 func (s Signer) names(identity string) bool { return matchList(s.Principals, identity) }
 
-// inNamespace tells whether the line is for approvals.
+// inNamespace reports whether the line is for approvals.
 func (s Signer) inNamespace() bool {
 	return len(s.Namespaces) == 0 || matchList(s.Namespaces, Namespace)
 }
 
-// matchList is OpenSSH's pattern list: some pattern must match, and none that begins with ! may.
+// matchList implements OpenSSH's pattern list: a pattern must match, and none that begins with ! may match.
 func matchList(patterns []string, value string) bool {
 	found := false
 	for _, pattern := range patterns {
@@ -182,7 +182,7 @@ func matchList(patterns []string, value string) bool {
 	return found
 }
 
-// wildcard matches * for any characters and ? for one, and takes all others as they are.
+// wildcard matches * for any characters and ? for one, and all other characters literally.
 func wildcard(pattern, value string) bool {
 	const slash, stand = "/", "\x00"
 	literal := strings.NewReplacer(`\`, `\\`, `[`, `\[`, slash, stand)

@@ -16,8 +16,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
-// Terms are what a policy demands, as the journal keeps it with each execution, so that a later one that demands less
-// is found.
+// Terms are the requirements of a policy. The journal stores them with each execution to detect a later policy that
+// requires less.
 type Terms struct {
 	Approvers          []string      `json:"approvers,omitempty"` // groups resolved
 	Minimum            int           `json:"minimum,omitempty"`
@@ -30,12 +30,12 @@ type Terms struct {
 	Freeze             []Freeze      `json:"freeze,omitempty"`
 	Maintenance        []Freeze      `json:"maintenance,omitempty"`
 	Forge              string        `json:"forge,omitempty"`
-	// Requester is the configured one; empty where the environment says who it is.
+	// Requester is the configured requester. It is empty if the environment names the requester.
 	Requester       string   `json:"requester,omitempty"`
 	RunnerApprovers []string `json:"runner_approvers,omitempty"`
 }
 
-// Terms returns what p demands. Lists are sorted.
+// Terms returns the requirements of p. Lists are sorted.
 func (p Policy) Terms() Terms {
 	t := Terms{
 		Approvers: p.resolved(p.Approvers), Minimum: p.Minimum, SeparationOfDuties: p.SeparationOfDuties,
@@ -65,7 +65,7 @@ func (p Policy) Terms() Terms {
 	return t
 }
 
-// Empty tells whether t demands nothing.
+// Empty reports whether t requires nothing.
 func (t Terms) Empty() bool { return same(t, Terms{}) }
 
 func (p Policy) resolved(patterns []string) []string {
@@ -81,7 +81,7 @@ func (p Policy) resolved(patterns []string) []string {
 	return slices.Compact(out)
 }
 
-// String is the line's content, the key by its fingerprint.
+// String returns the line's content, with the fingerprint of the key.
 func (s Signer) String() string {
 	text := strings.Join(s.Principals, ",") + " " + ssh.FingerprintSHA256(s.Key)
 	if s.Authority {
@@ -112,7 +112,7 @@ func (t Terms) Fingerprint() (string, error) {
 	return "sha256:" + hex.EncodeToString(sum[:]), nil
 }
 
-// Loosened says, one phrase each, where t demands less than was.
+// Loosened describes where t requires less than was, one phrase per difference.
 func (t Terms) Loosened(was Terms) (out []string) {
 	note := func(is bool, format string, args ...any) {
 		if is {

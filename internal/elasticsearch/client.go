@@ -25,7 +25,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/redact"
 )
 
-// connectTimeout bounds the making of one connection, so that a dead node does not use up the time of a whole call.
+// connectTimeout bounds one connection attempt. Otherwise a dead node could use up the time of a whole call.
 const connectTimeout = 10 * time.Second
 
 // Client sends requests to one cluster. It is safe for use by several goroutines.
@@ -33,20 +33,20 @@ type Client struct {
 	cfg     Config
 	clk     clock.Clock
 	secrets *redact.Redactor
-	// connect runs on first use: a provider may have no cluster at all.
+	// connect runs on first use, because a provider may have no cluster at all.
 	connect func() (*elastictransport.Client, error)
-	// genuine is true once a server has named itself Elasticsearch.
+	// genuine is true once a server has identified itself as Elasticsearch.
 	genuine *atomic.Bool
 }
 
-// New returns a client. It does no I/O. Settings that can't work are an error of Config.Check, or of the first call.
+// New returns a client. It does no I/O. Config.Check or the first call reports invalid settings.
 func New(cfg Config, clk clock.Clock) *Client {
 	c := &Client{cfg: cfg, clk: clk, secrets: cfg.Secrets(), genuine: &atomic.Bool{}}
 	c.connect = sync.OnceValues(c.dial)
 	return c
 }
 
-// WithClock returns the client with another clock for its pauses. Both share their connections.
+// WithClock returns a client with another clock for its pauses. Both share their connections.
 func (c *Client) WithClock(clk clock.Clock) *Client {
 	out := *c
 	out.clk = clk
@@ -95,7 +95,7 @@ func (c *Client) dial() (*elastictransport.Client, error) {
 	nextNode := func(req *http.Request, err error) bool {
 		return len(nodes) > 1 && req.Context().Err() == nil && notSent(err)
 	}
-	// The transport only moves on from a node that can't be connected to. Do decides everything else.
+	// The transport only tries another node if it can't connect. Do decides everything else.
 	out, err := elastictransport.NewClient(
 		elastictransport.WithURLs(nodes...), elastictransport.WithTransport(transport),
 		elastictransport.WithBasicAuth(c.cfg.Username, c.cfg.Password), elastictransport.WithAPIKey(c.cfg.APIKey),
@@ -108,7 +108,8 @@ func (c *Client) dial() (*elastictransport.Client, error) {
 	return out, nil
 }
 
-// Do sends the request of a call until it is answered, and decodes a successful answer. An error is a *problem.Problem.
+// Do sends the request of a call until it is answered, and decodes a successful answer. Errors are *problem.Problem
+// values.
 func (c *Client) Do(ctx context.Context, call Call) error {
 	call = call.withDefaults()
 	on, err := c.connect()
@@ -146,17 +147,17 @@ func (c *Client) Do(ctx context.Context, call Call) error {
 	}
 }
 
-// pause is how long to wait after an attempt, the first of which is 1.
+// pause returns how long to wait after an attempt. The first attempt is 1.
 func (r Retry) pause(attempt int) time.Duration {
 	const doublings = 10
 	wait := max(1, min(r.Pause<<min(attempt-1, doublings), r.Longest))
 	return wait + rand.N(wait) //nolint:gosec // spreads load, hides nothing
 }
 
-// result is what became of one attempt.
+// result is the result of one attempt.
 type result struct {
 	err error
-	// again says that the request may be sent again, not before after has passed.
+	// again means that the request may be retried, after the pause in after at the earliest.
 	again bool
 	after time.Duration
 }
@@ -210,7 +211,7 @@ func read(body io.ReadCloser, limit int64) ([]byte, error) {
 	return answer, nil
 }
 
-// judge makes a result of an answer.
+// judge turns an answer into a result.
 func (c *Client) judge(call Call, res *http.Response, answer []byte) result {
 	const success = 2
 	product := res.Header.Get("X-Elastic-Product") != ""
@@ -244,7 +245,7 @@ func (c *Client) judge(call Call, res *http.Response, answer []byte) result {
 	return out
 }
 
-// retryAfter reads the header: seconds, or a date.
+// retryAfter parses the header: seconds or a date.
 func retryAfter(header string, now time.Time) time.Duration {
 	if seconds, err := strconv.Atoi(header); err == nil {
 		return time.Duration(max(seconds, 0)) * time.Second

@@ -24,7 +24,7 @@ import (
 
 const secret = "Kanarie-password"
 
-// sleeper is a clock that passes time when it is asked to sleep.
+// sleeper is a clock whose sleeps advance the time at once.
 type sleeper struct {
 	clock.System
 	ahead time.Duration
@@ -121,7 +121,7 @@ func TestFatesAndRetries(t *testing.T) {
 	}
 }
 
-// TestPatience repeats what a node answers that shuts down, for as long as it may, and not what is refused for good.
+// TestPatience retries the answers of a node that shuts down, within the limit, and does not retry permanent errors.
 func TestPatience(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -166,7 +166,7 @@ func (r *recorder) Handle(_ context.Context, record slog.Record) error {
 	return nil
 }
 
-// TestRequest checks what reaches the server: the whole body at each attempt, escaped names, media types and the
+// TestRequest checks what the server receives: the whole body at each attempt, escaped names, media types and the
 // origin. Each attempt is logged.
 func TestRequest(t *testing.T) {
 	t.Parallel()
@@ -203,7 +203,7 @@ func TestRequest(t *testing.T) {
 	}
 }
 
-// TestAnswerLimits refuses an answer that is too long, and does not ask again.
+// TestAnswerLimits refuses an answer that is too long, and does not retry.
 func TestAnswerLimits(t *testing.T) {
 	t.Parallel()
 	cfg, count := serve(t, status(http.StatusOK, strings.Repeat("x", 100)))

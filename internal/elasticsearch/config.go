@@ -20,18 +20,18 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/redact"
 )
 
-// Config says how to reach a cluster. Its fields are named as in the Elastic Stack provider.
+// Config configures the connection to a cluster. Its fields are named as in the Elastic Stack provider.
 type Config struct {
-	// Endpoints are URLs of nodes or of a proxy in front of them.
+	// Endpoints are the URLs of nodes, or of a proxy in front of them.
 	Endpoints []string
 	Username  string
 	Password  string
-	// APIKey is the encoded key, as the API that makes keys returns it.
+	// APIKey is the encoded key, as the API for creating keys returns it.
 	APIKey      string
 	BearerToken string
-	// ESClientAuthentication is the shared secret of JWT realms, sent along with BearerToken.
+	// ESClientAuthentication is the shared secret of JWT realms, sent with BearerToken.
 	ESClientAuthentication string
-	// CAFile and CAData are certificate authorities to trust instead of the system's, as a path and as PEM text.
+	// CAFile and CAData are certificate authorities that replace the system's, as a path and as PEM text.
 	CAFile, CAData string
 	// CertFile and KeyFile, or CertData and KeyData, are a client certificate, as paths and as PEM text.
 	CertFile, CertData string
@@ -40,15 +40,15 @@ type Config struct {
 	Insecure bool
 	// Headers are sent with every request.
 	Headers map[string]string
-	// Transport replaces the connection itself, for tests. Nil for the real one.
+	// Transport replaces the connection itself, for tests. Nil uses the real one.
 	Transport func(http.RoundTripper) http.RoundTripper
 }
 
-// WithEnvironment returns the configuration with what is not set taken from the environment: ELASTICSEARCH_ENDPOINTS
+// WithEnvironment returns the configuration with unset values taken from the environment: ELASTICSEARCH_ENDPOINTS
 // (separated by commas), ELASTICSEARCH_USERNAME, ELASTICSEARCH_PASSWORD, ELASTICSEARCH_API_KEY,
 // ELASTICSEARCH_BEARER_TOKEN, ELASTICSEARCH_ES_CLIENT_AUTHENTICATION, ELASTICSEARCH_CA_FILE and ELASTICSEARCH_INSECURE.
-// Credentials are taken only where none is set, so that an API key in the environment does not clash with a configured
-// user.
+// It takes credentials only if none are configured, because an API key in the environment would conflict with a
+// configured user.
 func (c Config) WithEnvironment(getenv func(string) string) Config {
 	if len(c.Endpoints) == 0 {
 		for e := range strings.SplitSeq(getenv("ELASTICSEARCH_ENDPOINTS"), ",") {
@@ -77,11 +77,12 @@ func (c Config) WithEnvironment(getenv func(string) string) Config {
 	return c
 }
 
-// Configured tells whether there is a cluster to talk to.
+// Configured reports whether a cluster is configured.
 func (c Config) Configured() bool { return len(c.Endpoints) > 0 }
 
-// Check returns a *problem.Problem for a configuration that can't work, with the path of the attribute at fault. It
-// reads the files that are named and talks to nobody. One without endpoints passes: most playbooks need no cluster.
+// Check returns a *problem.Problem for an invalid configuration, with the path of the attribute at fault. It reads the
+// configured files but makes no connection. A configuration without endpoints is valid, because most playbooks need no
+// cluster.
 func (c Config) Check() error {
 	for i, e := range c.Endpoints {
 		if why := check.WebBase(e); why != "" {
@@ -111,7 +112,7 @@ func (c Config) Check() error {
 	return err
 }
 
-// checkHeaders refuses what can't be sent as it is. Values are secrets, and not repeated.
+// checkHeaders refuses headers that can't be sent unchanged. Values are secrets and are not repeated in errors.
 func (c Config) checkHeaders() error {
 	for _, one := range []struct{ name, value string }{
 		{"username", c.Username}, {"password", c.Password}, {"api_key", c.APIKey}, {"bearer_token",
@@ -150,7 +151,7 @@ func set(name, value string) string {
 // Secrets masks the configuration's credentials.
 func (c Config) Secrets() *redact.Redactor {
 	secrets := []string{c.Password, c.APIKey, c.BearerToken, c.ESClientAuthentication, c.KeyData}
-	// An API key is the Base64 of its identifier and the secret itself.
+	// An API key is the Base64 of its identifier and the actual secret.
 	if id, key, ok := strings.Cut(decoded(c.APIKey), ":"); ok {
 		secrets = append(secrets, id+":"+key, key)
 	}

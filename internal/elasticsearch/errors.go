@@ -15,7 +15,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// Errors of this package, to be told apart with errors.Is. What people read is the *problem.Problem that wraps them.
+// Errors of this package, for errors.Is. Users read the *problem.Problem that wraps them.
 var (
 	// ErrConfiguration: the connection settings can't work, or there are none.
 	ErrConfiguration = errors.New("invalid Elasticsearch connection settings")
@@ -33,17 +33,17 @@ var (
 	ErrNotFound = errors.New("not found in Elasticsearch")
 	// ErrBlocked: a block on an index or on the cluster refuses the request.
 	ErrBlocked = errors.New("blocked by Elasticsearch")
-	// ErrTimeout: the cluster did not do it in time.
+	// ErrTimeout: the cluster did not complete the request in time.
 	ErrTimeout = errors.New("elasticsearch timed out")
-	// ErrBusy: the cluster has no capacity for the request now.
+	// ErrBusy: the cluster has no capacity for the request at the moment.
 	ErrBusy = errors.New("elasticsearch is overloaded")
-	// ErrConflict: what was to be changed is not as expected any more.
+	// ErrConflict: the object to change is no longer in the expected state.
 	ErrConflict = errors.New("conflict in Elasticsearch")
-	// ErrRequest: the server finds the request wrong.
+	// ErrRequest: the server considers the request invalid.
 	ErrRequest = errors.New("elasticsearch refuses the request")
 	// ErrShards: the request failed on some shards.
 	ErrShards = errors.New("shards failed")
-	// ErrExists: there is an index of that name already.
+	// ErrExists: an index of that name already exists.
 	ErrExists = errors.New("the index exists already")
 	// ErrClosed: the index is closed.
 	ErrClosed = errors.New("the index is closed")
@@ -51,20 +51,20 @@ var (
 	ErrTooLong = errors.New("the answer is too long")
 )
 
-// Fate is what is known of a request that got no successful answer.
+// Fate is the fate of a request without a successful answer.
 type Fate int
 
 // Fates.
 const (
-	// Refused: the server says that it did not do it.
+	// Refused: the server says that it did not perform the request.
 	Refused Fate = iota
 	// NotSent: no connection was made, so no server has seen it.
 	NotSent
-	// Lost: a server may have done it. The answer did not arrive, or does not say.
+	// Lost: a server may have performed the request. The answer did not arrive, or does not say.
 	Lost
 )
 
-// FateOf returns the fate of the request that err is about.
+// FateOf returns the fate of the request that failed with err.
 func FateOf(err error) Fate {
 	var answer *ResponseError
 	switch {
@@ -84,12 +84,12 @@ func notSent(err error) bool {
 	return errors.As(err, &op) && op.Op == "dial"
 }
 
-// lasting reports whether sending again can't help: a certificate that is not trusted, or an answer that is too long.
+// lasting reports whether a retry can't help: a certificate that is not trusted, or an answer that is too long.
 func lasting(err error) bool {
 	return errors.Is(err, ErrTLS) || errors.Is(err, ErrTooLong)
 }
 
-// ResponseError is an answer of the server other than success.
+// ResponseError is an unsuccessful answer of the server.
 type ResponseError struct {
 	// Status is the HTTP status; Type and Reason are the server's own, masked.
 	Status int
@@ -105,16 +105,16 @@ func (e *ResponseError) Error() string {
 	return fmt.Sprintf("%s: %s (status %d)", e.Type, e.Reason, e.Status)
 }
 
-// passing reports whether the status may be another one next time. A node that shuts down answers 500, too.
+// passing reports whether a retry may get another status. A node that shuts down also answers 500.
 func (e *ResponseError) passing() bool {
 	return e.Status == http.StatusTooManyRequests || e.Status == http.StatusRequestTimeout ||
 		e.Status >= http.StatusInternalServerError
 }
 
-// shownBody is how much of a body that is not Elasticsearch's an error quotes, in bytes.
+// shownBody is how many bytes an error quotes of a body that is not Elasticsearch's.
 const shownBody = 200
 
-// refusal reads why the server refused.
+// refusal parses why the server refused.
 func (c *Client) refusal(status int, answer []byte) *ResponseError {
 	out := &ResponseError{Status: status}
 	var body struct {
@@ -128,7 +128,7 @@ func (c *Client) refusal(status int, answer []byte) *ResponseError {
 	if json.Unmarshal(answer, &body) == nil && json.Unmarshal(body.Error, &cause) == nil {
 		out.Type, out.Reason = c.secrets.String(cause.Type), cause.Reason+deeper(cause.CausedBy)
 	} else {
-		// Masked before it is cut: a part of a secret at the end would not be recognized.
+		// Mask before cutting: part of a secret at the end would not be recognized.
 		reason := c.secrets.String(string(answer))
 		out.Reason = strings.TrimSpace(strings.ToValidUTF8(reason[:min(len(reason), shownBody)], ""))
 	}
@@ -136,20 +136,20 @@ func (c *Client) refusal(status int, answer []byte) *ResponseError {
 	return out
 }
 
-// Refusal returns the error for a refusal inside another answer, such as that of one search among several. what names
-// the operation.
+// Refusal returns the error for a refusal inside another answer, such as that of one search in a multi-search. what
+// names the operation.
 func (c *Client) Refusal(what string, said ResponseError) error {
 	said.Type, said.Reason = c.Mask(said.Type), c.Mask(said.Reason)
 	return c.refused(what, &said)
 }
 
-// Passing reports whether err is an answer that may be another one next time.
+// Passing reports whether err is an answer that a retry may change.
 func Passing(err error) bool {
 	var e *ResponseError
 	return errors.As(err, &e) && e.passing()
 }
 
-// deeper returns the causes below the first one. They say what is wrong with a synonym rule, for example.
+// deeper returns the causes below the first one. They explain errors in a synonym rule, for example.
 func deeper(raw json.RawMessage) string {
 	var out strings.Builder
 	for len(raw) > 0 {
@@ -166,8 +166,8 @@ func deeper(raw json.RawMessage) string {
 	return out.String()
 }
 
-// Unanswered reports whether err says nothing about what was asked for, because the cluster gave no answer, or none to
-// these credentials.
+// Unanswered reports whether err says nothing about the requested object, because the cluster gave no answer or
+// rejected these credentials.
 func Unanswered(err error) bool {
 	for _, e := range []error{
 		ErrUnreachable, ErrTLS, ErrNotElasticsearch, ErrCredentials, ErrForbidden, ErrTimeout, ErrBusy, ErrShards,
@@ -179,11 +179,11 @@ func Unanswered(err error) bool {
 	return false
 }
 
-// granted finds the privileges in the server's own words: "this action is granted by the index privileges
+// granted matches the privileges in the server's message: "this action is granted by the index privileges
 // [manage,all]".
 var granted = regexp.MustCompile(`this action is granted by the (index|cluster) privileges \[([^\]]*)\]`)
 
-// refused says what a refusal means to a person. what names the operation, such as "Clear the caches of kb".
+// refused explains a refusal to the user. what names the operation, such as "Clear the caches of kb".
 func (c *Client) refused(what string, e *ResponseError) error {
 	p := &problem.Problem{What: what + " failed", Why: "Elasticsearch answered: " + e.Error() + ".", Err: e}
 	as := func(sentinel error, next string) error {
@@ -223,14 +223,14 @@ func privilegeAdvice(reason string) string {
 		return "Give the user or API key the privilege that the action needs (manage on the index for most), then " +
 			"apply again."
 	}
-	// The weakest privilege that does comes first.
+	// The weakest sufficient privilege comes first.
 	names := strings.Split(m[2], ",")
 	return fmt.Sprintf("The missing %s privilege is %s (%s would do as well). Give it to the user or API key, then "+
 		"apply again.",
 		m[1], names[0], strings.Join(names[1:], " or "))
 }
 
-// unanswered says what a request without an answer means to a person.
+// unanswered explains a request without an answer to the user.
 func (c *Client) unanswered(what string, err error) error {
 	text := c.secrets.String(err.Error())
 	p := &problem.Problem{What: what + " failed", Why: text + "."}
@@ -263,12 +263,12 @@ func (c *Client) unanswered(what string, err error) error {
 	}
 }
 
-// unreadable is for a successful answer that is incomplete, or not what was asked for.
+// unreadable is the error for a successful answer that is incomplete or not the requested one.
 func (c *Client) unreadable(what string, err error) error {
 	return c.unanswered(what, fmt.Errorf("an answer that is not as expected: %w", err))
 }
 
-// otherProduct is for a success of a server that does not name itself Elasticsearch.
+// otherProduct is the error for a success of a server that does not identify itself as Elasticsearch.
 func (c *Client) otherProduct(what string) error {
 	return &problem.Problem{
 		What: what + " failed", Why: "The server at " + strings.Join(c.cfg.Endpoints, ", ") +
@@ -278,7 +278,7 @@ func (c *Client) otherProduct(what string) error {
 	}
 }
 
-// stranger is for a refusal that does not look like Elasticsearch's: a proxy in front of it, or something else.
+// stranger is the error for a refusal that is not Elasticsearch's, but from a proxy or another server.
 func (c *Client) stranger(what string, said *ResponseError) error {
 	p := &problem.Problem{What: what + " failed",
 		Why: "A server that is not Elasticsearch answered: " + said.Error() + "."}
@@ -304,7 +304,7 @@ func tried(err error, attempts int) error {
 	return &out
 }
 
-// Shards is how a request fared on the shards that it went to.
+// Shards is the result of a request on its shards.
 type Shards struct {
 	Total    int `json:"total"`
 	Failed   int `json:"failed"`
@@ -315,7 +315,7 @@ type Shards struct {
 	} `json:"failures"`
 }
 
-// Check makes failed shards an error: the server answers 200 all the same.
+// Check returns an error if shards failed, because the server also answers 200 then.
 func (s Shards) Check(what string) error {
 	if s.Failed == 0 {
 		return nil
@@ -324,7 +324,7 @@ func (s Shards) Check(what string) error {
 		Next: "Check the health of these indices, then apply again.", Err: ErrShards}
 }
 
-// Failure says on which shards the request failed, and why.
+// Failure describes on which shards the request failed, and why.
 func (s Shards) Failure() string {
 	why := fmt.Sprintf("It failed on %d of %d shards", s.Failed, s.Total)
 	for _, f := range s.Failures {
@@ -345,7 +345,7 @@ func HasStatus(err error, status int) bool {
 	return errors.As(err, &e) && e.Status == status
 }
 
-// HasType reports whether err is an answer with the server's type of error.
+// HasType reports whether err is an answer with the server's error type.
 func HasType(err error, name string) bool {
 	var e *ResponseError
 	return errors.As(err, &e) && e.Type == name

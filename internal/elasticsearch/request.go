@@ -16,47 +16,48 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/logging"
 )
 
-// Call is one operation of the cluster's API.
+// Call is one API operation of the cluster.
 type Call struct {
-	// What names the operation for people, in the imperative: "Clear the caches of knowledge_base".
+	// What names the operation for users, in the imperative: "Clear the caches of knowledge_base".
 	What string
-	// Request is sent. See Plain for what esapi does not have.
+	// Request is the request to send. Use Plain for requests that esapi does not support.
 	Request esapi.Request
 	// Once marks a request that must not happen twice.
 	Once bool
-	// Timeout bounds the call with all its attempts. Zero: 2 minutes; negative: only the context and Retry do.
+	// Timeout bounds the call with all its attempts. Zero means 2 minutes. If negative, only the context and Retry
+	// bound it.
 	Timeout time.Duration
-	// Retry says how often the request is sent again. The zero value is replaced by a default of 4 attempts.
+	// Retry configures retries. The zero value is replaced by a default of 4 attempts.
 	Retry Retry
-	// Limit is the longest answer to accept, in bytes. Zero: 32 MiB.
+	// Limit is the longest accepted answer, in bytes. Zero means 32 MiB.
 	Limit int64
-	// Out is what a successful answer is decoded into. Nil: the answer is not needed.
+	// Out receives the decoded successful answer. Nil ignores the answer.
 	Out any
-	// Read takes a successful answer instead of Out. Its error counts as an answer that was lost.
+	// Read reads a successful answer instead of Out. If it returns an error, the answer counts as lost.
 	Read func(answer []byte) error
-	// Log is the subsystem that logs the request. Empty: logging.Elasticsearch.
+	// Log is the subsystem that logs the request. Empty means logging.Elasticsearch.
 	Log logging.Subsystem
 }
 
 // Retry bounds the attempts at a request.
 type Retry struct {
-	// Attempts is how often the request is sent. Zero: as often as For allows.
+	// Attempts is how often the request is sent. Zero means as often as For allows.
 	Attempts int
-	// For is how long after the first attempt another one may begin.
+	// For is how long after the first attempt another attempt may begin.
 	For time.Duration
-	// Attempt bounds one attempt. Zero: the call's timeout alone does.
+	// Attempt bounds one attempt. Zero means that only the call's timeout does.
 	Attempt time.Duration
-	// Pause before the second attempt; it doubles with every further one up to Longest, and up to as much again is
-	// added at random, so that many clients do not come back at once.
+	// Pause is the pause before the second attempt. It doubles with every further attempt up to Longest. A random part
+	// of up to the same length is added, which spreads the retries of many clients.
 	Pause, Longest time.Duration
-	// Patient also repeats an idempotent request after 408, 500 and every other 5xx, and after an answer that is
+	// Patient also retries an idempotent request after 408, 500 and every other 5xx, and after an answer that is
 	// incomplete or not from Elasticsearch. A node that shuts down answers that way.
 	Patient bool
 	// Stop, unless nil, is called before each attempt. Its error ends the call.
 	Stop func() error
 }
 
-// usualRetry covers a node that is busy or a proxy that reloads.
+// usualRetry covers a busy node or a proxy that reloads.
 func usualRetry() Retry {
 	const attempts = 4
 	return Retry{Attempts: attempts, Pause: 200 * time.Millisecond, Longest: 2 * time.Second}
@@ -65,7 +66,7 @@ func usualRetry() Retry {
 func (c Call) withDefaults() Call {
 	const (
 		timeout = 2 * time.Minute // longer than the 30 s that Elasticsearch itself waits for its master
-		limit   = 32 << 20        // the mappings of some thousands of indices
+		limit   = 32 << 20        // the mappings of several thousand indices
 	)
 	if c.Timeout == 0 {
 		c.Timeout = timeout
@@ -82,7 +83,7 @@ func (c Call) withDefaults() Call {
 	return c
 }
 
-// decode reads a successful answer.
+// decode decodes a successful answer.
 func (c Call) decode(answer []byte) error {
 	switch {
 	case c.Read != nil:
@@ -93,13 +94,13 @@ func (c Call) decode(answer []byte) error {
 	return nil
 }
 
-// Plain is a request by its path, for parameters that esapi does not have.
+// Plain is a request by its path, for parameters that esapi does not support.
 type Plain struct {
 	Method string
 	// Path includes the query.
 	Path string
 	Body []byte
-	// Header is sent beside the client's own.
+	// Header is sent in addition to the client's own.
 	Header http.Header
 }
 
@@ -119,7 +120,7 @@ func (p Plain) Do(ctx context.Context, on esapi.Transport) (*esapi.Response, err
 	return &esapi.Response{StatusCode: res.StatusCode, Header: res.Header, Body: res.Body}, nil
 }
 
-// Body encodes a request's body. What can't be encoded is an error when the request is built.
+// Body encodes a request's body. A failure to encode is reported when the request is built.
 func Body(v any) io.Reader {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -132,7 +133,7 @@ type badBody struct{ err error }
 
 func (b badBody) Read([]byte) (int, error) { return 0, b.err }
 
-// builder is a transport that keeps the request and sends nothing.
+// builder is a transport that records the request and sends nothing.
 type builder struct{ built *http.Request }
 
 var errBuilt = errors.New("the request is built")
@@ -146,7 +147,7 @@ func (b *builder) Perform(req *http.Request) (*http.Response, error) {
 // compatible asks a newer server to answer as version 8 does.
 const compatible = "application/vnd.elasticsearch+json;compatible-with=8"
 
-// build returns the request of a call, without an address. Its body can be read once per attempt.
+// build returns the request of a call, without an address. Each attempt can read its body once.
 func build(ctx context.Context, c Call) (*http.Request, error) {
 	var b builder
 	res, err := c.Request.Do(ctx, &b)

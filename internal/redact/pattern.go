@@ -7,13 +7,13 @@ import (
 	"unicode/utf8"
 )
 
-// pattern finds one text however it is escaped. The longest run of letters and digits in it, which no escaping changes,
-// is looked for, and what is around it only there: a search through a large file costs little more than one for a plain
-// text.
+// pattern finds one text in any escaped form. It searches for the longest run of letters and digits in the text, which
+// escaping doesn't change, and matches the surroundings only there. A search in a large file therefore costs little
+// more than one for a plain text.
 type pattern struct {
 	anchor        string
 	before, after *regexp.Regexp
-	// window is how many bytes the parts around the anchor can take.
+	// window is how many bytes the text on either side of the anchor can take.
 	window int
 }
 
@@ -28,7 +28,7 @@ func newPattern(text string) pattern {
 	}
 }
 
-// longestRun is the longest part of text that is letters and digits; all of a text that has none.
+// longestRun returns the longest run of letters and digits in text, or all of a text that has none.
 func longestRun(text string) (from, to int) {
 	begin := -1
 	for i := 0; i <= len(text); i++ {
@@ -51,7 +51,7 @@ func longestRun(text string) (from, to int) {
 
 func plain(c byte) bool { return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' }
 
-// in adds where the pattern is in s.
+// in adds the positions of the pattern in s.
 func (p pattern) in(s string, found []span) []span {
 	for at := 0; ; {
 		next := strings.Index(s[at:], p.anchor)
@@ -70,7 +70,7 @@ func (p pattern) in(s string, found []span) []span {
 	}
 }
 
-// escaped matches a text in which each character that is no letter or digit may be escaped.
+// escaped matches a text in which each character except letters and digits may be escaped.
 func escaped(text string) string {
 	var b strings.Builder
 	for _, r := range text {
@@ -83,11 +83,11 @@ func escaped(text string) string {
 	return b.String()
 }
 
-// spellings are the ways to write a character, as regular expressions: as it is, behind backslashes, by its code behind
-// a percent sign, as JSON and Python write it, and as HTML does.
+// spellings returns the ways to write a character, as regular expressions: literally, after backslashes,
+// percent-encoded, as JSON and Python escape it, and as HTML does.
 func spellings(r rune) []string {
 	const amp = `(?:&|\\+(?i:u0026|x26)|%(?:25)*26)` // HTML in JSON or in an address
-	const invalid = '\uFFFD'                         // what stands for bytes that are no text
+	const invalid = '\uFFFD'                         // replaces bytes that are not valid text
 	code := ""
 	for _, c := range []byte(string(r)) {
 		code += fmt.Sprintf(`%%(?:25)*(?i:%02x)`, c)

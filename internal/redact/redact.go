@@ -1,4 +1,4 @@
-// Package redact keeps secrets out of everything that the provider writes: state, plan, journal, logs and errors.
+// Package redact masks secrets in everything that the provider writes: state, plan, journal, logs and errors.
 package redact
 
 import (
@@ -7,19 +7,19 @@ import (
 	"strings"
 )
 
-// Mask stands where a secret was.
+// Mask replaces a secret.
 const Mask = "(redacted)"
 
-// MinLength is the shortest value, in bytes, that is treated as a secret: replacing shorter ones would garble ordinary
-// text and hide nothing that could not be guessed.
+// MinLength is the shortest value, in bytes, that is treated as a secret. Masking shorter values would garble ordinary
+// text and protect nothing that could not be guessed.
 const MinLength = 6
 
 // Redactor replaces known secrets. The zero value and nil replace nothing.
 type Redactor struct{ patterns []pattern }
 
-// New returns a Redactor of the given secrets; values shorter than MinLength are passed over. A secret is found as
-// others repeat it: escaped for JSON, addresses, HTML or a shell, or for several of them in turn, in Base64, alone or
-// as part of something longer, and line by line.
+// New returns a Redactor of the given secrets. It ignores values shorter than MinLength. It also finds a secret that is
+// escaped for JSON, URLs, HTML or a shell, or for several of them in turn, in Base64, alone or within a longer text,
+// and line by line.
 func New(secrets ...string) *Redactor {
 	var forms []string
 	for _, s := range secrets {
@@ -33,10 +33,10 @@ func New(secrets ...string) *Redactor {
 	return r
 }
 
-// span is a part of a text.
+// span is a range of a text.
 type span struct{ from, to int }
 
-// String returns s with every secret masked. Secrets that overlap go as a whole.
+// String returns s with every secret masked. Overlapping secrets are masked as a whole.
 func (r *Redactor) String(s string) string {
 	if r == nil {
 		return s
@@ -64,7 +64,7 @@ func (r *Redactor) String(s string) string {
 	return b.String()
 }
 
-// formsOf are the texts by which a secret is known, none of them shorter than MinLength.
+// formsOf returns the texts in which a secret can occur, none of them shorter than MinLength.
 func formsOf(secret string) []string {
 	if len(secret) < MinLength {
 		return nil
@@ -81,8 +81,8 @@ func formsOf(secret string) []string {
 	return slices.DeleteFunc(forms, func(s string) bool { return len(s) < MinLength })
 }
 
-// inBase64 is the Base64 of s where 0, 1 or 2 other bytes are in front of its group, without the characters that those,
-// or what follows, have a part in.
+// inBase64 returns the Base64 of s after 0, 1 or 2 other bytes in the same group, without the characters that also
+// depend on those bytes or on the text that follows.
 func inBase64(encoding *base64.Encoding, s string) []string {
 	const group, bits, width = 3, 8, 6
 	forms := make([]string, 0, group)

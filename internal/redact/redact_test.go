@@ -55,7 +55,7 @@ func TestEveryFormIsMasked(t *testing.T) {
 			strings.Contains(got, "s3cret") {
 			t.Errorf("%s: %q became %q", name, text, got)
 		}
-		// Of a Base64 text only what other bytes have a part in may be left.
+		// In a Base64 text, only characters that depend on other bytes may remain.
 		if rest := strings.TrimSuffix(strings.TrimPrefix(strings.ReplaceAll(got, Mask, ""), "before "),
 			" after"); strings.HasPrefix(name, "ba") && len(rest) > 10 {
 			t.Errorf("%s: %q is left", name, rest)

@@ -8,11 +8,11 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
-// ErrNothing says that there is no state to go on with.
+// ErrNothing means that there is no state to continue from.
 var ErrNothing = errors.New("the reindex was never begun")
 
-// Adopt returns a Run for a state that another process journaled. A copy that was started and not journaled is found by
-// its label; where there is none, Wait removes what is half made and fails. ErrNothing says that the state is empty.
+// Adopt returns a Run for a state that another process journaled. It finds a copy that was started but not journaled by
+// its label. If there is none, Wait removes the incomplete index and fails. ErrNothing means that the state is empty.
 func (c Copier) Adopt(ctx context.Context, state State) (*Run, error) {
 	if state.Old == "" || state.New == "" || state.Name == "" {
 		return nil, ErrNothing

@@ -9,8 +9,9 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
-// Definition returns the settings and mappings of an index that somebody has decided on. It leaves out what belongs to
-// this one index, such as its UUID, and fields as dynamic mapping makes them: new documents add those at any time.
+// Definition returns the settings and mappings of an index that a person has chosen. It leaves out attributes of the
+// index itself, such as its UUID, and fields with the definition that dynamic mapping gives them, because new documents
+// can add those at any time.
 func Definition(index elastic.Index) map[string]any {
 	settings := map[string]any{}
 	if err := flatten("index", index.Settings, settings); err != nil {
@@ -30,7 +31,7 @@ func Definition(index elastic.Index) map[string]any {
 	return map[string]any{"settings": settings, "mappings": mappings}
 }
 
-// dynamicMappings are the definitions that a new field can get without anybody's decision.
+// dynamicMappings are the definitions that dynamic mapping gives to new fields.
 func dynamicMappings(templates any) []any {
 	const keywordLimit = 256.0
 	made := []any{
@@ -50,7 +51,7 @@ func dynamicMappings(templates any) []any {
 	return made
 }
 
-// decided returns the fields whose definition is none of made. Objects are kept where something below them is.
+// decided returns the fields whose definition is not in made. It keeps an object if a field below it is kept.
 func decided(fields map[string]any, made []any) map[string]any {
 	out := map[string]any{}
 	for name, value := range fields {

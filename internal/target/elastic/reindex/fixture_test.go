@@ -27,7 +27,7 @@ type fixture struct {
 	alias, old string
 }
 
-// definition has what a copy must keep, and what it must not.
+// definition has settings that a copy must keep, and some that it must not.
 const definition = `{
 	"settings": {"number_of_shards": 2, "number_of_replicas": 0, "max_result_window": 12345,
 		"refresh_interval": "500ms", "gc_deletes": "0s",
@@ -70,7 +70,7 @@ func (f fixture) request(name string) reindex.Request {
 	return reindex.Request{Name: name, Old: f.old, New: reindex.NewName(f.old, 7), KeepOld: true}
 }
 
-// all returns the documents of an index, alias or view of it, by routing and name.
+// all returns the documents of an index, alias or view, by routing and name.
 func (f fixture) all(t testing.TB, index string) map[string]string {
 	t.Helper()
 	f.Do(t, http.MethodPost, "/"+index+"/_refresh", nil, nil)
@@ -113,7 +113,7 @@ func (f fixture) targets(t testing.TB, alias string) []string {
 	return targets
 }
 
-// recorder keeps the newest state, and calls hook with each.
+// recorder keeps the newest state, and calls hook with each state.
 type recorder struct {
 	mu    sync.Mutex
 	state reindex.State
@@ -121,7 +121,7 @@ type recorder struct {
 }
 
 func (r *recorder) save(_ context.Context, s reindex.State) error {
-	// As the journal would keep it.
+	// Encode and decode it as the journal does.
 	text, err := json.Marshal(s)
 	if err != nil {
 		return err
@@ -148,7 +148,7 @@ func (f fixture) exists(t *testing.T, index string) bool {
 	return status == http.StatusOK
 }
 
-// checkDefinition demands that the new index is like the old one.
+// checkDefinition fails the test unless the new index is defined like the old one.
 func (f fixture) checkDefinition(t *testing.T, index string) {
 	t.Helper()
 	type described struct {

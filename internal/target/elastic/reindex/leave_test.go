@@ -10,8 +10,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic/reindex"
 )
 
-// TestSomebodyElseGoesOn takes the reindex away at each stage: whoever lost it changes nothing more, and the other one
-// brings it to its end. What is tidied up by the first would be missed by the second.
+// TestSomebodyElseGoesOn lets another process take the reindex over at each stage. The process that lost it changes
+// nothing more, and the other one completes it. The other process would miss anything that the first one cleaned up.
 func TestSomebodyElseGoesOn(t *testing.T) {
 	t.Parallel()
 	for _, stage := range []reindex.Stage{reindex.StageCopy, reindex.StageCatchUp, reindex.StageSwitch,

@@ -17,21 +17,21 @@ import (
 )
 
 const (
-	// loadDocuments is how many documents the index under load has, and writers how many clients write, each to
-	// documents of its own.
+	// loadDocuments is the number of documents in the index under load. writers is the number of clients, each of which
+	// writes to its own documents.
 	loadDocuments = 200_000
 	writers       = 3
-	// between is what a client waits after each request.
+	// between is the pause of a client after each request.
 	between = 3 * time.Millisecond
 )
 
-// writer is a client that knows what it has written and what was acknowledged.
+// writer is a client that records what it has written and what was acknowledged.
 type writer struct {
 	f         fixture
 	id        int
 	documents int
 	want      map[string]string // by name; empty for deleted
-	// doubtful are documents of which a write failed: it may have happened or not.
+	// doubtful are documents with a failed write, which may have happened or not.
 	doubtful map[string]bool
 	errors   []string
 	ops      int
@@ -41,7 +41,7 @@ type writer struct {
 func (w *writer) run(ctx context.Context) {
 	random := rand.New(rand.NewPCG(1, uint64(w.id)))
 	for n := 0; ctx.Err() == nil; n++ {
-		// Every writer has the documents whose number leaves its own remainder.
+		// Each writer owns the documents whose number has its own remainder.
 		name := fmt.Sprint(random.IntN(w.documents/writers)*writers + w.id)
 		switch n % 5 {
 		case 0, 1:
@@ -90,13 +90,13 @@ func (w *writer) send(ctx context.Context, method, path string, body any, accept
 	}
 }
 
-// load is clients that write and search through the alias of a fixture.
+// load is a set of clients that write and search through the alias of a fixture.
 type load struct {
 	f       fixture
 	stop    context.CancelFunc
 	group   sync.WaitGroup
 	clients []*writer
-	// searches counts, and failed are those that failed.
+	// searches counts the searches, and failed those that failed.
 	searches atomic.Int64
 	mu       sync.Mutex
 	failed   []string
@@ -136,7 +136,7 @@ func (l *load) search(ctx context.Context) {
 	}
 }
 
-// end stops the clients and compares what was acknowledged with what the alias has. It returns what failed.
+// end stops the clients and compares the acknowledged writes with the documents of the alias. It returns what failed.
 func (l *load) end(t *testing.T) (failures []string) {
 	t.Helper()
 	l.stop()
@@ -189,12 +189,12 @@ func TestClientsNoticeNothing(t *testing.T) { //nolint:paralleltest // it is abo
 // benchDocuments is how many documents a benchmark copies.
 const benchDocuments = 1_000_000
 
-// rounds is how often a benchmark copies in each manner. They take turns in going first.
+// rounds is how often a benchmark copies with each method. The methods take turns in going first.
 const rounds = 4
 
-// BenchmarkCopy copies the same documents with a raw _reindex of the same slices and with a Run, one after the other,
-// and reports the ratio of their rates: of the server's copy alone, and of the whole Run with its passes, its counting
-// and its switch.
+// BenchmarkCopy copies the same documents with a raw _reindex with the same slices and with a Run, one after the other.
+// It reports the ratio of their rates: for the server's copy alone, and for the whole Run with its passes, counts and
+// switch.
 func BenchmarkCopy(b *testing.B) {
 	for _, slices := range []int{1, 2} {
 		b.Run(fmt.Sprintf("slices=%d", slices), func(b *testing.B) {
@@ -224,7 +224,7 @@ func BenchmarkCopy(b *testing.B) {
 	}
 }
 
-// comparison copies one index again and again.
+// comparison copies one index repeatedly.
 type comparison struct {
 	fixture
 	slices, made       int

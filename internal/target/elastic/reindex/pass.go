@@ -12,28 +12,28 @@ import (
 )
 
 const (
-	// pageNames is how many names of documents are read at a time.
+	// pageNames is how many document names are read at a time.
 	pageNames = 5_000
-	// pageBytes is about how much text of documents is read at a time, and pageMost how many documents at most.
+	// pageBytes is roughly how much text of documents is read at a time, and pageMost is the limit in documents.
 	pageBytes = 8 << 20
 	pageMost  = 1_000
-	// keepView is how long a view outlives its last use: longer than one pass.
+	// keepView is how long a view stays open after its last use. It is longer than one pass.
 	keepView = 10 * time.Minute
-	// atOnce is how many shards a pass works on side by side.
+	// atOnce is how many shards a pass works on in parallel.
 	atOnce = 4
-	// madeAgainTries and madeAgainWait bound how often a document is written that was deleted and made again with a
-	// lower version: the server forgets the deleted one's version within a few hundred milliseconds.
+	// madeAgainTries and madeAgainWait bound the retries for a document that was deleted and created again with a lower
+	// version. The server forgets the version of the deleted document within a few hundred milliseconds.
 	madeAgainTries = 20
 	madeAgainWait  = 250 * time.Millisecond
 )
 
-// look is a view of every shard of the old index, and what is certainly in it.
+// look is a view of every shard of the old index, with the sequence numbers that it certainly contains.
 type look struct {
 	views       []*elastic.View
 	checkpoints []int64
 }
 
-// touch keeps the views from ending. One that has ended all the same is missed by the next pass.
+// touch keeps the views open. If a view has expired anyway, the next pass handles it.
 func (l look) touch(ctx context.Context) {
 	for _, v := range l.views {
 		_, _ = v.Count(ctx)
@@ -46,7 +46,8 @@ func (l look) close(ctx context.Context) {
 	}
 }
 
-// look opens views of the old index as it is now. Checkpoints come first, so that all up to them is in the views.
+// look opens views of the old index in its present state. It reads the checkpoints first, so the views contain
+// everything up to them.
 func (r *Run) look(ctx context.Context) (look, error) {
 	checkpoints, err := r.cluster.Checkpoints(ctx, r.state.Old)
 	if err != nil {
@@ -70,9 +71,9 @@ func (r *Run) look(ctx context.Context) (look, error) {
 	return l, nil
 }
 
-// pass brings the new index to what the old one holds now. rule is elastic.Newer once clients can write to the new
-// index, else elastic.NotOlder. It returns how many changes it found that no pass had; the counts of both indices are
-// compared.
+// pass updates the new index to the present content of the old one. rule is elastic.Newer once clients can write to the
+// new index, and elastic.NotOlder before. It compares the counts of both indices and returns the number of changes that
+// no earlier pass has seen.
 func (r *Run) pass(ctx context.Context, rule elastic.VersionRule) (changed int64, err error) {
 	now, err := r.look(ctx)
 	if err != nil {
@@ -85,7 +86,7 @@ func (r *Run) pass(ctx context.Context, rule elastic.VersionRule) (changed int64
 		group.Go(func() error {
 			if r.last.views != nil {
 				gone, err := r.gone(inner, r.last.views[shard], view, r.last.checkpoints[shard])
-				if err != nil && !elastic.IsMissing(err) { // a view that has ended leaves the work to the counts
+				if err != nil && !elastic.IsMissing(err) { // if a view has expired, the counts reveal deletions
 					return err
 				}
 				if err := r.remove(inner, gone); err != nil {
@@ -112,8 +113,9 @@ func (r *Run) pass(ctx context.Context, rule elastic.VersionRule) (changed int64
 	return written.Load() + removed.Load() + swept, err
 }
 
-// write brings over what has a sequence number above the checkpoint. It returns how much of that no pass had seen: a
-// checkpoint may lag behind what a search finds, by seconds where the index is written without waiting for the disk.
+// write copies the documents with a sequence number above the checkpoint. It returns how many of them no earlier pass
+// has seen. The checkpoint may lag behind what a search finds, by seconds if the index is written with asynchronous
+// durability.
 func (r *Run) write(ctx context.Context, view *elastic.View, shard int, rule elastic.VersionRule) (int64, error) {
 	var fresh int64
 	span, seen := elastic.Span{Low: r.state.Checkpoints[shard] + 1}, r.seen[shard]
@@ -139,8 +141,8 @@ func (r *Run) write(ctx context.Context, view *elastic.View, shard int, rule ela
 	return fresh, err
 }
 
-// untouched returns those of the documents that no client has written to the new index. Where a client has, theirs is
-// the newer one and stays.
+// untouched returns those of the documents that no client has written to the new index. A client's version is newer and
+// stays.
 func (r *Run) untouched(ctx context.Context, documents []elastic.Document) ([]elastic.Document, error) {
 	if err := r.cluster.Refresh(ctx, r.state.New); err != nil {
 		return nil, err
@@ -165,8 +167,8 @@ func (r *Run) untouched(ctx context.Context, documents []elastic.Document) ([]el
 	return ours, nil
 }
 
-// makeAgain writes documents whose version is lower than the one in the new index: they were deleted and made again in
-// the old one.
+// makeAgain writes documents whose version is lower than the one in the new index, because they were deleted and
+// created again in the old one.
 func (r *Run) makeAgain(ctx context.Context, documents []elastic.Document) error {
 	for try := 0; len(documents) > 0; try++ {
 		if err := r.cluster.Remove(ctx, r.state.New, documents); err != nil {
@@ -199,18 +201,18 @@ func (r *Run) remove(ctx context.Context, documents []elastic.Document) error {
 }
 
 const (
-	// rangesPer is into how many spans of sequence numbers a shard is split at a time for each document that it lost,
-	// and rangesMost bounds it: Elasticsearch allows 65,536 in one answer.
+	// rangesPer is the number of spans of sequence numbers into which a shard is split at a time, per lost document.
+	// rangesMost is the limit: Elasticsearch allows 65,536 buckets in one answer.
 	rangesPer, rangesMost = 16, 8_192
-	// fewIn is how few documents of a span are listed rather than split again, on average; fewAll how few of a shard
-	// are.
+	// fewIn is the average number of documents per span below which spans are listed and not split again. fewAll is the
+	// same for a whole shard.
 	fewIn, fewAll = 16, 4_000
 	// clauses is how many spans are listed at a time.
 	clauses = 500
 )
 
-// gone returns the documents of a shard that before had and now has not. Up to the checkpoint a span of sequence
-// numbers can only lose documents, and one that lost none is as it was; above it everything is looked at.
+// gone returns the documents of a shard that before had and now does not have. Up to the checkpoint, a span of sequence
+// numbers can only lose documents, so a span that lost none is unchanged. Above it, all documents are compared.
 func (r *Run) gone(ctx context.Context, before, now *elastic.View, checkpoint int64) ([]elastic.Document, error) {
 	var spans []elastic.Span
 	if checkpoint >= 0 {
@@ -256,7 +258,7 @@ func shrunk(ctx context.Context, before, now *elastic.View,
 	return out, lost, all, nil
 }
 
-// split splits spans evenly into about so many in all.
+// split splits spans evenly into approximately this total number.
 func split(spans []elastic.Span, into int) []elastic.Span {
 	each := int64(max(1, into/len(spans)))
 	var out []elastic.Span
@@ -283,7 +285,7 @@ func list(ctx context.Context, v *elastic.View, spans []elastic.Span) ([]elastic
 	return out, nil
 }
 
-// absent returns the documents that none of the views has.
+// absent returns the documents that no view contains.
 func absent(ctx context.Context, documents []elastic.Document, views []*elastic.View) ([]elastic.Document, error) {
 	var out []elastic.Document
 	for len(documents) > 0 {
@@ -310,8 +312,8 @@ func absent(ctx context.Context, documents []elastic.Document, views []*elastic.
 	return out, nil
 }
 
-// compare demands that the new index has exactly as many documents as the view of the old one. If it has not, it
-// removes those that the view has not. Once clients may write to the new index there is nothing to compare.
+// compare checks that the new index has exactly as many documents as the view of the old one. If not, it removes the
+// documents that are not in the view. Once clients may write to the new index, there is nothing to compare.
 func (r *Run) compare(ctx context.Context, now look) (swept int64, err error) {
 	want, have, err := r.counts(ctx, now)
 	if err != nil || r.open {
@@ -349,8 +351,8 @@ func (r *Run) counts(ctx context.Context, now look) (want, have int64, err error
 	return want, have, err
 }
 
-// sweep compares all names, and removes from the new index what the views of the old one have not. After the switch it
-// looks only at what this package wrote and nobody has touched since.
+// sweep compares all names, and removes documents from the new index that are not in the views of the old one. After
+// the switch it only considers documents that this package wrote and no client has changed since.
 func (r *Run) sweep(ctx context.Context, now look) (int64, error) {
 	var removed atomic.Int64
 	group, inner := errgroup.WithContext(ctx)

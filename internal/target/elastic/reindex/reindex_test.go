@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(elastictest.Main(m)) }
 
-// disturb changes the old index in every way that a copy can miss.
+// disturb makes every kind of change to the old index that a copy can miss.
 func (f fixture) disturb(t *testing.T, round int) {
 	t.Helper()
 	put := func(id, query, text string) {
@@ -30,15 +30,15 @@ func (f fixture) disturb(t *testing.T, round int) {
 	}
 	first := 100 * round
 	for i := range 20 {
-		f.Do(t, http.MethodDelete, fmt.Sprintf("/%s/_doc/%d", f.alias, first+i), nil, nil)           // gone
+		f.Do(t, http.MethodDelete, fmt.Sprintf("/%s/_doc/%d", f.alias, first+i), nil, nil)           // deleted
 		put(fmt.Sprint(first+20+i), "", "changed")                                                   // changed
 		put(fmt.Sprintf("new-%d-%d", round, i), "", "line\nbreak")                                   // new
 		put(fmt.Sprintf("routed-%d-%d", round, i), "routing=r"+fmt.Sprint(i), "routed")              // new, elsewhere
 		put(fmt.Sprint(first+60+i), "version=9&version_type=external", "with a version of the user") // changed
-		put(fmt.Sprintf("brief-%d-%d", round, i), "", "brief")                                       // new, then gone
+		put(fmt.Sprintf("brief-%d-%d", round, i), "", "brief")                                       // new, deleted
 		f.Do(t, http.MethodDelete, fmt.Sprintf("/%s/_doc/brief-%d-%d", f.alias, round, i), nil, nil)
 	}
-	// Changed often, then deleted and made again: the version goes back to 1.
+	// Changed often, then deleted and created again: the version restarts at 1.
 	again := fmt.Sprint(first + 90)
 	for range 3 {
 		put(again, "", "again")
@@ -95,7 +95,7 @@ func TestNothingIsLostWhateverHappensMeanwhile(t *testing.T) {
 	f.checkDefinition(t, req.New)
 }
 
-// touchedBy tells whether a round of disturb touches a document.
+// touchedBy reports whether a round of disturb changes a document.
 func touchedBy(round int, id string) bool {
 	var n int
 	if _, err := fmt.Sscanf(id, "%d", &n); err == nil && !strings.Contains(id, "-") {
@@ -181,7 +181,7 @@ func TestCancelLeavesEverythingAsItWas(t *testing.T) {
 	}
 }
 
-// untouched demands that clients are where they were.
+// untouched fails the test unless clients still use the old index and its documents are unchanged.
 func (f fixture) untouched(t *testing.T, req reindex.Request, before map[string]string) {
 	t.Helper()
 	if f.exists(t, req.New) {
@@ -196,7 +196,7 @@ func (f fixture) untouched(t *testing.T, req reindex.Request, before map[string]
 	f.Do(t, http.MethodPut, "/"+f.alias+"/_doc/after", `{"t":"x","n":1}`, nil)
 }
 
-// mortal dies at a request, before or after it is sent: the goroutine ends, as a process would.
+// mortal simulates the death of a process at a request, before or after it is sent, by ending the goroutine.
 type mortal struct {
 	next   http.RoundTripper
 	dies   func(*http.Request) bool
@@ -262,7 +262,7 @@ func TestAdoptAfterDeath(t *testing.T) {
 				t.Errorf("the process lived: %v", err)
 			})
 			group.Wait()
-			// A client writes while nobody is there; where writers wait, it waits for the adoption.
+			// A client writes while no process runs. If writers are delayed, it waits for the adoption.
 			group.Go(func() { f.writeOn(t, req.Name) })
 			run, err := copier(f.Config).Adopt(t.Context(), rec.state)
 			if err != nil {
@@ -291,7 +291,7 @@ func TestAdoptAfterDeath(t *testing.T) {
 	}
 }
 
-// writeOn writes one document, trying again while writers are refused.
+// writeOn writes one document and retries while writes are refused.
 func (f fixture) writeOn(t *testing.T, name string) {
 	t.Helper()
 	for range 200 {

@@ -24,7 +24,7 @@ type roundTrip func(*http.Request) (*http.Response, error)
 // RoundTrip implements http.RoundTripper.
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// health is the color of an index, and how many copies it asks for.
+// health is the health color of an index, and how many replicas it is configured with.
 func (f fixture) health(t *testing.T, index string) string {
 	t.Helper()
 	var answer struct {
@@ -37,15 +37,15 @@ func (f fixture) health(t *testing.T, index string) string {
 	return fmt.Sprintf("%s, %d", answer.Status, answer.Indices[index].Replicas)
 }
 
-// TestCopiesOfShards reindexes an index whose shards have a copy on another node, while clients write and search:
-// undisturbed, and with that node failing on the way.
+// TestCopiesOfShards reindexes an index with replicas on another node, while clients write and search: undisturbed, and
+// with a failure of that node at different moments.
 func TestCopiesOfShards(t *testing.T) { //nolint:paralleltest // the nodes are shared
 	first, second := elastictest.Pair(t)
 	for _, tt := range []struct { //nolint:paralleltest // as above
 		name string
-		// fails tells the requests at which the second node fails, by the new index. Nil: it stays.
+		// fails selects the requests at which the second node fails, by the new index. If nil, the node stays.
 		fails func(r *http.Request, made string) bool
-		// refuses makes the run one of a concrete index, whose writers are refused rather than made to wait.
+		// refuses reindexes a concrete index, whose writers are refused instead of delayed.
 		refuses bool
 	}{
 		{name: "both nodes stay"},
@@ -100,7 +100,7 @@ func TestCopiesOfShards(t *testing.T) { //nolint:paralleltest // the nodes are s
 			if diff := cmp.Diff([]string{in}, f.targets(t, f.alias)); diff != "" && in != f.alias {
 				t.Errorf("alias (-want +got):\n%s", diff)
 			}
-			// Clients go on.
+			// Clients continue.
 			for n := range writers {
 				f.Do(t, http.MethodPut, fmt.Sprintf("/%s/_doc/after-%d", f.alias, n), `{"t":"after it","n":1}`, nil)
 			}

@@ -14,47 +14,47 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
-// Errors of a Run, besides those of package elastic.
+// Errors of a Run, in addition to those of package elastic.
 var (
-	// ErrFailed: the copy failed; clients go on with the old index, and the new one is gone.
+	// ErrFailed: the copy failed. Clients continue to use the old index, and the new one was removed.
 	ErrFailed = errors.New("the reindex failed")
-	// ErrUnfinished: clients use the new index, and something after the switch could not be done.
+	// ErrUnfinished: clients use the new index, but a step after the switch failed.
 	ErrUnfinished = errors.New("the reindex is not finished")
-	// ErrDiffers: what Elasticsearch made is not what the plan promised.
+	// ErrDiffers: the index that Elasticsearch created differs from the plan.
 	ErrDiffers = errors.New("not as planned")
-	// ErrStillRunning: the copy could not be stopped, and goes on. Its index is left alone.
+	// ErrStillRunning: the copy could not be stopped and continues. Its index was not removed.
 	ErrStillRunning = errors.New("the copy still runs")
-	// ErrLeave is for the caller: an error of save, or a cause of the context's end, that wraps it makes Wait return at
-	// once and leave all as it is, since somebody else goes on with it.
+	// ErrLeave is for the caller: if an error of save or a cause of the context's end wraps it, Wait returns at once
+	// and changes nothing more, because another process continues the reindex.
 	ErrLeave = errors.New("the reindex is somebody else's now")
 )
 
 const (
-	// firstPoll and lastPoll bound how often the copy's task is looked at, each time after a pollShare of the time that
-	// it has taken so far: so the end of a short copy is seen soon, and a long one is not asked for all the time.
+	// firstPoll and lastPoll bound the interval of polling the copy's task, which is pollShare of the time it has taken
+	// so far. The end of a short copy is noticed soon, and a long copy is not polled too often.
 	firstPoll = 20 * time.Millisecond
 	lastPoll  = 2 * time.Second
 	pollShare = 64
 	// journalEvery is how often progress is journaled.
 	journalEvery = 15 * time.Second
-	// smallPass is how many documents a pass may bring over for the switch to begin: what the last pass, for which
-	// writers wait, has to do about.
+	// smallPass is the limit of documents in a pass before the switch may begin. It approximates the work of the last
+	// pass, during which writers wait.
 	smallPass = 500
-	// shortPass is how long it may take instead.
+	// shortPass is the alternative limit, in time.
 	shortPass = time.Second
-	// mostPasses bounds how often it is tried to catch up with the writers.
+	// mostPasses bounds the attempts to catch up with the writers.
 	mostPasses = 40
-	// healthPatience is for how long the server is asked to wait for the copies of the new index's shards, before the
-	// old one is looked at again.
+	// healthPatience is how long the server is asked to wait for the replicas of the new index, before the old index is
+	// checked again.
 	healthPatience = 15 * time.Second
 	// startTimeout is how long the shards of the new index may take to start.
 	startTimeout = 30 * time.Second
-	// cleanupPatience bounds the way back, and the way on after the switch began. Both go on when the caller's context
-	// has ended.
+	// cleanupPatience bounds the rollback, and the steps after the switch has begun. Both continue after the caller's
+	// context has ended.
 	cleanupPatience = 5 * time.Minute
 )
 
-// Run is a reindex under way. It is used by one goroutine.
+// Run is a reindex in progress. It is used by one goroutine.
 type Run struct {
 	cluster *elastic.Cluster
 	clk     clock.Clock
@@ -62,25 +62,25 @@ type Run struct {
 	save    func(ctx context.Context, state State) error
 	// last is the newest pass's view of the old index.
 	last look
-	// seen is the highest sequence number of each shard that a pass has brought over.
+	// seen is the highest sequence number per shard that a pass has copied.
 	seen []int64
 	// page is how many documents are read at a time.
 	page int
-	// open tells that clients may write to the new index.
+	// open reports that clients may write to the new index.
 	open bool
-	// held and blocked tell what has to be taken back: writers waiting at the new index, or refused at the old one.
+	// held and blocked report what must be reverted: writers that wait at the new index, or that the old one refuses.
 	held, blocked bool
 	// paused is when writers were stopped.
 	paused time.Time
 	// saved is when the state was last journaled.
 	saved time.Time
-	// orphan is why an adopted Run can't go on.
+	// orphan is why an adopted Run can't continue.
 	orphan error
-	// theirs is true where the index under the new name may be somebody else's.
+	// theirs reports that the index under the new name may not be this Run's.
 	theirs bool
-	// maybeCopying is true where the answer to the start of the copy was lost.
+	// maybeCopying reports that the answer to the start of the copy was lost.
 	maybeCopying bool
-	// undecided are the updates that a drain did not wait for.
+	// undecided contains the updates that a drain did not wait for.
 	undecided []string
 }
 
@@ -93,25 +93,25 @@ type Copier struct {
 // New returns a Copier. It does no I/O.
 func New(cluster *elastic.Cluster, clk clock.Clock) Copier { return Copier{cluster, clk} }
 
-// Start returns a Run that has sent nothing yet.
+// Start returns a Run that has sent no request yet.
 func (c Copier) Start(req Request) *Run { return c.resume(State{Request: req, Stage: StageCreate}) }
 
 func (c Copier) resume(state State) *Run {
 	return &Run{cluster: c.cluster, clk: c.clk, state: state, page: pageMost}
 }
 
-// Request returns what is asked for. Its New is the name that Wait has chosen.
+// Request returns the request. Its New is the name that Wait has chosen.
 func (r *Run) Request() Request { return r.state.Request }
 
-// Wait does the work. When ctx ends before the switch has begun, it stops the copy, removes the new index and leaves
-// everything as it was; later, it goes on to the end. An error wraps ErrFailed where clients are with the old index and
-// the new one is gone, ErrUnfinished where they are with the new one, and neither where the way back failed as well.
+// Wait does the work. If ctx ends before the switch has begun, Wait stops the copy, removes the new index and restores
+// the original state. If it ends later, Wait completes the work. An error wraps ErrFailed if clients use the old index
+// and the new one was removed, ErrUnfinished if they use the new one, and neither if the rollback failed too.
 func (r *Run) Wait(ctx context.Context, save func(ctx context.Context, state State) error) (Result, error) {
 	r.save = save
 	defer func() { r.last.close(context.WithoutCancel(ctx)) }()
 	err := r.toSwitch(ctx)
 	if err == nil {
-		// From here on there is no way back that loses nothing, and only a second to go.
+		// From here on a rollback would lose writes, and only about a second of work remains.
 		var done context.CancelFunc
 		ctx, done = context.WithTimeout(context.WithoutCancel(ctx), cleanupPatience)
 		defer done()
@@ -136,7 +136,7 @@ func (r *Run) enter(ctx context.Context, stage Stage) error {
 	return r.save(ctx, r.state)
 }
 
-// toSwitch makes the new index and brings it close to the old one.
+// toSwitch creates the new index and copies the old one into it until the switch can begin.
 func (r *Run) toSwitch(ctx context.Context) error {
 	if r.orphan != nil {
 		return r.orphan
@@ -167,7 +167,7 @@ func (r *Run) toSwitch(ctx context.Context) error {
 // measure chooses how many documents are read at a time.
 func (r *Run) measure(ctx context.Context) error {
 	if r.state.Stage == StageSettle {
-		return nil // the old index may be gone
+		return nil // the old index may not exist any more
 	}
 	size, err := r.cluster.Size(ctx, r.state.Old)
 	if elastic.IsMissing(err) && r.state.Stage == StageSwitch {
@@ -202,7 +202,7 @@ func (r *Run) create(ctx context.Context) error {
 		return err
 	}
 	r.state.Late, r.state.Aliases = late, old.AliasNames()
-	// The copy reads what a search finds: all up to the checkpoints has to be found, and looking sees to it.
+	// The copy reads what a search finds. It must find everything up to the checkpoints, and look ensures this.
 	if r.last, err = r.look(ctx); err != nil {
 		return err
 	}
@@ -227,8 +227,8 @@ func (r *Run) create(ctx context.Context) error {
 	return r.enter(ctx, StageCopy)
 }
 
-// freeName chooses another name where there is an index of the planned one: a new journal numbers its executions from
-// the beginning.
+// freeName chooses another name if an index with the planned name exists, because a new journal numbers its executions
+// from 1 again.
 func (r *Run) freeName(ctx context.Context) error {
 	const mostNames = 100
 	planned := r.state.New
@@ -245,7 +245,7 @@ func (r *Run) freeName(ctx context.Context) error {
 	}
 }
 
-// madeIt reports whether the index under the new name is the one that create asked for: it is empty, and blocked.
+// madeIt reports whether the index under the new name is the one that create requested: it is empty and blocked.
 func (r *Run) madeIt(ctx context.Context) bool {
 	index, err := r.cluster.DescribeNow(context.WithoutCancel(ctx), r.state.New)
 	if err != nil || index.Setting("blocks.write") != "true" {
@@ -293,7 +293,7 @@ func (r *Run) awaitCopy(ctx context.Context) error {
 	}
 }
 
-// catchUp brings over what was written during the copy, readies the new index for clients, and ends with a small pass.
+// catchUp copies what was written during the copy, prepares the new index for clients, and ends with a small pass.
 func (r *Run) catchUp(ctx context.Context) error {
 	if err := r.near(ctx); err != nil {
 		return err
@@ -301,11 +301,11 @@ func (r *Run) catchUp(ctx context.Context) error {
 	if err := r.ready(ctx); err != nil {
 		return err
 	}
-	// Making the copies of the shards took its time.
+	// Creating the replicas took time, during which clients wrote.
 	return r.near(ctx)
 }
 
-// near makes passes until one is small.
+// near repeats passes until one is small.
 func (r *Run) near(ctx context.Context) error {
 	for range mostPasses {
 		start := r.clk.Now()
@@ -324,7 +324,7 @@ func (r *Run) near(ctx context.Context) error {
 		fmt.Sprintf("Clients write faster to %s than its documents can be brought over.", r.state.Old), nil)
 }
 
-// ready gives the new index its own settings, and waits for copies of its shards as the old one has them.
+// ready applies the final settings to the new index, and waits until it has as many active shard copies as the old one.
 func (r *Run) ready(ctx context.Context) error {
 	now := maps.Clone(r.state.Late)
 	for name := range r.lastSettings() {
@@ -333,12 +333,12 @@ func (r *Run) ready(ctx context.Context) error {
 	if err := r.cluster.PutSettings(ctx, r.state.New, now); err != nil {
 		return err
 	}
-	// What was copied before is not safely on disk yet.
+	// The documents copied earlier may not be on disk yet.
 	if err := r.cluster.Flush(ctx, r.state.New); err != nil {
 		return err
 	}
-	// Copying shards takes as long as copying files; the caller's context bounds it. Where a node fails meanwhile the
-	// old index has lost its copies too.
+	// Creating replicas takes as long as copying files. The caller's context bounds it. If a node fails meanwhile, the
+	// old index has lost its replicas too.
 	for {
 		old, err := r.cluster.Health(ctx, r.state.Old)
 		if err != nil || !old.Green {
@@ -351,8 +351,8 @@ func (r *Run) ready(ctx context.Context) error {
 	}
 }
 
-// lastSettings are those that passes can't work with: a pipeline that they can't go around, and the time for which a
-// removed document's version is remembered.
+// lastSettings are the settings that passes can't work with: a pipeline that they can't bypass, and how long the
+// version of a deleted document is remembered.
 func (r *Run) lastSettings() map[string]any {
 	last := map[string]any{}
 	for _, name := range []string{"index.final_pipeline", "index.gc_deletes"} {
@@ -361,12 +361,12 @@ func (r *Run) lastSettings() map[string]any {
 	return last
 }
 
-// back leaves everything as it was: the copy is stopped, the new index removed, writers go on.
+// back restores the original state: it stops the copy, removes the new index, and lets writers continue.
 func (r *Run) back(ctx context.Context, cause error) error {
 	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), cleanupPatience)
 	defer done()
-	// Nothing is removed that clients may be using: the answer to a switch can have been lost. While the index is being
-	// made it is blocked, whatever alias a template gave it.
+	// Don't remove an index that clients may be using: the answer to a switch can have been lost. A new index under
+	// construction is blocked, whatever alias a template gave it.
 	if r.state.Stage != StageCreate {
 		if at, err := r.where(ctx); err != nil || at != atOld {
 			return r.stuck(cause, err)
@@ -416,8 +416,8 @@ func (r *Run) stopCopy(ctx context.Context) error {
 	return err
 }
 
-// stillRunning is for a copy that could not be stopped. Were its index removed, Elasticsearch would make it again, with
-// other mappings.
+// stillRunning is the error for a copy that could not be stopped. If its index were removed, Elasticsearch would
+// recreate it with other mappings.
 func (r *Run) stillRunning(cause, err error) error {
 	task := r.state.Task
 	if task == "" {
@@ -443,7 +443,7 @@ func (r *Run) stuck(cause, err error) error {
 	return &p
 }
 
-// unfinished is for failures after the switch.
+// unfinished is the error for failures after the switch.
 func (r *Run) unfinished(cause error) error {
 	p := *problem.Of(cause, "The reindex is not finished")
 	p.What = fmt.Sprintf("Clients use %s as %s now, but the reindex is not finished", r.state.New, r.state.Name)

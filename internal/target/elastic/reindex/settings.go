@@ -8,7 +8,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
-// Settings below "index" that belong to one index and not to its copy.
+// Settings below "index" that are specific to one index and are not copied.
 var (
 	ownNames = []string{"uuid", "creation_date", "creation_date_string", "provided_name", "verified_before_close",
 		"frozen"}
@@ -16,8 +16,8 @@ var (
 		"routing.allocation.initial_recovery.", "store.snapshot.", "lifecycle.indexing_complete"}
 )
 
-// Settings that wait until the copy is complete, and what holds for them until then. The values speed the copy up, keep
-// the documents as they are, and let a document be made again with a lower version than it had.
+// Settings that are applied after the copy, and their values until then. These values speed the copy up, preserve the
+// documents unchanged, and allow a document to be created again with a lower version.
 var building = map[string]any{
 	"index.number_of_replicas":           0,
 	"index.auto_expand_replicas":         "false",
@@ -30,11 +30,11 @@ var building = map[string]any{
 	"index.routing.allocation.enable":    "all",
 }
 
-// latePrefix marks settings of lifecycle policies, which would act on the new index while it is being filled.
+// latePrefix is the prefix of lifecycle policy settings, which would act on the new index while it is being filled.
 const latePrefix = "index.lifecycle."
 
-// definition is what the new index is made from, and the settings that it gets at the end: nil for one that the old
-// index has not.
+// definition returns the definition for creating the new index, and the settings that it gets at the end. A nil value
+// resets a setting that the old index does not have.
 func definition(old elastic.Index) (create, late map[string]any, err error) {
 	all := map[string]any{}
 	if err := flatten("index", old.Settings, all); err != nil {
@@ -55,7 +55,7 @@ func definition(old elastic.Index) (create, late map[string]any, err error) {
 		}
 	}
 	if expand, ok := late["index.auto_expand_replicas"].(string); ok && expand != "false" {
-		// Elasticsearch keeps the number itself then.
+		// Elasticsearch then adjusts the number itself.
 		delete(late, "index.number_of_replicas")
 	}
 	maps.Copy(settings, building)
@@ -81,7 +81,7 @@ func own(name string) bool {
 	return false
 }
 
-// flatten writes nested settings as dotted names.
+// flatten converts nested settings to dotted names.
 func flatten(prefix string, nested map[string]json.RawMessage, into map[string]any) error {
 	for name, raw := range nested {
 		below := map[string]json.RawMessage{}

@@ -9,7 +9,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
-// Stage is how far a Run has come. Each is journaled before it begins.
+// Stage is the progress of a Run. Each stage is journaled before it begins.
 type Stage string
 
 // Stages, in order.
@@ -21,15 +21,15 @@ const (
 	StageSettle  Stage = "settle"
 )
 
-// Request asks for a reindex.
+// Request requests a reindex.
 type Request struct {
 	// Name is what clients use: an alias of Old, or Old itself.
 	Name string `json:"name"`
 	// Old is the concrete index.
 	Old string `json:"old"`
-	// New is the name of the index to make.
+	// New is the name of the index to create.
 	New string `json:"new"`
-	// KeepOld keeps the old index, with its writes blocked. Where Name is the old index itself it is kept under another
+	// KeepOld keeps the old index, with its writes blocked. If Name is the old index itself, it is kept under another
 	// name; see Kept.
 	KeepOld bool `json:"keep_old"`
 	// Slices and PerSecond are as in elastic.CopyRequest.
@@ -37,18 +37,18 @@ type Request struct {
 	PerSecond float64 `json:"requests_per_second"`
 }
 
-// concrete tells whether clients use the index by its own name.
+// concrete reports whether clients use the index by its own name.
 func (r Request) concrete() bool { return r.Name == r.Old }
 
-// copy is the request to the server.
+// copy returns the request to the server.
 func (r Request) copy() elastic.CopyRequest {
 	return elastic.CopyRequest{From: r.Old, To: r.New, Slices: r.Slices, PerSecond: r.PerSecond}
 }
 
-// keptSuffix names the clone of an index whose own name becomes an alias.
+// keptSuffix is the suffix of the clone of an index whose own name becomes an alias.
 const keptSuffix = "-before"
 
-// Kept is the name under which the old index stays, or empty.
+// Kept is the name under which the old index is kept, or empty.
 func (r Request) Kept() string {
 	switch {
 	case !r.KeepOld:
@@ -60,53 +60,53 @@ func (r Request) Kept() string {
 	}
 }
 
-// made is the part of a name that NewName adds, with the number that a taken name gets.
+// made matches the suffix that NewName adds, including the number for a name in use.
 var made = regexp.MustCompile(`-reindexed-\d+(-\d+)?$`)
 
-// BaseName is the name that all indices that reindexes made from each other have in common.
+// BaseName is the common name of all indices that were reindexed from each other.
 func BaseName(name string) string {
 	return made.ReplaceAllString(strings.TrimSuffix(name, keptSuffix), "")
 }
 
-// NewName is the name of the index that an execution makes in place of old.
+// NewName returns the name of the index with which an execution replaces old.
 func NewName(old string, execution int64) string {
 	return fmt.Sprintf("%s-reindexed-%d", made.ReplaceAllString(old, ""), execution)
 }
 
-// State is what another process needs to go on with a Run. It is journaled as JSON.
+// State is what another process needs to continue a Run. It is journaled as JSON.
 type State struct {
 	Request
 	Stage Stage `json:"stage"`
-	// Task is the server's copy.
+	// Task is the task of the server's copy.
 	Task string `json:"task,omitempty"`
-	// Checkpoints are the sequence numbers, by shard, up to which the new index is complete.
+	// Checkpoints are the sequence numbers, per shard, up to which the new index is complete.
 	Checkpoints []int64 `json:"checkpoints,omitempty"`
-	// Ours are the sequence numbers, by shard, up to which only this package wrote to the new index. None before the
-	// switch.
+	// Ours are the sequence numbers, per shard, up to which only this package wrote to the new index. It is empty
+	// before the switch.
 	Ours []int64 `json:"ours,omitempty"`
-	// Aliases are those of the old index when the new one was made. The switch moves all of them.
+	// Aliases are those of the old index when the new one was created. The switch moves all of them.
 	Aliases []string `json:"aliases,omitempty"`
-	// Late are the settings that the new index gets at the end.
+	// Late contains the settings that the new index gets at the end.
 	Late map[string]any `json:"late,omitempty"`
 	// Total and Done count the documents of the copy.
 	Total int64 `json:"total"`
 	Done  int64 `json:"done"`
-	// Result is what has been done so far.
+	// Result is the result so far.
 	Result Result `json:"result"`
 }
 
-// Result is what came of a Run.
+// Result is the result of a Run.
 type Result struct {
-	// Documents is how many the new index had when clients were let in.
+	// Documents is how many documents the new index had when clients could first write to it.
 	Documents int64 `json:"documents"`
-	// Copied by the server, then Written and Removed by the passes.
+	// Copied counts documents of the server's copy. Written and Removed count those of the passes.
 	Copied  int64 `json:"copied"`
 	Written int64 `json:"written"`
 	Removed int64 `json:"removed"`
 	Passes  int   `json:"passes"`
-	// CopyTime is how long the server's copy took, Pause how long writers waited or were refused.
+	// CopyTime is how long the server's copy took. Pause is how long writers were delayed or refused.
 	CopyTime time.Duration `json:"copy_time"`
 	Pause    time.Duration `json:"pause"`
-	// Refused tells that writers were refused, rather than made to wait.
+	// Refused reports that writers were refused instead of delayed.
 	Refused bool `json:"refused"`
 }

@@ -12,31 +12,31 @@ import (
 )
 
 const (
-	// drainPoll is how often the task list is looked at while requests to the old index end.
+	// drainPoll is the interval for polling the task list while requests to the old index end.
 	drainPoll = 20 * time.Millisecond
 	// drainTimeout bounds the wait for writes to the old index, while clients wait at the new one.
 	drainTimeout = 10 * time.Second
-	// undecidedTimeout bounds the wait for requests that may as well be waiting at the new index.
+	// undecidedTimeout bounds the wait for requests that may be waiting at the new index instead.
 	undecidedTimeout = time.Second
-	// readTimeout is how long searches of the old index may take to end before it is removed all the same.
+	// readTimeout is how long searches of the old index may take before it is removed anyway.
 	readTimeout = 30 * time.Second
-	// releasePause is between two tries to let waiting writers go on.
+	// releasePause is the pause between two attempts to release waiting writers.
 	releasePause = time.Second
-	// finishTries is how often the last pass is tried while writers wait.
+	// finishTries bounds the attempts at the last pass while writers wait.
 	finishTries = 3
 )
 
-// autoExpand lets Elasticsearch choose the number of copies.
+// autoExpand lets Elasticsearch choose the number of replicas.
 const autoExpand = "index.auto_expand_replicas"
 
-// refuses tells whether writers have to be refused during the switch, rather than made to wait.
+// refuses reports whether writers have to be refused during the switch instead of delayed.
 func (r *Run) refuses() bool {
 	pipeline, _ := r.state.Late["index.final_pipeline"].(string)
 	return r.state.concrete() || pipeline != "" && pipeline != "_none"
 }
 
-// whereLeft finds out how far the switch of a process that died had come. Writers who wait or are refused are let go on
-// first where the switch had not happened.
+// whereLeft determines how far a process that died got with the switch. If the switch has not happened, whereLeft first
+// releases writers that wait or are refused.
 func (r *Run) whereLeft(ctx context.Context) error {
 	at, err := r.where(ctx)
 	if err != nil {
@@ -57,7 +57,7 @@ func (r *Run) whereLeft(ctx context.Context) error {
 	return r.catchUp(ctx)
 }
 
-// allowWrites takes back what was done for a switch that refuses writers.
+// allowWrites reverts the preparations for a switch that refuses writers.
 func (r *Run) allowWrites(ctx context.Context) error {
 	r.blocked = true
 	if err := r.cluster.AllowWrites(ctx, r.state.Old); err != nil {
@@ -70,7 +70,7 @@ func (r *Run) allowWrites(ctx context.Context) error {
 	return nil
 }
 
-// switchOver puts the new index in the place of the old one, and settles what is left to do.
+// switchOver replaces the old index with the new one and completes the remaining steps.
 func (r *Run) switchOver(ctx context.Context) error {
 	at, err := r.where(ctx)
 	if err != nil {
@@ -108,15 +108,15 @@ func (r *Run) switchOver(ctx context.Context) error {
 	return r.settle(ctx)
 }
 
-// hold lets writers wait at the new index while the last writes to the old one are brought over.
+// hold makes writers wait at the new index while the last writes to the old one are copied.
 func (r *Run) hold(ctx context.Context, done bool) error {
-	r.held = true // where the switch is done already, whoever made it may have died over it
+	r.held = true // if the switch is already done, its process may have died while writers waited
 	if !done {
 		if err := r.stop(ctx); err != nil {
 			return err
 		}
 		if err := r.cluster.MoveAliases(ctx, r.state.Old, r.state.New, ""); err != nil {
-			// Where the answer was lost the switch may have happened: writers must not wait on.
+			// If the answer was lost, the switch may have happened, and writers must not keep waiting.
 			if at, lookErr := r.where(ctx); lookErr != nil || at != atNew {
 				_ = r.releaseFor(ctx)
 				return err
@@ -137,7 +137,7 @@ func (r *Run) hold(ctx context.Context, done bool) error {
 		err = releaseErr
 	}
 	if err != nil {
-		// Clients are with the new index now, and the old one is kept.
+		// Clients now use the new index, and the old one is kept.
 		r.state.Stage = StageSettle
 	}
 	return err
@@ -176,7 +176,7 @@ func (r *Run) refuse(ctx context.Context, done bool) error {
 	return nil
 }
 
-// stop lets writes to the new index wait, by asking for a copy of each shard that is not to be had.
+// stop makes writes to the new index wait by requiring a shard copy that can't become active.
 func (r *Run) stop(ctx context.Context) error {
 	replicas, err := r.replicas(ctx)
 	if err != nil {
@@ -193,13 +193,13 @@ func (r *Run) stop(ctx context.Context) error {
 	return r.cluster.PutSettings(ctx, r.state.New, settings)
 }
 
-// replicas is how many copies of its primary shard each shard of the new index has for sure.
+// replicas returns the number of replicas that each shard of the new index certainly has.
 func (r *Run) replicas(ctx context.Context) (int, error) {
 	h, err := r.cluster.Health(ctx, r.state.New)
 	return max(0, h.MinActive-1), err
 }
 
-// releaseFor is release, tried for a while where the cluster can't be reached or is busy: clients wait.
+// releaseFor retries release for a while if the cluster can't be reached or is busy, because clients are waiting.
 func (r *Run) releaseFor(ctx context.Context) error {
 	ctx, done := context.WithTimeout(ctx, cleanupPatience)
 	defer done()
@@ -213,8 +213,8 @@ func (r *Run) releaseFor(ctx context.Context) error {
 	}
 }
 
-// release lets waiting writes go on. They ask for all copies of a shard that there are, so the setting is first brought
-// down to those that are active.
+// release lets waiting writes continue. They require all configured shard copies, so the number is first reduced to the
+// active ones.
 func (r *Run) release(ctx context.Context) error {
 	replicas, err := r.replicas(ctx)
 	if err != nil {
@@ -234,7 +234,7 @@ func (r *Run) release(ctx context.Context) error {
 		rest[autoExpand] = expand
 	}
 	if n, ok := r.state.Late["index.number_of_replicas"]; ok && fmt.Sprint(n) != fmt.Sprint(replicas) {
-		// An unassigned copy would make those that have not gone on yet wait again.
+		// An unassigned replica would make writes that have not continued yet wait again.
 		if err := r.drainHeld(ctx); err != nil {
 			return err
 		}
@@ -253,7 +253,7 @@ func (r *Run) drainHeld(ctx context.Context) error {
 	return r.await(ctx, left, err)
 }
 
-// await waits until none of the requests is under way any more, for drainTimeout at most.
+// await waits until all of the requests have ended, for drainTimeout at most.
 func (r *Run) await(ctx context.Context, requests []string, err error) error {
 	giveUp := r.clk.Now().Add(drainTimeout)
 	for err == nil && len(requests) > 0 && r.clk.Now().Before(giveUp) {
@@ -269,9 +269,9 @@ func (r *Run) await(ctx context.Context, requests []string, err error) error {
 	return err
 }
 
-// drain waits until the requests that had found the old index have ended, for a time at most. A request of which the
-// task list does not say where it works is waited for no longer than undecidedTimeout: a single update may wait at the
-// new index already, for us.
+// drain waits until the requests that had resolved the old index have ended, up to a timeout. If the task list does not
+// show where a request works, drain waits for it only up to undecidedTimeout, because a single update may already be
+// waiting at the new index for this process.
 func (r *Run) drain(ctx context.Context, kind string, timeout time.Duration) error {
 	began := r.clk.Now()
 	var undecided []string
@@ -297,16 +297,16 @@ func (r *Run) drain(ctx context.Context, kind string, timeout time.Duration) err
 	}
 }
 
-// settle blocks the old index and looks at it once more, then removes it unless it is kept.
+// settle blocks the old index and compares it once more, then removes it unless it is kept.
 func (r *Run) settle(ctx context.Context) error {
 	if r.state.concrete() {
-		return nil // its clone has been made, and it is gone
+		return nil // it was cloned if it is kept, and deleted
 	}
 	gone, err := r.cluster.IsGone(ctx, r.state.Old)
 	if err != nil || gone {
 		return err
 	}
-	// Updates that the drain left alone, and that were at the old index after all.
+	// These are updates that the drain skipped, and that may have run on the old index.
 	if err := r.await(ctx, r.undecided, nil); err != nil {
 		return err
 	}

@@ -15,14 +15,14 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
-// tierPreference is the one setting that Elasticsearch itself adds to a new index.
+// tierPreference is the only setting that Elasticsearch itself adds to a new index.
 const tierPreference = "index.routing.allocation.include._tier_preference"
 
-// writeBlock keeps clients from writing to an index that a template has given an alias.
+// writeBlock prevents clients from writing to an index that a template has given an alias.
 const writeBlock = "index.blocks.write"
 
-// verify reads the new index back and compares it with what was asked for. Elasticsearch merges index templates into
-// every new index, so that it may have other settings, mappings and aliases. Then it lets writes in.
+// verify reads the new index back and compares it with the request. Elasticsearch merges index templates into every new
+// index, which may add other settings, mappings and aliases. Then verify lifts the write block.
 func (r *Run) verify(ctx context.Context, want map[string]any) error {
 	got, err := r.cluster.DescribeNow(ctx, r.state.New)
 	if err != nil {
@@ -41,7 +41,7 @@ func (r *Run) verify(ctx context.Context, want map[string]any) error {
 	return r.cluster.PutSettings(ctx, r.state.New, map[string]any{writeBlock: nil})
 }
 
-// differences says how an index differs from the definition that it was made from.
+// differences describes how an index differs from the definition that it was created from.
 func differences(want map[string]any, got elastic.Index) ([]string, error) {
 	settings := map[string]any{}
 	if err := flatten("index", got.Settings, settings); err != nil {
@@ -78,8 +78,8 @@ func differences(want map[string]any, got elastic.Index) ([]string, error) {
 	return out, nil
 }
 
-// TemplateDifferences says how templates would make a copy of the index differ from it. A setting or mapping that the
-// index has itself takes precedence over a template's.
+// TemplateDifferences describes how templates would make a copy of the index differ from it. The index's own settings
+// and mappings take precedence over a template's.
 func TemplateDifferences(old elastic.Index, templates elastic.Templates) ([]string, error) {
 	create, late, err := definition(old)
 	if err != nil {
@@ -128,7 +128,7 @@ func indexSettings(settings map[string]json.RawMessage) map[string]json.RawMessa
 	return below
 }
 
-// addedPaths names the members of a template's mapping that the index's own one does not have.
+// addedPaths returns the members of a template's mapping that the index's own mapping does not have.
 func addedPaths(at string, template, own any) []string {
 	a, isObject := template.(map[string]any)
 	b, both := own.(map[string]any)
@@ -152,7 +152,7 @@ func merged(a, b map[string]any) map[string]any {
 	return out
 }
 
-// settingText is a setting as the server writes it.
+// settingText returns a setting as the server writes it.
 func settingText(settings map[string]any, name string) string {
 	value, ok := settings[name]
 	if !ok || value == nil {
@@ -168,7 +168,7 @@ func settingText(settings map[string]any, name string) string {
 	return fmt.Sprintf("%q", fmt.Sprint(value))
 }
 
-// differentPaths names where two JSON values differ, by the path of their members.
+// differentPaths returns the paths of the members in which two JSON values differ.
 func differentPaths(at string, want, got any) []string {
 	a, isObject := want.(map[string]any)
 	b, both := got.(map[string]any)
@@ -198,8 +198,8 @@ func differentPaths(at string, want, got any) []string {
 // sampled is how many documents of each shard are compared with their copies.
 const sampled = 20
 
-// compareSample compares documents that the server draws at random with their copies: every field of the parsed source.
-// The new index must hold what the view shows.
+// compareSample compares randomly selected documents with their copies: every field of the parsed source. The new index
+// must have what the view shows.
 func (r *Run) compareSample(ctx context.Context, now look) error {
 	for _, view := range now.views {
 		documents, err := sample(ctx, view, min(sampled, r.page))
@@ -232,7 +232,7 @@ func (r *Run) compareSample(ctx context.Context, now look) error {
 
 const shownDifferences = 5
 
-// sample asks for fewer documents where they are too large for one answer.
+// sample requests fewer documents if they are too large for one answer.
 func sample(ctx context.Context, view *elastic.View, size int) ([]elastic.Document, error) {
 	for {
 		documents, err := view.Sample(ctx, size)
@@ -243,7 +243,7 @@ func sample(ctx context.Context, view *elastic.View, size int) ([]elastic.Docume
 	}
 }
 
-// place is where the aliases of the old index are.
+// place is the location of the old index's aliases.
 type place int
 
 const (
@@ -255,7 +255,7 @@ const (
 	atBoth
 )
 
-// where reads where the aliases are. An alias that other indices share may be there as well.
+// where determines where the aliases are. Other indices may have them too.
 func (r *Run) where(ctx context.Context) (place, error) {
 	aliases, err := r.cluster.Aliases(ctx, r.state.Old, r.state.New)
 	if err != nil {
@@ -283,7 +283,7 @@ func (r *Run) where(ctx context.Context) (place, error) {
 	return atBoth, nil
 }
 
-// misplaced is the error for a switch that is not as the plan said.
+// misplaced is the error for a switch that differs from the plan.
 func (r *Run) misplaced() error {
 	return &problem.Problem{
 		What: fmt.Sprintf("The aliases of %s are not where they should be", r.state.Old),

@@ -18,7 +18,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic/reindex"
 )
 
-// template puts a template for the indices of the fixture, which lasts as long as the test.
+// template installs a template that matches the indices of the fixture until the test ends.
 func (f fixture) template(t *testing.T, kind, body string) {
 	t.Helper()
 	path := "/" + kind + "/" + f.alias
@@ -32,7 +32,7 @@ func (f fixture) template(t *testing.T, kind, body string) {
 	})
 }
 
-// TestTemplatesDoNotChangeTheCopy makes a template match the new index. Nothing is copied, and clients keep the old
+// TestTemplatesDoNotChangeTheCopy lets a template match the new index. Nothing is copied, and clients keep the old
 // index.
 func TestTemplatesDoNotChangeTheCopy(t *testing.T) {
 	t.Parallel()
@@ -66,7 +66,7 @@ func TestTemplatesDoNotChangeTheCopy(t *testing.T) {
 	}
 }
 
-// TestBlockedMetadataElsewhere is about an index that has nothing to do with the reindex.
+// TestBlockedMetadataElsewhere covers a metadata block on an unrelated index.
 func TestBlockedMetadataElsewhere(t *testing.T) {
 	t.Parallel()
 	f := fixtureOn(t, elastictest.Own(t), "elsewhere", 10, 0)
@@ -82,7 +82,7 @@ func TestBlockedMetadataElsewhere(t *testing.T) {
 	}
 }
 
-// TestTakenName is about a journal that numbers its executions from the beginning again.
+// TestTakenName covers a journal that numbers its executions from 1 again.
 func TestTakenName(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "taken", 10)
@@ -104,7 +104,7 @@ func TestTakenName(t *testing.T) {
 	}
 }
 
-// refusing refuses requests to a path as a server does when a privilege is missing.
+// refusing refuses requests to a path like a server does if a privilege is missing.
 type refusing struct {
 	next http.RoundTripper
 	path string
@@ -120,7 +120,7 @@ func (r refusing) RoundTrip(req *http.Request) (*http.Response, error) {
 		Body: io.NopCloser(strings.NewReader(body)), Request: req}, nil
 }
 
-// TestCopyThatCannotBeStopped leaves the index of a copy that goes on alone, and says so.
+// TestCopyThatCannotBeStopped keeps and reports the index of a copy that can't be stopped.
 func TestCopyThatCannotBeStopped(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "unstoppable", 5_000)
@@ -155,7 +155,7 @@ func TestCopyThatCannotBeStopped(t *testing.T) {
 	}
 }
 
-// TestCopyWhoseStartWasLost stops a copy of which nobody knows the task.
+// TestCopyWhoseStartWasLost stops a copy whose task is not known.
 func TestCopyWhoseStartWasLost(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "lost-start", 5_000)
@@ -168,7 +168,7 @@ func TestCopyWhoseStartWasLost(t *testing.T) {
 	if !errors.Is(err, reindex.ErrFailed) || !errors.Is(err, elastic.ErrUnreachable) {
 		t.Errorf("error %v, want ErrFailed", err)
 	}
-	time.Sleep(time.Second) // a copy that goes on would make the index again
+	time.Sleep(time.Second) // a copy that continues would recreate the index
 	f.untouched(t, req, before)
 }
 
@@ -212,7 +212,7 @@ func TestUpdatesDoNotHoldTheSwitchUp(t *testing.T) {
 					failures[n] = fmt.Sprintf("update %d: status %d, %v", i, status, err)
 					return
 				}
-				// An update that has read the old index is refused by the new one, as by a document that changed.
+				// The new index rejects an update that has read the old index, like an update of a changed document.
 			}
 		})
 	}
@@ -226,7 +226,7 @@ func TestUpdatesDoNotHoldTheSwitchUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const most = 10 * time.Second // 5 s are promised, and the machine of a test can be slow
+	const most = 10 * time.Second // 5 s are promised, and the test's machine can be slow
 	all := f.all(t, f.alias)
 	for n := range clients {
 		if failures[n] != "" || slowest[n] > most {
