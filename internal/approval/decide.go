@@ -148,6 +148,10 @@ func (p Policy) checkSignature(c Case, v *vote) (covered string) {
 		v.refused = fmt.Sprintf("its signature was used by execution %d, and each execution needs one of its own", id)
 		return ""
 	}
+	if c.Payload == "" { // no plan has shown it, and a signature of an empty text approves nothing
+		v.refused = errOtherText.Error()
+		return ""
+	}
 	texts := []string{signedText(c.Payload, v.BreakGlass, "")}
 	if v.At != "" {
 		texts = append(texts, signedText(c.Payload, v.BreakGlass, v.At))

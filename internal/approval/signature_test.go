@@ -62,6 +62,8 @@ func TestAttacksOnSignatures(t *testing.T) {
 			given: by(good), says: "valid from 2026-03-02"},
 		"none: renewed on a new line": {policy: only(boss+` valid-before="20260228Z" `+public(t, boss),
 			boss+" "+public(t, boss)), given: by(good)},
+		"of an empty text where no plan has shown a payload": {
+			facts: func(c *approval.Case) { c.Payload = "" }, given: text(""), says: other},
 		"replay": {facts: spent, given: by(good), says: "its signature was used by execution 17"},
 		"replay with other line ends": {facts: spent,
 			given: with(func(a *approval.Approval) {

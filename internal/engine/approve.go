@@ -44,7 +44,7 @@ func (e *Engine) decide(ctx context.Context, req Request, review *Review, by sho
 			return err
 		}
 	}
-	review.Decision = e.cfg.Policy.Decide(c, req.Given)
+	review.weighed, review.Decision = c, e.cfg.Policy.Decide(c, req.Given)
 	review.ApprovalReasons = review.Decision.Reasons
 	review.loosened, err = e.loosened(ctx, review.Target)
 	if warning := "The approval policy demands less than before. " + review.loosened; review.loosened != "" &&

@@ -108,16 +108,32 @@ func (r *Review) restore(rec journal.Record, was shown) {
 // payload completes the decision with what approvers sign: it names the first record since the digest was last
 // executed.
 func (r *Review) payload(identity string, own int64) {
-	if !r.Decision.Needed {
-		r.Decision.Payload = ""
-		return
+	r.Decision.Payload = ""
+	if r.Decision.Needed {
+		r.Decision.Payload = r.signed(identity, own)
 	}
+}
+
+// signed is the payload, whether or not the execution needs an approval.
+func (r *Review) signed(identity string, own int64) string {
 	first := r.first
 	if first == 0 {
 		first = own
 	}
-	r.Decision.Payload = approval.Payload(r.ActionType, r.Target, r.Digest,
-		journal.Ref{Journal: identity, Number: first}.String())
+	return approval.Payload(r.ActionType, r.Target, r.Digest, journal.Ref{Journal: identity, Number: first}.String())
+}
+
+// advise makes the advice anew with the payload of the record that was appended. What was decided stays: the record
+// says it.
+func (p *planning) advise(appended journal.Record) {
+	r := p.review
+	if r.Decision.Granted || r.weighed.Payload != "" {
+		return
+	}
+	r.weighed.Payload = r.signed(appended.Journal, appended.ID)
+	if d := p.engine.cfg.Policy.Decide(r.weighed, p.req.Given); !d.Granted {
+		r.Decision.Missing, r.Decision.Next = d.Missing, d.Next
+	}
 }
 
 // planning is one call of Plan.
@@ -212,6 +228,7 @@ func (p *planning) record(ctx context.Context) error {
 			if err == nil && p.lookErr == nil {
 				p.review.Record = appended.ID
 				p.review.payload(appended.Journal, appended.ID)
+				p.advise(appended)
 			}
 			return err
 		}

@@ -69,6 +69,8 @@ type Review struct {
 	safety approval.Safety
 	// first is the record that the approval's payload names, or zero for this dry run's own.
 	first int64
+	// weighed is what the decision rests on.
+	weighed approval.Case
 	// ownReasons are the playbook's reasons for an approval, without those of policy.
 	ownReasons []string
 	// loosened says where the approval policy requires less than for the previous execution, or is empty.
