@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/applylens/terraform-provider-remediation/internal/acctest"
 	"github.com/applylens/terraform-provider-remediation/internal/approval"
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
@@ -202,24 +203,39 @@ func TestAccRunIfKnownOnlyAtApply(t *testing.T) {
 	}
 }
 
-// TestAccDigestIsComputedFromThePlan follows the digest's specification on nothing but what a plan shows.
+// TestAccDigestIsComputedFromThePlan follows the digest's specification on nothing but what a plan shows, with the
+// second implementation. upstream is at its default, so it counts as not set.
 func TestAccDigestIsComputedFromThePlan(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.Write("main.tf", config("", "full_refresh = true\n  triggers = { run = \"2\" }"))
+	r.Write("main.tf", config("", `full_refresh = true
+  upstream   = false
+  threads    = 3
+  triggers   = { run = "2" }
+  on_destroy = "keep"
+  timeouts { create = "30m" }`))
 	r.Must("plan", "-no-color", "-out=p.tfplan")
-	shown := r.Must("show", "-json", "p.tfplan")
-	preview := plannedPreview(t, shown)
-	want, err := approval.Binding{
-		Playbook: "rerun_dbt", Target: fmt.Sprint(preview["target"]), Triggers: map[string]string{"run": "2"},
-		Safety: approval.Safety{Guardrails: json.RawMessage("[]"), Timeout: approval.DefaultTimeout, OnDestroy: "keep",
-			Undo: json.RawMessage("null")},
-		Identity: fmt.Sprint(preview["identity"]), Content: fmt.Sprint(preview["content"]),
-		Inputs:   json.RawMessage(`{"models":["inbox_emails","triage_results"],"full_refresh":true}`),
-		Commands: []string{fmt.Sprint(preview["command"])},
-	}.Digest()
+	after := plannedAfter(t, r.Must("show", "-json", "p.tfplan"))
+	preview, _ := after["preview"].(map[string]any)
+	command, _ := preview["command"].(string)
+	subject, err := json.Marshal(map[string]any{
+		"playbook": "rerun_dbt", "target": preview["target"], "triggers": after["triggers"],
+		"inputs": map[string]any{"models": after["models"], "full_refresh": after["full_refresh"],
+			"threads": after["threads"]},
+		"commands": strings.Split(command, "\n"), "identity": preview["identity"], "content": preview["content"],
+		"safety": map[string]any{"guardrails": after["guardrail"], "timeout": "30m0s", "on_destroy": after["on_destroy"],
+			"undo": preview["undo"]},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Write("subject.json", string(subject))
+	verifier := filepath.Join(acctest.Root(t), "tools", "verify_digest.py")
+	cmd := exec.CommandContext(t.Context(), "python3", verifier, filepath.Join(r.Dir, "subject.json"))
+	out, err := cmd.Output()
+	want := strings.TrimSpace(string(out))
 	if err != nil || preview["digest"] != want {
-		t.Errorf("the plan shows %v, the specification gives %s (%v)", preview["digest"], want, err)
+		t.Errorf("the plan shows %v, the specification gives %s for %s (%v)", preview["digest"], want, subject, err)
 	}
 	line := approval.Payload("rerun_dbt", fmt.Sprint(preview["target"]), want, "")
 	if !strings.HasPrefix(fmt.Sprint(preview["approval_payload"]), line) {
@@ -235,23 +251,22 @@ func (r rig) planned(t *testing.T, file, name string) string {
 
 func plannedText(t *testing.T, shown, name string) string {
 	t.Helper()
-	text, ok := plannedPreview(t, shown)[name].(string)
+	preview, _ := plannedAfter(t, shown)["preview"].(map[string]any)
+	text, ok := preview[name].(string)
 	if !ok {
 		t.Fatalf("the plan has no preview.%s", name)
 	}
 	return text
 }
 
-// plannedPreview reads the preview in a plan as JSON.
-func plannedPreview(t *testing.T, shown string) map[string]any {
+// plannedAfter reads the planned values of the resource in a plan as JSON.
+func plannedAfter(t *testing.T, shown string) map[string]any {
 	t.Helper()
 	var plan struct {
 		Changes []struct {
 			Address string `json:"address"`
 			Change  struct {
-				After struct {
-					Preview map[string]any `json:"preview"`
-				} `json:"after"`
+				After map[string]any `json:"after"`
 			} `json:"change"`
 		} `json:"resource_changes"`
 	}
@@ -260,7 +275,7 @@ func plannedPreview(t *testing.T, shown string) map[string]any {
 	}
 	for _, c := range plan.Changes {
 		if c.Address == address {
-			return c.Change.After.Preview
+			return c.Change.After
 		}
 	}
 	t.Fatal("the plan has no such resource")
