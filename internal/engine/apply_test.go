@@ -214,13 +214,13 @@ func TestWorkWhoseNameCannotBeJournaledIsStopped(t *testing.T) {
 	}
 }
 
-func TestOutcomeThatCannotBeJournaledIsToldAndFoundLater(t *testing.T) {
+func TestOutcomeThatCannotBeJournaledIsReportedAndFoundLater(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	good := b.store
 	b.store = failing{good, journal.KindOutcome}
 	x, err := b.apply(t, request("a"))
-	// What is kept of it is open, as it is in the journal, so that whoever keeps it comes back.
+	// The outcome is kept as open, as in the journal, so the next apply looks for it.
 	if err == nil || !x.Record.Open() || x.Record.Result.Message != "done" ||
 		!strings.Contains(err.Error(), "without running it again") {
 		t.Fatalf("record %+v, error %v", x.Record, err)
@@ -256,7 +256,7 @@ func TestOneExecutionPerTargetAtATime(t *testing.T) {
 		if most.Store(max(most.Load(), now)); now > 1 {
 			meet.Do(func() { close(met) })
 		}
-		// The first one waits for one of the other target, however slow the machine is.
+		// The first apply waits for an apply on the other target, however slow the machine is.
 		select {
 		case <-met:
 		case <-time.After(patience):
@@ -293,7 +293,7 @@ func TestUndoRunsTheRollbackAction(t *testing.T) {
 	}
 }
 
-// TestUndoIsKeptHoweverItEnded is about work that had done something before it ended badly.
+// TestUndoIsKeptHoweverItEnded covers work that had changed something before it failed.
 func TestUndoIsKeptHoweverItEnded(t *testing.T) {
 	t.Parallel()
 	undo := &playbook.Rollback{ActionType: "fake", Params: params{Name: "back"}}

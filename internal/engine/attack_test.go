@@ -58,7 +58,7 @@ func guarded(t *testing.T, change ...func(*engine.Config)) *bench {
 	return b
 }
 
-// reviewed plans the request and has what the plan shows signed.
+// reviewed plans the request and adds a signature for what the plan shows.
 func (b *bench) reviewed(t *testing.T, req engine.Request) (engine.Request, *engine.Reviewed) {
 	t.Helper()
 	review, err := b.Plan(t.Context(), req)
@@ -82,7 +82,7 @@ func (b *bench) reviewed(t *testing.T, req engine.Request) (engine.Request, *eng
 	return req, was
 }
 
-// refused demands that the request is refused with nothing dispatched beyond what was before.
+// refused checks that the request is refused and nothing more is dispatched.
 func (b *bench) refused(t *testing.T, req engine.Request, was *engine.Reviewed, want error, says string) {
 	t.Helper()
 	before := b.book.count("dispatch")
@@ -118,7 +118,7 @@ func TestAttackChangeAfterReview(t *testing.T) {
 	const other = "its signature is for something else"
 	for name, tt := range map[string]struct {
 		change func(*bench, *engine.Request)
-		// planned keeps what the plan showed; without it the attacker plans anew.
+		// planned keeps what the plan showed; without it the attacker plans again.
 		planned bool
 		want    error
 		says    string
@@ -208,7 +208,7 @@ func TestAttackReplay(t *testing.T) {
 				t.Fatal(err)
 			}
 			b.refused(t, req, nil, engine.ErrNotApproved, "its signature was used by execution 2") // 1 is the dry run
-			// the saved plan once more
+			// the saved plan again
 			b.refused(t, req, was, engine.ErrNotApproved, "its signature was used by execution 2")
 			elsewhere := req
 			elsewhere.Incident = "INC-2"
@@ -243,7 +243,7 @@ func TestAttackOneSignatureForTwoAtOnce(t *testing.T) {
 	t.Parallel()
 	b := guarded(t)
 	long := request("a")
-	long.Timeout = time.Hour // of the test's clock, whose waits take no time
+	long.Timeout = time.Hour // of the test's clock, on which waits take no time
 	req, _ := b.reviewed(t, long)
 	elsewhere := b.cfg
 	elsewhere.Self = other()
@@ -256,7 +256,7 @@ func TestAttackOneSignatureForTwoAtOnce(t *testing.T) {
 			if _, err := e.Apply(t.Context(), mine, nil, func(engine.Execution) {}); err == nil {
 				ran.Add(1)
 			} else if !errors.Is(err, engine.ErrNotApproved) && !errors.Is(err, engine.ErrBusy) {
-				t.Error(err) // where it waits for the other one, the patience of the test's clock may end first
+				t.Error(err) // if it waits for the other one, the timeout by the test's clock may pass first
 			}
 		})
 	}
@@ -303,7 +303,7 @@ func TestAttackSignatureUsedBetweenDecisionAndIntent(t *testing.T) {
 func TestAttackUnknownAtPlanRiskyAtApply(t *testing.T) {
 	t.Parallel()
 	b := guarded(t)
-	// Nothing was shown at plan: an input, or run_if, became known during apply only.
+	// Nothing was shown at plan: an input, or run_if, only became known during apply.
 	b.refused(t, request("a"), nil, engine.ErrNotApproved, "Plan again")
 	b.book.reasons = nil
 	req, was := request("b"), &engine.Reviewed{}
@@ -328,7 +328,7 @@ func TestAttackClockSetBack(t *testing.T) {
 	}
 	set(began.Add(2 * time.Hour))
 	b.refused(t, req, nil, engine.ErrNotApproved, "it expired")
-	if _, err := b.Plan(t.Context(), request("b")); err != nil { // the journal learns what time it is
+	if _, err := b.Plan(t.Context(), request("b")); err != nil { // the journal records the time
 		t.Fatal(err)
 	}
 	set(began)
@@ -383,7 +383,7 @@ func TestAttackPolicyLoosenedInTheSameChange(t *testing.T) {
 	next := request("a")
 	next.Triggers, next.Given.By = map[string]string{"run": "2"}, "eve@example.org"
 	const says = "signatures are no longer required"
-	for range 2 { // its own plan must not make it look old
+	for range 2 { // its own plan must not make the policy look old
 		review, err := loose.Plan(t.Context(), next)
 		if err != nil || !strings.Contains(strings.Join(review.Warnings, "\n"), says) {
 			t.Fatalf("warnings %q, %v", review.Warnings, err)
@@ -450,7 +450,7 @@ func TestChangeExecutedBetweenPlanAndApply(t *testing.T) {
 func TestAClockThatWasAheadEndsNoFreeze(t *testing.T) {
 	t.Parallel()
 	freeze, err := approval.Freeze{Name: "today", Recurrence: "FREQ=WEEKLY", Length: 24 * time.Hour,
-		Start: newHands().now.Add(-time.Hour)}.Parse(time.UTC)
+		Start: newTestClock().now.Add(-time.Hour)}.Parse(time.UTC)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 )
 
-// TestClockJumpsInTheMiddleOfAnExecution sets the clock forward and back while work is under way: it is not taken for
-// overdue, its hold is not lost, and the records keep the order in which they were made.
+// TestClockJumpsInTheMiddleOfAnExecution sets the clock forward and back during the work: the execution is not
+// considered overdue, its lease is not lost, and the records keep their order.
 func TestClockJumpsInTheMiddleOfAnExecution(t *testing.T) {
 	t.Parallel()
 	for name, jump := range map[string]time.Duration{"forward": 30 * time.Hour, "back": -30 * time.Hour} {
@@ -56,7 +56,7 @@ func TestClockJumpsInTheMiddleOfAnExecution(t *testing.T) {
 	}
 }
 
-// TestClockJumpDoesNotFreeATargetOfALivingProcess: the process is looked at, not its deadline.
+// TestClockJumpDoesNotFreeATargetOfALivingProcess: whether the process is alive counts, not its deadline.
 func TestClockJumpDoesNotFreeATargetOfALivingProcess(t *testing.T) {
 	t.Parallel()
 	for _, jump := range []time.Duration{30 * time.Hour, -30 * time.Hour} {

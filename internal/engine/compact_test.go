@@ -9,7 +9,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
 
-// TestJournalIsCompactedByPolicyAndSaysSo ages three executions and a plan, and applies once more.
+// TestJournalIsCompactedByPolicyAndSaysSo ages three executions and a plan, and applies again.
 func TestJournalIsCompactedByPolicyAndSaysSo(t *testing.T) {
 	t.Parallel()
 	for name, keep := range map[string]time.Duration{"kept for ever": 0, "kept for a month": 30 * 24 * time.Hour} {
@@ -25,7 +25,7 @@ func TestJournalIsCompactedByPolicyAndSaysSo(t *testing.T) {
 				t.Fatal(err)
 			}
 			b.clock.jump(60 * 24 * time.Hour)
-			// A plan is no reason to remove anything.
+			// A plan removes nothing.
 			if _, err := b.Plan(t.Context(), request("c")); err != nil {
 				t.Fatal(err)
 			}
@@ -50,8 +50,8 @@ func TestJournalIsCompactedByPolicyAndSaysSo(t *testing.T) {
 			if !strings.Contains(said, "1 executions and 1 dry runs") || chain.Removed != 4 {
 				t.Errorf("%q, %d entries removed", said, chain.Removed)
 			}
-			// The first one is the journal's identity, and the policy is compared with the last one. Both stay, like
-			// this one.
+			// The first execution identifies the journal, and the policy is compared with the last one. Both are kept,
+			// like this one.
 			if left, err := b.store.Find(t.Context(), journal.Filter{}); err != nil || len(left) != 3 {
 				t.Errorf("%d executions are left, %v", len(left), err)
 			}

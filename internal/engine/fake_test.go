@@ -19,17 +19,17 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
 )
 
-// book is a playbook that records what was asked of it and does what a test tells it to.
-type book struct {
+// fakePlaybook is a playbook that records calls and behaves as a test says.
+type fakePlaybook struct {
 	mu      sync.Mutex
 	calls   []string
 	facts   map[string]any
 	reasons []string
 	undo    *playbook.Rollback
-	// target and identity replace what the action's name says, where they are set.
+	// target and identity replace those from the action's name, if they are set.
 	target, identity string
-	// holds are what an action holds beside its target, by its name.
-	holds map[string][]string
+	// locks are the Locks of an action, by its name.
+	locks map[string][]string
 
 	// exposure and step are those of the preview.
 	exposure playbook.Exposure
@@ -47,13 +47,13 @@ type params struct {
 	Name string `json:"name"`
 }
 
-func (b *book) note(format string, args ...any) {
+func (b *fakePlaybook) note(format string, args ...any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.calls = append(b.calls, fmt.Sprintf(format, args...))
 }
 
-func (b *book) count(call string) int {
+func (b *fakePlaybook) count(call string) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n := 0
@@ -65,13 +65,13 @@ func (b *book) count(call string) int {
 	return n
 }
 
-func (b *book) Metadata() playbook.Metadata { return playbook.Metadata{ActionType: "fake"} }
+func (b *fakePlaybook) Metadata() playbook.Metadata { return playbook.Metadata{ActionType: "fake"} }
 
-func (b *book) Check(raw json.RawMessage) error { return playbook.Decode(raw, &params{}) }
+func (b *fakePlaybook) Check(raw json.RawMessage) error { return playbook.Decode(raw, &params{}) }
 
-func (b *book) Normalize(raw json.RawMessage) (json.RawMessage, error) { return raw, nil }
+func (b *fakePlaybook) Normalize(raw json.RawMessage) (json.RawMessage, error) { return raw, nil }
 
-func (b *book) Bind(raw json.RawMessage) (playbook.Action, error) {
+func (b *fakePlaybook) Bind(raw json.RawMessage) (playbook.Action, error) {
 	var p params
 	if err := playbook.Decode(raw, &p); err != nil {
 		return nil, err
@@ -80,7 +80,7 @@ func (b *book) Bind(raw json.RawMessage) (playbook.Action, error) {
 }
 
 type action struct {
-	*book
+	*fakePlaybook
 	params params
 }
 
@@ -103,7 +103,7 @@ func (a action) Preview(context.Context) (playbook.Preview, error) {
 		Identity: identity, Summary: "Will fake " + a.params.Name, Commands: []string{"fake " +
 			a.params.Name}, Changes: []string{"Will fake " + a.params.Name},
 		Duration: time.Minute, Risk: playbook.RiskLow, Facts: a.facts, ApprovalReasons: a.reasons, Undo: "none",
-		Locks: a.holds[a.params.Name], Exposure: a.exposure, Step: a.step,
+		Locks: a.locks[a.params.Name], Exposure: a.exposure, Step: a.step,
 	}, a.previewErr
 }
 
@@ -135,26 +135,26 @@ func (w work) Wait(ctx context.Context) (playbook.Report, error) {
 	return playbook.Report{Message: "done", LogsURL: "file:///logs", Undo: w.undo}, nil
 }
 
-// hands is a clock whose deadlines never come by themselves, and whose short waits pass at once.
-type hands struct {
+// testClock is a clock whose deadlines only pass when a test says so, and whose short waits take no time.
+type testClock struct {
 	mu  sync.Mutex
 	now time.Time
 	// ring ends the long waits.
 	ring chan struct{}
 }
 
-func newHands() *hands {
-	return &hands{now: time.Date(2026, 3, 1, 3, 0, 0, 0, time.UTC), ring: make(chan struct{})}
+func newTestClock() *testClock {
+	return &testClock{now: time.Date(2026, 3, 1, 3, 0, 0, 0, time.UTC), ring: make(chan struct{})}
 }
 
-func (h *hands) Now() time.Time {
+func (h *testClock) Now() time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.now = h.now.Add(time.Millisecond)
 	return h.now
 }
 
-func (h *hands) Sleep(ctx context.Context, d time.Duration) error {
+func (h *testClock) Sleep(ctx context.Context, d time.Duration) error {
 	if d > time.Second {
 		select {
 		case <-h.ring:
@@ -169,8 +169,8 @@ func (h *hands) Sleep(ctx context.Context, d time.Duration) error {
 	return ctx.Err()
 }
 
-// jump sets the clock forward, or back.
-func (h *hands) jump(d time.Duration) {
+// jump sets the clock forward or back.
+func (h *testClock) jump(d time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.now = h.now.Add(d)
@@ -179,9 +179,9 @@ func (h *hands) jump(d time.Duration) {
 // bench is an engine on a real journal with a fake playbook.
 type bench struct {
 	*engine.Engine
-	book  *book
+	book  *fakePlaybook
 	store journal.Store
-	clock *hands
+	clock *testClock
 	cfg   engine.Config
 	// session is the Terraform run of the executions that leave journals.
 	session string
@@ -189,7 +189,7 @@ type bench struct {
 
 func newBench(t *testing.T, change ...func(*engine.Config)) *bench {
 	t.Helper()
-	b := &bench{book: &book{facts: map[string]any{"things": []string{"a", "b"}}}, clock: newHands()}
+	b := &bench{book: &fakePlaybook{facts: map[string]any{"things": []string{"a", "b"}}}, clock: newTestClock()}
 	path := filepath.Join(t.TempDir(), "journal.db")
 	store, err := sqlite.Open(t.Context(), path, b.clock)
 	if err != nil {
@@ -210,8 +210,7 @@ func newBench(t *testing.T, change ...func(*engine.Config)) *bench {
 	return b
 }
 
-// savedPlan is a Terraform that applies a saved plan which can't be read: the newest dry run counts as the one it
-// shows.
+// savedPlan is a Terraform that applies an unreadable saved plan: the newest dry run counts as the one that it shows.
 func savedPlan() proc.Terraform { return proc.Terraform{Command: "apply", PlanFile: "missing.tfplan"} }
 
 // ref identifies a record of the bench's journal.
@@ -234,7 +233,7 @@ func (b *bench) planned(t *testing.T, req engine.Request) (engine.Execution, err
 	return b.Apply(t.Context(), req, shownBy(review), func(engine.Execution) {})
 }
 
-// shownBy is what a plan keeps of a review.
+// shownBy returns what a plan keeps of a review.
 func shownBy(review engine.Review) *engine.Reviewed {
 	return &engine.Reviewed{Record: review.Record, Digest: review.Digest, Target: review.Target,
 		Commands: review.Commands}
@@ -256,7 +255,7 @@ func (b *bench) apply(t *testing.T, req engine.Request) (engine.Execution, error
 // leave journals an execution as a process that died would have left it.
 func (b *bench) leave(t *testing.T, req engine.Request, holder proc.Identity, dispatched bool) journal.Record {
 	t.Helper()
-	// A first plan tells the request's key.
+	// A first plan computes the request's key.
 	review, err := b.Plan(t.Context(), req)
 	if err != nil {
 		t.Fatal(err)
@@ -278,7 +277,7 @@ func (b *bench) leave(t *testing.T, req engine.Request, holder proc.Identity, di
 	return rec
 }
 
-// dead is a process of this host that is gone: a start time that no process with this PID has.
+// dead is a process of this host that has ended: no process with this PID has its start time.
 func dead() proc.Identity {
 	p := proc.Self()
 	p.Started++
@@ -289,6 +288,6 @@ func dead() proc.Identity {
 func other() proc.Identity { return proc.Identify(1) }
 
 var (
-	_       clock.Clock = &hands{}
+	_       clock.Clock = &testClock{}
 	errBoom             = errors.New("boom")
 )

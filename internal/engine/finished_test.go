@@ -10,7 +10,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
 )
 
-// done journals an execution that ended in a process that died before its caller kept it.
+// done journals an execution that succeeded in a process that died before its caller kept it.
 func (b *bench) done(t *testing.T, req engine.Request, holder proc.Identity, status journal.Status) journal.Record {
 	t.Helper()
 	rec := b.leave(t, req, holder, true)
@@ -21,7 +21,7 @@ func (b *bench) done(t *testing.T, req engine.Request, holder proc.Identity, sta
 	return rec
 }
 
-func TestWhatSucceededAndWasNotKeptIsNotRunAgain(t *testing.T) {
+func TestSucceededExecutionThatWasNotKeptIsNotRunAgain(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		status  journal.Status
@@ -101,7 +101,7 @@ func TestWhatSucceededAndWasNotKeptIsNotRunAgain(t *testing.T) {
 	}
 }
 
-func TestForgettingWhatTheJournalDoesNotHave(t *testing.T) {
+func TestAcknowledgingAnExecutionThatIsNotInTheJournal(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	rec := b.done(t, request("a"), dead(), journal.StatusSuccess)
@@ -120,9 +120,9 @@ func TestForgettingWhatTheJournalDoesNotHave(t *testing.T) {
 	}
 }
 
-// TestWhatWasSettledBeforeARunIsAmongItsPast: the record that the apply itself settled is not missing in what it
-// returns.
-func TestWhatWasSettledBeforeARunIsAmongItsPast(t *testing.T) {
+// TestAdoptedExecutionIsAmongTheEarlierOnes: the record whose outcome the apply itself determined is in its
+// result.
+func TestAdoptedExecutionIsAmongTheEarlierOnes(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	left := b.leave(t, request("a"), dead(), false)
@@ -134,8 +134,8 @@ func TestWhatWasSettledBeforeARunIsAmongItsPast(t *testing.T) {
 	}
 }
 
-// TestPlanWithinApplyHasTheHistoryOfThePlan: a process that outlives its Terraform can begin between a plan and its
-// apply.
+// TestPlanWithinApplyHasTheHistoryOfThePlan: a process that outlives its Terraform can begin an execution between a
+// plan and its apply.
 func TestPlanWithinApplyHasTheHistoryOfThePlan(t *testing.T) {
 	t.Parallel()
 	for session, want := range map[string]int{"host:boot:1:1": 1, "host:boot:2:2": 2} {
@@ -153,8 +153,8 @@ func TestPlanWithinApplyHasTheHistoryOfThePlan(t *testing.T) {
 	}
 }
 
-// TestTerraformThatEndedInOrderHasItsOutcomes runs the same request in one Terraform after the other, with nothing kept
-// in between, as pipelines without a state do: each runs, but after one that died.
+// TestTerraformThatEndedInOrderHasItsOutcomes runs the same request in several Terraform runs with nothing kept between
+// them, as pipelines without a state do: each runs, except after one that died.
 func TestTerraformThatEndedInOrderHasItsOutcomes(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -169,7 +169,7 @@ func TestTerraformThatEndedInOrderHasItsOutcomes(t *testing.T) {
 		}
 		if ends {
 			b.AcknowledgeAll(t.Context())
-			b.AcknowledgeAll(t.Context()) // there is nothing left to tell
+			b.AcknowledgeAll(t.Context()) // there is nothing left to acknowledge
 		}
 		return b.book.count("dispatch") > before
 	}
@@ -191,7 +191,7 @@ func TestTerraformThatEndedInOrderHasItsOutcomes(t *testing.T) {
 	}
 }
 
-// TestPlanWithinApplyHasOpenWhatWasOpenAtThePlan: it may end between the two, and then counts as open still.
+// TestPlanWithinApplyHasOpenWhatWasOpenAtThePlan: an execution that ends between the two is still shown as open.
 func TestPlanWithinApplyHasOpenWhatWasOpenAtThePlan(t *testing.T) {
 	t.Parallel()
 	for session, open := range map[string]bool{"host:boot:1:1": true, "host:boot:2:2": false} {

@@ -11,7 +11,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
 )
 
-// reviews is a forge that says what it is told to, and counts how often it was asked.
+// reviews is a forge that answers as a test says, and counts the reads.
 type reviews struct {
 	mu    sync.Mutex
 	says  approval.Confirmed
@@ -27,7 +27,7 @@ func (r *reviews) Confirmed(context.Context) approval.Confirmed {
 
 const change = "acme/search pull request 12 at commit 6dcb09b"
 
-// confirmed is a bench whose changes need an approval that the forge bears out; a saved plan is applied.
+// confirmed is a bench whose changes need an approval that the forge confirms; a saved plan is applied.
 func confirmed(t *testing.T) (*bench, *reviews) {
 	t.Helper()
 	forge := &reviews{says: approval.Confirmed{Change: change}}
@@ -45,7 +45,7 @@ func TestForgeConfirmsAndIsKept(t *testing.T) {
 	forge.says.By = []string{"the-boss"}
 	req := request("a")
 	req.Given.By = boss
-	req.Given.Approvals = []approval.Approval{{By: "lead@example.com"}} // was offered, and the forge doesn't know of it
+	req.Given.Approvals = []approval.Approval{{By: "lead@example.com"}} // the forge doesn't confirm it
 	review, err := b.Plan(t.Context(), req)
 	if err != nil || !review.Decision.Granted || forge.asked != 1 {
 		t.Fatalf("%+v, %v, asked %d times", review.Decision, err, forge.asked)
@@ -64,7 +64,7 @@ func TestForgeConfirmsAndIsKept(t *testing.T) {
 	}
 }
 
-func TestForgeIsAskedWhereAnApprovalIsNeededOnly(t *testing.T) {
+func TestForgeIsAskedOnlyIfAnApprovalIsNeeded(t *testing.T) {
 	t.Parallel()
 	b, forge := confirmed(t)
 	b.book.reasons = nil
@@ -79,8 +79,7 @@ func TestForgeIsAskedWhereAnApprovalIsNeededOnly(t *testing.T) {
 	}
 }
 
-// What the plan shows stays the same whatever the forge comes to say: a plan is made before the review and applied
-// after it.
+// The plan shows the same whatever the forge answers: a plan is made before the review and applied after it.
 func TestAttackNotApprovedAtTheForge(t *testing.T) {
 	t.Parallel()
 	b, forge := confirmed(t)
@@ -109,13 +108,13 @@ func TestAttackNotApprovedAtTheForge(t *testing.T) {
 		}
 		b.refused(t, req, shownBy(before), engine.ErrNotApproved, says)
 	}
-	// A policy that names a forge, and no forge to ask.
+	// A policy names a forge, and none is configured.
 	b.cfg.Forge = nil
 	b.Engine = engine.New(b.cfg)
 	b.refused(t, req, shownBy(before), engine.ErrNotApproved, "the forge was not asked")
 }
 
-func TestAttackForgeTakenOutOfThePolicy(t *testing.T) {
+func TestAttackForgeRemovedFromThePolicy(t *testing.T) {
 	t.Parallel()
 	b, forge := confirmed(t)
 	forge.says.By = []string{"the-boss"}

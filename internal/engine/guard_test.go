@@ -19,11 +19,11 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// metrics gives one value after the other; the last one stays.
+// metrics returns one value after the other; the last one stays.
 type metrics struct {
 	mu     sync.Mutex
 	values []any
-	// lacks is what has to be configured first, by the query.
+	// lacks is what must be configured first, by query.
 	lacks map[string]string
 }
 
@@ -43,7 +43,7 @@ func (m *metrics) Read(context.Context, guard.Query) (float64, error) {
 	return f, nil
 }
 
-// shifting is work of three steps, each with a checkpoint, that can be taken back.
+// shifting is revertible work of three steps, each with a checkpoint.
 type shifting struct {
 	work
 	steps    *int
@@ -86,13 +86,13 @@ func (a shiftAction) Dispatch(_ context.Context, job playbook.Job) (playbook.Wor
 
 // shiftBook binds to actions whose work has steps.
 type shiftBook struct {
-	*book
+	*fakePlaybook
 	steps, reverted int
 	revert          error
 }
 
 func (b *shiftBook) Bind(raw json.RawMessage) (playbook.Action, error) {
-	bound, err := b.book.Bind(raw)
+	bound, err := b.fakePlaybook.Bind(raw)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func (c *counting) Read(context.Context, guard.Query) (float64, error) {
 	return c.read(c.n), nil
 }
 
-// TestGuardrailWithoutASourceIsRefused at plan, and at apply where no plan has seen it, before anything has run.
+// TestGuardrailWithoutASourceIsRefused at plan, and at apply if there was no plan, before anything has run.
 func TestGuardrailWithoutASourceIsRefused(t *testing.T) {
 	t.Parallel()
 	source := &metrics{values: []any{1.0}, lacks: map[string]string{"errors": "nobody knows of errors"}}
@@ -138,8 +138,8 @@ func TestGuardrailWithoutASourceIsRefused(t *testing.T) {
 	}
 }
 
-// TestBreachAfterATakeoverIsLeftToTheOther lets another process take the execution over right before a reading that
-// asks to go back.
+// TestBreachAfterATakeoverIsLeftToTheOther lets another process take over the execution right before a reading that
+// asks for a rollback.
 func TestBreachAfterATakeoverIsLeftToTheOther(t *testing.T) {
 	t.Parallel()
 	const betweenSteps, afterTheWork, breach = 3, 5, 99
@@ -147,7 +147,7 @@ func TestBreachAfterATakeoverIsLeftToTheOther(t *testing.T) {
 		metrics := &counting{}
 		book := &shiftBook{}
 		b := newBench(t, func(c *engine.Config) { c.Metrics = metrics })
-		book.book = b.book
+		book.fakePlaybook = b.book
 		b.cfg.Catalogue = playbook.NewCatalogue(book)
 		b.Engine = engine.New(b.cfg)
 		metrics.read = func(n int) float64 {
@@ -173,14 +173,14 @@ func TestBreachAfterATakeoverIsLeftToTheOther(t *testing.T) {
 	}
 }
 
-func TestGuardrailsDecideWhatBecomesOfAnExecution(t *testing.T) {
+func TestGuardrailsDecideTheOutcome(t *testing.T) {
 	t.Parallel()
 	ok, bad := 1.0, 9.0
 	noData := fmt.Errorf("%w: no data", guard.ErrNoValue)
 	tests := map[string]struct {
 		rail   guard.Rail
-		values []any // the baseline, then one a reading
-		// steps is how far the work came, reverted how often it was taken back.
+		values []any // the baseline, then one per reading
+		// steps is how many steps the work took, reverted how often it was reverted.
 		steps, reverted int
 		status          journal.Status
 		reading         string
@@ -227,7 +227,7 @@ func TestGuardrailsDecideWhatBecomesOfAnExecution(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
 			b.book.undo = &playbook.Rollback{ActionType: "fake", Params: params{Name: "back"}}
-			book := &shiftBook{book: b.book}
+			book := &shiftBook{fakePlaybook: b.book}
 			b.cfg.Catalogue, b.cfg.Metrics = playbook.NewCatalogue(book), &metrics{values: tt.values}
 			e := engine.New(b.cfg)
 			tt.rail.Name, tt.rail.Prometheus = "errors", "up"
@@ -258,7 +258,7 @@ func TestGuardrailsDecideWhatBecomesOfAnExecution(t *testing.T) {
 				!strings.Contains(err.Error(), "It is back at the start")) {
 				t.Errorf("details %q, error %v", d, err)
 			}
-			// What was done wholly can be taken back, unless it has been.
+			// Completed work can be undone, unless it was reverted.
 			if undo := x.Record.Rollback != nil; undo != (tt.steps == 3 && tt.reverted == 0) {
 				t.Errorf("after %d steps, reverted %d times, there is an undo: %t", tt.steps, tt.reverted, undo)
 			}
@@ -269,7 +269,8 @@ func TestGuardrailsDecideWhatBecomesOfAnExecution(t *testing.T) {
 func TestReadingsAreJournaledBetweenSteps(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.cfg.Catalogue, b.cfg.Metrics = playbook.NewCatalogue(&shiftBook{book: b.book}), &metrics{values: []any{1.0}}
+	b.cfg.Catalogue = playbook.NewCatalogue(&shiftBook{fakePlaybook: b.book})
+	b.cfg.Metrics = &metrics{values: []any{1.0}}
 	req := request("a")
 	req.Guardrails = []guard.Rail{{Name: "errors", Query: guard.Query{Prometheus: "up"}, Max: ptr(5),
 		OnBreach: guard.Hold}}
@@ -287,10 +288,10 @@ func TestReadingsAreJournaledBetweenSteps(t *testing.T) {
 	}
 }
 
-func TestGoingBackThatFailsIsSaidLoudly(t *testing.T) {
+func TestFailedRollbackIsReported(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.cfg.Catalogue, b.cfg.Metrics = playbook.NewCatalogue(&shiftBook{book: b.book,
+	b.cfg.Catalogue, b.cfg.Metrics = playbook.NewCatalogue(&shiftBook{fakePlaybook: b.book,
 		revert: errBoom}), &metrics{values: []any{1.0, 9.0}}
 	req := request("a")
 	req.Guardrails = []guard.Rail{{Name: "errors", Query: guard.Query{Prometheus: "up"}, Max: ptr(5),
@@ -353,7 +354,7 @@ func TestGuardrailsOutliveTheirProcess(t *testing.T) {
 	}
 }
 
-func TestWorkThatStoppedPartwayIsRunOnInTheSameApply(t *testing.T) {
+func TestWorkThatStoppedPartwayContinuesInTheSameApply(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	left := b.leave(t, request("a"), dead(), true)

@@ -19,7 +19,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// timed is a metric that depends on the time since it was first read.
+// timed is a metric that depends on the time since its first reading.
 type timed struct {
 	began time.Time
 	value func(after time.Duration) (float64, error)
@@ -34,12 +34,12 @@ func (m *timed) Read(context.Context, guard.Query) (float64, error) {
 	return m.value(time.Since(m.began))
 }
 
-// applyGuarded applies three steps under a guardrail, by the clock of the bubble in which it is called.
-func applyGuarded(t *testing.T, metric guard.Reader, change func(*book, *engine.Request)) (engine.Execution, *shiftBook,
-	error) {
+// applyGuarded applies three steps under a guardrail, by the clock of the caller's bubble.
+func applyGuarded(t *testing.T, metric guard.Reader,
+	change func(*fakePlaybook, *engine.Request)) (engine.Execution, *shiftBook, error) {
 	t.Helper()
 	b := newBench(t, func(c *engine.Config) { c.Metrics, c.Clock = metric, clock.System{} })
-	shifts := &shiftBook{book: b.book}
+	shifts := &shiftBook{fakePlaybook: b.book}
 	b.cfg.Catalogue = playbook.NewCatalogue(shifts)
 	req := request("a")
 	req.Timeout = 24 * time.Hour
@@ -50,9 +50,9 @@ func applyGuarded(t *testing.T, metric guard.Reader, change func(*book, *engine.
 	return x, shifts, err
 }
 
-// TestFromBreachToWayBack is bounded by an interval and a second, wherever in a step the breach begins, and although it
-// is over one scrape interval later.
-func TestFromBreachToWayBack(t *testing.T) {
+// TestTimeFromBreachToRollback checks that a rollback begins within an interval and a second, wherever in a step the
+// breach begins, and even if it ends one scrape interval later.
+func TestTimeFromBreachToRollback(t *testing.T) {
 	t.Parallel()
 	for _, breach := range []time.Duration{time.Second, 61 * time.Second, 118 * time.Second, 5 * time.Minute,
 		6*time.Minute + time.Second} {
@@ -65,7 +65,7 @@ func TestFromBreachToWayBack(t *testing.T) {
 					}
 					return 1, nil
 				}}
-				x, shifts, err := applyGuarded(t, m, func(b *book, req *engine.Request) {
+				x, shifts, err := applyGuarded(t, m, func(b *fakePlaybook, req *engine.Request) {
 					b.exposure, b.step = playbook.ExposureUp, 2*time.Minute
 					req.Guardrails[0].Wait = "1m"
 					if interval > 0 {
@@ -107,7 +107,7 @@ func TestASingleBadSampleIsToleratedUnderAFailureLimit(t *testing.T) {
 			}
 			return 1, nil
 		}}
-		x, shifts, err := applyGuarded(t, m, func(b *book, req *engine.Request) {
+		x, shifts, err := applyGuarded(t, m, func(b *fakePlaybook, req *engine.Request) {
 			b.exposure, b.step = playbook.ExposureUp, 2*time.Minute
 			req.Guardrails[0].FailureLimit = &two
 		})
@@ -117,8 +117,9 @@ func TestASingleBadSampleIsToleratedUnderAFailureLimit(t *testing.T) {
 	})
 }
 
-// TestWhatRunsWhileAGuardrailIsInBreachOrDown are the scenarios of an incident: a cache clear and a containment run
-// while their metric is in breach, a containment also while it can't be read, and a shift to more traffic does neither.
+// TestWhatRunsWhileAGuardrailIsInBreachOrDown covers an incident: a cache clear and a containment run while their
+// metric is in breach, a containment also runs while the metric can't be read, and a shift to more traffic runs in
+// neither case.
 func TestWhatRunsWhileAGuardrailIsInBreachOrDown(t *testing.T) {
 	t.Parallel()
 	const breached, down = "breached", "down"
@@ -145,7 +146,7 @@ func TestWhatRunsWhileAGuardrailIsInBreachOrDown(t *testing.T) {
 				}
 				return 9, nil
 			}}
-			x, shifts, err := applyGuarded(t, m, func(b *book, req *engine.Request) {
+			x, shifts, err := applyGuarded(t, m, func(b *fakePlaybook, req *engine.Request) {
 				b.exposure, req.Given.Approvals = tt.traffic, tt.given
 			})
 			if !tt.runs {
@@ -165,12 +166,12 @@ func TestWhatRunsWhileAGuardrailIsInBreachOrDown(t *testing.T) {
 	}
 }
 
-// TestAContainmentThatDoesNotHelpNeverGivesTrafficBack fails where it stands.
+// TestAContainmentThatDoesNotHelpNeverGivesTrafficBack expects it to fail at its step.
 func TestAContainmentThatDoesNotHelpNeverGivesTrafficBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := &timed{value: func(time.Duration) (float64, error) { return 9, nil }}
-		x, shifts, err := applyGuarded(t, m, func(b *book, req *engine.Request) {
+		x, shifts, err := applyGuarded(t, m, func(b *fakePlaybook, req *engine.Request) {
 			b.exposure, req.Guardrails[0].Wait = playbook.ExposureDown, "10m"
 		})
 		if !errors.Is(err, guard.ErrBreached) || shifts.steps != 3 || shifts.reverted != 0 ||
@@ -196,7 +197,7 @@ func TestAnIntervalLongerThanAStepIsRefused(t *testing.T) {
 	}
 }
 
-// TestGuardrailsThatCannotBeDecodedHold expects an adopted execution to stop rather than to run on unwatched.
+// TestGuardrailsThatCannotBeDecodedHold expects an adopted execution to stop rather than to continue unwatched.
 func TestGuardrailsThatCannotBeDecodedHold(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, func(c *engine.Config) { c.Metrics = &metrics{values: []any{1.0}} })

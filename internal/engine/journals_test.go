@@ -12,7 +12,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal/sqlite"
 )
 
-// tampered runs SQL on the bench's journal, without its triggers, and returns an engine of a new process.
+// tampered runs SQL on the bench's journal, without its triggers, and returns the engine of a new process.
 func (b *bench) tampered(t *testing.T, path string, statements ...string) *engine.Engine {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)
@@ -31,8 +31,8 @@ func (b *bench) tampered(t *testing.T, path string, statements ...string) *engin
 	return engine.New(b.cfg)
 }
 
-// TestAttackOnTheJournal: a used signature never runs again because of a journal that was edited, and nothing runs in
-// one that a newer version has written.
+// TestAttackOnTheJournal: editing the journal never lets a used signature run again, and nothing runs with a journal
+// that a newer version has written.
 func TestAttackOnTheJournal(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

@@ -14,17 +14,17 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
 )
 
-// elsewhere is a process that can't be looked at.
+// elsewhere is a process on another host.
 func elsewhere() proc.Identity {
 	return proc.Identity{Host: "runner-3", PID: 7, Started: 1, Boot: "x"}
 }
 
-// leases is a journal whose holds do what a test tells them to.
+// leases is a journal whose leases behave as a test says.
 type leases struct {
 	journal.Store
-	// alive makes the holder beat between any two looks at its pulse.
+	// alive makes the holder renew its lease between any two reads of it.
 	alive bool
-	// beat is what comes of a beat.
+	// beat is the result of a heartbeat.
 	beat  func() error
 	beats atomic.Int64
 }
@@ -44,7 +44,7 @@ func (l *leases) Beat(ctx context.Context, lease journal.Lease) error {
 	return l.Store.Beat(ctx, lease)
 }
 
-func TestHolderElsewhereIsKnownByItsBeats(t *testing.T) {
+func TestHolderElsewhereIsJudgedByItsHeartbeats(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		alive   bool
@@ -91,8 +91,8 @@ func TestHolderElsewhereIsKnownByItsBeats(t *testing.T) {
 	}
 }
 
-// TestClockJumpsKillNobody sets the observer's clock forward and back; a holder elsewhere is judged by what is heard of
-// it.
+// TestClockJumpsKillNobody sets the observer's clock forward and back; a holder on another host is judged by its
+// heartbeats.
 func TestClockJumpsKillNobody(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -111,8 +111,8 @@ func TestClockJumpsKillNobody(t *testing.T) {
 	}
 }
 
-// TestTakenOverWhileWorking lets another process take the execution over in the middle: the work is told, touches
-// nothing more, and the one that lost it records nothing.
+// TestTakenOverWhileWorking lets another process take over the execution while it works: the work learns of it and
+// changes nothing more, and the previous holder records nothing.
 func TestTakenOverWhileWorking(t *testing.T) {
 	t.Parallel()
 	tests := map[string]func(ctx context.Context, job playbook.Job) error{
@@ -126,7 +126,7 @@ func TestTakenOverWhileWorking(t *testing.T) {
 	for name, notice := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			clock := &ticking{hands: newHands()}
+			clock := &ticking{testClock: newTestClock()}
 			b := newBench(t, func(c *engine.Config) { c.Clock = clock })
 			var noticed error
 			b.book.wait = func(ctx context.Context, job playbook.Job) (playbook.Report, error) {
@@ -153,9 +153,9 @@ func TestTakenOverWhileWorking(t *testing.T) {
 	}
 }
 
-func TestHoldIsRenewedWhileWorking(t *testing.T) {
+func TestLeaseIsRenewedWhileWorking(t *testing.T) {
 	t.Parallel()
-	clock := &ticking{hands: newHands()}
+	clock := &ticking{testClock: newTestClock()}
 	b := newBench(t, func(c *engine.Config) { c.Clock = clock })
 	b.book.wait = func(ctx context.Context, job playbook.Job) (playbook.Report, error) {
 		for {
@@ -169,12 +169,12 @@ func TestHoldIsRenewedWhileWorking(t *testing.T) {
 	}
 }
 
-// TestSlowBeatCountsFromItsBeginning loses the hold before anybody else may take over, though the last beat took its
-// time to be told.
-func TestSlowBeatCountsFromItsBeginning(t *testing.T) {
+// TestSlowHeartbeatCountsFromItsStart loses the lease before any other process may take over, even if the last
+// heartbeat took a long time.
+func TestSlowHeartbeatCountsFromItsStart(t *testing.T) {
 	t.Parallel()
 	const slow, others = 45 * time.Second, 90 * time.Second
-	clock := &ticking{hands: newHands()}
+	clock := &ticking{testClock: newTestClock()}
 	b := newBench(t, func(c *engine.Config) { c.Clock = clock })
 	var began, lost time.Time
 	store := &leases{Store: b.store, beat: func() error {
@@ -200,10 +200,10 @@ func TestSlowBeatCountsFromItsBeginning(t *testing.T) {
 	}
 }
 
-// TestHoldThatCannotBeRenewedStopsTheWork makes the journal fail: soon nobody knows whose the target is.
-func TestHoldThatCannotBeRenewedStopsTheWork(t *testing.T) {
+// TestLeaseThatCannotBeRenewedStopsTheWork makes the journal fail: another process may soon take over.
+func TestLeaseThatCannotBeRenewedStopsTheWork(t *testing.T) {
 	t.Parallel()
-	clock := &ticking{hands: newHands()}
+	clock := &ticking{testClock: newTestClock()}
 	b := newBench(t, func(c *engine.Config) { c.Clock = clock })
 	store := &leases{Store: b.store, beat: func() error { return errors.New("disk full") }}
 	b.store = store
@@ -222,8 +222,8 @@ func TestHoldThatCannotBeRenewedStopsTheWork(t *testing.T) {
 	}
 }
 
-// ticking is a clock on which beats come at once, and deadlines never.
-type ticking struct{ *hands }
+// ticking is a clock on which heartbeats are due at once, and deadlines never pass.
+type ticking struct{ *testClock }
 
 func (c *ticking) Sleep(ctx context.Context, d time.Duration) error {
 	const beat, deadline = 10 * time.Second, time.Minute

@@ -16,16 +16,16 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
 )
 
-// overlapping is a bench on which the alias refers to two indices, of which one is asked for by its own name too.
+// overlapping is a bench on which the alias refers to two indices, one of which is also requested by its own name.
 func overlapping(t *testing.T, change ...func(*engine.Config)) *bench {
 	t.Helper()
 	b := newBench(t, change...)
-	b.book.holds = map[string][]string{"alias": {"fake:index-1", "fake:index-2"}, "index-2": {"fake:index-2"}}
+	b.book.locks = map[string][]string{"alias": {"fake:index-1", "fake:index-2"}, "index-2": {"fake:index-2"}}
 	return b
 }
 
-// TestNamesOfOneThingNeverRunTogether applies by both names in one process, each several times at once.
-func TestNamesOfOneThingNeverRunTogether(t *testing.T) {
+// TestNamesOfOneTargetNeverRunTogether applies by both names in one process, each several times concurrently.
+func TestNamesOfOneTargetNeverRunTogether(t *testing.T) {
 	t.Parallel()
 	b := overlapping(t, func(c *engine.Config) { c.Clock = clock.System{} })
 	var inside, most atomic.Int64
@@ -89,8 +89,7 @@ func TestHolderByAnotherName(t *testing.T) {
 	}
 }
 
-// TestUnreadableByAnotherName plans and applies by the one name what a dead execution by the other name left
-// unreadable.
+// TestUnreadableByAnotherName plans and applies by one name what a dead execution by the other name left unreadable.
 func TestUnreadableByAnotherName(t *testing.T) {
 	t.Parallel()
 	for _, names := range [][2]string{{"alias", "index-2"}, {"index-2", "alias"}} {

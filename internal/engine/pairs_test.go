@@ -28,23 +28,23 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
-// How many pairs TestPairsOfProcessesNeverOverlap makes.
+// The number of pairs that TestPairsOfProcessesNeverOverlap makes.
 var (
 	pairs       = flag.Int("pairs", 16, "pairs of concurrent applies with the journal in a file")
 	sharedPairs = flag.Int("pairs.shared", 4, "pairs of concurrent applies with the journal in Elasticsearch")
 )
 
 const (
-	// pairsAtOnce is how many pairs run side by side, each on a target of its own.
+	// pairsAtOnce is how many pairs run concurrently, each on a separate target.
 	pairsAtOnce = 8
 	// workTime is how long the work of one apply takes.
 	workTime = 5 * time.Millisecond
 	// applierVariable makes the test binary one process of a pair. Its value is the folder that both share. The journal
-	// is in there, or in the index that indexVariable names.
+	// is in that folder, or in the index that indexVariable names.
 	applierVariable = "REMEDIATION_TEST_APPLIER"
 	indexVariable   = "REMEDIATION_TEST_APPLIER_INDEX"
 	applierTimeout  = 2 * time.Minute
-	// also in front of a target's name is another name of it.
+	// also is the prefix of the other name of a target.
 	also = "also-"
 )
 
@@ -59,7 +59,7 @@ func TestMain(m *testing.M) {
 	os.Exit(elastictest.Main(m))
 }
 
-// opener opens the journal that the processes of a test share: in the index, or in the folder where index is empty.
+// opener opens the journal that the processes of a test share: in the index, or in the folder if index is empty.
 func opener(dir, index string, cluster elastic.Config) func(context.Context) (journal.Store, error) {
 	return func(ctx context.Context) (journal.Store, error) {
 		clk := clock.System{}
@@ -71,14 +71,14 @@ func opener(dir, index string, cluster elastic.Config) func(context.Context) (jo
 	}
 }
 
-// applyOnce is what a process of a pair does: one apply on the target, with a journal and a folder that both share.
+// applyOnce is what a process of a pair does: one apply on the target, with a shared journal and folder.
 func applyOnce(dir, target, run string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), applierTimeout)
 	defer cancel()
 	thing := strings.TrimPrefix(target, also)
-	book := &book{holds: map[string][]string{target: {"fake:" + thing}},
+	book := &fakePlaybook{locks: map[string][]string{target: {"fake:" + thing}},
 		wait: func(context.Context, playbook.Job) (playbook.Report, error) {
-			// Whoever finds the mark of another one overlaps with it.
+			// A process that finds the mark of another one overlaps with it.
 			mark := filepath.Join(dir, thing+".busy")
 			file, err := os.OpenFile(mark, os.O_CREATE|os.O_EXCL, 0o600)
 			if err != nil {
@@ -97,8 +97,8 @@ func applyOnce(dir, target, run string) error {
 	return err
 }
 
-// TestPairsOfProcessesNeverOverlap lets two processes apply to the same target at the same moment, many times: both
-// run, one after the other. In every second pair they ask for it by two names. make chaos makes a thousand pairs.
+// TestPairsOfProcessesNeverOverlap makes two processes apply to the same target at the same moment, many times: both
+// run, one after the other. In every second pair they use two names of the target. make chaos runs a thousand pairs.
 func TestPairsOfProcessesNeverOverlap(t *testing.T) {
 	t.Parallel()
 	t.Run("file", func(t *testing.T) {

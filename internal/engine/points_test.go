@@ -11,7 +11,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 )
 
-// passed is a point with what the journal held there, and what the playbook had been asked for.
+// passed is a point with the journal's records and the playbook's calls at that time.
 type passed struct {
 	Point      engine.Point
 	Status     journal.Status

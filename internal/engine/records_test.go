@@ -22,7 +22,7 @@ func (b *bench) plan(t *testing.T, req engine.Request) engine.Review {
 	return review
 }
 
-// TestPlanShowsTheNewestRecord: a plan appends a record only where the newest one says something else.
+// TestPlanShowsTheNewestRecord: a plan appends a record only if the newest one is out of date.
 func TestPlanShowsTheNewestRecord(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -82,8 +82,8 @@ func TestPlanShowsTheNewestRecord(t *testing.T) {
 	}
 }
 
-// TestRenewedFiguresVoidNoSignature: the payload names the first record since the digest ran.
-func TestRenewedFiguresVoidNoSignature(t *testing.T) {
+// TestNewFiguresInvalidateNoSignature: the payload names the first record since the digest ran.
+func TestNewFiguresInvalidateNoSignature(t *testing.T) {
 	t.Parallel()
 	b := guarded(t)
 	req, _ := b.reviewed(t, request("a"))
@@ -117,7 +117,7 @@ func TestSameChangeUnderAnotherIncidentCanBeApprovedAgain(t *testing.T) {
 	}
 }
 
-// TestTwoRequestsAlikeInOneApply: the first execution must not change what the plan of the second one shows.
+// TestTwoRequestsAlikeInOneApply: the first execution must not change what the plan of the second request shows.
 func TestTwoRequestsAlikeInOneApply(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, func(c *engine.Config) { c.Terraform = proc.Terraform{Command: "apply", Session: "one"} })
@@ -151,7 +151,7 @@ func TestJournalWithoutTheRecordIsRefused(t *testing.T) {
 	}
 }
 
-// TestNameApprovesOnlyWhatItWasGivenFor is about a name that is left in place.
+// TestNameApprovesOnlyWhatItWasGivenFor covers a name that stays in the configuration.
 func TestNameApprovesOnlyWhatItWasGivenFor(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -228,8 +228,8 @@ func TestUndoOnAnotherTargetIsRefused(t *testing.T) {
 	}
 }
 
-// TestOneThingUnderTwoNamesNeverRunsTwiceAtOnce: the lease goes by identity.
-func TestOneThingUnderTwoNamesNeverRunsTwiceAtOnce(t *testing.T) {
+// TestOneTargetUnderTwoNamesNeverRunsTwiceAtOnce: the lease is on the identity.
+func TestOneTargetUnderTwoNamesNeverRunsTwiceAtOnce(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.book.identity = "one warehouse"
@@ -248,8 +248,8 @@ func TestOneThingUnderTwoNamesNeverRunsTwiceAtOnce(t *testing.T) {
 	}
 }
 
-// TestJournalThatDoesNotHold: nothing runs on an approval whose single use can't be proved.
-func TestJournalThatDoesNotHold(t *testing.T) {
+// TestJournalThatIsNotIntact: nothing runs on an approval if its single use can't be proved.
+func TestJournalThatIsNotIntact(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	if _, err := b.apply(t, request("a")); err != nil {
@@ -296,9 +296,9 @@ func TestJournalThatDoesNotHold(t *testing.T) {
 	b.refused(t, req, shownBy(review), engine.ErrJournal, "can't be proved")
 }
 
-// TestFreshJournalNeverRunsTwice: numbers of different journals don't compare. The state holds execution 9 of another
-// journal, Terraform died before it saved execution 2 of this one.
-func TestFreshJournalNeverRunsTwice(t *testing.T) {
+// TestNewJournalNeverRunsTwice: numbers of different journals can't be compared. The state contains execution 9 of
+// another journal, and Terraform died before it saved execution 2 of this one.
+func TestNewJournalNeverRunsTwice(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	done := b.done(t, request("a"), dead(), journal.StatusSuccess)

@@ -54,8 +54,8 @@ func TestExecutionOfADeadProcess(t *testing.T) {
 	}
 }
 
-// TestAdoptedWorkWithoutANameGetsOne: work whose process died before the name was journaled goes on, and journals its
-// progress.
+// TestAdoptedWorkWithoutANameGetsOne: if the process died before the name was journaled, the adopted work continues and
+// journals its progress.
 func TestAdoptedWorkWithoutANameGetsOne(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -70,9 +70,9 @@ func TestAdoptedWorkWithoutANameGetsOne(t *testing.T) {
 	}
 }
 
-// TestTargetThatGivesNoAnswerIsAskedLater leaves the execution open: that its target is down says nothing of what came
-// of it.
-func TestTargetThatGivesNoAnswerIsAskedLater(t *testing.T) {
+// TestTargetThatDoesNotAnswerStaysOpen leaves the execution open: an unavailable target says nothing about the
+// outcome.
+func TestTargetThatDoesNotAnswerStaysOpen(t *testing.T) {
 	t.Parallel()
 	for _, trigger := range []string{"1", "2"} {
 		b := newBench(t)
@@ -138,7 +138,7 @@ func TestLivingHolderIsWaitedForThenNamed(t *testing.T) {
 	}
 }
 
-func TestAdoptionGivesTheActionWhatTheJournalHolds(t *testing.T) {
+func TestAdoptionGivesTheActionWhatTheJournalContains(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	left := b.leave(t, request("a"), dead(), true)

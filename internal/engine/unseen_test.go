@@ -14,8 +14,8 @@ import (
 
 var errClosed = errors.New("the index is closed")
 
-// TestTargetThatADeadExecutionLeftUnreadable goes from the plan that can't look to the apply that adopts, and to the
-// plan after it.
+// TestTargetThatADeadExecutionLeftUnreadable covers the plan that can't read the target, the apply that adopts the
+// execution, and the next plan.
 func TestTargetThatADeadExecutionLeftUnreadable(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*engine.Request){
@@ -31,7 +31,7 @@ func TestTargetThatADeadExecutionLeftUnreadable(t *testing.T) {
 			req := request("a")
 			change(&req)
 			b.cfg.Terraform = proc.Terraform{Session: "later"}
-			for range 2 { // the plan, and the one within its apply
+			for range 2 { // the plan, and the plan inside its apply
 				review, err := engine.New(b.cfg).Plan(t.Context(), req)
 				if err != nil || !review.Unseen || review.Digest != "" || review.Target != "fake:a" {
 					t.Fatalf("review %+v, error %v", review, err)
@@ -44,7 +44,7 @@ func TestTargetThatADeadExecutionLeftUnreadable(t *testing.T) {
 					}
 				}
 			}
-			b.book.adopt = playbook.ErrNeverBegan // whatever it was, the target can be looked at afterwards
+			b.book.adopt = playbook.ErrNeverBegan // the target can be read after the adoption
 			b.book.previewErr = nil
 			if _, err := b.apply(t, req); err != nil {
 				t.Fatal(err)
@@ -60,7 +60,7 @@ func TestTargetThatADeadExecutionLeftUnreadable(t *testing.T) {
 	}
 }
 
-func TestUnreadableTargetIsAnErrorWhereNothingIsOpenOnIt(t *testing.T) {
+func TestUnreadableTargetIsAnErrorIfNothingIsOpenOnIt(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.leave(t, request("b"), dead(), true)
@@ -77,8 +77,8 @@ func TestUnreadableTargetIsAnErrorWhereNothingIsOpenOnIt(t *testing.T) {
 	}
 }
 
-// TestTargetThatWasSeenAtPlanHasToBeSeenWithinApply: Terraform takes no unknown where it was promised a value.
-func TestTargetThatWasSeenAtPlanHasToBeSeenWithinApply(t *testing.T) {
+// TestTargetThatWasReadAtPlanMustBeReadWithinApply: Terraform refuses an unknown value if plan had a known one.
+func TestTargetThatWasReadAtPlanMustBeReadWithinApply(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.leave(t, request("a"), dead(), true) // makes a plan, too

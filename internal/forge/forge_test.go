@@ -104,9 +104,9 @@ func gitlabAnswers() map[string]string {
 	}
 }
 
-// Only boss and frank count in the fixtures. lead approved an older commit, dana withdrew the approval later, erin's
-// review was dismissed, octocat is the author, gina only commented (in GitLab: approved before the push, in another
-// time zone), and hugo's review is stale.
+// TestContract: only boss and frank count in the fixtures. lead approved an older commit, dana withdrew the approval
+// later, erin's review was dismissed, octocat is the author, gina only commented (in GitLab: approved before the push,
+// in another time zone), and hugo's review is stale.
 func TestContract(t *testing.T) {
 	t.Parallel()
 	for kind, tt := range map[forge.Kind]struct {
@@ -231,7 +231,7 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-func TestRetryAfterIsHeeded(t *testing.T) {
+func TestRetryAfterIsRespected(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, "Authorization", githubAnswers())
 	var once sync.Once

@@ -10,7 +10,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/metrics/prometheus"
 )
 
-// TestErrorsAreMasked covers answers that spell the token with JSON escapes, so that only decoding reveals it.
+// TestErrorsAreMasked covers answers that contain the token with JSON escapes: only decoding reveals it.
 func TestErrorsAreMasked(t *testing.T) {
 	t.Parallel()
 	const token = "Kanarie-secret"

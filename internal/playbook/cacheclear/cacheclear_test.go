@@ -411,7 +411,7 @@ func TestNothingIsSentBeforeTheJournalKnows(t *testing.T) {
 	}
 }
 
-func TestIndexThatIsGoneFails(t *testing.T) {
+func TestIndexThatDoesNotExistFails(t *testing.T) {
 	t.Parallel()
 	s := elastictest.Shared(t)
 	index := s.Name(t, "gone")

@@ -67,7 +67,7 @@ func TestManyModelsMakeShortLines(t *testing.T) {
 	}
 }
 
-func TestWhatIsPassedOverIsSaid(t *testing.T) {
+func TestSkippedNodesAreReported(t *testing.T) {
 	t.Parallel()
 	got := strings.Join(notDone(dbt.Listing{Interface: true, PassedOver: map[string][]string{
 		"test": {"a", "b"}, "unit_test": {"c"}, "seed": {"codes"}, "snapshot": {"old"}, "exposure": {"board"}}}), "; ")

@@ -130,7 +130,7 @@ func TestReloadAndAgentCheckAreNamed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, p := oddState{setup: tt.setup}.start(t)
-			tt.disturb(t, s) // so that the agent has set its weight before the move begins
+			tt.disturb(t, s) // the agent sets its weight before the move begins
 			before := s.Configured(t)
 			a := bind(t, planner.NewSplit(p, &quick{}),
 				`{"version": "v2", "target_percent": 50, "gradual_duration": "3s", "steps": 3}`)
@@ -192,7 +192,7 @@ func (b *busy) Sleep(ctx context.Context, _ time.Duration) error {
 	return context.Cause(ctx)
 }
 
-func TestResultSaysTheMeasuredShare(t *testing.T) {
+func TestResultContainsTheMeasuredShare(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		say  []string
@@ -252,8 +252,8 @@ func TestScheduleInThePlanIsWhatPacesTheMove(t *testing.T) {
 	}
 }
 
-// TestWayBackSurvivesABrokenConnection cuts the answers of HAProxy for a while.
-func TestWayBackSurvivesABrokenConnection(t *testing.T) {
+// TestRevertSurvivesABrokenConnection cuts the answers of HAProxy for a while.
+func TestRevertSurvivesABrokenConnection(t *testing.T) {
 	t.Parallel()
 	for name, after := range map[string]int{"before the answer": 0, "in the middle of the answer": 30} {
 		t.Run(name, func(t *testing.T) {

@@ -106,7 +106,7 @@ func fail(t *testing.T, s *haproxytest.Server, server int) {
 	}
 }
 
-func TestBreachComesBackToTheVeryState(t *testing.T) {
+func TestRevertRestoresTheExactState(t *testing.T) {
 	t.Parallel()
 	states := oddStates()
 	if len(states) < 30 {
@@ -137,7 +137,7 @@ func TestBreachComesBackToTheVeryState(t *testing.T) {
 	}
 }
 
-func TestUndoComesBackToTheVeryState(t *testing.T) {
+func TestUndoRestoresTheExactState(t *testing.T) {
 	t.Parallel()
 	for name, odd := range oddStates() {
 		t.Run(name, func(t *testing.T) {

@@ -226,7 +226,7 @@ func TestSchedules(t *testing.T) {
 
 var errStop = errors.New("stop")
 
-func TestStoppedMovesStayAtAStepAndGoBackInOne(t *testing.T) {
+func TestStoppedMovesStayAtAStepAndRevertInOne(t *testing.T) {
 	t.Parallel()
 	f := newFake(10)
 	work, out, err := run(t, bind(t, planner.NewSplit(f, &quick{}), toQuarter), func(n int) error {

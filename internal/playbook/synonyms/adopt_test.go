@@ -8,8 +8,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 )
 
-// TestAdoptedReloadNeedsToBeSeen: whether a dead process reloaded is told by what texts are taken apart into. Where
-// there is none, it can't be told, and is not taken for done.
+// TestAdoptedReloadNeedsToBeSeen: the tokens of the probe texts show whether a dead process reloaded. Without probe
+// texts this is unknown, and the reload is not considered done.
 func TestAdoptedReloadNeedsToBeSeen(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {

@@ -215,7 +215,7 @@ func TestWhatCannotBeReindexed(t *testing.T) {
 	}
 }
 
-func TestTemplateThatWouldLeadClientsToTheUnfinishedIndex(t *testing.T) {
+func TestTemplateThatWouldPointClientsToTheUnfinishedIndex(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	old := f.makeIndex(t, "v1", "from_file", false)
@@ -273,7 +273,7 @@ type disks struct {
 
 func (d disks) FreeBytes(context.Context) (int64, error) { return d.free, d.err }
 
-func TestRoomForACopyIsSeenAtPlan(t *testing.T) {
+func TestPlanChecksTheSpaceForACopy(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	index := f.makeIndex(t, "v1", "from_file", false)

@@ -309,8 +309,8 @@ func TestReloadOfASetOverAPattern(t *testing.T) {
 	}
 }
 
-// TestRemovedSynonymsAreNoFailure: what the plan announced has come true.
-func TestRemovedSynonymsAreNoFailure(t *testing.T) {
+// TestRemovedSynonymsAreNotAFailure: what the plan announced has come true.
+func TestRemovedSynonymsAreNotAFailure(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.putFile(t, "laptop, notebook", "cabrio, convertible")
@@ -346,8 +346,8 @@ func TestOtherSynonymsThanPlannedAreAFailure(t *testing.T) {
 	}
 }
 
-// TestDroppedRulesAreTold is about a lenient filter, which drops what it can't use.
-func TestDroppedRulesAreTold(t *testing.T) {
+// TestDroppedRulesAreReported covers a lenient filter, which drops what it can't use.
+func TestDroppedRulesAreReported(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.putFile(t, "!, ?", "laptop, notebook")
@@ -439,7 +439,7 @@ func TestIdentityAndContent(t *testing.T) {
 	}
 }
 
-func TestSynonymsThatCannotBeLoadedAreSaidAtPlan(t *testing.T) {
+func TestSynonymsThatCannotBeLoadedAreReportedAtPlan(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	for _, filter := range []string{"from_file", "from_file_fixed"} {
@@ -455,7 +455,7 @@ func TestSynonymsThatCannotBeLoadedAreSaidAtPlan(t *testing.T) {
 	}
 }
 
-func TestEmptySetIsTold(t *testing.T) {
+func TestEmptySetIsReported(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	index := f.makeIndex(t, "set", "from_set", false)

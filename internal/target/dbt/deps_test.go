@@ -155,7 +155,7 @@ func sansTimes(files map[string]string) map[string]string {
 	return out
 }
 
-func TestDepsThatCanNotBeResolved(t *testing.T) {
+func TestDepsThatCannotBeResolved(t *testing.T) {
 	t.Parallel()
 	cfg := shop(t)
 	repo, _, _ := repository(t)

@@ -16,7 +16,7 @@ import (
 
 var example = Selection{Models: []string{"inbox_emails", "triage_results"}, Threads: 4}
 
-// counting wraps dbt so that each start adds a line to a file.
+// counting wraps dbt: each start adds a line to a file.
 func counting(t *testing.T, cfg *Config) func() int {
 	t.Helper()
 	dir := t.TempDir()

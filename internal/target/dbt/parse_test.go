@@ -76,7 +76,7 @@ func TestLocation(t *testing.T) {
 	}
 }
 
-func TestSummarizePassesOverWhatIsNoEvent(t *testing.T) {
+func TestSummarizeSkipsLinesThatAreNotEvents(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "log")
 	write(t, path, strings.Join([]string{

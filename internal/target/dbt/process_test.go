@@ -15,7 +15,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
 )
 
-// standIn is a shell script in dbt's place, for what is about the process and not about dbt.
+// standIn is a shell script instead of dbt, for tests of the process rather than of dbt.
 func standIn(t *testing.T, body string) (cfg Config, dir string) {
 	t.Helper()
 	cfg = shop(t)
@@ -73,7 +73,7 @@ func TestProcessGetsExactlyItsArgumentsAndEnvironment(t *testing.T) {
 	}
 }
 
-func TestStubbornProcessIsKilledAfterTheGrace(t *testing.T) {
+func TestProcessThatIgnoresInterruptsIsKilled(t *testing.T) {
 	t.Parallel()
 	cfg, dir := standIn(t, "trap '' INT\n(while :; do sleep 0.1; done) &\necho $! > pid\nwait\nwait\n")
 	cfg.Grace = 500 * time.Millisecond
@@ -118,7 +118,7 @@ func TestAdoptedProcessIsCancelled(t *testing.T) {
 	}
 }
 
-func TestAttachToWhatLeftNothing(t *testing.T) {
+func TestAttachWithoutAResult(t *testing.T) {
 	t.Parallel()
 	cfg, dir := standIn(t, "echo begun; while :; do sleep 0.1; done\n")
 	c := New(cfg, clock.System{})
@@ -154,7 +154,7 @@ func TestAttachToWhatLeftNothing(t *testing.T) {
 	}
 }
 
-// TestIntentWithoutProcess is a provider that died between its intent and its record of the process.
+// TestIntentWithoutProcess covers a provider that died between its intent and its record of the process.
 func TestIntentWithoutProcess(t *testing.T) {
 	t.Parallel()
 	cfg := shop(t)
@@ -187,7 +187,7 @@ func TestFailedStartLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestInterruptBySomebodyElse(t *testing.T) {
+func TestInterruptBySomeoneElse(t *testing.T) {
 	t.Parallel()
 	cfg, dir := standIn(t, `echo '{"info": {"name": "EndOfRunSummary"}, "data": {"keyboard_interrupt": true}}'`+"\nexit 2\n")
 	_, err := start(t, New(cfg, clock.System{}), dir, "run").Wait(t.Context())

@@ -68,7 +68,7 @@ func TestResultsDecideAndNotTheExitStatus(t *testing.T) {
 	}
 }
 
-func TestModelsOfOneNameAndHooksAreToldApart(t *testing.T) {
+func TestModelsOfOneNameAndHooksAreDistinguished(t *testing.T) {
 	t.Parallel()
 	c := New(Config{}, clock.System{})
 	var r runResults

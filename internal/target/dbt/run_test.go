@@ -25,7 +25,7 @@ const slowSQL = "select max(hash(a.i, b.i)) as h from range(1000000) a(i), range
 const briefSQL = "{{ config(materialized='table') }} select max(hash(a.i, b.i)) as h from range(20000) a(i), " +
 	"range(20000) b(i)"
 
-func TestRunTellsWhatCameOfEachModel(t *testing.T) {
+func TestRunReportsTheResultOfEachModel(t *testing.T) {
 	t.Parallel()
 	cfg := shop(t)
 	c := cli(t, cfg)

@@ -14,7 +14,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// CheckName says why name can't be a version's, or nothing. Names stand in paths and in lines of plans.
+// CheckName says why name can't be the name of a version, or nothing. Names appear in paths and in lines of plans.
 func CheckName(name string) string {
 	if name == "." || name == ".." {
 		return "leads to another path"
@@ -22,7 +22,7 @@ func CheckName(name string) string {
 	return check.Label(name)
 }
 
-// Check returns a problem with ErrUnknownVersion where the version is not known.
+// Check returns a problem with ErrUnknownVersion if the version is not known.
 func (s Split) Check(version string) error {
 	if _, ok := s.Shares[version]; ok {
 		return nil
@@ -34,8 +34,8 @@ func (s Split) Check(version string) error {
 	}
 }
 
-// Validate returns a problem with ErrShares where shares are no split of the versions of s, or where they give traffic
-// to one that is down.
+// Validate returns a problem with ErrShares if shares are not a split of the versions of s, or if they give traffic to
+// a version that is down.
 func (s Split) Validate(shares map[string]float64) error {
 	sum := 0.0
 	for _, version := range slices.Sorted(maps.Keys(shares)) {
@@ -71,7 +71,7 @@ func (s Split) whyNot(version string, share float64) string {
 		Number(s.Resolution), Percent(share), version)
 }
 
-// CheckUp returns a problem with ErrNotDeployed where the version is down.
+// CheckUp returns a problem with ErrNotDeployed if the version is down.
 func (s Split) CheckUp(version string) error {
 	if s.Deployed(version) {
 		return nil
@@ -83,7 +83,7 @@ func (s Split) CheckUp(version string) error {
 	}
 }
 
-// CheckWritable returns a problem with ErrForbidden where the planner would refuse a change.
+// CheckWritable returns a problem with ErrForbidden if the planner would refuse a change.
 func (s Split) CheckWritable() error {
 	if s.ReadOnly == "" {
 		return nil
@@ -98,10 +98,10 @@ func badShares(why string) error {
 	return &problem.Problem{What: "Invalid traffic split", Why: why, Next: "Nothing was changed.", Err: ErrShares}
 }
 
-// Moved is the problem of a change that was based on a split that no longer holds.
+// Moved is the problem of a change that was based on an outdated split.
 func Moved(now Split) error { return MovedBy(now, "") }
 
-// MovedBy is Moved where it is known what has changed the split.
+// MovedBy is Moved if it is known what has changed the split.
 func MovedBy(now Split, what string) error {
 	p := &problem.Problem{
 		What: "Someone else changed the split", Why: "It is now " + Text(now.Shares) + ".",
@@ -115,8 +115,7 @@ func MovedBy(now Split, what string) error {
 	return p
 }
 
-// Allows returns a problem where s is no longer the split on which the change was based, or where the change can't be
-// made.
+// Allows returns a problem if s is no longer the split on which the change was based, or if the change can't be made.
 func (s Split) Allows(c Change) error {
 	if s.Revision != c.Revision {
 		return Moved(s)
@@ -124,7 +123,7 @@ func (s Split) Allows(c Change) error {
 	return s.Validate(c.Shares)
 }
 
-// CheckDown returns a problem where the version is unknown or has traffic, so that it can't be taken down.
+// CheckDown returns a problem if the version is unknown or has traffic, and therefore can't be taken down.
 func (s Split) CheckDown(version string) error {
 	if err := s.Check(version); err != nil {
 		return err
@@ -139,17 +138,17 @@ func (s Split) CheckDown(version string) error {
 	return nil
 }
 
-// Percent writes a share such as "33.333%".
+// Percent formats a share such as "33.333%".
 func Percent(share float64) string { return Number(share) + "%" }
 
-// Number writes a share without its sign and without needless digits.
+// Number formats a share without the percent sign and without needless digits.
 func Number(share float64) string {
 	const digits, bits = 3, 64
 	scale := math.Pow10(digits)
 	return strconv.FormatFloat(math.Round(share*scale)/scale, 'f', -1, bits)
 }
 
-// Text writes shares for people, by version.
+// Text formats shares for people, by version.
 func Text(shares map[string]float64) string {
 	parts := make([]string, 0, len(shares))
 	for _, version := range slices.Sorted(maps.Keys(shares)) {
@@ -158,7 +157,7 @@ func Text(shares map[string]float64) string {
 	return strings.Join(parts, ", ")
 }
 
-// Host is a host as identities write it: lower case, and one name for this machine.
+// Host returns a host as identities contain it: in lower case, and with one name for this machine.
 func Host(host string) string {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
@@ -167,7 +166,7 @@ func Host(host string) string {
 	return host
 }
 
-// Address is the identity of what answers at a URL.
+// Address is the identity of the server at a URL.
 type Address struct {
 	Host string `json:"host"`
 	Port string `json:"port"`
@@ -187,7 +186,7 @@ func AddressOf(base string) Address {
 	return Address{Host: Host(u.Hostname()), Port: port, Path: strings.TrimRight(u.Path, "/")}
 }
 
-// Aliases are the other ways to write a URL of this machine. None for another host.
+// Aliases returns the other ways to write a URL of this machine. It returns none for another host.
 func Aliases(base string) []string {
 	u, err := url.Parse(base)
 	if err != nil || Host(u.Hostname()) != "localhost" {
@@ -206,7 +205,7 @@ func Aliases(base string) []string {
 	return out
 }
 
-// Prefixed puts prefix before each name and suffix behind it.
+// Prefixed adds prefix before and suffix after each name.
 func Prefixed(prefix string, names []string, suffix string) []string {
 	out := make([]string, len(names))
 	for i, name := range names {

@@ -1,4 +1,4 @@
-// Package applylens is the planner behind the ApplyLens guard API, which shares traffic between two versions and can
+// Package applylens is the planner behind the ApplyLens guard API, which divides traffic between two versions and can
 // switch the canary off completely (its kill switch). The API has no revision, so each change is preceded by a read.
 // While its regression detector is in breach, the API rolls back whenever its status is read.
 package applylens
@@ -19,12 +19,12 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/web"
 )
 
-// resolution in percentage points: the API takes any number.
+// resolution in percentage points: the API accepts any number.
 const resolution = 0.01
 
 // Config is a guard API and the versions behind it.
 type Config struct {
-	// URL is the base under which /guard/status lies.
+	// URL is the base URL of /guard/status.
 	URL, Token string
 	// Stable and Canary are the names of the two versions.
 	Stable, Canary string
@@ -44,7 +44,7 @@ func New(cfg Config) *Planner {
 	return &Planner{cfg: cfg, web: web.New(cfg.Token)}
 }
 
-// config is the part of an answer that says what holds. Other fields are ignored.
+// config is the configuration in an answer. Other fields are ignored.
 type config struct {
 	CanaryPct  *float64 `json:"canary_pct"`
 	KillSwitch bool     `json:"kill_switch"`
@@ -75,8 +75,8 @@ func (p *Planner) Command(_ planner.Split, shares map[string]float64) string {
 	return fmt.Sprintf("PUT %s/guard/config canary_pct=%s", p.cfg.URL, planner.Number(shares[p.cfg.Canary]))
 }
 
-// Read implements planner.Planner. While the detector of the API is in breach, the read rolls back; then the split
-// after that is returned, with a note.
+// Read implements planner.Planner. While the API's detector is in breach, the read causes a rollback; then it returns
+// the split after the rollback, with a note.
 func (p *Planner) Read(ctx context.Context) (planner.Split, error) {
 	s, err := p.status(ctx)
 	if err != nil {
@@ -98,7 +98,7 @@ func (p *Planner) Read(ctx context.Context) (planner.Split, error) {
 	return split, err
 }
 
-// breach tells whether the API is rolling back.
+// breach reports whether the API is rolling back.
 func (s status) breach() bool {
 	return len(s.Evaluation.Breaches) > 0 || strings.Contains(strings.ToLower(s.Evaluation.Action), "rollback")
 }
@@ -143,8 +143,9 @@ func (p *Planner) split(c config) (planner.Split, error) {
 	return s, nil
 }
 
-// Set implements planner.Planner. The API has no compare-and-set: the split is read right before it is set, so a change
-// by another client between the two is not seen. The split is read again afterwards, which shows a rollback by the API.
+// Set implements planner.Planner. The API has no compare-and-set: the split is read right before it is set, and a
+// change by another client between the two is not detected. The split is read again afterwards, which shows a rollback
+// by the API.
 func (p *Planner) Set(ctx context.Context, change planner.Change) (planner.Split, error) {
 	now, err := p.Read(ctx)
 	if err != nil {
@@ -209,10 +210,10 @@ func (p *Planner) update(ctx context.Context, u update) (config, error) {
 	return p.send(ctx, http.MethodPut, "/guard/config", u)
 }
 
-// send sends a change once and returns the configuration that the answer shows.
+// send sends a change once and returns the configuration in the answer.
 func (p *Planner) send(ctx context.Context, method, path string, u update) (config, error) {
 	u.UpdatedBy = cmp.Or(u.UpdatedBy, planner.By)
-	u.Reason = cmp.Or(u.Reason, planner.By) // a rollback without one is refused
+	u.Reason = cmp.Or(u.Reason, planner.By) // the API refuses a rollback without a reason
 	body, err := json.Marshal(u)
 	if err != nil {
 		return config{}, err

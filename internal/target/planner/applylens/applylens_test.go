@@ -61,7 +61,7 @@ func TestStandingBreachIsNoted(t *testing.T) {
 		!strings.Contains(s.Notes[0], "every read of its status, this one included") {
 		t.Errorf("split %+v, %v", s, err)
 	}
-	// What is set while the breach stands does not last, and the change says so.
+	// A split that is set during the breach does not last, and the change says so.
 	set, err := open(url).Set(t.Context(), planner.Change{Revision: s.Revision,
 		Shares: map[string]float64{"v1": 75, "v2": 25}, Reason: "a test"})
 	if err != nil || set.Shares["v2"] != 0 {

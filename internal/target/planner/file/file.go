@@ -1,5 +1,5 @@
-// Package file is the planner in a JSON file, for routers that watch one. It is written atomically, under a lock that
-// every process of this provider takes, and has a revision that any other writer is asked to increment. Where its path
+// Package file is the planner in a JSON file, for routers that watch one. The file is written atomically, under a lock
+// that every process of this provider takes, and has a revision that every other writer should increment. If its path
 // is a symbolic link, the file behind it is read and written.
 package file
 
@@ -27,13 +27,13 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
 )
 
-// resolution, in percentage points: the file can hold more digits, but its readers may round.
+// resolution, in percentage points: the file can contain more digits, but its readers may round.
 const resolution = 0.01
 
-// lockPoll is how often a waiting writer tries the lock.
+// lockPoll is how often a waiting writer tries to lock the file.
 const lockPoll = 20 * time.Millisecond
 
-// example is shown where the file is missing or malformed.
+// example is shown if the file is missing or malformed.
 const example = `{"revision": 1, "stable": "v1", "versions": {"v1": {"percent": 90}, "v2": {"percent": 10}}}`
 
 // Planner is the planner in the file.
@@ -41,21 +41,21 @@ type Planner struct{ path string }
 
 var _ planner.Planner = (*Planner)(nil)
 
-// New returns the planner in the file at path, an absolute one. It does no I/O.
+// New returns the planner in the file at path, which must be absolute. It does no I/O.
 func New(path string) *Planner { return &Planner{path: path} }
 
 // document is the file.
 type document struct {
 	// Revision counts the changes.
 	Revision int64 `json:"revision"`
-	// Stable is the version that takes what the canary leaves.
+	// Stable is the version that takes the traffic that the canary does not.
 	Stable   string             `json:"stable,omitempty"`
 	Versions map[string]version `json:"versions"`
 }
 
 type version struct {
 	Percent float64 `json:"percent"`
-	// Down tells that the version is known but not deployed.
+	// Down reports that the version is known but not deployed.
 	Down bool `json:"down,omitempty"`
 }
 
@@ -67,12 +67,12 @@ func (p *Planner) Command(_ planner.Split, shares map[string]float64) string {
 	return fmt.Sprintf("write %s: %s", filepath.Base(p.path), planner.Text(shares))
 }
 
-// identity is the file, whatever links lead to it.
+// identity is the file, whatever links point to it.
 type identity struct {
 	File string `json:"file"`
 }
 
-// real is the file that path leads to. Where there is none, reading it says so.
+// real returns the file to which path points. If there is none, reading it returns the error.
 func (p *Planner) real() string {
 	if real, err := filepath.EvalSymlinks(p.path); err == nil {
 		return real
@@ -106,7 +106,8 @@ func (p *Planner) split(d document) planner.Split {
 	return s
 }
 
-// plain tells whether setting the shares alone writes the same file: whole percents of one or two versions that are up.
+// plain reports whether setting the shares alone writes the same file: whole percents of one or two versions that are
+// up.
 func (d document) plain() bool {
 	const most = 2
 	busy := 0
@@ -159,7 +160,7 @@ func (p *Planner) load(ctx context.Context) (document, error) {
 	return d, nil
 }
 
-// wrong says what keeps d from being a split, or nothing.
+// wrong says why d is not a split, or nothing.
 func (d document) wrong() string {
 	sum := 0.0
 	for _, v := range d.Versions {
@@ -242,7 +243,7 @@ func (p *Planner) Restoring(now planner.Split, state planner.State) (string, map
 	return line, shares, nil
 }
 
-// decode reads a state for just the versions that the file has now.
+// decode reads a state for exactly the versions that the file has now.
 func (p *Planner) decode(now planner.Split, state planner.State) (map[string]version, error) {
 	var versions map[string]version
 	err := json.Unmarshal(state, &versions)
@@ -303,8 +304,7 @@ func (p *Planner) change(ctx context.Context, edit func(*document) error) (plann
 	return p.split(d), nil
 }
 
-// write replaces the file by one rename, so that a reader sees the old content or the new one, and a crash leaves one
-// of them.
+// write replaces the file with one rename: a reader or a crash sees either the old content or the new.
 func (p *Planner) write(d document) error {
 	text, err := json.MarshalIndent(d, "", "  ")
 	if err != nil {

@@ -19,12 +19,12 @@ import (
 )
 
 const (
-	// acceptedWithin is how long a controller may take to accept a change, and poll how often that is looked at.
+	// acceptedWithin is how long a controller may take to accept a change, and poll how often the status is read.
 	acceptedWithin = 20 * time.Second
 	poll           = 250 * time.Millisecond
 )
 
-// operation is one of a JSON patch.
+// operation is an operation of a JSON patch.
 type operation struct {
 	Op    string `json:"op"`
 	Path  string `json:"path"`
@@ -70,12 +70,12 @@ func (p *Planner) send(ctx context.Context, patch []operation) (planner.Split, e
 	return p.split(s)
 }
 
-// Deploy implements planner.Planner: the version may get traffic again. This planner does not start its workload.
+// Deploy implements planner.Planner: it allows traffic to the version again. It does not start its workload.
 func (p *Planner) Deploy(ctx context.Context, v planner.Version) error {
 	return p.mark(ctx, v, false)
 }
 
-// Decommission implements planner.Planner: the version may not get traffic. This planner does not stop its workload.
+// Decommission implements planner.Planner: it forbids traffic to the version. It does not stop its workload.
 func (p *Planner) Decommission(ctx context.Context, v planner.Version) error {
 	return p.mark(ctx, v, true)
 }
@@ -110,8 +110,8 @@ func (p *Planner) mark(ctx context.Context, v planner.Version, down bool) error 
 	return err
 }
 
-// annotate returns what sets the annotations: the execution that changes the route, and decommissioned versions, nil
-// for none.
+// annotate returns the operations that set the annotations: the execution that changes the route, and decommissioned
+// versions, nil if there are none.
 func (s state) annotate(by string, down *string) []operation {
 	was := s.route.GetAnnotations()
 	annotations := map[string]string{}
@@ -132,7 +132,7 @@ func (s state) annotate(by string, down *string) []operation {
 	}
 }
 
-// patch changes the route if it is still the one that the patch's test names.
+// patch changes the route if it is still the one that the patch's test operation names.
 func (p *Planner) patch(ctx context.Context, operations []operation) (*unstructured.Unstructured, error) {
 	client, err := p.open()
 	if err != nil {
@@ -149,7 +149,7 @@ func (p *Planner) patch(ctx context.Context, operations []operation) (*unstructu
 	if err == nil {
 		return route, nil
 	}
-	// A test that fails is an invalid request to the API, and so is a route that it refuses: a look tells them apart.
+	// The API reports both a failed test and an invalid route as an invalid request: a read distinguishes them.
 	s, lookErr := p.state(ctx)
 	if lookErr == nil && s.route.GetResourceVersion() != operations[0].Value {
 		now, splitErr := p.split(s)
@@ -158,8 +158,8 @@ func (p *Planner) patch(ctx context.Context, operations []operation) (*unstructu
 	return nil, p.refused(err, true)
 }
 
-// accepted waits until each gateway's controller has accepted the route as it is now. A route that no controller has
-// ever reported on is not waited for.
+// accepted waits until each gateway's controller has accepted the current route. If no controller has ever reported on
+// the route, it does not wait.
 func (p *Planner) accepted(ctx context.Context, generation int64) error {
 	giveUp := p.clock.Now().Add(acceptedWithin)
 	for {
@@ -184,7 +184,7 @@ func (p *Planner) accepted(ctx context.Context, generation int64) error {
 	}
 }
 
-// reports reads the status of each parent: whether one has yet to see the generation, and why one refuses it.
+// reports reads the status of each parent: whether one has not seen the generation yet, and why one refuses it.
 func reports(route *unstructured.Unstructured, generation int64) (waiting bool, refusal string) {
 	parents, _, _ := unstructured.NestedSlice(route.Object, "status", "parents")
 	for _, parent := range parents {

@@ -1,5 +1,5 @@
 // Package gatewayapi is the planner in an HTTPRoute of the Kubernetes Gateway API: the weights of named backends of one
-// rule are the split. Only these weights are changed, and only if the route is still the one that was read (its
+// rule are the split. Only these weights are changed, and only if the route has not changed since it was read (its
 // resourceVersion).
 package gatewayapi
 
@@ -27,18 +27,18 @@ import (
 )
 
 const (
-	// resolution in percentage points. Weights sum to weightSum; the API takes up to 1,000,000.
+	// resolution in percentage points. Weights sum to weightSum; the API accepts up to 1,000,000.
 	resolution = 0.01
 	weightSum  = 10_000
-	// perSecond is how many requests per second may be made. The library's default of 5 would slow a move down.
+	// perSecond is the limit of requests per second. The library's default of 5 would slow down a move.
 	perSecond = 50
-	// downAnnotation lists versions that were taken down: a route itself has no place for that.
+	// downAnnotation lists versions that were taken down: the route has no field for that.
 	downAnnotation = "remediation.applylens.com/decommissioned"
-	// byAnnotation names the execution that changed the route last.
+	// byAnnotation names the execution that last changed the route.
 	byAnnotation = "remediation.applylens.com/changed-by"
 )
 
-// Resources of the cluster's API.
+// Resources of the Kubernetes API.
 var (
 	routes   = schema.GroupVersionResource{Group: "gateway.networking.k8s.io", Version: "v1", Resource: "httproutes"}
 	rollouts = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "rollouts"}
@@ -49,13 +49,13 @@ type Config struct {
 	Namespace, Route string
 	// Backends are the names of the route's backendRefs by version.
 	Backends map[string]string
-	// Kubeconfig is a file; empty: as kubectl finds it, or the pod's service account.
+	// Kubeconfig is a file. Empty: as kubectl finds it, or the pod's service account.
 	Kubeconfig string
-	// Stable is the stable version, or empty where it need not be named.
+	// Stable is the stable version. Optional.
 	Stable string
 }
 
-// Planner is a route.
+// Planner is the planner in a route.
 type Planner struct {
 	cfg   Config
 	clock clock.Clock
@@ -66,7 +66,7 @@ type Planner struct {
 
 var _ planner.Planner = (*Planner)(nil)
 
-// IsName tells whether name can be that of an object.
+// IsName reports whether name is a valid object name.
 func IsName(name string) bool { return len(validation.IsDNS1123Subdomain(name)) == 0 }
 
 // New returns the planner. It does no I/O.
@@ -101,15 +101,15 @@ func (p *Planner) open() (dynamic.Interface, error) {
 	return p.client, nil
 }
 
-// ref is a backendRef of the rule: where it stands, and its weight.
+// ref is a backendRef of the rule: its position and its weight.
 type ref struct {
 	rule, backend int
 	weight        int64
-	// set tells that the weight is written in the route rather than the API's default.
+	// set reports that the weight is written in the route and is not the API's default.
 	set bool
 }
 
-// state is a route as this package sees it.
+// state is the parsed route.
 type state struct {
 	route *unstructured.Unstructured
 	refs  map[string]ref
@@ -143,7 +143,7 @@ func (p *Planner) state(ctx context.Context) (state, error) {
 	return s, p.free(ctx, client, route)
 }
 
-// look finds the rule that holds the named backends, all of them and no other one with traffic.
+// look finds the rule that contains all named backends and no other backend with traffic.
 func (p *Planner) look(route *unstructured.Unstructured) (state, error) {
 	s := state{route: route, refs: map[string]ref{}}
 	versions := map[string]string{}

@@ -40,7 +40,7 @@ func (p *Planner) free(ctx context.Context, client dynamic.Interface, route *uns
 		"http_route", planner.ErrOwned)
 }
 
-// managed tells whether a Rollout's spec names the route in its plugin for the Gateway API.
+// managed reports whether a Rollout's spec names the route in its plugin for the Gateway API.
 func managed(spec []byte, route string) bool {
 	var s struct {
 		Strategy struct {

@@ -15,13 +15,13 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
 )
 
-// identity is the route, however it is named.
+// identity is the route, whatever its name.
 type identity struct {
 	UID string `json:"route_uid"`
 }
 
-// saved is what restoring brings back: the weights as they are written, nil where the API's default holds, and the
-// annotation of decommissioned versions, nil where there is none.
+// saved is what a restore restores: the weights as they are written, nil for the API's default, and the annotation of
+// decommissioned versions, nil if there is none.
 type saved struct {
 	Weights map[string]*int64 `json:"weights"`
 	Down    *string           `json:"decommissioned"`
@@ -49,7 +49,7 @@ func (s state) encode() planner.State {
 	return text
 }
 
-// plain tells whether setting the shares alone writes the same weights.
+// plain reports whether setting the shares alone writes the same weights.
 func (s state) plain() bool {
 	sum := int64(0)
 	for _, r := range s.refs {

@@ -9,7 +9,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
 )
 
-// describe says what weights can't do here, and counts what the servers have served.
+// describe says what weights can't do here, and counts the requests that the servers have served.
 func (p *Planner) describe(r running, s *planner.Split) {
 	s.Requests, s.Unsteady = map[string]int64{}, map[string]string{}
 	for _, version := range slices.Sorted(maps.Keys(p.cfg.Servers)) {
@@ -47,7 +47,7 @@ func (p *Planner) describe(r running, s *planner.Split) {
 func (s server) noTraffic(name, version string) string {
 	switch {
 	case s.Admin == maint:
-		return "" // its version is down, which has its own words
+		return "" // its version is down, which is reported separately
 	case s.Admin == drain:
 		return fmt.Sprintf("Server %s is draining: %s gets no new sessions whatever its share.", name, version)
 	case strings.HasPrefix(s.status, "MAINT"):
@@ -63,7 +63,7 @@ func (s server) noTraffic(name, version string) string {
 	return ""
 }
 
-// describeAlgorithm looks at what the balancing algorithm does with weights.
+// describeAlgorithm says what the balancing algorithm does with weights.
 func (p *Planner) describeAlgorithm(r running, s *planner.Split) {
 	changed := false
 	for _, found := range r.servers {

@@ -1,6 +1,6 @@
-// Package haproxy is the planner in a running HAProxy, by its runtime API: one server of a backend is a version, and
-// the servers' configured weights are the split. Effective weights, which follow slow start, health and drain, are
-// never compared. Weights are relative to their sum. What is set here lasts until HAProxy is reloaded.
+// Package haproxy is the planner in a running HAProxy, through its runtime API: a server of a backend is a version, and
+// the servers' configured weights are the split. Effective weights, which depend on slow start, health, and drain, are
+// never compared. Weights are relative to their sum. Changes last until HAProxy is reloaded.
 package haproxy
 
 import (
@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	// resolution, in percentage points: weights that sum to 200 stay below 256, the largest that HAProxy takes.
+	// resolution, in percentage points: weights that sum to 200 stay below 256, HAProxy's maximum.
 	resolution = 0.5
 	perPercent = 2
 )
@@ -30,9 +30,9 @@ type Config struct {
 	// Address is "unix:///run/haproxy.sock" or "tcp://127.0.0.1:9999".
 	Address string
 	Backend string
-	// Servers are HAProxy's names of the servers by version.
+	// Servers are HAProxy's names of the servers, by version.
 	Servers map[string]string
-	// Stable is the stable version, or empty where it need not be named.
+	// Stable is the stable version. Optional.
 	Stable string
 }
 
@@ -44,7 +44,7 @@ var _ planner.Planner = (*Planner)(nil)
 // New returns the planner. It does no I/O.
 func New(cfg Config) *Planner { return &Planner{cfg: cfg} }
 
-// IsName tells whether name can be that of a backend or a server: HAProxy itself allows no other characters.
+// IsName reports whether name can be that of a backend or a server: HAProxy itself allows no other characters.
 func IsName(name string) bool { return namePattern.MatchString(name) }
 
 var namePattern = regexp.MustCompile(`^[A-Za-z0-9_.:-]+$`)
@@ -54,7 +54,7 @@ func (p *Planner) Name(context.Context) (string, error) {
 	return fmt.Sprintf("planner:haproxy:%s/%s", p.cfg.Address, p.cfg.Backend), nil
 }
 
-// identity is the backend, however its address is written.
+// identity is the backend, whatever the form of its address.
 type identity struct {
 	Socket  string `json:"socket,omitempty"`
 	Host    string `json:"host,omitempty"`
@@ -91,8 +91,8 @@ func (p *Planner) Command(now planner.Split, shares map[string]float64) string {
 	return strings.Join(out, "; ")
 }
 
-// weigh sets a version's weight. All weights sum to 200, except where a version gets everything and the balancing
-// algorithm may take no other weights than the initial one and 0.
+// weigh sets a version's weight. All weights sum to 200, except if a version gets all traffic and the balancing
+// algorithm may accept no weights other than the initial one and 0.
 func (p *Planner) weigh(now planner.Split, version string, share float64) string {
 	weight := fmt.Sprint(weight(share))
 	if now.OnlyWhole || now.MayBeOnlyWhole && (share == 0 || share == planner.Whole) {
@@ -109,10 +109,10 @@ func (p *Planner) setState(server, state string) string {
 	return fmt.Sprintf("set server %s/%s state %s", p.cfg.Backend, server, state)
 }
 
-// weight is the weight of a share where all weights sum to 200.
+// weight returns the weight of a share if all weights sum to 200.
 func weight(share float64) int { return int(math.Round(share * perPercent)) }
 
-// Read implements planner.Planner. The revision is the state itself, since HAProxy has none.
+// Read implements planner.Planner. The revision is the state itself, because HAProxy has no revisions.
 func (p *Planner) Read(ctx context.Context) (planner.Split, error) {
 	r, err := p.look(ctx)
 	if err != nil {
@@ -147,7 +147,7 @@ func (p *Planner) Read(ctx context.Context) (planner.Split, error) {
 	return s, nil
 }
 
-// plain tells whether setting the shares alone brings the state back.
+// plain reports whether setting the shares alone restores the state.
 func (p *Planner) plain(state map[string]configured, s planner.Split) bool {
 	for version, name := range p.cfg.Servers {
 		c := state[name]
@@ -158,7 +158,7 @@ func (p *Planner) plain(state map[string]configured, s planner.Split) bool {
 	return !s.OnlyWhole && !s.MayBeOnlyWhole
 }
 
-// others looks at servers of no version. One that takes traffic would make shares no shares of all traffic.
+// others checks the servers that belong to no version. If one takes traffic, the shares are not shares of all traffic.
 func (p *Planner) others(r running, s *planner.Split) error {
 	named := slices.Collect(maps.Values(p.cfg.Servers))
 	for _, name := range slices.Sorted(maps.Keys(r.servers)) {
@@ -176,9 +176,9 @@ func (p *Planner) others(r running, s *planner.Split) error {
 	return nil
 }
 
-// Set implements planner.Planner. HAProxy has no compare-and-set: the split is read again right before it is set, so
-// that another client's change in the milliseconds between is not seen. Weights that rise are set first: there is no
-// moment without any. Where HAProxy refuses one of the weights, the state of before is brought back.
+// Set implements planner.Planner. HAProxy has no compare-and-set: the split is read again right before it is set, and a
+// change by another client in the milliseconds between is not detected. Weights that rise are set first, so there is
+// always some weight. If HAProxy refuses one of the weights, the previous state is restored.
 func (p *Planner) Set(ctx context.Context, change planner.Change) (planner.Split, error) {
 	now, err := p.Read(ctx)
 	if err != nil {
@@ -198,7 +198,7 @@ func (p *Planner) Set(ctx context.Context, change planner.Change) (planner.Split
 	return p.change(ctx, now, commands)
 }
 
-// change sends commands, and brings the state of before back where one of them is refused.
+// change sends commands, and restores the previous state if one of them is refused.
 func (p *Planner) change(ctx context.Context, before planner.Split, commands []string) (planner.Split, error) {
 	err := p.do(ctx, commands...)
 	if errors.Is(err, planner.ErrShares) {
@@ -212,7 +212,7 @@ func (p *Planner) change(ctx context.Context, before planner.Split, commands []s
 	return p.Read(ctx)
 }
 
-// restore sends what differs from a state.
+// restore sends the difference from a state.
 func (p *Planner) restore(ctx context.Context, state planner.State) error {
 	want, err := p.decode(state)
 	if err != nil {
@@ -259,8 +259,8 @@ func (p *Planner) Restore(ctx context.Context, r planner.Restoration) (planner.S
 	return p.change(ctx, now, p.difference(is, want))
 }
 
-// difference are the commands that lead from one state to another: what comes up first, then weights that rise, weights
-// that fall, and what goes down. There is no moment without any weight, and no server takes traffic with a wrong one.
+// difference returns the commands that lead from one state to another: first what comes up, then weights that rise,
+// weights that fall, and what goes down. There is always some weight, and no server takes traffic with a wrong one.
 func (p *Planner) difference(is, want map[string]configured) []string {
 	rank := []string{ready, drain, maint}
 	var up, rise, fall, down []string
@@ -287,7 +287,7 @@ func (p *Planner) difference(is, want map[string]configured) []string {
 	return slices.Concat(up, rise, fall, down)
 }
 
-// Deploy implements planner.Planner: the server leaves maintenance or drain, with weight 0 where it had no share.
+// Deploy implements planner.Planner: the server leaves maintenance or drain, with weight 0 if it had no share.
 func (p *Planner) Deploy(ctx context.Context, change planner.Version) error {
 	now, err := p.Read(ctx)
 	if err != nil {

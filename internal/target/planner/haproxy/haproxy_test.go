@@ -64,7 +64,7 @@ func TestWhatIsNotAsConfigured(t *testing.T) {
 	}
 }
 
-// listen starts a server that answers anything with text.
+// listen starts a server that answers every request with text.
 func listen(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "s")

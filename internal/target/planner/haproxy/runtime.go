@@ -17,16 +17,16 @@ import (
 
 const (
 	timeout = 10 * time.Second
-	// maxAnswer bounds an answer, in bytes.
+	// maxAnswer is the largest answer that is read, in bytes.
 	maxAnswer = 4 << 20
-	// end stands after the answer to each command of a line.
+	// end follows the answer to each command of a line.
 	end = "\n\n"
 )
 
-// errNotSent marks a line that never reached HAProxy.
+// errNotSent marks a line that did not reach HAProxy.
 var errNotSent = errors.New("nothing was sent")
 
-// CheckAddress returns an error where address is none of a runtime API.
+// CheckAddress returns an error if address is not that of a runtime API.
 func CheckAddress(address string) error {
 	_, _, err := dialTo(address)
 	return err
@@ -41,8 +41,8 @@ func dialTo(address string) (network, at string, err error) {
 	return "", "", fmt.Errorf("%q begins neither with unix:// nor with tcp://", address)
 }
 
-// do sends commands that answer with nothing where they were done, all of them in one line. An error that wraps
-// ErrUncertain means that some of them may have been done; a refusal names the first reason.
+// do sends commands that return nothing on success, all in one line. An error that wraps ErrUncertain means that some
+// of them may have been executed; a refusal contains the first reason.
 func (p *Planner) do(ctx context.Context, commands ...string) error {
 	if len(commands) == 0 {
 		return nil

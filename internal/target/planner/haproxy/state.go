@@ -20,22 +20,22 @@ const (
 	maint = "maint"
 )
 
-// Flags of srv_admin_state that an administrator sets; the others follow from tracked servers and name resolution.
+// Flags of srv_admin_state that an administrator sets; the others depend on tracked servers and name resolution.
 const (
 	flagMaint = 0x01
 	flagDrain = 0x08
 )
 
-// flagAgent of srv_agent_state tells that an agent check is enabled.
+// flagAgent of srv_agent_state reports that an agent check is enabled.
 const flagAgent = 0x04
 
-// configured is what is configured for a server, which restoring brings back.
+// configured is the configuration of a server, which a restore restores.
 type configured struct {
 	Weight int    `json:"weight"`
 	Admin  string `json:"admin"`
 }
 
-// server is a server as HAProxy shows it.
+// server is a server as HAProxy reports it.
 type server struct {
 	configured
 	// initial is the weight in HAProxy's configuration file.
@@ -43,24 +43,24 @@ type server struct {
 	agent, backup bool
 	// status is the effective state, such as "UP", "DOWN" or "MAINT (via ...)".
 	status string
-	// sessions counts what it has served since HAProxy started.
+	// sessions counts the sessions that it has served since HAProxy started.
 	sessions int64
 }
 
-// running is what one look at HAProxy shows.
+// running is what one read of HAProxy returns.
 type running struct {
 	servers map[string]server
-	// algorithm is the backend's, empty where the socket's level does not show it; so are cookie and sticky.
+	// algorithm is the backend's, empty if the socket's level does not show it; likewise cookie and sticky.
 	algorithm, cookie string
-	// sticky tells that the backend has a stick table.
+	// sticky reports that the backend has a stick table.
 	sticky bool
-	// level is the socket's, such as "admin"; empty where HAProxy is too old to say.
+	// level is the socket's, such as "admin"; empty if HAProxy is too old to report it.
 	level string
-	// process identifies the process: after a reload it is another one.
+	// process identifies the process: a reload starts a new one.
 	process string
 }
 
-// look reads the backend's servers in one line, so that the answers belong together.
+// look reads the backend's servers in one line, so the answers are from the same moment.
 func (p *Planner) look(ctx context.Context) (running, error) {
 	text, err := p.ask(ctx, fmt.Sprintf("show servers state %[1]s; show stat %[1]s 6 -1; show cli level; show info; "+
 		"show table", p.cfg.Backend)) // 6: the backend and its servers, -1: all of them
@@ -81,7 +81,7 @@ func (p *Planner) look(ctx context.Context) (running, error) {
 		!strings.HasPrefix(answers[1], "# pxname") {
 		cause := planner.ErrMalformed
 		if strings.HasPrefix(text, "1\n# be_id") {
-			cause = planner.ErrUnreachable // it is HAProxy, and it was cut off
+			cause = planner.ErrUnreachable // it is HAProxy, and the answer was cut off
 		}
 		return running{}, p.problem("What answers at the address is not HAProxy's runtime API",
 			fmt.Sprintf("%s answered: %s", p.cfg.Address, short(text)), "address", cause)
@@ -104,7 +104,7 @@ func (p *Planner) look(ctx context.Context) (running, error) {
 	return r, nil
 }
 
-// readState reads "show servers state", which has the configured weights.
+// readState reads "show servers state", which contains the configured weights.
 func (r running) readState(text string) error {
 	_, text, _ = strings.Cut(text, "# ")
 	rows := strings.Split(text, "\n")
@@ -139,7 +139,7 @@ func (r running) readState(text string) error {
 	return nil
 }
 
-// readStatistics reads "show stat", which has what is effective.
+// readStatistics reads "show stat", which contains the effective values.
 func (r *running) readStatistics(text string) error {
 	rows, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(text, "# "))).ReadAll()
 	if err != nil || len(rows) == 0 {
@@ -165,7 +165,7 @@ func (r *running) readStatistics(text string) error {
 		}
 		s, ok := r.servers[get(row, "svname")]
 		if !ok {
-			continue // one was added between the two tables
+			continue // a server was added between the two tables
 		}
 		s.status, s.backup = get(row, "status"), get(row, "bck") == "1"
 		if s.sessions, err = strconv.ParseInt(get(row, "stot"), 10, 64); err != nil {
@@ -176,7 +176,7 @@ func (r *running) readStatistics(text string) error {
 	return nil
 }
 
-// readRest reads an answer beside the two tables, which an old HAProxy may not give.
+// readRest reads the answers besides the two tables, which an old HAProxy may not give.
 func (r *running) readRest(text, backend string) {
 	switch line := strings.TrimSpace(text); {
 	case line == "admin", line == "operator", line == "user":
@@ -202,7 +202,7 @@ func columns(names []string) map[string]int {
 	return column
 }
 
-// state is what is configured for the servers of versions, by HAProxy's names.
+// state is the configuration of the servers of versions, by HAProxy's names.
 func (p *Planner) state(r running) map[string]configured {
 	out := map[string]configured{}
 	for _, name := range p.cfg.Servers {
@@ -219,7 +219,7 @@ func encode(state map[string]configured) planner.State {
 	return text
 }
 
-// decode reads a state for just the servers of versions.
+// decode reads a state for exactly the servers of versions.
 func (p *Planner) decode(state planner.State) (map[string]configured, error) {
 	var out map[string]configured
 	if err := json.Unmarshal(state, &out); err != nil {
@@ -241,7 +241,7 @@ func (p *Planner) decode(state planner.State) (map[string]configured, error) {
 	return out, nil
 }
 
-// shares are the percentages of a state. A server in maintenance gets no traffic whatever its weight.
+// shares returns the percentages of a state. A server in maintenance gets no traffic whatever its weight.
 func (p *Planner) shares(state map[string]configured) (shares map[string]float64, down []string) {
 	shares = map[string]float64{}
 	sum := 0

@@ -1,6 +1,6 @@
-// Package httpapi is the planner behind a control API of HTTP and JSON, which docs/planner-openapi.yaml describes. The
-// split has an ETag, and a change names the one that it was based on (If-Match), so that no change of somebody else is
-// lost.
+// Package httpapi is the planner behind a control API of HTTP and JSON, described in docs/planner-openapi.yaml. The
+// split has an ETag, and a change names the ETag on which it is based (If-Match), so changes by other clients are never
+// overwritten.
 package httpapi
 
 import (
@@ -25,18 +25,18 @@ type Planner struct {
 
 var _ planner.Planner = (*Planner)(nil)
 
-// New returns the planner whose API lies at base. It does no I/O.
+// New returns the planner whose API is at base. It does no I/O.
 func New(base, token string) *Planner {
 	return &Planner{base: strings.TrimRight(base, "/"), web: web.New(token)}
 }
 
-// document is the split as the API has it. Unknown fields are ignored.
+// document is the split as the API encodes it. Unknown fields are ignored.
 type document struct {
 	Stable     string             `json:"stable"`
 	Resolution float64            `json:"resolution"`
 	Versions   map[string]version `json:"versions"`
 	Notes      []string           `json:"notes"`
-	// Requests counts what each version has got since the router started. Optional.
+	// Requests counts the requests to each version since the router started. Optional.
 	Requests map[string]int64 `json:"requests"`
 }
 
@@ -185,7 +185,7 @@ func (p *Planner) version(ctx context.Context, v planner.Version, verb string,
 	case got.Status == http.StatusNoContent:
 		return nil
 	}
-	// Something else may have answered so, such as a page to log in.
+	// Another server may have answered, for example with a login page.
 	if now, err = p.Read(ctx); err != nil {
 		return errors.Join(planner.ErrUncertain, err)
 	}
@@ -211,7 +211,8 @@ func (p *Planner) Restoring(now planner.Split, state planner.State) (string, map
 	return line, shares, nil
 }
 
-// Restore implements planner.Planner: what was up comes up first, then the shares are set, then the rest goes down.
+// Restore implements planner.Planner: first it deploys versions, then it sets the shares, then it decommissions
+// versions.
 func (p *Planner) Restore(ctx context.Context, r planner.Restoration) (planner.Split, error) {
 	now, err := p.Read(ctx)
 	if err != nil {
@@ -266,7 +267,7 @@ func (p *Planner) write(ctx context.Context, r web.Request) (web.Answer, error) 
 	return got, nil
 }
 
-// refused is the problem of an answer that is no success.
+// refused returns the problem of an answer that is not a success.
 func (p *Planner) refused(got web.Answer, write bool) error {
 	text := p.web.Text(got)
 	switch {

@@ -31,7 +31,7 @@ func TestConformance(t *testing.T) {
 
 const token = "token-of-the-test"
 
-// set changes a split behind a handler that gets requests before the API does.
+// set changes a split behind a handler that gets requests before the API.
 func set(t *testing.T, front func(w http.ResponseWriter, r *http.Request) bool) (*controlapi.Server, error) {
 	t.Helper()
 	api := controlapi.New()
@@ -137,7 +137,7 @@ func TestRetryAfterIsWaitedFor(t *testing.T) {
 	}
 }
 
-// TestForeignSuccessIsNone covers a success that something other than the API reports.
+// TestForeignSuccessIsNone covers a success that a server other than the API reports.
 func TestForeignSuccessIsNone(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

@@ -25,7 +25,7 @@ func (p *Planner) do(ctx context.Context, r web.Request) (web.Answer, error) {
 	return got, err
 }
 
-// state is what is configured for each version.
+// state is the configuration of each version.
 func (d document) state() planner.State {
 	text, err := json.Marshal(d.Versions)
 	if err != nil {
@@ -34,8 +34,7 @@ func (d document) state() planner.State {
 	return text
 }
 
-// plain tells whether setting the shares alone brings the state back: whole percents of one or two versions that are
-// up.
+// plain reports whether setting the shares alone restores the state: whole percents of one or two versions that are up.
 func (d document) plain() bool {
 	const most = 2
 	busy := 0
@@ -50,7 +49,7 @@ func (d document) plain() bool {
 	return busy <= most
 }
 
-// by is who makes a change: an execution, or this provider where none is named.
+// by returns who makes a change: an execution, or this provider if none is named.
 func by(execution string) string { return cmp.Or(execution, planner.By) }
 
 func deployed(v version) bool { return v.Deployed == nil || *v.Deployed }
@@ -70,10 +69,10 @@ func shares(versions map[string]version) map[string]float64 {
 	return out
 }
 
-// equal compares to the last digit, unlike planner.Same.
+// equal compares all digits, unlike planner.Same.
 func equal(a, b map[string]float64) bool { return maps.Equal(a, b) }
 
-// decode reads a state for just the versions that the API has now.
+// decode reads a state for exactly the versions that the API has now.
 func (p *Planner) decode(now planner.Split, state planner.State) (map[string]version, error) {
 	var versions map[string]version
 	if err := json.Unmarshal(state, &versions); err != nil {

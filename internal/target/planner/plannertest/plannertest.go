@@ -1,4 +1,4 @@
-// Package plannertest holds the tests that every planner has to pass.
+// Package plannertest contains the tests that every planner must pass.
 package plannertest
 
 import (
@@ -17,14 +17,14 @@ const (
 	Canary = "v2"
 )
 
-// Backend is a planner that knows Stable with 90% and Canary with 10%, both up.
+// Backend is a planner with the versions Stable at 90% and Canary at 10%, both up.
 type Backend struct {
 	planner.Planner
 	// Second is another client of the same backend.
 	Second planner.Planner
-	// Foreign changes the canary's share as someone else would who does not know this provider.
+	// Foreign changes the canary's share as a client other than this provider would.
 	Foreign func(t *testing.T, percent float64)
-	// Weak tells that the backend has no compare-and-set, so that changes at the same moment can't be told apart.
+	// Weak reports that the backend has no compare-and-set, so concurrent changes can't be detected.
 	Weak bool
 }
 
@@ -159,7 +159,7 @@ func comesAndGoes(t *testing.T, b Backend) {
 	}
 }
 
-// losesNoUpdate lets clients change the split at the same time from the same revision: one of them may win.
+// losesNoUpdate makes clients change the split concurrently from the same revision: at most one may succeed.
 func losesNoUpdate(t *testing.T, b Backend) {
 	if b.Weak {
 		now := read(t, b)
@@ -223,7 +223,7 @@ func isIdentified(t *testing.T, b Backend) {
 	}
 }
 
-// restores moves from each of some odd states, and comes back to the very state of before.
+// restores moves from each of some odd states, and returns to the exact state before the move.
 func restores(t *testing.T, b Backend) {
 	for _, canary := range []float64{10, 33, 0, 100, 50} {
 		now := read(t, b)
