@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"strings"
 
+	"github.com/hashicorp/terraform-plugin-go/tftypes"
+
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/tfkit/codec"
@@ -119,12 +121,23 @@ func (r *Resource) changed(plan, prior document, create bool) bool {
 	return err != nil || !known || !bytes.Equal(now, was)
 }
 
+// unknownAsNull keeps what is known of a value. One unknown member, such as whether an approval is granted, must not keep
+// apply from comparing the rest with what was shown.
+func unknownAsNull(_ *tftypes.AttributePath, v tftypes.Value) (tftypes.Value, error) {
+	if v.IsKnown() {
+		return v, nil
+	}
+	return tftypes.NewValue(v.Type(), nil), nil
+}
+
 // reviewed reads back what plan showed; nil where plan could not tell.
 func (r *Resource) reviewed(d document) (*engine.Reviewed, error) {
-	v := d.values[attrPreview]
-	if v.IsNull() || !v.IsFullyKnown() {
-		return nil, nil //nolint:nilnil // nothing was reviewed, and that is no error
+	v, err := tftypes.Transform(d.values[attrPreview], unknownAsNull)
+	if err != nil {
+		return nil, err
 	}
+	d = d.clone()
+	d.values[attrPreview] = v
 	all := map[string]any{}
 	if err := d.get(attrPreview, &all); err != nil {
 		return nil, err
@@ -137,6 +150,9 @@ func (r *Resource) reviewed(d document) (*engine.Reviewed, error) {
 	}
 	if err := d.get(attrPreview, &named); err != nil {
 		return nil, err
+	}
+	if named.Digest == "" {
+		return nil, nil //nolint:nilnil // nothing was reviewed, and that is not an error
 	}
 	was := &engine.Reviewed{Record: named.Record, Digest: named.Digest, Target: named.Target,
 		Facts: map[string]any{}}
