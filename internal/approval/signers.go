@@ -83,7 +83,7 @@ func parseSigner(line string) (Signer, error) {
 		name, value, _ := strings.Cut(option, "=")
 		name = strings.ToLower(name)
 		if seen[name] {
-			return Signer{}, fmt.Errorf("option %s is there twice", name)
+			return Signer{}, fmt.Errorf("option %s is set twice", name)
 		}
 		seen[name] = true
 		if err := s.set(name, strings.Trim(value, `"`)); err != nil {

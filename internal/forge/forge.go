@@ -151,7 +151,7 @@ func (c *client) get(ctx context.Context, path string, into any) error {
 		return c.unreadable(fmt.Sprintf("GET %s: status %d %s", path, answer.Status, http.StatusText(answer.Status)))
 	}
 	if err := json.Unmarshal(answer.Body, into); err != nil {
-		return c.unreadable(fmt.Sprintf("GET %s: the answer is not what the API documents, or longer than is read",
+		return c.unreadable(fmt.Sprintf("GET %s: the answer does not match the API's documentation, or is too long",
 			path))
 	}
 	return nil

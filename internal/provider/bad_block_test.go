@@ -179,7 +179,7 @@ func badBlocks() map[string]badInput {
 			says: "begins or ends with a space", at: "planner.applylens.stable_version"},
 
 		"haproxy address": {block: haproxy(values{"address": "/run/haproxy.sock"}),
-			says: "begins neither with unix:// nor with tcp://", at: "planner.haproxy.address"},
+			says: "does not begin with unix:// or tcp://", at: "planner.haproxy.address"},
 		"haproxy address missing": {block: haproxy(values{"address": nil}), says: "required",
 			at: "planner.haproxy.address"},
 		"haproxy backend command": {block: haproxy(values{"backend": "planner; shutdown sessions"}),

@@ -118,7 +118,7 @@ func badPolicies() map[string]badInput {
 
 		"rule without name": {block: rule(values{"name": ""}), says: "is empty", at: "approval.rule[0].name"},
 		"rule of two names": {block: policy(values{"rule": list{values{"name": "a"}, values{"name": "a"}}}),
-			says: `"a" is there twice`, at: "approval.rule[1].name"},
+			says: `Two rules are named "a"`, at: "approval.rule[1].name"},
 		"rule of no playbook": {block: rule(values{"playbooks": list{"rerun_dbt", "rerun-dbt"}}),
 			says: "it would never apply", at: "approval.rule[0].playbooks[1]"},
 		"rule of no playbooks": {block: rule(values{"playbooks": list{}}), says: "at least 1",

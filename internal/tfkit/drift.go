@@ -96,7 +96,7 @@ func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *res
 		err = d.set(attrDrift, optional(drift))
 	}
 	if err != nil {
-		resp.Diagnostics.AddWarning(fmt.Sprintf("%s %s: unable to see whether it still holds",
+		resp.Diagnostics.AddWarning(fmt.Sprintf("%s %s: can't check for drift",
 			r.front.Playbook.Metadata().ActionType, d.text(attrID)), err.Error())
 		return
 	}

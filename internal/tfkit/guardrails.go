@@ -48,7 +48,7 @@ func guardrailBlock() schema.Block {
 					"execution, or of the `stable_query`.", Decimal(0, maxPercent)),
 				"wait": text("Time between the end of the execution and the last reading, such as `5m`. Default: none."),
 				"on_breach": schema.StringAttribute{Optional: true,
-					MarkdownDescription: "`rollback` restores the state of before in one step, and never gives " +
+					MarkdownDescription: "`rollback` restores the previous state in one step, and never gives " +
 						"a version more traffic (there it acts as `fail`); `hold` stops where it " +
 						"is (status `cancelled`); `fail` stops where it is (status `failed`); `warn` continues and " +
 						"reports the breach in `result.details`. Default: `rollback` where the playbook can be " +

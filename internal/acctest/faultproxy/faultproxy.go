@@ -94,7 +94,7 @@ func Before(t testing.TB, server http.Handler) *Proxy {
 	t.Helper()
 	p := &Proxy{server: server}
 	s := httptest.NewServer(p)
-	// Connections that were cut off are of no interest.
+	// Don't log connections that were cut off.
 	s.Config.ErrorLog = nil
 	p.URL = s.URL
 	t.Cleanup(s.Close)

@@ -63,7 +63,7 @@ func (s *Store) following(ctx context.Context, seq int64, count int) ([]document
 			return found, nil
 		}
 		if again {
-			return nil, fmt.Errorf("%w: entry %d is missing, and entry %d is there", journal.ErrDamaged,
+			return nil, fmt.Errorf("%w: entry %d is missing, but entry %d exists", journal.ErrDamaged,
 				seq+int64(whole)+1, found[whole].Seq)
 		}
 	}
@@ -187,7 +187,7 @@ func (s *Store) load(ctx context.Context) (*view, error) {
 			return nil, err
 		}
 		if len(found) == 0 {
-			return nil, fmt.Errorf("%w: entry %d is found and is not there", journal.ErrDamaged, newest)
+			return nil, fmt.Errorf("%w: a search found entry %d, but it can't be read", journal.ErrDamaged, newest)
 		}
 		if v, err = s.viewAfter(ctx, found[0]); err != nil {
 			return nil, err

@@ -26,7 +26,7 @@ func (s *Store) whole(what string, on *shards) error {
 		return s.denied(what, "no index of the journal may be used so")
 	}
 	if on == nil {
-		return errors.New("nothing is said of the shards")
+		return errors.New("the answer has no information about shards")
 	}
 	if on.Failed > 0 {
 		return errors.New(on.Failure())

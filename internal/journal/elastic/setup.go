@@ -101,7 +101,7 @@ func (s *Store) checkRanges(ctx context.Context, name string) (int, error) {
 func (s *Store) judge(what string, version int) error {
 	switch {
 	case version < 1:
-		return s.foreign(what + " has the name of the journal's, and was not made by this provider.")
+		return s.foreign(what + " has a name that this journal uses, but it was not made by this provider.")
 	case version > s.limits.version:
 		return s.newer(what, version)
 	}

@@ -167,7 +167,7 @@ func (m Move) counterpart(split target.Split) (string, error) {
 	if m.Version == split.Stable {
 		return "", &problem.Problem{
 			What: fmt.Sprintf("Version %s is not a canary",
-				m.Version), Why: "It is the stable version of the planner, which takes what the canary leaves.",
+				m.Version), Why: "It is the planner's stable version, which gets the traffic that the canary does not.",
 			Next: "Name one of: " + strings.Join(others(split, m.Version),
 				", ") + ".", Path: []string{m.VersionInput}, Err: errNotCanary,
 		}

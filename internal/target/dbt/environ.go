@@ -86,7 +86,7 @@ func isInherited(name string) bool {
 func (c Config) Check() error {
 	if strings.HasPrefix(c.Target, "-") || (c.Target != "" && check.Label(c.Target) != "") {
 		return &problem.Problem{
-			What: "Not a target of a dbt profile", Why: fmt.Sprintf("%q begins with -, or holds what can't be seen.",
+			What: "Not a target of a dbt profile", Why: fmt.Sprintf("%q begins with - or contains invisible characters.",
 				c.Target),
 			Next: "Name one of the profile's targets.", Path: []string{"dbt", "target"}, Err: ErrUnknownTarget,
 		}

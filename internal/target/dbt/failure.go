@@ -246,9 +246,9 @@ func notReviewed(differences []string) *problem.Problem {
 		differences, more = differences[:shown], fmt.Sprintf(" and %d more", n)
 	}
 	return &problem.Problem{
-		What: "dbt would run something else than what was reviewed",
+		What: "dbt would not run what was reviewed",
 		Why:  "These differ now: " + strings.Join(differences, ", ") + more + ". Nothing was run.",
-		Next: "Plan again, and review what is planned then.",
+		Next: "Plan again, and review the new plan.",
 		Err:  ErrNotReviewed,
 	}
 }

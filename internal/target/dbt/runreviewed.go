@@ -179,7 +179,7 @@ func (e *expected) arguments(args map[string]any) []string {
 // ranAnother is the problem of a run that did something other than what was reviewed.
 func ranAnother(whys []string) *problem.Problem {
 	return &problem.Problem{
-		What: "dbt ran something else than what was reviewed",
+		What: "dbt did not run what was reviewed",
 		Why:  strings.Join(whys, " "),
 		Next: "Look at the log and at the models in the warehouse. A script in dbt.executable, or a variable that it " +
 			"sets, can change what runs.",

@@ -28,7 +28,7 @@ func (c Copier) Adopt(ctx context.Context, state State) (*Run, error) {
 		return r, nil
 	case elastic.IsMissing(err):
 		r.orphan = r.failed("The reindex was interrupted while it was being set up",
-			fmt.Sprintf("No running task copies to %s, and it can't be told whether one has.", state.New), nil)
+			fmt.Sprintf("No task is copying to %s, and it is unknown whether one did before.", state.New), nil)
 		return r, nil
 	default:
 		return nil, err

@@ -261,7 +261,7 @@ func (r *Run) awaitCopy(ctx context.Context) error {
 	for {
 		p, err := r.cluster.Copy(ctx, r.state.Task)
 		if elastic.IsMissing(err) {
-			return r.failed("It can't be told how the copy ended",
+			return r.failed("It is unknown how the copy ended",
 				fmt.Sprintf("The cluster knows nothing of its task %s any more: a node was restarted.",
 					r.state.Task), err)
 		}
@@ -435,10 +435,10 @@ func (r *Run) stillRunning(cause, err error) error {
 func (r *Run) stuck(cause, err error) error {
 	p := *problem.Of(cause, "The reindex failed")
 	if err != nil {
-		p.Why += " And the way back failed: " + err.Error()
+		p.Why += " Undoing it failed, too: " + err.Error()
 	}
-	p.Next = fmt.Sprintf("Look which index clients use as %s, %s or %s. Remove the other one, and lift a write block "+
-		"from the one in use.", r.state.Name, r.state.Old, r.state.New)
+	p.Next = fmt.Sprintf("Check whether clients that use %s reach %s or %s. Remove the index that they don't use if this "+
+		"provider created it, and the write block from the one in use.", r.state.Name, r.state.Old, r.state.New)
 	p.Err = errors.Join(cause, err)
 	return &p
 }

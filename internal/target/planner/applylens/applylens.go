@@ -223,7 +223,7 @@ func (p *Planner) send(ctx context.Context, method, path string, u update) (conf
 	case errors.Is(err, web.ErrNotSent):
 		return config{}, p.problem("The guard API can't be reached", err.Error(), planner.ErrUnreachable)
 	case err != nil:
-		return config{}, p.problem("The guard API broke off in a change", err.Error(), planner.ErrUncertain)
+		return config{}, p.problem("The connection to the guard API was lost during a change", err.Error(), planner.ErrUncertain)
 	case got.Status != http.StatusOK:
 		return config{}, p.refused(got, true)
 	}
@@ -247,7 +247,7 @@ func (p *Planner) refused(got web.Answer, write bool) error {
 	case slices.Contains(badInput, got.Status):
 		return p.problem("The guard API refuses the change", text, planner.ErrShares)
 	case got.Status >= http.StatusInternalServerError && write:
-		return p.problem("The guard API failed in a change", text, planner.ErrUncertain)
+		return p.problem("The guard API failed during a change", text, planner.ErrUncertain)
 	case got.Status >= http.StatusInternalServerError || got.Status == http.StatusTooManyRequests:
 		return p.problem("The guard API fails", text, planner.ErrUnreachable)
 	default:

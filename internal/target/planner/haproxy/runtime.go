@@ -38,7 +38,7 @@ func dialTo(address string) (network, at string, err error) {
 			return network, at, nil
 		}
 	}
-	return "", "", fmt.Errorf("%q begins neither with unix:// nor with tcp://", address)
+	return "", "", fmt.Errorf("%q does not begin with unix:// or tcp://", address)
 }
 
 // do sends commands that return nothing on success, all in one line. An error that wraps ErrUncertain means that some

@@ -262,7 +262,7 @@ func (p *Planner) write(ctx context.Context, r web.Request) (web.Answer, error) 
 	case errors.Is(err, web.ErrNotSent):
 		return got, p.problem("The planner's control API can't be reached", err.Error(), planner.ErrUnreachable)
 	case err != nil:
-		return got, p.problem("The planner's control API broke off in a change", err.Error(), planner.ErrUncertain)
+		return got, p.problem("The connection to the planner's control API was lost during a change", err.Error(), planner.ErrUncertain)
 	}
 	return got, nil
 }
@@ -276,7 +276,7 @@ func (p *Planner) refused(got web.Answer, write bool) error {
 	case got.Status == http.StatusTooManyRequests:
 		return p.problem("The planner's control API has too many requests", text, planner.ErrUnreachable)
 	case got.Status >= http.StatusInternalServerError && write:
-		return p.problem("The planner's control API failed in a change", text, planner.ErrUncertain)
+		return p.problem("The planner's control API failed during a change", text, planner.ErrUncertain)
 	case got.Status >= http.StatusInternalServerError:
 		return p.problem("The planner's control API fails", text, planner.ErrUnreachable)
 	case write:
