@@ -104,8 +104,9 @@ func (p Policy) checkRules(known func(string) bool) error {
 	for i, r := range p.Rules {
 		path := []string{"rule", strconv.Itoa(i)}
 		if names[r.Name] {
-			return wrong("Two rules have one name", fmt.Sprintf("Two rules are named %q, so messages could refer to either.",
-				r.Name), "Give each its own.", at(path, "name")...)
+			return wrong("Two rules have one name",
+				fmt.Sprintf("Two rules are named %q, so messages could refer to either.",
+					r.Name), "Give each its own.", at(path, "name")...)
 		}
 		names[r.Name] = true
 		for j, playbook := range r.Playbooks {

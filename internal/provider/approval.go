@@ -177,7 +177,8 @@ func ruleSchema() schema.Block {
 				MarkdownDescription: "Condition: at least this estimated cost in US dollars.",
 				Validators:          []validator.Number{tfkit.Decimal(0, maxCostUSD)}},
 			"min_affected": schema.NumberAttribute{Optional: true,
-				MarkdownDescription: "Condition: at least this many things are changed, such as dbt models; for other " +
+				MarkdownDescription: "Condition: at least this many things are changed, such as dbt models; for " +
+					"other " +
 					"playbooks, what `preview.affected` lists.",
 				Validators: []validator.Number{tfkit.Whole(1, maxAffected)}},
 			"minimum":   minimumAttribute("How many different people must approve. Default 1."),

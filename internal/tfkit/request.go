@@ -121,8 +121,8 @@ func (r *Resource) changed(plan, prior document, create bool) bool {
 	return err != nil || !known || !bytes.Equal(now, was)
 }
 
-// unknownAsNull keeps what is known of a value. One unknown member, such as whether an approval is granted, must not keep
-// apply from comparing the rest with what was shown.
+// unknownAsNull keeps what is known of a value. One unknown member, such as whether an approval is granted, must not
+// keep apply from comparing the rest with what was shown.
 func unknownAsNull(_ *tftypes.AttributePath, v tftypes.Value) (tftypes.Value, error) {
 	if v.IsKnown() {
 		return v, nil

@@ -109,7 +109,8 @@ func (s *Store) explain(ctx context.Context, err error) error {
 func (s *Store) advice(e *elasticsearch.ResponseError) string {
 	switch {
 	case e.Type == "cluster_block_exception":
-		return "Remove the block, or wait until its cause is gone (a full disk also causes one), then run again. The newest " +
+		return "Remove the block, or wait until its cause is gone (a full disk also causes one), then run again. " +
+			"The newest " +
 			"range of a journal must not be made read-only."
 	case e.Type == "index_closed_exception":
 		return fmt.Sprintf("Open all indices that match %s, then run again.", s.pattern())

@@ -223,7 +223,8 @@ func (p *Planner) send(ctx context.Context, method, path string, u update) (conf
 	case errors.Is(err, web.ErrNotSent):
 		return config{}, p.problem("The guard API can't be reached", err.Error(), planner.ErrUnreachable)
 	case err != nil:
-		return config{}, p.problem("The connection to the guard API was lost during a change", err.Error(), planner.ErrUncertain)
+		return config{}, p.problem("The connection to the guard API was lost during a change", err.Error(),
+			planner.ErrUncertain)
 	case got.Status != http.StatusOK:
 		return config{}, p.refused(got, true)
 	}

@@ -231,7 +231,8 @@ func (p *Planner) refused(err error, write bool) error {
 	case apierrors.IsInvalid(err) || apierrors.IsBadRequest(err):
 		return p.problem("The cluster refuses the change", err.Error(), "http_route", planner.ErrShares)
 	case write:
-		return p.problem("The connection to the cluster was lost during a change", err.Error(), "http_route", planner.ErrUncertain)
+		return p.problem("The connection to the cluster was lost during a change", err.Error(), "http_route",
+			planner.ErrUncertain)
 	default:
 		return p.problem("The cluster can't be reached", err.Error(), "kubeconfig", planner.ErrUnreachable)
 	}

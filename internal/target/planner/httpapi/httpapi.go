@@ -262,7 +262,8 @@ func (p *Planner) write(ctx context.Context, r web.Request) (web.Answer, error) 
 	case errors.Is(err, web.ErrNotSent):
 		return got, p.problem("The planner's control API can't be reached", err.Error(), planner.ErrUnreachable)
 	case err != nil:
-		return got, p.problem("The connection to the planner's control API was lost during a change", err.Error(), planner.ErrUncertain)
+		return got, p.problem("The connection to the planner's control API was lost during a change", err.Error(),
+			planner.ErrUncertain)
 	}
 	return got, nil
 }
