@@ -58,6 +58,13 @@ func (c *chain) check() {
 	if err != nil {
 		c.t.Fatalf("%s: %v", c, err)
 	}
+	id, err := journal.Identity(c.t.Context(), store)
+	if err != nil {
+		c.t.Fatalf("%s: %v", c, err)
+	}
+	for i := range records {
+		records[i].Journal = id
+	}
 	c.checkRecords(records)
 	c.checkEffects(records)
 	c.checkState(records)
