@@ -99,7 +99,7 @@ func badBlocks() map[string]badInput {
 			values{"journal": values{"path": "journal.db", "elasticsearch": values{}}}),
 			says: "both path and elasticsearch",
 			at:   "journal.elasticsearch"},
-		"journal without cluster": {block: sharedJournal(nil), says: "and none is configured",
+		"journal without cluster": {block: sharedJournal(nil), says: "but no cluster is configured",
 			at: "journal.elasticsearch"},
 		"journal index capital": {block: sharedJournal("Journal"), says: "can't be named",
 			at: "journal.elasticsearch.index"},
