@@ -23,56 +23,56 @@ import (
 )
 
 const (
-	// applyPatience bounds one apply. Busy targets are waited for within it.
+	// applyPatience bounds one apply, including the wait for busy targets.
 	applyPatience = 2 * time.Minute
-	// tries is how many applies in a row may be needed until one succeeds.
+	// tries is the maximum number of applies until one succeeds.
 	tries    = 6
 	dirMode  = 0o755
 	fileMode = 0o644
 )
 
-// world is a playbook with the real thing that it changes.
+// world is a playbook with the real system that it changes.
 type world struct {
-	// name tells it apart from the others, playbook is its action type, resource its type in Terraform.
+	// name identifies it, playbook is its action type, resource its type in Terraform.
 	name, playbook, resource string
-	// provider is put into the provider block, env added to Terraform's environment.
+	// provider is added to the provider block, env to Terraform's environment.
 	provider string
 	env      []string
-	// begin brings the target to where round n begins, and returns the resource's inputs.
+	// begin prepares the target for round n, and returns the resource's inputs.
 	begin func(t *testing.T, n int) string
-	// amiss says what is wrong with the target after round n; empty where it is as asked.
+	// amiss describes what is wrong with the target after round n, or returns "".
 	amiss func(t *testing.T, n int) string
-	// ledger keeps what the target received.
+	// ledger records what the target received.
 	ledger *ledger
-	// arm, where set, makes the next start of dbt deadly to the victim, and disarm takes that back.
+	// arm, if set, makes the next start of dbt kill the victim. disarm reverts that.
 	arm    func(victim string)
 	disarm func() bool
-	// always tells that every execution that succeeds changes something.
+	// always reports that every successful execution changes something.
 	always bool
 	// takes and steps are for the deck.
 	takes time.Duration
 	steps int
 }
 
-// chain is a row of applies in one working directory, most of which are killed.
+// chain is a series of applies in one working directory, most of which are killed.
 type chain struct {
 	t     *testing.T
 	w     *world
 	ws    *acctest.Workspace
 	deck  *deck
 	tally *tally
-	// dir is where providers leave word.
+	// dir is the folder for the providers' marker files.
 	dir string
 	// round and run number the goals and the triggers.
 	round, run int
-	// applies counts the applies; inputs are those that were written last.
+	// applies counts the applies. inputs are those of the last configuration.
 	applies int
 	inputs  string
 	// shots are those of the round, for the report.
 	shots []string
-	// seen are the executions that any output named.
+	// seen contains the executions that appeared in any output.
 	seen map[int64]bool
-	// sound is the last state file that could be read.
+	// sound is the last valid state file.
 	sound []byte
 
 	mu    sync.Mutex
@@ -81,7 +81,7 @@ type chain struct {
 
 var address = regexp.MustCompile(`execution (\d+)`)
 
-// journal opens the chain's journal once there is one.
+// journal opens the chain's journal if it exists.
 func (c *chain) journal() (journal.Store, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -100,7 +100,7 @@ func (c *chain) journal() (journal.Store, error) {
 	return store, nil
 }
 
-// last returns the newest execution in the journal that fits, or zero.
+// last returns the newest matching execution in the journal, or zero.
 func (c *chain) last(f journal.Filter) int64 { return c.lastRecord(f).ID }
 
 func (c *chain) lastRecord(f journal.Filter) journal.Record {
@@ -116,12 +116,11 @@ func (c *chain) lastRecord(f journal.Filter) journal.Record {
 	return found[0]
 }
 
-// underWay is how long a change may have been on its way when its sender gave up waiting.
+// underWay is how long a change may still arrive after its sender has stopped waiting.
 const underWay = 5 * time.Second
 
-// holder returns the execution that a change belongs to which arrives now: the open one, or the one that was cancelled
-// while the change was on its way. A provider whose Terraform was killed is told to stop, and stops waiting for an
-// answer.
+// holder returns the execution of a change that arrives now: the open one, or one that was cancelled while the change
+// was being sent. A provider whose Terraform was killed is asked to stop and no longer waits for an answer.
 func (c *chain) holder() int64 {
 	if open := c.last(journal.Filter{Open: true}); open != 0 {
 		return open
@@ -154,14 +153,14 @@ resource %q "it" {
 	c.inputs = inputs
 }
 
-// apply runs one apply, killed by s unless that is nil, and returns what it printed, whether it succeeded, and whether
-// somebody was killed.
+// apply runs one apply, killed by s unless s is nil. It returns its output, whether it succeeded, and whether the shot
+// hit.
 func (c *chain) apply(s *shot) (string, bool, bool) {
 	c.t.Helper()
 	if err := os.Remove(filepath.Join(c.dir, "killed")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		c.t.Fatal(err)
 	}
-	// A name approves one execution; a later one that starts from another state of the target needs another name.
+	// A name approves one execution. A later execution that starts from another state of the target needs another name.
 	c.applies++
 	c.write(c.inputs)
 	ctx, cancel := context.WithTimeout(c.t.Context(), applyPatience)
@@ -204,7 +203,7 @@ func (c *chain) apply(s *shot) (string, bool, bool) {
 	return out.String(), err == nil, hit
 }
 
-// mend puts the last sound state back where Terraform died while it wrote its state, as its user would.
+// mend restores the last valid state if Terraform died while it wrote its state, as its user would.
 func (c *chain) mend() {
 	c.t.Helper()
 	path := filepath.Join(c.ws.Dir, "terraform.tfstate")
@@ -213,7 +212,7 @@ func (c *chain) mend() {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		c.t.Fatal(err)
-	case json.Valid(text), len(text)+len(c.sound) == 0: // Terraform makes an empty file to lock
+	case json.Valid(text), len(text)+len(c.sound) == 0: // Terraform creates an empty file for its lock
 		c.sound = text
 	default:
 		c.tally.count(&c.tally.torn)
@@ -224,12 +223,12 @@ func (c *chain) mend() {
 	}
 }
 
-// String names the chain and all that was done in its round, for a report.
+// String identifies the chain and everything done in its round, for a report.
 func (c *chain) String() string {
 	return fmt.Sprintf("seed %d, %s, round %d [%s]", *seed, c.w.name, c.round, strings.Join(c.shots, "; "))
 }
 
-// play plays rounds until quota kills were made, or the time is over.
+// play plays rounds until it has made quota kills, or the time is over.
 func (c *chain) play(quota int, until time.Time) {
 	c.t.Helper()
 	const most = 8
@@ -269,7 +268,7 @@ func (c *chain) play(quota int, until time.Time) {
 	}
 }
 
-// unknown tells whether an apply asks for new triggers since an outcome can't be known.
+// unknown reports whether an apply asks for new triggers because an outcome can't be determined.
 func unknown(out string) bool {
 	return strings.Contains(flat(out), "change triggers to run it again") ||
 		strings.Contains(flat(out), "The outcome of execution") && strings.Contains(flat(out), "is unknown")
@@ -279,7 +278,7 @@ var breaks = regexp.MustCompile(`\s*\n(│ )?\s*`)
 
 func flat(out string) string { return breaks.ReplaceAllString(out, " ") }
 
-// converge applies without any death until the state says that all is well.
+// converge runs applies without kills until the state is as configured.
 func (c *chain) converge(inputs string) {
 	c.t.Helper()
 	var last string

@@ -1,6 +1,6 @@
-// Package chaos_test kills. It runs real applies of a real Terraform on real components, kills the provider, Terraform
-// or both at every point of the engine, around every change of a target and at random times, lets the next applies
-// finish, and then asserts on what the targets really received, on the journal, on the state and on the second plan.
+// Package chaos_test kills processes. It runs real applies with real Terraform on real components. It kills the
+// provider, Terraform or both at every point of the engine, around every change of a target, and at random times. Then
+// it lets the next applies finish, and checks what the targets received, the journal, the state and the second plan.
 package chaos_test
 
 import (
@@ -34,17 +34,17 @@ func TestMain(m *testing.M) {
 
 var digits = regexp.MustCompile(`\d+`)
 
-// killer is the provider that dies, made once a test process.
+// killer is the provider that kills itself, built once per test process.
 var killer = sync.OnceValues(func() (string, error) { return acctest.Build("./internal/acctest/chaos/provider") })
 
-// listed is a world before it is made, with its share of the kills.
+// listed is a world before it is created, with its share of the kills.
 type listed struct {
 	playbook, name string
 	make           func(*testing.T) *world
 	part           float64
 }
 
-// worlds are all playbooks on all that they can change here.
+// worlds lists all playbooks on all targets that they can change here.
 func worlds() []listed {
 	return []listed{
 		{"rerun_dbt", "dbt_run", dbtRun, 1.2},

@@ -11,7 +11,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal/journaltest"
 )
 
-// kept is what the state has of the resource.
+// kept is the resource in the state.
 type kept struct {
 	ID      string `json:"id"`
 	Status  string `json:"status"`
@@ -45,8 +45,8 @@ func (c *chain) state() kept {
 	return file.Resources[0].Instances[0].Attributes
 }
 
-// check asserts what holds after a round: at most one effect an execution, no record lost or doubled, the target as
-// asked, and nothing left to do.
+// check verifies a finished round: at most one effect per execution, no record lost or duplicated, the target as
+// configured, and nothing left to do.
 func (c *chain) check() {
 	c.t.Helper()
 	store, err := c.journal()
@@ -78,8 +78,8 @@ func (c *chain) check() {
 	c.tally.executed(c.w, len(records))
 }
 
-// checkRecords looks for executions that were seen and are not in the journal, that never ended there, and for triggers
-// that ran to success more than once.
+// checkRecords finds executions that were seen but are missing in the journal, executions without an outcome, and
+// triggers that succeeded more than once.
 func (c *chain) checkRecords(records []journal.Record) {
 	c.t.Helper()
 	known := map[int64]bool{}
@@ -107,7 +107,7 @@ func (c *chain) checkRecords(records []journal.Record) {
 	}
 }
 
-// checkEffects looks for a change that arrived twice for an execution, or outside of any.
+// checkEffects finds changes that arrived twice for an execution, or without an execution.
 func (c *chain) checkEffects(records []journal.Record) {
 	c.t.Helper()
 	byID := map[int64]journal.Record{}

@@ -16,8 +16,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/acctest"
 )
 
-// wrapper stands before dbt. It notes every start for an execution, kills who started it where the file says so, and
-// becomes dbt.
+// wrapper runs in place of dbt. It records every start for an execution, kills the process that started it if the file
+// says so, and then becomes dbt.
 const wrapper = `#!/bin/sh
 case "$DBT_TARGET_PATH" in
 */executions/*)
@@ -34,12 +34,12 @@ esac
 exec %[3]q "$@"
 `
 
-// workshop is a dbt project whose dbt is watched.
+// workshop is a dbt project whose dbt is recorded.
 type workshop struct {
 	project *acctest.Project
-	starts  string // a line for every start
+	starts  string // one line per start
 	deadly  string // the victim of the next start
-	dir     string // with the wrapper
+	dir     string // contains the wrapper
 }
 
 func newWorkshop(t *testing.T) workshop {
@@ -64,7 +64,7 @@ func (w workshop) env() []string {
 	}
 }
 
-// received reads the starts: the execution is in the path of the artifacts.
+// received reads the starts. The path of the artifacts contains the execution.
 func (w workshop) received() (arrived, made map[effect]int, err error) {
 	f, err := os.Open(w.starts)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -88,7 +88,7 @@ func (w workshop) received() (arrived, made map[effect]int, err error) {
 	return made, made, lines.Err()
 }
 
-// world completes one that changes things through dbt.
+// world completes a world that changes things through dbt.
 func (w workshop) world(t *testing.T, more world) *world {
 	t.Helper()
 	more.env, more.always, more.ledger = w.env(), true, &ledger{}
@@ -111,7 +111,7 @@ func (w workshop) world(t *testing.T, more world) *world {
 	return &more
 }
 
-// query asks the warehouse, once nobody else has it open.
+// query queries the warehouse when no other process has it open.
 func (w workshop) query(t *testing.T, sql string) string {
 	t.Helper()
 	python := filepath.Join(filepath.Dir(acctest.DBT(t)), "python")

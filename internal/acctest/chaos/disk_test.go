@@ -7,8 +7,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
 )
 
-// TestAccDiskFull fills the disk at every point after which the journal is written, and before all: where the intent
-// can't be written nothing is sent, and an outcome that couldn't be written is found by the next apply, which sends
+// TestAccDiskFull fills the disk at every point that is followed by a write to the journal, and before all of them. If
+// the intent can't be written, nothing is sent. If an outcome couldn't be written, the next apply finds it and sends
 // nothing again.
 func TestAccDiskFull(t *testing.T) {
 	t.Parallel()
@@ -42,7 +42,7 @@ func TestAccDiskFull(t *testing.T) {
 	}
 }
 
-// TestAccReadOnlyJournal takes the right to write to the journal's folder away between two applies.
+// TestAccReadOnlyJournal makes the journal's folder read-only between two applies.
 func TestAccReadOnlyJournal(t *testing.T) {
 	t.Parallel()
 	provider, err := killer()

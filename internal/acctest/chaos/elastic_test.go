@@ -14,10 +14,10 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
 )
 
-// reads are the requests of Elasticsearch's that are not GET and change nothing.
+// reads are the Elasticsearch requests that change nothing, although they are not GET.
 var reads = regexp.MustCompile(`/_(search|msearch|analyze|count|validate|field_caps|pit|mget)\b|/_reload_search_analyzers\?.*preview=true`)
 
-// elasticChange names what a request changes.
+// elasticChange names the change of a request.
 func elasticChange(r *http.Request, _ []byte) string {
 	if r.Method == http.MethodGet || r.Method == http.MethodHead || reads.MatchString(r.URL.RequestURI()) {
 		return ""
@@ -27,7 +27,7 @@ func elasticChange(r *http.Request, _ []byte) string {
 
 func withoutEnd(r *http.Request) context.Context { return context.WithoutCancel(r.Context()) }
 
-// behind returns the address of a server of which the ledger sees every request.
+// behind returns the address of a server whose requests the ledger records.
 func behind(t *testing.T, l *ledger, upstream string, change func(*http.Request, []byte) string) string {
 	t.Helper()
 	to, err := url.Parse(upstream)

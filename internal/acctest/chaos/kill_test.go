@@ -11,15 +11,15 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
 )
 
-// running is a Terraform that was started, once ready is closed.
+// running is a started Terraform, once ready is closed.
 type running struct {
 	ready   chan struct{}
 	process *os.Process
-	// killed has something in it once a victim was hit.
+	// killed receives a value when a victim was killed.
 	killed chan struct{}
 }
 
-// aim prepares a shot that is not a matter of time alone.
+// aim prepares a shot that does not depend on time alone.
 func (c *chain) aim(cmd *exec.Cmd, s *shot, terraform *running) {
 	switch {
 	case s.point != "":
@@ -46,7 +46,7 @@ func (c *chain) kill(terraform *running, victim string) {
 	terraform.killed <- struct{}{}
 }
 
-// providers counts the chain's living providers, and kills them where asked to.
+// providers counts the chain's running providers, and kills them if requested.
 func (c *chain) providers(kill bool) int {
 	entries, err := os.ReadDir(c.dir)
 	if err != nil {
@@ -61,7 +61,7 @@ func (c *chain) providers(kill bool) int {
 		text, err := os.ReadFile(path)
 		var who proc.Identity
 		if err != nil || json.Unmarshal(text, &who) != nil {
-			continue // it is just being written
+			continue // it is being written
 		}
 		if who.Liveness() != proc.Alive {
 			_ = os.Remove(path)

@@ -12,31 +12,31 @@ import (
 
 // effect is a change that a target received.
 type effect struct {
-	// Execution is the one that was open in the journal when the change arrived. Zero: none was.
+	// Execution is the execution that was open in the journal when the change arrived, or zero.
 	Execution int64
 	What      string
 }
 
-// ledger keeps what a target really received, apart from anything that the provider says of it.
+// ledger records what a target really received, independently of the provider.
 type ledger struct {
-	// holder returns the execution that is open in the journal; newest the last one that was begun.
+	// holder returns the execution that is open in the journal. newest returns the one that began last.
 	holder, newest func() int64
-	// other, where set, is what there is to be read instead of the effects here.
+	// other, if set, returns the effects instead of those recorded here.
 	other func() (arrived, made map[effect]int)
 
 	mu sync.Mutex
-	// effects counts how often a change arrived, made those that were not lost on their way.
+	// effects counts how often a change arrived. made counts those that were not lost before the target.
 	effects, made map[effect]int
 	blow          *blow
 }
 
-// blow is a death around a change of the target.
+// blow is a kill around a change of the target.
 type blow struct {
 	phase phase
 	kill  func()
 }
 
-// phase is where in a change it comes.
+// phase is the phase of a change in which the kill happens.
 type phase string
 
 const (
@@ -47,7 +47,7 @@ const (
 
 func phases() []phase { return []phase{arriving, lost, answering} }
 
-// arm makes the next change deadly. nil takes that back.
+// arm makes the next change trigger the kill. nil reverts that.
 func (l *ledger) arm(b *blow) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -81,7 +81,7 @@ func (l *ledger) note(e effect, wasMade bool) {
 	}
 }
 
-// all returns how often each change arrived, and how often it was made.
+// all returns how often each change arrived and how often it was made.
 func (l *ledger) all() (arrived, made map[effect]int) {
 	if l.other != nil {
 		return l.other()
@@ -91,14 +91,13 @@ func (l *ledger) all() (arrived, made map[effect]int) {
 	return maps.Clone(l.effects), maps.Clone(l.made)
 }
 
-// received are the changes that arrived.
+// received returns the changes that arrived.
 func (l *ledger) received() map[effect]int {
 	arrived, _ := l.all()
 	return arrived
 }
 
-// over returns next behind the ledger. change names the change that a request asks for, and is empty for one that only
-// reads.
+// over wraps next with the ledger. change names the change that a request asks for, or returns "" for a read.
 func (l *ledger) over(next http.Handler, change func(r *http.Request, body []byte) string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -119,7 +118,7 @@ func (l *ledger) over(next http.Handler, change func(r *http.Request, body []byt
 		l.note(e, true)
 		l.strike(arriving)
 		answer := httptest.NewRecorder()
-		// What has arrived is done, whatever becomes of who sent it.
+		// A change that has arrived is made, even if its sender was killed.
 		next.ServeHTTP(answer, r.WithContext(withoutEnd(r)))
 		l.strike(answering)
 		maps.Copy(w.Header(), answer.Header())

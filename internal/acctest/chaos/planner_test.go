@@ -15,7 +15,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/guardtest"
 )
 
-// router is a planner as its own system sees it: the share of v2, and whether v2 is up.
+// router is a planner from its system's point of view: the share of v2, and whether v2 is up.
 type router struct {
 	provider string
 	ledger   *ledger
@@ -23,7 +23,7 @@ type router struct {
 	get      func(t *testing.T) (percent float64, up bool)
 }
 
-// plannerChange names what a request of a planner API changes.
+// plannerChange names the change of a request to a planner API.
 func plannerChange(r *http.Request, body []byte) string {
 	if r.Method == http.MethodGet {
 		return ""
@@ -81,7 +81,7 @@ type inFile struct {
 	Down    bool    `json:"down,omitempty"`
 }
 
-// overFile is the planner in a file. Nobody answers there, so the file is watched for its revisions.
+// overFile is the planner in a file. There is no server, so the file is watched for its revisions.
 func overFile(t *testing.T) router {
 	t.Helper()
 	l := &ledger{}
@@ -95,7 +95,7 @@ func overFile(t *testing.T) router {
 		return d, err
 	}
 	const whole = 100
-	var own int64 // the newest revision that the test made
+	var own int64 // the newest revision that the test wrote
 	set := func(t *testing.T, percent float64, up bool) {
 		t.Helper()
 		own += 1000
@@ -126,8 +126,8 @@ func overFile(t *testing.T) router {
 	}
 }
 
-// watch notes every revision of the file that is not the test's own (one of a thousand). A revision that was never
-// seen, or one that changes nothing, is noted as a change of nothing: twice, it is a violation.
+// watch records every revision of the file that the test did not write (revisions of the test are multiples of a
+// thousand). It fails the test for a missed revision, and for one that changes nothing.
 func watch(t *testing.T, l *ledger, read func() (document, error)) {
 	t.Helper()
 	const every, test = 500 * time.Microsecond, 1000
@@ -156,7 +156,7 @@ func watch(t *testing.T, l *ledger, read func() (document, error)) {
 					t.Errorf("revision %d of the file follows %d: %v after %v", now.Revision, last.Revision,
 						now.Versions, last.Versions)
 				}
-				// By now its execution may have ended.
+				// Its execution may have ended by now.
 				l.note(effect{l.newest(), fmt.Sprintf("write %v", now.Versions)}, true)
 			}
 			last = now
@@ -165,7 +165,7 @@ func watch(t *testing.T, l *ledger, read func() (document, error)) {
 	t.Cleanup(func() { close(stop); <-done })
 }
 
-// canary moves v2's share up and down, in as many steps, or at once where steps is 0.
+// canary moves v2's share up and down, in steps, or at once if steps is 0.
 func canary(r router, via string, steps int) *world {
 	goal := func(n int) float64 { return []float64{25, 40, 10, 30}[n%4] }
 	inputs := "gradual = false"

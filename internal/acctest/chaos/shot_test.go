@@ -9,25 +9,25 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
 )
 
-// victims are who is killed.
+// victims lists which processes can be killed.
 func victims() []string { return []string{"provider", "terraform", "both"} }
 
 // shot is one attempt to kill. Exactly one of point, phase, spawn and start is set.
 type shot struct {
 	victim string
-	// point is the engine's, at the nth time that it is reached, and after how long later.
+	// point is the engine's point, when it is reached for the nth time. after is the delay.
 	point engine.Point
 	nth   int
 	after time.Duration
-	// phase is that of the next change of the target.
+	// phase is the phase of the next change of the target.
 	phase phase
-	// spawn is as dbt starts, before the provider knows that it did.
+	// spawn kills when dbt starts, before the provider knows about it.
 	spawn bool
-	// start is so long after Terraform's start.
+	// start is the delay after Terraform's start.
 	start time.Duration
 }
 
-// where names the place for the statistics.
+// where names the kind of kill for the statistics.
 func (s shot) where() string {
 	switch {
 	case s.phase != "":
@@ -43,7 +43,7 @@ func (s shot) where() string {
 	}
 }
 
-// String says all of it, for the report of a violation.
+// String describes the shot completely, for the report of a violation.
 func (s shot) String() string {
 	text := s.victim + " killed: " + s.where()
 	if s.nth > 1 {
@@ -55,22 +55,23 @@ func (s shot) String() string {
 	return text
 }
 
-// adopting tells whether the shot needs an open execution.
+// adopting reports whether the shot needs an open execution.
 func (s shot) adopting() bool { return s.point == engine.PointAdopt || s.point == engine.PointAdopted }
 
-// deck deals shots: every kind of them once, in an order of chance, and then again.
+// deck deals shots: each kind once, in random order, and then again.
 type deck struct {
 	rng *rand.Rand
-	// takes is about how long an execution takes, from its first point to its end; apply is a whole apply.
+	// takes is roughly how long an execution takes, from its first point to its end. apply is the same for a whole
+	// apply.
 	takes, apply time.Duration
-	// changes tells that the target's changes are seen; spawns that they are processes.
+	// changes reports that the target's changes are recorded, spawns that they are processes.
 	changes, spawns bool
 	// steps is how often an execution passes PointProgress.
 	steps int
 	left  []shot
 }
 
-// deal takes the next shot that can hit. open tells whether there is an execution to adopt.
+// deal returns the next shot that can hit. open reports whether there is an execution to adopt.
 func (d *deck) deal(open bool) shot {
 	for {
 		i := slices.IndexFunc(d.left, func(s shot) bool { return open || !s.adopting() })
@@ -78,7 +79,7 @@ func (d *deck) deal(open bool) shot {
 			d.left = append(d.left, d.fresh()...)
 			continue
 		}
-		// What needs an open execution comes first where there is one: there may not be one for long.
+		// If there is an open execution, deal the shots that need one first, because it may not stay open for long.
 		if j := slices.IndexFunc(d.left, shot.adopting); open && j >= 0 && d.rng.IntN(2) == 0 {
 			i = j
 		}

@@ -10,8 +10,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
 )
 
-// once are the requests of which an execution may send each only once. The others of a refresh (opening, clearing
-// caches, lifting a block) may be repeated by whoever adopts it, and do nothing the second time.
+// once lists the requests that an execution may send only once. The other requests of a refresh (opening, clearing
+// caches, lifting a block) may be repeated on adoption and have no effect the second time.
 var once = regexp.MustCompile(`/(_reload_search_analyzers|_close|_reindex|_aliases)$`)
 
 func synonymsChange(r *http.Request, body []byte) string {

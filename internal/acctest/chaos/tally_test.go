@@ -18,7 +18,7 @@ type tally struct {
 	executions                 map[*world]int
 	violations, retries        map[string]int
 	kills, torn, orphans       int
-	// wanted is how many kills the chains that ran were to make.
+	// wanted is how many kills the chains were to make.
 	wanted int
 }
 
@@ -38,7 +38,7 @@ func (t *tally) kill(playbook string, s shot) {
 	t.victims[s.victim]++
 }
 
-// want adds the kills that a chain is to make.
+// want adds the number of kills that a chain is to make.
 func (t *tally) want(n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -51,7 +51,7 @@ func (t *tally) count(n *int) {
 	*n++
 }
 
-// leave counts providers that outlived their Terraform until they were killed.
+// leave counts providers that outlived their Terraform and had to be killed.
 func (t *tally) leave(n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -70,7 +70,7 @@ func (t *tally) executed(w *world, n int) {
 	t.executions[w] = n
 }
 
-// retry keeps why an apply without any death failed.
+// retry records why an apply without a kill failed.
 func (t *tally) retry(out string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -82,7 +82,7 @@ func (t *tally) retry(out string) {
 	t.retries[why]++
 }
 
-// complete demands that a run of some size has killed as often as it was asked to, and at every point.
+// complete fails unless a run of sufficient size has made all requested kills, at every point.
 func (t *tally) complete(tb testing.TB) {
 	tb.Helper()
 	const someSize = 300
@@ -101,7 +101,7 @@ func (t *tally) complete(tb testing.TB) {
 	}
 }
 
-// report is what make chaos prints.
+// report returns the text that make chaos prints.
 func (t *tally) report() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -29,28 +29,27 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
-// What the tests of one binary have in common. Go runs TestMain and tests in the same process, and there is nobody to
+// State that the tests of one binary share. Go runs TestMain and the tests in the same process and offers no way to
 // pass it on.
 var (
-	// ours is started by the first test that asks for it.
+	// ours is started by the first test that needs it.
 	ours struct {
 		sync.Mutex
 		began  bool
 		server *Server
 		err    error
 	}
-	// theirs connects to the user's own cluster, where there is one.
+	// theirs connects to the user's own cluster, if there is one.
 	theirs elastic.Config
 )
 
-// Main runs the tests of a binary and then stops the shared server. Give its result to os.Exit. It takes the
-// ELASTICSEARCH_* variables out of the environment: a test says itself what the provider is to find there; see
-// Server.Environment.
+// Main runs the tests of a binary and then stops the shared server. Pass its result to os.Exit. It unsets the
+// ELASTICSEARCH_* variables, because each test decides which ones the provider finds; see Server.Environment.
 func Main(m *testing.M) int {
 	theirs = elastic.Config{}.WithEnvironment(os.Getenv)
 	for _, variable := range os.Environ() {
 		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, "ELASTICSEARCH_") {
-			_ = os.Unsetenv(name) // it fails for a name that can't be one
+			_ = os.Unsetenv(name) // it fails only for invalid names
 		}
 	}
 	code := m.Run()
@@ -74,7 +73,7 @@ func Shared(tb testing.TB) *Server {
 	return &Server{Config: theirs}
 }
 
-// WithFiles returns the shared server, whose Home can be written to, never the user's own cluster.
+// WithFiles returns the shared server, whose Home is writable. It never returns the user's own cluster.
 func WithFiles(tb testing.TB) *Server {
 	tb.Helper()
 	ours.Lock()
@@ -93,10 +92,11 @@ func WithFiles(tb testing.TB) *Server {
 	return ours.server
 }
 
-// Own starts a server for one test that would disturb others, such as a crash. It is never the user's cluster.
+// Own starts a server for a test that would disturb others, for example with a crash. It never uses the user's cluster.
 func Own(tb testing.TB) *Server { return own(tb, false, alone()) }
 
-// Secure starts a server with security on. Config holds the credentials of a superuser; see User and APIKey for others.
+// Secure starts a server with security enabled. Config contains the credentials of a superuser. See User and APIKey for
+// others.
 func Secure(tb testing.TB) *Server { return own(tb, true, alone()) }
 
 func own(tb testing.TB, secure bool, cluster []string) *Server {
@@ -113,7 +113,7 @@ func own(tb testing.TB, secure bool, cluster []string) *Server {
 type Server struct {
 	// Config connects to it.
 	Config elastic.Config
-	// Home is its configuration folder, for files of synonyms. Empty for the user's own cluster.
+	// Home is its configuration folder, for synonym files. It is empty for the user's own cluster.
 	Home string
 
 	stop    func()
@@ -121,10 +121,11 @@ type Server struct {
 	launch  func() (*process, error)
 }
 
-// URL is the address of the server without a slash at the end.
+// URL is the address of the server without a trailing slash.
 func (s *Server) URL() string { return strings.TrimSuffix(s.Config.Endpoints[0], "/") }
 
-// Environment are the variables that lead a provider to the server at endpoint, which is URL or a proxy in front of it.
+// Environment returns the variables that configure a provider for the server at endpoint, which is URL or a proxy in
+// front of it.
 func (s *Server) Environment(endpoint string) []string {
 	c := s.Config
 	env := []string{"ELASTICSEARCH_ENDPOINTS=" + endpoint, "ELASTICSEARCH_INSECURE=" + strconv.FormatBool(c.Insecure)}
@@ -139,15 +140,15 @@ func (s *Server) Environment(endpoint string) []string {
 	return env
 }
 
-// At is Config for a proxy in front of the server.
+// At returns Config for a proxy in front of the server.
 func (s *Server) At(endpoint string) elastic.Config {
 	c := s.Config
 	c.Endpoints = []string{endpoint}
 	return c
 }
 
-// Name returns a name for an index, alias or set of synonyms that no other test uses, and removes every index whose
-// name begins with it at the end.
+// Name returns a name for an index, alias or synonym set that no other test uses. At the end, it removes every index
+// with the name as a prefix.
 func (s *Server) Name(tb testing.TB, base string) string {
 	tb.Helper()
 	name := fmt.Sprintf("remediation-test-%s-%x", base, time.Now().UnixNano())
@@ -173,8 +174,8 @@ func (s *Server) Name(tb testing.TB, base string) string {
 // answerPatience bounds one request of a test.
 const answerPatience = 2 * time.Minute
 
-// Do sends a request as the server's superuser and decodes the answer into out, unless that is nil. body is a string or
-// bytes as they are, nil, or a value to encode as JSON. Anything but 2xx fails the test.
+// Do sends a request as the server's superuser and decodes the answer into out, unless out is nil. body is a string or
+// bytes to send unchanged, nil, or a value to encode as JSON. Any status other than 2xx fails the test.
 func (s *Server) Do(tb testing.TB, method, path string, body, out any) {
 	tb.Helper()
 	if status, err := s.Try(tb, method, path, body, out); err != nil || status/100 != 2 {
@@ -182,7 +183,7 @@ func (s *Server) Do(tb testing.TB, method, path string, body, out any) {
 	}
 }
 
-// Try is Do for requests that may fail: it returns the status, and the body as an error where that is not 2xx.
+// Try is Do for requests that may fail. It returns the status, and the body as an error if the status is not 2xx.
 func (s *Server) Try(tb testing.TB, method, path string, body, out any) (int, error) {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), answerPatience)
@@ -190,7 +191,7 @@ func (s *Server) Try(tb testing.TB, method, path string, body, out any) (int, er
 	return s.call(ctx, method, path, body, out)
 }
 
-// Call is Try for goroutines that have no test at hand.
+// Call is Try for goroutines without a test.
 func (s *Server) Call(ctx context.Context, method, path string, body, out any) (int, error) {
 	return s.call(ctx, method, path, body, out)
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/spawn"
 )
 
-// Pair starts a cluster of the test's own with two nodes, so that shards can have copies. Config is that of the first
-// one, which stays; the second one is for Server.Down and Server.Up.
+// Pair starts a separate cluster with two nodes for this test, so shards can have replicas. Config connects to the
+// first node, which stays up. Server.Down and Server.Up control the second one.
 func Pair(tb testing.TB) (first, second *Server) {
 	tb.Helper()
 	_, port, _ := strings.Cut(spawn.Address(tb), ":")

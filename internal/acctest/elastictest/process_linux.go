@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// nobody is the unprivileged user and group that a server gets where the tests run as root: Elasticsearch refuses root.
+// nobody is the unprivileged user and group for a server if the tests run as root, because Elasticsearch refuses root.
 const nobody = 65534
 
-// reachable returns dist, or a copy of it in scratch where the server's user may not enter one of the folders above it,
-// such as root's home.
+// reachable returns dist, or a copy of it in scratch if the server's user may not enter one of its parent folders, such
+// as root's home.
 func reachable(dist, scratch string) (string, error) {
 	const othersEnter = 0o001
 	for dir := dist; os.Getuid() == 0 && dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
@@ -36,11 +36,11 @@ type process struct {
 	cmd *exec.Cmd
 	// gone is closed when the process has ended.
 	gone chan struct{}
-	// address is where it listens.
+	// address is the server's address.
 	address string
 }
 
-// launch starts the server's launcher, which starts the server and takes it along when it ends.
+// launch starts the server's launcher. It starts the server, and stops it when it ends itself.
 func launch(java, dist, scratch string) (*process, error) {
 	output, err := os.Create(filepath.Join(scratch, "output"))
 	if err != nil {
@@ -72,7 +72,7 @@ func launch(java, dist, scratch string) (*process, error) {
 	p := &process{cmd: cmd, gone: make(chan struct{})}
 	started := make(chan error)
 	go func() {
-		// The death signal is tied to the thread that started the process, so that thread has to live as long.
+		// The death signal is tied to the thread that started the process, so that thread must live as long.
 		runtime.LockOSThread()
 		err := cmd.Start()
 		started <- err
@@ -94,13 +94,13 @@ func (p *process) stop() {
 	}
 }
 
-// kill ends the server at once, as a machine that fails does.
+// kill ends the server at once, like a machine failure.
 func (p *process) kill() {
 	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 	<-p.gone
 }
 
-// giveAway makes the server's user the owner of the folder and all in it.
+// giveAway makes the server's user the owner of the folder and its contents.
 func giveAway(dir string) error {
 	if os.Getuid() != 0 {
 		return nil

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Down stops a server of the test's own, or kills it as a machine that fails does. Up starts it again.
+// Down stops a server that only this test uses, or kills it like a machine failure. Up starts it again.
 func (s *Server) Down(kill bool) {
 	if kill {
 		s.process.kill()
@@ -15,9 +15,9 @@ func (s *Server) Down(kill bool) {
 	s.process.stop()
 }
 
-// Up starts a server that is down again, at the same address and with its data.
+// Up restarts a stopped server at the same address and with its data.
 func (s *Server) Up() error {
-	// The port that the system gave it is its own from now on.
+	// Keep the port that the system assigned.
 	path := filepath.Join(s.Home, "elasticsearch.yml")
 	text, err := os.ReadFile(path)
 	if err != nil {

@@ -9,13 +9,13 @@ import (
 	"testing"
 )
 
-// Cached is an index whose cache of field data can be filled.
+// Cached is an index whose field data cache can be filled.
 type Cached struct {
 	Index string
 	on    *Server
 }
 
-// Cached makes an index of one document.
+// Cached creates an index with one document.
 func (s *Server) Cached(tb testing.TB, base string) Cached {
 	tb.Helper()
 	c := Cached{Index: s.Name(tb, base), on: s}
@@ -35,7 +35,7 @@ func (c Cached) Fill(tb testing.TB) {
 	}
 }
 
-// Bytes is how much the cache holds.
+// Bytes returns the size of the cache.
 func (c Cached) Bytes(tb testing.TB) int64 {
 	tb.Helper()
 	var now struct {
@@ -51,7 +51,7 @@ func (c Cached) Bytes(tb testing.TB) int64 {
 	return now.All.Total.Fielddata.Bytes
 }
 
-// Amiss says what is wrong with a cache that should have been cleared.
+// Amiss describes what is wrong with a cache that should have been cleared, or returns "".
 func (c Cached) Amiss(tb testing.TB) string {
 	tb.Helper()
 	if n := c.Bytes(tb); n != 0 {
@@ -60,14 +60,14 @@ func (c Cached) Amiss(tb testing.TB) string {
 	return ""
 }
 
-// Searched is an alias of one index of one document, whose searches use the synonyms of a file by the filter "rules".
+// Searched is an alias of one index with one document. Searches use the synonyms of a file through the filter "rules".
 type Searched struct {
 	Alias string
 	on    *Server
 	file  string
 }
 
-// Searched makes the index. The server has to be one WithFiles.
+// Searched creates the index. The server must be one from WithFiles.
 func (s *Server) Searched(tb testing.TB, base string, updateable bool) Searched {
 	tb.Helper()
 	base = s.Name(tb, base)
@@ -93,7 +93,7 @@ func (s *Server) Searched(tb testing.TB, base string, updateable bool) Searched 
 
 const document = `{"t":"a fine laptop"}`
 
-// Rules makes the n-th word of the file's synonyms one that finds the document, and that of before one that doesn't.
+// Rules changes the file: with the new synonyms the n-th word finds the document, and the previous word does not.
 func (x Searched) Rules(tb testing.TB, n int) {
 	tb.Helper()
 	const mode = 0o644
@@ -104,8 +104,8 @@ func (x Searched) Rules(tb testing.TB, n int) {
 	}
 }
 
-// Amiss says what is wrong with an alias that should stand for one open, writable index that has taken up the n-th
-// rules.
+// Amiss describes what is wrong with an alias that should point to one open, writable index that has loaded the n-th
+// rules, or returns "".
 func (x Searched) Amiss(tb testing.TB, n int) string {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), answerPatience)

@@ -8,7 +8,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
-// User makes a user of a Secure server with one role, given as the body of a role, and returns what connects as it.
+// User creates a user on a Secure server with one role, given as the body of a role, and returns its configuration.
 func (s *Server) User(tb testing.TB, name string, role any) elastic.Config {
 	tb.Helper()
 	password := rand.Text()
@@ -18,8 +18,8 @@ func (s *Server) User(tb testing.TB, name string, role any) elastic.Config {
 	return elastic.Config{Endpoints: s.Config.Endpoints, Username: name, Password: password}
 }
 
-// APIKey makes an API key of a Secure server with one role, given as the body of a role, and returns what connects with
-// it.
+// APIKey creates an API key on a Secure server with one role, given as the body of a role, and returns its
+// configuration.
 func (s *Server) APIKey(tb testing.TB, name string, role any) elastic.Config {
 	tb.Helper()
 	var key struct{ Encoded string }

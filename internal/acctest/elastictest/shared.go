@@ -10,19 +10,19 @@ import (
 	"time"
 )
 
-// SharedVariable names the file through which the test binaries of one run find the server that they share. The command
-// serve writes it. Where the variable is not set, each test binary starts a server for itself.
+// SharedVariable names the file in which the test binaries of one run find their shared server. The command serve
+// writes it. If the variable is not set, each test binary starts its own server.
 const SharedVariable = "REMEDIATION_TEST_ELASTICSEARCH_SHARED"
 
 // shared is the content of the file.
 type shared struct {
 	Endpoint string `json:"endpoint"`
 	Home     string `json:"home"`
-	// Error says why there is no server.
+	// Error is why there is no server.
 	Error string `json:"error,omitempty"`
 }
 
-// Serve starts a server, writes to file where it is, and stops it when wait returns.
+// Serve starts a server, writes its address to file, and stops it when wait returns.
 func Serve(file string, wait func()) error {
 	s, err := start(false, alone())
 	if err != nil {
@@ -36,7 +36,7 @@ func Serve(file string, wait func()) error {
 	return nil
 }
 
-// announce writes the file at once: a reader never finds half of it.
+// announce writes the file atomically.
 func announce(file string, s shared) error {
 	text, err := json.Marshal(s)
 	if err != nil {

@@ -18,27 +18,26 @@ import (
 )
 
 const (
-	// startPatience is how long a server may take to come up. 13 s on two idle cores; a machine that builds at the same
-	// time needs a minute.
+	// startPatience is how long a server may take to start. It takes 13 s on two idle cores, and a minute on a machine
+	// that builds at the same time.
 	startPatience = 5 * time.Minute
-	// stopPatience is how long a server may take to go before it is killed.
+	// stopPatience is how long a server may take to stop before it is killed.
 	stopPatience = 30 * time.Second
-	// poll is how often a starting server is looked at.
+	// poll is the interval for polling a starting server.
 	poll = 200 * time.Millisecond
-	// heap is enough for 200,000 small documents and the indices of all packages, and leaves room for two servers on a
-	// small machine.
+	// heap is enough for 200,000 small documents and the indices of all packages. Two servers fit on a small machine.
 	heap = "-Xms512m -Xmx768m"
-	// superuser is the file realm's user in Secure.
+	// superuser is the user of the file realm in Secure.
 	superuser = "test_admin"
 )
 
 var errNotSetUp = errors.New("no Elasticsearch is unpacked in .build/elasticsearch: run make setup, or make " +
 	"test-elasticsearch-9 for the newer one")
 
-// releaseVariable chooses another release than the usual one: "9" is the one in .build/elasticsearch-9.
+// releaseVariable selects another release than the default: "9" is the one in .build/elasticsearch-9.
 const releaseVariable = "REMEDIATION_TEST_ELASTICSEARCH"
 
-// distribution finds .build/elasticsearch at the root of the project, from the working directory of the tests upwards.
+// distribution searches for .build/elasticsearch from the working directory of the tests upwards to the project's root.
 func distribution() (string, error) {
 	name := "elasticsearch"
 	if release := os.Getenv(releaseVariable); release != "" {
@@ -59,7 +58,7 @@ func distribution() (string, error) {
 	}
 }
 
-// alone are the settings of a cluster of one node.
+// alone are the settings of a cluster with one node.
 func alone() []string {
 	return []string{"cluster.name: remediation-test", "discovery.type: single-node", "transport.port: 0"}
 }
@@ -97,7 +96,7 @@ func start(secure bool, cluster []string) (*Server, error) {
 	return s, nil
 }
 
-// javaFor is the Java beside the distribution, or else the machine's.
+// javaFor returns the Java next to the distribution, or otherwise the machine's.
 func javaFor(dist string) (string, error) {
 	own := filepath.Join(dist, "jdk", "bin", "java")
 	if exists(own) {
@@ -118,7 +117,7 @@ func exists(path string) bool {
 // launchAndAwait starts a server and waits until it listens.
 func launchAndAwait(java, dist, scratch string) (*process, error) {
 	ports := filepath.Join(scratch, "logs", "http.ports")
-	if err := os.RemoveAll(ports); err != nil { // of the one before
+	if err := os.RemoveAll(ports); err != nil { // of the previous start
 		return nil, err
 	}
 	p, err := launch(java, dist, scratch)
@@ -133,16 +132,16 @@ func launchAndAwait(java, dist, scratch string) (*process, error) {
 	return p, nil
 }
 
-// configure fills the folder with a configuration, and gives it to the server's user.
+// configure fills the folder with a configuration, and makes the server's user its owner.
 func (s *Server) configure(dist, scratch string, secure bool, cluster []string) error {
 	if err := os.CopyFS(s.Home, os.DirFS(filepath.Join(dist, "config"))); err != nil {
 		return err
 	}
 	settings := append(slices.Clone(cluster), "network.host: 127.0.0.1", "http.port: 0",
-		// The server writes the port that it got to logs/http.ports once it is up.
+		// Once the server is up, it writes its port to logs/http.ports.
 		"node.portsfile: true",
 		"path.data: "+filepath.Join(scratch, "data"), "path.logs: "+filepath.Join(scratch, "logs"),
-		// A nearly full disk of the machine would block every index.
+		// Otherwise, a nearly full disk of the machine would block every index.
 		"cluster.routing.allocation.disk.threshold_enabled: false",
 		fmt.Sprintf("xpack.security.enabled: %t", secure))
 	files := map[string]string{
@@ -177,7 +176,7 @@ func (s *Server) configure(dist, scratch string, secure bool, cluster []string) 
 	return giveAway(scratch)
 }
 
-// await waits for the server to say where it listens, or to die.
+// await waits until the server has written its address or has ended.
 func (p *process) await(portsFile string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), startPatience)
 	defer cancel()

@@ -26,16 +26,16 @@ import (
 // subject is a playbook on a real target behind a proxy.
 type subject struct {
 	proxy *faultproxy.Proxy
-	// book makes the playbook with new clients, as each provider process has them.
+	// book creates the playbook with new clients, as each provider process does.
 	book    func() playbook.Playbook
 	metrics guard.Reader
 	rails   []guard.Rail
 	action  string
 	params  map[string]any
-	// begin brings the target to where a case begins, amiss says what is wrong with it at the end.
+	// begin prepares the target for a case. amiss describes what is wrong with it at the end.
 	begin func(t *testing.T)
 	amiss func(t *testing.T) string
-	// once tells the requests of which an execution may send each only once, whatever became of it.
+	// once matches the requests that an execution may send only once, whatever their result.
 	once func(s faultproxy.Seen) bool
 }
 
@@ -46,7 +46,7 @@ type bench struct {
 	store journal.Store
 	dir   string
 	run   int
-	// applies counts the applies: a name approves one execution, and a later one needs another name.
+	// applies counts the applies. A name approves one execution, so a later one needs another name.
 	applies int
 }
 
@@ -61,7 +61,7 @@ func newBench(t *testing.T, s subject) *bench {
 	return &bench{subject: s, t: t, store: store, dir: dir}
 }
 
-// apply plans and applies as Terraform does, in a process of its own as far as clients and caches go.
+// apply plans and applies as Terraform does, with new clients and caches as in a separate process.
 func (b *bench) apply() (engine.Execution, error) {
 	b.t.Helper()
 	const patience = 2 * time.Minute
@@ -98,7 +98,7 @@ func (b *bench) apply() (engine.Execution, error) {
 	return x, err
 }
 
-// spoiled is one case: the fault, on which request, how often.
+// spoiled is a case: the fault, the request, and how often.
 type spoiled struct {
 	fault      faultproxy.Fault
 	nth, times int
@@ -108,7 +108,7 @@ func (s spoiled) String() string {
 	return fmt.Sprintf("%s, request %d, %d times", s.fault, s.nth, s.times)
 }
 
-// check runs one case: an apply into the fault, then applies without one until it succeeds.
+// check runs a case: an apply with the fault, then applies without one until an apply succeeds.
 func (b *bench) check(c spoiled) {
 	b.t.Helper()
 	b.begin(b.t)
@@ -146,7 +146,7 @@ func (b *bench) check(c spoiled) {
 	}
 }
 
-// atMostOnce looks for a request that reached the server a second time within an execution.
+// atMostOnce finds requests that reached the server twice within an execution.
 func (b *bench) atMostOnce(c spoiled, seen []faultproxy.Seen) {
 	b.t.Helper()
 	received := map[string]int{}
@@ -162,7 +162,7 @@ func (b *bench) atMostOnce(c spoiled, seen []faultproxy.Seen) {
 	}
 }
 
-// readable demands an error that says what is wrong, why, and what to do next.
+// readable requires that an error says what is wrong, why, and what to do next.
 func (b *bench) readable(c spoiled, err error) {
 	b.t.Helper()
 	var p *problem.Problem
@@ -171,7 +171,7 @@ func (b *bench) readable(c spoiled, err error) {
 	}
 }
 
-// verify looks at the journal when all is over.
+// verify checks the journal at the end.
 func (b *bench) verify() {
 	b.t.Helper()
 	journaltest.Verify(b.t, b.store)

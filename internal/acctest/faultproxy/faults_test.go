@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	os.Exit(elastictest.Main(m))
 }
 
-// TestEveryPlaybookIsBehindTheProxy names the playbooks without requests of their own: dbt talks to the warehouse.
+// TestEveryPlaybookIsBehindTheProxy lists the playbooks without their own requests: dbt connects to the warehouse.
 func TestEveryPlaybookIsBehindTheProxy(t *testing.T) {
 	t.Parallel()
 	without := []string{"rerun_dbt", "refresh_dbt_dependencies"}
@@ -39,7 +39,7 @@ func TestEveryPlaybookIsBehindTheProxy(t *testing.T) {
 	}
 }
 
-// TestFaultsLoseNothing spoils each request of an apply in each way, once and for longer than anybody tries again.
+// TestFaultsLoseNothing injects each fault into each request of an apply, once and for longer than any retry.
 func TestFaultsLoseNothing(t *testing.T) {
 	t.Parallel()
 	stream := uint64(0)
@@ -69,7 +69,7 @@ func TestFaultsLoseNothing(t *testing.T) {
 	}
 }
 
-// cases are all that an apply without a fault has requests for.
+// cases returns all cases for the requests of an apply without a fault.
 func (b *bench) cases() []spoiled {
 	b.t.Helper()
 	b.begin(b.t)
@@ -85,7 +85,7 @@ func (b *bench) cases() []spoiled {
 	var all []spoiled
 	for nth := range n {
 		for _, f := range faultproxy.Faults() {
-			// More than any client tries.
+			// More than any client retries.
 			const lasting = 6
 			all = append(all, spoiled{f, nth, 1}, spoiled{f, nth, lasting})
 		}
@@ -93,7 +93,7 @@ func (b *bench) cases() []spoiled {
 	return all
 }
 
-// TestEndlessAnswersAreNotKept holds that no client reads more than it can use.
+// TestEndlessAnswersAreNotKept checks that no client reads more than it can use.
 func TestEndlessAnswersAreNotKept(t *testing.T) { //nolint:paralleltest // it measures the memory of the whole process
 	const bound = 256 << 20
 	for _, s := range subjects() {
@@ -108,7 +108,7 @@ func TestEndlessAnswersAreNotKept(t *testing.T) { //nolint:paralleltest // it me
 			b.proxy.Spoil(faultproxy.Huge, nth, 1)
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			_, _ = b.apply() // whether it succeeds is another test's matter
+			_, _ = b.apply() // another test checks whether it succeeds
 			runtime.ReadMemStats(&after)
 			if used := after.TotalAlloc - before.TotalAlloc; used > bound {
 				t.Errorf("%s: %d MiB were used for an endless answer to %s %s", s.name, used>>20,

@@ -16,7 +16,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner/httpapi"
 )
 
-// router is a planner behind the proxy, and as its own system sees it.
+// router is a planner behind the proxy, and from its system's point of view.
 type router struct {
 	proxy   *faultproxy.Proxy
 	planner func() target.Planner
@@ -24,7 +24,7 @@ type router struct {
 	get     func(t *testing.T) (percent float64, up bool)
 }
 
-// isWrite tells the requests that change something.
+// isWrite reports whether a request changes something.
 func isWrite(s faultproxy.Seen) bool { return s.Method != http.MethodGet }
 
 func overHTTP(t *testing.T) router {
@@ -56,7 +56,7 @@ func overGuard(t *testing.T) router {
 	}
 }
 
-// is says what is wrong with v2.
+// is describes what is wrong with v2, or returns "".
 func (r router) is(wantPercent float64, wantUp bool) func(*testing.T) string {
 	return func(t *testing.T) string {
 		t.Helper()

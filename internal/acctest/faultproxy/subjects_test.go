@@ -30,7 +30,7 @@ type named struct {
 	make func(*testing.T) subject
 }
 
-// guardrailSubject is about the metric, whatever the playbook.
+// guardrailSubject tests the metric, whatever the playbook.
 const guardrailSubject = "a guardrail of Prometheus"
 
 func subjects() []named {
@@ -61,8 +61,8 @@ func (r reader) Read(ctx context.Context, q guard.Query) (float64, error) {
 	return prometheus.New(r.url, "").Query(ctx, q.Prometheus)
 }
 
-// guarded is a shift under a guardrail. What can't be read must never pass: an apply that succeeds has read the metric
-// before the shift and after it.
+// guarded is a shift with a guardrail. A metric that can't be read must never pass: a successful apply has read the
+// metric before and after the shift.
 func guarded(t *testing.T) subject {
 	t.Helper()
 	server := prometheustest.Start(t)
@@ -78,7 +78,7 @@ func guarded(t *testing.T) subject {
 		}
 		time.Sleep(patience * time.Millisecond) // until it has been scraped
 	}
-	most, none := 5.0, 0 // an error is not waited out here
+	most, none := 5.0, 0 // fail on the first error
 	return subject{
 		proxy: p, once: func(faultproxy.Seen) bool { return false }, action: "adjust_canary_split",
 		book:    func() playbook.Playbook { return planner.NewSplit(httpapi.New(direct.URL, ""), clock.System{}) },
@@ -95,8 +95,8 @@ func guarded(t *testing.T) subject {
 	}
 }
 
-// elasticOnce tells the requests of Elasticsearch's of which a second one does something: a copy, a switch of aliases,
-// a new index. Others change nothing, or nothing the second time, and may be sent again.
+// elasticOnce matches the Elasticsearch requests that have an effect when repeated: a copy, an alias switch, a new
+// index. Other requests change nothing, or nothing the second time, and may be retried.
 func elasticOnce(s faultproxy.Seen) bool {
 	path, _, _ := strings.Cut(s.URI, "?")
 	return s.Method == http.MethodPost && (strings.HasSuffix(path, "/_reindex") ||
@@ -104,7 +104,7 @@ func elasticOnce(s faultproxy.Seen) bool {
 		s.Method == http.MethodPut && strings.Count(path, "/") == 1
 }
 
-// cluster is a new client of the server, through the proxy.
+// cluster returns a new client of the server, through the proxy.
 func cluster(s *elastictest.Server, p *faultproxy.Proxy) *elastic.Cluster {
 	return elastic.New(s.At(p.URL), clock.System{})
 }

@@ -1,5 +1,5 @@
-// Package inprocess asks the provider through its protocol, in this process, in the order in which Terraform does. What
-// Terraform would print is returned as data, with the exact path of the attribute at fault.
+// Package inprocess calls the provider through its protocol, within this process and in Terraform's order. It returns
+// what Terraform would print as data, with the exact path of the attribute at fault.
 package inprocess
 
 import (
@@ -17,30 +17,30 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/tfkit/codec"
 )
 
-// Values are a configuration by attribute, as its JSON would be. What is left out is null.
+// Values is a configuration by attribute, as its JSON would be. Missing attributes are null.
 type Values = map[string]any
 
-// Unknown stands for a value that is known after apply only.
+// Unknown represents a value that is known after apply only.
 type Unknown struct{}
 
-// Stage is how far a configuration came before it was refused.
+// Stage is how far the processing of a configuration got before an error.
 type Stage string
 
-// Stages, in their order.
+// Stages, in order.
 const (
 	Validate  Stage = "validate"  // terraform validate
 	Configure Stage = "configure" // the provider block is read
-	Plan      Stage = "plan"      // the target has been looked at
+	Plan      Stage = "plan"      // the target is read
 )
 
-// Answer is what the provider says to a configuration.
+// Answer is the provider's answer to a configuration.
 type Answer struct {
-	// Stage is the one that ended with an error, or the last.
+	// Stage is the stage that ended with an error, or the last one.
 	Stage       Stage
 	Diagnostics []*tfprotov6.Diagnostic
 }
 
-// Errors are the errors among the diagnostics.
+// Errors returns the errors among the diagnostics.
 func (a Answer) Errors() []*tfprotov6.Diagnostic {
 	return slices.DeleteFunc(slices.Clone(a.Diagnostics),
 		func(d *tfprotov6.Diagnostic) bool { return d.Severity != tfprotov6.DiagnosticSeverityError })
@@ -80,7 +80,7 @@ func (s *Server) Provider(block Values) Answer {
 	return Answer{Configure, configured.Diagnostics}
 }
 
-// Resource validates and plans the creation of a resource. The provider has to be configured.
+// Resource validates and plans the creation of a resource. The provider must be configured.
 func (s *Server) Resource(name string, values Values) Answer {
 	s.t.Helper()
 	schema := s.Schema.ResourceSchemas[name]
@@ -102,7 +102,7 @@ func (s *Server) Resource(name string, values Values) Answer {
 	return Answer{Plan, planned.Diagnostics}
 }
 
-// Import takes an execution into the state of a resource.
+// Import imports an execution into the state of a resource.
 func (s *Server) Import(name, id string) Answer {
 	s.t.Helper()
 	imported, err := s.server.ImportResourceState(s.t.Context(),
@@ -111,7 +111,7 @@ func (s *Server) Import(name, id string) Answer {
 	return Answer{Plan, imported.Diagnostics}
 }
 
-// Data validates and reads a data source. The provider has to be configured.
+// Data validates and reads a data source. The provider must be configured.
 func (s *Server) Data(name string, values Values) Answer {
 	s.t.Helper()
 	schema := s.Schema.DataSourceSchemas[name]
@@ -145,8 +145,8 @@ func (s *Server) null(schema *tfprotov6.Schema) *tfprotov6.DynamicValue {
 	return &v
 }
 
-// encode turns values into the schema's type. A name that the schema doesn't have is a mistake of the test: Terraform
-// itself refuses it.
+// encode converts values to the schema's type. A name that the schema doesn't have is a mistake of the test, because
+// Terraform itself would refuse it.
 func (s *Server) encode(schema *tfprotov6.Schema, values Values) *tfprotov6.DynamicValue {
 	s.t.Helper()
 	object, ok := schema.ValueType().(tftypes.Object)
@@ -201,7 +201,7 @@ func withEmptyBlocks(block *tfprotov6.SchemaBlock, values Values) Values {
 	return all
 }
 
-// strangers are the names in v that t doesn't have.
+// strangers returns the names in v that t doesn't have.
 func strangers(at string, t tftypes.Type, v any) []string {
 	var wrong []string
 	switch v := v.(type) {
@@ -227,8 +227,7 @@ func strangers(at string, t tftypes.Type, v any) []string {
 	return wrong
 }
 
-// proposed is what Terraform proposes for a resource that is not there yet: what is computed and not configured is
-// unknown.
+// proposed is what Terraform proposes for a new resource: computed attributes that are not configured are unknown.
 func proposed(schema *tfprotov6.Schema, values Values) Values {
 	all := Values{}
 	for _, a := range schema.Block.Attributes {
@@ -243,7 +242,7 @@ func proposed(schema *tfprotov6.Schema, values Values) Values {
 	return all
 }
 
-// Path writes an attribute's path as people do: approval.freeze[0].name, servers["v1"].
+// Path formats an attribute's path for messages: approval.freeze[0].name, servers["v1"].
 func Path(p *tftypes.AttributePath) string {
 	var b strings.Builder
 	if p == nil {

@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// upWithin is how long a server may take to come up.
+	// upWithin is how long a server may take to start.
 	upWithin = 30 * time.Second
 	poll     = 50 * time.Millisecond
 	// downWithin is how long a server may take to end by itself.
 	downWithin = 5 * time.Second
 )
 
-// Find returns the path of a program, and fails the test where it is missing.
+// Find returns the path of a program. It fails the test if the program is missing.
 func Find(t testing.TB, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
@@ -49,7 +49,7 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// Start starts a server, waits until it is up, and stops it at the end of the test.
+// Start starts a server, waits until it is ready, and stops it at the end of the test.
 func Start(t testing.TB, up func() bool, name string, args ...string) {
 	t.Helper()
 	var out output
@@ -92,6 +92,6 @@ func Address(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = l.Close() }() // only its number is wanted
+	defer func() { _ = l.Close() }() // only the port is needed
 	return l.Addr().String()
 }

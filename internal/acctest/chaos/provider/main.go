@@ -1,5 +1,5 @@
-// Command provider is the provider as it is released, with a death wish: it kills itself, or the Terraform that started
-// it, where its environment says so, or finds the disk full from then on. It is built by the fault suite only.
+// Command provider is the released provider with a trigger for crashes: depending on its environment, it kills itself,
+// the Terraform that started it, or both, or makes the disk appear full. Only the chaos suite builds it.
 package main
 
 import (
@@ -19,20 +19,20 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/provider"
 )
 
-// The environment of a death.
+// Environment variables that configure the kill.
 const (
-	// envDir is a folder. Each start leaves its identity there, in a file named by its process id.
+	// envDir is a folder. Each start writes its identity to a file in it that is named by the process id.
 	envDir = "CHAOS_DIR"
-	// envPoint is the engine's point at which to die, at the envNth time that it is reached, and envAfter how long
-	// after it.
+	// envPoint is the engine's point at which to kill, when it is reached for the envNth time, and envAfter is the
+	// delay.
 	envPoint = "CHAOS_POINT"
 	envNth   = "CHAOS_NTH"
 	envAfter = "CHAOS_AFTER"
-	// envVictim is who dies: provider, terraform or both; or disk, which is full from then on.
+	// envVictim is what to kill: provider, terraform or both. With disk, the disk is full from then on.
 	envVictim = "CHAOS_VICTIM"
 )
 
-// start is a point before all of the engine's.
+// start is a point before all of the engine's points.
 const start engine.Point = "start"
 
 const private = 0o600
@@ -62,7 +62,7 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// wish is when to die.
+// wish is when and what to kill.
 type wish struct {
 	dir    string
 	point  engine.Point
@@ -91,7 +91,7 @@ func (w *wish) reached(p engine.Point) {
 	w.die()
 }
 
-// die leaves word of it, and kills. Where the provider is a victim it does not return.
+// die leaves a marker file and kills. If the provider is a victim, die does not return.
 func (w *wish) die() {
 	word, err := os.OpenFile(filepath.Join(w.dir, "killed"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, private)
 	switch {
@@ -112,11 +112,11 @@ func (w *wish) die() {
 	}
 	if w.victim != "terraform" {
 		kill(os.Getpid())
-		select {} // until the signal has come
+		select {} // until the signal arrives
 	}
 }
 
-// fill makes every write to a file fail, as on a full disk. Sockets go on.
+// fill makes every write to a file fail, like a full disk. Sockets still work.
 func fill() {
 	signal.Ignore(syscall.SIGXFSZ)
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{}); err != nil {

@@ -1,5 +1,5 @@
 // Command serve runs the Elasticsearch that all test binaries of one run share; see elastictest.Serve. It ends when its
-// standard input does, so that no server outlives the script that started it.
+// standard input is closed, so no server outlives the script that started it.
 package main
 
 import (
