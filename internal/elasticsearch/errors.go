@@ -249,7 +249,7 @@ func (c *Client) unanswered(what string, err error) error {
 	case errors.Is(err, ErrTooLong):
 		return as(ErrTooLong,
 			"Check that elasticsearch.endpoints is an Elasticsearch and not another server. If it is, the "+
-			"answer is larger than the provider reads.")
+				"answer is larger than the provider reads.")
 	case errors.As(err, &certificate), errors.As(err, &authority), errors.As(err, &hostname):
 		return as(ErrTLS, "Set elasticsearch.ca_file or ca_data to the certificate authority of the cluster, and "+
 			"endpoints to the names in its certificate.")
