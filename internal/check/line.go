@@ -1,4 +1,4 @@
-// Package check says why a text that people wrote can't be used: names, single lines, addresses.
+// Package check validates names, single lines, and addresses from users.
 package check
 
 import (
@@ -10,7 +10,7 @@ import (
 // LongestLabel is the longest text, in bytes, that Label accepts.
 const LongestLabel = 255
 
-// Label is OneLine for a name, which must also not be longer than LongestLabel.
+// Label is OneLine for a name, which must not be longer than LongestLabel.
 func Label(s string) string {
 	if why := OneLine(s); why != "" || len(s) <= LongestLabel {
 		return why
@@ -18,9 +18,9 @@ func Label(s string) string {
 	return fmt.Sprintf("is longer than %d bytes", LongestLabel)
 }
 
-// OneLine says why s can't be shown as it is in a line of a plan, a log or a protocol; empty where it can. A text is
-// refused if it is empty, has spaces around it, or contains invisible characters, which can make it read as something
-// else. The answer never repeats s, which may be a secret.
+// OneLine returns why s can't be used in one line of a plan, a log, or a protocol, or "" if it can. It refuses a text
+// that is empty, begins or ends with a space, or contains invisible characters, which can mislead a reader. The answer
+// never repeats s, which may be a secret.
 func OneLine(s string) string {
 	switch {
 	case strings.TrimSpace(s) == "":

@@ -2,8 +2,8 @@ package check
 
 import "net/url"
 
-// WebAddress says why s is not the address of a web server, or why it must not be shown; empty where it is fine. The
-// answer never repeats s: a password in an address must not end up in a log.
+// WebAddress returns why s is not an address of a web server or must not be shown, or "" if it is valid. The answer
+// never repeats s, which may contain a password.
 func WebAddress(s string) string {
 	u, err := url.Parse(s)
 	switch {
@@ -21,7 +21,7 @@ func WebAddress(s string) string {
 	return ""
 }
 
-// WebBase is WebAddress for an address that paths are appended to.
+// WebBase is WebAddress for a base address, to which paths are appended.
 func WebBase(s string) string {
 	if why := WebAddress(s); why != "" {
 		return why

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	_ "time/tzdata" // freeze windows need time zones where the system has none
+	_ "time/tzdata" // freeze windows need time zones on systems that have none
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/mapvalidator"
@@ -24,13 +24,13 @@ import (
 // minAge is the least max_age.
 const minAge = time.Minute
 
-// maxMinimum bounds how many people may be asked for.
+// maxMinimum is the largest number of approvers that a policy may demand.
 const maxMinimum = 10
 
-// maxAffected bounds min_affected: no change is larger.
+// maxAffected bounds min_affected. No change is larger.
 const maxAffected = 1_000_000
 
-// signaturesRequired is the value of signatures that counts signed approvals only.
+// signaturesRequired is the value of signatures with which only signed approvals count.
 const signaturesRequired = "required"
 
 type approvalBlock struct {
@@ -70,7 +70,7 @@ type freezeBlock struct {
 	BreakGlass []string     `tfsdk:"break_glass"`
 }
 
-// maintenanceBlock is a freezeBlock for the playbooks that run only within it.
+// maintenanceBlock is a window outside of which the named playbooks do not run.
 type maintenanceBlock struct {
 	Name       types.String `tfsdk:"name"`
 	Recurrence types.String `tfsdk:"recurrence"`
@@ -115,41 +115,42 @@ func minimumAttribute(description string) schema.NumberAttribute {
 
 func approvalSchema() schema.Block {
 	return schema.SingleNestedBlock{
-		MarkdownDescription: "Who may approve. Without it anybody may, and `approved_by` is enough.",
+		MarkdownDescription: "The approval policy. Without this block, anyone may approve, and `approved_by` is " +
+			"enough.",
 		Attributes: map[string]schema.Attribute{
-			"approvers": approverList("Patterns such as `*@example.com` that `approved_by` must match; `*` stands " +
-				"for any characters but `/`, case is " +
-				"ignored. `group:NAME` stands for the members of a group."),
+			"approvers": approverList("Patterns such as `*@example.com` that `approved_by` must match. `*` matches " +
+				"any characters except `/`. Case is ignored. `group:NAME` matches the members of a group."),
 			"enforce": schema.StringAttribute{
 				Optional: true,
-				MarkdownDescription: "`apply` (default): plan warns about a missing approval, apply refuses. `plan`: " +
-					"plan refuses already.",
+				MarkdownDescription: "`apply` (default): plan warns about a missing approval, and apply refuses to " +
+					"run. `plan`: plan fails too.",
 				Validators: []validator.String{stringvalidator.OneOf(string(approval.EnforceApply),
 					string(approval.EnforcePlan))},
 			},
-			"groups": namesByName("Patterns of approvers by the name of a group."),
-			"aliases": namesByName("Other names of a person, such as a login at the forge, by the main one, so that " +
-				"one person is counted once."),
-			"minimum": minimumAttribute("How many different people must approve what needs an approval. Default 1."),
+			"groups": namesByName("Groups of approvers: lists of patterns by group name."),
+			"aliases": namesByName("Other names of a person, such as a forge login, by the person's main name. Each " +
+				"person counts once."),
+			"minimum": minimumAttribute("Number of different people who must approve an execution that needs an " +
+				"approval. Default: 1."),
 			"separation_of_duties": schema.BoolAttribute{
-				Optional: true, MarkdownDescription: "`true`: who asked for the change can't approve it. Refused " +
-					"where it isn't known who did.",
+				Optional: true, MarkdownDescription: "`true`: the requester of the change can't approve it. If the " +
+					"requester is unknown, no approval counts.",
 			},
-			"requester": optionalString("Who asked for the change. Default: what the environment says, `PULL_AUTHOR` " +
+			"requester": optionalString("Requester of the change. Default: from the environment, `PULL_AUTHOR` " +
 				"(Atlantis), `GITHUB_ACTOR` (GitHub " +
 				"Actions), `GITLAB_USER_EMAIL` and `GITLAB_USER_LOGIN` (GitLab CI)."),
-			"max_age": optionalString("How long an approval holds, such as `24h`. It counts from an `approved_at` " +
-				"that the signature covers, else from the " +
-				"first plan that showed the change, or from an earlier `approved_at`."),
+			"max_age": optionalString("How long an approval is valid, such as `24h`; at least `1m`. The time starts " +
+				"at the `approved_at` that the signature covers. Without one, it starts at the first plan that " +
+				"showed the change, or at an earlier `approved_at`."),
 			"signatures": schema.StringAttribute{
 				Optional: true,
-				MarkdownDescription: "`required`: only signed approvals count. `optional` (default): signatures that " +
-					"are there must hold.",
+				MarkdownDescription: "`required`: only signed approvals count. `optional` (default): a signature is " +
+					"not needed, but one that is present must be valid.",
 				Validators: []validator.String{stringvalidator.OneOf(signaturesRequired, "optional")},
 			},
-			"allowed_signers": optionalText("Whose signatures are accepted, in the format of OpenSSH's " +
-				"`allowed_signers`, usually `file(\"allowed_signers\")`. " +
-				"Known options: `cert-authority`, `namespaces`, `valid-after`, `valid-before`, with times in UTC."),
+			"allowed_signers": optionalText("Signers whose signatures are accepted, in OpenSSH's " +
+				"`allowed_signers` format, usually `file(\"allowed_signers\")`. " +
+				"Supported options: `cert-authority`, `namespaces`, `valid-after`, `valid-before`. Times are in UTC."),
 		},
 		Blocks: map[string]schema.Block{
 			"rule":   ruleSchema(),
@@ -161,54 +162,53 @@ func approvalSchema() schema.Block {
 
 func ruleSchema() schema.Block {
 	return schema.ListNestedBlock{
-		MarkdownDescription: "What asks for more, or for an approval at all. A rule applies where " +
-			"all of its conditions that are set hold.",
+		MarkdownDescription: "A rule that requires an approval, or more approvers. It applies if all of the " +
+			"conditions that are set match.",
 		NestedObject: schema.NestedBlockObject{Attributes: map[string]schema.Attribute{
-			"name": schema.StringAttribute{Required: true, MarkdownDescription: "For messages.",
+			"name": schema.StringAttribute{Required: true, MarkdownDescription: "Name of the rule, shown in messages.",
 				Validators: []validator.String{tfkit.Label()}},
 			"playbooks": approverList("Condition: one of these action types, such as `rerun_dbt`."),
 			"risk": schema.StringAttribute{Optional: true,
 				MarkdownDescription: "Condition: at least this risk, `low`, `medium` or `high`.",
 				Validators: []validator.String{stringvalidator.OneOf(string(playbook.RiskLow),
 					string(playbook.RiskMedium), string(playbook.RiskHigh))}},
-			"targets": approverList("Condition: `preview.target` matches one of these patterns; `*` stands for any " +
+			"targets": approverList("Condition: `preview.target` matches one of these patterns. `*` matches any " +
 				"characters."),
 			"min_cost_usd": schema.NumberAttribute{Optional: true,
 				MarkdownDescription: "Condition: at least this estimated cost in US dollars.",
 				Validators:          []validator.Number{tfkit.Decimal(0, maxCostUSD)}},
 			"min_affected": schema.NumberAttribute{Optional: true,
-				MarkdownDescription: "Condition: at least this many things are changed, such as dbt models; for " +
-					"other " +
-					"playbooks, what `preview.affected` lists.",
+				MarkdownDescription: "Condition: the change affects at least this many things: dbt models, or, for " +
+					"other playbooks, the entries of `preview.affected`.",
 				Validators: []validator.Number{tfkit.Whole(1, maxAffected)}},
-			"minimum":   minimumAttribute("How many different people must approve. Default 1."),
-			"approvers": approverList("Patterns of those who count for this rule. Default: all approvers."),
+			"minimum":   minimumAttribute("Number of different people who must approve. Default: 1."),
+			"approvers": approverList("Patterns of the approvers who count for this rule. Default: all approvers."),
 		}},
 	}
 }
 
-// windowAttributes are those of every recurring window.
+// windowAttributes returns the attributes that every recurring window has.
 func windowAttributes() map[string]schema.Attribute {
 	required := func(description string) schema.StringAttribute {
 		return schema.StringAttribute{Required: true, MarkdownDescription: description,
 			Validators: []validator.String{tfkit.Label()}}
 	}
 	return map[string]schema.Attribute{
-		"name": required("Name for messages and the history."),
-		"recurrence": required("When windows begin, as an RFC 5545 rule, daily or coarser, such as " +
+		"name": required("Name of the window, shown in messages and the history."),
+		"recurrence": required("When the window begins, as an RFC 5545 rule, daily or less often, such as " +
 			"`FREQ=WEEKLY;BYDAY=FR;BYHOUR=16;BYMINUTE=0;BYSECOND=0`."),
-		"duration":  required("How long a window lasts, such as `64h`; at most 744h."),
-		"time_zone": required("IANA time zone in which the rule is read, such as `Europe/Berlin`."),
-		"start": optionalString("RFC 3339 time from which on windows recur. Default: 2024-01-01, midnight " +
+		"duration":  required("Length of the window, such as `64h`; at most `744h`."),
+		"time_zone": required("IANA time zone of the rule, such as `Europe/Berlin`."),
+		"start": optionalString("RFC 3339 time of the first possible window. Default: midnight on 2024-01-01 " +
 			"in the time zone."),
-		"break_glass": approverList("Patterns of who may break the window. Default: all approvers."),
+		"break_glass": approverList("Patterns of the approvers who may override the window. Default: all approvers."),
 	}
 }
 
 func freezeSchema() schema.Block {
 	return schema.ListNestedBlock{
 		MarkdownDescription: "A recurring window in which nothing runs without an approval that has " +
-			"`break_glass = true`. The clock of the machine that runs Terraform decides.",
+			"`break_glass = true`. The time is that of the machine that runs Terraform.",
 		NestedObject: schema.NestedBlockObject{Attributes: windowAttributes()},
 	}
 }
@@ -216,19 +216,19 @@ func freezeSchema() schema.Block {
 func maintenanceSchema() schema.Block {
 	attributes := windowAttributes()
 	attributes["playbooks"] = schema.ListAttribute{Required: true, ElementType: types.StringType,
-		MarkdownDescription: "Action types that run only within the window, such as `refresh_synonyms`. Of several " +
-			"windows for one playbook, one has to be open.", Validators: approverList("").Validators}
+		MarkdownDescription: "Action types that run only within the window, such as `refresh_synonyms`. If a " +
+			"playbook has several windows, one of them must be open.", Validators: approverList("").Validators}
 	attributes["outside"] = schema.StringAttribute{Optional: true,
-		MarkdownDescription: "`refuse` (default): outside of the window the playbooks run only with an approval that " +
-			"has `break_glass = true`. `approval`: they need an approval there.",
+		MarkdownDescription: "`refuse` (default): outside the window, the playbooks run only with an approval that " +
+			"has `break_glass = true`. `approval`: outside the window, they need an approval.",
 		Validators: []validator.String{stringvalidator.OneOf("refuse", approval.OutsideApproval)}}
 	return schema.ListNestedBlock{
-		MarkdownDescription: "A recurring window outside of which the playbooks that it names don't run.",
+		MarkdownDescription: "A recurring window. The playbooks that it names don't run outside it.",
 		NestedObject:        schema.NestedBlockObject{Attributes: attributes},
 	}
 }
 
-// policy turns the block into a policy. Time zones are loaded and the environment is read here: the policy itself does
+// policy converts the block to a policy. It loads time zones and reads the environment, because the policy itself does
 // no I/O.
 func (b block) policy() (approval.Policy, error) {
 	a := b.Approval
@@ -286,12 +286,21 @@ func (a approvalBlock) maxAge() (time.Duration, error) {
 	if a.MaxAge.IsNull() {
 		return 0, nil
 	}
-	d, err := time.ParseDuration(a.MaxAge.ValueString())
+	d, err := parseDuration(a.MaxAge.ValueString())
 	if err == nil && d < minAge {
-		err = fmt.Errorf("%s is less than the %s that an approval needs from one terminal to another", d, minAge)
+		err = fmt.Errorf("it is less than %s, which is too short to pass an approval on", tfkit.Short(minAge))
 	}
 	if err != nil {
-		return 0, problemAt("approval.max_age", "Invalid max_age", err.Error()+".", "Write it like 24h or 90m.")
+		return 0, problemAt("approval.max_age", "Invalid max_age", err.Error()+".", "Write a duration such as 24h.")
+	}
+	return d, nil
+}
+
+// parseDuration is time.ParseDuration with an error for readers who do not know Go.
+func parseDuration(text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a valid duration such as 24h", text)
 	}
 	return d, nil
 }
@@ -315,17 +324,17 @@ func (a approvalBlock) signers() ([]approval.Signer, error) {
 	return signers, nil
 }
 
-// window also names the attribute at fault.
+// window converts the block to a window. If that fails, at is the invalid attribute.
 func (f freezeBlock) window() (w approval.Freeze, at string, err error) {
 	w = approval.Freeze{Name: f.Name.ValueString(), Recurrence: f.Recurrence.ValueString(), BreakGlass: f.BreakGlass}
 	zone, err := time.LoadLocation(f.TimeZone.ValueString())
-	if err == nil && zone == time.Local { // "Local" is another place on each machine
+	if err == nil && zone == time.Local { // "Local" differs between machines
 		err = fmt.Errorf("time zone %q is that of whichever machine runs Terraform", f.TimeZone.ValueString())
 	}
 	if err != nil {
 		return w, "time_zone", err
 	}
-	if w.Length, err = time.ParseDuration(f.Duration.ValueString()); err != nil {
+	if w.Length, err = parseDuration(f.Duration.ValueString()); err != nil {
 		return w, "duration", err
 	}
 	if !f.Start.IsNull() {
@@ -340,7 +349,7 @@ func (f freezeBlock) window() (w approval.Freeze, at string, err error) {
 	return w, "recurrence", err
 }
 
-// requesters is who asked for the change: the configured name, else the names that the first CI system in sight gives.
+// requesters returns the names of the requester: the configured one, or those that the first CI system found provides.
 func requesters(configured string, getenv func(string) string) []string {
 	if configured != "" {
 		return []string{configured}

@@ -8,21 +8,21 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/access"
 )
 
-// hostsVariable lists the hosts, separated by commas, to which credentials of the environment may be sent although
-// their addresses are in the configuration.
+// hostsVariable lists hosts, separated by commas, whose addresses may come from the configuration while their
+// credentials come from the environment.
 const hostsVariable = "REMEDIATION_HOSTS"
 
 // destination is an address of the configuration to which a credential would be sent.
 type destination struct {
-	// where is the attribute of the address, and address its value; empty where it comes from elsewhere.
+	// where is the attribute of the address, and address its value. Empty if the address comes from elsewhere.
 	where, address string
 	// variable is the environment variable of the address.
 	variable string
 }
 
-// checkDestination refuses to send a credential of the environment to an address of the configuration: plan runs on
-// pull requests, and whoever edits the address would receive it. Credentials are the names of the environment variables
-// that would be used.
+// checkDestination refuses to send a credential from the environment to an address from the configuration. Plan runs on
+// pull requests, and anyone who edits the address would receive the credential. credentials are the names of the
+// environment variables that would be used.
 func checkDestination(getenv func(string) string, to destination, credentials ...string) error {
 	used := ""
 	for _, name := range credentials {
@@ -53,7 +53,7 @@ func checkDestination(getenv func(string) string, to destination, credentials ..
 			hostsVariable, host, to.variable))
 }
 
-// list splits a value at commas; nil where it is empty.
+// list splits a value at commas. It returns nil for an empty one.
 func list(value string) []string {
 	var out []string
 	for _, part := range strings.Split(value, ",") {

@@ -67,14 +67,14 @@ func elasticsearchSchema() schema.Block {
 	}
 }
 
-// secretText is an optional sensitive string of several lines.
+// secretText is an optional sensitive string that may have several lines.
 func secretText(description string) schema.StringAttribute {
 	s := optionalText(description)
 	s.Sensitive = true
 	return s
 }
 
-// elasticsearch returns the cluster's settings; without endpoints there is none.
+// elasticsearch returns the cluster's settings. Without endpoints, no cluster is configured.
 func (b block) elasticsearch() (elastic.Config, error) {
 	var e elasticsearchBlock
 	if b.Elasticsearch != nil {
@@ -91,7 +91,7 @@ func (b block) elasticsearch() (elastic.Config, error) {
 	}
 	own := cfg
 	cfg = cfg.WithEnvironment(os.Getenv)
-	var taken []string // the variables of the credentials that the configuration has not
+	var taken []string // variables of credentials that come from the environment
 	for variable, from := range map[string][2]string{
 		"ELASTICSEARCH_API_KEY":                  {own.APIKey, cfg.APIKey},
 		"ELASTICSEARCH_BEARER_TOKEN":             {own.BearerToken, cfg.BearerToken},

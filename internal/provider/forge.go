@@ -23,13 +23,14 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
 )
 
-// maxEvent is the most of GitHub Actions' event file that is read, in bytes: GitHub's own bound of a webhook's payload.
+// maxEvent is the largest part of GitHub Actions' event file that is read, in bytes. GitHub limits payloads to this
+// size.
 const maxEvent = 25 << 20
 
 // maxPullRequest bounds the number of a pull request.
 const maxPullRequest = 1_000_000_000
 
-// A commit is named in full: an abbreviation can come to name another one.
+// A commit needs its full identifier: an abbreviation can become ambiguous.
 var (
 	commitPattern     = regexp.MustCompile(`^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$`)
 	repositoryPattern = regexp.MustCompile(`^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)+$`)
@@ -47,36 +48,33 @@ type forgeBlock struct {
 func forgeSchema() schema.Block {
 	return schema.SingleNestedBlock{
 		Validators: []validator.Object{tfkit.Needs("kind")},
-		MarkdownDescription: "The forge where the change is reviewed. An approval then counts only " +
-			"where its approver also approved the pull request " +
-			"there, at its newest commit, and is not its author. Logins that are no names in `approved_by` belong " +
-			"into `aliases`. Where the forge can't be " +
-			"read, nothing that needs an approval runs.",
+		MarkdownDescription: "The forge where the change is reviewed. An approval then counts only if its approver " +
+			"also approved the newest commit of the pull request there and is not its author. Map logins that differ " +
+			"from `approved_by` in `aliases`. If the forge can't be read, no execution that needs an approval runs.",
 		Attributes: map[string]schema.Attribute{
 			"kind": schema.StringAttribute{Optional: true,
-				MarkdownDescription: "Required. `github`, `gitlab` or `gitea` (Forgejo too).",
+				MarkdownDescription: "Required. `github`, `gitlab`, or `gitea` (also for Forgejo).",
 				Validators: []validator.String{stringvalidator.OneOf(string(forge.GitHub), string(forge.GitLab),
 					string(forge.Gitea))}},
-			"url": optionalString("Base of the API. Default: `GITHUB_API_URL` in GitHub Actions, `CI_API_V4_URL` in " +
-				"GitLab CI, else `https://api.github.com` or " +
-				"`https://gitlab.com/api/v4`. A Gitea's is like `https://gitea.example.com/api/v1`."),
-			"repository": optionalString("`owner/name`. Default: what the environment says, `BASE_REPO_OWNER` and " +
-				"`BASE_REPO_NAME` (Atlantis), " +
+			"url": optionalString("Base URL of the API. Default: `GITHUB_API_URL` in GitHub Actions, `CI_API_V4_URL` " +
+				"in GitLab CI, otherwise `https://api.github.com` or " +
+				"`https://gitlab.com/api/v4`. For Gitea, for example `https://gitea.example.com/api/v1`."),
+			"repository": optionalString("Repository, as `owner/name`. Default: from the environment, " +
+				"`BASE_REPO_OWNER` and `BASE_REPO_NAME` (Atlantis), " +
 				"`GITHUB_REPOSITORY` (GitHub Actions), `CI_MERGE_REQUEST_PROJECT_PATH` (GitLab CI)."),
 			"pull_request": schema.NumberAttribute{Optional: true,
 				Validators: []validator.Number{tfkit.Whole(1, maxPullRequest)},
-				MarkdownDescription: "Number of the pull request. Default: `PULL_NUM` (Atlantis), that of the event " +
-					"(GitHub Actions), `CI_MERGE_REQUEST_IID` (GitLab CI)."},
-			"commit": optionalString("Full identifier of the commit that runs, which must be the pull request's " +
-				"head. Default: `HEAD_COMMIT` (Atlantis), the head of the " +
-				"event's pull request (GitHub Actions), `CI_MERGE_REQUEST_SOURCE_BRANCH_SHA` or `CI_COMMIT_SHA` " +
-				"(GitLab CI)."),
-			"token": secret("Token that may read pull requests. Environment: `REMEDIATION_FORGE_TOKEN`."),
+				MarkdownDescription: "Number of the pull request. Default: `PULL_NUM` (Atlantis), the number in the " +
+					"event file (GitHub Actions), `CI_MERGE_REQUEST_IID` (GitLab CI)."},
+			"commit": optionalString("Full identifier of the commit that runs. It must be the head of the pull " +
+				"request. Default: `HEAD_COMMIT` (Atlantis), the head of the pull request in the event file " +
+				"(GitHub Actions), `CI_MERGE_REQUEST_SOURCE_BRANCH_SHA` or `CI_COMMIT_SHA` (GitLab CI)."),
+			"token": secret("Token with read access to pull requests. Environment: `REMEDIATION_FORGE_TOKEN`."),
 		},
 	}
 }
 
-// surroundings are what defaults come from.
+// surroundings provides the defaults of the forge's settings.
 type surroundings struct {
 	getenv func(string) string
 	open   func(string) (io.ReadCloser, error)
@@ -87,36 +85,36 @@ func system() surroundings {
 	return surroundings{getenv: os.Getenv, open: func(path string) (io.ReadCloser, error) { return os.Open(path) }}
 }
 
-// reviewed is the pull request that the first CI system in sight names; what it doesn't name is empty.
-type reviewed struct{ url, repository, number, commit string }
+// pullRequest is the pull request that the first CI system found provides. Missing values are empty.
+type pullRequest struct{ url, repository, number, commit string }
 
-func (s surroundings) reviewed() reviewed {
+func (s surroundings) pullRequest() pullRequest {
 	switch {
 	case s.getenv("PULL_NUM") != "":
-		r := reviewed{number: s.getenv("PULL_NUM"), commit: s.getenv("HEAD_COMMIT")}
+		r := pullRequest{number: s.getenv("PULL_NUM"), commit: s.getenv("HEAD_COMMIT")}
 		if owner, name := s.getenv("BASE_REPO_OWNER"), s.getenv("BASE_REPO_NAME"); owner != "" && name != "" {
 			r.repository = owner + "/" + name
 		}
 		return r
 	case s.getenv("GITHUB_ACTIONS") != "":
-		r := reviewed{url: s.getenv("GITHUB_API_URL"), repository: s.getenv("GITHUB_REPOSITORY")}
+		r := pullRequest{url: s.getenv("GITHUB_API_URL"), repository: s.getenv("GITHUB_REPOSITORY")}
 		r.number, r.commit = s.event(s.getenv("GITHUB_EVENT_PATH"))
 		return r
 	case s.getenv("GITLAB_CI") != "":
-		r := reviewed{url: s.getenv("CI_API_V4_URL"), repository: s.getenv("CI_MERGE_REQUEST_PROJECT_PATH"),
+		r := pullRequest{url: s.getenv("CI_API_V4_URL"), repository: s.getenv("CI_MERGE_REQUEST_PROJECT_PATH"),
 			number: s.getenv("CI_MERGE_REQUEST_IID")}
-		// In a pipeline of the merged result CI_COMMIT_SHA is a commit that nobody reviewed; the first variable is set
-		// there only.
+		// In a merged results pipeline, CI_COMMIT_SHA is a merge commit that nobody reviewed. The first variable is set
+		// only there.
 		if r.commit = s.getenv("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA"); r.commit == "" {
 			r.commit = s.getenv("CI_COMMIT_SHA")
 		}
 		return r
 	}
-	return reviewed{}
+	return pullRequest{}
 }
 
-// event reads the pull request from GitHub Actions' event: GITHUB_SHA is a merge commit there, which nobody reviewed.
-// Where it can't be read the values are missing, and that is said.
+// event reads the pull request from GitHub Actions' event file, because GITHUB_SHA is a merge commit that nobody
+// reviewed. If it can't be read, the values are empty and the caller reports them as missing.
 func (s surroundings) event(path string) (number, commit string) {
 	if path == "" {
 		return "", ""
@@ -141,13 +139,13 @@ func (s surroundings) event(path string) (number, commit string) {
 	return strconv.FormatInt(event.PullRequest.Number, 10), event.PullRequest.Head.SHA
 }
 
-// forge returns which pull request is looked at, or nil where no forge is configured. What is missing is an error:
-// without it nobody could approve anything.
+// forge returns the settings of the forge, or nil if none is configured. A missing setting is an error: nobody could
+// approve anything without it.
 func (b block) forge(s surroundings) (*forge.Config, error) {
 	if b.Approval == nil || b.Approval.Forge == nil {
 		return nil, nil
 	}
-	f, found := b.Approval.Forge, s.reviewed()
+	f, found := b.Approval.Forge, s.pullRequest()
 	cfg := forge.Config{
 		Kind: forge.Kind(f.Kind.ValueString()), URL: f.URL.ValueString(), Repository: f.Repository.ValueString(),
 		PullRequest: whole(f.PullRequest),
@@ -187,7 +185,7 @@ func (b block) forge(s surroundings) (*forge.Config, error) {
 	return &cfg, nil
 }
 
-// orElse sets an empty string to the first of the others that isn't empty.
+// orElse sets an empty string to the first of the others that is not empty.
 func orElse(into *string, others ...string) {
 	for _, other := range others {
 		if *into == "" {
@@ -196,13 +194,13 @@ func orElse(into *string, others ...string) {
 	}
 }
 
-// forgeReader is the forge as the engine asks it.
+// forgeReader adapts a forge to the engine.
 type forgeReader struct {
 	reader forge.Reader
 	change string
 }
 
-// newForge returns nil where no forge is configured.
+// newForge returns nil if no forge is configured.
 func newForge(cfg *forge.Config, clk clock.Clock) engine.Forge {
 	if cfg == nil {
 		return nil

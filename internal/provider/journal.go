@@ -17,15 +17,16 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal/sqlite"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
+	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
 )
 
 const (
 	defaultJournal  = ".remediation/journal.db"
 	journalVariable = "REMEDIATION_JOURNAL_PATH"
 	indexVariable   = "REMEDIATION_JOURNAL_INDEX"
-	// closedFor is how long a journal that can't be reached is not tried again: a plan of a thousand resources would
-	// otherwise wait for it a thousand times.
-	closedFor = 30 * time.Second
+	// retryAfter is the time for which an unreachable journal is not opened again. Otherwise, a plan of 1,000 resources
+	// would wait for it 1,000 times.
+	retryAfter = 30 * time.Second
 )
 
 type journalBlock struct {
@@ -68,15 +69,15 @@ func journalSchema() schema.Block {
 	}
 }
 
-// journalSettings say where the journal is: path, or index where that is set.
+// journalSettings is the location of the journal: index if it is set, otherwise path.
 type journalSettings struct {
 	path, index string
-	// dir is where executions and caches live. Identifiers of executions are the journal's, so that another journal has
-	// another folder.
+	// dir is the folder of executions and caches. Each journal has a separate one, because it assigns the identifiers
+	// of executions.
 	dir string
 }
 
-// journal reads the settings. What is configured comes before the environment.
+// journal returns the settings. The configuration takes precedence over the environment.
 func (b block) journal(ctx context.Context, cluster bool) (journalSettings, error) {
 	var j journalBlock
 	if b.Journal != nil {
@@ -108,7 +109,7 @@ func elasticJournal(index string, cluster bool) (journalSettings, error) {
 	}
 	if !cluster {
 		return journalSettings{}, problemAt("journal.elasticsearch",
-			"The journal is set to use Elasticsearch, but no cluster is configured",
+			"The journal needs Elasticsearch, and none is configured",
 			"The provider has no elasticsearch block with endpoints, and ELASTICSEARCH_ENDPOINTS is "+
 				"not set.", "Set elasticsearch.endpoints in the provider block.")
 	}
@@ -142,11 +143,10 @@ func fileJournal(ctx context.Context, path string) (journalSettings, error) {
 	return journalSettings{path: path, dir: filepath.Dir(path)}, nil
 }
 
-// leastKeep is the shortest time for which records may be kept: a plan that was reviewed yesterday is still compared
-// with its record.
-const leastKeep = 24 * time.Hour
+// minRetention is the shortest retention of records: apply compares a plan that was reviewed yesterday with its record.
+const minRetention = 24 * time.Hour
 
-func (b block) keep() (time.Duration, error) {
+func (b block) retention() (time.Duration, error) {
 	var configured types.String
 	if b.Journal != nil {
 		configured = b.Journal.Keep
@@ -155,29 +155,29 @@ func (b block) keep() (time.Duration, error) {
 	if text == "" {
 		return 0, nil
 	}
-	keep, err := time.ParseDuration(text)
+	d, err := parseDuration(text)
 	if err != nil {
-		return 0, problemAt("journal.keep", "Invalid keep", err.Error()+".", "Write it like 8760h.")
+		return 0, problemAt("journal.keep", "Invalid keep", err.Error()+".", "Write a duration such as 8760h.")
 	}
-	if keep < leastKeep {
-		return 0, problemAt("journal.keep", "Invalid keep", fmt.Sprintf("It is %s.", keep),
-			"Records are kept for at least 24h. Leave it out to keep them for ever.")
+	if d < minRetention {
+		return 0, problemAt("journal.keep", "Invalid keep", fmt.Sprintf("It is %s.", tfkit.Short(d)),
+			"Records are kept for at least 24h. Leave it out to keep them forever.")
 	}
-	return keep, nil
+	return d, nil
 }
 
-// opener returns what opens the journal.
+// opener returns the function that opens the journal.
 func (j journalSettings) opener(cluster *elastic.Cluster,
 	clk clock.Clock) func(context.Context) (journal.Store, error) {
 	if j.index == "" {
 		return func(ctx context.Context) (journal.Store, error) { return sqlite.Open(ctx, j.path, clk) }
 	}
 	cfg := journalelastic.Config{Client: cluster.Client(), Index: j.index, Clock: clk}
-	return sparing(clk, func(ctx context.Context) (journal.Store, error) { return journalelastic.Open(ctx, cfg) })
+	return delayingRetry(clk, func(ctx context.Context) (journal.Store, error) { return journalelastic.Open(ctx, cfg) })
 }
 
-// sparing returns an opener that gives the same error again for a while after the journal could not be reached.
-func sparing(clk clock.Clock, open func(context.Context) (journal.Store,
+// delayingRetry returns an opener that repeats the error for retryAfter if the journal can't be reached.
+func delayingRetry(clk clock.Clock, open func(context.Context) (journal.Store,
 	error)) func(context.Context) (journal.Store, error) {
 	var mu sync.Mutex
 	var failed error
@@ -191,7 +191,7 @@ func sparing(clk clock.Clock, open func(context.Context) (journal.Store,
 		store, err := open(ctx)
 		failed = nil
 		if errors.Is(err, journal.ErrUnavailable) {
-			failed, until = err, clk.Now().Add(closedFor)
+			failed, until = err, clk.Now().Add(retryAfter)
 		}
 		if err != nil {
 			return nil, err

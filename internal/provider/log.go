@@ -9,11 +9,11 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/redact"
 )
 
-// leastMasked is the length from which a value of dbt's environment is masked in logs: masking a shorter one, such as
-// "prod", would make them unreadable.
+// leastMasked is the length from which logs mask a value of dbt's environment. Masking a shorter one, such as "prod",
+// would make the logs unreadable.
 const leastMasked = 6
 
-// redactor masks in logs every credential of the provider block and of its environment variables.
+// redactor returns a function that masks every credential of the provider block and its environment variables.
 func (b block) redactor(s settings) func(string) string {
 	secrets := []string{s.prometheus.token, os.Getenv(plannerToken), s.elastic.Password, s.elastic.APIKey,
 		s.elastic.BearerToken, s.elastic.ESClientAuthentication}
@@ -48,8 +48,8 @@ func (b block) redactor(s settings) func(string) string {
 	return func(text string) string { return cluster.String(configured.String(text)) }
 }
 
-// fingerprint identifies the configuration without its secrets: where the journal is, what the policy demands, and
-// which systems the provider drives.
+// fingerprint identifies the configuration without its secrets: the journal, the approval policy, and the systems that
+// the provider controls.
 func (s settings) fingerprint() string {
 	print, err := approval.Hash(map[string]any{
 		"journal": s.journal.dir, "terms": s.policy.Terms(),

@@ -38,7 +38,7 @@ func secret(description string) schema.StringAttribute {
 		Validators: []validator.String{tfkit.SecretLine()}}
 }
 
-// prometheusSettings are those of the Prometheus; an empty url means none.
+// prometheusSettings are the settings of Prometheus. An empty url means that none is configured.
 type prometheusSettings struct{ url, token string }
 
 func (b block) prometheus() (prometheusSettings, error) {
@@ -65,7 +65,7 @@ func (b block) prometheus() (prometheusSettings, error) {
 		"PROMETHEUS_TOKEN")
 }
 
-// checkURL demands an address of a web server.
+// checkURL refuses an address that is not one of a web server.
 func checkURL(where, address string) error {
 	if why := check.WebBase(address); why != "" {
 		return problemAt(where, "Not an address of a web server", "The value can't be used: "+why+".",
@@ -78,8 +78,8 @@ func checkURL(where, address string) error {
 	return nil
 }
 
-// checkToken refuses a token that can't be sent as it is, wherever it comes from. It is not repeated. An empty one is
-// none.
+// checkToken refuses a token that can't be sent in a header. The error does not repeat it. An empty token is valid: it
+// means that no token is set.
 func checkToken(where, token string) error {
 	if why := check.OneLine(token); token != "" && why != "" {
 		return problemAt(where, "The token can't be sent", "It is not shown, and "+why+".",
@@ -89,7 +89,7 @@ func checkToken(where, token string) error {
 	return nil
 }
 
-// newMetrics returns the reader of what guardrails watch.
+// newMetrics returns the reader of the guardrails' metrics.
 func newMetrics(s settings, cluster *elastic.Cluster, clk clock.Clock) *metrics.Reader {
 	sources := metrics.Sources{Clock: clk}
 	if s.prometheus.url != "" {

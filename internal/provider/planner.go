@@ -20,7 +20,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner/httpapi"
 )
 
-// defaultPlanner is the planner file where no planner is configured.
+// defaultPlanner is the planner file if no planner is configured.
 const defaultPlanner = "planner.json"
 
 type plannerBlock struct {
@@ -62,7 +62,7 @@ type filePlannerBlock struct {
 	Path types.String `tfsdk:"path"`
 }
 
-// planner builds the configured planner, of which the schema allows one. It does no I/O.
+// planner returns the configured planner. The schema allows only one. It does no I/O.
 func (b block) planner() (planner.Planner, error) {
 	p := plannerBlock{}
 	if b.Planner != nil {
@@ -95,10 +95,10 @@ func (b block) filePlanner() (planner.Planner, error) {
 	return file.New(path), nil
 }
 
-// Environment variables of planners that are reached over HTTP.
+// Environment variables of planners with an HTTP API.
 const (
 	plannerURL   = "REMEDIATION_PLANNER_URL"
-	plannerToken = "REMEDIATION_PLANNER_TOKEN" //nolint:gosec // the variable's name, no token
+	plannerToken = "REMEDIATION_PLANNER_TOKEN" //nolint:gosec // the variable's name, not a token
 )
 
 func (h *httpPlannerBlock) planner() (planner.Planner, error) {
@@ -153,20 +153,20 @@ func (h *haproxyPlannerBlock) planner() (planner.Planner, error) {
 		Stable: h.StableVersion.ValueString(),
 	}
 	if err := haproxy.CheckAddress(cfg.Address); err != nil {
-		return nil, problemAt("planner.haproxy.address", "Not an address of HAProxy's runtime API", err.Error()+".",
+		return nil, problemAt("planner.haproxy.address", "Invalid address of HAProxy's runtime API", err.Error()+".",
 			"Write unix:///run/haproxy.sock.")
 	}
-	// Both stand in lines of the runtime API, where a blank or a semicolon would begin something else.
+	// Both are sent in commands of the runtime API, where a space or a semicolon would end them.
 	if !haproxy.IsName(cfg.Backend) {
-		return nil, problemAt("planner.haproxy.backend", "Not a name of HAProxy's",
-			fmt.Sprintf("%q holds more than letters, digits and - _ . :",
+		return nil, problemAt("planner.haproxy.backend", "Invalid HAProxy name",
+			fmt.Sprintf("%q has characters other than letters, digits, and - _ . :",
 				cfg.Backend), "Write the backend's name as in HAProxy's configuration.")
 	}
 	for _, version := range slices.Sorted(maps.Keys(cfg.Servers)) {
 		if name := cfg.Servers[version]; !haproxy.IsName(name) {
 			return nil, problemIn([]string{"planner", "haproxy", "servers", problem.Key(version)},
-				"Not a name of HAProxy's",
-				fmt.Sprintf("%q holds more than letters, digits and - _ . :",
+				"Invalid HAProxy name",
+				fmt.Sprintf("%q has characters other than letters, digits, and - _ . :",
 					name), "Write the server's name as in HAProxy's configuration.")
 		}
 	}
@@ -184,14 +184,14 @@ func (g *gatewayPlannerBlock) planner() (planner.Planner, error) {
 	const next = "Write it as kubectl shows it."
 	for _, name := range []struct{ attribute, name string }{{"namespace", cfg.Namespace}, {"http_route", cfg.Route}} {
 		if !gatewayapi.IsName(name.name) {
-			return nil, problemAt("planner.gateway_api."+name.attribute, "Not a name of Kubernetes'",
-				fmt.Sprintf("%q is no name of an object.", name.name), next)
+			return nil, problemAt("planner.gateway_api."+name.attribute, "Invalid Kubernetes name",
+				fmt.Sprintf("%q is not a valid object name.", name.name), next)
 		}
 	}
 	for _, version := range slices.Sorted(maps.Keys(cfg.Backends)) {
 		if name := cfg.Backends[version]; !gatewayapi.IsName(name) {
 			return nil, problemIn([]string{"planner", "gateway_api", "backends", problem.Key(version)},
-				"Not a name of Kubernetes'", fmt.Sprintf("%q is no name of a service.", name), next)
+				"Invalid Kubernetes name", fmt.Sprintf("%q is not a valid service name.", name), next)
 		}
 	}
 	if err := checkVersions("planner.gateway_api", "backends", cfg.Backends, cfg.Stable); err != nil {
@@ -200,17 +200,16 @@ func (g *gatewayPlannerBlock) planner() (planner.Planner, error) {
 	return gatewayapi.New(cfg, clock.System{}), nil
 }
 
-// checkVersion demands a name that a version can have.
+// checkVersion refuses an invalid name of a version.
 func checkVersion(at []string, name string) error {
 	if why := planner.CheckName(name); why != "" {
-		return problemIn(at, "Not a name of a version", fmt.Sprintf("%q %s.", name, why),
+		return problemIn(at, "Invalid name of a version", fmt.Sprintf("%q %s.", name, why),
 			"Name the version as the resources do.")
 	}
 	return nil
 }
 
-// checkVersions demands that each version has a name of the backend's of its own, and that the stable one is among
-// them.
+// checkVersions refuses versions that share a backend or server, and a stable version that is not among them.
 func checkVersions(where, attribute string, names map[string]string, stable string) error {
 	if _, ok := names[stable]; stable != "" && !ok {
 		return problemAt(where+".stable_version", "The stable version is not among the versions",

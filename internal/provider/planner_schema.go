@@ -20,7 +20,7 @@ func plannerSchema() schema.Block {
 					"atomically, under a lock, and increases its revision. See the guide \"The planner " +
 					"file\".",
 				Attributes: map[string]schema.Attribute{
-					"path": optionalString("The file. Default `" + defaultPlanner +
+					"path": optionalString("Path of the file. Default: `" + defaultPlanner +
 						"`. Environment: `REMEDIATION_PLANNER_FILE`."),
 				},
 			},
@@ -37,8 +37,8 @@ func plannerSchema() schema.Block {
 				MarkdownDescription: "The ApplyLens planner guard API, for two versions. It has no " +
 					"revisions, so a change by somebody else in the milliseconds between a read and a " +
 					"write goes unnoticed. While its own detector is in breach, every read of its status " +
-					"rolls the canary back there, including the reads of a plan or a refresh. The plan " +
-					"says so.",
+					"rolls the canary back, including the reads of a plan or a refresh. The plan warns " +
+					"about that.",
 				Attributes: map[string]schema.Attribute{
 					"url": optionalString("Base URL of the API; `/guard/status` is below it. Environment: " +
 						"`REMEDIATION_PLANNER_URL`."),
@@ -51,8 +51,8 @@ func plannerSchema() schema.Block {
 				Validators: []validator.Object{tfkit.Needs("namespace", "http_route", "backends")},
 				MarkdownDescription: "An HTTPRoute of the Kubernetes Gateway API. Only the weights of the " +
 					"named backends are changed, and only if the route has not changed since it was read. " +
-					"A route that an Argo Rollout controls is refused. Workloads are neither started nor " +
-					"stopped.",
+					"A route that an Argo Rollout controls is refused. The provider neither starts nor " +
+					"stops workloads.",
 				Attributes: map[string]schema.Attribute{
 					"namespace":  required("Namespace of the route."),
 					"http_route": required("Name of the route."),
@@ -83,14 +83,14 @@ func plannerSchema() schema.Block {
 	}
 }
 
-// required is a string that must be set and not be empty. It is optional in the schema, since the framework asks for
-// the required arguments of a block that is absent, too: see tfkit.Needs.
+// required is a string that must be set and not be empty. It is optional in the schema, because the framework demands
+// required arguments even if their block is absent. See tfkit.Needs.
 func required(description string) schema.StringAttribute {
 	return schema.StringAttribute{Optional: true, MarkdownDescription: "Required. " + description,
 		Validators: []validator.String{tfkit.Label()}}
 }
 
-// versionMap names something of the backend's by version.
+// versionMap maps versions to names in the traffic router.
 func versionMap(description string) schema.MapAttribute {
 	return schema.MapAttribute{
 		Optional: true, ElementType: types.StringType, MarkdownDescription: "Required. " + description,
@@ -99,5 +99,5 @@ func versionMap(description string) schema.MapAttribute {
 	}
 }
 
-// leastVersions are needed to share anything out.
+// leastVersions is the number of versions that a traffic split needs.
 const leastVersions = 2

@@ -6,12 +6,12 @@ import (
 )
 
 const (
-	// gcPercent is the garbage collector's target: it runs when the heap is six times what is in use. Go's own is
-	// twice. Most of what is allocated per call is garbage at its end, and a quarter of the processor time went to
-	// finding that.
+	// gcPercent is the garbage collector's target: it runs when the heap is six times the memory in use. Go's default
+	// is twice. Most memory that a call allocates is garbage at its end, and the collector took a quarter of the
+	// processor time.
 	gcPercent = 500
-	// memoryLimit, in bytes, is where the collector runs as often as it takes to stay below, so that the target above
-	// never makes the process large. It is about what a provider without logic takes with 1,000 resources.
+	// memoryLimit, in bytes, bounds the effect of gcPercent: near the limit, the collector runs more often. It is about
+	// the memory that a provider without logic needs for 1,000 resources.
 	memoryLimit = 64 << 20
 )
 
@@ -26,22 +26,22 @@ func tune(lookup func(string) (string, bool)) {
 	debug.SetMemoryLimit(memoryLimit)
 }
 
-// quiet sets the level of the SDK's log lines to what the user asked of Terraform, and turns them off where nobody
-// asked for a log. The SDK's default is to write all of them and to let Terraform discard them, which costs a fifth of
-// the provider's processor time.
+// quiet sets the level of the SDK's log lines to Terraform's log level, and turns them off if logging is off. By
+// default, the SDK writes all of them and Terraform discards them, which costs a fifth of the provider's processor
+// time.
 func quiet(lookup func(string) (string, bool), set func(name, value string) error) error {
 	const sdk = "TF_LOG_SDK"
 	if v, _ := lookup(sdk); v != "" {
 		return nil
 	}
 	level := "OFF"
-	for _, name := range []string{"TF_LOG_PROVIDER", "TF_LOG"} { // in the order in which Terraform looks at them
+	for _, name := range []string{"TF_LOG_PROVIDER", "TF_LOG"} { // in Terraform's order of precedence
 		if v, _ := lookup(name); v != "" {
 			level = strings.ToUpper(v)
 			break
 		}
 	}
-	if level == "JSON" { // Terraform's name for every line, as JSON
+	if level == "JSON" { // Terraform's level for all lines, as JSON
 		level = "TRACE"
 	}
 	return set(sdk, level)

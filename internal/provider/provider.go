@@ -1,5 +1,5 @@
-// Package provider is the provider block: its schema, its defaults and environment variables, and the wiring of what
-// stands below. It registers and decides nothing.
+// Package provider is the provider block: its schema, defaults, environment variables, and the wiring of the packages
+// below it. It makes no decisions about executions.
 package provider
 
 import (
@@ -31,7 +31,7 @@ type remediation struct {
 	engines *engines
 }
 
-// New returns the constructor of a provider for tests that serve it themselves; see Serve.
+// New returns the constructor of a provider for tests that serve it themselves. See also Serve.
 func New(version string) func() provider.Provider {
 	return newProvider(Options{Version: version}, &engines{})
 }
@@ -68,7 +68,7 @@ func (p *remediation) Configure(ctx context.Context, req provider.ConfigureReque
 	runtime := &tfkit.Runtime{}
 	resp.ResourceData, resp.DataSourceData = runtime, runtime
 	if !req.Config.Raw.IsFullyKnown() {
-		return // previews are unknown until the configuration is
+		return // without it, previews are unknown
 	}
 	var b block
 	resp.Diagnostics.Append(req.Config.Get(ctx, &b)...)
@@ -93,7 +93,7 @@ func report(diags *diag.Diagnostics, err error) {
 		diags.AddError(p.What, p.Detail())
 		return
 	}
-	// Terraform points at the block, not at an attribute within one of its objects.
+	// Terraform shows the block, not the attribute within it.
 	diags.AddAttributeError(tfkit.AttributePath(p.Path), p.What,
 		p.Detail()+"\n\nProvider setting: "+problem.Where(p.Path))
 }
@@ -102,7 +102,7 @@ func problemAt(where, what, why, next string) error {
 	return problemIn(strings.Split(where, "."), what, why, next)
 }
 
-// problemIn is problemAt for a path with keys of maps, which may hold dots.
+// problemIn is problemAt for a path with map keys, which may contain dots.
 func problemIn(where []string, what, why, next string) error {
 	return &problem.Problem{What: what, Why: why, Next: next, Path: where, Err: fmt.Errorf("%s", problem.Where(where))}
 }

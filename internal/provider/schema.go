@@ -12,7 +12,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
 )
 
-// maxHistory bounds history_limit: state is read and written as a whole, so a long one makes every plan slow.
+// maxHistory bounds history_limit. Terraform reads and writes the whole state, so a long history slows every plan down.
 const maxHistory = 500
 
 // block is the provider block.
@@ -45,7 +45,7 @@ func optionalString(description string) schema.StringAttribute {
 		Validators: []validator.String{tfkit.Line()}}
 }
 
-// optionalText is an optional string of several lines.
+// optionalText is an optional string that may have several lines.
 func optionalText(description string) schema.StringAttribute {
 	return schema.StringAttribute{Optional: true, MarkdownDescription: description,
 		Validators: []validator.String{stringvalidator.LengthAtLeast(1)}}
@@ -53,36 +53,34 @@ func optionalText(description string) schema.StringAttribute {
 
 func blockSchema() schema.Schema {
 	return schema.Schema{
-		MarkdownDescription: "Runs incident playbooks as resources: `terraform plan` is the dry run, `terraform " +
-			"apply` executes with the " +
-			"approval that the plan asked for, and history is kept in state and in a journal.",
+		MarkdownDescription: "Runs incident playbooks as resources. `terraform plan` is the dry run, and " +
+			"`terraform apply` executes it with the approval that the plan requires. The state and a journal keep " +
+			"the history.",
 		Attributes: map[string]schema.Attribute{
 			"history_limit": schema.NumberAttribute{
 				Optional: true, MarkdownDescription: fmt.Sprintf("Number of executions that a resource keeps in "+
-					"state, the newest ones. The journal keeps all of them. Default: `%d`.", defaultHistory),
+					"the state, newest first. The journal keeps all of them. Default: `%d`.", defaultHistory),
 				Validators: []validator.Number{tfkit.Whole(1, maxHistory)},
 			},
 		},
 		Blocks: map[string]schema.Block{
 			"dbt": schema.SingleNestedBlock{
-				MarkdownDescription: "dbt on this machine.",
+				MarkdownDescription: "The dbt installation on this machine.",
 				Attributes: map[string]schema.Attribute{
-					"executable": optionalString("dbt's executable, a path or a name on `PATH`. Default `dbt`. " +
+					"executable": optionalString("dbt executable, as a path or a name on `PATH`. Default: `dbt`. " +
 						"Environment: `REMEDIATION_DBT_EXECUTABLE`."),
 					"project_dir": optionalString("Folder with `dbt_project.yml`. Default: the working directory. " +
 						"Environment: `DBT_PROJECT_DIR`."),
-					"profiles_dir": optionalString("Folder with `profiles.yml`. Default: `project_dir` where it has " +
-						"one, else `~/.dbt`, as dbt itself. " +
-						"Environment: `DBT_PROFILES_DIR`."),
-					"target": optionalString("Target of the profile. Default: the profile's own. Environment: " +
-						"`DBT_TARGET`."),
+					"profiles_dir": optionalString("Folder with `profiles.yml`. Default: `project_dir` if it has " +
+						"one, otherwise `~/.dbt`, as in dbt. Environment: `DBT_PROFILES_DIR`."),
+					"target": optionalString("Target of the profile. Default: the profile's default target. " +
+						"Environment: `DBT_TARGET`."),
 					"environment": schema.MapAttribute{
 						Optional: true, Sensitive: true, ElementType: types.StringType,
 						Validators: []validator.Map{mapvalidator.NoNullValues()},
-						MarkdownDescription: "Environment variables for dbt, beside a few of the system and those " +
-							"that begin with `DBT_ENV_`. " +
-							"Nothing else of this process's environment reaches dbt. Values are masked in logs, " +
-							"errors and records.",
+						MarkdownDescription: "Environment variables for dbt. Of the provider's environment, dbt gets " +
+							"only a few system variables and those that begin with `DBT_ENV_`. Logs, errors, and " +
+							"records mask the values.",
 					},
 				},
 			},
@@ -92,14 +90,15 @@ func blockSchema() schema.Schema {
 			"journal":       journalSchema(),
 			"approval":      approvalSchema(),
 			"estimates": schema.SingleNestedBlock{
-				MarkdownDescription: "Figures that replace those of the catalogue.",
+				MarkdownDescription: "Figures that replace the estimates of the catalogue.",
 				Attributes: map[string]schema.Attribute{
 					"dbt_seconds_per_model": schema.NumberAttribute{
-						Optional: true, MarkdownDescription: "Seconds that a dbt model takes. Default 300.",
+						Optional: true, MarkdownDescription: "Estimated seconds per dbt model. Default: 300.",
 						Validators: []validator.Number{tfkit.Decimal(minSeconds, maxSeconds)},
 					},
 					"dbt_cost_per_model_usd": schema.NumberAttribute{
-						Optional: true, MarkdownDescription: "US dollars that a dbt model costs. Default 0.05.",
+						Optional: true, MarkdownDescription: "Estimated cost per dbt model, in US dollars. Default: " +
+							"0.05.",
 						Validators: []validator.Number{tfkit.Decimal(0, maxCostUSD)},
 					},
 				},
@@ -108,8 +107,7 @@ func blockSchema() schema.Schema {
 	}
 }
 
-// Bounds of an estimate of one model, in seconds: a run has to have a deadline. And in US dollars: sums have to stay
-// numbers.
+// Bounds of the estimates per model, in seconds and US dollars. A run needs a deadline, and sums must stay finite.
 const (
 	minSeconds = 1
 	maxSeconds = 86_400

@@ -22,17 +22,18 @@ const (
 	exitTimeout = 1500 * time.Millisecond
 )
 
-// Options are how the provider is served.
+// Options configure the server.
 type Options struct {
 	Version string
-	// Debug runs it so that a debugger such as delve can attach.
+	// Debug lets a debugger such as delve attach.
 	Debug bool
-	// Reached, where set, is called at each point of an execution. It is for tests.
+	// Reached, if set, is called at each point of an execution. It is for tests.
 	Reached func(engine.Point)
 }
 
 // Serve serves the provider until Terraform ends it. It sets environment variables and the garbage collector of this
-// process, so call it once. A normal end is journaled: until then, an execution may be missing from Terraform's state.
+// process, so call it only once. It journals a normal end: until then, an execution may be missing from Terraform's
+// state.
 func Serve(ctx context.Context, o Options) error {
 	if err := quiet(os.LookupEnv, os.Setenv); err != nil {
 		return err
@@ -56,7 +57,7 @@ func Serve(ctx context.Context, o Options) error {
 	return nil
 }
 
-// newServer is the framework's server behind the front that answers for what is unchanged.
+// newServer returns the framework's server, behind the front that answers for unchanged resources.
 func newServer(o Options, configured *engines) (unchanged.Server, error) {
 	server, err := providerserver.NewProtocol6WithError(newProvider(o, configured)())()
 	if err != nil {
@@ -70,7 +71,7 @@ func newServer(o Options, configured *engines) (unchanged.Server, error) {
 	return unchanged.Front(whole), nil
 }
 
-// engines holds one engine per time that Terraform configured this provider.
+// engines holds one engine per call of Configure.
 type engines struct {
 	mu  sync.Mutex
 	all []*engine.Engine

@@ -16,14 +16,14 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
 )
 
-// defaultHistory is how many executions a resource keeps in state.
+// defaultHistory is the number of executions that a resource keeps in state.
 const defaultHistory = 10
 
-// settings is the provider block with defaults and environment variables filled in.
+// settings is the provider block, completed with environment variables and defaults.
 type settings struct {
 	dbt          dbt.Config
 	journal      journalSettings
-	keep         time.Duration
+	retention    time.Duration
 	planner      planner.Planner
 	elastic      elastic.Config
 	prometheus   prometheusSettings
@@ -41,7 +41,7 @@ func (b block) settings(ctx context.Context) (settings, error) {
 		s.historyLimit = int(whole(b.HistoryLimit))
 	}
 	var err error
-	if s.keep, err = b.keep(); err != nil {
+	if s.retention, err = b.retention(); err != nil {
 		return settings{}, err
 	}
 	if s.policy, err = b.policy(); err != nil {
@@ -82,7 +82,7 @@ func override(into *float64, v types.Number) {
 	}
 }
 
-// whole and decimal are numbers that the schema has bounded; 0 where they are not set.
+// whole and decimal return numbers whose bounds the schema has checked, or 0 if they are not set.
 func whole(v types.Number) int64 {
 	if v.IsNull() || v.IsUnknown() {
 		return 0
@@ -99,7 +99,7 @@ func decimal(v types.Number) float64 {
 	return n
 }
 
-// first returns the configured value, else that of the environment variable, else the default.
+// first returns the configured value, the value of the environment variable, or the default, in this order.
 func first(configured types.String, variable, fallback string) string {
 	if v := configured.ValueString(); v != "" {
 		return v

@@ -19,7 +19,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic/reindex"
 )
 
-// wire builds the engine with every playbook and its target. It does no I/O on any of them.
+// wire returns the engine with every playbook and its target. It does no I/O.
 func wire(s settings, reached func(engine.Point)) *engine.Engine {
 	clk := clock.System{}
 	cli := dbt.New(s.dbt, clk)
@@ -29,7 +29,7 @@ func wire(s settings, reached func(engine.Point)) *engine.Engine {
 		Journal:   s.journal.opener(cluster, clk),
 		Metrics:   newMetrics(s, cluster, clk),
 		Policy:    s.policy, Forge: newForge(s.forge,
-			clk), Clock: clk, Dir: s.journal.dir, HistoryLimit: s.historyLimit, Keep: s.keep,
+			clk), Clock: clk, Dir: s.journal.dir, HistoryLimit: s.historyLimit, Keep: s.retention,
 		Self: proc.Self(), Terraform: proc.Parent(os.Getenv), Reached: reached, Redact: s.redact,
 		Configuration: s.fingerprint(),
 	})
@@ -47,7 +47,7 @@ func catalogue(s settings, cli *dbt.CLI, cluster *elastic.Cluster, clk clock.Clo
 	)
 }
 
-// ActionTypes are those of all playbooks.
+// ActionTypes returns the action types of all playbooks, sorted.
 func ActionTypes() []string {
 	return slices.Sorted(maps.Keys(catalogue(settings{}, nil, nil, nil)))
 }

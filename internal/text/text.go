@@ -1,4 +1,4 @@
-// Package text holds what messages have in common: counted nouns and near matches of misspelled names.
+// Package text has helpers for messages: counted nouns, and similar names for misspelled ones.
 package text
 
 import (
@@ -16,7 +16,7 @@ func Count(n int64, noun string) string {
 	return fmt.Sprintf("%d %s", n, english.PluralWord(int(n), noun, ""))
 }
 
-// DidYouMean returns the sentence " Did you mean a, b?" with its leading space, or nothing where no candidate is
+// DidYouMean returns the sentence " Did you mean a, b?" with its leading space, or "" if no candidate is
 // similar to name.
 func DidYouMean(name string, candidates []string) string {
 	near := Nearest(name, candidates)
@@ -26,8 +26,8 @@ func DidYouMean(name string, candidates []string) string {
 	return " Did you mean " + strings.Join(near, ", ") + "?"
 }
 
-// Nearest returns up to three candidates that are similar to name, the most similar first: at most a third of its
-// letters differ, or the candidate contains it. Case is ignored.
+// Nearest returns up to three candidates that are similar to name, the most similar first. A candidate is similar if it
+// contains name, or if at most a third of the letters differ. Case is ignored.
 func Nearest(name string, candidates []string) []string {
 	const most, share, least = 3, 3, 2
 	type match struct {
@@ -53,7 +53,7 @@ func Nearest(name string, candidates []string) []string {
 	return names
 }
 
-// OrNone returns s, or "none" where it is empty.
+// OrNone returns s, or "none" if s is empty.
 func OrNone(s string) string {
 	if s == "" {
 		return "none"

@@ -24,7 +24,7 @@ func (r *Resource) Create(ctx context.Context, req resource.CreateRequest, resp 
 		diags: &resp.Diagnostics})
 }
 
-// Update implements resource.Resource: an execution in place, or a change of what runs nothing.
+// Update implements resource.Resource: an execution in place, or a change that runs nothing.
 func (r *Resource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
 	r.apply(ctx, applying{operation: "update", planned: req.Plan.Raw, prior: req.State.Raw,
 		mark: markOf(ctx, req.Private), private: resp.Private, state: &resp.State,
@@ -35,7 +35,7 @@ func (r *Resource) Update(ctx context.Context, req resource.UpdateRequest, resp 
 type applying struct {
 	operation      string
 	planned, prior tftypes.Value
-	// mark is what the state has seen of the journal.
+	// mark is the newest journal entry that the state has seen.
 	mark    journal.Mark
 	private privateState
 	state   *tfsdk.State
@@ -58,7 +58,7 @@ func (r *Resource) tryApply(ctx context.Context, a applying) error {
 		return err
 	}
 	if !r.changed(plan, prior, a.prior.IsNull()) {
-		plan.keep(prior, r.computed()...)
+		plan.copyFrom(prior, r.computed()...)
 		a.state.Raw = plan.raw()
 		return nil
 	}
@@ -78,7 +78,7 @@ func (r *Resource) tryApply(ctx context.Context, a applying) error {
 	if err != nil {
 		return err
 	}
-	if err := prior.kept(&req, a.mark); err != nil {
+	if err := prior.fillIn(&req, a.mark); err != nil {
 		return err
 	}
 	reviewed, err := r.reviewed(plan)
@@ -90,7 +90,7 @@ func (r *Resource) tryApply(ctx context.Context, a applying) error {
 	execution, err := r.runtime.Engine.Apply(ctx, req, reviewed, save)
 	if execution.Record.ID != 0 {
 		save(execution)
-		saveErr = errors.Join(saveErr, r.keepMark(ctx, a))
+		saveErr = errors.Join(saveErr, r.saveMark(ctx, a))
 	}
 	if err == nil {
 		err = saveErr
@@ -98,9 +98,9 @@ func (r *Resource) tryApply(ctx context.Context, a applying) error {
 	return err
 }
 
-// save puts an execution into the state, as far as it has come. A failed create is kept too: Terraform taints it, and
-// the next apply runs it again. A failed update keeps the prior inputs, so that the difference which asks for another
-// run stays.
+// save puts the current state of an execution into the Terraform state. A failed create is saved too: Terraform taints
+// it, and the next apply runs it again. A failed update saves the prior inputs. The difference remains, and the next
+// apply runs it again.
 func (r *Resource) save(a applying, plan, prior document, x engine.Execution) error {
 	d := plan.clone()
 	if !a.prior.IsNull() && x.Record.Status != journal.StatusSuccess {
@@ -111,7 +111,7 @@ func (r *Resource) save(a applying, plan, prior document, x engine.Execution) er
 	if err := d.setRecord(x.Record); err != nil {
 		return err
 	}
-	elements, err := r.pastAtApply(a, plan, prior, x)
+	elements, err := r.earlierAtApply(a, plan, prior, x)
 	if err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func (r *Resource) save(a applying, plan, prior document, x engine.Execution) er
 	return nil
 }
 
-// completePreview fills in the preview where plan could not make it.
+// completePreview fills in the preview if plan could not.
 func (r *Resource) completePreview(d document, x engine.Execution) error {
 	review := x.Review
 	if x.Adopted {
@@ -141,9 +141,9 @@ func (r *Resource) completePreview(d document, x engine.Execution) error {
 	return d.set(attrDryRun, review.Text())
 }
 
-// pastAtApply is the history before this execution: what was planned as known, else the prior state's, else the
-// journal's.
-func (r *Resource) pastAtApply(a applying, plan, prior document, x engine.Execution) ([]tftypes.Value, error) {
+// earlierAtApply returns the history before this execution: from the plan if it is known there, otherwise from the
+// prior state, or for a create from the journal.
+func (r *Resource) earlierAtApply(a applying, plan, prior document, x engine.Execution) ([]tftypes.Value, error) {
 	if plan.values[attrHistory].IsKnown() {
 		elements, err := plan.elements()
 		if err != nil || len(elements) == 0 {
@@ -152,13 +152,13 @@ func (r *Resource) pastAtApply(a applying, plan, prior document, x engine.Execut
 		return elements[:len(elements)-1], nil
 	}
 	if !a.prior.IsNull() {
-		was, err := prior.pastWith(x.Earlier)
+		was, err := prior.earlierWith(x.Earlier)
 		return was.elements, err
 	}
 	return plan.entries(x.Earlier)
 }
 
-// Delete implements resource.Resource: it forgets, or undoes.
+// Delete implements resource.Resource: it removes the resource from the state, after an undo if one was planned.
 func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
 	ctx = r.runtime.logged(ctx)
 	prior, err := openDocument(req.State.Raw)
@@ -166,7 +166,7 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 		addError(&resp.Diagnostics, err, "Unable to read the state", r.has)
 		return
 	}
-	defer r.forget(ctx, prior, resp)
+	defer r.acknowledge(ctx, prior, resp)
 	announced, diags := req.Private.GetKey(ctx, undoAnnounced)
 	resp.Diagnostics.Append(diags...)
 	if announced == nil || prior.text(attrOnDestroy) != onDestroyRollback || prior.null(attrRollback) {
@@ -190,9 +190,9 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 	}
 }
 
-// forget lets the same triggers run again. It runs nothing, so a journal that can't be written is no reason to keep the
-// resource.
-func (r *Resource) forget(ctx context.Context, prior document, resp *resource.DeleteResponse) {
+// acknowledge lets the same triggers run again. It runs nothing, so the resource is removed even if the journal can't
+// be written.
+func (r *Resource) acknowledge(ctx context.Context, prior document, resp *resource.DeleteResponse) {
 	id, err := journal.ParseRef(prior.text(attrID))
 	if err != nil || prior.text(attrStatus) != string(journal.StatusSuccess) || resp.Diagnostics.HasError() ||
 		r.runtime == nil || r.runtime.Engine == nil {
@@ -206,7 +206,7 @@ func (r *Resource) forget(ctx context.Context, prior document, resp *resource.De
 	}
 }
 
-// undo is the request that takes the newest execution in prior back.
+// undo returns the request that undoes the newest execution in prior.
 func (r *Resource) undo(prior document) (engine.Request, error) {
 	var action struct {
 		Type   string `json:"action_type"`
@@ -217,7 +217,7 @@ func (r *Resource) undo(prior document) (engine.Request, error) {
 	}
 	execution, err := journal.ParseRef(prior.text(attrID))
 	if err != nil {
-		return engine.Request{}, fmt.Errorf("the state's id is no execution: %w", err)
+		return engine.Request{}, fmt.Errorf("the id in the state is not an execution: %w", err)
 	}
 	timeout, err := prior.timeout("delete")
 	if err != nil {

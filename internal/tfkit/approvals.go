@@ -13,10 +13,10 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// blockApproval is an approval beside approved_by, with what proves it.
+// blockApproval is an approval with its signature, in addition to approved_by.
 const blockApproval = "approval"
 
-// Bounds of approvals: state and plans hold them whole.
+// Bounds of approvals, which state and plans contain in full.
 const (
 	maxApprovals = 20
 	maxSignature = 16 << 10
@@ -24,8 +24,8 @@ const (
 
 func approvalBlock() schema.Block {
 	return schema.ListNestedBlock{
-		MarkdownDescription: "An approval of what the plan shows, one per person. Needed where the provider's " +
-			"`approval` block asks for signatures or for several approvers. A change of it alone runs nothing.",
+		MarkdownDescription: "An approval of what the plan shows, one per person. Needed if the provider's " +
+			"`approval` block requires signatures or several approvers. A change of it alone runs nothing.",
 		Validators: []validator.List{listvalidator.SizeAtMost(maxApprovals)},
 		NestedObject: schema.NestedBlockObject{Attributes: map[string]schema.Attribute{
 			"approved_by": schema.StringAttribute{Optional: true,
@@ -41,16 +41,16 @@ func approvalBlock() schema.Block {
 					"then the payload, a space and `approved_at=` with this value.",
 				Validators: []validator.String{Moment()}},
 			"ticket": schema.StringAttribute{Optional: true,
-				MarkdownDescription: "A reference of the approver, such as a change request. The journal keeps it.",
+				MarkdownDescription: "A reference, such as a change request. The journal keeps it.",
 				Validators:          []validator.String{Label()}},
 			"break_glass": schema.BoolAttribute{Optional: true,
-				MarkdownDescription: "`true` lets the execution run within a `freeze` window. Such an approval counts " +
-					"for nothing else. Its signature covers the payload, a space and `break-glass`."},
+				MarkdownDescription: "`true` lets the execution run within a `freeze` window. Such an approval does " +
+					"not count otherwise. Its signature covers the payload, a space and `break-glass`."},
 		}},
 	}
 }
 
-// given returns the approvals in d as far as they are known.
+// given returns the known approvals in d.
 func (d document) given() (approval.Given, error) {
 	given := approval.Given{By: d.text(attrApprovedBy)}
 	if !d.known(blockApproval) {
@@ -59,7 +59,7 @@ func (d document) given() (approval.Given, error) {
 	return given, d.get(blockApproval, &given.Approvals)
 }
 
-// checkApprovals refuses what is invalid under any policy: an approval without a name, a duplicate, and a malformed
+// checkApprovals refuses approvals that are invalid under any policy: without a name, duplicate, or with a malformed
 // signature.
 func checkApprovals(config document) error {
 	if !config.approvalsKnown() {

@@ -8,8 +8,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 )
 
-// Needs returns a validator that demands arguments of a single block where the block is there. The schema can't: the
-// framework asks for the required arguments of a block that is absent, too.
+// Needs returns a validator that requires arguments of a single block if the block is present. The schema can't express
+// that: the framework demands required arguments even if their block is absent.
 func Needs(names ...string) validator.Object { return needs{names} }
 
 type needs struct{ names []string }
@@ -35,7 +35,7 @@ func (v needs) ValidateObject(_ context.Context, req validator.ObjectRequest, re
 	}
 }
 
-// ExactlyOne returns a validator that demands one of several blocks within a single block that is there.
+// ExactlyOne returns a validator that requires exactly one of several blocks within a single block, if that is present.
 func ExactlyOne(names ...string) validator.Object { return exactlyOne{names} }
 
 type exactlyOne struct{ names []string }
@@ -57,7 +57,7 @@ func (v exactlyOne) ValidateObject(ctx context.Context, req validator.ObjectRequ
 	for _, name := range v.names {
 		in := req.ConfigValue.Attributes()[name]
 		if in.IsUnknown() {
-			return // told once it is known
+			return // checked once it is known
 		}
 		if !in.IsNull() {
 			found = append(found, name)

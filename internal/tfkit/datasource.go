@@ -19,21 +19,20 @@ type DataFront struct {
 	Name string
 	// Schema describes it.
 	Schema schema.Schema
-	// Read takes the configured values, as JSON names them, and returns those to add.
+	// Read takes the configured values and returns the computed ones, by JSON names.
 	Read func(ctx context.Context, runtime *Runtime, config Values) (map[string]any, error)
 }
 
 // Values are the configured values of a data source.
 type Values struct{ d document }
 
-// Get decodes an attribute by its JSON into a Go value; a null leaves it as it is.
+// Get decodes an attribute into a Go value, by its JSON. A null leaves the value unchanged.
 func (v Values) Get(name string, into any) error { return v.d.get(name, into) }
 
 // Text returns a string attribute, or "".
 func (v Values) Text(name string) string { return v.d.text(name) }
 
-// Request is what a data source asks for that takes the blocks and inputs of the resources: action_type, params, and
-// those of PreviewInputs. params are JSON.
+// Request returns the request of a data source that takes action_type, params as JSON, and the inputs of PreviewInputs.
 func (v Values) Request(of playbook.Description) (engine.Request, error) {
 	req := engine.Request{ActionType: v.d.text("action_type")}
 	var err error
@@ -46,7 +45,7 @@ func (v Values) Request(of playbook.Description) (engine.Request, error) {
 	return req, v.d.common(&req, of.Metadata(), "create")
 }
 
-// within says that a playbook's input, which err names, is part of an attribute that holds all of them.
+// within changes the path of err, a playbook's input, to the attribute that contains all inputs.
 func within(attribute string, err error) error {
 	p := *problem.Of(err, "Invalid parameters")
 	if len(p.Path) > 0 {

@@ -9,8 +9,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// addError turns err into one diagnostic: what went wrong as its summary, why and what to do next as its text, at the
-// attribute at fault where the schema, whose attributes has tells, knows it.
+// addError converts err to diagnostics: the summary says what went wrong, the detail says why and what to do next. has
+// reports whether the schema has an attribute; a diagnostic refers to its attribute if it does.
 func addError(diags *diag.Diagnostics, err error, summary string, has func(name string) bool) {
 	for _, err := range split(err) {
 		p := problem.Of(err, summary)
@@ -27,9 +27,9 @@ func addError(diags *diag.Diagnostics, err error, summary string, has func(name 
 	}
 }
 
-// split takes joined errors apart, so that each becomes a diagnostic of its own.
+// split returns the errors of a join, to report each as a separate diagnostic.
 func split(err error) []error {
-	//nolint:errorlint // only the outermost join is taken apart
+	//nolint:errorlint // only the outermost join is split
 	joined, ok := err.(interface{ Unwrap() []error })
 	if _, isProblem := err.(*problem.Problem); ok && !isProblem { //nolint:errorlint // as above
 		return joined.Unwrap()
@@ -37,7 +37,7 @@ func split(err error) []error {
 	return []error{err}
 }
 
-// AttributePath is the path of a Problem as Terraform has it.
+// AttributePath converts the path of a Problem to Terraform's.
 func AttributePath(steps []string) path.Path {
 	p := path.Root(steps[0])
 	for _, step := range steps[1:] {

@@ -48,7 +48,7 @@ func (d document) same(other document, name string) bool {
 		d.values[name].Equal(other.values[name])
 }
 
-// get decodes a known attribute into a Go value by its JSON; null leaves into as it is.
+// get decodes a known attribute into a Go value, by its JSON. A null leaves into unchanged.
 func (d document) get(name string, into any) error {
 	v, err := codec.Go(d.values[name])
 	if err != nil || v == nil {
@@ -73,7 +73,7 @@ func (d document) text(name string) string {
 	return s
 }
 
-// set replaces an attribute by a Go value, by its JSON.
+// set replaces an attribute with a Go value, by its JSON.
 func (d document) set(name string, v any) error {
 	t, ok := d.typ.AttributeTypes[name]
 	if !ok {
@@ -87,15 +87,15 @@ func (d document) set(name string, v any) error {
 	return nil
 }
 
-// forget makes attributes unknown.
-func (d document) forget(names ...string) {
+// setUnknown makes attributes unknown.
+func (d document) setUnknown(names ...string) {
 	for _, name := range names {
 		d.values[name] = tftypes.NewValue(d.typ.AttributeTypes[name], tftypes.UnknownValue)
 	}
 }
 
-// keep takes attributes over from another document.
-func (d document) keep(from document, names ...string) {
+// copyFrom copies attributes from another document.
+func (d document) copyFrom(from document, names ...string) {
 	for _, name := range names {
 		d.values[name] = from.values[name]
 	}

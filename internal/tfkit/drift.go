@@ -16,7 +16,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
 
-// Names of the attributes of resources whose effect is looked at again, and the values of on_drift.
+// Names of the attributes of resources that detect drift, and the values of on_drift.
 const (
 	attrOnDrift      = "on_drift"
 	attrDrift        = "drift"
@@ -41,7 +41,7 @@ func (r *Resource) driftAttributes() map[string]schema.Attribute {
 	}
 }
 
-// computed are the attributes of this resource that an execution gives values to.
+// computed returns the attributes of this resource that an execution sets.
 func (r *Resource) computed() []string {
 	if r.front.Watched {
 		return append(slices.Clone(computed), attrDrift)
@@ -49,19 +49,19 @@ func (r *Resource) computed() []string {
 	return computed
 }
 
-// clearDrift says that the target is as the execution left it, where drift is looked at.
+// clearDrift records that the target is as the execution left it, if the resource detects drift.
 func (d document) clearDrift() {
 	if t, ok := d.typ.AttributeTypes[attrDrift]; ok {
 		d.values[attrDrift] = tftypes.NewValue(t, nil)
 	}
 }
 
-// reconciles tells whether drift alone asks for an execution.
-func (r *Resource) reconciles(wish, prior document) bool {
-	return r.front.Watched && wish.text(attrOnDrift) == onDriftReconcile && prior.text(attrDrift) != ""
+// reconciles reports whether drift alone requires an execution.
+func (r *Resource) reconciles(plan, prior document) bool {
+	return r.front.Watched && plan.text(attrOnDrift) == onDriftReconcile && prior.text(attrDrift) != ""
 }
 
-// warnOfDrift tells of drift that is not acted on.
+// warnOfDrift warns about drift that is not reconciled.
 func (p *planning) warnOfDrift() {
 	if drift := p.prior.text(attrDrift); drift != "" {
 		p.resp.Diagnostics.AddAttributeWarning(path.Root(attrOnDrift),
@@ -71,8 +71,8 @@ func (p *planning) warnOfDrift() {
 	}
 }
 
-// Read implements resource.Resource. What was executed stays executed: nothing that it left behind can take it out of
-// state. Where its effect can be looked at cheaply, that is done, and a failure of that is only a warning.
+// Read implements resource.Resource. An execution never disappears from the state, whatever happens to its target. If
+// drift can be detected at low cost, Read does so, and a failure is only a warning.
 func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
 	if !r.front.Watched || r.runtime == nil || r.runtime.Engine == nil {
 		return

@@ -9,7 +9,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 )
 
-// Duration accepts a duration such as 20m that is at least least and, where most is not zero, at most most.
+// Duration accepts a duration such as 20m between least and most. A most of zero means no upper bound.
 func Duration(least, most time.Duration) validator.String { return duration{least: least, most: most} }
 
 type duration struct{ least, most time.Duration }

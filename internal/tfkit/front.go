@@ -1,10 +1,10 @@
 // Package tfkit is the one Terraform resource behind every playbook resource. A front (a package below
 // internal/resources) supplies a name, its inputs and the names of its facts; decoding, planning, timeouts, state,
-// diagnostics, import and history are here, and the order of an execution is in package engine.
+// diagnostics, import and history are here. Package engine decides the order of an execution.
 //
-// Terraform plans a resource at plan and once more inside apply, without saying which, and refuses a known value that
-// moved in between. So what a plan shows as known comes from configuration, prior state and the facts of the preview;
-// all else is unknown until apply.
+// Terraform plans a resource at plan and again during apply, without saying which, and refuses a known value that
+// changed in between. Known values in a plan therefore come from the configuration, the prior state, and the facts of
+// the preview. All others are unknown until apply.
 package tfkit
 
 import (
@@ -24,20 +24,20 @@ type Front struct {
 	Description string
 	// Inputs are the playbook's own inputs: their names are the JSON names of the playbook's parameters.
 	Inputs map[string]schema.Attribute
-	// Watched tells that what the playbook brings about is looked at again at each refresh; see playbook.Observer.
+	// Watched means that each refresh checks the target for drift. See playbook.Observer.
 	Watched bool
 	// Preview are the playbook's own attributes of preview: their names are the JSON names of its facts.
 	Preview map[string]schema.Attribute
 }
 
-// Runtime is what the provider hands to its resources.
+// Runtime is what the provider passes to its resources.
 type Runtime struct {
-	// Engine runs playbooks. Nil while the provider's configuration is not wholly known.
+	// Engine runs playbooks. Nil while the provider's configuration is not fully known.
 	Engine *engine.Engine
-	// HistoryLimit is how many executions stay in state.
+	// HistoryLimit is the number of executions that a resource keeps in state.
 	HistoryLimit int
-	// Redact masks secrets in the log. Nil: there are none.
+	// Redact masks secrets in the log. Nil means that there are none.
 	Redact func(string) string
-	// ForgeDecides tells that approvals count only with a review at a forge, which plan does not show.
+	// ForgeDecides means that approvals count only with a review at a forge, which plan does not show.
 	ForgeDecides bool
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// maxPercent bounds how far a metric may move.
+// maxPercent bounds the allowed change of a metric, in percent.
 const maxPercent = 1e6
 
 // maxSamples bounds min_samples.
@@ -29,12 +29,11 @@ func guardrailBlock() schema.Block {
 	}
 	block := schema.ListNestedBlock{
 		MarkdownDescription: "A metric that watches the execution. It is read before anything changes, every " +
-			"`interval` while a step of a gradual change stands, at the end of each step and at the end. A version " +
-			"gets more traffic only while every guardrail can be read and holds. Elsewhere a bound that is in breach " +
-			"before the execution does not stop it, and counts again once it has held, or at the end of a `wait` " +
-			"that is set. An execution that only takes traffic away is never stopped by a guardrail that can't be " +
-			"read; every other one is. No data, `NaN` and too few samples never count as passed. A change of a " +
-			"guardrail alone runs nothing.",
+			"`interval` during a step of a gradual change, at the end of each step, and at the end. A version gets " +
+			"more traffic only while every guardrail can be read and passes. Elsewhere, a bound that is in breach " +
+			"before the execution does not stop it. The bound counts again once it has passed, or at the end of a " +
+			"`wait`. A guardrail that can't be read stops an execution, unless the execution only reduces traffic. " +
+			"No data, `NaN`, and too few samples never count as passed. A change of a guardrail alone runs nothing.",
 		NestedObject: schema.NestedBlockObject{
 			Attributes: map[string]schema.Attribute{
 				"name": schema.StringAttribute{Required: true,
@@ -46,19 +45,20 @@ func guardrailBlock() schema.Block {
 					"the `stable_query`.", Decimal(0, maxPercent)),
 				"max_increase_percent": bound("Largest increase allowed, in percent of the value before the "+
 					"execution, or of the `stable_query`.", Decimal(0, maxPercent)),
-				"wait": text("Time between the end of the execution and the last reading, such as `5m`. Default: none."),
+				"wait": text("Time between the end of the execution and the last reading, such as `5m`. Default: " +
+					"none."),
 				"on_breach": schema.StringAttribute{Optional: true,
-					MarkdownDescription: "`rollback` restores the previous state in one step, and never gives " +
-						"a version more traffic (there it acts as `fail`); `hold` stops where it " +
-						"is (status `cancelled`); `fail` stops where it is (status `failed`); `warn` continues and " +
-						"reports the breach in `result.details`. Default: `rollback` where the playbook can be " +
-						"undone, else `fail`.",
+					MarkdownDescription: "`rollback` restores the state before the execution in one step. It never " +
+						"gives a version more traffic; in that case it acts as `fail`. `hold` stops without a " +
+						"rollback (status `cancelled`). `fail` stops without a rollback (status `failed`). `warn` " +
+						"continues and reports the breach in `result.details`. Default: `rollback` if the playbook " +
+						"can be undone, otherwise `fail`.",
 					Validators: []validator.String{stringvalidator.OneOf(string(guard.Rollback), string(guard.Hold),
 						string(guard.Fail), string(guard.Warn))}},
 			},
 			Blocks: map[string]schema.Block{
 				"http": schema.SingleNestedBlock{
-					MarkdownDescription: "Address that is read with GET.",
+					MarkdownDescription: "An address to read with GET.",
 					Validators:          []validator.Object{Needs("url")},
 					Attributes: map[string]schema.Attribute{
 						"url": text("Required. Address, `http` or `https`. A status other than 200 is inconclusive."),
@@ -66,7 +66,7 @@ func guardrailBlock() schema.Block {
 							"`/stats/error_rate`. Default: the latency in milliseconds."),
 					}},
 				"elasticsearch": schema.SingleNestedBlock{
-					MarkdownDescription: "Search on the cluster of the provider's `elasticsearch` block.",
+					MarkdownDescription: "A search on the cluster of the provider's `elasticsearch` block.",
 					Validators:          []validator.Object{Needs("index", "measure")},
 					Attributes: map[string]schema.Attribute{
 						"index": text("Required. Index, alias or pattern."),
@@ -81,7 +81,7 @@ func guardrailBlock() schema.Block {
 	return block
 }
 
-// guardrailReadings are the attributes that say when a guardrail is read, with what it is compared, and how many
+// guardrailReadings returns the attributes for when a guardrail is read, what it is compared with, and how many failed
 // readings are tolerated.
 func guardrailReadings(bound func(string, ...validator.Number) schema.NumberAttribute,
 	text func(string) schema.StringAttribute) map[string]schema.Attribute {
@@ -91,7 +91,7 @@ func guardrailReadings(bound func(string, ...validator.Number) schema.NumberAttr
 		"samples_query": text("Prometheus query for the number of requests behind the value."),
 		"min_samples": bound("With fewer samples a reading is inconclusive. Needs `samples_query`.",
 			Decimal(1, maxSamples)),
-		"interval": text("Time between two readings while a step stands, such as `30s`; at least `1s` and at " +
+		"interval": text("Time between two readings during a step, such as `30s`; at least `1s` and at " +
 			"most as long as a step. Default: `10s`."),
 		"initial_delay": text("Time from the start of the execution to the first reading. Default: none."),
 		"failure_limit": bound("Number of breached readings that are tolerated. Default: 0.",
@@ -103,7 +103,7 @@ func guardrailReadings(bound func(string, ...validator.Number) schema.NumberAttr
 	}
 }
 
-// guardrails returns those in d, none while they are unknown. canUndo tells what their default reaction is.
+// guardrails returns the guardrails in d, or nil while they are unknown. canUndo selects the default of on_breach.
 func (d document) guardrails(canUndo bool) ([]guard.Rail, error) {
 	if !d.known(blockGuardrail) {
 		return nil, nil
@@ -124,19 +124,19 @@ func (d document) guardrails(canUndo bool) ([]guard.Rail, error) {
 	return rails, guard.Check(rails)
 }
 
-// checkGuardrails refuses those that can't be used, and a way back where there is none.
+// checkGuardrails refuses invalid guardrails, and a rollback by a playbook that can't be undone.
 func (r *Resource) checkGuardrails(config document) error {
-	page := r.front.Playbook.Metadata()
-	rails, err := config.guardrails(page.CanUndo)
+	metadata := r.front.Playbook.Metadata()
+	rails, err := config.guardrails(metadata.CanUndo)
 	if err != nil {
 		return err
 	}
 	for i, rail := range rails {
-		if rail.OnBreach == guard.Rollback && !page.CanUndo {
+		if rail.OnBreach == guard.Rollback && !metadata.CanUndo {
 			return &problem.Problem{
-				What: page.ActionType + " can't be undone",
+				What: metadata.ActionType + " can't be undone",
 				Why: fmt.Sprintf("Guardrail %q has on_breach = \"rollback\". %s", rail.Name,
-					noUndo(page)),
+					noUndo(metadata)),
 				Next: "Set its on_breach to hold, fail or warn.", Path: []string{blockGuardrail, strconv.Itoa(i),
 					"on_breach"},
 			}

@@ -15,7 +15,7 @@ import (
 
 const statusSkipped = string(journal.StatusSkipped)
 
-// result is a journal.Result as the schema has it.
+// result is a journal.Result in the form of the schema.
 type result struct {
 	Message    string            `json:"message"`
 	StartedAt  string            `json:"started_at"`
@@ -25,7 +25,7 @@ type result struct {
 	Details    map[string]string `json:"details"`
 }
 
-// entry is an execution as the history attribute has it.
+// entry is an execution in the form of the history attribute.
 type entry struct {
 	ID         string   `json:"id"`
 	ActionType string   `json:"action_type"`
@@ -91,7 +91,7 @@ func compact(text json.RawMessage) string {
 	return string(out)
 }
 
-// elements returns the history in d, none where it is null or unknown.
+// elements returns the history in d, or nil if it is null or unknown.
 func (d document) elements() ([]tftypes.Value, error) {
 	v := d.values[attrHistory]
 	if v.IsNull() || !v.IsKnown() {
@@ -102,22 +102,22 @@ func (d document) elements() ([]tftypes.Value, error) {
 	return elements, err
 }
 
-// ended is what d has of executions that have ended. One that was open when d was saved is left out: it comes back from
-// the journal, with its outcome.
-func (d document) ended() (past, error) {
-	var was past
+// ended returns the executions in d that have ended. An execution that was open when d was saved is left out: the
+// journal provides it, with its outcome.
+func (d document) ended() (earlier, error) {
+	var was earlier
 	elements, err := d.elements()
 	if err != nil || len(elements) == 0 {
-		return past{}, err
+		return earlier{}, err
 	}
 	var history []entry
 	if err := d.get(attrHistory, &history); err != nil {
-		return past{}, err
+		return earlier{}, err
 	}
 	for i, e := range history {
 		ref, err := journal.ParseRef(e.ID)
 		if err != nil {
-			return past{}, fmt.Errorf("history: %w", err)
+			return earlier{}, fmt.Errorf("history: %w", err)
 		}
 		if journal.Status(e.Status).Final() {
 			was.elements, was.newest = append(was.elements, elements[i]), ref.Number
@@ -126,18 +126,18 @@ func (d document) ended() (past, error) {
 	return was, nil
 }
 
-// pastWith is ended, with those of records that have ended since.
-func (d document) pastWith(records []journal.Record) (past, error) {
+// earlierWith is ended, plus the records that have ended since.
+func (d document) earlierWith(records []journal.Record) (earlier, error) {
 	was, err := d.ended()
 	if err != nil {
-		return past{}, err
+		return earlier{}, err
 	}
 	elements, err := d.entries(after(records, was.newest))
 	was.elements = append(was.elements, elements...)
 	return was, err
 }
 
-// after returns those of records that have ended and are newer than the execution id.
+// after returns the records that have ended and are newer than the execution id.
 func after(records []journal.Record, id int64) []journal.Record {
 	return slices.DeleteFunc(slices.Clone(records), func(rec journal.Record) bool { return rec.Open() || rec.ID <= id })
 }
@@ -172,8 +172,8 @@ func (d document) entries(records []journal.Record) ([]tftypes.Value, error) {
 	return elements, nil
 }
 
-// coming is the history element of the planned execution: what apply will fill in is unknown.
-func (d document) coming(req engine.Request) (tftypes.Value, error) {
+// plannedEntry returns the history element of the planned execution. Values that apply sets are unknown.
+func (d document) plannedEntry(req engine.Request) (tftypes.Value, error) {
 	typ := d.entryType()
 	values := map[string]tftypes.Value{}
 	for name, t := range typ.AttributeTypes {
@@ -189,7 +189,7 @@ func (d document) coming(req engine.Request) (tftypes.Value, error) {
 	return tftypes.NewValue(typ, values), nil
 }
 
-// setRecord puts the result of an execution into d: all computed attributes but the preview and the history.
+// setRecord puts the result of an execution into d: all computed attributes except the preview and the history.
 func (d document) setRecord(rec journal.Record) error {
 	d.clearDrift()
 	var rollback map[string]any

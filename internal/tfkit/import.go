@@ -13,7 +13,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// ImportState implements resource.ResourceWithImportState: it takes the identifier of an execution in the journal.
+// ImportState implements resource.ResourceWithImportState. The identifier is that of an execution in the journal.
 func (r *Resource) ImportState(ctx context.Context, req resource.ImportStateRequest,
 	resp *resource.ImportStateResponse) {
 	raw, err := r.imported(r.runtime.logged(ctx), req.ID, resp.State.Raw.Type())
@@ -65,7 +65,7 @@ func (r *Resource) imported(ctx context.Context, id string, typ tftypes.Type) (t
 	return d.raw(), err
 }
 
-// recorded finds the execution with its request's history up to it, oldest first.
+// recorded returns the execution, and the history of its request up to it, oldest first.
 func (r *Resource) recorded(ctx context.Context, id string) (journal.Record, []journal.Record, error) {
 	ref, err := journal.ParseRef(id)
 	if err != nil {

@@ -10,12 +10,12 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/logging"
 )
 
-// logVariable begins the names of the environment variables that set the level of one subsystem, such as
+// logVariable is the prefix of the environment variables that set the level of one subsystem, such as
 // TF_LOG_PROVIDER_REMEDIATION_ENGINE.
 const logVariable = "TF_LOG_PROVIDER_REMEDIATION"
 
-// withLog forwards log records to Terraform's log, one subsystem each. ctx is that of an RPC, to which Terraform's log
-// is attached. Every text passes through redact.
+// withLog forwards log records to Terraform's log, by subsystem. ctx is the context of an RPC and carries Terraform's
+// log. Every text passes through redact.
 func withLog(ctx context.Context, redact func(string) string) context.Context {
 	for _, s := range logging.Subsystems() {
 		ctx = tflog.NewSubsystem(ctx, string(s), tflog.WithLevelFromEnv(logVariable, strings.ToUpper(string(s))))
@@ -36,13 +36,13 @@ func (r *Runtime) logged(ctx context.Context) context.Context {
 
 // terraformLog is a listener that writes to Terraform's log.
 type terraformLog struct {
-	// log holds the loggers. They are those of the RPC, while records may come with a context that outlives it.
+	// log carries the loggers of the RPC. Records may come with a context that outlives it.
 	log    context.Context //nolint:containedctx // tflog keeps its loggers in a context
 	redact func(string) string
 	attrs  []slog.Attr
 }
 
-// Enabled implements slog.Handler. Terraform's log decides for itself.
+// Enabled implements slog.Handler. Terraform's log filters records.
 func (*terraformLog) Enabled(context.Context, slog.Level) bool { return true }
 
 // Handle implements slog.Handler.

@@ -10,7 +10,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
 
-// markKey is the key of the private state that holds the newest entry of the journal that the state has seen.
+// markKey is the key of the private state for the newest journal entry that the state has seen.
 const markKey = "journal"
 
 // privateState is the framework's private state of a resource.
@@ -19,7 +19,7 @@ type privateState interface {
 	SetKey(ctx context.Context, key string, value []byte) diag.Diagnostics
 }
 
-// markOf reads what the state has seen of the journal; the zero value if it has seen none.
+// markOf reads the newest journal entry that the state has seen, or the zero value.
 func markOf(ctx context.Context, private privateState) journal.Mark {
 	var m journal.Mark
 	text, diags := private.GetKey(ctx, markKey)
@@ -29,11 +29,11 @@ func markOf(ctx context.Context, private privateState) journal.Mark {
 	return m
 }
 
-// keepMark keeps the newest entry of the journal in the state.
-func (r *Resource) keepMark(ctx context.Context, a applying) error {
+// saveMark saves the newest entry of the journal in the private state.
+func (r *Resource) saveMark(ctx context.Context, a applying) error {
 	m, err := r.runtime.Engine.Mark(context.WithoutCancel(ctx))
 	if err != nil {
-		return nil //nolint:nilerr // the execution's own error tells of a journal that can't be read
+		return nil //nolint:nilerr // the execution's error reports a journal that can't be read
 	}
 	text, err := json.Marshal(m)
 	if err != nil {
@@ -43,8 +43,8 @@ func (r *Resource) keepMark(ctx context.Context, a applying) error {
 	return nil
 }
 
-// kept completes a request with what the state has kept: its newest execution, and what it has seen of the journal.
-func (d document) kept(req *engine.Request, mark journal.Mark) error {
+// fillIn completes a request from the state: its newest execution, and the newest journal entry that it has seen.
+func (d document) fillIn(req *engine.Request, mark journal.Mark) error {
 	was, err := d.ended()
 	if err != nil {
 		return err

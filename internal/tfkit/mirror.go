@@ -7,7 +7,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 )
 
-// PreviewInputs are the inputs that decide on a preview and that every playbook resource has, for a data source.
+// PreviewInputs returns the common inputs of playbook resources that affect a preview, for a data source.
 func PreviewInputs() (map[string]data.Attribute, map[string]data.Block) {
 	attributes := map[string]data.Attribute{}
 	common := commonInputs()
@@ -19,7 +19,7 @@ func PreviewInputs() (map[string]data.Attribute, map[string]data.Block) {
 	})
 }
 
-// PreviewAttributes are those of the preview of every playbook, for a data source.
+// PreviewAttributes returns the attributes that every playbook's preview has, for a data source.
 func PreviewAttributes() map[string]data.Attribute {
 	attributes := map[string]data.Attribute{}
 	for name, a := range previewAttributes(nil) {
@@ -28,7 +28,7 @@ func PreviewAttributes() map[string]data.Attribute {
 	return attributes
 }
 
-// mirror returns a resource's attribute as one of a data source.
+// mirror converts an attribute of a resource to one of a data source.
 func mirror(a schema.Attribute) data.Attribute {
 	switch a := a.(type) {
 	case schema.StringAttribute:
@@ -51,7 +51,7 @@ func mirror(a schema.Attribute) data.Attribute {
 		return data.ListAttribute{Computed: a.Computed, ElementType: a.ElementType,
 			MarkdownDescription: a.MarkdownDescription}
 	default:
-		return nil // a schema with it fails the framework's own check at start
+		return nil // the framework's check at start refuses such a schema
 	}
 }
 

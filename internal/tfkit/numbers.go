@@ -10,8 +10,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 )
 
-// Inputs that are numbers are numbers of the schema, whatever the program makes of them: the framework's own types of
-// whole and of binary numbers call a value that does not fit "an error in the provider".
+// All numeric inputs use the schema's number type. For a value that does not fit, the framework's integer and float
+// types report an error in the provider.
 
 // Whole accepts whole numbers within bounds.
 func Whole(least, most int64) validator.Number {
@@ -36,7 +36,7 @@ func plain(n float64) string {
 	return strconv.FormatFloat(n, 'f', -1, bits)
 }
 
-// Finite accepts numbers that can be calculated with.
+// Finite accepts numbers that fit a float64.
 func Finite() validator.Number {
 	return number{
 		fits:    func(n *big.Float) bool { return new(big.Float).Abs(n).Cmp(big.NewFloat(math.MaxFloat64)) <= 0 },
@@ -60,7 +60,7 @@ func (v number) ValidateNumber(_ context.Context, req validator.NumberRequest, r
 	if n := req.ConfigValue; !n.IsNull() && !n.IsUnknown() && !v.fits(n.ValueBigFloat()) {
 		const digits = 10
 		resp.Diagnostics.AddAttributeError(req.Path, "A number out of bounds",
-			fmt.Sprintf("Attribute %s: allowed is %s, got: %s.", req.Path, v.allowed,
+			fmt.Sprintf("Attribute %s must be %s, got: %s.", req.Path, v.allowed,
 				n.ValueBigFloat().Text('g', digits)))
 	}
 }

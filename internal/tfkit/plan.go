@@ -44,20 +44,20 @@ func (r *Resource) ModifyPlan(ctx context.Context, req resource.ModifyPlanReques
 	resp.Plan.Raw = p.plan.raw()
 }
 
-// planning is one call of ModifyPlan that is no destroy.
+// planning is one call of ModifyPlan, except for a destroy.
 type planning struct {
 	resource    *Resource
 	resp        *resource.ModifyPlanResponse
 	prior, plan document
 	create      bool
-	// mark is what the state has seen of the journal.
+	// mark is the newest journal entry that the state has seen.
 	mark journal.Mark
 }
 
 func (p *planning) run(ctx context.Context) error {
 	r := p.resource
 	if !r.changed(p.plan, p.prior, p.create) {
-		p.plan.keep(p.prior, r.computed()...)
+		p.plan.copyFrom(p.prior, r.computed()...)
 		p.warnOfDrift()
 		return nil
 	}
@@ -65,19 +65,19 @@ func (p *planning) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := p.prior.kept(&req, p.mark); err != nil {
+	if err := p.prior.fillIn(&req, p.mark); err != nil {
 		return err
 	}
-	wish := p.plan.runIf()
+	runIf := p.plan.runIf()
 	ready := known && r.runtime != nil && r.runtime.Engine != nil
 	switch {
-	case wish == no:
+	case runIf == no:
 		return p.skip(ctx, req, ready)
 	case !ready:
-		p.plan.forget(r.computed()...)
+		p.plan.setUnknown(r.computed()...)
 		return nil
 	default:
-		return p.preview(ctx, req, wish)
+		return p.preview(ctx, req, runIf)
 	}
 }
 
@@ -88,10 +88,10 @@ func (p *planning) operation() string {
 	return "update"
 }
 
-// skip plans that run_if holds the execution back. Where run_if was unknown at plan, that plan has shown the preview,
-// and Terraform demands to see it again.
+// skip plans no execution, because run_if is false. If run_if was unknown at plan, that plan showed the preview, and
+// Terraform requires the same values again.
 func (p *planning) skip(ctx context.Context, req engine.Request, ready bool) error {
-	p.plan.forget(attrPreview, attrDryRun)
+	p.plan.setUnknown(attrPreview, attrDryRun)
 	if ready && p.resource.runtime.Engine.WasShown(ctx, req) {
 		if review, err := p.resource.runtime.Engine.Plan(ctx, req); err == nil && !review.Unseen {
 			if _, err := p.describe(review); err != nil {
@@ -104,7 +104,7 @@ func (p *planning) skip(ctx context.Context, req engine.Request, ready bool) err
 
 // skip records in d that run_if is false. Earlier executions stay in the history.
 func skip(d, prior document) error {
-	d.keep(prior, attrHistory)
+	d.copyFrom(prior, attrHistory)
 	values := map[string]any{attrID: nil, attrStatus: statusSkipped, attrRollback: nil,
 		attrResult: map[string]any{"message": "Skipped: run_if is false."}}
 	if !d.known(attrPreview) {
@@ -125,80 +125,80 @@ func skip(d, prior document) error {
 	return nil
 }
 
-// preview fills in what is known of the execution to come.
-func (p *planning) preview(ctx context.Context, req engine.Request, wish wanted) error {
+// preview fills in the known values of the planned execution.
+func (p *planning) preview(ctx context.Context, req engine.Request, runIf wanted) error {
 	review, err := p.resource.runtime.Engine.Plan(ctx, req)
 	if err != nil {
 		return err
 	}
 	p.warn(review)
 	if review.Unseen {
-		p.plan.forget(p.resource.computed()...)
+		p.plan.setUnknown(p.resource.computed()...)
 		return nil
 	}
-	past, err := p.describe(review)
+	before, err := p.describe(review)
 	if err != nil {
 		return err
 	}
-	p.plan.forget(attrID, attrStatus, attrResult, attrRollback)
-	if !p.resource.front.Playbook.Metadata().CanUndo && wish != maybe {
+	p.plan.setUnknown(attrID, attrStatus, attrResult, attrRollback)
+	if !p.resource.front.Playbook.Metadata().CanUndo && runIf != maybe {
 		if err := p.plan.set(attrRollback, nil); err != nil {
 			return err
 		}
 	}
 	p.plan.clearDrift()
-	if len(past.elements) == 0 || wish == maybe || review.Finished ||
+	if len(before.elements) == 0 || runIf == maybe || review.Finished ||
 		slices.ContainsFunc(review.History, journal.Record.Open) {
-		// How many records apply adds is unknown: none, or also that of an execution that another process left. Where
-		// there was no execution, a planned element only repeats what the preview shows.
-		p.plan.forget(attrHistory)
+		// The number of records that apply adds is unknown: none, or also one of an execution that another process
+		// left. Without an earlier execution, a planned element would only repeat the preview.
+		p.plan.setUnknown(attrHistory)
 		return nil
 	}
-	next, err := p.plan.coming(req)
+	next, err := p.plan.plannedEntry(req)
 	if err != nil {
 		return err
 	}
-	p.plan.setHistory(append(past.elements, next), p.resource.runtime.HistoryLimit)
+	p.plan.setHistory(append(before.elements, next), p.resource.runtime.HistoryLimit)
 	return nil
 }
 
-// describe puts the review into the plan, as values and as text, and returns what it stands after.
-func (p *planning) describe(review engine.Review) (past, error) {
-	was, err := p.past(review)
+// describe puts the review into the plan, as values and as text, and returns the earlier executions.
+func (p *planning) describe(review engine.Review) (earlier, error) {
+	was, err := p.earlier(review)
 	if err != nil {
-		return past{}, err
+		return earlier{}, err
 	}
 	if err := p.plan.describe(p.resource.runtime, review); err != nil {
-		return past{}, err
+		return earlier{}, err
 	}
 	if !p.plan.approvalsKnown() || !p.plan.known(blockTimeouts) || !p.plan.known(blockGuardrail) {
-		p.plan.forget(attrDryRun) // its text shows all three
+		p.plan.setUnknown(attrDryRun) // its text contains all three
 		return was, nil
 	}
 	return was, p.plan.set(attrDryRun, review.Text())
 }
 
-// past is what is known of executions that have ended: their history elements, oldest first, and the number of the
-// newest one in the journal, or zero.
-type past struct {
+// earlier lists executions that have ended: their history elements, oldest first, and the number of the newest one in
+// the journal, or zero.
+type earlier struct {
 	elements []tftypes.Value
 	newest   int64
 }
 
-// past comes from the state, and from the journal what a process that died has left there since. A create has no state:
-// its history is that of the same request in the journal, which is how the history of a failed create, which Terraform
-// replaces, comes back. An execution that is still open is left out, for it becomes the outcome of the apply.
-func (p *planning) past(review engine.Review) (past, error) {
+// earlier reads executions from the state, and from the journal those that a terminated process left since. A create
+// has no state: its history is that of the same request in the journal. This restores the history of a failed create,
+// which Terraform replaces. An execution that is still open is left out, because it becomes the outcome of the apply.
+func (p *planning) earlier(review engine.Review) (earlier, error) {
 	if !p.create {
-		return p.prior.pastWith(review.History)
+		return p.prior.earlierWith(review.History)
 	}
 	elements, err := p.plan.entries(after(review.History, 0))
-	return past{elements: elements}, err
+	return earlier{elements: elements}, err
 }
 
-// warn tells the reader of the plan what an attribute can't: what is volatile, and what apply will refuse. Terraform
-// shows only the first of several warnings with the same summary, so each summary names its subject and what is said of
-// one is one warning.
+// warn adds warnings for what attributes can't express: volatile figures, and what apply will refuse. Terraform shows
+// only the first of several warnings with the same summary. Each summary therefore names its subject, and each subject
+// has one warning.
 func (p *planning) warn(review engine.Review) {
 	subject := fmt.Sprintf("%s on %s", review.ActionType, review.Target)
 	switch all := review.Warnings; len(all) {
@@ -209,7 +209,7 @@ func (p *planning) warn(review engine.Review) {
 		p.resp.Diagnostics.AddWarning(subject, "- "+strings.Join(all, "\n- "))
 	}
 	if review.Unseen {
-		return // its warning tells of the open execution
+		return // its warning reports the open execution
 	}
 	for _, rec := range review.History {
 		if rec.Open() {
@@ -234,12 +234,11 @@ func reasons(list []string) string {
 	return out
 }
 
-// undoAnnounced is the key of the private state by which a planned destroy tells its apply that the plan has announced
-// the undo. A destroy that only makes way for a replacement, as after a failed create, is never planned as one and
-// undoes nothing.
+// undoAnnounced is the key of the private state that records, for the apply of a destroy, that the plan announced the
+// undo. A destroy that is part of a replacement, as after a failed create, is not planned and undoes nothing.
 const undoAnnounced = "undo_announced"
 
-// planDestroy says what destroying does beyond forgetting.
+// planDestroy warns about what a destroy does besides removing the resource from the state.
 func (r *Resource) planDestroy(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
 	prior, err := openDocument(req.State.Raw)
 	if err != nil || prior.text(attrOnDestroy) != onDestroyRollback {
@@ -247,13 +246,11 @@ func (r *Resource) planDestroy(ctx context.Context, req resource.ModifyPlanReque
 	}
 	if prior.null(attrRollback) {
 		if id := prior.text(attrID); id != "" {
-			resp.Diagnostics.AddWarning(fmt.Sprintf("Destroy undoes nothing of %s",
+			resp.Diagnostics.AddWarning(fmt.Sprintf("Destroy will not undo %s",
 				r.front.Playbook.Metadata().ActionType),
 				fmt.Sprintf(
-					"on_destroy is rollback, and execution %s, the newest one (%s), has nothing that can be taken "+
-						"back. "+
-						"What earlier executions have changed stays; the "+
-						"history names them.", id, prior.text(attrStatus)))
+					"on_destroy is rollback, and execution %s, the newest one (%s), has nothing to undo. "+
+						"Changes by earlier executions stay. The history lists them.", id, prior.text(attrStatus)))
 		}
 		return
 	}
@@ -271,7 +268,7 @@ func (r *Resource) planDestroy(ctx context.Context, req resource.ModifyPlanReque
 	resp.Diagnostics.Append(resp.Private.SetKey(ctx, undoAnnounced, announced)...)
 }
 
-// undoText is what the plan of a destroy says about the undo, and what it has shown; nil where it could show nothing.
+// undoText returns the text of a destroy's plan about the undo, and what it shows; nil if it can't preview the undo.
 func (r *Resource) undoText(ctx context.Context, prior document) (string, *engine.Reviewed, error) {
 	if r.runtime == nil || r.runtime.Engine == nil {
 		return "The undo is previewed at apply, before any of it runs, when the provider's configuration is " +
@@ -290,8 +287,7 @@ func (r *Resource) undoText(ctx context.Context, prior document) (string, *engin
 	}
 	text := review.Text()
 	if d := review.Decision; !d.Granted {
-		text += fmt.Sprintf("\nApply will refuse: %s. %s\nAn approval of the undo is set beforehand, by an apply "+
-			"that runs "+
+		text += fmt.Sprintf("\nApply will refuse: %s. %s\nSet an approval of the undo first, with an apply that runs "+
 			"nothing.", d.Missing, d.Next)
 	}
 	return text, &engine.Reviewed{Record: review.Record, Digest: review.Digest, Target: review.Target,

@@ -14,7 +14,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/tfkit/codec"
 )
 
-// Preview returns what the preview attribute says of a review, by JSON names, without the playbook's own facts.
+// Preview returns the values of the preview attribute for a review, by JSON names, without the playbook's own facts.
 func (r *Runtime) Preview(review engine.Review) (map[string]any, error) {
 	needed := len(review.ApprovalReasons) > 0
 	all := map[string]any{
@@ -39,16 +39,16 @@ func (r *Runtime) Preview(review engine.Review) (map[string]any, error) {
 	return all, err
 }
 
-// undoText is an action and its parameters as JSON, or nil.
+// undoText returns an action and its parameters as JSON, or nil.
 func undoText(undo *playbook.Rollback) (any, error) {
 	if undo == nil {
-		return nil, nil //nolint:nilnil // null is what the attribute says then
+		return nil, nil //nolint:nilnil // the attribute is null then
 	}
 	text, err := json.Marshal(undo)
 	return compact(text), err
 }
 
-// describe puts a review into the preview attribute. What depends on approvals is unknown while they are.
+// describe puts a review into the preview attribute. approval_granted is unknown while the approvals are.
 func (d document) describe(runtime *Runtime, review engine.Review) error {
 	typ, _ := d.typ.AttributeTypes[attrPreview].(tftypes.Object)
 	facts, err := json.Marshal(review.Facts)

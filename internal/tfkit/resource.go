@@ -81,10 +81,10 @@ func (r *Resource) ValidateConfig(_ context.Context, req resource.ValidateConfig
 		return
 	}
 	if config.text(attrOnDestroy) == onDestroyRollback && !r.front.Playbook.Metadata().CanUndo {
-		page := r.front.Playbook.Metadata()
-		resp.Diagnostics.AddAttributeError(path.Root(attrOnDestroy), page.ActionType+" can't be undone",
+		metadata := r.front.Playbook.Metadata()
+		resp.Diagnostics.AddAttributeError(path.Root(attrOnDestroy), metadata.ActionType+" can't be undone",
 			fmt.Sprintf("on_destroy is \"rollback\". %s\n\nSet it to \"keep\", which only removes the resource "+
-				"from the state.", noUndo(page)))
+				"from the state.", noUndo(metadata)))
 	}
 	if err := checkApprovals(config); err != nil {
 		addError(&resp.Diagnostics, err, "Invalid approvals", r.has)
@@ -101,15 +101,15 @@ func (r *Resource) ValidateConfig(_ context.Context, req resource.ValidateConfig
 	}
 }
 
-// noUndo says why a playbook can't be undone.
-func noUndo(page playbook.Metadata) string {
-	if page.Undo == "none" {
-		return "There is no action that undoes " + page.ActionType + "."
+// noUndo returns why a playbook can't be undone.
+func noUndo(metadata playbook.Metadata) string {
+	if metadata.Undo == "none" {
+		return "There is no action that undoes " + metadata.ActionType + "."
 	}
-	return fmt.Sprintf("Undo of %s: %s.", page.ActionType, page.Undo)
+	return fmt.Sprintf("Undo of %s: %s.", metadata.ActionType, metadata.Undo)
 }
 
-// has tells whether the resource has an attribute of that name.
+// has reports whether the resource has an attribute or block of that name.
 func (r *Resource) has(name string) bool {
 	_, own := r.front.Inputs[name]
 	return own || slices.Contains(commonNames, name) || (r.front.Watched && name == attrOnDrift)

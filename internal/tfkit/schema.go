@@ -10,7 +10,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 )
 
-// Names of the attributes that every playbook resource has. The own inputs of a playbook stand beside them.
+// Names of the attributes that every playbook resource has, in addition to the playbook's own inputs.
 const (
 	attrID             = "id"
 	attrIncident       = "incident_id"
@@ -35,12 +35,12 @@ var commonNames = []string{
 	blockTimeouts, blockGuardrail,
 }
 
-// computed are the attributes that an execution gives values to.
+// computed are the attributes that an execution sets.
 var computed = []string{
 	attrID, attrDryRun, attrPreview, attrStatus, attrResult, attrRollback, attrHistory,
 }
 
-// digestPattern is that of preview.digest, or of its beginning.
+// digestPattern matches preview.digest, or the beginning of it.
 var digestPattern = regexp.MustCompile(`^(sha256:)?[0-9a-f]{20,64}$`)
 
 // Values of on_destroy.
@@ -73,7 +73,7 @@ func commonInputs() map[string]schema.Attribute {
 		},
 		attrOnDestroy: schema.StringAttribute{
 			Optional: true,
-			MarkdownDescription: "What destroying the resource does. `keep` removes it from the state; the journal " +
+			MarkdownDescription: "What a destroy does. `keep` removes it from the state; the journal " +
 				"keeps its history. `rollback` runs `rollback_action`, as the plan of the destroy shows; a destroy " +
 				"that is part of a replacement runs nothing. Default: `keep`. A change of it alone runs nothing.",
 			Validators: []validator.String{stringvalidator.OneOf(onDestroyKeep, onDestroyRollback)},
@@ -91,16 +91,16 @@ func commonInputs() map[string]schema.Attribute {
 
 func computedAttributes(front Front) map[string]schema.Attribute {
 	return map[string]schema.Attribute{
-		attrID: Text("Identifier of the newest execution in the journal, as `terraform import` takes it. Null where " +
+		attrID: Text("Identifier of the newest execution in the journal, as for `terraform import`. Null if " +
 			"the execution was skipped."),
 		attrDryRun: Text("The dry run as text: what would happen, why, and what it needs."),
 		attrPreview: schema.SingleNestedAttribute{Computed: true, Attributes: previewAttributes(front.Preview),
-			MarkdownDescription: "The dry run as values, for expressions and policies. Apply looks at the target " +
-				"again and refuses to run where it has changed."},
+			MarkdownDescription: "The dry run as values, for expressions and policies. Apply reads the target " +
+				"again and refuses to run if it has changed."},
 		attrStatus: Text("`success`, `failed`, `cancelled`, `skipped` (`run_if` is false), `unknown` (the process " +
 			"died and the outcome can't be determined), `pending`, or `running`."),
 		attrResult: schema.SingleNestedAttribute{Computed: true, Attributes: resultAttributes(),
-			MarkdownDescription: "Result of the newest execution. Its members are null where the execution was " +
+			MarkdownDescription: "Result of the newest execution. Its attributes are null if the execution was " +
 				"skipped; `message` says why."},
 		attrRollback: schema.SingleNestedAttribute{Computed: true,
 			MarkdownDescription: "The action that undoes the newest execution, or null.",
@@ -146,27 +146,26 @@ func DecimalNumber(description string) schema.Float64Attribute {
 	return schema.Float64Attribute{Computed: true, MarkdownDescription: description}
 }
 
-// previewAttributes are the attributes that the previews of all playbooks have, and own, which are the playbook's facts
-// by name.
+// previewAttributes returns the attributes that all previews have, plus own: the attributes of the playbook's facts.
 func previewAttributes(own map[string]schema.Attribute) map[string]schema.Attribute {
-	truth := func(description string) schema.BoolAttribute {
+	boolean := func(description string) schema.BoolAttribute {
 		return schema.BoolAttribute{Computed: true, MarkdownDescription: description}
 	}
 	all := map[string]schema.Attribute{
-		"target":                     Text("What is changed, as the journal names it."),
+		"target":                     Text("Name of the target in the journal."),
 		"command":                    Text("What is executed, one command per line."),
 		"digest":                     Text("SHA-256 of what was reviewed. Apply runs nothing with another digest."),
 		"risk":                       Text("`low`, `medium`, or `high`."),
 		"affected":                   Texts("Systems and things that are affected."),
 		"estimated_duration_seconds": Number("Estimated duration, in seconds."),
 		"estimated_cost_usd":         DecimalNumber("Estimated cost in US dollars."),
-		"rollback_available":         truth("Whether the execution can be undone."),
-		"approval_required":          truth("Whether apply demands an approval."),
-		"approval_reasons":           Texts("Why an approval is needed. Null where none is."),
-		"approval_granted": truth("Whether the names and signatures in the configuration are enough. Null where the " +
-			"reviews at a forge decide."),
+		"rollback_available":         boolean("Whether the execution can be undone."),
+		"approval_required":          boolean("Whether apply requires an approval."),
+		"approval_reasons":           Texts("Why an approval is needed. Null if none is needed."),
+		"approval_granted": boolean("Whether the names and signatures in the configuration are sufficient. Null if " +
+			"the reviews at a forge decide."),
 		"approval_payload": Text("The text that an approver signs with `ssh-keygen -Y sign -n remediation`: one line " +
-			"without a line end. Null where no approval is needed."),
+			"without a line break at the end. Null if no approval is needed."),
 		"record":   Number("Number of this dry run in the journal."),
 		"identity": Text("SHA-256, in hexadecimal, of what identifies the target. Part of the digest."),
 		"content":  Text("SHA-256, in hexadecimal, of what runs. Part of the digest."),

@@ -6,8 +6,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// journalSkip records in the journal that run_if held the playbook back. Nothing runs, so a journal that can't be
-// written is only a warning.
+// journalSkip records in the journal that the execution was skipped because run_if is false. Nothing runs, so a journal
+// that can't be written is only a warning.
 func (r *Resource) journalSkip(ctx context.Context, plan document, a applying) {
 	if r.runtime == nil || r.runtime.Engine == nil {
 		return

@@ -11,13 +11,13 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/check"
 )
 
-// Line accepts a text that can stand for itself in one line: see check.OneLine.
+// Line accepts a single line of visible text. See check.OneLine.
 func Line() validator.String { return line{why: check.OneLine} }
 
-// Label is Line for what names something: see check.Label.
+// Label is Line for names. See check.Label.
 func Label() validator.String { return line{why: check.Label} }
 
-// SecretLine is Line for a secret, which its messages don't repeat.
+// SecretLine is Line for a secret. Its messages don't repeat the value.
 func SecretLine() validator.String { return line{why: check.OneLine, secret: true} }
 
 type line struct {
@@ -27,7 +27,7 @@ type line struct {
 
 // Description implements validator.Describer.
 func (line) Description(context.Context) string {
-	return "not empty, without blanks at either end, line breaks and characters that can't be seen"
+	return "not empty, without spaces at either end, line breaks, and invisible characters"
 }
 
 // MarkdownDescription implements validator.Describer.
@@ -48,7 +48,7 @@ func (v line) ValidateString(_ context.Context, req validator.StringRequest, res
 				why)+"\n\nA secret that is read from a file may end with a line break: use trimspace().")
 	default:
 		resp.Diagnostics.AddAttributeError(req.Path, "A value can't be used as it is",
-			fmt.Sprintf("Attribute %s: the value %q %s.\n\nWrite it in one line, without blanks around it.", req.Path,
+			fmt.Sprintf("Attribute %s: the value %q %s.\n\nWrite it in one line, without spaces around it.", req.Path,
 				s, why))
 	}
 }
@@ -75,7 +75,7 @@ func (v moment) ValidateString(ctx context.Context, req validator.StringRequest,
 	}
 }
 
-// ObjectOnly accepts objects and maps where an attribute's type is left to the configuration.
+// ObjectOnly accepts objects and maps for an attribute of dynamic type.
 func ObjectOnly() validator.Dynamic { return objectOnly{} }
 
 type objectOnly struct{}

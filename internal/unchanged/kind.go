@@ -10,7 +10,7 @@ import (
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
 )
 
-// Attributes of a playbook's resource that decide whether the front may answer.
+// Attributes of a resource that decide whether the front may answer.
 const (
 	statusName  = "status"
 	onDriftName = "on_drift"
@@ -18,12 +18,12 @@ const (
 
 // kind is a resource type that the front may answer for.
 type kind struct {
-	// defaulted are the attributes that are both optional and computed. Where one is not configured, Terraform proposes
-	// the prior value, and the framework then puts the default in its place.
+	// defaulted are the attributes that are both optional and computed. If one is not configured, Terraform proposes
+	// the prior value, and the framework replaces it with the default.
 	defaulted []string
 }
 
-// read returns the types that the front may answer for. Where the schema can't be read there are none.
+// read returns the types that the front may answer for, or none if the schema can't be read.
 func read(ctx context.Context, next Server) map[string]kind {
 	schemas, err := next.GetProviderSchema(ctx, &tfprotov6.GetProviderSchemaRequest{})
 	if err != nil || schemas == nil {
@@ -61,7 +61,7 @@ func kindOf(block *tfprotov6.SchemaBlock) (kind, bool) {
 	return k, hasStatus && !slices.ContainsFunc(block.BlockTypes, hidesBlock)
 }
 
-// hides tells whether an attribute within another one can have a default, or is write-only.
+// hides reports whether a nested attribute can have a default or is write-only.
 func hides(nested *tfprotov6.SchemaObject) bool {
 	return nested != nil && slices.ContainsFunc(nested.Attributes, unsure)
 }
@@ -74,18 +74,18 @@ func hidesBlock(b *tfprotov6.SchemaNestedBlock) bool {
 	return slices.ContainsFunc(b.Block.Attributes, unsure) || slices.ContainsFunc(b.Block.BlockTypes, hidesBlock)
 }
 
-// configured tells whether every attribute that can have a default is configured.
+// configured reports whether every attribute that can have a default is configured.
 func (k kind) configured(config *tfprotov6.DynamicValue) bool {
 	if len(k.defaulted) == 0 {
 		return config != nil
 	}
 	set, left := 0, len(k.defaulted)
-	whole := walk(config, func(d *msgpack.Decoder, name string) (bool, error) {
+	whole := eachAttribute(config, func(d *msgpack.Decoder, name string) (bool, error) {
 		if !slices.Contains(k.defaulted, name) {
 			return true, d.Skip()
 		}
 		code, err := d.PeekCode()
-		if err != nil || code == msgpcode.Nil || msgpcode.IsExt(code) { // an extension stands for what is unknown
+		if err != nil || code == msgpcode.Nil || msgpcode.IsExt(code) { // an extension encodes an unknown value
 			return false, err
 		}
 		set++
@@ -94,10 +94,10 @@ func (k kind) configured(config *tfprotov6.DynamicValue) bool {
 	return whole && set == left
 }
 
-// text returns an attribute of an object where it is a known string.
+// text returns an attribute of an object if it is a known string.
 func text(value *tfprotov6.DynamicValue, attribute string) (string, bool) {
 	var found *string
-	whole := walk(value, func(d *msgpack.Decoder, name string) (bool, error) {
+	whole := eachAttribute(value, func(d *msgpack.Decoder, name string) (bool, error) {
 		if name != attribute {
 			return true, d.Skip()
 		}
@@ -115,9 +115,9 @@ func text(value *tfprotov6.DynamicValue, attribute string) (string, bool) {
 	return *found, true
 }
 
-// walk calls visit for each attribute of an object until it returns false, and tells whether all that it read was
-// encoded as an object is. visit consumes the attribute's value.
-func walk(value *tfprotov6.DynamicValue, visit func(d *msgpack.Decoder, name string) (bool, error)) bool {
+// eachAttribute calls visit for each attribute of an object until visit returns false. It reports whether everything
+// that it read was encoded as an object. visit consumes the attribute's value.
+func eachAttribute(value *tfprotov6.DynamicValue, visit func(d *msgpack.Decoder, name string) (bool, error)) bool {
 	if value == nil {
 		return false
 	}

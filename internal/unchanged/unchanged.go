@@ -1,22 +1,22 @@
-// Package unchanged answers for resources that nothing has changed, before the framework sees them.
+// Package unchanged answers reads and plans of unchanged resources, without the framework.
 //
-// Terraform reads and plans every resource in every run. The framework decodes the values of each, walks them along the
-// schema several times and encodes them again, to arrive at what it was given: milliseconds per resource where nothing
-// is to be done. The front in this package stands before the framework's server and answers two calls with the bytes
-// that came in: a read of a resource with nothing to look at, and a plan whose proposed state is the prior state.
+// Terraform reads and plans every resource in every run. The framework decodes the values of each, walks the schema
+// several times, and encodes the same values again. This takes milliseconds per unchanged resource. The front in this
+// package wraps the framework's server and answers two calls with the bytes of the request: a read of a resource that
+// does not detect drift, and a plan whose proposed state is the prior state.
 //
-// An answer of the front must be the framework's answer. It passes on every call that could end otherwise:
+// An answer of the front must equal the framework's. The front passes on every call whose answer could differ:
 //
-//   - a create, a destroy, and whatever Terraform proposes to change;
+//   - a create, a destroy, and every proposed change;
 //   - a resource whose last execution did not succeed: skipped, unfinished, failed or of unknown outcome;
-//   - a resource that watches its target for drift;
-//   - a resource with private state, of an import for example, or with an identity;
+//   - a resource that detects drift of its target;
+//   - a resource with private state, for example after an import, or with an identity;
 //   - an attribute that is both optional and computed and is not configured: its default may differ from the state;
 //   - a resource with attributes that are write-only, or that hide a default within another attribute;
-//   - a client that lets the provider defer its answer, and values that are not encoded as Terraform encodes them.
+//   - a client that allows deferred answers, and values that are not encoded as Terraform encodes them.
 //
-// TestFrontAnswersAsTheFramework in package provider compares both on the real provider with thousands of states and
-// configurations. ADR 11 has the reasons and the figures.
+// TestFrontAnswersAsTheFramework in package provider compares both answers for thousands of states and
+// configurations of the real provider. ADR 11 has the reasons and the figures.
 package unchanged
 
 import (
@@ -27,8 +27,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 )
 
-// Server is a provider's server with every kind of call that the plugin library asks for: a wrapper with fewer would
-// hide actions, lists and stores from it.
+// Server is a provider's server with every kind of call in the plugin library. A wrapper with fewer calls would hide
+// actions, lists, and state stores.
 type Server interface {
 	tfprotov6.ProviderServer
 	tfprotov6.ListResourceServer
@@ -36,7 +36,7 @@ type Server interface {
 	tfprotov6.StateStoreServer
 }
 
-// Front returns a server that answers for what is unchanged and passes everything else on to next.
+// Front returns a server that answers for unchanged resources and passes all other calls on to next.
 func Front(next Server) Server { return &front{Server: next} }
 
 type front struct {
@@ -46,7 +46,7 @@ type front struct {
 	all map[string]kind
 }
 
-// kind returns the resource type of that name where the front may answer for it.
+// kind returns the resource type of that name if the front may answer for it.
 func (f *front) kind(ctx context.Context, name string) (kind, bool) {
 	f.once.Do(func() { f.all = read(context.WithoutCancel(ctx), f.Server) })
 	k, ok := f.all[name]
@@ -81,12 +81,12 @@ func mayDefer(c *tfprotov6.PlanResourceChangeClientCapabilities) bool {
 	return c != nil && c.DeferralAllowed
 }
 
-// same tells whether two values are encoded alike, as equal values of Terraform are.
+// same reports whether two values have the same encoding. Terraform encodes equal values identically.
 func same(a, b *tfprotov6.DynamicValue) bool {
 	return a != nil && b != nil && len(a.MsgPack) > 0 && bytes.Equal(a.MsgPack, b.MsgPack)
 }
 
-// succeeded tells whether the state is that of a resource whose last execution succeeded.
+// succeeded reports whether the last execution of the resource succeeded.
 func succeeded(state *tfprotov6.DynamicValue) bool {
 	const success = "success"
 	status, found := text(state, statusName)

@@ -16,7 +16,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
 )
 
-// Bounds of limit: what a data source returns is kept in state.
+// Bounds of limit: the state contains everything that a data source returns.
 const (
 	defaultLimit = 100
 	maxLimit     = 10_000
@@ -29,50 +29,51 @@ func New() func() datasource.DataSource {
 
 func description() schema.Schema {
 	return schema.Schema{
-		MarkdownDescription: "Executions, and dry runs where asked for, from the journal: by incident, playbook, " +
-			"target or time.",
+		MarkdownDescription: "Executions and dry runs from the journal, by incident, playbook, target, or time.",
 		Attributes: map[string]schema.Attribute{
 			"incident_id": filter("Only those of this incident."),
 			"action_type": filter("Only those of this playbook, such as `rerun_dbt`."),
 			"target":      filter("Only those on this target, as `preview.target` names it."),
-			"since":       filter("Only those begun at this time or later, RFC 3339.", tfkit.Moment()),
-			"until":       filter("Only those begun before this time, RFC 3339.", tfkit.Moment()),
+			"since":       filter("Only those that began at this time or later, RFC 3339.", tfkit.Moment()),
+			"until":       filter("Only those that began before this time, RFC 3339.", tfkit.Moment()),
 			"dry_runs": schema.BoolAttribute{Optional: true,
 				MarkdownDescription: "`false` leaves dry runs out. Default: `true`."},
 			"limit": schema.NumberAttribute{
-				Optional: true, MarkdownDescription: "The newest so many. Default 100.",
+				Optional: true, MarkdownDescription: "Number of records to return, the newest ones. Default: 100.",
 				Validators: []validator.Number{tfkit.Whole(1, maxLimit)},
 			},
 			"total": schema.Int64Attribute{Computed: true,
-				MarkdownDescription: "How many there are, those beyond `limit` included."},
+				MarkdownDescription: "Number of matching records, including those beyond `limit`."},
 			"chain_holds": schema.BoolAttribute{Computed: true,
-				MarkdownDescription: "Whether the whole journal is as it was written: no entry edited, removed or " +
-					"moved. What was cut off its end shows only by a noted `chain_head`."},
+				MarkdownDescription: "Whether the journal's hash chain is valid: no entry was edited, removed, or " +
+					"moved. Entries removed from the end can be detected only with a `chain_head` that was noted " +
+					"earlier."},
 			"compacted_entries": schema.Int64Attribute{Computed: true,
-				MarkdownDescription: "How many entries `journal.keep` has removed so far. Entries that are part of " +
-					"the chain say which."},
-			"chain_break": text("Where and how the journal's chain breaks first, or null."),
-			"chain_head": text("Number and hash of the journal's last entry that holds, as `SEQ:HASH`. Note it " +
-				"elsewhere."),
+				MarkdownDescription: "Number of entries that `journal.keep` has removed so far. Entries in the chain " +
+					"list them."},
+			"chain_break": text("Where and how the hash chain first breaks, or null."),
+			"chain_head": text("Number and hash of the last valid entry of the journal, as `SEQ:HASH`. Note it " +
+				"outside the journal."),
 			"records": schema.ListNestedAttribute{
 				Computed: true, MarkdownDescription: "Oldest first.",
 				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
 					"id": schema.Int64Attribute{Computed: true,
 						MarkdownDescription: "Identifier in the journal."},
 					"action_type": text("Playbook."),
-					"target":      text("What was changed."),
+					"target":      text("Target of the execution."),
 					"incident_id": text("Incident."),
 					"params":      text("Inputs, as JSON."),
 					"dry_run": schema.BoolAttribute{Computed: true,
 						MarkdownDescription: "Whether it was a dry run."},
-					"status":      text("How it ended. Of a dry run: `dry_run_success` or `dry_run_failed`."),
+					"status":      text("How it ended. For a dry run: `dry_run_success` or `dry_run_failed`."),
 					"approved_by": text("Who approved it."),
 					"created_at":  text("When it began, RFC 3339."),
-					"digest":      text("Digest of the preview on which it ran."),
+					"digest":      text("Digest of the preview."),
 					"result": schema.SingleNestedAttribute{
-						Computed: true, MarkdownDescription: "What came of it. Null for a dry run, and while it runs.",
+						Computed: true, MarkdownDescription: "Result of the execution. Null for a dry run, and while " +
+							"it runs.",
 						Attributes: map[string]schema.Attribute{
-							"message":     text("What happened, in a sentence."),
+							"message":     text("What happened, in one sentence."),
 							"started_at":  text("When it began, RFC 3339."),
 							"finished_at": text("When it ended, RFC 3339."),
 							"actual_duration_seconds": schema.Float64Attribute{Computed: true,
@@ -90,7 +91,7 @@ func description() schema.Schema {
 	}
 }
 
-// filter is an optional condition. An empty one would let everything through.
+// filter is an optional condition. It must not be empty, because that would match everything.
 func filter(description string, more ...validator.String) schema.StringAttribute {
 	return schema.StringAttribute{Optional: true, MarkdownDescription: description,
 		Validators: append([]validator.String{tfkit.Line()}, more...)}
@@ -171,7 +172,7 @@ func moment(config tfkit.Values, name string) (time.Time, error) {
 	return t, nil
 }
 
-// record is a record of the journal by JSON names.
+// record returns a record of the journal by JSON names.
 func record(rec journal.Record) map[string]any {
 	optional := func(s string) any {
 		if s == "" {

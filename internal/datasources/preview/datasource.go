@@ -1,4 +1,4 @@
-// Package preview is the data source remediation_preview: the dry run of any playbook, with the volatile figures too.
+// Package preview is the data source remediation_preview: the dry run of any playbook, including volatile figures.
 package preview
 
 import (
@@ -32,12 +32,12 @@ func description() schema.Schema {
 		"dry_run": text("The dry run as text."),
 		"changes": list("What would change, one sentence per change."),
 		"facts":   text("The playbook's own facts, as JSON. They must still hold at apply."),
-		"notes":   list("Figures as of this reading, such as sizes and counts, and warnings."),
+		"notes":   list("Warnings, and current figures such as sizes and counts."),
 	})
 	return schema.Schema{
 		MarkdownDescription: "A dry run of any playbook. It takes the inputs and blocks of the playbook's resource " +
-			"and returns the same digest, facts, risk, and approval reasons. With unknown inputs it is " +
-			"read at apply.",
+			"and returns the same digest, facts, risk, and approval reasons. With unknown inputs, " +
+			"Terraform reads it at apply.",
 		Attributes: attributes, Blocks: blocks,
 	}
 }
@@ -51,14 +51,14 @@ func list(description string) schema.ListAttribute {
 }
 
 func read(ctx context.Context, runtime *tfkit.Runtime, config tfkit.Values) (map[string]any, error) {
-	book, ok := runtime.Engine.Catalogue()[config.Text("action_type")]
+	playbook, ok := runtime.Engine.Catalogue()[config.Text("action_type")]
 	if !ok {
 		return nil, &problem.Problem{
 			What: "Unknown playbook", Why: config.Text("action_type") + " is not in the catalogue.",
 			Next: "The data source remediation_playbooks lists the playbooks.", Path: []string{"action_type"},
 		}
 	}
-	req, err := config.Request(book)
+	req, err := config.Request(playbook)
 	if err != nil {
 		return nil, err
 	}

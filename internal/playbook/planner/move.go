@@ -78,7 +78,8 @@ func (p pace) check() (pace, error) {
 	d, err := time.ParseDuration(p.Duration)
 	switch {
 	case err != nil:
-		return p, playbook.Invalid("Write a duration such as 10m.", err.Error()+".", "gradual_duration")
+		return p, playbook.Invalid("Write a duration such as 10m.",
+			fmt.Sprintf("%q is not a valid duration.", p.Duration), "gradual_duration")
 	case p.Steps < 1 || p.Steps > MaxSteps:
 		return p, playbook.Invalid(fmt.Sprintf("Must be between 1 and %d.", MaxSteps),
 			fmt.Sprintf("steps is %d.", p.Steps), "steps")

@@ -1,4 +1,4 @@
-// Package cacheclear is the resource remediation_cache_clear: a front of the playbook clear_cache.
+// Package cacheclear is the resource remediation_cache_clear, which runs the playbook clear_cache.
 package cacheclear
 
 import (
@@ -16,9 +16,9 @@ import (
 
 // New returns the resource's constructor.
 func New() func() resource.Resource {
-	book := cacheclear.Describe()
+	playbook := cacheclear.Describe()
 	return tfkit.NewResource(tfkit.Front{
-		Name: "cache_clear", Playbook: book,
+		Name: "cache_clear", Playbook: playbook,
 		Description: "Clears caches of Elasticsearch indices. The plan resolves the name to concrete indices and " +
 			"shows which caches are cleared; `result.details` has their sizes before and after.",
 		Inputs: map[string]schema.Attribute{
@@ -38,7 +38,7 @@ func New() func() resource.Resource {
 			},
 			"allow_all": schema.BoolAttribute{
 				Optional:            true,
-				MarkdownDescription: "Allows `_all` and `*` as `index_name`. " + book.Default("allow_all"),
+				MarkdownDescription: "Allows `_all` and `*` as `index_name`. " + playbook.Default("allow_all"),
 			},
 		},
 		Preview: map[string]schema.Attribute{

@@ -1,4 +1,4 @@
-// Package canarysplit is the resource remediation_canary_split: a front of the playbook adjust_canary_split.
+// Package canarysplit is the resource remediation_canary_split, which runs the playbook adjust_canary_split.
 package canarysplit
 
 import (
@@ -15,11 +15,12 @@ import (
 
 // New returns the resource's constructor.
 func New() func() resource.Resource {
-	book := planner.DescribeSplit()
+	playbook := planner.DescribeSplit()
 	return tfkit.NewResource(tfkit.Front{
-		Name: "canary_split", Playbook: book, Preview: shiftpreview.Attributes(), Watched: true,
+		Name: "canary_split", Playbook: playbook, Preview: shiftpreview.Attributes(), Watched: true,
 		Description: "Changes a canary's share of the traffic. The plan shows both shares before and after, and " +
-			"every step. `guardrail` blocks watch the steps and can undo the change. Later refreshes read the share again.",
+			"every step. `guardrail` blocks watch the steps and can undo the change. Later refreshes read the share " +
+			"again.",
 		Inputs: map[string]schema.Attribute{
 			"version": schema.StringAttribute{
 				Required: true, MarkdownDescription: "The canary, as the planner names it.",
@@ -31,17 +32,17 @@ func New() func() resource.Resource {
 			},
 			"gradual": schema.BoolAttribute{
 				Optional:            true,
-				MarkdownDescription: "Changes the share in steps instead of at once. " + book.Default("gradual"),
+				MarkdownDescription: "Changes the share in steps instead of at once. " + playbook.Default("gradual"),
 			},
 			"gradual_duration": schema.StringAttribute{
 				Optional: true,
 				MarkdownDescription: "Duration of a gradual change, including the watch of the last step. " +
-					book.Default("gradual_duration"),
+					playbook.Default("gradual_duration"),
 			},
 			"steps": schema.NumberAttribute{
 				Optional: true,
 				MarkdownDescription: "Number of steps of a gradual change. Steps that would change nothing are left " +
-					"out. " + book.Default("steps"),
+					"out. " + playbook.Default("steps"),
 				Validators: []validator.Number{tfkit.Whole(1, planner.MaxSteps)},
 			},
 		},

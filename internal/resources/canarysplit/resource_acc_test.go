@@ -203,8 +203,8 @@ func TestAccAlreadyThere(t *testing.T) {
 	}
 	r.empty(t)
 	if out := flat(r.Must("plan", "-destroy", "-no-color")); !strings.Contains(out,
-		"Destroy undoes nothing of adjust_canary_split") ||
-		!strings.Contains(out, "the newest one (success), has nothing that can be taken back") {
+		"Destroy will not undo adjust_canary_split") ||
+		!strings.Contains(out, "the newest one (success), has nothing to undo") {
 		t.Errorf("the plan of the destroy does not say that nothing is undone:\n%s", out)
 	}
 }
@@ -446,7 +446,7 @@ func TestAccBadInput(t *testing.T) {
 		"no steps":           {config(25, "steps = 0", ""), "steps"},
 		"no duration":        {config(25, `gradual_duration = "0s"`, ""), "gradual_duration is 0s"},
 		"shorter than steps": {config(25, `gradual_duration = "3s"`, ""), "too short for 5 steps"},
-		"not a duration":     {config(25, `gradual_duration = "soon"`, ""), "invalid duration"},
+		"not a duration":     {config(25, `gradual_duration = "soon"`, ""), "not a valid duration"},
 		"unknown version": {strings.ReplaceAll(config(25, "", ""), canary, "v9"),
 			"The planner knows: v1.1.0, v1.2.2, v1.2.3-canary"},
 		"not the canary": {strings.ReplaceAll(config(25, "", ""), canary, "v1.2.2"),

@@ -1,4 +1,4 @@
-// Package dbtdeps is the resource remediation_dbt_deps: a front of the playbook refresh_dbt_dependencies.
+// Package dbtdeps is the resource remediation_dbt_deps, which runs the playbook refresh_dbt_dependencies.
 package dbtdeps
 
 import (
@@ -12,9 +12,9 @@ import (
 
 // New returns the resource's constructor.
 func New() func() resource.Resource {
-	book := dbtdeps.Describe()
+	playbook := dbtdeps.Describe()
 	return tfkit.NewResource(tfkit.Front{
-		Name: "dbt_deps", Playbook: book,
+		Name: "dbt_deps", Playbook: playbook,
 		Description: "Installs the packages of the dbt project and compiles it. The plan resolves the packages in a " +
 			"copy of the project and shows which would change. A failed compilation restores the old packages, byte " +
 			"for byte.",
@@ -22,7 +22,7 @@ func New() func() resource.Resource {
 			"upgrade": schema.BoolAttribute{
 				Optional: true,
 				MarkdownDescription: "Ignores `package-lock.yml` and installs the newest versions that the project " +
-					"allows. " + book.Default("upgrade"),
+					"allows. " + playbook.Default("upgrade"),
 			},
 			"vars": schema.DynamicAttribute{
 				Optional: true,

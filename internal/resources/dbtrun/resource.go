@@ -1,4 +1,4 @@
-// Package dbtrun is the resource remediation_dbt_run: a front of the playbook rerun_dbt.
+// Package dbtrun is the resource remediation_dbt_run, which runs the playbook rerun_dbt.
 package dbtrun
 
 import (
@@ -15,15 +15,15 @@ import (
 
 // New returns the resource's constructor.
 func New() func() resource.Resource {
-	book := dbtrun.Describe()
+	playbook := dbtrun.Describe()
 	return tfkit.NewResource(tfkit.Front{
-		Name: "dbt_run", Playbook: book, Inputs: inputs(book.Default), Preview: preview(),
+		Name: "dbt_run", Playbook: playbook, Inputs: inputs(playbook.Default), Preview: preview(),
 		Description: "Runs dbt models again. The plan shows the command, the models that dbt selects, what is " +
 			"downstream of them, the estimate, and who must approve. Apply runs exactly that.",
 	})
 }
 
-// inputs takes the function that states an input's default.
+// inputs takes the function that returns the text of an input's default.
 func inputs(fallback func(string) string) map[string]schema.Attribute {
 	return map[string]schema.Attribute{
 		"models": schema.ListAttribute{

@@ -1,4 +1,4 @@
-// Package plannerdeploy is the resource remediation_planner_deploy: a front of the playbook deploy_planner.
+// Package plannerdeploy is the resource remediation_planner_deploy, which runs the playbook deploy_planner.
 package plannerdeploy
 
 import (
@@ -15,9 +15,9 @@ import (
 
 // New returns the resource's constructor.
 func New() func() resource.Resource {
-	book := planner.DescribeDeploy()
+	playbook := planner.DescribeDeploy()
 	return tfkit.NewResource(tfkit.Front{
-		Name: "planner_deploy", Playbook: book, Preview: shiftpreview.Attributes(),
+		Name: "planner_deploy", Playbook: playbook, Preview: shiftpreview.Attributes(),
 		Description: "Deploys a version that the planner knows, with or without initial traffic.",
 		Inputs: map[string]schema.Attribute{
 			"version": schema.StringAttribute{
@@ -27,7 +27,7 @@ func New() func() resource.Resource {
 			"initial_percent": schema.NumberAttribute{
 				Optional: true,
 				MarkdownDescription: "Initial share of the traffic, 0 to 100. More than 0 needs an approval. " +
-					book.Default("initial_percent"),
+					playbook.Default("initial_percent"),
 				Validators: []validator.Number{tfkit.Decimal(0, target.Whole)},
 			},
 		},

@@ -1,4 +1,4 @@
-// Package plannerrollback is the resource remediation_planner_rollback: a front of the playbook rollback_planner.
+// Package plannerrollback is the resource remediation_planner_rollback, which runs the playbook rollback_planner.
 package plannerrollback
 
 import (
@@ -14,9 +14,9 @@ import (
 
 // New returns the resource's constructor.
 func New() func() resource.Resource {
-	book := planner.DescribeRollback()
+	playbook := planner.DescribeRollback()
 	return tfkit.NewResource(tfkit.Front{
-		Name: "planner_rollback", Playbook: book, Preview: shiftpreview.Attributes(),
+		Name: "planner_rollback", Playbook: playbook, Preview: shiftpreview.Attributes(),
 		Description: "Rolls a canary back: moves all of its traffic to another version, gradually or at once, and " +
 			"decommissions it.",
 		Inputs: map[string]schema.Attribute{
@@ -32,15 +32,15 @@ func New() func() resource.Resource {
 			"immediate": schema.BoolAttribute{
 				Optional: true,
 				MarkdownDescription: "Moves the traffic at once instead of in steps. Needs an approval. " +
-					book.Default("immediate"),
+					playbook.Default("immediate"),
 			},
 			"gradual_duration": schema.StringAttribute{
 				Optional:            true,
-				MarkdownDescription: "Duration of a gradual rollback. " + book.Default("gradual_duration"),
+				MarkdownDescription: "Duration of a gradual rollback. " + playbook.Default("gradual_duration"),
 			},
 			"steps": schema.NumberAttribute{
 				Optional:            true,
-				MarkdownDescription: "Number of steps of a gradual rollback. " + book.Default("steps"),
+				MarkdownDescription: "Number of steps of a gradual rollback. " + playbook.Default("steps"),
 				Validators:          []validator.Number{tfkit.Whole(1, planner.MaxSteps)},
 			},
 		},

@@ -1,4 +1,4 @@
-// Package shiftpreview is what the previews of the resources that move traffic have in common.
+// Package shiftpreview has the preview attributes that all resources for moving traffic share.
 package shiftpreview
 
 import (
@@ -7,19 +7,19 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
 )
 
-// Attributes are the facts of the playbooks in package planner.
+// Attributes returns the attributes for the facts of the playbooks in package planner.
 func Attributes() map[string]schema.Attribute {
 	return map[string]schema.Attribute{
 		"current_percent":       tfkit.DecimalNumber("Share of the version before the change."),
-		"target_percent":        tfkit.DecimalNumber("Share of the version after it."),
+		"target_percent":        tfkit.DecimalNumber("Share of the version after the change."),
 		"stable_version":        tfkit.Text("Version that takes the rest."),
 		"stable_percent_before": tfkit.DecimalNumber("Share of the stable version before the change."),
-		"stable_percent_after":  tfkit.DecimalNumber("Share of the stable version after it."),
+		"stable_percent_after":  tfkit.DecimalNumber("Share of the stable version after the change."),
 		"schedule": schema.ListNestedAttribute{
-			Computed: true, MarkdownDescription: "Steps of the change; none where the version has its share already.",
+			Computed: true, MarkdownDescription: "Steps of the change. Empty if the version already has its share.",
 			NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
-				"after_seconds": tfkit.Number("When the step is made, in seconds from the start."),
-				"percent":       tfkit.DecimalNumber("Share of the version from then on."),
+				"after_seconds": tfkit.Number("Time of the step, in seconds from the start."),
+				"percent":       tfkit.DecimalNumber("Share of the version after the step."),
 			}},
 		},
 		"deploy": schema.BoolAttribute{Computed: true,

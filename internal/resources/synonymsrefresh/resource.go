@@ -1,4 +1,4 @@
-// Package synonymsrefresh is the resource remediation_synonyms_refresh: a front of the playbook refresh_synonyms.
+// Package synonymsrefresh is the resource remediation_synonyms_refresh, which runs the playbook refresh_synonyms.
 package synonymsrefresh
 
 import (
@@ -15,16 +15,16 @@ import (
 
 // New returns the resource's constructor.
 func New() func() resource.Resource {
-	book := synonyms.Describe()
+	playbook := synonyms.Describe()
 	return tfkit.NewResource(tfkit.Front{
-		Name: "synonyms_refresh", Playbook: book, Inputs: inputs(book.Default), Preview: preview(),
-		Description: "Loads into Elasticsearch indices the synonyms that the set or file of their filter holds now. " +
-			"The plan shows which way is taken and why: a reload, closing and opening the index, or a reindex. See " +
-			"the guide \"Refreshing synonyms\".",
+		Name: "synonyms_refresh", Playbook: playbook, Inputs: inputs(playbook.Default), Preview: preview(),
+		Description: "Loads the current synonyms of a synonym set or file into Elasticsearch indices. The plan shows " +
+			"how and why: with a reload, by closing and opening the index, or with a reindex. See the guide " +
+			"\"Refreshing synonyms\".",
 	})
 }
 
-// inputs takes the function that states an input's default.
+// inputs takes the function that returns the text of an input's default.
 func inputs(fallback func(string) string) map[string]schema.Attribute {
 	return map[string]schema.Attribute{
 		"index_name": schema.StringAttribute{
@@ -81,7 +81,7 @@ const (
 func preview() map[string]schema.Attribute {
 	return map[string]schema.Attribute{
 		"way":        tfkit.Text("How the synonyms are refreshed: `reload`, `close_open`, or `reindex`."),
-		"way_reason": tfkit.Text("Why this way."),
+		"way_reason": tfkit.Text("Why this way is needed."),
 		"indices":    tfkit.Texts("Concrete indices that are refreshed."),
 		"synonyms_source": tfkit.Text("Where the synonyms are kept, such as `set products` or `file " +
 			"analysis/synonyms.txt`."),

@@ -1,4 +1,4 @@
-// Package codec turns Go values into those of Terraform and back, by their JSON.
+// Package codec converts between Go values and Terraform values, by their JSON.
 package codec
 
 import (
@@ -10,11 +10,11 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 )
 
-// longest is the size in bits of a whole number that is written out. A larger one means nothing digit by digit.
+// longest is the size in bits up to which whole numbers are written without an exponent.
 const longest = 128
 
-// Go turns a wholly known Terraform value into what encoding/json makes of its JSON: strings, bools, json.Numbers,
-// slices and maps. Null is nil. Sets come in the order in which Terraform sent them, which is sorted.
+// Go converts a fully known Terraform value to the Go values that encoding/json uses: strings, bools, json.Numbers,
+// slices and maps. Null becomes nil. The elements of a set keep Terraform's order, which is sorted.
 func Go(v tftypes.Value) (any, error) {
 	if !v.IsKnown() {
 		return nil, fmt.Errorf("value is not known yet")
@@ -37,7 +37,7 @@ func Go(v tftypes.Value) (any, error) {
 			return nil, err
 		}
 		if n.IsInt() && n.MantExp(nil) <= longest {
-			return json.Number(n.Text('f', 0)), nil // not 1e+06, which is no integer to encoding/json
+			return json.Number(n.Text('f', 0)), nil // not 1e+06, which encoding/json does not accept as an integer
 		}
 		return json.Number(n.Text('g', -1)), nil
 	case t.Is(tftypes.List{}), t.Is(tftypes.Set{}), t.Is(tftypes.Tuple{}):
@@ -77,8 +77,8 @@ func goMap(v tftypes.Value) (any, error) {
 	return out, nil
 }
 
-// Terraform turns any value into a Terraform value of type t, by its JSON. A missing attribute of an object becomes
-// null; attributes that t doesn't know are left out.
+// Terraform converts a Go value to a Terraform value of type t, by its JSON. Missing attributes of an object become
+// null. Attributes that t does not have are dropped.
 func Terraform(t tftypes.Type, v any) (tftypes.Value, error) {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -160,10 +160,10 @@ func buildMap(t tftypes.Type, in map[string]any) (map[string]tftypes.Value, erro
 	return out, nil
 }
 
-// numberPrecision is the precision, in bits, that Terraform keeps of a number.
+// numberPrecision is the precision of Terraform's numbers, in bits.
 const numberPrecision = 512
 
-// infer returns the type that Terraform gives to a value whose type is left to the configuration.
+// infer returns the type that Terraform infers for a value of a dynamic attribute.
 func infer(v any) tftypes.Type {
 	switch v := v.(type) {
 	case string:
