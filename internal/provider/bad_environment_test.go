@@ -107,7 +107,7 @@ resource "remediation_dbt_run" "triage" {
     "--full-refresh",
   ]
 }
-`, []string{"Error: A selector is not valid", `on main.tf line 10, in resource`, `"--full-refresh",`, `in models: it begins with -, and dbt would take it for a flag.`, "Write one selector an element"}},
+`, []string{"Error: A selector is not valid", `on main.tf line 10, in resource`, `"--full-refresh",`, `in models: it begins with -, and dbt would take it for a flag.`, "Write one selector per element"}},
 		"a number that is none": {`
 resource "remediation_canary_split" "canary" {
   version        = "v2"
