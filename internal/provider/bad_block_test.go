@@ -7,7 +7,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/inprocess"
 )
 
-// huge is a number that no computer counts with.
+// huge is a number that does not fit a float64.
 const huge = json.Number("1e400")
 
 const longLine = 256
@@ -19,7 +19,7 @@ func estimates(v values) values     { return values{"estimates": v} }
 
 func plannerOf(kind string, v values) values { return values{"planner": values{kind: v}} }
 
-// cluster is a good elasticsearch block with more.
+// cluster returns a valid elasticsearch block, plus more.
 func cluster(more values) values {
 	v := values{"endpoints": list{"https://search.example.com:9200"}}
 	for name, value := range more {
@@ -32,7 +32,7 @@ func sharedJournal(index any) values {
 	return values{"journal": values{"elasticsearch": values{"index": index}}}
 }
 
-// haproxy is a good haproxy planner, but for change; and gateway and guardAPI are such.
+// haproxy, gateway and guardAPI return valid planner blocks, except for change.
 func haproxy(change values) values {
 	v := values{"address": "tcp://127.0.0.1:9999", "backend": "planner", "servers": values{"v1": "srv1", "v2": "srv2"}}
 	for name, value := range change {
@@ -58,7 +58,7 @@ func guardAPI(change values) values {
 	return plannerOf("applylens", v)
 }
 
-// badBlocks are bad provider blocks, but for their policy.
+// badBlocks are invalid provider blocks, except for invalid policies.
 func badBlocks() map[string]badInput {
 	const (
 		noAddress = "Not an address of a web server"

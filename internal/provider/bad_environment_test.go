@@ -10,7 +10,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/provider"
 )
 
-// TestBadEnvironment holds that what comes from the environment is looked at as what is written is, and that a secret
+// TestBadEnvironment checks that values from the environment are validated like those from the configuration. A secret
 // of it is not repeated.
 func TestBadEnvironment(t *testing.T) {
 	const secret = "s3cret-of-a-file"

@@ -116,7 +116,7 @@ func (c badInput) try(t *testing.T) {
 	}
 }
 
-// untouched holds that nothing was written, not even a journal.
+// untouched checks that nothing was written, not even a journal.
 func (c badInput) untouched(t *testing.T, dir string) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -141,7 +141,7 @@ func text(diagnostics []*tfprotov6.Diagnostic) string {
 	return b.String()
 }
 
-// anythingGoes are inputs of which every value that fits the type is a good one, and why.
+// anythingGoes lists inputs for which every value of the type is valid, with the reason.
 func anythingGoes() map[string]string {
 	return map[string]string{
 		"provider.elasticsearch.insecure":          "a bool",
@@ -162,8 +162,7 @@ func anythingGoes() map[string]string {
 	}
 }
 
-// TestEveryInputHasABadOne walks the schema: an attribute that is added, a credential above all, fails here until a
-// table holds a bad value for it.
+// TestEveryInputHasABadOne walks the schema. It fails for a new attribute until a table has an invalid value for it.
 func TestEveryInputHasABadOne(t *testing.T) {
 	t.Parallel()
 	schema := inprocess.New(t, provider.New("test")()).Schema
@@ -202,7 +201,7 @@ func TestEveryInputHasABadOne(t *testing.T) {
 	}
 	for name, s := range schema.DataSourceSchemas {
 		for _, input := range leaves("data."+name, s.Block) {
-			// What the preview shares with the resources is tried there.
+			// The resources' tables cover the inputs that the preview shares with them.
 			if _, shared := strings.CutPrefix(input, "data.remediation_preview."); !shared ||
 				!slices.Contains(common, strings.Split(input, ".")[2]) {
 				inputs = append(inputs, input)
@@ -228,7 +227,7 @@ func TestEveryInputHasABadOne(t *testing.T) {
 	t.Logf("%d inputs, of which %d are excused", len(inputs), len(exempt))
 }
 
-// inAll are the attributes and blocks that all resources have.
+// inAll returns the attributes and blocks that all resources have.
 func inAll(schemas map[string]*tfprotov6.Schema) []string {
 	count := map[string]int{}
 	for _, s := range schemas {
@@ -248,7 +247,7 @@ func inAll(schemas map[string]*tfprotov6.Schema) []string {
 	return common
 }
 
-// leaves are the paths of the attributes in a block, and in those within it, that can be configured.
+// leaves returns the paths of the configurable attributes in a block and its nested blocks.
 func leaves(under string, block *tfprotov6.SchemaBlock) []string {
 	paths := attributeLeaves(under, block.Attributes)
 	for _, b := range block.BlockTypes {

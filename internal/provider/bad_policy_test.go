@@ -2,7 +2,7 @@ package provider_test
 
 func policy(v values) values { return values{"approval": v} }
 
-// rule and window are a good rule and a good freeze window, but for change.
+// rule and window return a valid rule and a valid freeze window, except for change.
 func rule(change values) values {
 	v := values{"name": "large", "risk": "high"}
 	for name, value := range change {
@@ -20,7 +20,7 @@ func window(change values) values {
 	return policy(values{"freeze": list{v}})
 }
 
-// maintenance is a good maintenance window, but for change.
+// maintenance returns a valid maintenance window, except for change.
 func maintenance(change values) values {
 	v := values{"name": "nights", "recurrence": "FREQ=DAILY;BYHOUR=1", "duration": "4h", "time_zone": "Europe/Berlin",
 		"playbooks": list{"refresh_synonyms"}}
@@ -30,7 +30,7 @@ func maintenance(change values) values {
 	return policy(values{"maintenance_window": list{v}})
 }
 
-// pull is a good look at a forge, but for change.
+// pull returns a valid forge block, except for change.
 func pull(change values) values {
 	v := values{"kind": "github", "repository": "acme/search", "pull_request": 12,
 		"commit": "6dcb09b5b57875f334f61aebed695e2e4193db5e"}
@@ -40,7 +40,7 @@ func pull(change values) values {
 	return policy(values{"forge": v})
 }
 
-// badPolicies are bad approval blocks.
+// badPolicies are invalid approval blocks.
 func badPolicies() map[string]badInput {
 	group := func(members ...any) values { return values{"leads": list(members)} }
 	return map[string]badInput{

@@ -8,7 +8,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/inprocess"
 )
 
-// with is base with more: a good configuration, but for what is tried.
+// with returns base with more: a valid configuration, except for the tested value.
 func with(base, more values) values {
 	all := values{}
 	for _, from := range []values{base, more} {
@@ -28,19 +28,19 @@ func split(more values) badInput {
 		more)}
 }
 
-// says completes c.
+// mustSay sets the expected message and attribute.
 func (c badInput) mustSay(says, at string) badInput {
 	c.says, c.at = says, at
 	return c
 }
 
-// onTarget says that only a look at the target shows it.
+// onTarget marks an input that only a read of the target can refuse.
 func (c badInput) onTarget() badInput {
 	c.live = true
 	return c
 }
 
-// badCommon are bad values of what all resources have.
+// badCommon are invalid values of the attributes that all resources have.
 func badCommon() map[string]badInput {
 	const signature = "-----BEGIN SSH SIGNATURE-----\nAAAA\n-----END SSH SIGNATURE-----"
 	approvals := func(all ...any) badInput { return dbtRun(values{"approval": list(all)}) }
@@ -207,7 +207,8 @@ func badResources() map[string]badInput {
 		"window half open":       dbtRun(values{"event_time_start": "2025-10-01"}).mustSay("Set both or none", "event_time_start"),
 		"window in words": dbtRun(values{"event_time_start": "2025-10-01", "event_time_end": "soon"}).mustSay(
 			"event_time_end is", "event_time_end"),
-		"vars of deps": badInput{resource: "remediation_dbt_deps", values: values{"vars": "x"}}.mustSay("Expected an object", "vars"),
+		"vars of deps": badInput{resource: "remediation_dbt_deps", values: values{"vars": "x"}}.mustSay("Expected an "+
+			"object", "vars"),
 		"models twice": dbtRun(values{"models": list{"a", "b", "a"}}).mustSay("it is a duplicate",
 			"models[2]"),
 		"models a null":       dbtRun(values{"models": list{"a", nil}}).mustSay("it is empty", "models[1]"),

@@ -36,7 +36,7 @@ provider "remediation" {
 `, journal, more)
 }
 
-// clears is a resource that clears a cache. n tells two wishes apart.
+// clears returns a resource that clears a cache. n distinguishes two requests.
 func clears(index string, n int) string {
 	return fmt.Sprintf(`
 resource "remediation_cache_clear" "search" {
@@ -58,7 +58,8 @@ data "remediation_action_history" "incident" {
   dry_runs    = false
 }
 output "seen" {
-  value = "${data.remediation_action_history.incident.total} executions, chain holds: ${data.remediation_action_history.incident.chain_holds}"
+  value = "${data.remediation_action_history.incident.total} executions, chain holds: " +
+	"${data.remediation_action_history.incident.chain_holds}"
 }
 `
 

@@ -255,7 +255,7 @@ func newHoard(t *testing.T, credentials []credential, environment bool) *hoard {
 	return h
 }
 
-// model prints what it gets in many ways, and reads a number.
+// model prints its input in several ways, and reads a number.
 func (h *hoard) model(number string) string {
 	variables := []string{"CANARY_PASSWORD"}
 	if h.environment {

@@ -11,7 +11,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/unchanged"
 )
 
-// behind is a server of the types that kinds describes. It answers nil, as the front never does.
+// behind is a server with the types of kinds. It answers nil, which the front never does.
 type behind struct {
 	unchanged.Server
 }
@@ -118,7 +118,7 @@ func TestFrontAnswersOnlyWhereNothingChangedAndNothingIsLookedAt(t *testing.T) {
 	}
 }
 
-// value is an object of a kind: the usual one with what differs.
+// value returns an encoded object, with the given differences.
 func value(t *testing.T, null bool, different ...map[string]any) *tfprotov6.DynamicValue {
 	t.Helper()
 	typ := tftypes.Object{AttributeTypes: map[string]tftypes.Type{"status": tftypes.String, "input": tftypes.String}}

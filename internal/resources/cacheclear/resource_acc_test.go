@@ -139,7 +139,7 @@ func TestAccBadInput(t *testing.T) {
 	}
 }
 
-// TestAccThousandResourcesCostAHandfulOfRequests counts what reaches the server.
+// TestAccThousandResourcesCostAHandfulOfRequests counts the requests that reach the server.
 func TestAccThousandResourcesCostAHandfulOfRequests(t *testing.T) {
 	t.Parallel()
 	const indices, resources, bound = 100, 1000, 10
@@ -180,7 +180,7 @@ func TestAccThousandResourcesCostAHandfulOfRequests(t *testing.T) {
 	}
 }
 
-// TestAccAlikeInOneApply asks twice for the same in one apply: both run, one after the other, and each has its own
+// TestAccAlikeInOneApply runs the same request twice in one apply: both run, one after the other, and each has a
 // record.
 func TestAccAlikeInOneApply(t *testing.T) {
 	t.Parallel()
@@ -199,7 +199,7 @@ func TestAccAlikeInOneApply(t *testing.T) {
 	}
 }
 
-// TestAccSearchesAreGuardrails watches an execution by what a search finds, and by a search that can't be made.
+// TestAccSearchesAreGuardrails watches an execution with a search, and with a search that fails.
 func TestAccSearchesAreGuardrails(t *testing.T) {
 	t.Parallel()
 	s := elastictest.Shared(t)

@@ -23,7 +23,7 @@ const (
 	within = 2.0
 )
 
-// sample is what one weight of the canary brought.
+// sample counts the answers at one weight of the canary.
 type sample struct{ all, canary int }
 
 // traffic sends requests until stop is closed or they are used up, and counts answers by the weight that HAProxy has
@@ -36,7 +36,7 @@ type traffic struct {
 	steps  map[string]*sample
 }
 
-// weight is the canary's share as HAProxy tells it.
+// weight returns the canary's share as HAProxy reports it.
 func (tr *traffic) weight(t *testing.T) string {
 	fields := strings.Fields(tr.proxy.Say(t, "get weight planner/srv2"))
 	if len(fields) == 0 {
@@ -124,7 +124,7 @@ func TestAccRealTraffic(t *testing.T) {
 	t.Logf("%d requests, %d failed", tr.sent.Load(), tr.failed.Load())
 }
 
-// TestAccRealTrafficGoesBack breaches a guardrail in Prometheus at the second step.
+// TestAccRealTrafficGoesBack breaches a Prometheus guardrail at the second step.
 func TestAccRealTrafficGoesBack(t *testing.T) {
 	t.Parallel()
 	proxy, prom := haproxytest.Start(t), prometheustest.Start(t)

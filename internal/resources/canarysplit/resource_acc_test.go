@@ -122,7 +122,7 @@ func (r rig) detail(name string) string {
 	return fmt.Sprint(details[name])
 }
 
-// TestAccSpecifiedExample holds what a reviewer reads of the documented example.
+// TestAccSpecifiedExample compares the plan of the documented example with a golden file.
 func TestAccSpecifiedExample(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -389,7 +389,7 @@ func TestAccInterruptAndDeathInTheMiddle(t *testing.T) {
 			}
 			_ = os.Remove(filepath.Join(r.Dir, ".terraform.tfstate.lock.info"))
 			from := fmt.Sprint(r.share(t))
-			// It goes on from another share, which the name has not approved.
+			// It continues from another share, which was not approved.
 			r.Write("main.tf", config(25, more+r.pin(t, "plan", "-lock=false"), ""))
 			r.Must("apply", "-auto-approve", "-no-color", "-lock=false")
 			if r.share(t) != 25 || r.detail("percent_before") != from {
@@ -400,8 +400,8 @@ func TestAccInterruptAndDeathInTheMiddle(t *testing.T) {
 	}
 }
 
-// TestAccStateThrownAway applies the same configuration with a state of its own each time, as some pipelines do.
-// Terraform ended in order, so that the second one is no retry of the first.
+// TestAccStateThrownAway applies the same configuration with a new state each time, as some pipelines do. Terraform
+// ended normally, so the second apply is not a retry of the first.
 func TestAccStateThrownAway(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

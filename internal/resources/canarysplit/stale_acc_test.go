@@ -16,7 +16,7 @@ import (
 // bug is what Terraform says about a known value that moved inside an apply.
 const bug = "This is a bug in the provider"
 
-// refusedInOwnWords demands that an apply is refused by the provider, before anything ran.
+// refusedInOwnWords checks that the provider refuses an apply before anything runs.
 func (r rig) refusedInOwnWords(t *testing.T, want string, args ...string) {
 	t.Helper()
 	before := r.share(t)
@@ -29,7 +29,7 @@ func (r rig) refusedInOwnWords(t *testing.T, want string, args ...string) {
 	}
 }
 
-// TestAccStalePlans applies saved plans after something changed: the provider refuses in its own words, or applies.
+// TestAccStalePlans applies saved plans after something changed: the provider refuses with its own error, or applies.
 func TestAccStalePlans(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -119,7 +119,7 @@ func answered(cmd *exec.Cmd, between func()) (string, error) {
 	return out.String(), err
 }
 
-// prompt tells when Terraform asks.
+// prompt reports when Terraform asks for confirmation.
 type prompt struct {
 	out   *strings.Builder
 	asked chan struct{}
@@ -136,7 +136,7 @@ func (p *prompt) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// TestAccAlikeInOneApply applies a saved plan of resources that ask for the same.
+// TestAccAlikeInOneApply applies a saved plan of resources with the same request.
 func TestAccAlikeInOneApply(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -149,7 +149,7 @@ func TestAccAlikeInOneApply(t *testing.T) {
 	}
 }
 
-// TestAccStoryOfASplit: TF_LOG_PROVIDER=DEBUG explains an apply, and the execution's own log tells the same.
+// TestAccStoryOfASplit: TF_LOG_PROVIDER=DEBUG explains an apply, and the execution's log has the same events.
 func TestAccStoryOfASplit(t *testing.T) {
 	t.Parallel()
 	r := rig{Workspace: acctest.NewWorkspace(t, "TF_LOG_PROVIDER=DEBUG")}

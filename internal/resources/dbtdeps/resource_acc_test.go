@@ -101,7 +101,7 @@ func TestAccDependenciesAreRefreshedOrPutBack(t *testing.T) {
 	}
 	apply()
 
-	// The next version lacks a macro that the project uses, so that it does not compile any more.
+	// The next version lacks a macro that the project uses. The project no longer compiles.
 	project.Write("models/triage_results.sql",
 		"select id, {{ triage_utils.queue_of('id') }} as queue from {{ ref('inbox_emails') }}\n")
 	pin("0.2.0")

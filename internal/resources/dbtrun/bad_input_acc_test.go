@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestAccBadInput holds that each bad input is refused at plan, at its attribute, before anything has happened.
+// TestAccBadInput checks that plan refuses each invalid input, at its attribute, before anything has happened.
 func TestAccBadInput(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "a-file")
@@ -87,8 +87,8 @@ func TestAccBadInput(t *testing.T) {
 	}
 }
 
-// TestAccPlanOnlyReads makes plans of all kinds with project and warehouse made read-only, and compares both, byte for
-// byte, before and after. That they are read-only is seen by an apply, which fails.
+// TestAccPlanOnlyReads runs all kinds of plans with a read-only project and warehouse, and compares both, byte for
+// byte, before and after. An apply, which fails, shows that they are read-only.
 func TestAccPlanOnlyReads(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -134,8 +134,8 @@ func tree(t *testing.T, roots ...string) string {
 
 const canary = "canary-secret-7f3a9c"
 
-// TestAccSecretsStayOut looks for a secret of the dbt environment in all that is written: state, plans, logs, journal,
-// artifacts.
+// TestAccSecretsStayOut searches for a secret of the dbt environment in everything that is written: state, plans, logs,
+// journal, and artifacts.
 func TestAccSecretsStayOut(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -164,7 +164,7 @@ func TestAccSecretsStayOut(t *testing.T) {
 	}
 }
 
-// grep returns the files below root that hold text.
+// grep returns the files below root that contain text.
 func grep(t *testing.T, root, text string) []string {
 	t.Helper()
 	var found []string

@@ -14,7 +14,7 @@ import (
 const slowModel = "{{ config(materialized='table') }}\n" +
 	"select count(*) as n, sum(hash(a.range + b.range)) as h from range(60000) a, range(20000) b\n"
 
-// begin starts an apply in the background, as a process group of its own, and returns when dbt runs the slow model.
+// begin starts an apply in the background, in a separate process group, and returns when dbt runs the slow model.
 func (r rig) begin(t *testing.T) (*exec.Cmd, *strings.Builder) {
 	t.Helper()
 	cmd := r.Command(t.Context(), "apply", "-auto-approve", "-no-color")
@@ -54,7 +54,7 @@ func TestAccKilledApplyIsAdopted(t *testing.T) {
 	r.project.Write("models/triage_results.sql", slowModel)
 	r.Write("main.tf", config("", ""))
 	cmd, _ := r.begin(t)
-	// Terraform and the provider go; dbt has a process group of its own.
+	// Terraform and the provider exit; dbt has a separate process group.
 	if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -100,8 +100,8 @@ func TestAccInterruptStopsDBT(t *testing.T) {
 	}
 }
 
-// TestAccInterruptedTwice makes Terraform leave at once, and with it the provider in the middle of stopping dbt. The
-// next apply settles what was left, and nothing runs twice for one execution.
+// TestAccInterruptedTwice makes Terraform, and with it the provider, exit while it stops dbt. The next apply records
+// the outcome of the open execution, and nothing runs twice for one execution.
 func TestAccInterruptedTwice(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -122,7 +122,7 @@ func TestAccInterruptedTwice(t *testing.T) {
 		t.Fatalf("Terraform did not leave at once:\n%s", out.String())
 	}
 	r.project.Repair()
-	// The first apply may have to say what came of the execution that was left.
+	// The first apply may have to record the outcome of the open execution.
 	for range 2 {
 		if _, code := r.Run("apply", "-auto-approve", "-no-color", "-lock=false"); code == 0 {
 			break

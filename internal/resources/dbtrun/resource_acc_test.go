@@ -44,7 +44,7 @@ func newRig(t *testing.T) rig {
 	return rig{acctest.NewWorkspace(t, p.Environment()...), p}
 }
 
-// anonymous replaces what differs from run to run.
+// anonymous replaces values that differ between runs.
 func (r rig) anonymous(text string) string {
 	for _, rule := range []struct{ pattern, name string }{
 		{`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`, "2026-01-02T03:04:05Z"},
@@ -74,7 +74,7 @@ func (r rig) status(t *testing.T) (status string, history []any) {
 	return fmt.Sprint(values["status"]), history
 }
 
-// TestAccReviewersText holds what a reviewer reads at each turn of a resource's life, and the rules that go with it.
+// TestAccReviewersText compares the text for reviewers, at each point of a resource's life, with golden files.
 func TestAccReviewersText(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -113,7 +113,7 @@ func TestAccReviewersText(t *testing.T) {
 	r.empty(t)
 }
 
-// empty demands that the next plan has nothing to do.
+// empty checks that the next plan has no changes.
 func (r rig) empty(t *testing.T) {
 	t.Helper()
 	if out, code := r.Run("plan", "-no-color", "-detailed-exitcode"); code != 0 {

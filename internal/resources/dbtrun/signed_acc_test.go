@@ -189,12 +189,12 @@ func TestAccCertificate(t *testing.T) {
 	}
 }
 
-// TestAccRunIfKnownOnlyAtApply has what decides whether anything runs become known when nobody reviews any more.
+// TestAccRunIfKnownOnlyAtApply uses a run_if that becomes known only after the review.
 func TestAccRunIfKnownOnlyAtApply(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.Write("main.tf", config("", "full_refresh = true\n  run_if = terraform_data.wish.output == \"yes\"")+
-		"\nresource \"terraform_data\" \"wish\" {\n  input = \"yes\"\n}\n")
+	r.Write("main.tf", config("", "full_refresh = true\n  run_if = terraform_data.input.output == \"yes\"")+
+		"\nresource \"terraform_data\" \"input\" {\n  input = \"yes\"\n}\n")
 	if out := r.MustFail("apply", "-auto-approve", "-no-color"); !strings.Contains(flat(out), "needs an approval") {
 		t.Errorf("the refusal:\n%s", out)
 	}

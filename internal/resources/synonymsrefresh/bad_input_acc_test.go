@@ -11,7 +11,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/acctest"
 )
 
-// TestAccBadInput holds that each bad input is refused at plan, at its attribute.
+// TestAccBadInput checks that plan refuses each invalid input, at its attribute.
 func TestAccBadInput(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

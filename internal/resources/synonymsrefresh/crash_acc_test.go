@@ -16,8 +16,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/acctest"
 )
 
-// gate passes requests on to the server. While it is shut it holds those whose path ends with an ending, and says that
-// one has come.
+// gate is a proxy to the server. While it is closed, it delays requests whose path has a certain suffix, and reports
+// the first.
 type gate struct {
 	*httptest.Server
 	came chan struct{}
@@ -66,7 +66,7 @@ func (g *gate) open() {
 	close(g.opened)
 }
 
-// count is how many requests ended so.
+// count returns the number of requests with that suffix.
 func (g *gate) count(ending string) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -79,8 +79,7 @@ func (g *gate) count(ending string) int {
 	return n
 }
 
-// killed applies and kills Terraform and the provider when the gate holds a request. While it is held, meanwhile is
-// called.
+// killed starts an apply, and kills Terraform and the provider when the gate delays a request. Then it calls meanwhile.
 func (r rig) killed(t *testing.T, g *gate, meanwhile func()) {
 	t.Helper()
 	cmd := r.Command(t.Context(), "apply", "-auto-approve", "-no-color")
@@ -109,8 +108,8 @@ func (r rig) killed(t *testing.T, g *gate, meanwhile func()) {
 	g.open()
 }
 
-// TestAccDeathWhileTheIndexIsClosed kills Terraform and the provider between closing and opening. The index is closed
-// then, so that nothing can be previewed; the next apply opens it and records what came of the execution.
+// TestAccDeathWhileTheIndexIsClosed kills Terraform and the provider between closing and opening. The index is
+// then closed and can't be previewed. The next apply opens it and records the outcome of the execution.
 func TestAccDeathWhileTheIndexIsClosed(t *testing.T) {
 	t.Parallel()
 	for _, update := range []bool{false, true} {
@@ -177,8 +176,8 @@ func TestAccDeathWhileTheIndexIsClosed(t *testing.T) {
 	}
 }
 
-// TestAccAnIndexByItsAliasAndByItsName holds that two names of one index are one target, while the one works on it and
-// after it has died.
+// TestAccAnIndexByItsAliasAndByItsName checks that two names of one index are one target, during an execution and after
+// its process has terminated.
 func TestAccAnIndexByItsAliasAndByItsName(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

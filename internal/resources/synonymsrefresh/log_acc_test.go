@@ -11,7 +11,7 @@ import (
 )
 
 // TestAccStoryOfAReindex: TF_LOG_PROVIDER=DEBUG explains an apply in order, with each request and each poll, and the
-// execution's own log tells the same. Neither holds a secret.
+// execution's log has the same events. Neither contains a secret.
 func TestAccStoryOfAReindex(t *testing.T) {
 	t.Parallel()
 	const secret = "kanarie-of-the-reindex"

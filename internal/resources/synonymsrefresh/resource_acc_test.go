@@ -86,7 +86,7 @@ func TestAccWays(t *testing.T) {
 	}
 }
 
-// TestAccReviewersText holds what a reviewer reads of a reload.
+// TestAccReviewersText compares the plan of a reload with a golden file.
 func TestAccReviewersText(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -103,8 +103,8 @@ func TestAccReviewersText(t *testing.T) {
 	}
 }
 
-// TestAccUnapprovedReindex goes from a plan that shows all, to a refusal that leaves the server as it is, to an
-// approved reindex, and back.
+// TestAccUnapprovedReindex covers the plan, a refusal that changes nothing on the server, an approved reindex, and the
+// undo.
 func TestAccUnapprovedReindex(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -140,7 +140,7 @@ func TestAccUnapprovedReindex(t *testing.T) {
 	}
 }
 
-// TestAccWhatAReloadBroughtIsTold is about reloads that look well and aren't.
+// TestAccWhatAReloadBroughtIsTold covers reloads that succeed without the expected effect.
 func TestAccWhatAReloadBroughtIsTold(t *testing.T) {
 	t.Parallel()
 	t.Run("nothing changed", func(t *testing.T) {
@@ -193,8 +193,8 @@ func (r rig) atSwitch(t *testing.T, hook func()) string {
 	return s.URL
 }
 
-// TestAccReindexThatFailedItsCheckKeepsItsWayBack: clients use the new index when its synonyms turn out not to be those
-// of the file any more.
+// TestAccReindexThatFailedItsCheckKeepsItsWayBack covers a reindex whose check finds that the new index, which clients
+// already use, no longer has the synonyms of the file.
 func TestAccReindexThatFailedItsCheckKeepsItsWayBack(t *testing.T) {
 	t.Parallel()
 	for _, again := range []bool{false, true} {

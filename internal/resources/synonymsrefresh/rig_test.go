@@ -143,7 +143,7 @@ func (r rig) isOpen(t *testing.T, index string) bool {
 	return status == http.StatusOK
 }
 
-// target is the one index that an alias stands for, or what else there is.
+// target returns the index of an alias.
 func (r rig) target(t *testing.T, alias string) string {
 	t.Helper()
 	found := map[string]any{}
@@ -219,7 +219,7 @@ func (r rig) anonymous(text string) string {
 // flat joins the lines that Terraform wraps, frames and aligns.
 func flat(out string) string { return regexp.MustCompile(`[\s│]+`).ReplaceAllString(out, " ") }
 
-// lacks are the texts that out does not have.
+// lacks returns the texts that out does not contain.
 func lacks(out string, want ...string) []string {
 	return slices.DeleteFunc(want, func(w string) bool { return strings.Contains(flat(out), w) })
 }
@@ -240,7 +240,7 @@ func (r rig) status() (status string, history int) {
 	return fmt.Sprint(values["status"]), len(list)
 }
 
-// empty demands that the next plan has nothing to do.
+// empty checks that the next plan has no changes.
 func (r rig) empty(t *testing.T) {
 	t.Helper()
 	if out, code := r.Run("plan", "-no-color", "-detailed-exitcode"); code != 0 {
