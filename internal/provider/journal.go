@@ -109,7 +109,7 @@ func elasticJournal(index string, cluster bool) (journalSettings, error) {
 	}
 	if !cluster {
 		return journalSettings{}, problemAt("journal.elasticsearch",
-			"The journal needs Elasticsearch, and none is configured",
+			"The journal is set to use Elasticsearch, but no cluster is configured",
 			"The provider has no elasticsearch block with endpoints, and ELASTICSEARCH_ENDPOINTS is "+
 				"not set.", "Set elasticsearch.endpoints in the provider block.")
 	}
