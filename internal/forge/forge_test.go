@@ -202,7 +202,7 @@ func TestUnreadable(t *testing.T) {
 	}{
 		"no such pull request":    {forge.GitHub, reply(http.StatusNotFound, `{"message":"Not Found"}`), "404"},
 		"the token in the answer": {forge.GitHub, reply(http.StatusForbidden, "no rights for "+token), "403"},
-		"another page":            {forge.Gitea, reply(http.StatusOK, "<html>"), "not what the API documents"},
+		"another page":            {forge.Gitea, reply(http.StatusOK, "<html>"), "does not match the API's documentation"},
 		"a moved repository":      {forge.GitHub, reply(http.StatusMovedPermanently, ""), "301"},
 		"too long an answer": {forge.GitHub, only("/reviews", `[{"body":"`+strings.Repeat("x", 5<<20)+`"}]`),
 			"it is longer than"},

@@ -57,9 +57,9 @@ data "remediation_action_history" "incident" {
   incident_id = "INC-7"
   dry_runs    = false
 }
+locals { seen = data.remediation_action_history.incident }
 output "seen" {
-  value = "${data.remediation_action_history.incident.total} executions, chain holds: " +
-	"${data.remediation_action_history.incident.chain_holds}"
+  value = "${local.seen.total} executions, chain holds: ${local.seen.chain_holds}"
 }
 `
 
