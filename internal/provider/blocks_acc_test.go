@@ -49,7 +49,7 @@ func providerBlocks() []nested {
 		{"prometheus", values{"url": "http://a"}, map[string]string{"prometheus.url": "without url"}},
 		{"journal", values{"keep": "48h"}, nil},
 		{"journal.elasticsearch", values{"index": "journal"}, map[string]string{
-			"journal.elasticsearch": "none is configured"}},
+			"journal.elasticsearch": "no cluster is configured"}},
 		{"approval", values{"approvers": list{"a"}, "minimum": 1}, nil},
 		{"approval.rule", values{"name": "a", "risk": "high"}, map[string]string{"approval.rule[0].name": "required"}},
 		{"approval.freeze", values{"name": "a", "recurrence": "FREQ=DAILY", "duration": "1h", "time_zone": "UTC"},

@@ -171,7 +171,7 @@ func TestAccJournalSettings(t *testing.T) {
 	}{
 		"both": {block("path = \"a.db\"\n    elasticsearch {}", cluster), nil,
 			"Two journals are configured", "journal.elasticsearch"},
-		"no cluster": {block(`elasticsearch {}`, ""), nil, "none is configured", "journal.elasticsearch"},
+		"no cluster": {block(`elasticsearch {}`, ""), nil, "no cluster is configured", "journal.elasticsearch"},
 		"a wildcard": {block(`elasticsearch { index = "a*" }`, cluster), nil, "lower-case letters",
 			"journal.elasticsearch.index"},
 		"upper case": {block(`elasticsearch { index = "Journal" }`, cluster), nil, "lower-case letters",
@@ -183,7 +183,7 @@ func TestAccJournalSettings(t *testing.T) {
 			"REMEDIATION_JOURNAL_INDEX=a"}, "Two journals are configured", "journal"},
 		"a bad name from there": {block("", cluster), []string{"REMEDIATION_JOURNAL_INDEX=A"}, "lower-case letters",
 			"journal.elasticsearch.index"},
-		"no cluster from there": {block("", ""), []string{"REMEDIATION_JOURNAL_INDEX=a"}, "none is configured",
+		"no cluster from there": {block("", ""), []string{"REMEDIATION_JOURNAL_INDEX=a"}, "no cluster is configured",
 			"journal.elasticsearch"},
 	} {
 		t.Run(name, func(t *testing.T) {
