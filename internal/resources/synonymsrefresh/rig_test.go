@@ -207,7 +207,6 @@ func (r rig) anonymous(text string) string {
 		{`([="])[0-9a-f]{8}-(\d+)`, "${1}4f9c2a17-$2"},
 		{`127\.0\.0\.1:\d+`, "search.example.com:9200"},
 		{`As of \d\d:\d\d`, "As of 14:03"},
-		{`At \d+ documents per second`, "At N documents per second"},
 		{`[\d.]+ [KMGT]?i?B`, "N KiB"},
 		{`the copy takes about \S+`, "the copy takes about N"},
 	} {

@@ -172,9 +172,12 @@ type Size struct {
 	// Documents and Bytes are those of the primary shards. TotalBytes is that of all copies.
 	Documents, Bytes, TotalBytes int64
 	// PerSecond is how many documents per second one thread of this cluster has indexed into it, according to the
-	// index's own statistics. It is zero if there are none.
+	// index's own statistics. It is zero if too few were indexed for a rate.
 	PerSecond float64
 }
+
+// minimumSample is how many documents must have been indexed for their rate to say something.
+const minimumSample = 1000
 
 // Size measures an index.
 func (c *Cluster) Size(ctx context.Context, index string) (Size, error) {
@@ -200,7 +203,7 @@ func (c *Cluster) Size(ctx context.Context, index string) (Size, error) {
 		esapi.IndicesStatsRequest{Index: escaped(index), Metric: []string{"docs", "store", "indexing"}}, &answer)
 	p := answer.All.Primaries
 	s := Size{Documents: p.Docs.Count, Bytes: p.Store.Bytes, TotalBytes: answer.All.Total.Store.Bytes}
-	if p.Indexing.Millis > 0 {
+	if p.Indexing.Total >= minimumSample && p.Indexing.Millis > 0 {
 		const millis = 1000
 		s.PerSecond = float64(p.Indexing.Total) * millis / float64(p.Indexing.Millis)
 	}
