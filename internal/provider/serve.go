@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6/tf6server"
 
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
+	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
 	"github.com/applylens/terraform-provider-remediation/internal/unchanged"
 )
 
@@ -68,7 +69,7 @@ func newServer(o Options, configured *engines) (unchanged.Server, error) {
 		return nil, errors.New("the framework's server lacks calls that the plugin library knows; this is a bug in " +
 			"the provider")
 	}
-	return unchanged.Front(whole), nil
+	return unchanged.Front(whole, tfkit.PrivateMark), nil
 }
 
 // engines holds one engine per call of Configure.

@@ -2,9 +2,11 @@ package provider
 
 import (
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -14,6 +16,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 
+	"github.com/applylens/terraform-provider-remediation/internal/acctest"
+	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
 	"github.com/applylens/terraform-provider-remediation/internal/unchanged"
 )
 
@@ -47,7 +51,7 @@ func TestFrontAnswersAsTheFramework(t *testing.T) {
 	const seed = 20
 	framework := configured(t)
 	behind := &passedOn{Server: framework}
-	front := unchanged.Front(behind)
+	front := unchanged.Front(behind, tfkit.PrivateMark)
 	total := 0
 	for name, typ := range resourceTypes(t, framework) {
 		g := generator{random: rand.New(rand.NewPCG(seed, 0)), name: name, typ: typ}
@@ -83,6 +87,54 @@ func TestFrontAnswersAsTheFramework(t *testing.T) {
 	t.Logf("the front answered %d calls as the framework does, and passed on %d reads and %d plans", total,
 		behind.reads,
 		behind.plans)
+}
+
+// TestAccFrontAnswersWhatTheProviderWrote gives the front the state that an apply of the provider wrote, with its
+// private state.
+func TestAccFrontAnswersWhatTheProviderWrote(t *testing.T) {
+	t.Parallel()
+	w := acctest.NewWorkspace(t)
+	w.Write("planner.json", `{"versions": {"v1": {"percent": 100}, "v2": {"percent": 0}}, "stable": "v1"}`)
+	w.Write("main.tf", `terraform {
+  required_providers {
+    remediation = { source = "applylens/remediation" }
+  }
+}
+resource "remediation_planner_deploy" "v2" {
+  version = "v2"
+}
+`)
+	w.Must("apply", "-auto-approve", "-no-color")
+	text, err := os.ReadFile(filepath.Join(w.Dir, "terraform.tfstate"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var state struct {
+		Resources []struct {
+			Type      string
+			Instances []struct {
+				Attributes json.RawMessage
+				Private    []byte
+			}
+		}
+	}
+	if err := json.Unmarshal(text, &state); err != nil {
+		t.Fatal(err)
+	}
+	framework := configured(t)
+	typ := resourceTypes(t, framework)[state.Resources[0].Type]
+	instance := state.Resources[0].Instances[0]
+	value, err := tfprotov6.RawState{JSON: instance.Attributes}.Unmarshal(typ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	front := unchanged.Front(&passedOn{Server: framework}, tfkit.PrivateMark)
+	prior := encoded(t, typ, value)
+	read, _ := front.ReadResource(t.Context(), &tfprotov6.ReadResourceRequest{TypeName: state.Resources[0].Type,
+		CurrentState: prior, Private: instance.Private})
+	if len(instance.Private) == 0 || read == nil || string(read.Private) != string(instance.Private) {
+		t.Errorf("a read of a resource with private state %q: %v", instance.Private, read)
+	}
 }
 
 // configured is the framework's server of the provider, with a journal and no targets.
@@ -230,8 +282,11 @@ func (g *generator) next(t *testing.T) call {
 		proposed = encoded(t, g.typ, tftypes.NewValue(g.typ, state))
 	}
 	var private []byte
-	if g.chance(20) {
+	switch {
+	case g.chance(20):
 		private = []byte(`{"note":"eyJhIjoxfQ=="}`)
+	case g.chance(2):
+		private = fmt.Appendf(nil, `{%q:"eyJhIjoxfQ=="}`, tfkit.PrivateMark)
 	}
 	return call{
 		typ: g.typ, label: fmt.Sprintf("%s, state %d", g.name, g.made),

@@ -10,8 +10,9 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
 
-// markKey is the key of the private state for the newest journal entry that the state has seen.
-const markKey = "journal"
+// PrivateMark is the key of the private state for the newest journal entry that the state has seen. A read and a plan
+// with nothing to do don't look at it.
+const PrivateMark = "journal"
 
 // privateState is the framework's private state of a resource.
 type privateState interface {
@@ -22,7 +23,7 @@ type privateState interface {
 // markOf reads the newest journal entry that the state has seen, or the zero value.
 func markOf(ctx context.Context, private privateState) journal.Mark {
 	var m journal.Mark
-	text, diags := private.GetKey(ctx, markKey)
+	text, diags := private.GetKey(ctx, PrivateMark)
 	if diags.HasError() || text == nil || json.Unmarshal(text, &m) != nil {
 		return journal.Mark{}
 	}
@@ -39,7 +40,7 @@ func (r *Resource) saveMark(ctx context.Context, a applying) error {
 	if err != nil {
 		return err
 	}
-	a.diags.Append(a.private.SetKey(ctx, markKey, text)...)
+	a.diags.Append(a.private.SetKey(ctx, PrivateMark, text)...)
 	return nil
 }
 

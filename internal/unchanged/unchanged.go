@@ -10,7 +10,8 @@
 //   - a create, a destroy, and every proposed change;
 //   - a resource whose last execution did not succeed: skipped, unfinished, failed or of unknown outcome;
 //   - a resource that detects drift of its target;
-//   - a resource with private state, for example after an import, or with an identity;
+//   - a resource with an identity, or with private state, for example after an import. Private state with only the
+//     keys that the caller of Front names is passed back as it came;
 //   - an attribute that is both optional and computed and is not configured: its default may differ from the state;
 //   - a resource with attributes that are write-only, or that hide a default within another attribute;
 //   - a client that allows deferred answers, and values that are not encoded as Terraform encodes them.
@@ -22,6 +23,8 @@ package unchanged
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"slices"
 	"sync"
 
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
@@ -36,12 +39,14 @@ type Server interface {
 	tfprotov6.StateStoreServer
 }
 
-// Front returns a server that answers for unchanged resources and passes all other calls on to next.
-func Front(next Server) Server { return &front{Server: next} }
+// Front returns a server that answers for unchanged resources and passes all other calls on to next. unread are the
+// keys of private state that no read and no plan of an unchanged resource looks at.
+func Front(next Server, unread ...string) Server { return &front{Server: next, unread: unread} }
 
 type front struct {
 	Server
-	once sync.Once
+	unread []string
+	once   sync.Once
 	// all are the resource types that the front may answer for, by name.
 	all map[string]kind
 }
@@ -57,11 +62,29 @@ func (f *front) kind(ctx context.Context, name string) (kind, bool) {
 func (f *front) ReadResource(ctx context.Context, req *tfprotov6.ReadResourceRequest) (
 	*tfprotov6.ReadResourceResponse, error) {
 	_, known := f.kind(ctx, req.TypeName)
-	if !known || len(req.Private) > 0 || req.CurrentIdentity != nil || defers(req.ClientCapabilities) ||
+	if !known || !f.ignores(req.Private) || req.CurrentIdentity != nil || defers(req.ClientCapabilities) ||
 		!succeeded(req.CurrentState) {
 		return f.Server.ReadResource(ctx, req)
 	}
-	return &tfprotov6.ReadResourceResponse{NewState: req.CurrentState}, nil
+	return &tfprotov6.ReadResourceResponse{NewState: req.CurrentState, Private: req.Private}, nil
+}
+
+// ignores reports whether private state has only keys that are not read, in the framework's own encoding.
+func (f *front) ignores(private []byte) bool {
+	if len(private) == 0 {
+		return true
+	}
+	var values map[string][]byte
+	if json.Unmarshal(private, &values) != nil || len(values) == 0 {
+		return false
+	}
+	for key, value := range values {
+		if !slices.Contains(f.unread, key) || !json.Valid(value) {
+			return false
+		}
+	}
+	again, err := json.Marshal(values)
+	return err == nil && bytes.Equal(again, private)
 }
 
 func defers(c *tfprotov6.ReadResourceClientCapabilities) bool { return c != nil && c.DeferralAllowed }
@@ -70,11 +93,11 @@ func defers(c *tfprotov6.ReadResourceClientCapabilities) bool { return c != nil 
 func (f *front) PlanResourceChange(ctx context.Context, req *tfprotov6.PlanResourceChangeRequest) (
 	*tfprotov6.PlanResourceChangeResponse, error) {
 	kind, known := f.kind(ctx, req.TypeName)
-	if !known || len(req.PriorPrivate) > 0 || req.PriorIdentity != nil || mayDefer(req.ClientCapabilities) ||
+	if !known || !f.ignores(req.PriorPrivate) || req.PriorIdentity != nil || mayDefer(req.ClientCapabilities) ||
 		!same(req.ProposedNewState, req.PriorState) || !succeeded(req.PriorState) || !kind.configured(req.Config) {
 		return f.Server.PlanResourceChange(ctx, req)
 	}
-	return &tfprotov6.PlanResourceChangeResponse{PlannedState: req.PriorState}, nil
+	return &tfprotov6.PlanResourceChangeResponse{PlannedState: req.PriorState, PlannedPrivate: req.PriorPrivate}, nil
 }
 
 func mayDefer(c *tfprotov6.PlanResourceChangeClientCapabilities) bool {

@@ -68,33 +68,37 @@ func TestFrontAnswersOnlyWhereNothingChangedAndNothingIsLookedAt(t *testing.T) {
 		null, json     bool
 		reads, planned bool
 	}{
-		"unchanged":                        {kind: "plain", reads: true, planned: true},
-		"another input":                    {kind: "plain", proposed: map[string]any{"input": "b"}, reads: true},
-		"an unknown input":                 {kind: "plain", proposed: map[string]any{"input": unknown}, reads: true},
-		"an unknown status":                {kind: "plain", state: map[string]any{"status": unknown}},
-		"no status":                        {kind: "plain", state: map[string]any{"status": nil}},
-		"skipped":                          {kind: "plain", state: map[string]any{"status": "skipped"}},
-		"failed":                           {kind: "plain", state: map[string]any{"status": "failed"}},
-		"running":                          {kind: "plain", state: map[string]any{"status": "running"}},
-		"unknown outcome":                  {kind: "plain", state: map[string]any{"status": "unknown"}},
-		"private state":                    {kind: "plain", private: []byte(`{"a":"MQ=="}`)},
-		"an identity":                      {kind: "plain", identity: &tfprotov6.ResourceIdentityData{}},
-		"a client that accepts deferral":   {kind: "plain", deferrable: true},
-		"null":                             {kind: "plain", null: true},
-		"encoded as JSON":                  {kind: "plain", json: true},
-		"a kind with an identity":          {kind: "identified"},
-		"a kind without a status":          {kind: "no_status"},
-		"a kind that watches for drift":    {kind: "watched"},
-		"a kind with a write-only value":   {kind: "write_only"},
-		"a kind with a nested default":     {kind: "nested"},
-		"an unknown kind":                  {kind: "elsewhere"},
-		"a default, configured":            {kind: "defaulted", reads: true, planned: true},
-		"a default, not configured":        {kind: "defaulted", config: map[string]any{"input": nil}, reads: true},
-		"a default, configured as unknown": {kind: "defaulted", config: map[string]any{"input": unknown}, reads: true},
+		"unchanged":                          {kind: "plain", reads: true, planned: true},
+		"another input":                      {kind: "plain", proposed: map[string]any{"input": "b"}, reads: true},
+		"an unknown input":                   {kind: "plain", proposed: map[string]any{"input": unknown}, reads: true},
+		"an unknown status":                  {kind: "plain", state: map[string]any{"status": unknown}},
+		"no status":                          {kind: "plain", state: map[string]any{"status": nil}},
+		"skipped":                            {kind: "plain", state: map[string]any{"status": "skipped"}},
+		"failed":                             {kind: "plain", state: map[string]any{"status": "failed"}},
+		"running":                            {kind: "plain", state: map[string]any{"status": "running"}},
+		"unknown outcome":                    {kind: "plain", state: map[string]any{"status": "unknown"}},
+		"private state":                      {kind: "plain", private: []byte(`{"a":"MQ=="}`)},
+		"private state that is not read":     {kind: "plain", private: []byte(`{"mark":"MQ=="}`), reads: true, planned: true},
+		"private state that is read in part": {kind: "plain", private: []byte(`{"a":"MQ==","mark":"MQ=="}`)},
+		"private state in another encoding":  {kind: "plain", private: []byte(`{"mark": "MQ=="}`)},
+		"private state that is no object":    {kind: "plain", private: []byte(`null`)},
+		"an identity":                        {kind: "plain", identity: &tfprotov6.ResourceIdentityData{}},
+		"a client that accepts deferral":     {kind: "plain", deferrable: true},
+		"null":                               {kind: "plain", null: true},
+		"encoded as JSON":                    {kind: "plain", json: true},
+		"a kind with an identity":            {kind: "identified"},
+		"a kind without a status":            {kind: "no_status"},
+		"a kind that watches for drift":      {kind: "watched"},
+		"a kind with a write-only value":     {kind: "write_only"},
+		"a kind with a nested default":       {kind: "nested"},
+		"an unknown kind":                    {kind: "elsewhere"},
+		"a default, configured":              {kind: "defaulted", reads: true, planned: true},
+		"a default, not configured":          {kind: "defaulted", config: map[string]any{"input": nil}, reads: true},
+		"a default, configured as unknown":   {kind: "defaulted", config: map[string]any{"input": unknown}, reads: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			front := unchanged.Front(behind{})
+			front := unchanged.Front(behind{}, "mark")
 			state := value(t, tt.null, tt.state)
 			proposed := value(t, tt.null, tt.state, tt.proposed)
 			if tt.json {
