@@ -111,6 +111,10 @@ func badBlocks() map[string]badInput {
 		"journal index of lines": {block: sharedJournal("a\nb"), says: "can't be seen",
 			at: "journal.elasticsearch.index"},
 
+		"logs not an address": {block: values{"logs": values{"base_url": "ci.example.com/logs"}}, says: noAddress,
+			at: "logs.base_url"},
+		"logs with a password": {block: values{"logs": values{"base_url": "https://u:p@ci.example.com"}},
+			says: "user name", at: "logs.base_url"},
 		"seconds zero": {block: estimates(values{"dbt_seconds_per_model": 0}), says: "between 1",
 			at: "estimates.dbt_seconds_per_model"},
 		"seconds negative": {block: estimates(values{"dbt_seconds_per_model": -5}), says: "between 1",

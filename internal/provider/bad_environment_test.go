@@ -51,6 +51,7 @@ func TestBadEnvironment(t *testing.T) {
 			values{"journal": nil}, "journal"},
 		"a journal's index": {map[string]string{"REMEDIATION_JOURNAL_INDEX": "B*"}, values{"journal": nil},
 			"journal.elasticsearch.index"},
+		"the logs'":     {map[string]string{"REMEDIATION_LOGS_BASE_URL": "ftp://a"}, nil, "logs.base_url"},
 		"the journal's": {map[string]string{"REMEDIATION_JOURNAL_KEEP": "1h"}, nil, "journal.keep"},
 		"the journal": {map[string]string{"REMEDIATION_JOURNAL_PATH": "/"}, values{"journal": nil},
 			"journal.path"},

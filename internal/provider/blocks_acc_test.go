@@ -65,6 +65,7 @@ func providerBlocks() []nested {
 		{"approval.forge", values{"kind": "gitea", "url": "http://a", "repository": "a/b", "pull_request": 1,
 			"commit": strings.Repeat("a", 40)}, map[string]string{"approval.forge.kind": missing}},
 		{"estimates", values{"dbt_seconds_per_model": 1}, nil},
+		{"logs", values{"base_url": "https://ci.example.com/logs"}, nil},
 	}
 }
 

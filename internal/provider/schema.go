@@ -24,6 +24,7 @@ type block struct {
 	Journal       *journalBlock       `tfsdk:"journal"`
 	Approval      *approvalBlock      `tfsdk:"approval"`
 	Estimates     *estimatesBlock     `tfsdk:"estimates"`
+	Logs          *logsBlock          `tfsdk:"logs"`
 	HistoryLimit  types.Number        `tfsdk:"history_limit"`
 }
 
@@ -89,6 +90,7 @@ func blockSchema() schema.Schema {
 			"prometheus":    prometheusSchema(),
 			"journal":       journalSchema(),
 			"approval":      approvalSchema(),
+			"logs":          logsSchema(),
 			"estimates": schema.SingleNestedBlock{
 				MarkdownDescription: "Figures that replace the estimates of the catalogue.",
 				Attributes: map[string]schema.Attribute{

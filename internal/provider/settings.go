@@ -31,6 +31,8 @@ type settings struct {
 	forge        *forge.Config
 	estimates    playbook.Estimates
 	historyLimit int
+	// logsBaseURL is where the journal's folder is published, or empty.
+	logsBaseURL string
 	// redact masks secrets in logs.
 	redact func(string) string
 }
@@ -60,6 +62,9 @@ func (b block) settings(ctx context.Context) (settings, error) {
 		return settings{}, err
 	}
 	if s.journal, err = b.journal(ctx, s.elastic.Configured()); err != nil {
+		return settings{}, err
+	}
+	if s.logsBaseURL, err = b.logsBaseURL(); err != nil {
 		return settings{}, err
 	}
 	if s.prometheus, err = b.prometheus(); err != nil {

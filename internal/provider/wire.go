@@ -31,7 +31,7 @@ func wire(s settings, reached func(engine.Point)) *engine.Engine {
 		Policy:    s.policy, Forge: newForge(s.forge,
 			clk), Clock: clk, Dir: s.journal.dir, HistoryLimit: s.historyLimit, Keep: s.retention,
 		Self: proc.Self(), Terraform: proc.Parent(os.Getenv), Reached: reached, Redact: s.redact,
-		Configuration: s.fingerprint(),
+		Configuration: s.fingerprint(), LogsBaseURL: s.logsBaseURL,
 	})
 }
 
