@@ -5,7 +5,7 @@
 venv=$build/dbt
 requirements=$root/tools/dbt-requirements.txt
 constraints=$root/tools/dbt-constraints.txt
-stamp=$venv/.stamp
+stamp=$venv/.installed
 made_from=$(cat "$requirements" "$constraints" | cksum)
 
 if [ ! -x "$venv/bin/dbt" ] || [ "$(cat "$stamp" 2>/dev/null)" != "$made_from" ]; then
