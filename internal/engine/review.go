@@ -251,13 +251,22 @@ func (e *Engine) lostJournal(cause error) error {
 	return &p
 }
 
+// deadlineError is the cause of a context that ended at the deadline. A target recognizes it by Timeout, as it does
+// context.DeadlineExceeded.
+type deadlineError struct{}
+
+func (deadlineError) Error() string { return "the execution passed its deadline" }
+
+// Timeout reports that time ran out.
+func (deadlineError) Timeout() bool { return true }
+
 // Problems that fronts and tests distinguish.
 var (
 	ErrNotApproved   = errors.New("not approved")
 	ErrTargetChanged = errors.New("the target changed since it was reviewed")
 	ErrOutcome       = errors.New("the outcome of an earlier execution is unknown")
 	ErrBusy          = errors.New("the target is busy")
-	ErrDeadline      = errors.New("the execution passed its deadline")
+	ErrDeadline      = error(deadlineError{})
 	ErrLease         = errors.New("the lease on the target could not be renewed")
 	ErrJournal       = errors.New("this is not the journal that the plan or the state was recorded in")
 	ErrTarget        = errors.New("this is not the target that the execution changed")

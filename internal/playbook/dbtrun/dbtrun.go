@@ -206,7 +206,7 @@ func outcome(result dbt.Result) playbook.Report {
 	details := map[string]string{}
 	counts := map[string]int{}
 	for _, n := range append(result.Hooks, result.Nodes...) {
-		details[n.UniqueID] = told(n)
+		details[n.UniqueID] = ending(n)
 	}
 	for _, n := range result.Nodes {
 		counts[n.Status]++
@@ -222,16 +222,13 @@ func outcome(result dbt.Result) playbook.Report {
 	}
 }
 
-// told formats "success in 2.1 s, 100 rows", with the message if it was no success.
-func told(n dbt.NodeResult) string {
-	told := fmt.Sprintf("%s in %.1f s", n.Status, n.Seconds)
+// ending formats "success in 2.1 s, 100 rows". Causes of failures are in the message of the execution, and in the log.
+func ending(n dbt.NodeResult) string {
+	line := fmt.Sprintf("%s in %.1f s", n.Status, n.Seconds)
 	if n.Rows != nil && *n.Rows >= 0 {
-		told += ", " + text.Count(*n.Rows, "row")
+		line += ", " + text.Count(*n.Rows, "row")
 	}
-	if n.Message != "" && n.Status != "success" {
-		told += ": " + n.Message
-	}
-	return told
+	return line
 }
 
 func models(n int) string { return text.Count(int64(n), "dbt model") }

@@ -7,22 +7,20 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
 )
 
-// DefaultThreads is how many models the resource runs at once if its configuration doesn't say.
-const DefaultThreads = 4
-
 // params are the playbook's inputs.
 type params struct {
-	Models         []string       `json:"models,omitempty"`
-	Exclude        []string       `json:"exclude,omitempty"`
-	Selector       string         `json:"selector"`
-	State          string         `json:"state"`
-	Defer          bool           `json:"defer"`
-	EventTimeStart string         `json:"event_time_start"`
-	EventTimeEnd   string         `json:"event_time_end"`
-	FullRefresh    bool           `json:"full_refresh"`
-	Upstream       bool           `json:"upstream"`
-	Threads        *int           `json:"threads,omitempty"`
-	Vars           map[string]any `json:"vars,omitempty"`
+	Models         []string `json:"models,omitempty"`
+	Exclude        []string `json:"exclude,omitempty"`
+	Selector       string   `json:"selector"`
+	State          string   `json:"state"`
+	Defer          bool     `json:"defer"`
+	EventTimeStart string   `json:"event_time_start"`
+	EventTimeEnd   string   `json:"event_time_end"`
+	FullRefresh    bool     `json:"full_refresh"`
+	Upstream       bool     `json:"upstream"`
+	// Threads is how many models run at once. Nil: the profile decides.
+	Threads *int           `json:"threads,omitempty"`
+	Vars    map[string]any `json:"vars,omitempty"`
 	// TaskID is a reference of the caller, kept in the history.
 	TaskID string `json:"task_id"`
 }
@@ -31,10 +29,6 @@ func (p params) validate() (params, error) {
 	if p.Threads != nil && *p.Threads < 1 {
 		return p, playbook.Invalid(fmt.Sprintf("Must be between 1 and %d.", dbt.MaxThreads),
 			fmt.Sprintf("threads is %d.", *p.Threads), "threads")
-	}
-	if p.Threads == nil {
-		threads := DefaultThreads
-		p.Threads = &threads
 	}
 	return p, p.selection().Validate()
 }

@@ -12,7 +12,8 @@ import (
 // where lists the databases and schemas in which the models are built, one line per schema, and the dbt version.
 // threads is the input; if it is zero, the profile decides.
 func where(l dbt.Listing, threads int) []string {
-	if threads == 0 {
+	fromProfile := threads == 0
+	if fromProfile {
 		threads = l.Threads
 	}
 	var lines []string
@@ -29,8 +30,11 @@ func where(l dbt.Listing, threads int) []string {
 		}
 	}
 	if l.Interface {
-		return append(lines, fmt.Sprintf("dbt %s with %s, asked through its own interface", l.DBTVersion,
-			text.Count(int64(threads), "thread")))
+		origin := ""
+		if fromProfile {
+			origin = " (from the profile)"
+		}
+		return append(lines, fmt.Sprintf("dbt %s with %s%s", l.DBTVersion, text.Count(int64(threads), "thread"), origin))
 	}
 	return append(lines, "dbt "+l.DBTVersion+", started by a script: the project's files are compared before it "+
 		"runs, and its results afterwards")

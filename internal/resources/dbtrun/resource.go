@@ -2,8 +2,6 @@
 package dbtrun
 
 import (
-	"fmt"
-
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
@@ -65,8 +63,8 @@ func inputs(fallback func(string) string) map[string]schema.Attribute {
 				fallback("full_refresh"),
 		},
 		"threads": schema.NumberAttribute{
-			Optional: true, MarkdownDescription: fmt.Sprintf("Number of models that run at once, 1 to 256. "+
-				"Default: `%d`.", dbtrun.DefaultThreads),
+			Optional: true, MarkdownDescription: "Number of models that run at once, 1 to 256. Default: the number in " +
+				"the dbt profile.",
 		},
 		"vars": schema.DynamicAttribute{
 			Optional: true,

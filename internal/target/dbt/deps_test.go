@@ -246,3 +246,16 @@ func TestInstallPathThatMustNotBeReplaced(t *testing.T) {
 		wantProblem(t, err, ErrProjectMalformed)
 	}
 }
+
+// TestReadOnlyProjectIsRefusedBeforeAnythingRuns installs to a folder to which not even root can write.
+func TestReadOnlyProjectIsRefusedBeforeAnythingRuns(t *testing.T) {
+	t.Parallel()
+	cfg := shop(t)
+	write(t, filepath.Join(cfg.ProjectDir, "dbt_project.yml"), "name: shop\npackages-install-path: /proc/dbt_packages\n")
+	dir := filepath.Join(cfg.WorkDir, "x")
+	err := New(cfg, clock.System{}).SavePackages(t.Context(), dir)
+	wantProblem(t, err, ErrReadOnly, "Nothing was changed", "/proc")
+	if exists(dir) {
+		t.Error("something was saved")
+	}
+}

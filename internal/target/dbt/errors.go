@@ -58,6 +58,8 @@ var (
 	ErrNeverStarted = errors.New("dbt was never started")
 	// ErrOutcomeUnknown: dbt was started and has ended without leaving a result.
 	ErrOutcomeUnknown = errors.New("the outcome of the dbt run is unknown")
+	// ErrReadOnly: the project's folder can't be written.
+	ErrReadOnly = errors.New("the dbt project can't be written")
 	// ErrNothingSaved: RestorePackages found no complete copy.
 	ErrNothingSaved = errors.New("no copy of the packages was saved")
 	// ErrNoInterface: the executable is not dbt's own entry point, so its programmatic interface can't be used.

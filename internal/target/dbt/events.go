@@ -26,6 +26,8 @@ type summary struct {
 	Finished    bool // dbt logged its end
 	Success     bool
 	Seconds     float64 // by the wall clock
+	// Causes are the first error of each node that the log names, by unique id. Results lack those of batches.
+	Causes map[string]string
 }
 
 // event is a line of dbt's JSON log. This package depends on a few of its fields.
@@ -38,6 +40,7 @@ type event struct {
 		Msg               string  `json:"msg"`
 		SpecRaw           string  `json:"spec_raw"`
 		Exc               string  `json:"exc"`
+		UniqueID          string  `json:"unique_id"`
 		KeyboardInterrupt bool    `json:"keyboard_interrupt"`
 		CommandSuccess    bool    `json:"command_success"`
 		Seconds           float64 `json:"command_wall_clock_time"`
@@ -72,6 +75,13 @@ func summarize(path string) (summary, error) {
 			s.Unmatched = append(s.Unmatched, e.Data.SpecRaw)
 		case "MainEncounteredError":
 			s.Failure = clip(e.Data.Exc)
+		case "GenericExceptionOnRun", "CatchableExceptionOnRun", "InternalErrorOnRun":
+			if s.Causes == nil {
+				s.Causes = map[string]string{}
+			}
+			if s.Causes[e.Data.UniqueID] == "" {
+				s.Causes[e.Data.UniqueID] = clip(strings.TrimPrefix(e.Data.Exc, "Exception on worker thread. "))
+			}
 		case "EndOfRunSummary":
 			s.Interrupted = e.Data.KeyboardInterrupt
 		case "ResourceReport":

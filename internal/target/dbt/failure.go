@@ -68,7 +68,7 @@ var rules = []rule{
 	},
 	{
 		regexp.MustCompile(`(?i)\btimed? ?out\b|deadline exceeded`), ErrTimeout, "The warehouse did not answer in time",
-		"Check the database; run fewer models at once or with more threads.", nil,
+		"Check the database. Run fewer models, or use more threads.", nil,
 	},
 	{
 		regexp.MustCompile(`(?i)\b(permission denied|access denied|not authorized|unauthorized|insufficient privileges?|authentication failed|incorrect username or password|must be owner of)\b|does not have .*(permission|privilege)`),
@@ -101,7 +101,7 @@ func diagnose(text string) (rule, bool) {
 // explain returns the problem of a failed invocation.
 func (e ending) explain() *problem.Problem {
 	var failed, hooks []NodeResult
-	for _, n := range e.run.cli.nodes(e.results) {
+	for _, n := range e.nodes() {
 		switch {
 		case !n.Failed():
 		case n.IsHook():
@@ -157,24 +157,32 @@ func (e ending) modelsFailed(failed []NodeResult) *problem.Problem {
 			next = "Look for the batches that failed in the log. Apply again to run them."
 		}
 	}
-	models, _ := split(e.run.cli.nodes(e.results))
+	models, _ := split(e.nodes())
 	return &problem.Problem{
 		What: fmt.Sprintf("%d of %d dbt models failed", len(failed), len(models)),
 		Why:  reasons(failed), Next: next, Err: errors.Join(errs...),
 	}
 }
 
-// reasons lists failed nodes with the beginning of each message, one per line.
+// reasons lists failed nodes: the first with the beginning of their messages, one per line, and then names.
 func reasons(failed []NodeResult) string {
-	const shown = 10
+	const explained, named = 3, 10
 	var whys []string
-	for _, n := range failed[:min(shown, len(failed))] {
+	for _, n := range failed[:min(explained, len(failed))] {
 		whys = append(whys, fmt.Sprintf("%s (%s): %s", n.Name, n.Status, n.Message))
 	}
-	if more := len(failed) - shown; more > 0 {
-		whys = append(whys, fmt.Sprintf("and %d more.", more))
+	if len(failed) > explained {
+		var names []string
+		for _, n := range failed[explained:min(named, len(failed))] {
+			names = append(names, n.Name)
+		}
+		line := "Also failed: " + strings.Join(names, ", ")
+		if more := len(failed) - named; more > 0 {
+			line += fmt.Sprintf(" and %d more", more)
+		}
+		whys = append(whys, line+".")
 	}
-	return clip(strings.Join(whys, "\n"))
+	return strings.Join(whys, "\n")
 }
 
 // stopped explains an error that stopped dbt as a whole.
@@ -187,10 +195,22 @@ func (e ending) stopped() *problem.Problem {
 		said = "dbt said nothing; its exit: " + e.status() + "."
 	}
 	if e.run.exit == nil && e.run.done != nil && e.run.record.Expected != nil && !e.known {
-		said = "It exited with status 0 and left no run_results.json in the folder that DBT_TARGET_PATH names. " +
-			"A script in dbt.executable has to pass on its environment and the exit status."
+		return noArtifacts("run_results.json")
 	}
 	return explainText(said, isDeps(e.run.record.Argv))
+}
+
+// noArtifacts is the problem of a command that reports success and did not write its artifact where it was told to.
+func noArtifacts(name string) *problem.Problem {
+	return &problem.Problem{
+		What: "dbt.executable drops the environment",
+		Why: "The command exited with status 0, but did not write " + name + " to the folder that the variable " +
+			"DBT_TARGET_PATH names.",
+		Next: "Make the script pass all DBT_ variables and its exit status on: `docker run --env-file`, `sudo -E`, or " +
+			"no `env -i`. A container must also mount the folder. Or set dbt.executable to the dbt command itself.",
+		Path: []string{"dbt", "executable"},
+		Err:  ErrUnhandled,
+	}
 }
 
 // explainText explains dbt's message about an error that stopped it.
@@ -212,7 +232,7 @@ func explainText(said string, deps bool) *problem.Problem {
 		}
 	}
 	return &problem.Problem{
-		What: what, Why: strings.TrimSpace(said), Next: r.next, Path: r.path,
+		What: what, Why: opening(said), Next: r.next, Path: r.path,
 		Err: errors.Join(r.sentinel, ErrUnhandled),
 	}
 }

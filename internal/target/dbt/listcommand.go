@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,6 +33,9 @@ func (c *CLI) listByCommand(ctx context.Context, p project, s Selection) (Listin
 		return Listing{}, err
 	}
 	m, err := readManifest(filepath.Join(scratch, targetFolder, "manifest.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return Listing{}, noArtifacts("manifest.json")
+	}
 	if err != nil {
 		return Listing{}, c.unreadable(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 )
 
@@ -91,7 +92,8 @@ func readResults(target string) (runResults, error) {
 	return r, nil
 }
 
-func (c *CLI) nodes(r runResults) []NodeResult {
+// nodes returns the results by node. causes are errors by unique id, for nodes whose results have none: those of batches.
+func (c *CLI) nodes(r runResults, causes map[string]string) []NodeResult {
 	nodes := make([]NodeResult, 0, len(r.Results))
 	for _, result := range r.Results {
 		n := NodeResult{UniqueID: result.UniqueID, Name: nameOf(result.UniqueID), Status: result.Status,
@@ -99,6 +101,9 @@ func (c *CLI) nodes(r runResults) []NodeResult {
 		if result.Message != nil {
 			n.Full = clip(c.secrets.String(*result.Message))
 			n.Message = gist(n.Full)
+		}
+		if cause := c.secrets.String(causes[n.UniqueID]); cause != "" && batches.MatchString(n.Message) {
+			n.Message, n.Full = strings.TrimPrefix(n.Message+": "+gist(cause), "ERROR: "), n.Full+": "+cause
 		}
 		nodes = append(nodes, n)
 	}
@@ -133,28 +138,56 @@ func split(nodes []NodeResult) (models, hooks []NodeResult) {
 	return models, hooks
 }
 
-// Limits for the gist of a message.
+// Limits for the beginning of a message: lines, and bytes.
 const (
-	gistLines = 4
-	gistBytes = 400
+	gistLines, gistBytes       = 3, 240
+	openingLines, openingBytes = 8, 1000
 )
 
-// gist returns the beginning of a message, on one line. The log has the rest, such as macros and compiled files.
+var (
+	// nodeHeader matches the first line of a node's message. It names the node again.
+	nodeHeader = regexp.MustCompile(`^(Runtime|Database|Compilation) Error in (model|operation|hook) `)
+	// batches matches the message of a microbatch model, which lacks the error of its batches.
+	batches = regexp.MustCompile(`^(ERROR$|PARTIAL SUCCESS)`)
+	// echo matches a line in which a warehouse repeats the statement, such as "LINE 3: select ...", and the mark below it.
+	echo = regexp.MustCompile(`^(LINE \d+:|\^)`)
+)
+
+// gist returns the beginning of a node's message, on one line. The log has the rest.
 func gist(message string) string {
+	lines := beginning(message, gistLines+1)
+	if len(lines) > 1 && nodeHeader.MatchString(lines[0]) {
+		lines = lines[1:]
+	}
+	return cut(strings.Join(lines[:min(gistLines, len(lines))], " "), gistBytes)
+}
+
+// opening returns the beginning of a message that stopped dbt, with its line breaks.
+func opening(message string) string {
+	return cut(strings.Join(beginning(message, openingLines), "\n"), openingBytes)
+}
+
+// beginning returns the first lines of a message, without empty ones and without the statement. It ends where dbt lists
+// macros and compiled files.
+func beginning(message string, most int) []string {
 	var kept []string
 	for _, line := range strings.Split(message, "\n") {
 		line = strings.TrimSpace(line)
 		if strings.HasPrefix(line, "> in ") || strings.HasPrefix(line, "> called by ") ||
-			strings.HasPrefix(line, "compiled code at ") || len(kept) == gistLines {
+			strings.HasPrefix(line, "compiled code at ") || len(kept) == most {
 			break
 		}
-		if line != "" {
+		if line != "" && !echo.MatchString(line) {
 			kept = append(kept, line)
 		}
 	}
-	short := strings.Join(kept, " ")
-	if len(short) > gistBytes {
-		short = strings.ToValidUTF8(short[:gistBytes], "") + " ..."
+	return kept
+}
+
+// cut shortens s to at most limit bytes.
+func cut(s string, limit int) string {
+	if len(s) <= limit {
+		return s
 	}
-	return short
+	return strings.ToValidUTF8(s[:limit], "") + " ..."
 }

@@ -52,7 +52,7 @@ func TestResultsDecideAndNotTheExitStatus(t *testing.T) {
 		"a model left out": {`{"results": []}`, ErrNotReviewed, []string{"did not run model.shop.a"}},
 		"a full refresh":   {`{"results": [` + ok + `], "args": {"full_refresh": true}}`, ErrNotReviewed, []string{"full_refresh true"}},
 		"another command":  {`{"results": [` + ok + `], "args": {"which": "build"}}`, ErrNotReviewed, []string{"build instead of run"}},
-		"no results":       {`not JSON`, ErrUnhandled, []string{"DBT_TARGET_PATH"}},
+		"no results":       {`not JSON`, ErrUnhandled, []string{"DBT_TARGET_PATH", "environment"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -65,6 +65,37 @@ func TestResultsDecideAndNotTheExitStatus(t *testing.T) {
 			}
 			wantProblem(t, err, test.sentinel, test.texts...)
 		})
+	}
+}
+
+func TestBeginningOfAMessageIsShown(t *testing.T) {
+	t.Parallel()
+	for message, want := range map[string]string{
+		"Runtime Error in model a (models/a.sql)\n  Conversion Error: Could not convert string 'x' to INT32\n\n  " +
+			"LINE 4:     select cast('x' as int)\n                 ^\n  compiled code at target/run/a.sql": "Conversion Error: " +
+			"Could not convert string 'x' to INT32",
+		"Compilation Error in model a (models/a.sql)\n  no\n\n  > in macro x (macros/x.sql)\n  > called by a": "no",
+		"Database Error in model a (models/a.sql)":                                                            "Database Error in model a (models/a.sql)",
+		"one\ntwo\nthree\nfour\nfive":                                                                         "one two three",
+	} {
+		if got := gist(message); got != want {
+			t.Errorf("%q: got %q, want %q", message, got, want)
+		}
+	}
+	long := strings.Repeat("a long message ", 200)
+	if got := gist(long); len(got) > 300 || !strings.HasSuffix(got, " ...") {
+		t.Errorf("%d bytes: %q", len(got), got)
+	}
+	trace := "Compilation Error\n  " + long + "\n" + strings.Repeat("  a line\n", 500)
+	if p := explainText(trace, false); len(p.Why) > 1100 {
+		t.Errorf("%d bytes of dbt's message in the error", len(p.Why))
+	}
+	failed := make([]NodeResult, 40)
+	for i := range failed {
+		failed[i] = NodeResult{Name: "model_with_a_name", Status: "error", Message: gist(long)}
+	}
+	if got := reasons(failed); len(got) > 1500 || !strings.Contains(got, "and 30 more") {
+		t.Errorf("%d bytes: %s", len(got), got)
 	}
 }
 
@@ -84,7 +115,7 @@ func TestModelsOfOneNameAndHooksAreDistinguished(t *testing.T) {
 			} `json:"adapter_response"`
 		}{UniqueID: id})
 	}
-	models, hooks := split(c.nodes(r))
+	models, hooks := split(c.nodes(r, nil))
 	var names []string
 	for _, m := range models {
 		names = append(names, m.Name)
@@ -128,4 +159,34 @@ func TestAdviceFitsTheFailure(t *testing.T) {
 			t.Errorf("%q: %v, %q", said, r.sentinel, r.next)
 		}
 	}
+}
+
+// TestFailedBatchNamesItsCause runs a microbatch model of which one of three batches fails.
+func TestFailedBatchNamesItsCause(t *testing.T) {
+	t.Parallel()
+	cfg := shop(t)
+	write(t, filepath.Join(cfg.ProjectDir, "models", "events.sql"), "{{ config(materialized='table', event_time='happened') }}\n"+
+		"select cast('2025-10-01' as timestamp) + interval (range) day as happened, range as id from range(3)\n")
+	write(t, filepath.Join(cfg.ProjectDir, "models", "batches.sql"), "{{ config(materialized='incremental', "+
+		"incremental_strategy='microbatch', event_time='happened', begin='2025-10-01', batch_size='day') }}\n"+
+		"select happened, case when id = 1 then cast('batch ' || id as integer) else id end as id from {{ ref('events') }}\n")
+	c := cli(t, cfg)
+	run, err := c.Start(t.Context(), c.RunCommand(Selection{Models: []string{"events", "batches"},
+		EventTimeStart: "2025-10-01", EventTimeEnd: "2025-10-04"}), filepath.Join(t.TempDir(), "run"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = run.Wait(t.Context())
+	wantProblem(t, err, ErrModelsFailed, "batches (partial success): PARTIAL SUCCESS (2/3): ",
+		"Could not convert string 'batch 1'")
+}
+
+func TestScriptThatDropsTheEnvironmentIsNamed(t *testing.T) {
+	t.Parallel()
+	cfg := shop(t)
+	wrapper := filepath.Join(cfg.WorkDir, "..", "wrapper")
+	script(t, wrapper, "exec env -i PATH=\"$PATH\" HOME=\"$HOME\" SHOP_DUCKDB=:memory: "+cfg.Executable+" \"$@\"\n")
+	cfg.Executable = wrapper
+	_, err := cli(t, cfg).List(t.Context(), example)
+	wantProblem(t, err, ErrUnhandled, "drops the environment", "DBT_TARGET_PATH", "sudo -E")
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/otiai10/copy"
@@ -37,6 +38,9 @@ func (c *CLI) SavePackages(ctx context.Context, dir string) error {
 		return err
 	}
 	if err := checkInstallPath(p); err != nil {
+		return err
+	}
+	if err := checkWritable(p); err != nil {
 		return err
 	}
 	to := filepath.Join(dir, savedFolder)
@@ -112,6 +116,31 @@ func putBack(ctx context.Context, from, path string, present bool) error {
 		return err
 	}
 	return os.Rename(beside, path)
+}
+
+// checkWritable refuses a project to which `dbt deps` can't write, before anything has changed.
+func checkWritable(p project) error {
+	folders := []string{p.Dir, filepath.Dir(p.InstallPath)}
+	if exists(p.InstallPath) {
+		folders = append(folders, p.InstallPath)
+	}
+	for _, dir := range slices.Compact(folders) {
+		probe, err := os.CreateTemp(dir, ".remediation-*")
+		if err == nil {
+			err = errors.Join(probe.Close(), os.Remove(probe.Name()))
+		}
+		if err != nil {
+			return &problem.Problem{
+				What: "The dbt project can't be written",
+				Why:  fmt.Sprintf("dbt deps installs packages there: %v. Nothing was changed.", err),
+				Next: "Make " + dir + " writable for the user that runs Terraform, or install the packages where the " +
+					"project is built.",
+				Path: []string{"dbt", "project_dir"},
+				Err:  ErrReadOnly,
+			}
+		}
+	}
+	return nil
 }
 
 // checkInstallPath refuses paths that must never be replaced as a whole: the project itself and its parent folders.

@@ -31,6 +31,8 @@ type ending struct {
 	ioErr   error // an error of files or processes around it
 }
 
+func (e ending) nodes() []NodeResult { return e.run.cli.nodes(e.results, e.summary.Causes) }
+
 // Wait returns when dbt has ended. If ctx ends first, dbt is interrupted as with Ctrl-C, and killed if it still runs
 // after Config.Grace. The error then wraps the cause of ctx, and the Result contains the models that were done. After a
 // failure, the error names the models that failed, or says why dbt stopped.
@@ -40,7 +42,7 @@ func (r *Run) Wait(ctx context.Context) (Result, error) {
 		LogPath: filepath.Join(r.dir, logFile), EventsPath: filepath.Join(r.dir, eventsFile),
 		TargetPath: filepath.Join(r.dir, targetFolder), Seconds: max(e.summary.Seconds, e.results.Elapsed),
 	}
-	result.Nodes, result.Hooks = split(r.cli.nodes(e.results))
+	result.Nodes, result.Hooks = split(e.nodes())
 	err := e.failure()
 	logging.Debug(ctx, logging.DBT, "dbt ended", "pid", r.record.Process.PID, "models", len(result.Nodes),
 		"seconds", result.Seconds, "failed", err != nil)
@@ -160,7 +162,7 @@ func (e ending) failure() error {
 
 // succeeded uses what dbt left and not the exit status: a wrapper can return any status.
 func (e ending) succeeded() bool {
-	for _, n := range e.run.cli.nodes(e.results) {
+	for _, n := range e.nodes() {
 		if n.Failed() {
 			return false
 		}
@@ -179,7 +181,7 @@ func (e ending) succeeded() bool {
 
 func (e ending) abandoned() error {
 	done := 0
-	for _, n := range e.run.cli.nodes(e.results) {
+	for _, n := range e.nodes() {
 		if n.Status == "success" && !n.IsHook() {
 			done++
 		}
@@ -187,15 +189,16 @@ func (e ending) abandoned() error {
 	p := &problem.Problem{
 		What: "The dbt run was stopped",
 		Why:  fmt.Sprintf("%v; %s done by then.", e.ctxErr, text.Count(int64(done), "model")),
-		Next: "Apply again to run it anew.",
+		Next: "Apply again to run it.",
 		Err:  errors.Join(ErrCancelled, e.ctxErr),
 	}
 	if e.ioErr != nil {
 		p.Why += " " + e.ioErr.Error() + "."
 	}
-	if errors.Is(e.ctxErr, context.DeadlineExceeded) || errors.Is(e.ctxErr, os.ErrDeadlineExceeded) {
+	var late interface{ Timeout() bool }
+	if errors.As(e.ctxErr, &late) && late.Timeout() {
 		p.What = "The dbt run did not end in time"
-		p.Next = "Check the warehouse; run fewer models at once or with more threads, or raise timeouts."
+		p.Next = "Check the warehouse. Run fewer models, or use more threads."
 		p.Err = errors.Join(p.Err, ErrTimeout)
 	}
 	return e.run.cli.mask(p)
