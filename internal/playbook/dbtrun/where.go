@@ -34,7 +34,8 @@ func where(l dbt.Listing, threads int) []string {
 		if fromProfile {
 			origin = " (from the profile)"
 		}
-		return append(lines, fmt.Sprintf("dbt %s with %s%s", l.DBTVersion, text.Count(int64(threads), "thread"), origin))
+		with := text.Count(int64(threads), "thread")
+		return append(lines, fmt.Sprintf("dbt %s with %s%s", l.DBTVersion, with, origin))
 	}
 	return append(lines, "dbt "+l.DBTVersion+", started by a script: the project's files are compared before it "+
 		"runs, and its results afterwards")

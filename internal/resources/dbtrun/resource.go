@@ -63,8 +63,8 @@ func inputs(fallback func(string) string) map[string]schema.Attribute {
 				fallback("full_refresh"),
 		},
 		"threads": schema.NumberAttribute{
-			Optional: true, MarkdownDescription: "Number of models that run at once, 1 to 256. Default: the number in " +
-				"the dbt profile.",
+			Optional:            true,
+			MarkdownDescription: "Number of models that run at once, 1 to 256. Default: the number in the dbt profile.",
 		},
 		"vars": schema.DynamicAttribute{
 			Optional: true,
