@@ -39,7 +39,6 @@ func (r Review) Text() string {
 	section(&b, "Changes", r.Changes)
 	section(&b, "Not done", r.NotDone)
 	section(&b, r.figuresLabel(), r.Figures)
-	section(&b, "Affects", r.Affected)
 	section(&b, "Guardrails", r.guardrailLines())
 	section(&b, "Estimate", []string{r.estimateLine()})
 	section(&b, "Deadline", []string{r.deadlineLine()})

@@ -157,7 +157,6 @@ func TestEachCombinationClearsNothingElse(t *testing.T) {
 				"fielddata_bytes_before": fmt.Sprint(full.Fielddata),
 				"query_bytes_after":      fmt.Sprint(want.Query), "request_bytes_after": fmt.Sprint(want.Request),
 				"fielddata_bytes_after": fmt.Sprint(want.Fielddata),
-				"indices":               index, "cache_types": strings.Join(types, ","),
 			}
 			if diff := cmp.Diff(details, outcome.Details); diff != "" {
 				t.Errorf("details (-want +got):\n%s", diff)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
@@ -47,9 +46,7 @@ func (w work) RemoteID() string { return remoteID }
 
 // Wait implements playbook.Work.
 func (w work) Wait(ctx context.Context) (playbook.Report, error) {
-	out := playbook.Report{Details: map[string]string{
-		"indices": strings.Join(w.facts.Indices, ","), "cache_types": strings.Join(w.facts.CacheTypes, ","),
-	}}
+	out := playbook.Report{Details: map[string]string{}}
 	ctx = elastic.WithOrigin(ctx, w.job.ID)
 	// The sizes are for the record: caches are also cleared without the privilege to read their sizes.
 	before, beforeErr := w.elastic.CacheSizes(ctx, w.facts.Indices)
@@ -66,6 +63,9 @@ func (w work) Wait(ctx context.Context) (playbook.Report, error) {
 		return out, nil //nolint:nilerr // the work is done; only its figures are missing
 	}
 	note := func(name string, size func(elastic.CacheSizes) int64) {
+		if size(before) == 0 && size(after) == 0 {
+			return
+		}
 		out.Details[name+"_bytes_before"] = strconv.FormatInt(size(before), 10)
 		out.Details[name+"_bytes_after"] = strconv.FormatInt(size(after), 10)
 	}
