@@ -10,6 +10,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/applylens/terraform-provider-remediation/internal/acctest"
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
 )
 
@@ -163,8 +164,9 @@ func TestAccAtlantis(t *testing.T) {
 	workflow(t, "atlantis/repos.yaml", &file)
 	forge := newPullRequest(t)
 	r := newRunner(t, "ATLANTIS_TERRAFORM_VERSION=1.11.0", "REMEDIATION_FORGE_TOKEN=a-token-that-reads",
-		"REMEDIATION_HOSTS=127.0.0.1")
-	custom := []string{"PULL_AUTHOR=author", "PULL_NUM=7", "HEAD_COMMIT=" + head, "BASE_REPO_OWNER=example",
+		"REMEDIATION_HOSTS=127.0.0.1", "FORGE_API="+forge.URL, "FORGE_TOKEN=a-token-that-writes")
+	comment := filepath.Join(acctest.Root(t), "examples", "atlantis", "comment.sh")
+	custom := []string{"PLANFILE=default.tfplan", "PULL_AUTHOR=author", "PULL_NUM=7", "HEAD_COMMIT=" + head, "BASE_REPO_OWNER=example",
 		"BASE_REPO_NAME=shop"}
 	builtin := map[string]string{
 		"init":  "terraform init -input=false -no-color -upgrade",
@@ -185,7 +187,18 @@ func TestAccAtlantis(t *testing.T) {
 				}
 				continue
 			}
-			var set struct{ Env step }
+			var set struct {
+				Env step
+				Run string
+			}
+			if node.Decode(&set) == nil && set.Run != "" {
+				out, err := r.run(dir, strings.ReplaceAll(set.Run, "/etc/atlantis/comment.sh", comment), append(env, custom...)...)
+				all.WriteString(out)
+				if err != nil {
+					return all.String(), err
+				}
+				continue
+			}
 			if err := node.Decode(&set); err != nil || set.Env.Name == "" {
 				t.Fatalf("a step that this test doesn't know: %v, %v", node.Value, err)
 			}
@@ -200,8 +213,17 @@ func TestAccAtlantis(t *testing.T) {
 	b := r.branch(25)
 	b.text = strings.Replace(b.text, "kind = var.forge", "kind = var.forge\n      url  = \""+forge.URL+"\"", 1)
 	dir := filepath.Join(b.clone(), "remediation")
-	if out, err := run(dir, "plan"); err != nil || !strings.Contains(out, "v2 25") {
+	out, err := run(dir, "plan")
+	if err != nil || !strings.Contains(out, "v2 25") {
 		t.Fatalf("plan: %v\n%s", err, out)
+	}
+	if _, plain, _ := strings.Cut(out, "Remediation: 1 execution"); !strings.Contains(plain, "What      Traffic of v2: 10% to 25%") {
+		t.Errorf("the output of the plan lacks the review:\n%s", out)
+	}
+	for _, want := range []string{"Traffic of v2: 10% to 25%", "approve this pull request at its head commit"} {
+		if text := forge.only(t); !strings.Contains(text, want) {
+			t.Errorf("the comment doesn't say %q:\n%s", want, text)
+		}
 	}
 	if out, err := run(dir, "apply"); err == nil || !strings.Contains(out, "needs an approval") {
 		t.Errorf("an apply that nobody approved: %v\n%s", err, out)
@@ -210,6 +232,7 @@ func TestAccAtlantis(t *testing.T) {
 	if out, err := run(dir, "plan"); err != nil {
 		t.Fatalf("plan after the approval: %v\n%s", err, out)
 	}
+	forge.only(t)
 	if out, err := run(dir, "apply"); err != nil || !strings.Contains(out, "1 added") {
 		t.Errorf("an approved apply: %v\n%s", err, out)
 	}

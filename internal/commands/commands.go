@@ -1,0 +1,180 @@
+// Package commands has the commands for people, in the binary that is also the provider: review, approve, and journal.
+package commands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/text"
+)
+
+// Exit codes of every command.
+const (
+	ExitOK = 0
+	// ExitError is a failure: a file that can't be read, a journal that can't be opened.
+	ExitError = 1
+	// ExitUsage is an unknown command or flag, or a missing argument.
+	ExitUsage = 2
+	// ExitFinding is the answer "no": the journal is damaged, an approval is missing, a plan was not approved.
+	ExitFinding = 3
+)
+
+// program is the name of the binary.
+const program = "terraform-provider-remediation"
+
+// Environment is what a command uses of its process.
+type Environment struct {
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	// Getenv returns an environment variable, or "".
+	Getenv func(string) string
+}
+
+// command is one command.
+type command struct {
+	// name is what is typed, such as "journal verify". args are its arguments.
+	name, args string
+	// summary is one line without a period. help is more, in sentences.
+	summary, help string
+	// exits describes when ExitFinding is returned, or is empty if it never is.
+	exits string
+	// bind declares the flags and returns what runs with the remaining arguments.
+	bind func(*pflag.FlagSet) func(ctx context.Context, env Environment, args []string) error
+}
+
+// finding is the answer "no", which the command has already printed.
+var errFinding = errors.New("finding")
+
+// usageError is a mistake in the command line.
+type usageError struct{ why string }
+
+func (e usageError) Error() string { return e.why }
+
+func all() []command { return []command{reviewCommand()} }
+
+// Is reports whether the arguments of the process are a command for people. Terraform starts the provider without
+// arguments.
+func Is(args []string) bool {
+	if len(args) == 0 {
+		return false
+	}
+	first := args[0]
+	return !strings.HasPrefix(first, "-") || first == "-h" || first == "-help" || first == "--help" ||
+		first == "-version" || first == "--version"
+}
+
+// Run runs the command that the arguments name, and returns its exit code.
+func Run(ctx context.Context, env Environment, version string, args []string) int {
+	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || strings.TrimLeft(args[0], "-") == "help" {
+		return help(env, args)
+	}
+	if strings.TrimLeft(args[0], "-") == "version" {
+		say(env.Stdout, "%s %s\n", program, version)
+		return ExitOK
+	}
+	c, rest, ok := find(args)
+	if !ok {
+		return unknown(env, args)
+	}
+	flags := pflag.NewFlagSet(c.name, pflag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.SortFlags = false
+	run := c.bind(flags)
+	err := flags.Parse(rest)
+	if errors.Is(err, pflag.ErrHelp) {
+		c.usage(env.Stdout, flags)
+		return ExitOK
+	}
+	if err != nil {
+		err = usageError{err.Error()}
+	} else {
+		err = run(ctx, env, flags.Args())
+	}
+	return exit(env, c, err)
+}
+
+// exit reports an error and returns the exit code for it.
+func exit(env Environment, c command, err error) int {
+	var usage usageError
+	switch {
+	case err == nil:
+		return ExitOK
+	case errors.As(err, &usage):
+		say(env.Stderr, "Error: %s\n\nUsage: %s %s %s\nSee %s %s --help.\n", usage.why, program, c.name,
+			c.args, program, c.name)
+		return ExitUsage
+	case errors.Is(err, errFinding):
+		return ExitFinding
+	default:
+		p := problem.Of(err, "The command "+c.name+" failed")
+		say(env.Stderr, "Error: %s\n\n%s\n", p.What, p.Detail())
+		return ExitError
+	}
+}
+
+// find returns the command with the most words that args begin with, and the arguments after its name.
+func find(args []string) (c command, rest []string, ok bool) {
+	for _, one := range all() {
+		words := strings.Fields(one.name)
+		if len(args) >= len(words) && strings.Join(args[:len(words)], " ") == one.name {
+			return one, args[len(words):], true
+		}
+	}
+	return command{}, nil, false
+}
+
+func unknown(env Environment, args []string) int {
+	var names []string
+	for _, c := range all() {
+		names = append(names, c.name)
+	}
+	asked := args[0]
+	if len(args) > 1 && !strings.HasPrefix(args[1], "-") && args[0] == "journal" {
+		asked += " " + args[1]
+	}
+	say(env.Stderr, "Error: There is no command %q.%s\n\nSee %s --help.\n", asked,
+		text.DidYouMean(asked, names), program)
+	return ExitUsage
+}
+
+// help lists the commands, or explains one.
+func help(env Environment, args []string) int {
+	if len(args) > 1 {
+		c, _, ok := find(args[1:])
+		if !ok {
+			return unknown(env, args[1:])
+		}
+		flags := pflag.NewFlagSet(c.name, pflag.ContinueOnError)
+		flags.SortFlags = false
+		c.bind(flags)
+		c.usage(env.Stdout, flags)
+		return ExitOK
+	}
+	say(env.Stdout, "%s is a Terraform provider: Terraform starts it.\nPeople and pipelines run these "+
+		"commands:\n\n", program)
+	for _, c := range all() {
+		say(env.Stdout, "  %-16s %s\n", c.name, c.summary)
+	}
+	say(env.Stdout, "\nSee %s COMMAND --help.\n", program)
+	return ExitOK
+}
+
+// say prints text for people. Output that can't be printed can't be reported either.
+func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }
+
+func (c command) usage(w io.Writer, flags *pflag.FlagSet) {
+	say(w, "Usage: %s %s %s\n\n%s.\n", program, c.name, c.args, c.summary)
+	if c.help != "" {
+		say(w, "\n%s\n", c.help)
+	}
+	say(w, "\nFlags:\n%s\nExit codes:\n  0  success\n  1  failure\n  2  invalid usage\n", flags.FlagUsages())
+	if c.exits != "" {
+		say(w, "  3  %s\n", c.exits)
+	}
+}

@@ -1,0 +1,85 @@
+package review
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/applylens/terraform-provider-remediation/internal/commands/planjson"
+	"github.com/applylens/terraform-provider-remediation/internal/markup"
+	"github.com/applylens/terraform-provider-remediation/internal/page"
+)
+
+// HTML returns the plan as one self-contained page.
+func HTML(p planjson.Plan, o Options) string {
+	rows := rowsOf(p)
+	var b strings.Builder
+	fmt.Fprintf(&b, "<h1>Remediation: %s</h1>\n", markup.HTML(summary(p)))
+	if p.Errored {
+		b.WriteString("<p class=\"missing\">This plan is incomplete: planning failed.</p>\n")
+	}
+	frame := len(page.HTML("", "", "")) + len(footer(len(rows), len(rows)))
+	shown := 0
+	if len(rows) > 0 {
+		b.WriteString("<table>\n<thead><tr><th scope=\"col\">Execution</th><th scope=\"col\">What</th>" +
+			"<th scope=\"col\">Where</th><th scope=\"col\">Risk</th><th scope=\"col\">Duration</th>" +
+			"<th scope=\"col\">Approval</th></tr></thead>\n<tbody>\n")
+		for _, r := range rows {
+			line := r.html()
+			if frame+b.Len()+len(line) > o.MaxBytes {
+				break
+			}
+			b.WriteString(line)
+			shown++
+		}
+		b.WriteString("</tbody>\n</table>\n")
+	}
+	if toApprove(rows[:shown], o) != "" {
+		fmt.Fprintf(&b, "<p>To approve: <code>terraform-provider-remediation approve %s</code> shows each dry run, "+
+			"signs it, and prints the blocks to commit.</p>\n", markup.HTML(o.PlanFile))
+	}
+	left := 0
+	for _, r := range rows[:shown] {
+		fold := r.htmlFold()
+		if frame+b.Len()+len(fold) > o.MaxBytes {
+			left++
+			continue
+		}
+		b.WriteString(fold)
+	}
+	if note := footer(len(rows)-shown, left); note != "" {
+		fmt.Fprintf(&b, "<p>%s</p>\n", markup.HTML(strings.TrimSpace(note)))
+	}
+	return page.HTML("Remediation: "+summary(p), b.String(), "")
+}
+
+func (r row) html() string {
+	approval := markup.HTML(r.approval)
+	if r.who != "" {
+		approval += " (" + markup.HTML(r.who) + ")"
+	}
+	if r.change.Approval == planjson.Missing {
+		approval = `<span class="missing">` + approval + "</span>"
+	}
+	if r.how != "" {
+		approval += ": " + markup.HTML(r.how)
+	}
+	what := r.what
+	if may := r.mayRun(); may != "" {
+		what += " (" + may + ")"
+	}
+	class := ""
+	if r.risk == "high" || r.risk == "medium" || r.risk == "low" {
+		class = r.risk
+	}
+	return fmt.Sprintf("<tr><th scope=\"row\"><code>%s</code></th><td>%s</td><td><code>%s</code></td>"+
+		"<td class=%q>%s</td><td>%s</td><td>%s</td></tr>\n", markup.HTML(r.change.Address), markup.HTML(what),
+		markup.HTML(r.where), class, markup.HTML(r.risk), markup.HTML(r.duration), approval)
+}
+
+func (r row) htmlFold() string {
+	if !r.hasFold() {
+		return ""
+	}
+	return fmt.Sprintf("<details open><summary>Dry run of <code>%s</code></summary>\n<pre>%s</pre>\n</details>\n",
+		markup.HTML(r.change.Address), markup.HTML(r.folded(listLimits[0])))
+}
