@@ -149,7 +149,12 @@ resource "terraform_data" "reading" {}
 		split("settings", "8", "gradual = false\n  approved_by = \"lead@example.com\""))
 	r.save()
 	markdown := r.ok("review", "plan.json")
-	acctest.Golden(t, "review.md", r.steady(markdown))
+	table, folds, _ := strings.Cut(markdown, "<details>")
+	acctest.Golden(t, "review.md", r.steady(table))
+	if n := strings.Count("<details>"+folds, "<details><summary>Dry run of <code>remediation_canary_split."); n != 4 ||
+		!strings.Contains(folds, "Commands    write planner.json:") {
+		t.Errorf("%d of 4 dry runs are folded:\n%s", n, folds)
+	}
 	acctest.Golden(t, "review.txt", r.steady(r.ok("review", "--plain", "plan.json")))
 	if piped, _, code := r.run(r.file("plan.json"), "review"); code != 0 ||
 		piped != strings.ReplaceAll(markdown, "plan.json", "PLAN.json") {
