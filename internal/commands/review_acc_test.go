@@ -60,8 +60,8 @@ const approvers = `  approval { approvers = ["*@example.com"] }`
 
 // split is a canary split to a share of the traffic, with more in its block.
 func split(name, percent, more string) string {
-	return fmt.Sprintf("\nresource \"remediation_canary_split\" %q {\n  version = \"v2\"\n  target_percent = %s\n%s\n}\n",
-		name, percent, more)
+	return fmt.Sprintf("\nresource \"remediation_canary_split\" %q {\n  version = \"v2\"\n", name) +
+		fmt.Sprintf("  target_percent = %s\n%s\n}\n", percent, more)
 }
 
 // save plans, and writes the plan's JSON to plan.json.

@@ -166,8 +166,8 @@ func TestAccAtlantis(t *testing.T) {
 	r := newRunner(t, "ATLANTIS_TERRAFORM_VERSION=1.11.0", "REMEDIATION_FORGE_TOKEN=a-token-that-reads",
 		"REMEDIATION_HOSTS=127.0.0.1", "FORGE_API="+forge.URL, "FORGE_TOKEN=a-token-that-writes")
 	comment := filepath.Join(acctest.Root(t), "examples", "atlantis", "comment.sh")
-	custom := []string{"PLANFILE=default.tfplan", "PULL_AUTHOR=author", "PULL_NUM=7", "HEAD_COMMIT=" + head, "BASE_REPO_OWNER=example",
-		"BASE_REPO_NAME=shop"}
+	custom := []string{"PLANFILE=default.tfplan", "PULL_AUTHOR=author", "PULL_NUM=7", "HEAD_COMMIT=" + head,
+		"BASE_REPO_OWNER=example", "BASE_REPO_NAME=shop"}
 	builtin := map[string]string{
 		"init":  "terraform init -input=false -no-color -upgrade",
 		"plan":  "terraform plan -input=false -refresh -no-color -out default.tfplan",
@@ -192,7 +192,8 @@ func TestAccAtlantis(t *testing.T) {
 				Run string
 			}
 			if node.Decode(&set) == nil && set.Run != "" {
-				out, err := r.run(dir, strings.ReplaceAll(set.Run, "/etc/atlantis/comment.sh", comment), append(env, custom...)...)
+				script := strings.ReplaceAll(set.Run, "/etc/atlantis/comment.sh", comment)
+				out, err := r.run(dir, script, append(env, custom...)...)
 				all.WriteString(out)
 				if err != nil {
 					return all.String(), err
@@ -217,7 +218,8 @@ func TestAccAtlantis(t *testing.T) {
 	if err != nil || !strings.Contains(out, "v2 25") {
 		t.Fatalf("plan: %v\n%s", err, out)
 	}
-	if _, plain, _ := strings.Cut(out, "Remediation: 1 execution"); !strings.Contains(plain, "What      Traffic of v2: 10% to 25%") {
+	_, plain, _ := strings.Cut(out, "Remediation: 1 execution")
+	if !strings.Contains(plain, "What      Traffic of v2: 10% to 25%") {
 		t.Errorf("the output of the plan lacks the review:\n%s", out)
 	}
 	for _, want := range []string{"Traffic of v2: 10% to 25%", "approve this pull request at its head commit"} {
