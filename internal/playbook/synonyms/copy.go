@@ -111,7 +111,7 @@ func neededFor(r reindex.Request) elastic.Privileges {
 		Names: names}
 }
 
-// leave tells a reindex not to clean up if another process continues it.
+// leave marks an error after which a reindex must not clean up, because another process continues it.
 func leave(err error) error {
 	if errors.Is(err, playbook.ErrTakenOver) {
 		return errors.Join(reindex.ErrLeave, err)
@@ -149,6 +149,9 @@ func (w *copyWork) note(r reindex.Result, out *playbook.Report) {
 	pause := "writers_waited_ms"
 	if r.Refused {
 		pause = "writers_refused_ms"
+	}
+	if len(r.Late) > 0 {
+		d["late_steps"] = strings.Join(r.Late, ", ")
 	}
 	d[pause] = strconv.FormatInt(r.Pause.Milliseconds(), 10)
 }

@@ -104,7 +104,7 @@ func scripted(t *testing.T, statuses ...int) (elastic.Config, *atomic.Int64) {
 	return elastic.Config{Endpoints: []string{server.URL}}, &count
 }
 
-func TestOnlyWhatMayHappenTwiceIsSentAgain(t *testing.T) {
+func TestOnlyIdempotentRequestsAreRetried(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable,
 		http.StatusGatewayTimeout} {
@@ -132,7 +132,7 @@ func TestOnlyWhatMayHappenTwiceIsSentAgain(t *testing.T) {
 	}
 }
 
-func TestWhatIsWrongWithTheServer(t *testing.T) {
+func TestServerErrors(t *testing.T) {
 	t.Parallel()
 	other := func(status int, body string) string {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -18,13 +18,10 @@ var (
 	ErrCredentials      = elasticsearch.ErrCredentials
 	ErrForbidden        = elasticsearch.ErrForbidden
 	ErrNotFound         = elasticsearch.ErrNotFound
-	ErrBlocked          = elasticsearch.ErrBlocked
 	ErrTimeout          = elasticsearch.ErrTimeout
 	ErrBusy             = elasticsearch.ErrBusy
 	ErrConflict         = elasticsearch.ErrConflict
 	ErrRequest          = elasticsearch.ErrRequest
-	ErrShards           = elasticsearch.ErrShards
-	ErrExists           = elasticsearch.ErrExists
 	ErrClosed           = elasticsearch.ErrClosed
 )
 

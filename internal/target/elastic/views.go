@@ -46,7 +46,7 @@ func (c *Cluster) Checkpoints(ctx context.Context, index string) ([]int64, error
 		}
 		if !found {
 			return nil, &problem.Problem{What: what + " failed", Why: fmt.Sprintf("Shard %d has no active primary.", i),
-				Next: "Look at the health of the cluster.", Err: ErrShards}
+				Next: "Look at the health of the cluster.", Err: elasticsearch.ErrShards}
 		}
 	}
 	return out, nil

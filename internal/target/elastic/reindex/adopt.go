@@ -27,7 +27,7 @@ func (c Copier) Adopt(ctx context.Context, state State) (*Run, error) {
 		r.state.Task, r.state.Stage = task, StageCopy
 		return r, nil
 	case elastic.IsMissing(err):
-		r.orphan = r.failed("The reindex was interrupted while it was being set up",
+		r.unadoptable = r.failed("The reindex was interrupted while it was being set up",
 			fmt.Sprintf("No task is copying to %s, and it is unknown whether one did before.", state.New), nil)
 		return r, nil
 	default:

@@ -15,7 +15,7 @@
 //     compared. Randomly selected documents are compared field by field. Passes are repeated until one is small.
 //  4. Switch, in one of two ways. It begins with a small pass and equal counts. It is complete when the new index has
 //     every alias of the old one, and the old one has none.
-//  5. Settle. The old index is removed, or kept with its writes blocked.
+//  5. Finish. The old index is removed, or kept with its writes blocked.
 //
 // Until the switch only this package writes to the new index, so a pass can't overwrite anything newer.
 //
@@ -39,11 +39,10 @@
 // are blocked and it is compared once more.
 //
 // The task list names no index for single updates (_update). Such a task may be working on the old index, or waiting at
-// the new one for this process. The drain waits for it for only one second. If the update did run on the old index, the
+// the new one for this process. The drain waits for it for only one second (undecidedTimeout). If the update did run on the old index, the
 // pass that follows the block of the old index copies it.
 //
-// The drain waits one second for requests that may be waiting for this process, and ten for others. After that, writers
-// continue.
+// The steps of the switch, and what each may cost writers, are in the tables of switch.go.
 //
 // Clients can notice the switch: writes take longer for about two seconds (Result.Pause). A get, a search or a single
 // _update of a document that was written in that moment sees the document's state before the last pass. An _update may

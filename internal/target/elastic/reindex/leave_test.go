@@ -10,12 +10,12 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic/reindex"
 )
 
-// TestSomebodyElseGoesOn lets another process take the reindex over at each stage. The process that lost it changes
+// TestAnotherProcessContinues lets another process take the reindex over at each stage. The process that lost it changes
 // nothing more, and the other one completes it. The other process would miss anything that the first one cleaned up.
-func TestSomebodyElseGoesOn(t *testing.T) {
+func TestAnotherProcessContinues(t *testing.T) {
 	t.Parallel()
 	for _, stage := range []reindex.Stage{reindex.StageCopy, reindex.StageCatchUp, reindex.StageSwitch,
-		reindex.StageSettle} {
+		reindex.StageFinish} {
 		for _, byContext := range []bool{false, true} {
 			name := string(stage) + ", told by the journal"
 			if byContext {
@@ -41,7 +41,7 @@ func TestSomebodyElseGoesOn(t *testing.T) {
 				}
 				req := f.request(f.alias)
 				_, err := copier(f.Config).Start(req).Wait(ctx, save)
-				switched := byContext && (stage == reindex.StageSwitch || stage == reindex.StageSettle)
+				switched := byContext && (stage == reindex.StageSwitch || stage == reindex.StageFinish)
 				if !told || (err == nil) != switched || err != nil && !errors.Is(err, reindex.ErrLeave) {
 					t.Fatalf("told %v, error %v", told, err)
 				}

@@ -165,7 +165,7 @@ func (l *load) end(t *testing.T) (failures []string) {
 	return failures
 }
 
-func TestClientsNoticeNothing(t *testing.T) { //nolint:paralleltest // it is about time
+func TestNoRequestOfClientsFails(t *testing.T) { //nolint:paralleltest // it is about time
 	f := newFixture(t, "load", loadDocuments)
 	clients := underLoad(t, f, loadDocuments)
 	time.Sleep(time.Second)

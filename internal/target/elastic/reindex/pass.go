@@ -21,61 +21,61 @@ const (
 	keepView = 10 * time.Minute
 	// atOnce is how many shards a pass works on in parallel.
 	atOnce = 4
-	// madeAgainTries and madeAgainWait bound the retries for a document that was deleted and created again with a lower
+	// recreateTries and recreateWait bound the retries for a document that was deleted and created again with a lower
 	// version. The server forgets the version of the deleted document within a few hundred milliseconds.
-	madeAgainTries = 20
-	madeAgainWait  = 250 * time.Millisecond
+	recreateTries = 20
+	recreateWait  = 250 * time.Millisecond
 )
 
-// look is a view of every shard of the old index, with the sequence numbers that it certainly contains.
-type look struct {
+// snapshot is a view of every shard of the old index, with the sequence numbers that it certainly contains.
+type snapshot struct {
 	views       []*elastic.View
 	checkpoints []int64
 }
 
 // touch keeps the views open. If a view has expired anyway, the next pass handles it.
-func (l look) touch(ctx context.Context) {
-	for _, v := range l.views {
+func (s snapshot) touch(ctx context.Context) {
+	for _, v := range s.views {
 		_, _ = v.Count(ctx)
 	}
 }
 
-func (l look) close(ctx context.Context) {
-	for _, v := range l.views {
+func (s snapshot) close(ctx context.Context) {
+	for _, v := range s.views {
 		v.Close(ctx)
 	}
 }
 
-// look opens views of the old index in its present state. It reads the checkpoints first, so the views contain
+// snapshot opens views of the old index in its present state. It reads the checkpoints first, so the views contain
 // everything up to them.
-func (r *Run) look(ctx context.Context) (look, error) {
+func (r *Run) snapshot(ctx context.Context) (snapshot, error) {
 	checkpoints, err := r.cluster.Checkpoints(ctx, r.state.Old)
 	if err != nil {
-		return look{}, err
+		return snapshot{}, err
 	}
 	if err := r.cluster.Refresh(ctx, r.state.Old); err != nil {
-		return look{}, err
+		return snapshot{}, err
 	}
 	if r.seen == nil {
 		r.seen = slices.Clone(checkpoints)
 	}
-	l := look{checkpoints: checkpoints}
+	s := snapshot{checkpoints: checkpoints}
 	for shard := range checkpoints {
 		v, err := r.cluster.OpenView(ctx, r.state.Old, shard, keepView)
 		if err != nil {
-			l.close(ctx)
-			return look{}, err
+			s.close(ctx)
+			return snapshot{}, err
 		}
-		l.views = append(l.views, v)
+		s.views = append(s.views, v)
 	}
-	return l, nil
+	return s, nil
 }
 
 // pass updates the new index to the present content of the old one. rule is elastic.Newer once clients can write to the
 // new index, and elastic.NotOlder before. It compares the counts of both indices and returns the number of changes that
 // no earlier pass has seen.
 func (r *Run) pass(ctx context.Context, rule elastic.VersionRule) (changed int64, err error) {
-	now, err := r.look(ctx)
+	now, err := r.snapshot(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -85,26 +85,26 @@ func (r *Run) pass(ctx context.Context, rule elastic.VersionRule) (changed int64
 	for shard, view := range now.views {
 		group.Go(func() error {
 			if r.last.views != nil {
-				gone, err := r.gone(inner, r.last.views[shard], view, r.last.checkpoints[shard])
+				deleted, err := r.deletedSince(inner, r.last.views[shard], view, r.last.checkpoints[shard])
 				if err != nil && !elastic.IsMissing(err) { // if a view has expired, the counts reveal deletions
 					return err
 				}
-				if err := r.remove(inner, gone); err != nil {
+				if err := r.remove(inner, deleted); err != nil {
 					return err
 				}
-				removed.Add(int64(len(gone)))
+				removed.Add(int64(len(deleted)))
 			}
 			n, err := r.write(inner, view, shard, rule)
 			written.Add(n)
 			return err
 		})
 	}
-	err = group.Wait()
-	r.last.close(ctx)
-	r.last = now
-	if err != nil {
+	if err := group.Wait(); err != nil {
+		now.close(context.WithoutCancel(ctx)) // the next pass compares with the earlier views again
 		return 0, err
 	}
+	r.last.close(ctx)
+	r.last = now
 	r.state.Checkpoints = now.checkpoints
 	swept, err := r.compare(ctx, now)
 	r.state.Result.Passes++
@@ -136,7 +136,7 @@ func (r *Run) write(ctx context.Context, view *elastic.View, shard int, rule ela
 			if err != nil {
 				return err
 			}
-			return r.makeAgain(ctx, kept)
+			return r.recreate(ctx, kept)
 		})
 	return fresh, err
 }
@@ -167,22 +167,22 @@ func (r *Run) untouched(ctx context.Context, documents []elastic.Document) ([]el
 	return ours, nil
 }
 
-// makeAgain writes documents whose version is lower than the one in the new index, because they were deleted and
+// recreate writes documents whose version is lower than the one in the new index, because they were deleted and
 // created again in the old one.
-func (r *Run) makeAgain(ctx context.Context, documents []elastic.Document) error {
+func (r *Run) recreate(ctx context.Context, documents []elastic.Document) error {
 	for try := 0; len(documents) > 0; try++ {
 		if err := r.cluster.Remove(ctx, r.state.New, documents); err != nil {
 			return err
 		}
-		if err := r.clk.Sleep(ctx, madeAgainWait); err != nil {
+		if err := r.clk.Sleep(ctx, recreateWait); err != nil {
 			return err
 		}
 		kept, err := r.cluster.Put(ctx, r.state.New, documents, elastic.NotOlder)
 		if err != nil {
 			return err
 		}
-		if documents = kept; try == madeAgainTries && len(kept) > 0 {
-			return r.failed("Documents that were deleted and made again can't be brought over",
+		if documents = kept; try == recreateTries && len(kept) > 0 {
+			return r.failed("Documents that were deleted and created again can't be copied",
 				"The new index keeps a higher version of "+kept[0].ID+".", nil)
 		}
 	}
@@ -211,9 +211,9 @@ const (
 	clauses = 500
 )
 
-// gone returns the documents of a shard that before had and now does not have. Up to the checkpoint, a span of sequence
+// deletedSince returns the documents of a shard that before had and now does not have. Up to the checkpoint, a span of sequence
 // numbers can only lose documents, so a span that lost none is unchanged. Above it, all documents are compared.
-func (r *Run) gone(ctx context.Context, before, now *elastic.View, checkpoint int64) ([]elastic.Document, error) {
+func (r *Run) deletedSince(ctx context.Context, before, now *elastic.View, checkpoint int64) ([]elastic.Document, error) {
 	var spans []elastic.Span
 	if checkpoint >= 0 {
 		spans = []elastic.Span{{Low: 0, High: checkpoint + 1}}
@@ -314,7 +314,7 @@ func absent(ctx context.Context, documents []elastic.Document, views []*elastic.
 
 // compare checks that the new index has exactly as many documents as the view of the old one. If not, it removes the
 // documents that are not in the view. Once clients may write to the new index, there is nothing to compare.
-func (r *Run) compare(ctx context.Context, now look) (swept int64, err error) {
+func (r *Run) compare(ctx context.Context, now snapshot) (swept int64, err error) {
 	want, have, err := r.counts(ctx, now)
 	if err != nil || r.open {
 		return 0, err
@@ -334,7 +334,7 @@ func (r *Run) compare(ctx context.Context, now look) (swept int64, err error) {
 	return swept, r.compareSample(ctx, now)
 }
 
-func (r *Run) counts(ctx context.Context, now look) (want, have int64, err error) {
+func (r *Run) counts(ctx context.Context, now snapshot) (want, have int64, err error) {
 	for _, v := range now.views {
 		n, err := v.Count(ctx)
 		if err != nil {
@@ -353,7 +353,7 @@ func (r *Run) counts(ctx context.Context, now look) (want, have int64, err error
 
 // sweep compares all names, and removes documents from the new index that are not in the views of the old one. After
 // the switch it only considers documents that this package wrote and no client has changed since.
-func (r *Run) sweep(ctx context.Context, now look) (int64, error) {
+func (r *Run) sweep(ctx context.Context, now snapshot) (int64, error) {
 	var removed atomic.Int64
 	group, inner := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)

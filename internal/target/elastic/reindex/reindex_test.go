@@ -48,7 +48,7 @@ func (f fixture) disturb(t *testing.T, round int) {
 	put(again, "", "made again")
 }
 
-func TestNothingIsLostWhateverHappensMeanwhile(t *testing.T) {
+func TestConcurrentChangesAreCopied(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "meanwhile", 5_000)
 	round := 0
@@ -152,7 +152,7 @@ func TestConcreteName(t *testing.T) {
 	}
 }
 
-func TestCancelLeavesEverythingAsItWas(t *testing.T) {
+func TestCancelRestoresTheOriginalState(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "cancel", 5_000)
 	before := f.all(t, f.alias)

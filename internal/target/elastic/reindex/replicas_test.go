@@ -37,9 +37,9 @@ func (f fixture) health(t *testing.T, index string) string {
 	return fmt.Sprintf("%s, %d", answer.Status, answer.Indices[index].Replicas)
 }
 
-// TestCopiesOfShards reindexes an index with replicas on another node, while clients write and search: undisturbed, and
+// TestReplicas reindexes an index with replicas on another node, while clients write and search: undisturbed, and
 // with a failure of that node at different moments.
-func TestCopiesOfShards(t *testing.T) { //nolint:paralleltest // the nodes are shared
+func TestReplicas(t *testing.T) { //nolint:paralleltest // the nodes are shared
 	first, second := elastictest.Pair(t)
 	for _, tt := range []struct { //nolint:paralleltest // as above
 		name string

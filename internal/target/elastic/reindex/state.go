@@ -18,7 +18,7 @@ const (
 	StageCopy    Stage = "copy"
 	StageCatchUp Stage = "catch_up"
 	StageSwitch  Stage = "switch"
-	StageSettle  Stage = "settle"
+	StageFinish  Stage = "finish"
 )
 
 // Request requests a reindex.
@@ -60,17 +60,17 @@ func (r Request) Kept() string {
 	}
 }
 
-// made matches the suffix that NewName adds, including the number for a name in use.
-var made = regexp.MustCompile(`-reindexed-\d+(-\d+)?$`)
+// madeSuffix matches the suffix that NewName adds, including the number for a name in use.
+var madeSuffix = regexp.MustCompile(`-reindexed-\d+(-\d+)?$`)
 
 // BaseName is the common name of all indices that were reindexed from each other.
 func BaseName(name string) string {
-	return made.ReplaceAllString(strings.TrimSuffix(name, keptSuffix), "")
+	return madeSuffix.ReplaceAllString(strings.TrimSuffix(name, keptSuffix), "")
 }
 
 // NewName returns the name of the index with which an execution replaces old.
 func NewName(old string, execution int64) string {
-	return fmt.Sprintf("%s-reindexed-%d", made.ReplaceAllString(old, ""), execution)
+	return fmt.Sprintf("%s-reindexed-%d", madeSuffix.ReplaceAllString(old, ""), execution)
 }
 
 // State is what another process needs to continue a Run. It is journaled as JSON.
@@ -109,4 +109,6 @@ type Result struct {
 	Pause    time.Duration `json:"pause"`
 	// Refused reports that writers were refused instead of delayed.
 	Refused bool `json:"refused"`
+	// Late are the steps of the switch that passed their bound, after which the next step followed.
+	Late []string `json:"late,omitempty"`
 }

@@ -36,7 +36,7 @@ func (r *Run) verify(ctx context.Context, want map[string]any) error {
 		return r.failed("The new index is not like the old one",
 			fmt.Sprintf("Elasticsearch made it with other definitions than those of %s, as an index template asks "+
 				"for: %s.",
-				r.state.Old, strings.Join(differs, "; ")), ErrDiffers)
+				r.state.Old, strings.Join(differs, "; ")), nil)
 	}
 	return r.cluster.PutSettings(ctx, r.state.New, map[string]any{writeBlock: nil})
 }
@@ -200,7 +200,7 @@ const sampled = 20
 
 // compareSample compares randomly selected documents with their copies: every field of the parsed source. The new index
 // must have what the view shows.
-func (r *Run) compareSample(ctx context.Context, now look) error {
+func (r *Run) compareSample(ctx context.Context, now snapshot) error {
 	for _, view := range now.views {
 		documents, err := sample(ctx, view, min(sampled, r.page))
 		if err != nil {
@@ -223,7 +223,7 @@ func (r *Run) compareSample(ctx context.Context, now look) error {
 			if differs := differentPaths("_source", want, got); len(differs) > 0 {
 				return r.failed("A copied document differs from the original", fmt.Sprintf("In the document %q: %s.",
 					d.ID,
-					strings.Join(differs[:min(len(differs), shownDifferences)], "; ")), ErrDiffers)
+					strings.Join(differs[:min(len(differs), shownDifferences)], "; ")), nil)
 			}
 		}
 	}
@@ -289,6 +289,6 @@ func (r *Run) misplaced() error {
 		What: fmt.Sprintf("The aliases of %s are not where they should be", r.state.Old),
 		Why: fmt.Sprintf("After the switch, %s has to have all of them and %s none. Somebody or an index template "+
 			"changed them.", r.state.New, r.state.Old),
-		Next: fmt.Sprintf("Look at GET /%s,%s/_alias.", r.state.Old, r.state.New), Err: ErrDiffers,
+		Next: fmt.Sprintf("Look at GET /%s,%s/_alias.", r.state.Old, r.state.New),
 	}
 }

@@ -186,8 +186,8 @@ func (l losing) RoundTrip(req *http.Request) (*http.Response, error) {
 	return nil, errors.Join(io.ErrUnexpectedEOF, res.Body.Close())
 }
 
-// TestUpdatesDoNotHoldTheSwitchUp lets clients update, upsert and script documents in a loop.
-func TestUpdatesDoNotHoldTheSwitchUp(t *testing.T) {
+// TestUpdatesDoNotDelayTheSwitch lets clients update, upsert and script documents in a loop.
+func TestUpdatesDoNotDelayTheSwitch(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "updates", 2_000)
 	ctx, stop := context.WithCancel(t.Context())
