@@ -191,10 +191,10 @@ func (c *Client) attempt(ctx context.Context, on *elastictransport.Client, call 
 		err = c.unanswered(call.What, err)
 		exchange.Err = err
 		logging.Request(whole, call.Log, exchange)
-		return result{err: err, again: !lasting(err) && (!call.Once || FateOf(err) == NotSent)}
+		return result{err: err, again: !permanent(err) && (!call.Once || FateOf(err) == NotSent)}
 	}
 	logging.Request(whole, call.Log, exchange)
-	return c.judge(call, res, answer)
+	return c.evaluate(call, res, answer)
 }
 
 // read reads an answer up to a limit in bytes.
@@ -211,8 +211,8 @@ func read(body io.ReadCloser, limit int64) ([]byte, error) {
 	return answer, nil
 }
 
-// judge turns an answer into a result.
-func (c *Client) judge(call Call, res *http.Response, answer []byte) result {
+// evaluate turns an answer into a result.
+func (c *Client) evaluate(call Call, res *http.Response, answer []byte) result {
 	const success = 2
 	product := res.Header.Get("X-Elastic-Product") != ""
 	if res.StatusCode/100 == success {
@@ -225,7 +225,7 @@ func (c *Client) judge(call Call, res *http.Response, answer []byte) result {
 			if errors.As(err, &p) { // the caller found a refusal in the answer
 				return result{err: err, again: errors.Is(err, ErrBusy) && !call.Once}
 			}
-			return result{err: c.unreadable(call.What, err), again: call.Retry.Patient && !call.Once}
+			return result{err: c.unreadable(call.What, err), again: call.Retry.ServerErrors && !call.Once}
 		}
 		return result{}
 	}
@@ -233,13 +233,13 @@ func (c *Client) judge(call Call, res *http.Response, answer []byte) result {
 	denied := res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden
 	out := result{err: c.refused(call.What, refused), after: retryAfter(res.Header.Get("Retry-After"), c.clk.Now())}
 	if refused.Type == "" && !product && !denied {
-		out.err = c.stranger(call.What, refused)
+		out.err = c.foreignAnswer(call.What, refused)
 	}
 	switch res.StatusCode {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		out.again = true
 	default:
-		out.again = call.Retry.Patient && (refused.passing() || !json.Valid(answer) && !denied)
+		out.again = call.Retry.ServerErrors && (refused.passing() || !json.Valid(answer) && !denied)
 	}
 	out.again = out.again && !call.Once
 	return out

@@ -121,8 +121,8 @@ func TestFatesAndRetries(t *testing.T) {
 	}
 }
 
-// TestPatience retries the answers of a node that shuts down, within the limit, and does not retry permanent errors.
-func TestPatience(t *testing.T) {
+// TestServerErrorsAreRetried retries the answers of a node that shuts down, within the limit, and does not retry permanent errors.
+func TestServerErrorsAreRetried(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		handle http.HandlerFunc
@@ -143,7 +143,7 @@ func TestPatience(t *testing.T) {
 				What: "Ask", Request: elasticsearch.Plain{Method: http.MethodGet, Path: "/x"},
 				Read: func(text []byte) error { return json.Unmarshal(text, &struct{}{}) },
 				Retry: elasticsearch.Retry{For: time.Minute, Pause: time.Second, Longest: 10 * time.Second,
-					Patient: true},
+					ServerErrors: true},
 			})
 			if err == nil || (count.Load() > 1) != c.many || clk.ahead > time.Minute ||
 				c.many && clk.ahead < time.Minute/2 {

@@ -31,8 +31,6 @@ var (
 	ErrForbidden = errors.New("a privilege is missing in Elasticsearch")
 	// ErrNotFound: there is no such index, alias, data stream, task or set.
 	ErrNotFound = errors.New("not found in Elasticsearch")
-	// ErrBlocked: a block on an index or on the cluster refuses the request.
-	ErrBlocked = errors.New("blocked by Elasticsearch")
 	// ErrTimeout: the cluster did not complete the request in time.
 	ErrTimeout = errors.New("elasticsearch timed out")
 	// ErrBusy: the cluster has no capacity for the request at the moment.
@@ -43,8 +41,6 @@ var (
 	ErrRequest = errors.New("elasticsearch refuses the request")
 	// ErrShards: the request failed on some shards.
 	ErrShards = errors.New("shards failed")
-	// ErrExists: an index of that name already exists.
-	ErrExists = errors.New("the index exists already")
 	// ErrClosed: the index is closed.
 	ErrClosed = errors.New("the index is closed")
 	// ErrTooLong: the answer is longer than the caller accepts.
@@ -84,8 +80,8 @@ func notSent(err error) bool {
 	return errors.As(err, &op) && op.Op == "dial"
 }
 
-// lasting reports whether a retry can't help: a certificate that is not trusted, or an answer that is too long.
-func lasting(err error) bool {
+// permanent reports whether a retry can't help: a certificate that is not trusted, or an answer that is too long.
+func permanent(err error) bool {
 	return errors.Is(err, ErrTLS) || errors.Is(err, ErrTooLong)
 }
 
@@ -194,9 +190,11 @@ func (c *Client) refused(what string, e *ResponseError) error {
 	case e.Type == "index_closed_exception":
 		return as(ErrClosed, "Open the index first.")
 	case e.Type == "resource_already_exists_exception":
-		return as(ErrExists, "Remove it if nobody needs it, then apply again.")
+		p.Next = "Remove it if nobody needs it, then apply again."
+		return p
 	case e.Type == "cluster_block_exception":
-		return as(ErrBlocked, "Lift the block, or wait for what set it (a full disk sets one, too), then apply again.")
+		p.Next = "Lift the block, or wait for what set it (a full disk also sets one), then apply again."
+		return p
 	case e.Status == http.StatusUnauthorized:
 		return as(ErrCredentials, "Check username and password, api_key or bearer_token of the provider's "+
 			"elasticsearch block, or the ELASTICSEARCH_* variables.")
@@ -211,7 +209,7 @@ func (c *Client) refused(what string, e *ResponseError) error {
 		e.Type == "process_cluster_event_timeout_exception", e.Type == "master_not_discovered_exception":
 		return as(ErrTimeout, "The cluster is under load or without a master. Look at its health and try again later.")
 	case e.Status == http.StatusConflict:
-		return as(ErrConflict, "Somebody else changed it at the same time. Plan again.")
+		return as(ErrConflict, "It was changed at the same time. Plan again.")
 	default:
 		return as(ErrRequest, "")
 	}
@@ -280,8 +278,8 @@ func (c *Client) otherProduct(what string) error {
 	}
 }
 
-// stranger is the error for a refusal that is not Elasticsearch's, but from a proxy or another server.
-func (c *Client) stranger(what string, said *ResponseError) error {
+// foreignAnswer is the error for a refusal that is not Elasticsearch's, but from a proxy or another server.
+func (c *Client) foreignAnswer(what string, said *ResponseError) error {
 	p := &problem.Problem{What: what + " failed",
 		Why: "A server that is not Elasticsearch answered: " + said.Error() + "."}
 	switch said.Status {

@@ -50,9 +50,9 @@ type Retry struct {
 	// Pause is the pause before the second attempt. It doubles with every further attempt up to Longest. A random part
 	// of up to the same length is added, which spreads the retries of many clients.
 	Pause, Longest time.Duration
-	// Patient also retries an idempotent request after 408, 500 and every other 5xx, and after an answer that is
+	// ServerErrors also retries an idempotent request after 408, 500 and every other 5xx, and after an answer that is
 	// incomplete or not from Elasticsearch. A node that shuts down answers that way.
-	Patient bool
+	ServerErrors bool
 	// Stop, unless nil, is called before each attempt. Its error ends the call.
 	Stop func() error
 }

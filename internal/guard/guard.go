@@ -187,7 +187,7 @@ func (r Rail) Describe(traffic Traffic) string {
 	if n := r.limit(Breached); n > 0 {
 		text += fmt.Sprintf(", %d breached readings tolerated", n)
 	}
-	call := r.onto(Breached, traffic)
+	call := r.responseTo(Breached, traffic)
 	if call == Warn {
 		return text + "; a breach is a warning"
 	}

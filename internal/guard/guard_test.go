@@ -156,8 +156,8 @@ func verdict(t *testing.T, err error) *guard.Verdict {
 	return v
 }
 
-// TestABurstInTheMiddleOfAStepIsSeen makes a metric breach for one interval in the middle of a step of two minutes.
-func TestABurstInTheMiddleOfAStepIsSeen(t *testing.T) {
+// TestBreachInTheMiddleOfAStepIsDetected makes a metric breach for one interval in the middle of a step of two minutes.
+func TestBreachInTheMiddleOfAStepIsDetected(t *testing.T) {
 	t.Parallel()
 	const breach = 63 * time.Second
 	s, src := session(t, rail("errors"), guard.MoreTraffic, func(_ string, after time.Duration) any {
@@ -177,7 +177,7 @@ func TestABurstInTheMiddleOfAStepIsSeen(t *testing.T) {
 	}
 }
 
-func TestTheIntervalIsTheRailsOwn(t *testing.T) {
+func TestIntervalPerGuardrail(t *testing.T) {
 	t.Parallel()
 	slow, fast := rail("slow"), rail("fast")
 	slow.Interval, fast.Interval, fast.InitialDelay = "30s", "2s", "50s"
@@ -244,8 +244,8 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// TestAStepNeverEndsOnAReadingThatSaysNothing expects the end of a step to wait for a value.
-func TestAStepNeverEndsOnAReadingThatSaysNothing(t *testing.T) {
+// TestStepWaitsForAConclusiveReading expects the end of a step to wait for a value.
+func TestStepWaitsForAConclusiveReading(t *testing.T) {
 	t.Parallel()
 	s, src := session(t, rail("errors"), guard.MoreTraffic, func(_ string, after time.Duration) any {
 		if after > 0 && after < 25*time.Second {
@@ -313,8 +313,8 @@ func TestStart(t *testing.T) {
 	}
 }
 
-// TestASymptomCountsOnceItHasHeld clears a cache because of a latency that is in breach.
-func TestASymptomCountsOnceItHasHeld(t *testing.T) {
+// TestInitialBreachCountsAfterRecovery clears a cache because of a latency that is in breach.
+func TestInitialBreachCountsAfterRecovery(t *testing.T) {
 	t.Parallel()
 	waits := rail("latency")
 	waits.Wait = "5m"
@@ -423,8 +423,8 @@ func TestComparisons(t *testing.T) {
 
 type vals = map[string]any
 
-// TestAWatchThatCannotBeDecodedHolds expects such a watch to hold the execution instead of being dropped.
-func TestAWatchThatCannotBeDecodedHolds(t *testing.T) {
+// TestUndecodableWatchHolds expects such a watch to hold the execution instead of being dropped.
+func TestUndecodableWatchHolds(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{`{`, `[]`, `{}`, `null`, `{"rails": [{"name": "a"}]}`,
 		`{"rails": [{"name": "a", "query": "up", "max": 1, "on_breach": "explode"}], "baseline": [{}]}`,
@@ -437,7 +437,7 @@ func TestAWatchThatCannotBeDecodedHolds(t *testing.T) {
 	}
 }
 
-func TestWaitsAreFromTheEndOfTheWork(t *testing.T) {
+func TestWaitBeginsAtTheEndOfTheWork(t *testing.T) {
 	t.Parallel()
 	waiting := func(name, wait string) guard.Rail {
 		r := rail(name)
@@ -465,8 +465,8 @@ func TestWaitsAreFromTheEndOfTheWork(t *testing.T) {
 	}
 }
 
-// TestAWaitAfterMoreTrafficIsWatched expects a breach in the middle of the wait to be seen within one interval.
-func TestAWaitAfterMoreTrafficIsWatched(t *testing.T) {
+// TestGuardrailsAreReadDuringAWaitAfterMoreTraffic expects a breach in the middle of the wait to be seen within one interval.
+func TestGuardrailsAreReadDuringAWaitAfterMoreTraffic(t *testing.T) {
 	t.Parallel()
 	r := rail("errors")
 	r.Wait = "10m"
@@ -479,7 +479,7 @@ func TestAWaitAfterMoreTrafficIsWatched(t *testing.T) {
 	}
 }
 
-func TestTalliesOutliveTheProcess(t *testing.T) {
+func TestCountsSurviveATakeover(t *testing.T) {
 	t.Parallel()
 	r := rail("errors")
 	r.FailureLimit = limit(1)
@@ -506,7 +506,7 @@ func TestTalliesOutliveTheProcess(t *testing.T) {
 	}
 }
 
-func TestTheGravestConsequenceCounts(t *testing.T) {
+func TestMostSevereBreachWins(t *testing.T) {
 	t.Parallel()
 	var rails []guard.Rail
 	for name, call := range map[string]guard.Breach{"a": guard.Hold, "b": guard.Rollback, "c": guard.Fail,

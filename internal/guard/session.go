@@ -125,7 +125,7 @@ func (s *Session) EndOfStep(ctx context.Context) error {
 			rails = append(rails, i)
 		}
 	}
-	return s.judged(ctx, rails, false)
+	return s.readUntilClear(ctx, rails, false)
 }
 
 // After reads each rail once its wait has passed since the end of the work. If a version got more traffic, the rails
@@ -146,22 +146,22 @@ func (s *Session) After(ctx context.Context) error {
 		if err := wait(ctx, at(i)); err != nil {
 			return err
 		}
-		if err := s.judged(ctx, []int{i}, s.watch.Rails[i].After() > 0); err != nil {
+		if err := s.readUntilClear(ctx, []int{i}, s.watch.Rails[i].After() > 0); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// judged reads rails until each of them has a clear result or has passed a limit.
-func (s *Session) judged(ctx context.Context, rails []int, final bool) error {
+// readUntilClear reads rails until each of them has a clear result or has passed a limit.
+func (s *Session) readUntilClear(ctx context.Context, rails []int, final bool) error {
 	for {
 		if err := s.read(ctx, rails, final); err != nil {
 			return err
 		}
 		rails = slices.DeleteFunc(rails, func(i int) bool {
 			state := s.newest[i].State
-			return state == Passed || state == Breached || s.watch.onto(s.watch.Rails[i], state) == Warn
+			return state == Passed || state == Breached || s.watch.responseTo(s.watch.Rails[i], state) == Warn
 		})
 		if len(rails) == 0 {
 			return nil
@@ -261,7 +261,7 @@ func (s *Session) count(i int, reading Reading) *Verdict {
 		tally.Errors = 0
 		return nil
 	}
-	call := s.watch.onto(rail, reading.State)
+	call := s.watch.responseTo(rail, reading.State)
 	if call == Warn || n <= rail.limit(reading.State) {
 		return nil
 	}

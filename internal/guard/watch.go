@@ -145,7 +145,7 @@ func (w Watch) Warnings() []string {
 
 // consequence describes what follows from a state of the rail.
 func (w Watch) consequence(r Rail, state State) string {
-	switch w.onto(r, state) {
+	switch w.responseTo(r, state) {
 	case Rollback:
 		return "the execution is rolled back"
 	case Warn:
@@ -157,17 +157,17 @@ func (w Watch) consequence(r Rail, state State) string {
 	}
 }
 
-// onto returns what follows from a state of the rail in this execution.
-func (w Watch) onto(r Rail, state State) Breach {
+// responseTo returns what follows from a state of the rail in this execution.
+func (w Watch) responseTo(r Rail, state State) Breach {
 	if state != Breached && (w.Traffic == LessTraffic || w.Lifted != "" && w.Traffic != MoreTraffic) {
 		return Warn
 	}
-	return r.onto(state, w.Traffic)
+	return r.responseTo(state, w.Traffic)
 }
 
-// onto returns what follows from a state of the rail. An inconclusive reading holds the execution, unless the rail only
+// responseTo returns what follows from a state of the rail. An inconclusive reading holds the execution, unless the rail only
 // warns. If traffic was taken away from a canary, a rollback would give it back, so a rollback is a failure there.
-func (r Rail) onto(state State, traffic Traffic) Breach {
+func (r Rail) responseTo(state State, traffic Traffic) Breach {
 	switch {
 	case r.OnBreach == Warn:
 		return Warn

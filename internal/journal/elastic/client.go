@@ -65,7 +65,7 @@ func (s *Store) do(ctx context.Context, r request) error {
 
 func (s *Store) retry() elasticsearch.Retry {
 	return elasticsearch.Retry{
-		For: s.retryFor, Attempt: s.limits.attempt, Pause: firstPause, Longest: longestPause, Patient: true,
+		For: s.retryFor, Attempt: s.limits.attempt, Pause: firstPause, Longest: longestPause, ServerErrors: true,
 		Stop: func() error {
 			if s.closed.Load() {
 				return errClosed
@@ -84,11 +84,11 @@ func (s *Store) call(r request, retry elasticsearch.Retry) elasticsearch.Call {
 
 // unanswered reports whether a retry may succeed.
 func unanswered(err error) bool {
-	for _, lasting := range []error{
+	for _, permanent := range []error{
 		errClosed, elasticsearch.ErrConfiguration, elasticsearch.ErrTLS, elasticsearch.ErrNotElasticsearch,
 		elasticsearch.ErrTooLong,
 	} {
-		if errors.Is(err, lasting) {
+		if errors.Is(err, permanent) {
 			return false
 		}
 	}

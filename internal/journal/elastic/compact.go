@@ -106,7 +106,7 @@ func (s *Store) compact(ctx context.Context, c journal.Compaction) (journal.Entr
 	}
 	entry, _, err := s.append(ctx, func(v *view) (journal.Entry, error) {
 		for _, gap := range c.Gaps {
-			if err := s.asTold(ctx, v, gap); err != nil {
+			if err := s.checkGap(ctx, v, gap); err != nil {
 				return journal.Entry{}, err
 			}
 		}
@@ -123,9 +123,9 @@ func (s *Store) compact(ctx context.Context, c journal.Compaction) (journal.Entr
 	return entry, nil
 }
 
-// asTold refuses a gap if entries are missing, differ from those that the caller examined, or belong to an open
+// checkGap refuses a gap if entries are missing, differ from those that the caller examined, or belong to an open
 // execution.
-func (s *Store) asTold(ctx context.Context, v *view, gap journal.Gap) error {
+func (s *Store) checkGap(ctx context.Context, v *view, gap journal.Gap) error {
 	refused := fmt.Errorf("entries %d to %d: %w", gap.From, gap.To, journal.ErrGaps)
 	if gap.From < 1 || gap.To > v.head.Seq {
 		return refused

@@ -135,8 +135,8 @@ func TestNothingIsWrittenOnTopOfDamage(t *testing.T) {
 	}
 }
 
-// TestRangeIsGone refuses to continue in the middle of a range that was deleted.
-func TestRangeIsGone(t *testing.T) {
+// TestMissingRange refuses to continue in the middle of a range that was deleted.
+func TestMissingRange(t *testing.T) {
 	t.Parallel()
 	on := elastictest.Shared(t)
 	index := place(t, on)

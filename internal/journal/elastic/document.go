@@ -111,9 +111,9 @@ func (v *view) find(f journal.Filter) []journal.Record {
 }
 
 // holder returns an open execution that excludes one of target with these locks.
-func (v *view) holder(target string, holds []string) (journal.Record, bool) {
+func (v *view) holder(target string, locks []string) (journal.Record, bool) {
 	for _, r := range v.open {
-		if r.Excludes(target, holds) {
+		if r.Excludes(target, locks) {
 			return r, true
 		}
 	}

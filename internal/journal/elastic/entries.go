@@ -14,19 +14,19 @@ func (s *Store) Entries(ctx context.Context, from int64, visit func(journal.Entr
 		if err != nil || from > v.head.Seq {
 			return s.explain(ctx, err)
 		}
-		gone, err := s.removed(ctx, v)
+		removed, err := s.removed(ctx, v)
 		if err != nil {
 			return s.explain(ctx, err)
 		}
 		for from <= v.head.Seq {
-			if from = gone.after(from); from > v.head.Seq {
+			if from = removed.after(from); from > v.head.Seq {
 				break
 			}
 			found, err := s.documents(ctx, from, min(from+page-1, v.head.Seq))
 			if err != nil {
 				return s.explain(ctx, err)
 			}
-			if err := s.visit(ctx, found, gone, visit); err != nil {
+			if err := s.visit(ctx, found, removed, visit); err != nil {
 				return err
 			}
 			from += page
@@ -34,12 +34,12 @@ func (s *Store) Entries(ctx context.Context, from int64, visit func(journal.Entr
 	}
 }
 
-func (s *Store) visit(ctx context.Context, found []document, gone gaps, visit func(journal.Entry) error) error {
+func (s *Store) visit(ctx context.Context, found []document, removed gaps, visit func(journal.Entry) error) error {
 	for _, d := range found {
 		if err := ctx.Err(); err != nil {
 			return s.explain(ctx, err)
 		}
-		if d.Kind == kindRemoved || gone.after(d.Seq) != d.Seq {
+		if d.Kind == kindRemoved || removed.after(d.Seq) != d.Seq {
 			continue
 		}
 		e, err := d.entry()

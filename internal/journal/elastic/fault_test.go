@@ -252,9 +252,9 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// TestPatienceEnds covers a server that keeps refusing: requests are retried until the timeout, then sent only once
+// TestRetriesEnd covers a server that keeps refusing: requests are retried until the timeout, then sent only once
 // each for a while.
-func TestPatienceEnds(t *testing.T) {
+func TestRetriesEnd(t *testing.T) {
 	t.Parallel()
 	on := elastictest.Shared(t)
 	clk := &impatient{}

@@ -12,8 +12,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
 
-// lease is the last heartbeat of the holder of one lease.
-type lease struct {
+// heartbeat is the last heartbeat of the holder of a lease.
+type heartbeat struct {
 	Beats int64  `json:"beats"`
 	At    string `json:"at"`
 	// Nonce tells the holder whether a heartbeat arrived although its answer was lost.
@@ -23,34 +23,34 @@ type lease struct {
 	version string
 }
 
-func (s *Store) leasePath(hold journal.Lease) string {
-	return fmt.Sprintf("/%s/_doc/%d-%d", s.leases(), hold.Execution, hold.Token)
+func (s *Store) leasePath(lease journal.Lease) string {
+	return fmt.Sprintf("/%s/_doc/%d-%d", s.leases(), lease.Execution, lease.Token)
 }
 
 // Beat implements journal.Store. It reads the journal first. A holder that another process took over learns of it here.
-func (s *Store) Beat(ctx context.Context, hold journal.Lease) error {
-	return s.explain(ctx, s.beat(ctx, hold))
+func (s *Store) Beat(ctx context.Context, lease journal.Lease) error {
+	return s.explain(ctx, s.beat(ctx, lease))
 }
 
-func (s *Store) beat(ctx context.Context, hold journal.Lease) error {
+func (s *Store) beat(ctx context.Context, lease journal.Lease) error {
 	v, err := s.now(ctx)
 	if err != nil {
 		return err
 	}
 	// The condition for a heartbeat is that for a takeover: the execution is open and the token is the present one.
-	record, err := s.at(ctx, v, hold.Execution)
+	record, err := s.at(ctx, v, lease.Execution)
 	switch {
 	case err != nil:
 		return err
 	case record.DryRun:
 		return journal.ErrNotFound
 	}
-	if err := record.Admits(hold, journal.KindTakeover); err != nil {
+	if err := record.Admits(lease, journal.KindTakeover); err != nil {
 		return err
 	}
 	nonce := rand.Text()
 	for {
-		now, err := s.lease(ctx, hold)
+		now, err := s.heartbeat(ctx, lease)
 		if elasticsearch.HasType(err, missingIndex) {
 			if err = s.createLeases(ctx); err == nil {
 				continue
@@ -62,7 +62,7 @@ func (s *Store) beat(ctx context.Context, hold journal.Lease) error {
 		if now.Nonce == nonce {
 			break
 		}
-		if err = s.writeLease(ctx, hold, now, nonce); err == nil {
+		if err = s.writeHeartbeat(ctx, lease, now, nonce); err == nil {
 			break
 		}
 		if !elasticsearch.HasStatus(err, http.StatusConflict) {
@@ -70,13 +70,13 @@ func (s *Store) beat(ctx context.Context, hold journal.Lease) error {
 		}
 	}
 	s.mu.Lock()
-	s.beaten[hold] = true
+	s.renewed[lease] = true
 	s.mu.Unlock()
 	return nil
 }
 
-// lease reads the lease's document. It returns the zero lease if there is none.
-func (s *Store) lease(ctx context.Context, hold journal.Lease) (lease, error) {
+// heartbeat reads the document of a lease. It returns the zero heartbeat if there is none.
+func (s *Store) heartbeat(ctx context.Context, lease journal.Lease) (heartbeat, error) {
 	type answer struct {
 		Source      json.RawMessage `json:"_source"`
 		SeqNo       *int64          `json:"_seq_no"`
@@ -85,7 +85,7 @@ func (s *Store) lease(ctx context.Context, hold journal.Lease) (lease, error) {
 	var out answer
 	err := s.do(ctx, request{
 		what: fmt.Sprintf("Read the lease of execution %d",
-			hold.Execution), method: http.MethodGet, path: s.leasePath(hold),
+			lease.Execution), method: http.MethodGet, path: s.leasePath(lease),
 		read: decode(&out, func(a answer) error {
 			if a.SeqNo == nil {
 				return fmt.Errorf("no lease")
@@ -94,27 +94,27 @@ func (s *Store) lease(ctx context.Context, hold journal.Lease) (lease, error) {
 		}),
 	})
 	if elasticsearch.HasStatus(err, http.StatusNotFound) && !elasticsearch.HasType(err, missingIndex) {
-		return lease{version: "op_type=create"}, nil
+		return heartbeat{version: "op_type=create"}, nil
 	}
 	if err != nil {
-		return lease{}, err
+		return heartbeat{}, err
 	}
-	found := lease{}
+	found := heartbeat{}
 	if err := json.Unmarshal(out.Source, &found); err != nil {
-		return lease{}, fmt.Errorf("%w: the lease of execution %d: %w", journal.ErrDamaged, hold.Execution, err)
+		return heartbeat{}, fmt.Errorf("%w: the lease of execution %d: %w", journal.ErrDamaged, lease.Execution, err)
 	}
 	found.version = fmt.Sprintf("if_seq_no=%d&if_primary_term=%d", *out.SeqNo, out.PrimaryTerm)
 	return found, nil
 }
 
-func (s *Store) writeLease(ctx context.Context, hold journal.Lease, before lease, nonce string) error {
-	body, err := encode(lease{Beats: before.Beats + 1, At: timeText(s.clock.Now()), Nonce: nonce})
+func (s *Store) writeHeartbeat(ctx context.Context, lease journal.Lease, before heartbeat, nonce string) error {
+	body, err := encode(heartbeat{Beats: before.Beats + 1, At: timeText(s.clock.Now()), Nonce: nonce})
 	if err != nil {
 		return err
 	}
 	return s.do(ctx, request{
-		what: fmt.Sprintf("Renew the lease of execution %d", hold.Execution), method: http.MethodPut, body: body,
-		path: s.leasePath(hold) + "?timeout=" + serverTimeout + "&" + before.version,
+		what: fmt.Sprintf("Renew the lease of execution %d", lease.Execution), method: http.MethodPut, body: body,
+		path: s.leasePath(lease) + "?timeout=" + serverTimeout + "&" + before.version,
 	})
 }
 
@@ -133,7 +133,7 @@ func (s *Store) pulse(ctx context.Context, execution int64) (journal.Pulse, erro
 	if !isOpen {
 		return journal.Pulse{}, nil
 	}
-	found, err := s.lease(ctx, record.Lease())
+	found, err := s.heartbeat(ctx, record.Lease())
 	if elasticsearch.HasType(err, missingIndex) || err == nil && found.Beats == 0 {
 		return journal.Pulse{}, nil
 	}
@@ -149,16 +149,16 @@ func (s *Store) pulse(ctx context.Context, execution int64) (journal.Pulse, erro
 
 // forget removes the document of a lease that has ended, if this process renewed it or took it over. A document that
 // stays is never read again, so one attempt is enough.
-func (s *Store) forget(ctx context.Context, hold journal.Lease, kind journal.Kind) {
+func (s *Store) forget(ctx context.Context, lease journal.Lease, kind journal.Kind) {
 	s.mu.Lock()
-	renewed := s.beaten[hold]
-	delete(s.beaten, hold)
+	ours := s.renewed[lease]
+	delete(s.renewed, lease)
 	s.mu.Unlock()
-	if renewed || kind == journal.KindTakeover {
+	if ours || kind == journal.KindTakeover {
 		// see above
 		once := s.retry()
 		once.Attempts = 1
-		_ = s.client.Do(ctx, s.call(request{what: "Remove a lease", method: http.MethodDelete, path: s.leasePath(hold)},
+		_ = s.client.Do(ctx, s.call(request{what: "Remove a lease", method: http.MethodDelete, path: s.leasePath(lease)},
 			once))
 	}
 }

@@ -28,8 +28,8 @@ func TestCheckIndex(t *testing.T) {
 	explained(t, err, journal.ErrUnavailable, "lower-case")
 }
 
-// TestStrangers opens journals at names that other objects use, and leaves those objects unchanged.
-func TestStrangers(t *testing.T) {
+// TestForeignObjectsAreLeftUnchanged opens journals at names that other objects use, and leaves those objects unchanged.
+func TestForeignObjectsAreLeftUnchanged(t *testing.T) {
 	t.Parallel()
 	on := elastictest.Shared(t)
 	const newer = `"_meta":{"remediation_journal":{"version":2}}`
@@ -65,8 +65,8 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
-// TestSomebodyElsesIndexInTheWay covers an index that appears between Open and the first entry.
-func TestSomebodyElsesIndexInTheWay(t *testing.T) {
+// TestForeignIndexAppearsAfterOpen covers an index that appears between Open and the first entry.
+func TestForeignIndexAppearsAfterOpen(t *testing.T) {
 	t.Parallel()
 	on := elastictest.Shared(t)
 	index := place(t, on)

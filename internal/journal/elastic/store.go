@@ -56,8 +56,8 @@ type Store struct {
 	seen *view
 	// searchable is the newest entry that searches are known to find.
 	searchable int64
-	// beaten are the leases that this process has renewed.
-	beaten map[journal.Lease]bool
+	// renewed are the leases that this process has renewed.
+	renewed map[journal.Lease]bool
 }
 
 var errClosed = errors.New("the journal has been closed")
@@ -69,7 +69,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) { return open(ctx, cf
 func open(ctx context.Context, cfg Config, l limits) (*Store, error) {
 	s := &Store{
 		index: cfg.Index, clock: cfg.Clock, limits: l, retryFor: l.open, writing: make(chan struct{}, 1),
-		beaten: map[journal.Lease]bool{},
+		renewed: map[journal.Lease]bool{},
 	}
 	if why := CheckIndex(s.index); why != "" {
 		return nil, s.unfit(why)
@@ -107,7 +107,7 @@ func (s *Store) Begin(ctx context.Context, subject journal.Subject, kind journal
 }
 
 // Append implements journal.Store.
-func (s *Store) Append(ctx context.Context, hold journal.Lease, kind journal.Kind, body any) (journal.Record, error) {
+func (s *Store) Append(ctx context.Context, lease journal.Lease, kind journal.Kind, body any) (journal.Record, error) {
 	text, err := journal.Encode(kind, body)
 	if err != nil {
 		return journal.Record{}, err
@@ -115,20 +115,20 @@ func (s *Store) Append(ctx context.Context, hold journal.Lease, kind journal.Kin
 	var before journal.Record
 	entry, _, err := s.append(ctx, func(v *view) (journal.Entry, error) {
 		var err error
-		if before, err = s.at(ctx, v, hold.Execution); err != nil {
+		if before, err = s.at(ctx, v, lease.Execution); err != nil {
 			return journal.Entry{}, err
 		}
 		if before.DryRun {
 			return journal.Entry{}, journal.ErrNotFound
 		}
-		return journal.Entry{Execution: hold.Execution, Kind: kind, Subject: before.Subject, Body: validBody(text)},
-			before.Admits(hold, kind)
+		return journal.Entry{Execution: lease.Execution, Kind: kind, Subject: before.Subject, Body: validBody(text)},
+			before.Admits(lease, kind)
 	})
 	if err != nil {
 		return journal.Record{}, s.explain(ctx, err)
 	}
 	if kind == journal.KindTakeover || kind == journal.KindOutcome {
-		s.forget(ctx, hold, kind)
+		s.forget(ctx, lease, kind)
 	}
 	record, err := before.With(entry)
 	return record, s.explain(ctx, err)

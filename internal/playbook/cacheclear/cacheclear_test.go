@@ -322,7 +322,7 @@ func (c counter) RoundTrip(r *http.Request) (*http.Response, error) {
 	return c.next.RoundTrip(r)
 }
 
-func TestPlanOfAThousandCostsAHandfulOfRequests(t *testing.T) {
+func TestThousandPlansShareRequests(t *testing.T) {
 	t.Parallel()
 	s := elastictest.Shared(t)
 	base := s.Name(t, "many")

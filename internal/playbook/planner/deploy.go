@@ -17,9 +17,7 @@ const (
 
 // NewDeploy returns the playbook deploy_planner.
 func NewDeploy(p target.Planner, clk clock.Clock) playbook.Playbook {
-	return playbook.New(DescribeDeploy(), func(in deployParams) playbook.Logic[Facts] {
-		return action{planner: p, clock: clk, move: in.move(), rules: in}
-	})
+	return bind(DescribeDeploy(), p, clk)
 }
 
 // DescribeDeploy returns deploy_planner without its target.

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	target "github.com/applylens/terraform-provider-remediation/internal/target/planner"
 )
@@ -55,6 +56,20 @@ type rules interface {
 	risk(current float64) playbook.Risk
 	// undo returns the action that reverses the move, to a state if shares alone would not restore it.
 	undo(Facts, target.State) *playbook.Rollback
+}
+
+// inputs are the decoded inputs of a playbook.
+type inputs interface {
+	rules
+	// move returns the move that the inputs ask for.
+	move() Move
+}
+
+// bind returns the playbook of a definition, on a planner.
+func bind[P inputs](d playbook.Definition[P], p target.Planner, clk clock.Clock) playbook.Playbook {
+	return playbook.New(d, func(in P) playbook.Logic[Facts] {
+		return action{planner: p, clock: clk, move: in.move(), rules: in}
+	})
 }
 
 // pace is how fast a gradual move is.

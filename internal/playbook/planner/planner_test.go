@@ -389,7 +389,7 @@ func TestBadInput(t *testing.T) {
 	t.Parallel()
 	books := map[string]func(json.RawMessage) error{"canary": planner.DescribeSplit().Check,
 		"rollback": planner.DescribeRollback().Check, "deploy": planner.DescribeDeploy().Check}
-	for name, tt := range map[string]struct{ book, params, says string }{
+	for name, tt := range map[string]struct{ playbook, params, says string }{
 		"over 100":   {"canary", `{"version": "v", "target_percent": 100.1}`, "target_percent is 100.1"},
 		"below 0":    {"canary", `{"version": "v", "target_percent": -0.1}`, "target_percent is -0.1"},
 		"no percent": {"canary", `{"version": "v"}`, "target_percent is not set"},
@@ -408,7 +408,7 @@ func TestBadInput(t *testing.T) {
 			"to_version leads to another path"},
 		"deploy over 100": {"deploy", `{"version": "v", "initial_percent": 101}`, "initial_percent is 101"},
 	} {
-		if err := books[tt.book](json.RawMessage(tt.params)); err == nil || !strings.Contains(err.Error(), tt.says) {
+		if err := books[tt.playbook](json.RawMessage(tt.params)); err == nil || !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

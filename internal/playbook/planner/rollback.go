@@ -19,9 +19,7 @@ const (
 
 // NewRollback returns the playbook rollback_planner.
 func NewRollback(p target.Planner, clk clock.Clock) playbook.Playbook {
-	return playbook.New(DescribeRollback(), func(in rollbackParams) playbook.Logic[Facts] {
-		return action{planner: p, clock: clk, move: in.move(), rules: in}
-	})
+	return bind(DescribeRollback(), p, clk)
 }
 
 // DescribeRollback returns rollback_planner without its target.

@@ -19,9 +19,7 @@ const (
 
 // NewSplit returns the playbook adjust_canary_split.
 func NewSplit(p target.Planner, clk clock.Clock) playbook.Playbook {
-	return playbook.New(DescribeSplit(), func(in splitParams) playbook.Logic[Facts] {
-		return action{planner: p, clock: clk, move: in.move(), rules: in}
-	})
+	return bind(DescribeSplit(), p, clk)
 }
 
 // DescribeSplit returns adjust_canary_split without its target.

@@ -152,8 +152,8 @@ func TestAdoptionAfterDeathOpensTheIndex(t *testing.T) {
 	}
 }
 
-// TestClusterThatDoesNotAnswerIsAskedLater adopts what can only be told from the cluster.
-func TestClusterThatDoesNotAnswerIsAskedLater(t *testing.T) {
+// TestUnreachableClusterIsRetriedLater adopts what can only be told from the cluster.
+func TestUnreachableClusterIsRetriedLater(t *testing.T) {
 	t.Parallel()
 	nowhere := elastic.Config{Endpoints: []string{"http://127.0.0.1:1"}}
 	for name, c := range map[string]struct {
@@ -178,7 +178,7 @@ func TestClusterThatDoesNotAnswerIsAskedLater(t *testing.T) {
 	}
 }
 
-func TestNothingJournaledMeansNothingBegan(t *testing.T) {
+func TestNoProgressMeansNeverBegan(t *testing.T) {
 	t.Parallel()
 	f := fixture{}
 	for _, job := range []playbook.Job{{ID: 1}, {ID: 1, RemoteID: "close_open"}} {
@@ -241,7 +241,7 @@ func TestDataStreams(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	cluster := elastic.New(f.Config, clock.System{})
-	book := synonyms.New(stream{cluster}, reindex.New(cluster, clock.System{}), clock.System{})
+	refresh := synonyms.New(stream{cluster}, reindex.New(cluster, clock.System{}), clock.System{})
 	fixed, updateable := f.makeIndex(t, "fixed", "from_file_fixed", false), f.makeIndex(t, "updateable", "from_file",
 		false)
 	for name, c := range map[string]struct {
@@ -253,7 +253,7 @@ func TestDataStreams(t *testing.T) {
 		"reindex": {map[string]any{"index_name": fixed, "synonym_filter": "from_file_fixed", "reindex": true},
 			synonyms.ErrNoWay},
 	} {
-		action, err := book.Bind(encode(t, c.params))
+		action, err := refresh.Bind(encode(t, c.params))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -144,9 +144,9 @@ func TestCancelledReindexLeavesEverything(t *testing.T) {
 	}
 }
 
-// TestReindexTakenOverIsLeftToTheOther takes the execution away in the middle: the copy goes on, for whoever has it
+// TestTakenOverReindexIsLeftToTheNewHolder takes the execution away in the middle: the copy goes on, for whoever has it
 // now.
-func TestReindexTakenOverIsLeftToTheOther(t *testing.T) {
+func TestTakenOverReindexIsLeftToTheNewHolder(t *testing.T) {
 	t.Parallel()
 	for _, byContext := range []bool{false, true} {
 		t.Run(fmt.Sprintf("context=%t", byContext), func(t *testing.T) {
@@ -183,7 +183,7 @@ func TestReindexTakenOverIsLeftToTheOther(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeReindexed(t *testing.T) {
+func TestUnsupportedIndices(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	one, two := f.makeIndex(t, "one", "from_file", false), f.makeIndex(t, "two", "from_file", false)

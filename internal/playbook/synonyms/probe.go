@@ -12,13 +12,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
-// Errors that comparing the tokens finds after a refresh.
-var (
-	// ErrEmptied: texts had synonyms before, and none has any now.
-	ErrEmptied = errors.New("the synonyms are empty now")
-	// ErrStale: an analyzer still uses synonyms other than the stored ones.
-	ErrStale = errors.New("the synonyms were not loaded")
-)
+// ErrStale: after a refresh, an analyzer still uses synonyms other than the stored ones.
+var ErrStale = errors.New("the synonyms were not loaded")
 
 // probes analyzes the probe texts with what is loaded now and with what will be loaded, and adds the differences to the
 // preview.
@@ -138,7 +133,7 @@ func (a action) compare(ctx context.Context, index string, before []Probe, out *
 		return &problem.Problem{
 			What: "The synonyms are empty now", Why: "Some probe texts had synonyms before, and none has any now.",
 			Next: "Check the set or the file: a lenient filter drops rules that it can't parse. Correct it and apply " +
-				"again.", Err: ErrEmptied,
+				"again.",
 		}
 	case len(before) == 0:
 		out.Details["changed"] = "not known: there are no probe_texts"

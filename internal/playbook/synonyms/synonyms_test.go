@@ -100,7 +100,7 @@ func (f fixture) makeIndex(t *testing.T, suffix, filter string, atIndexTime bool
 	return name
 }
 
-// finds tells whether a query for the text finds a document.
+// finds reports whether a query for the text finds a document.
 func (f fixture) finds(t *testing.T, index, text string) bool {
 	t.Helper()
 	var answer struct {
@@ -176,7 +176,7 @@ func dispatch(ctx context.Context, t *testing.T, action playbook.Action, job pla
 	return work.Wait(ctx)
 }
 
-func TestWays(t *testing.T) {
+func TestChosenMethod(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	for name, c := range map[string]struct {

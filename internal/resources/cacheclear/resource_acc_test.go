@@ -139,8 +139,8 @@ func TestAccBadInput(t *testing.T) {
 	}
 }
 
-// TestAccThousandResourcesCostAHandfulOfRequests counts the requests that reach the server.
-func TestAccThousandResourcesCostAHandfulOfRequests(t *testing.T) {
+// TestAccThousandResourcesShareRequests counts the requests that reach the server.
+func TestAccThousandResourcesShareRequests(t *testing.T) {
 	t.Parallel()
 	const indices, resources, bound = 100, 1000, 10
 	s := elastictest.Shared(t)
@@ -180,9 +180,9 @@ func TestAccThousandResourcesCostAHandfulOfRequests(t *testing.T) {
 	}
 }
 
-// TestAccAlikeInOneApply runs the same request twice in one apply: both run, one after the other, and each has a
+// TestAccDuplicateResourcesInOneApply runs the same request twice in one apply: both run, one after the other, and each has a
 // record.
-func TestAccAlikeInOneApply(t *testing.T) {
+func TestAccDuplicateResourcesInOneApply(t *testing.T) {
 	t.Parallel()
 	s := elastictest.Shared(t)
 	index := s.Name(t, "alike")

@@ -136,8 +136,8 @@ func (p *prompt) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// TestAccAlikeInOneApply applies a saved plan of resources with the same request.
-func TestAccAlikeInOneApply(t *testing.T) {
+// TestAccDuplicateResourcesInOneApply applies a saved plan of resources with the same request.
+func TestAccDuplicateResourcesInOneApply(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.Write("main.tf", config(8, "gradual = false\n  count = 3", ""))

@@ -74,8 +74,8 @@ func (r rig) status(t *testing.T) (status string, history []any) {
 	return fmt.Sprint(values["status"]), history
 }
 
-// TestAccReviewersText compares the text for reviewers, at each point of a resource's life, with golden files.
-func TestAccReviewersText(t *testing.T) {
+// TestAccReviewedDryRun compares the text for reviewers, at each point of a resource's life, with golden files.
+func TestAccReviewedDryRun(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.Write("main.tf", config("", ""))

@@ -176,9 +176,9 @@ func TestAccDeathWhileTheIndexIsClosed(t *testing.T) {
 	}
 }
 
-// TestAccAnIndexByItsAliasAndByItsName checks that two names of one index are one target, during an execution and after
+// TestAccOneExecutionPerIndexUnderTwoNames checks that two names of one index are one target, during an execution and after
 // its process has terminated.
-func TestAccAnIndexByItsAliasAndByItsName(t *testing.T) {
+func TestAccOneExecutionPerIndexUnderTwoNames(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	alias := r.base + "-alias"

@@ -10,9 +10,9 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/acctest"
 )
 
-// TestAccStoryOfAReindex: TF_LOG_PROVIDER=DEBUG explains an apply in order, with each request and each poll, and the
+// TestAccLogOfAReindex: TF_LOG_PROVIDER=DEBUG explains an apply in order, with each request and each poll, and the
 // execution's log has the same events. Neither contains a secret.
-func TestAccStoryOfAReindex(t *testing.T) {
+func TestAccLogOfAReindex(t *testing.T) {
 	t.Parallel()
 	const secret = "kanarie-of-the-reindex"
 	r := newRig(t)

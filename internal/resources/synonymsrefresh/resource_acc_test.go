@@ -15,9 +15,9 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/acctest"
 )
 
-// TestAccWays refreshes in each way. The plan says which and changes nothing, the apply does it, and the second plan is
+// TestAccMethods refreshes in each way. The plan says which and changes nothing, the apply does it, and the second plan is
 // empty.
-func TestAccWays(t *testing.T) {
+func TestAccMethods(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		index   kb
@@ -86,8 +86,8 @@ func TestAccWays(t *testing.T) {
 	}
 }
 
-// TestAccReviewersText compares the plan of a reload with a golden file.
-func TestAccReviewersText(t *testing.T) {
+// TestAccReviewedDryRun compares the plan of a reload with a golden file.
+func TestAccReviewedDryRun(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.index(t, "v1", kb{filter: "from_file", alias: r.base})
@@ -140,8 +140,8 @@ func TestAccUnapprovedReindex(t *testing.T) {
 	}
 }
 
-// TestAccWhatAReloadBroughtIsTold covers reloads that succeed without the expected effect.
-func TestAccWhatAReloadBroughtIsTold(t *testing.T) {
+// TestAccReloadReportsChangedTokens covers reloads that succeed without the expected effect.
+func TestAccReloadReportsChangedTokens(t *testing.T) {
 	t.Parallel()
 	t.Run("nothing changed", func(t *testing.T) {
 		t.Parallel()
@@ -193,9 +193,9 @@ func (r rig) atSwitch(t *testing.T, hook func()) string {
 	return s.URL
 }
 
-// TestAccReindexThatFailedItsCheckKeepsItsWayBack covers a reindex whose check finds that the new index, which clients
+// TestAccFailedReindexKeepsItsUndo covers a reindex whose check finds that the new index, which clients
 // already use, no longer has the synonyms of the file.
-func TestAccReindexThatFailedItsCheckKeepsItsWayBack(t *testing.T) {
+func TestAccFailedReindexKeepsItsUndo(t *testing.T) {
 	t.Parallel()
 	for _, again := range []bool{false, true} {
 		t.Run(fmt.Sprintf("tried again=%t", again), func(t *testing.T) {

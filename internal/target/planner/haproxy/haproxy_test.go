@@ -35,7 +35,7 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-func TestWhatIsNotAsConfigured(t *testing.T) {
+func TestUnexpectedConfiguration(t *testing.T) {
 	t.Parallel()
 	s := haproxytest.Start(t)
 	stranger := listen(t, "I am no HAProxy\n")

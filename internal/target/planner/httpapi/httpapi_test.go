@@ -137,8 +137,8 @@ func TestRetryAfterIsWaitedFor(t *testing.T) {
 	}
 }
 
-// TestForeignSuccessIsNone covers a success that a server other than the API reports.
-func TestForeignSuccessIsNone(t *testing.T) {
+// TestSuccessOfAnotherServerIsRefused covers a success that a server other than the API reports.
+func TestSuccessOfAnotherServerIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		done, junk bool
