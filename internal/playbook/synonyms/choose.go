@@ -261,5 +261,5 @@ func (a action) canReindex(ctx context.Context, c *choice) error {
 			"It is a time series index, whose documents have no names of "+
 				"their own.", "Roll over to a new index instead.")
 	}
-	return a.roomFor(ctx, c, index)
+	return a.checkCluster(ctx, c, index)
 }

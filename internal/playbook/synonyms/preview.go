@@ -2,13 +2,10 @@ package synonyms
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
-	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic/reindex"
 	"github.com/applylens/terraform-provider-remediation/internal/text"
@@ -143,6 +140,9 @@ func (a action) describeReindex(p *playbook.Preview, c choice) {
 			made))
 		p.Changes = append(p.Changes, "Writes continue, and wait for about two seconds at the switch; none is lost")
 	}
+	if policy := index.Setting("lifecycle.name"); policy != "" {
+		p.Changes = append(p.Changes, lifecycle(policy, index))
+	}
 	p.NotDone = append(p.NotDone, "_update_by_query and _delete_by_query that run across the switch are not waited "+
 		"for: they end with 403")
 	if kept := request.Kept(); kept == "" {
@@ -154,6 +154,15 @@ func (a action) describeReindex(p *playbook.Preview, c choice) {
 		p.Undo = fmt.Sprintf("point %s back to %s while that exists; documents written since are in the new index only",
 			a.params.IndexName, kept)
 	}
+}
+
+// lifecycle says what a lifecycle policy does with the new index.
+func lifecycle(policy string, index elastic.Index) string {
+	text := fmt.Sprintf("The lifecycle policy %s applies to the new index once it is complete", policy)
+	if index.Setting("lifecycle.origination_date") != "" {
+		return text + ", with the origination date of the old one"
+	}
+	return text + ". Its age counts from the reindex, so later phases begin later"
 }
 
 // execution is the placeholder for the number of an execution that has not begun.
@@ -170,121 +179,3 @@ func (a action) request(old, made string) reindex.Request {
 		PerSecond: a.params.RequestsPerSecond,
 	}
 }
-
-// spare is how much more disk space a copy may need than its source: for merges, and for documents that are written
-// meanwhile.
-const spare = 1.2
-
-// scarce is how many copies must fit on the disks for the plan not to mention them.
-const scarce = 5
-
-// roomFor checks that a copy fits on the disks, and that no index template would change the new index.
-func (a action) roomFor(ctx context.Context, c *choice, index elastic.Index) error {
-	size, err := a.elastic.Size(ctx, index.Name)
-	if err != nil {
-		return err
-	}
-	documents, err := a.elastic.Count(ctx, index.Name)
-	if errors.Is(err, elastic.ErrForbidden) {
-		documents, err = size.Documents, nil // includes nested documents
-	}
-	if err != nil {
-		return err
-	}
-	c.figures = append(c.figures, fmt.Sprintf("%s holds %s in %s on disk", index.Name,
-		text.Count(documents, "document"), elastic.Bytes(size.TotalBytes)))
-	c.estimateOrigin = "default"
-	if size.PerSecond > 0 {
-		threads := float64(max(1, a.params.Slices))
-		rate := size.PerSecond * threads
-		if limit := a.params.RequestsPerSecond; limit > 0 {
-			rate = min(rate, limit)
-		}
-		took := time.Duration(float64(size.Documents) / rate * float64(time.Second)).Round(time.Second)
-		c.figures = append(c.figures, fmt.Sprintf("At %.0f documents per second, the rate at which this index was "+
-			"written so far with %.0f at a time, the copy takes about %s", rate, threads, took))
-	}
-	free, err := a.elastic.FreeBytes(ctx)
-	needed := max(1, int64(float64(size.TotalBytes)*spare))
-	switch {
-	case err != nil:
-		c.notes = append(c.notes, "Free disk space can't be read: "+problem.Of(err, "").Why)
-	case free < needed:
-		return &problem.Problem{
-			What: "There is not enough disk for a reindex of " + index.Name, Why: fmt.Sprintf("It needs about %s. The "+
-				"data nodes have %s left below their high watermark.", elastic.Bytes(needed), elastic.Bytes(free)),
-			Next: "Make room first.", Path: []string{"reindex"}, Err: ErrNoWay,
-		}
-	case free/needed < scarce:
-		c.notes = append(c.notes, fmt.Sprintf("Disk space is scarce: the copy needs about %s of the %s that are free",
-			elastic.Bytes(needed), elastic.Bytes(free)))
-	}
-	if err := a.keptCopies(ctx, c, index); err != nil {
-		return err
-	}
-	return a.rights(ctx, c, index)
-}
-
-// keptCopies lists the indices that earlier reindexes kept.
-func (a action) keptCopies(ctx context.Context, c *choice, index elastic.Index) error {
-	base := reindex.BaseName(index.Name)
-	kept, err := a.elastic.IndicesLike(ctx, func(name string) bool {
-		return name != index.Name && reindex.BaseName(name) == base
-	})
-	if err == nil && len(kept) > 0 {
-		c.figures = append(c.figures, "Copies of earlier reindexes: "+strings.Join(kept, ", "))
-	}
-	return err
-}
-
-// rights notes missing privileges: plan may run with fewer privileges than apply.
-func (a action) rights(ctx context.Context, c *choice, index elastic.Index) error {
-	missing, err := a.elastic.MissingPrivileges(ctx, neededFor(a.request(index.Name, reindex.NewName(index.Name, 0))))
-	switch {
-	case err != nil:
-		c.notes = append(c.notes, "Privileges can't be read: "+problem.Of(err, "").Why)
-	case len(missing) > 0:
-		c.notes = append(c.notes, "These credentials lack privileges that apply needs: "+strings.Join(missing, ", "))
-	}
-	return a.templates(ctx, c, index)
-}
-
-// templates refuses a reindex if an index template would change the new index.
-func (a action) templates(ctx context.Context, c *choice, index elastic.Index) error {
-	made := reindex.NewName(index.Name, 0)
-	if len(made) > longestName {
-		return &problem.Problem{
-			What: fmt.Sprintf("The name of the new index would be too long (%d bytes)", len(made)+len(execution)),
-			Why:  fmt.Sprintf("Names of indices have at most 255 bytes. It is made from %s.", index.Name),
-			Next: "Reindex into a shorter name by hand once.", Path: []string{"index_name"}, Err: ErrNoWay,
-		}
-	}
-	templates, err := a.elastic.Templates(ctx, made)
-	if err != nil {
-		c.notes = append(c.notes, "Index templates can't be read: "+problem.Of(err, "").Why+" Apply compares the new "+
-			"index before it copies anything.")
-		return nil //nolint:nilerr // plan may run with a weaker key than apply
-	}
-	if templates.DataStream != "" {
-		return &problem.Problem{
-			What: "An index template keeps the new index from being created",
-			Why: fmt.Sprintf("The template %s makes only data streams of names such as %s.", templates.DataStream,
-				made),
-			Next: "Change the index patterns of the template.", Path: []string{"reindex"}, Err: ErrNoWay,
-		}
-	}
-	differs, err := reindex.TemplateDifferences(index, templates)
-	if err != nil || len(differs) == 0 {
-		return err
-	}
-	return &problem.Problem{
-		What: "An index template would make the new index differ from the old one",
-		Why: fmt.Sprintf("Elasticsearch merges %s into every index with a name such as %s: %s.",
-			strings.Join(templates.Names, ", "), made, strings.Join(differs, "; ")),
-		Next: "Change the template, or give the old index the same definition.",
-		Path: []string{"reindex"}, Err: ErrNoWay,
-	}
-}
-
-// longestName leaves room for the number of an execution, and for the suffix of a kept index.
-const longestName = 255 - 20

@@ -65,11 +65,13 @@ type Elastic interface {
 	IndicesLike(ctx context.Context, match func(name string) bool) ([]string, error)
 	// MissingPrivileges returns the privileges that the caller lacks.
 	MissingPrivileges(ctx context.Context, needed elastic.Privileges) ([]string, error)
-	// Count returns the number of documents of an index, Size its size, and FreeBytes the free space on the disks.
-	// Templates returns what index templates would apply to a new index.
+	// Count returns the number of documents of an index, Size its size, FreeBytes the free space on the disks, and
+	// FreeShards how many more shards the cluster accepts. Templates returns what index templates would apply to a new
+	// index.
 	Count(ctx context.Context, index string) (int64, error)
 	Size(ctx context.Context, index string) (elastic.Size, error)
 	FreeBytes(ctx context.Context) (int64, error)
+	FreeShards(ctx context.Context) (int64, error)
 	Templates(ctx context.Context, name string) (elastic.Templates, error)
 	// AllowWrites removes the write block that a reindex leaves on the old index. AliasTargets and MoveAliases point
 	// clients back to it.

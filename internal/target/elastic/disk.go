@@ -3,6 +3,8 @@ package elastic
 import (
 	"cmp"
 	"context"
+	"encoding/json"
+	"math"
 	"strconv"
 	"strings"
 
@@ -54,23 +56,49 @@ func bytesOf(text string) int64 {
 	return int64(n) //nolint:gosec // the size of a disk
 }
 
-func (c *Cluster) watermark(ctx context.Context) (watermark, error) {
-	var answer struct{ Persistent, Transient, Defaults map[string]any }
-	err := c.get(ctx, "Read the disk watermarks", esapi.ClusterGetSettingsRequest{
-		FlatSettings: yes(), IncludeDefaults: yes(), FilterPath: []string{"*.cluster.routing.allocation.disk.*"},
-	}, &answer)
-	setting := func(name string) string {
-		for _, level := range []map[string]any{answer.Transient, answer.Persistent, answer.Defaults} {
-			if v, ok := level["cluster.routing.allocation.disk."+name].(string); ok {
-				return v
+// setting returns a function that looks up settings of the cluster by their dotted names below a prefix. Explicit
+// settings take precedence over defaults. A setting that does not exist is empty.
+func (c *Cluster) setting(ctx context.Context, what, prefix string) (func(name string) string, error) {
+	// With flat_settings, filter_path would match nothing: it splits names at their dots.
+	var answer struct{ Persistent, Transient, Defaults map[string]json.RawMessage }
+	err := c.get(ctx, what, esapi.ClusterGetSettingsRequest{IncludeDefaults: yes(), FilterPath: []string{"*." + prefix}},
+		&answer)
+	return func(name string) string {
+		for _, level := range []map[string]json.RawMessage{answer.Transient, answer.Persistent, answer.Defaults} {
+			if text := lookup(level, prefix+name); text != "" {
+				return text
 			}
 		}
 		return ""
-	}
-	return watermark{
-		enabled: setting("threshold_enabled") != "false", low: cmp.Or(setting("watermark.low"), "85%"),
-		headroom: setting("watermark.low.max_headroom"),
 	}, err
+}
+
+func (c *Cluster) watermark(ctx context.Context) (watermark, error) {
+	setting, err := c.setting(ctx, "Read the disk watermarks", "cluster.routing.allocation.disk")
+	return watermark{
+		enabled: setting(".threshold_enabled") != "false", low: cmp.Or(setting(".watermark.low"), "85%"),
+		headroom: setting(".watermark.low.max_headroom"),
+	}, err
+}
+
+// FreeShards returns how many more shards the cluster accepts (cluster.max_shards_per_node).
+func (c *Cluster) FreeShards(ctx context.Context) (int64, error) {
+	setting, err := c.setting(ctx, "Read the limit of shards", "cluster.max_shards_per_node")
+	if err != nil {
+		return 0, err
+	}
+	most, err := strconv.ParseInt(setting(""), 10, 64)
+	if err != nil {
+		return math.MaxInt64, nil //nolint:nilerr // the cluster has no such limit
+	}
+	var answer struct {
+		Nodes        int64 `json:"number_of_data_nodes"`
+		Active       int64 `json:"active_shards"`
+		Initializing int64 `json:"initializing_shards"`
+		Unassigned   int64 `json:"unassigned_shards"`
+	}
+	err = c.get(ctx, "Count the shards of the cluster", esapi.ClusterHealthRequest{}, &answer)
+	return most*answer.Nodes - answer.Active - answer.Initializing - answer.Unassigned, err
 }
 
 // FreeBytes returns how many bytes of new shards fit on all data nodes: the sum of the space below the low disk

@@ -109,8 +109,10 @@ func (i *Index) parse() error {
 }
 
 // Setting returns a setting by its dotted name below "index", such as "blocks.write". It is empty if not set.
-func (i Index) Setting(name string) string {
-	at := i.Settings
+func (i Index) Setting(name string) string { return lookup(i.Settings, name) }
+
+// lookup returns a text in nested settings by its dotted name. It is empty if there is none.
+func lookup(at map[string]json.RawMessage, name string) string {
 	parts := strings.Split(name, ".")
 	for n := range parts {
 		// Keys may contain dots, as in "routing.allocation", so try the longest name first.
