@@ -121,7 +121,8 @@ func TestFatesAndRetries(t *testing.T) {
 	}
 }
 
-// TestServerErrorsAreRetried retries the answers of a node that shuts down, within the limit, and does not retry permanent errors.
+// TestServerErrorsAreRetried retries the answers of a node that shuts down, within the limit, and does not retry
+// permanent errors.
 func TestServerErrorsAreRetried(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -465,7 +465,8 @@ func TestWaitBeginsAtTheEndOfTheWork(t *testing.T) {
 	}
 }
 
-// TestGuardrailsAreReadDuringAWaitAfterMoreTraffic expects a breach in the middle of the wait to be seen within one interval.
+// TestGuardrailsAreReadDuringAWaitAfterMoreTraffic expects a breach in the middle of the wait to be seen within one
+// interval.
 func TestGuardrailsAreReadDuringAWaitAfterMoreTraffic(t *testing.T) {
 	t.Parallel()
 	r := rail("errors")

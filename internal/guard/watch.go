@@ -165,8 +165,9 @@ func (w Watch) responseTo(r Rail, state State) Breach {
 	return r.responseTo(state, w.Traffic)
 }
 
-// responseTo returns what follows from a state of the rail. An inconclusive reading holds the execution, unless the rail only
-// warns. If traffic was taken away from a canary, a rollback would give it back, so a rollback is a failure there.
+// responseTo returns what follows from a state of the rail. An inconclusive reading holds the execution, unless the
+// rail only warns. If traffic was taken away from a canary, a rollback would give it back, so a rollback is a failure
+// there.
 func (r Rail) responseTo(state State, traffic Traffic) Breach {
 	switch {
 	case r.OnBreach == Warn:

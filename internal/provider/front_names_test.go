@@ -69,7 +69,7 @@ func unmatched(at string, attributes map[string]schema.Attribute, of reflect.Typ
 		if nested, ok := a.(schema.ListNestedAttribute); ok {
 			inner := map[string]schema.Attribute{}
 			for n, below := range nested.NestedObject.Attributes {
-				inner[n], _ = below.(schema.Attribute)
+				inner[n] = below
 			}
 			out = append(out, unmatched(at+name+".", inner, field)...)
 		}

@@ -158,7 +158,7 @@ func (s *Store) forget(ctx context.Context, lease journal.Lease, kind journal.Ki
 		// see above
 		once := s.retry()
 		once.Attempts = 1
-		_ = s.client.Do(ctx, s.call(request{what: "Remove a lease", method: http.MethodDelete, path: s.leasePath(lease)},
-			once))
+		remove := request{what: "Remove a lease", method: http.MethodDelete, path: s.leasePath(lease)}
+		_ = s.client.Do(ctx, s.call(remove, once))
 	}
 }

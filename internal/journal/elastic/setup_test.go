@@ -28,7 +28,8 @@ func TestCheckIndex(t *testing.T) {
 	explained(t, err, journal.ErrUnavailable, "lower-case")
 }
 
-// TestForeignObjectsAreLeftUnchanged opens journals at names that other objects use, and leaves those objects unchanged.
+// TestForeignObjectsAreLeftUnchanged opens journals at names that other objects use, and leaves those objects
+// unchanged.
 func TestForeignObjectsAreLeftUnchanged(t *testing.T) {
 	t.Parallel()
 	on := elastictest.Shared(t)

@@ -387,7 +387,7 @@ func TestThirdVersionsAndUnclearStables(t *testing.T) {
 
 func TestBadInput(t *testing.T) {
 	t.Parallel()
-	books := map[string]func(json.RawMessage) error{"canary": planner.DescribeSplit().Check,
+	playbooks := map[string]func(json.RawMessage) error{"canary": planner.DescribeSplit().Check,
 		"rollback": planner.DescribeRollback().Check, "deploy": planner.DescribeDeploy().Check}
 	for name, tt := range map[string]struct{ playbook, params, says string }{
 		"over 100":   {"canary", `{"version": "v", "target_percent": 100.1}`, "target_percent is 100.1"},
@@ -408,7 +408,8 @@ func TestBadInput(t *testing.T) {
 			"to_version leads to another path"},
 		"deploy over 100": {"deploy", `{"version": "v", "initial_percent": 101}`, "initial_percent is 101"},
 	} {
-		if err := books[tt.playbook](json.RawMessage(tt.params)); err == nil || !strings.Contains(err.Error(), tt.says) {
+		err := playbooks[tt.playbook](json.RawMessage(tt.params))
+		if err == nil || !strings.Contains(err.Error(), tt.says) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -93,7 +93,8 @@ func (a action) checkDisk(ctx context.Context, c *choice, index elastic.Index) e
 		return &problem.Problem{
 			What: "There is not enough disk for a reindex of " + index.Name, Why: fmt.Sprintf("It needs about %s. The "+
 				"data nodes have %s left below the low watermark.", elastic.Bytes(needed), elastic.Bytes(free)),
-			Next: "Make room first, or raise cluster.routing.allocation.disk.watermark.low.", Path: []string{"reindex"}, Err: ErrNoWay,
+			Next: "Make room first, or raise cluster.routing.allocation.disk.watermark.low.",
+			Path: []string{"reindex"}, Err: ErrNoWay,
 		}
 	case free/needed < scarce:
 		c.notes = append(c.notes, fmt.Sprintf("Disk space is scarce: the copy needs about %s of the %s that are free",

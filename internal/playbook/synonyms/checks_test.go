@@ -66,7 +66,7 @@ func TestPlanRefusesAReindexThatWouldFail(t *testing.T) {
 		"setting": {template("_index_template", `{"index_patterns":[%q],"priority":502,"template":{"settings":
 			{"index.routing.allocation.require.box":"none"}}}`),
 			[]string{"setting index.routing.allocation.require.box is added"}},
-		"legacy template": {template("_template", `{"index_patterns":[%q],"mappings":{"_source":{"excludes":["blob"]}}}`),
+		"legacy template": {template("_template", strings.Replace(excludes, "{", `{"index_patterns":[%q],`, 1)),
 			[]string{"the legacy index template", "mapping._source is added"}},
 		"legacy alias": {template("_template", `{"index_patterns":[%q],"aliases":{"of-the-template":{}}}`),
 			[]string{"the legacy index template", "it gets the alias of-the-template"}},
@@ -111,12 +111,12 @@ func TestPlanReadsTheLimitsOfTheCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	const disk = `"cluster.routing.allocation.disk.`
-	for name, c := range map[string]struct{ settings, says string }{
+	for name, c := range map[string]struct{ settings, says string }{ //nolint:paralleltest // they change one server
 		// The watermarks must be in order, and only the low one decides on new shards.
 		"disk watermark": {disk + `threshold_enabled":true,` + disk + `watermark.low":"900tb",` + disk +
 			`watermark.high":"1b",` + disk + `watermark.flood_stage":"1b"`, "There is not enough disk"},
 		"limit of shards": {`"cluster.max_shards_per_node":2`, "cluster.max_shards_per_node leaves"},
-	} { //nolint:paralleltest // they change the same server
+	} {
 		t.Run(name, func(t *testing.T) {
 			f.Do(t, http.MethodPut, "/_cluster/settings", `{"persistent":{`+c.settings+`}}`, nil)
 			defer f.Do(t, http.MethodPut, "/_cluster/settings", `{"persistent":{"cluster.*":null}}`, nil)
@@ -160,7 +160,8 @@ func TestPlanGivesARateOnlyForManyDocuments(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := strings.Contains(strings.Join(p.Figures, "\n"), "documents per second, the rate at which"); got != want {
+		got := strings.Contains(strings.Join(p.Figures, "\n"), "documents per second, the rate at which")
+		if got != want {
 			t.Errorf("%d documents: a rate is shown: %t; %q", documents, got, p.Figures)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
-// ErrStale: after a refresh, an analyzer still uses synonyms other than the stored ones.
+// ErrStale means that after a refresh an analyzer still uses synonyms other than the stored ones.
 var ErrStale = errors.New("the synonyms were not loaded")
 
 // probes analyzes the probe texts with what is loaded now and with what will be loaded, and adds the differences to the

@@ -180,8 +180,8 @@ func TestAccThousandResourcesShareRequests(t *testing.T) {
 	}
 }
 
-// TestAccDuplicateResourcesInOneApply runs the same request twice in one apply: both run, one after the other, and each has a
-// record.
+// TestAccDuplicateResourcesInOneApply runs the same request twice in one apply: both run, one after the other, and each
+// has a record.
 func TestAccDuplicateResourcesInOneApply(t *testing.T) {
 	t.Parallel()
 	s := elastictest.Shared(t)

@@ -176,8 +176,8 @@ func TestAccDeathWhileTheIndexIsClosed(t *testing.T) {
 	}
 }
 
-// TestAccOneExecutionPerIndexUnderTwoNames checks that two names of one index are one target, during an execution and after
-// its process has terminated.
+// TestAccOneExecutionPerIndexUnderTwoNames checks that two names of one index are one target, during an execution and
+// after its process has terminated.
 func TestAccOneExecutionPerIndexUnderTwoNames(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

@@ -15,8 +15,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/acctest"
 )
 
-// TestAccMethods refreshes in each way. The plan says which and changes nothing, the apply does it, and the second plan is
-// empty.
+// TestAccMethods refreshes in each way. The plan says which and changes nothing, the apply does it, and the second plan
+// is empty.
 func TestAccMethods(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {

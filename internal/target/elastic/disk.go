@@ -61,8 +61,8 @@ func bytesOf(text string) int64 {
 func (c *Cluster) setting(ctx context.Context, what, prefix string) (func(name string) string, error) {
 	// With flat_settings, filter_path would match nothing: it splits names at their dots.
 	var answer struct{ Persistent, Transient, Defaults map[string]json.RawMessage }
-	err := c.get(ctx, what, esapi.ClusterGetSettingsRequest{IncludeDefaults: yes(), FilterPath: []string{"*." + prefix}},
-		&answer)
+	request := esapi.ClusterGetSettingsRequest{IncludeDefaults: yes(), FilterPath: []string{"*." + prefix}}
+	err := c.get(ctx, what, request, &answer)
 	return func(name string) string {
 		for _, level := range []map[string]json.RawMessage{answer.Transient, answer.Persistent, answer.Defaults} {
 			if text := lookup(level, prefix+name); text != "" {

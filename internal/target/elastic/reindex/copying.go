@@ -93,7 +93,8 @@ func (r *Run) passUntilSmall(ctx context.Context) error {
 		fmt.Sprintf("Clients write faster to %s than its documents can be brought over.", r.state.Old), nil)
 }
 
-// applySettings applies the final settings to the new index, and waits until it has as many active shard copies as the old one.
+// applySettings applies the final settings to the new index, and waits until it has as many active shard copies as the
+// old one.
 func (r *Run) applySettings(ctx context.Context) error {
 	now := maps.Clone(r.state.Late)
 	for name := range r.lastSettings() {

@@ -39,8 +39,8 @@
 // are blocked and it is compared once more.
 //
 // The task list names no index for single updates (_update). Such a task may be working on the old index, or waiting at
-// the new one for this process. The drain waits for it for only one second (undecidedTimeout). If the update did run on the old index, the
-// pass that follows the block of the old index copies it.
+// the new one for this process. The drain waits for it for only one second (undecidedTimeout). If the update did run on
+// the old index, the pass that follows the block of the old index copies it.
 //
 // The steps of the switch, and what each may cost writers, are in the tables of switch.go.
 //

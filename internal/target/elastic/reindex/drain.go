@@ -43,7 +43,8 @@ func (r *Run) drain(ctx context.Context, kind string) error {
 		if first {
 			r.undecided, first = now.Undecided, false
 		}
-		r.undecided = slices.DeleteFunc(r.undecided, func(id string) bool { return !slices.Contains(now.Undecided, id) })
+		ended := func(id string) bool { return !slices.Contains(now.Undecided, id) }
+		r.undecided = slices.DeleteFunc(r.undecided, ended)
 		logging.Debug(ctx, logging.Elasticsearch, "drain requests", "kind", kind, "index", r.state.Old, "on_index",
 			len(now.On), "undecided", len(r.undecided), "waited_ms", waited.Milliseconds())
 		return len(now.On) == 0 && (len(r.undecided) == 0 || waited >= undecidedTimeout), nil

@@ -10,8 +10,9 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic/reindex"
 )
 
-// TestAnotherProcessContinues lets another process take the reindex over at each stage. The process that lost it changes
-// nothing more, and the other one completes it. The other process would miss anything that the first one cleaned up.
+// TestAnotherProcessContinues lets another process take the reindex over at each stage. The process that lost it
+// changes nothing more, and the other one completes it. The other process would miss anything that the first one
+// cleaned up.
 func TestAnotherProcessContinues(t *testing.T) {
 	t.Parallel()
 	for _, stage := range []reindex.Stage{reindex.StageCopy, reindex.StageCatchUp, reindex.StageSwitch,

@@ -211,9 +211,11 @@ const (
 	clauses = 500
 )
 
-// deletedSince returns the documents of a shard that before had and now does not have. Up to the checkpoint, a span of sequence
-// numbers can only lose documents, so a span that lost none is unchanged. Above it, all documents are compared.
-func (r *Run) deletedSince(ctx context.Context, before, now *elastic.View, checkpoint int64) ([]elastic.Document, error) {
+// deletedSince returns the documents of a shard that before had and now does not have. Up to the checkpoint, a span of
+// sequence numbers can only lose documents, so a span that lost none is unchanged. Above it, all documents are
+// compared.
+func (r *Run) deletedSince(ctx context.Context, before, now *elastic.View,
+	checkpoint int64) ([]elastic.Document, error) {
 	var spans []elastic.Span
 	if checkpoint >= 0 {
 		spans = []elastic.Span{{Low: 0, High: checkpoint + 1}}

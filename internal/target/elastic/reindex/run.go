@@ -36,7 +36,8 @@ type Run struct {
 	page int
 	// open reports that clients may write to the new index.
 	open bool
-	// delaying and blocked report what must be reverted: writers that wait at the new index, or that the old one refuses.
+	// delaying and blocked report what must be reverted: writers that wait at the new index, or that the old one
+	// refuses.
 	delaying, blocked bool
 	// moved reports that the aliases are at the new index.
 	moved bool
