@@ -89,6 +89,8 @@ type Workspace struct {
 	env       []string
 	// confined makes file permissions bind the commands even where the tests run as root.
 	confined bool
+	// root makes the commands run as root, in a user namespace if the tests don't run as root.
+	root bool
 }
 
 // NewWorkspace makes an empty working directory whose Terraform uses the built provider. env is added to the
@@ -163,6 +165,19 @@ func (w *Workspace) Protect(dirs ...string) {
 	}
 }
 
+// Policy writes a policy that the commands that follow obey (REMEDIATION_POLICY), and returns its path. They run as
+// root: a policy must not belong to the user who runs Terraform, and tests can't write a file of another user.
+func (w *Workspace) Policy(text string) string {
+	w.t.Helper()
+	path := filepath.Join(w.t.TempDir(), "policy.json")
+	w.writeFile(path, text)
+	w.env, w.root = append(w.env, "REMEDIATION_POLICY="+path), true
+	return path
+}
+
+// Environment adds variables to the environment of the commands that follow.
+func (w *Workspace) Environment(env ...string) { w.env = append(w.env, env...) }
+
 func (w *Workspace) chmod(dir, mode string) {
 	w.t.Helper()
 	// Cleanups run after the test's context has ended.
@@ -177,6 +192,9 @@ func (w *Workspace) Command(ctx context.Context, args ...string) *exec.Cmd {
 	argv := append([]string{w.terraform}, args...)
 	if w.confined && os.Geteuid() == 0 {
 		argv = append([]string{"setpriv", "--bounding-set=-dac_override", "--"}, argv...)
+	}
+	if w.root && os.Geteuid() != 0 {
+		argv = append([]string{"unshare", "--map-root-user", "--"}, argv...)
 	}
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...) //nolint:gosec // the test's own command
 	cmd.Dir, cmd.Env = w.Dir, w.env

@@ -170,6 +170,9 @@ func unknownPlaybook(of, playbook string, path []string) error {
 
 // checkMinimum refuses a minimum that exceeds the number of approvers.
 func (p Policy) checkMinimum(minimum int, approvers []string, path ...string) error {
+	if len(approvers) == 0 {
+		approvers = p.RunnerApprovers
+	}
 	if named, bounded := p.named(approvers); bounded && named < minimum {
 		return wrong("Nobody could approve anything",
 			fmt.Sprintf("%d different people must approve, and the approvers are %d.", minimum, named),
@@ -178,7 +181,7 @@ func (p Policy) checkMinimum(minimum int, approvers []string, path ...string) er
 	return nil
 }
 
-// named counts the people that the patterns name. bounded is false if a pattern matches any number of people.
+// named counts the people that the patterns name and the runner's policy accepts. bounded is false if a pattern matches any number of people.
 func (p Policy) named(patterns []string) (count int, bounded bool) {
 	const wildcards = `*?[\`
 	people := map[string]bool{}
@@ -195,7 +198,9 @@ func (p Policy) named(patterns []string) (count int, bounded bool) {
 			if strings.ContainsAny(m, wildcards) || err != nil {
 				return 0, false
 			}
-			people[name] = true
+			if p.matchAny(p.RunnerApprovers, m) {
+				people[name] = true
+			}
 		}
 	}
 	return len(people), true

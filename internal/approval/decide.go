@@ -294,12 +294,18 @@ func (p Policy) broken(f Freeze, when string, votes []vote, d *Decision) (broken
 	return broken
 }
 
-// outside describes why the case can't run outside of its maintenance windows. It returns nothing within one of them,
-// or if no window names its playbook.
+// outside describes why the case can't run outside of its maintenance windows, which are those of the configuration and
+// those of the runner's policy: an open one of either doesn't open the other's.
 func (p Policy) outside(c Case, votes []vote, d *Decision) []string {
+	return append(p.outsideOf(c, votes, d, false), p.outsideOf(c, votes, d, true)...)
+}
+
+// outsideOf is outside for the windows of one source. It returns nothing within one of them, or if none names the
+// playbook.
+func (p Policy) outsideOf(c Case, votes []vote, d *Decision, runner bool) []string {
 	var closed []Freeze
 	for _, f := range p.Maintenance {
-		if !slices.Contains(f.Playbooks, c.Playbook) {
+		if f.Runner != runner || !slices.Contains(f.Playbooks, c.Playbook) {
 			continue
 		}
 		if _, open := f.until(c.clock()); open {

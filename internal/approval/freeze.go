@@ -54,6 +54,8 @@ type Freeze struct {
 	// Outside is OutsideApproval, or empty if the playbooks are refused outside of the maintenance window. Unused in a
 	// freeze.
 	Outside string `json:"outside,omitempty"`
+	// Runner marks a window of the runner's policy. For a playbook, one of these and one of the others must be open.
+	Runner bool `json:"runner,omitempty"`
 
 	// rule returns local times as if they were in UTC.
 	rule     *rrule.RRule

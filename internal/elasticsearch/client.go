@@ -19,6 +19,7 @@ import (
 
 	"github.com/elastic/elastic-transport-go/v8/elastictransport"
 
+	"github.com/applylens/terraform-provider-remediation/internal/access"
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/logging"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
@@ -78,7 +79,7 @@ func (c *Client) dial() (*elastictransport.Client, error) {
 	const idle = 16
 	var transport http.RoundTripper = &http.Transport{
 		Proxy: http.ProxyFromEnvironment, TLSClientConfig: secure, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: idle,
-		DialContext:         (&net.Dialer{Timeout: connectTimeout}).DialContext,
+		DialContext:         (&net.Dialer{Timeout: connectTimeout, Control: access.Control}).DialContext,
 		TLSHandshakeTimeout: connectTimeout, IdleConnTimeout: time.Minute,
 	}
 	if c.cfg.Transport != nil {

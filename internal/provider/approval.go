@@ -2,7 +2,6 @@ package provider
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -228,9 +227,9 @@ func maintenanceSchema() schema.Block {
 	}
 }
 
-// policy converts the block to a policy. It loads time zones and reads the environment, because the policy itself does
-// no I/O.
-func (b block) policy() (approval.Policy, error) {
+// policy converts the block, which obeys the runner, to a policy. It loads time zones and reads the environment, because
+// the policy itself does no I/O.
+func (b block) policy(r runner) (approval.Policy, error) {
 	a := b.Approval
 	if a == nil {
 		return approval.Policy{}, nil
@@ -242,8 +241,7 @@ func (b block) policy() (approval.Policy, error) {
 		SignaturesRequired: a.Signatures.ValueString() == signaturesRequired,
 	}
 	if p.SeparationOfDuties {
-		p.Requester = a.Requester.ValueString()
-		p.Requesters = requesters(p.Requester, os.Getenv)
+		p.Requester, p.Requesters = a.Requester.ValueString(), r.requesters(a.Requester)
 	}
 	for _, r := range a.Rules {
 		p.Rules = append(p.Rules, approval.Rule{
@@ -271,7 +269,12 @@ func (b block) policy() (approval.Policy, error) {
 		if err != nil {
 			return approval.Policy{}, windowProblem(m.Name, err, "maintenance_window", strconv.Itoa(i), at)
 		}
+		// The policy's windows come last; see obey.
+		window.Runner = r.approval != nil && i >= len(a.Maintenance)-len(r.approval.Maintenance)
 		p.Maintenance = append(p.Maintenance, window)
+	}
+	if r.approval != nil {
+		p.RunnerApprovers = r.approval.Approvers
 	}
 	return p, p.Check(func(actionType string) bool { return slices.Contains(ActionTypes(), actionType) })
 }
@@ -347,6 +350,20 @@ func (f freezeBlock) window() (w approval.Freeze, at string, err error) {
 		return w, "duration", err
 	}
 	return w, "recurrence", err
+}
+
+// requesters returns the names of the requester. If the runner's policy demands separate duties without a requester, the
+// environment names the requester; a name in the configuration can only be another one. Nobody is known then if the
+// environment names nobody: the author of the change could write any name.
+func (r runner) requesters(configured types.String) []string {
+	if r.approval == nil || !r.approval.SeparationOfDuties.ValueBool() || !r.approval.Requester.IsNull() {
+		return requesters(configured.ValueString(), r.getenv)
+	}
+	names := requesters("", r.getenv)
+	if name := configured.ValueString(); name != "" && len(names) > 0 {
+		names = append(names, name)
+	}
+	return names
 }
 
 // requesters returns the names of the requester: the configured one, or those that the first CI system found provides.

@@ -2,6 +2,7 @@ package provider
 
 import (
 	"errors"
+	"os"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -65,7 +66,7 @@ func TestPolicyIsCheckedAtOnce(t *testing.T) {
 		"good": {approvalBlock{Freeze: []freezeBlock{window}, MaxAge: text("24h"),
 			Approvers: []string{"*@example.com"}}, ""},
 	} {
-		_, err := block{Approval: &tt.block}.policy()
+		_, err := block{Approval: &tt.block}.policy(runner{getenv: os.Getenv})
 		var p *problem.Problem
 		if (err == nil) != (tt.at == "") || (err != nil &&
 			(!errors.As(err, &p) || problem.Where(p.Path) != tt.at || p.Next == "")) {

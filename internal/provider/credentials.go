@@ -5,12 +5,49 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
 	"github.com/applylens/terraform-provider-remediation/internal/access"
 )
 
 // hostsVariable lists hosts, separated by commas, whose addresses may come from the configuration while their
 // credentials come from the environment.
 const hostsVariable = "REMEDIATION_HOSTS"
+
+// service is a web service that the provider calls, with the credential that it sends there.
+type service struct {
+	// url and token are those of the configuration, at the attribute whose path is at plus ".url" or ".token".
+	at         string
+	url, token types.String
+	// urlVariable and tokenVariable are the environment variables that replace them.
+	urlVariable, tokenVariable string
+}
+
+// service returns the address and the token of a service. It refuses an address that the policy doesn't list, and one of
+// the configuration if the token comes from the environment and the runner doesn't say that it may be sent there.
+func (r runner) service(s service) (address, token string, err error) {
+	address, token = first(s.url, s.urlVariable, ""), first(s.token, s.tokenVariable, "")
+	if err := checkURL(s.at+".url", address); err != nil {
+		return "", "", err
+	}
+	if err := r.open(s.at+".url", address); err != nil {
+		return "", "", err
+	}
+	if err := checkToken(s.at+".token", token); err != nil || s.token.ValueString() != "" {
+		return address, token, err
+	}
+	return address, token, r.entrust(destination{s.at + ".url", s.url.ValueString(), s.urlVariable}, s.tokenVariable)
+}
+
+// open refuses an address that the policy doesn't list. where is its attribute.
+func (r runner) open(where, address string) error {
+	if err := r.hosts.Check(address); err != nil {
+		return problemAt(where, "An address that the runner doesn't allow", err.Error()+".",
+			fmt.Sprintf("Nothing has run. Use an address that %s lists in hosts, or have it added there.",
+				orEmpty(r.path)))
+	}
+	return nil
+}
 
 // destination is an address of the configuration to which a credential would be sent.
 type destination struct {
@@ -20,37 +57,45 @@ type destination struct {
 	variable string
 }
 
-// checkDestination refuses to send a credential from the environment to an address from the configuration. Plan runs on
-// pull requests, and anyone who edits the address would receive the credential. credentials are the names of the
-// environment variables that would be used.
-func checkDestination(getenv func(string) string, to destination, credentials ...string) error {
+// entrust refuses to send a credential from the environment to an address from the configuration. Plan runs on pull
+// requests, and anyone who edits the address would receive the credential. credentials are the names of the environment
+// variables that would be used.
+func (r runner) entrust(to destination, credentials ...string) error {
 	used := ""
 	for _, name := range credentials {
-		if getenv(name) != "" {
+		if r.getenv(name) != "" {
 			used = name
 			break
 		}
 	}
-	if used == "" || to.address == "" {
+	if used == "" || to.address == "" || r.trusts(to) {
 		return nil
 	}
-	for _, own := range list(getenv(to.variable)) {
-		if strings.TrimRight(own, "/") == strings.TrimRight(to.address, "/") {
-			return nil
-		}
-	}
-	if hosts := access.Hosts(list(getenv(hostsVariable))); hosts.Lists(to.address) {
-		return nil
-	}
-	host := to.address
-	if u, err := url.Parse(to.address); err == nil && u.Host != "" {
-		host = u.Host
-	}
+	host := hostOf(to.address)
 	return problemAt(to.where, "A credential of the environment would go to an address of the configuration",
 		fmt.Sprintf("%s is set in the environment, and %s is named in the configuration, which the author of a change "+
 			"can edit.", used, host),
 		fmt.Sprintf("If it may be sent there, set %s=%s in the environment of the runner, or set %s there.",
 			hostsVariable, host, to.variable))
+}
+
+// trusts reports whether the runner names the address: in its environment variable, in REMEDIATION_HOSTS, or in the
+// policy's hosts.
+func (r runner) trusts(to destination) bool {
+	for _, own := range list(r.getenv(to.variable)) {
+		if strings.TrimRight(own, "/") == strings.TrimRight(to.address, "/") {
+			return true
+		}
+	}
+	return access.Hosts(list(r.getenv(hostsVariable))).Lists(to.address) || r.hosts.Lists(to.address)
+}
+
+// hostOf returns host and port of an address, for REMEDIATION_HOSTS.
+func hostOf(address string) string {
+	if u, err := url.Parse(address); err == nil && u.Host != "" {
+		return u.Host
+	}
+	return address
 }
 
 // list splits a value at commas. It returns nil for an empty one.

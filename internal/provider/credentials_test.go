@@ -1,10 +1,13 @@
 package provider
 
 import (
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/applylens/terraform-provider-remediation/internal/access"
 )
 
 // TestCredentialsGoWhereTheRunnerSays sends a token of the environment to an address that a pull request chose.
@@ -15,24 +18,28 @@ func TestCredentialsGoWhereTheRunnerSays(t *testing.T) {
 		env     map[string]string
 		address string
 		refused bool
+		hosts   access.Hosts
 	}{
-		"no credential":                {nil, address, false},
-		"address of the configuration": {map[string]string{"TOKEN": "x"}, address, true},
-		"address of the environment":   {map[string]string{"TOKEN": "x", "URL": address}, "", false},
-		"the environment's address":    {map[string]string{"TOKEN": "x", "URL": address}, address + "/", false},
+		"no credential":                {nil, address, false, nil},
+		"address of the configuration": {map[string]string{"TOKEN": "x"}, address, true, nil},
+		"address of the environment":   {map[string]string{"TOKEN": "x", "URL": address}, "", false, nil},
+		"the environment's address":    {map[string]string{"TOKEN": "x", "URL": address}, address + "/", false, nil},
 		"another than the environment's": {map[string]string{"TOKEN": "x", "URL": address},
-			"https://evil.example.org", true},
+			"https://evil.example.org", true, nil},
 		"a listed host": {map[string]string{"TOKEN": "x",
-			"REMEDIATION_HOSTS": "prometheus.example.com"}, address, false},
+			"REMEDIATION_HOSTS": "prometheus.example.com"}, address, false, nil},
 		"a listed host and port": {map[string]string{"TOKEN": "x",
-			"REMEDIATION_HOSTS": "a, prometheus.example.com:9090"}, address, false},
+			"REMEDIATION_HOSTS": "a, prometheus.example.com:9090"}, address, false, nil},
 		"another port": {map[string]string{"TOKEN": "x",
-			"REMEDIATION_HOSTS": "prometheus.example.com:80"}, address, true},
+			"REMEDIATION_HOSTS": "prometheus.example.com:80"}, address, true, nil},
 		"a host that begins like a listed": {map[string]string{"TOKEN": "x",
-			"REMEDIATION_HOSTS": "prometheus.example.com"}, "https://prometheus.example.com.evil.org", true},
+			"REMEDIATION_HOSTS": "prometheus.example.com"}, "https://prometheus.example.com.evil.org", true, nil},
+		"a host of the policy": {map[string]string{"TOKEN": "x"}, address, false,
+			access.Hosts{"prometheus.example.com"}},
+		"not a host of the policy": {map[string]string{"TOKEN": "x"}, address, true, access.Hosts{}},
 	} {
-		err := checkDestination(func(name string) string { return tt.env[name] },
-			destination{where: "prometheus.url", address: tt.address, variable: "URL"}, "OTHER", "TOKEN")
+		r := runner{getenv: func(name string) string { return tt.env[name] }, hosts: tt.hosts}
+		err := r.entrust(destination{where: "prometheus.url", address: tt.address, variable: "URL"}, "OTHER", "TOKEN")
 		if (err != nil) != tt.refused {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -45,13 +52,14 @@ func TestCredentialsGoWhereTheRunnerSays(t *testing.T) {
 // TestAUserOfTheConfigurationGetsNoPasswordOfTheEnvironment for an endpoint of the configuration.
 func TestAUserOfTheConfigurationGetsNoPasswordOfTheEnvironment(t *testing.T) {
 	t.Setenv("ELASTICSEARCH_PASSWORD", "a-password")
+	r := runner{getenv: os.Getenv}
 	b := block{Elasticsearch: &elasticsearchBlock{Endpoints: []string{"https://evil.example.org"},
 		Username: types.StringValue("elastic")}}
-	if _, err := b.elasticsearch(); err == nil || !strings.Contains(err.Error(), "ELASTICSEARCH_PASSWORD is set") {
+	if _, err := b.elasticsearch(r); err == nil || !strings.Contains(err.Error(), "ELASTICSEARCH_PASSWORD is set") {
 		t.Errorf("got %v", err)
 	}
 	t.Setenv("REMEDIATION_HOSTS", "evil.example.org")
-	if cfg, err := b.elasticsearch(); err != nil || cfg.Password == "" {
+	if cfg, err := b.elasticsearch(r); err != nil || cfg.Password == "" {
 		t.Errorf("listed: %v", err)
 	}
 }

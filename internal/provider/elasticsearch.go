@@ -2,7 +2,6 @@ package provider
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/mapvalidator"
@@ -12,6 +11,9 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
+
+// endpointsVariable is the environment variable of the cluster's addresses.
+const endpointsVariable = "ELASTICSEARCH_ENDPOINTS"
 
 type elasticsearchBlock struct {
 	Endpoints              []string          `tfsdk:"endpoints"`
@@ -75,7 +77,7 @@ func secretText(description string) schema.StringAttribute {
 }
 
 // elasticsearch returns the cluster's settings. Without endpoints, no cluster is configured.
-func (b block) elasticsearch() (elastic.Config, error) {
+func (b block) elasticsearch(r runner) (elastic.Config, error) {
 	var e elasticsearchBlock
 	if b.Elasticsearch != nil {
 		e = *b.Elasticsearch
@@ -90,7 +92,7 @@ func (b block) elasticsearch() (elastic.Config, error) {
 		Headers: e.Headers,
 	}
 	own := cfg
-	cfg = cfg.WithEnvironment(os.Getenv)
+	cfg = cfg.WithEnvironment(r.getenv)
 	var taken []string // variables of credentials that come from the environment
 	for variable, from := range map[string][2]string{
 		"ELASTICSEARCH_API_KEY":                  {own.APIKey, cfg.APIKey},
@@ -110,10 +112,21 @@ func (b block) elasticsearch() (elastic.Config, error) {
 			"elasticsearch is configured without endpoints, and ELASTICSEARCH_ENDPOINTS is "+
 				"not set.", "Set elasticsearch.endpoints.")
 	}
-	for i, endpoint := range e.Endpoints {
-		to := destination{fmt.Sprintf("elasticsearch.endpoints.%d", i), endpoint, "ELASTICSEARCH_ENDPOINTS"}
-		if err := checkDestination(os.Getenv, to, taken...); err != nil {
+	for i, endpoint := range cfg.Endpoints {
+		if err := r.open(fmt.Sprintf("elasticsearch.endpoints.%d", i), endpoint); err != nil {
 			return elastic.Config{}, err
+		}
+	}
+	for i, endpoint := range e.Endpoints {
+		to := destination{fmt.Sprintf("elasticsearch.endpoints.%d", i), endpoint, endpointsVariable}
+		if err := r.entrust(to, taken...); err != nil {
+			return elastic.Config{}, err
+		}
+		if r.journal != nil && r.journal.Elasticsearch != nil && !r.trusts(to) {
+			return elastic.Config{}, problemAt(to.where, "The configuration can't move the runner's journal",
+				"The runner's policy keeps the journal in Elasticsearch, and "+hostOf(endpoint)+" is named in the "+
+					"configuration.", "Nothing has run. Leave endpoints out, so that "+endpointsVariable+" names the "+
+					"cluster, or have the host added to hosts in "+r.path+".")
 		}
 	}
 	return cfg, nil

@@ -141,7 +141,7 @@ func (s surroundings) event(path string) (number, commit string) {
 
 // forge returns the settings of the forge, or nil if none is configured. A missing setting is an error: nobody could
 // approve anything without it.
-func (b block) forge(s surroundings) (*forge.Config, error) {
+func (b block) forge(s surroundings, r runner) (*forge.Config, error) {
 	if b.Approval == nil || b.Approval.Forge == nil {
 		return nil, nil
 	}
@@ -165,9 +165,13 @@ func (b block) forge(s surroundings) (*forge.Config, error) {
 		checkToken("approval.forge.token", cfg.Token)); err != nil {
 		return nil, err
 	}
-	if f.Token.ValueString() == "" {
+	if err := r.open("approval.forge.url", cfg.URL); err != nil {
+		return nil, err
+	}
+	policys := r.approval != nil && r.approval.Forge != nil
+	if f.Token.ValueString() == "" && !policys {
 		to := destination{"approval.forge.url", f.URL.ValueString(), forgeURLVariable(s.getenv)}
-		if err := checkDestination(s.getenv, to, "REMEDIATION_FORGE_TOKEN"); err != nil {
+		if err := r.entrust(to, "REMEDIATION_FORGE_TOKEN"); err != nil {
 			return nil, err
 		}
 	}

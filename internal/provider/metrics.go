@@ -2,7 +2,6 @@ package provider
 
 import (
 	"context"
-	"os"
 
 	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
@@ -41,28 +40,22 @@ func secret(description string) schema.StringAttribute {
 // prometheusSettings are the settings of Prometheus. An empty url means that none is configured.
 type prometheusSettings struct{ url, token string }
 
-func (b block) prometheus() (prometheusSettings, error) {
+func (b block) prometheus(r runner) (prometheusSettings, error) {
 	var p prometheusBlock
 	if b.Prometheus != nil {
 		p = *b.Prometheus
 	}
-	s := prometheusSettings{url: first(p.URL, "PROMETHEUS_URL", ""), token: first(p.Token, "PROMETHEUS_TOKEN", "")}
-	if s.url == "" {
-		if b.Prometheus != nil {
-			return s, problemAt("prometheus.url", "Prometheus has no address",
-				"prometheus is configured without url, and PROMETHEUS_URL is not set.",
-				"Set prometheus.url.")
+	if first(p.URL, "PROMETHEUS_URL", "") == "" {
+		if b.Prometheus == nil {
+			return prometheusSettings{}, nil
 		}
-		return s, nil
+		return prometheusSettings{}, problemAt("prometheus.url", "Prometheus has no address",
+			"prometheus is configured without url, and PROMETHEUS_URL is not set.", "Set prometheus.url.")
 	}
-	if err := checkURL("prometheus.url", s.url); err != nil {
-		return s, err
-	}
-	if err := checkToken("prometheus.token", s.token); err != nil || p.Token.ValueString() != "" {
-		return s, err
-	}
-	return s, checkDestination(os.Getenv, destination{"prometheus.url", p.URL.ValueString(), "PROMETHEUS_URL"},
-		"PROMETHEUS_TOKEN")
+	var s prometheusSettings
+	var err error
+	s.url, s.token, err = r.service(service{"prometheus", p.URL, p.Token, "PROMETHEUS_URL", "PROMETHEUS_TOKEN"})
+	return s, err
 }
 
 // checkURL refuses an address that is not one of a web server.
@@ -91,7 +84,7 @@ func checkToken(where, token string) error {
 
 // newMetrics returns the reader of the guardrails' metrics.
 func newMetrics(s settings, cluster *elastic.Cluster, clk clock.Clock) *metrics.Reader {
-	sources := metrics.Sources{Clock: clk}
+	sources := metrics.Sources{Clock: clk, Hosts: s.runner.hosts}
 	if s.prometheus.url != "" {
 		sources.Prometheus = prometheus.New(s.prometheus.url, s.prometheus.token)
 	}

@@ -3,7 +3,6 @@ package provider
 import (
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -63,20 +62,20 @@ type filePlannerBlock struct {
 }
 
 // planner returns the configured planner. The schema allows only one. It does no I/O.
-func (b block) planner() (planner.Planner, error) {
+func (b block) planner(r runner) (planner.Planner, error) {
 	p := plannerBlock{}
 	if b.Planner != nil {
 		p = *b.Planner
 	}
 	switch {
 	case p.HTTP != nil:
-		return p.HTTP.planner()
+		return p.HTTP.planner(r)
 	case p.Applylens != nil:
-		return p.Applylens.planner()
+		return p.Applylens.planner(r)
 	case p.HAProxy != nil:
-		return p.HAProxy.planner()
+		return p.HAProxy.planner(r)
 	case p.Gateway != nil:
-		return p.Gateway.planner()
+		return p.Gateway.planner(r)
 	default:
 		return b.filePlanner()
 	}
@@ -101,39 +100,21 @@ const (
 	plannerToken = "REMEDIATION_PLANNER_TOKEN" //nolint:gosec // the variable's name, not a token
 )
 
-func (h *httpPlannerBlock) planner() (planner.Planner, error) {
-	url := first(h.URL, plannerURL, "")
-	if err := checkURL("planner.http.url", url); err != nil {
+func (h *httpPlannerBlock) planner(r runner) (planner.Planner, error) {
+	url, token, err := r.service(service{"planner.http", h.URL, h.Token, plannerURL, plannerToken})
+	if err != nil {
 		return nil, err
 	}
-	token := first(h.Token, plannerToken, "")
-	if h.Token.ValueString() == "" && checkToken("planner.http.token", token) == nil {
-		to := destination{"planner.http.url", h.URL.ValueString(), plannerURL}
-		if err := checkDestination(os.Getenv, to, plannerToken); err != nil {
-			return nil, err
-		}
-	}
-	return httpapi.New(url, token), checkToken("planner.http.token", token)
+	return httpapi.New(url, token), nil
 }
 
-func (a *applylensPlannerBlock) planner() (planner.Planner, error) {
-	url := first(a.URL, plannerURL, "")
-	if err := checkURL("planner.applylens.url", url); err != nil {
+func (a *applylensPlannerBlock) planner(r runner) (planner.Planner, error) {
+	url, token, err := r.service(service{"planner.applylens", a.URL, a.Token, plannerURL, plannerToken})
+	if err != nil {
 		return nil, err
 	}
-	cfg := applylens.Config{
-		URL: url, Token: first(a.Token, plannerToken,
-			""), Stable: a.StableVersion.ValueString(), Canary: a.CanaryVersion.ValueString(),
-	}
-	if err := checkToken("planner.applylens.token", cfg.Token); err != nil {
-		return nil, err
-	}
-	if a.Token.ValueString() == "" {
-		to := destination{"planner.applylens.url", a.URL.ValueString(), plannerURL}
-		if err := checkDestination(os.Getenv, to, plannerToken); err != nil {
-			return nil, err
-		}
-	}
+	cfg := applylens.Config{URL: url, Token: token, Stable: a.StableVersion.ValueString(),
+		Canary: a.CanaryVersion.ValueString()}
 	for _, name := range []struct{ attribute, version string }{{"stable_version", cfg.Stable},
 		{"canary_version", cfg.Canary}} {
 		if err := checkVersion([]string{"planner", "applylens", name.attribute}, name.version); err != nil {
@@ -147,7 +128,7 @@ func (a *applylensPlannerBlock) planner() (planner.Planner, error) {
 	return applylens.New(cfg), nil
 }
 
-func (h *haproxyPlannerBlock) planner() (planner.Planner, error) {
+func (h *haproxyPlannerBlock) planner(r runner) (planner.Planner, error) {
 	cfg := haproxy.Config{
 		Address: h.Address.ValueString(), Backend: h.Backend.ValueString(), Servers: h.Servers,
 		Stable: h.StableVersion.ValueString(),
@@ -155,6 +136,9 @@ func (h *haproxyPlannerBlock) planner() (planner.Planner, error) {
 	if err := haproxy.CheckAddress(cfg.Address); err != nil {
 		return nil, problemAt("planner.haproxy.address", "Invalid address of HAProxy's runtime API", err.Error()+".",
 			"Write unix:///run/haproxy.sock.")
+	}
+	if err := r.open("planner.haproxy.address", cfg.Address); err != nil {
+		return nil, err
 	}
 	// Both are sent in commands of the runtime API, where a space or a semicolon would end them.
 	if !haproxy.IsName(cfg.Backend) {
@@ -176,10 +160,14 @@ func (h *haproxyPlannerBlock) planner() (planner.Planner, error) {
 	return haproxy.New(cfg), nil
 }
 
-func (g *gatewayPlannerBlock) planner() (planner.Planner, error) {
+func (g *gatewayPlannerBlock) planner(r runner) (planner.Planner, error) {
 	cfg := gatewayapi.Config{
 		Namespace: g.Namespace.ValueString(), Route: g.HTTPRoute.ValueString(), Backends: g.Backends,
 		Kubeconfig: g.Kubeconfig.ValueString(), Stable: g.StableVersion.ValueString(),
+		Access: gatewayapi.Access{Hosts: r.hosts, Executables: r.executables},
+	}
+	if cfg.Kubeconfig != "" {
+		cfg.Access.Entrusted = func(address string) bool { return r.trusts(destination{address: address}) }
 	}
 	const next = "Write it as kubectl shows it."
 	for _, name := range []struct{ attribute, name string }{{"namespace", cfg.Namespace}, {"http_route", cfg.Route}} {

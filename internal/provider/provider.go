@@ -75,10 +75,23 @@ func (p *remediation) Configure(ctx context.Context, req provider.ConfigureReque
 	if resp.Diagnostics.HasError() {
 		return
 	}
-	settings, err := b.settings(ctx)
+	r, err := theRunner(ctx)
 	if err != nil {
 		report(&resp.Diagnostics, err)
 		return
+	}
+	b, ignored, err := b.obey(r)
+	if err != nil {
+		report(&resp.Diagnostics, err)
+		return
+	}
+	settings, err := b.settings(ctx, r)
+	if err != nil {
+		report(&resp.Diagnostics, err)
+		return
+	}
+	if note := r.note(ignored); note != "" {
+		resp.Diagnostics.AddWarning("The runner's policy doesn't restrict everything", note)
 	}
 	settings.redact = b.redactor(settings)
 	runtime.Engine, runtime.HistoryLimit = wire(settings, p.options.Reached), settings.historyLimit

@@ -33,12 +33,14 @@ type settings struct {
 	historyLimit int
 	// logsBaseURL is where the journal's folder is published, or empty.
 	logsBaseURL string
+	runner      runner
 	// redact masks secrets in logs.
 	redact func(string) string
 }
 
-func (b block) settings(ctx context.Context) (settings, error) {
-	s := settings{historyLimit: defaultHistory, estimates: playbook.DefaultEstimates()}
+// settings completes the block, which obeys the runner.
+func (b block) settings(ctx context.Context, r runner) (settings, error) {
+	s := settings{historyLimit: defaultHistory, estimates: playbook.DefaultEstimates(), runner: r}
 	if !b.HistoryLimit.IsNull() {
 		s.historyLimit = int(whole(b.HistoryLimit))
 	}
@@ -46,19 +48,19 @@ func (b block) settings(ctx context.Context) (settings, error) {
 	if s.retention, err = b.retention(); err != nil {
 		return settings{}, err
 	}
-	if s.policy, err = b.policy(); err != nil {
+	if s.policy, err = b.policy(r); err != nil {
 		return settings{}, err
 	}
-	if s.forge, err = b.forge(system()); err != nil {
+	if s.forge, err = b.forge(system(), r); err != nil {
 		return settings{}, err
 	}
 	if s.forge != nil {
 		s.policy.Forge = s.forge.Place()
 	}
-	if s.planner, err = b.planner(); err != nil {
+	if s.planner, err = b.planner(r); err != nil {
 		return settings{}, err
 	}
-	if s.elastic, err = b.elasticsearch(); err != nil {
+	if s.elastic, err = b.elasticsearch(r); err != nil {
 		return settings{}, err
 	}
 	if s.journal, err = b.journal(ctx, s.elastic.Configured()); err != nil {
@@ -67,10 +69,11 @@ func (b block) settings(ctx context.Context) (settings, error) {
 	if s.logsBaseURL, err = b.logsBaseURL(); err != nil {
 		return settings{}, err
 	}
-	if s.prometheus, err = b.prometheus(); err != nil {
+	if s.prometheus, err = b.prometheus(r); err != nil {
 		return settings{}, err
 	}
 	s.dbt = b.dbtConfig(s.journal.dir)
+	s.dbt.Executables = r.executables
 	if err := s.dbt.Check(); err != nil {
 		return settings{}, err
 	}

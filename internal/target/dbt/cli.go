@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"github.com/applylens/terraform-provider-remediation/internal/access"
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/redact"
@@ -44,6 +45,8 @@ type Config struct {
 	// SealKey is the path of the key that seals cache entries, created when needed. Default: cache.key in the
 	// provider's folder below the user's configuration folder.
 	SealKey string
+	// Executables lists the programs that may be started, by the runner's policy. Nil allows all.
+	Executables access.Executables
 }
 
 // CLI is a dbt project driven through the dbt command. It is safe for concurrent use.
@@ -105,7 +108,10 @@ func (c *CLI) Name(ctx context.Context) (string, error) {
 func (c *CLI) executable() (string, error) {
 	path, err := exec.LookPath(c.cfg.Executable)
 	if err == nil {
-		return filepath.Abs(path)
+		if path, err = filepath.Abs(path); err != nil {
+			return "", err
+		}
+		return path, c.allowed(path)
 	}
 	p := &problem.Problem{
 		What: "dbt can't be executed",
@@ -121,6 +127,19 @@ func (c *CLI) executable() (string, error) {
 	p.Next = "Install dbt Core and the adapter of your warehouse (pip install dbt-core dbt-duckdb, for example), or " +
 		"set dbt.executable to its path."
 	return "", p
+}
+
+// allowed refuses a program that the runner's policy does not list. A listed dbt includes its interpreter.
+func (c *CLI) allowed(path string) error {
+	if err := c.cfg.Executables.Check(path); err != nil {
+		return &problem.Problem{
+			What: "This dbt may not be started", Why: err.Error() + ".",
+			Next: "Nothing has been started. Use a dbt that the runner's policy lists in executables, or have it added " +
+				"there.",
+			Path: []string{"dbt", "executable"}, Err: errors.Join(ErrExecutable, err),
+		}
+	}
+	return nil
 }
 
 // workDir creates and returns a folder below Config.WorkDir. Caches may name models, so only the owner can read them.

@@ -98,6 +98,9 @@ func (c Config) Check() error {
 			why = fmt.Sprintf("%q is not a valid variable.", name)
 		case strings.Contains(c.Environment[name], "\x00"):
 			why = "The value of " + name + " holds a null character, which ends it."
+		case c.Executables != nil && loadsCode(name):
+			why = name + " makes a program load code from elsewhere, and the runner's policy lists the programs that may " +
+				"be started."
 		case isFlag(name):
 			why = name + " is a flag of dbt: it would change what runs without being part of the command that is " +
 				"shown and approved."
@@ -113,6 +116,14 @@ func (c Config) Check() error {
 		}
 	}
 	return nil
+}
+
+// loadsCode reports whether a variable makes dbt, Python, git, or a shell load or start something else.
+func loadsCode(name string) bool {
+	name = strings.ToUpper(name)
+	return slices.ContainsFunc([]string{"PYTHON", "LD_", "DYLD_", "GIT_", "COVERAGE_"},
+		func(prefix string) bool { return strings.HasPrefix(name, prefix) }) ||
+		slices.Contains([]string{"PATH", "HOME", "BASH_ENV", "ENV", "SHELL", "XDG_CONFIG_HOME", "VIRTUAL_ENV"}, name)
 }
 
 func isFlag(name string) bool {

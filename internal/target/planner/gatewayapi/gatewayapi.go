@@ -53,6 +53,8 @@ type Config struct {
 	Kubeconfig string
 	// Stable is the stable version. Optional.
 	Stable string
+	// Access restricts what the kubeconfig file may open, start, and send.
+	Access Access
 }
 
 // Planner is the planner in a route.
@@ -93,6 +95,9 @@ func (p *Planner) open() (dynamic.Interface, error) {
 	cfg, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
 	if err != nil {
 		return nil, p.problem("The cluster can't be configured", err.Error(), "kubeconfig", planner.ErrUnreachable)
+	}
+	if err := p.cfg.Access.check(cfg); err != nil {
+		return nil, p.problem("The kubeconfig file is not allowed here", err.Error(), "kubeconfig", err)
 	}
 	cfg.WarningHandler, cfg.QPS, cfg.Burst = rest.NoWarnings{}, perSecond, perSecond
 	if p.client, err = dynamic.NewForConfig(cfg); err != nil {

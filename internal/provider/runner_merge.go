@@ -1,0 +1,122 @@
+package provider
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/applylens/terraform-provider-remediation/internal/approval"
+)
+
+// obey returns the block with everything that the runner's policy decides. The configuration can only be stricter.
+// ignored lists its settings that the policy replaces.
+func (b block) obey(r runner) (merged block, ignored []string, err error) {
+	if r.journal != nil {
+		if b.Journal != nil {
+			ignored = append(ignored, "journal")
+		}
+		b.Journal = r.journal
+	}
+	if r.approval == nil {
+		return b, ignored, nil
+	}
+	var own approvalBlock
+	if b.Approval != nil {
+		own = *b.Approval
+	}
+	replaced, err := own.obey(*r.approval)
+	b.Approval = &own
+	return b, append(ignored, replaced...), err
+}
+
+// obey makes a as strict as the policy. Approvers stay: an approver must match both lists, see runner.policy. Rules and
+// windows of the policy come last, so that a message about one of the configuration's names its position there.
+func (a *approvalBlock) obey(policy approvalBlock) (ignored []string, err error) {
+	if whole(policy.Minimum) > whole(a.Minimum) {
+		a.Minimum = policy.Minimum
+	}
+	if policy.Enforce.ValueString() == string(approval.EnforcePlan) {
+		a.Enforce = policy.Enforce
+	}
+	if policy.Signatures.ValueString() == signaturesRequired {
+		a.Signatures = policy.Signatures
+	}
+	if policy.SeparationOfDuties.ValueBool() {
+		a.SeparationOfDuties = policy.SeparationOfDuties
+	}
+	if a.MaxAge, err = shorter(a.MaxAge, policy.MaxAge); err != nil {
+		return nil, err
+	}
+	replace := func(name string, had, has bool, with func()) {
+		if has {
+			if had {
+				ignored = append(ignored, "approval."+name)
+			}
+			with()
+		}
+	}
+	replace("groups", a.Groups != nil, policy.Groups != nil, func() { a.Groups = policy.Groups })
+	replace("aliases", a.Aliases != nil, policy.Aliases != nil, func() { a.Aliases = policy.Aliases })
+	replace("allowed_signers", !a.AllowedSigners.IsNull(), !policy.AllowedSigners.IsNull(),
+		func() { a.AllowedSigners = policy.AllowedSigners })
+	replace("requester", !a.Requester.IsNull(), !policy.Requester.IsNull(),
+		func() { a.Requester = policy.Requester })
+	replace("forge", a.Forge != nil, policy.Forge != nil, func() { a.Forge = policy.Forge })
+	if a.Rules, err = joined(a.Rules, policy.Rules, "rule", func(r ruleBlock) types.String { return r.Name }); err != nil {
+		return nil, err
+	}
+	if a.Freeze, err = joined(a.Freeze, policy.Freeze, "freeze",
+		func(f freezeBlock) types.String { return f.Name }); err != nil {
+		return nil, err
+	}
+	a.Maintenance, err = joined(a.Maintenance, policy.Maintenance, "maintenance_window",
+		func(m maintenanceBlock) types.String { return m.Name })
+	return ignored, err
+}
+
+// shorter returns the shorter of two durations. One that is not set is longest.
+func shorter(a, b types.String) (types.String, error) {
+	if a.IsNull() || b.IsNull() {
+		if a.IsNull() {
+			return b, nil
+		}
+		return a, nil
+	}
+	one, err := approvalBlock{MaxAge: a}.maxAge()
+	if err != nil {
+		return a, err
+	}
+	other, err := approvalBlock{MaxAge: b}.maxAge()
+	if err == nil && other < one {
+		return b, nil
+	}
+	return a, err
+}
+
+// joined returns the configuration's elements and then the policy's. An element that is in both stays once, as the
+// policy's. One name for two different elements is refused, since a message could mean either.
+func joined[T any](own, policy []T, attribute string, name func(T) types.String) ([]T, error) {
+	var out []T
+	for i, element := range own {
+		again := false
+		for _, other := range policy {
+			if !name(other).Equal(name(element)) {
+				continue
+			}
+			if !equalBlocks(other, element) {
+				return nil, problemIn([]string{"approval", attribute, strconv.Itoa(i), "name"},
+					"A name of the runner's policy", fmt.Sprintf("The runner's policy has another %s %q.", attribute,
+						name(element).ValueString()), "Use another name.")
+			}
+			again = true
+		}
+		if !again {
+			out = append(out, element)
+		}
+	}
+	return append(out, policy...), nil
+}
+
+// equalBlocks compares two blocks by their values, as text.
+func equalBlocks(a, b any) bool { return fmt.Sprintf("%+v", a) == fmt.Sprintf("%+v", b) }

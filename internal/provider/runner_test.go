@@ -1,0 +1,205 @@
+package provider
+
+import (
+	"math/big"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/applylens/terraform-provider-remediation/internal/approval"
+)
+
+// policyOf returns a runner with the policy.
+func policyOf(t *testing.T, text string, env map[string]string) runner {
+	t.Helper()
+	r := runner{path: "/etc/policy.json", getenv: func(name string) string { return env[name] }}
+	document, err := parsePolicy(t.Context(), []byte(text))
+	if err == nil {
+		err = r.take(document)
+	}
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return r
+}
+
+// TestBadPolicies checks that a policy that does not mean what it seems to say is refused, with the place.
+func TestBadPolicies(t *testing.T) {
+	t.Parallel()
+	for text, says := range map[string]string{
+		``:                             "not valid JSON",
+		`{`:                            "not valid JSON",
+		`{} {}`:                        "more after",
+		`[]`:                           "not a JSON object",
+		`{"aproval": {}}`:              "aproval is unknown. Did you mean approval?",
+		`{"dbt": {}}`:                  "dbt is unknown",
+		`{"approval": {"minumum": 2}}`: "approval.minumum is unknown. Did you mean minimum?",
+		`{"approval": {"minimum": 2, "minimum": 1}}`:                            "approval.minimum occurs twice",
+		`{"approval": {}, "approval": {}}`:                                      "approval occurs twice",
+		`{"approval": {"minimum": null}}`:                                       "approval.minimum is null",
+		`{"approval": {"minimum": "two"}}`:                                      "minimum",
+		`{"approval": {"minimum": 0}}`:                                          "between 1 and 10",
+		`{"approval": {"signatures": "requred"}}`:                               "requred",
+		`{"approval": {"signatures": "required"}}`:                              "nothing to check signatures against",
+		`{"approval": {"approvers": ["a@x.com"], "minimum": 2}}`:                "Nobody could approve",
+		`{"approval": {"approvers": ["group:leads"]}}`:                          `no group "leads"`,
+		`{"approval": {"rule": {"name": "a"}}}`:                                 "approval.rule is not a list",
+		`{"approval": {"rule": [{"name": "a", "riks": "high"}]}}`:               "approval.rule[0].riks is unknown",
+		`{"approval": {"rule": [{"risk": "high"}]}}`:                            "name",
+		`{"approval": {"freeze": [{"name": "a", "recurrence": "FREQ=DAILY"}]}}`: "required",
+		`{"approval": []}`:                                                      "approval is not an object",
+		`{"journal": {}}`:                                                       "set path or elasticsearch",
+		`{"journal": {"path": "a.db"}}`:                                         "is relative",
+		`{"journal": {"path": "/a.db", "elasticsearch": {}}}`:                   "both set",
+		`{"journal": {"path": "/a.db", "keep": "1h"}}`:                          "24h",
+		`{"hosts": "a.example.com"}`:                                            "hosts is not a list",
+		`{"hosts": [1]}`:                                                        "hosts[0] is not a string",
+		`{"hosts": ["https://a.example.com"]}`:                                  "hosts[0]",
+		`{"hosts": ["a.example.com", "a.example.com"]}`:                         "occurs twice",
+		`{"executables": ["dbt"]}`:                                              "executables[0]",
+		`{"executables": null}`:                                                 "executables is null",
+	} {
+		document, err := parsePolicy(t.Context(), []byte(text))
+		if err == nil {
+			err = (&runner{getenv: os.Getenv}).take(document)
+		}
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: want %q, got %v", text, says, err)
+		}
+	}
+}
+
+// TestPolicyGaps checks that the plan says what the policy does not restrict.
+func TestPolicyGaps(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string][3]bool{
+		`{}`:            {true, true, true},
+		`{"hosts": []}`: {false, true, true},
+		`{"hosts": ["a"], "executables": ["/bin/dbt"], "journal": {"path": "/a.db"}}`: {},
+	} {
+		r := policyOf(t, text, nil)
+		note := r.note(nil)
+		for i, gap := range []string{"has no hosts", "has no executables", "has no journal"} {
+			if strings.Contains(note, gap) != want[i] {
+				t.Errorf("%s: %q, %t: %q", text, gap, want[i], note)
+			}
+		}
+	}
+}
+
+const aSigner = "boss@example.com ssh-ed25519 " +
+	"AAAAC3NzaC1lZDI1NTE5AAAAIIyF5y5KMzEzXLsDcwBJhRwOzYhyPiTEKTsBa8qGEVQe"
+
+// TestConfigurationCanOnlyBeStricter merges one policy with configurations, and checks what holds then.
+func TestConfigurationCanOnlyBeStricter(t *testing.T) {
+	t.Parallel()
+	const strict = `{"approval": {"minimum": 2, "max_age": "24h", "enforce": "plan", "separation_of_duties": true,
+		"approvers": ["group:leads"], "groups": {"leads": ["a@x.com", "b@x.com", "c@x.com"]},
+		"aliases": {"a@x.com": ["ay"]},
+		"rule": [{"name": "large", "risk": "high", "minimum": 2}]}}`
+	number := func(n float64) types.Number { return types.NumberValue(big.NewFloat(n)) }
+	env := map[string]string{"PULL_AUTHOR": "author@x.com"}
+	for name, tt := range map[string]struct {
+		policy string
+		own    approvalBlock
+		check  func(approval.Policy) any
+		want   any
+	}{
+		"fewer approvers": {strict, approvalBlock{Minimum: number(1)},
+			func(p approval.Policy) any { return p.Minimum }, 2},
+		"more approvers": {strict, approvalBlock{Minimum: number(3)},
+			func(p approval.Policy) any { return p.Minimum }, 3},
+		"an older approval": {strict, approvalBlock{MaxAge: types.StringValue("720h")},
+			func(p approval.Policy) any { return p.MaxAge.String() }, "24h0m0s"},
+		"a younger approval": {strict, approvalBlock{MaxAge: types.StringValue("1h")},
+			func(p approval.Policy) any { return p.MaxAge.String() }, "1h0m0s"},
+		"enforced at apply only": {strict, approvalBlock{Enforce: types.StringValue("apply")},
+			func(p approval.Policy) any { return p.Enforce }, approval.EnforcePlan},
+		"enforced at plan": {`{}`, approvalBlock{Enforce: types.StringValue("plan")},
+			func(p approval.Policy) any { return p.Enforce }, approval.EnforcePlan},
+		"one's own duties": {strict, approvalBlock{SeparationOfDuties: types.BoolValue(false)},
+			func(p approval.Policy) any { return p.SeparationOfDuties }, true},
+		"everybody approves": {strict, approvalBlock{Approvers: []string{"*"}},
+			func(p approval.Policy) any { return p.RunnerApprovers }, []string{"group:leads"}},
+		"another group of the name": {strict, approvalBlock{Groups: map[string][]string{"leads": {"me@x.com"}}},
+			func(p approval.Policy) any { return p.Groups["leads"] }, []string{"a@x.com", "b@x.com", "c@x.com"}},
+		"other aliases": {strict, approvalBlock{Aliases: map[string][]string{"z@x.com": {"zed"}}},
+			func(p approval.Policy) any { return p.Aliases }, map[string][]string{"a@x.com": {"ay"}}},
+		"another requester is one more": {strict, approvalBlock{Requester: types.StringValue("other@x.com")},
+			func(p approval.Policy) any { return p.Requesters }, []string{"author@x.com", "other@x.com"}},
+		"a rule more": {strict, approvalBlock{Rules: []ruleBlock{{Name: types.StringValue("own"),
+			Risk: types.StringValue("low")}}}, func(p approval.Policy) any { return len(p.Rules) }, 2},
+		"the same rule": {strict, approvalBlock{Rules: []ruleBlock{{Name: types.StringValue("large"),
+			Risk: types.StringValue("high"), Minimum: number(2)}}},
+			func(p approval.Policy) any { return len(p.Rules) }, 1},
+		"no signatures": {`{"approval": {"signatures": "required", "allowed_signers": "` + aSigner + `"}}`,
+			approvalBlock{Signatures: types.StringValue("optional")},
+			func(p approval.Policy) any { return p.SignaturesRequired }, true},
+		"other signers": {`{"approval": {"signatures": "required", "allowed_signers": "` + aSigner + `"}}`,
+			approvalBlock{AllowedSigners: types.StringValue(strings.Replace(aSigner, "boss@", "me@", 1))},
+			func(p approval.Policy) any { return p.Signers[0].Principals }, []string{"boss@example.com"}},
+	} {
+		r := policyOf(t, tt.policy, env)
+		b, _, err := block{Approval: &tt.own}.obey(r)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		p, err := b.policy(r)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if diff := cmp.Diff(tt.want, tt.check(p)); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+// TestTheConfigurationNamesNoRequesterAlone checks that a requester who only the configuration names is unknown where
+// the policy separates duties.
+func TestTheConfigurationNamesNoRequesterAlone(t *testing.T) {
+	t.Parallel()
+	const separate = `{"approval": {"separation_of_duties": true}}`
+	if got := policyOf(t, separate, nil).requesters(types.StringValue("other@x.com")); got != nil {
+		t.Errorf("got %q", got)
+	}
+	with := `{"approval": {"separation_of_duties": true, "requester": "bot@x.com"}}`
+	if got := policyOf(t, with, nil).requesters(types.StringValue("bot@x.com")); !cmp.Equal(got, []string{"bot@x.com"}) {
+		t.Errorf("got %q", got)
+	}
+}
+
+// TestOneNameForTwoRules refuses a rule of the configuration with the name of another one in the policy.
+func TestOneNameForTwoRules(t *testing.T) {
+	t.Parallel()
+	r := policyOf(t, `{"approval": {"rule": [{"name": "large", "risk": "high"}]}}`, nil)
+	_, _, err := block{Approval: &approvalBlock{Rules: []ruleBlock{{Name: types.StringValue("large"),
+		Risk: types.StringValue("low")}}}}.obey(r)
+	if err == nil || !strings.Contains(err.Error(), `another rule "large"`) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestTheRunnersJournalStays keeps the policy's journal, and its cluster.
+func TestTheRunnersJournalStays(t *testing.T) {
+	t.Parallel()
+	r := policyOf(t, `{"journal": {"path": "/var/lib/journal.db"}}`, nil)
+	b, ignored, err := block{Journal: &journalBlock{Path: types.StringValue("mine.db")}}.obey(r)
+	if err != nil || b.Journal.Path.ValueString() != "/var/lib/journal.db" || !cmp.Equal(ignored, []string{"journal"}) {
+		t.Errorf("%v, %q, %v", b.Journal, ignored, err)
+	}
+	mine := block{Elasticsearch: &elasticsearchBlock{Endpoints: []string{"https://mine.example.com"}}}
+	for policy, refused := range map[string]bool{
+		`{"journal": {"elasticsearch": {}}}`:                                true,
+		`{"journal": {"elasticsearch": {}}, "hosts": ["mine.example.com"]}`: false,
+		`{"journal": {"path": "/a.db"}}`:                                    false,
+	} {
+		if _, err := mine.elasticsearch(policyOf(t, policy, nil)); (err != nil) != refused {
+			t.Errorf("%s: %v", policy, err)
+		}
+	}
+}
