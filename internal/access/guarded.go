@@ -27,7 +27,7 @@ func Self() Reader { return Reader{UID: os.Geteuid()} }
 // because the working directory is the author's. Links are resolved. The file and every folder above it must belong to
 // somebody other than the reader and must not be writable by group or others; a folder with the sticky bit, such as
 // /tmp, may be. Root may own them.
-func ReadGuarded(path string, by Reader) ([]byte, error) {
+func ReadGuarded(path string, by Reader) (data []byte, err error) {
 	if !filepath.IsAbs(path) {
 		return nil, fmt.Errorf("%w: the path is relative, and the working directory is that of the configuration",
 			ErrUnguarded)
@@ -40,7 +40,7 @@ func ReadGuarded(path string, by Reader) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
+	defer func() { err = errors.Join(err, file.Close()) }()
 	info, err := file.Stat() // of what was opened, whatever the name stands for by now
 	if err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func ReadGuarded(path string, by Reader) ([]byte, error) {
 			return nil, err
 		}
 	}
-	data, err := io.ReadAll(io.LimitReader(file, maxGuarded+1))
+	data, err = io.ReadAll(io.LimitReader(file, maxGuarded+1))
 	if err == nil && len(data) > maxGuarded {
 		err = fmt.Errorf("%s is longer than %d bytes", resolved, maxGuarded)
 	}

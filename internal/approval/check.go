@@ -181,7 +181,8 @@ func (p Policy) checkMinimum(minimum int, approvers []string, path ...string) er
 	return nil
 }
 
-// named counts the people that the patterns name and the runner's policy accepts. bounded is false if a pattern matches any number of people.
+// named counts the people that the patterns name and the runner's policy accepts. bounded is false if a pattern matches
+// any number of people.
 func (p Policy) named(patterns []string) (count int, bounded bool) {
 	const wildcards = `*?[\`
 	people := map[string]bool{}

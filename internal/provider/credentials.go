@@ -23,8 +23,8 @@ type service struct {
 	urlVariable, tokenVariable string
 }
 
-// service returns the address and the token of a service. It refuses an address that the policy doesn't list, and one of
-// the configuration if the token comes from the environment and the runner doesn't say that it may be sent there.
+// service returns the address and the token of a service. It refuses an address that the policy doesn't list, and one
+// of the configuration if the token comes from the environment and the runner doesn't say that it may be sent there.
 func (r runner) service(s service) (address, token string, err error) {
 	address, token = first(s.url, s.urlVariable, ""), first(s.token, s.tokenVariable, "")
 	if err := checkURL(s.at+".url", address); err != nil {

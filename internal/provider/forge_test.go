@@ -22,6 +22,12 @@ const (
 )
 
 // around are surroundings of the variables given, with an event file of GitHub Actions.
+// forgeOf returns the forge's settings in an environment.
+func forgeOf(b block, env map[string]string) (*forge.Config, error) {
+	s := around(env)
+	return b.forge(s, runner{getenv: s.getenv})
+}
+
 func around(env map[string]string) surroundings {
 	return surroundings{
 		getenv: func(v string) string { return env[v] },
@@ -71,7 +77,7 @@ func TestForgeDefaults(t *testing.T) {
 			forge.Config{Kind: forge.GitLab, URL: "https://gitlab.com/api/v4", Repository: "acme/search",
 				PullRequest: 12, Commit: headCommit}},
 	} {
-		got, err := block{Approval: &approvalBlock{Forge: &tt.block}}.forge(around(tt.env), runner{getenv: around(tt.env).getenv})
+		got, err := forgeOf(block{Approval: &approvalBlock{Forge: &tt.block}}, tt.env)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -80,7 +86,7 @@ func TestForgeDefaults(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
-	if got, err := (block{Approval: &approvalBlock{}}).forge(around(atlantis), runner{getenv: around(atlantis).getenv}); got != nil || err != nil {
+	if got, err := forgeOf(block{Approval: &approvalBlock{}}, atlantis); got != nil || err != nil {
 		t.Errorf("a forge that nobody configured: %v, %v", got, err)
 	}
 	if newForge(nil, clock.System{}) != nil {
@@ -124,7 +130,7 @@ func TestForgeIsCheckedAtOnce(t *testing.T) {
 				env[k] = v
 			}
 		}
-		_, err := block{Approval: &approvalBlock{Forge: &tt.block}}.forge(around(env), runner{getenv: around(env).getenv})
+		_, err := forgeOf(block{Approval: &approvalBlock{Forge: &tt.block}}, env)
 		var p *problem.Problem
 		if !errors.As(err, &p) || strings.Join(p.Path, ".") != tt.at || p.Next == "" {
 			t.Errorf("%s: got %v, want one at %q", name, err, tt.at)

@@ -162,7 +162,8 @@ func TestAccBadPolicyFiles(t *testing.T) {
 		path func(t *testing.T) string
 		says string
 	}{
-		"missing":  {func(t *testing.T) string { t.Helper(); return filepath.Join(t.TempDir(), "no.json") }, "no such file"},
+		"missing": {func(t *testing.T) string { t.Helper(); return filepath.Join(t.TempDir(), "no.json") },
+			"no such file"},
 		"a folder": {func(t *testing.T) string { t.Helper(); return t.TempDir() }, "not a regular file"},
 		"relative": {func(*testing.T) string { return "policy.json" }, "path is relative"},
 		"empty":    {func(*testing.T) string { return "" }, "REMEDIATION_POLICY is set, and empty"},
@@ -170,8 +171,8 @@ func TestAccBadPolicyFiles(t *testing.T) {
 			"writable by group or others"},
 		"of an unknown name": {func(t *testing.T) string {
 			t.Helper()
-			return policyFile(t, `{"aproval": {}}`, 0o600)
-		}, "aproval is unknown. Did you mean approval?"},
+			return policyFile(t, `{"approvals": {}}`, 0o600)
+		}, "approvals is unknown. Did you mean approval?"},
 		"contradicting itself": {func(t *testing.T) string {
 			t.Helper()
 			return policyFile(t, `{"approval": {"approvers": ["a@x.com"], "minimum": 2}}`, 0o600)

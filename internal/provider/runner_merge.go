@@ -63,7 +63,8 @@ func (a *approvalBlock) obey(policy approvalBlock) (ignored []string, err error)
 	replace("requester", !a.Requester.IsNull(), !policy.Requester.IsNull(),
 		func() { a.Requester = policy.Requester })
 	replace("forge", a.Forge != nil, policy.Forge != nil, func() { a.Forge = policy.Forge })
-	if a.Rules, err = joined(a.Rules, policy.Rules, "rule", func(r ruleBlock) types.String { return r.Name }); err != nil {
+	if a.Rules, err = joined(a.Rules, policy.Rules, "rule",
+		func(r ruleBlock) types.String { return r.Name }); err != nil {
 		return nil, err
 	}
 	if a.Freeze, err = joined(a.Freeze, policy.Freeze, "freeze",

@@ -34,7 +34,7 @@ func TestBadPolicies(t *testing.T) {
 		`{`:                            "not valid JSON",
 		`{} {}`:                        "more after",
 		`[]`:                           "not a JSON object",
-		`{"aproval": {}}`:              "aproval is unknown. Did you mean approval?",
+		`{"approvals": {}}`:            "approvals is unknown. Did you mean approval?",
 		`{"dbt": {}}`:                  "dbt is unknown",
 		`{"approval": {"minumum": 2}}`: "approval.minumum is unknown. Did you mean minimum?",
 		`{"approval": {"minimum": 2, "minimum": 1}}`:                            "approval.minimum occurs twice",
@@ -168,7 +168,8 @@ func TestTheConfigurationNamesNoRequesterAlone(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	with := `{"approval": {"separation_of_duties": true, "requester": "bot@x.com"}}`
-	if got := policyOf(t, with, nil).requesters(types.StringValue("bot@x.com")); !cmp.Equal(got, []string{"bot@x.com"}) {
+	got := policyOf(t, with, nil).requesters(types.StringValue("bot@x.com"))
+	if !cmp.Equal(got, []string{"bot@x.com"}) {
 		t.Errorf("got %q", got)
 	}
 }

@@ -99,8 +99,8 @@ func (c Config) Check() error {
 		case strings.Contains(c.Environment[name], "\x00"):
 			why = "The value of " + name + " holds a null character, which ends it."
 		case c.Executables != nil && loadsCode(name):
-			why = name + " makes a program load code from elsewhere, and the runner's policy lists the programs that may " +
-				"be started."
+			why = name + " makes a program load code from elsewhere, and the runner's policy lists the programs " +
+				"that may be started."
 		case isFlag(name):
 			why = name + " is a flag of dbt: it would change what runs without being part of the command that is " +
 				"shown and approved."

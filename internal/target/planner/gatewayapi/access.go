@@ -12,14 +12,14 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/access"
 )
 
-// Access restricts a kubeconfig file: it names an address, can start a program, and can send a file of this machine as a
-// token.
+// Access restricts a kubeconfig file: it names an address, can start a program, and can send a file of this machine as
+// a token.
 type Access struct {
 	// Hosts and Executables are the runner's lists.
 	Hosts       access.Hosts
 	Executables access.Executables
-	// Entrusted reports whether a token of this machine may be sent to the address. Nil: the file is the runner's, which
-	// may send it anywhere.
+	// Entrusted reports whether a token of this machine may be sent to the address. Nil: the file is the runner's,
+	// which may send it anywhere.
 	Entrusted func(address string) bool
 }
 
@@ -57,8 +57,8 @@ func (a Access) check(cfg *rest.Config) error {
 	}
 	borrowed := cfg.BearerTokenFile != "" || cfg.ExecProvider != nil
 	if borrowed && a.Entrusted != nil && !a.Entrusted(cfg.Host) {
-		return fmt.Errorf("%w: the configuration chose the kubeconfig file, which would send a token of this machine to "+
-			"%s; set REMEDIATION_HOSTS to that host, or name the file in KUBECONFIG", access.ErrRefused, cfg.Host)
+		return fmt.Errorf("%w: the configuration chose the kubeconfig file, which would send a token of this machine "+
+			"to %s; set REMEDIATION_HOSTS to that host, or name the file in KUBECONFIG", access.ErrRefused, cfg.Host)
 	}
 	return nil
 }
