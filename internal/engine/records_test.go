@@ -267,10 +267,12 @@ func TestJournalThatIsNotIntact(t *testing.T) {
 		mark journal.Mark
 		says string
 	}{
-		"it holds":    {mark: mark},
-		"another":     {foreign, "this is another journal"},
-		"rolled back": {older, "it is an older copy"},
-		"rewritten":   {edited, "rolled back and continued"},
+		"it holds":         {mark: mark},
+		"short":            {mark: mark.Short()},
+		"another":          {foreign, "this is another journal"},
+		"rolled back":      {older, "it is an older copy"},
+		"rewritten":        {edited, "rolled back and continued"},
+		"rewritten, short": {edited.Short(), "rolled back and continued"},
 	} {
 		req := request("c")
 		req.Mark = tt.mark

@@ -64,10 +64,19 @@ func ParseRef(s string) (Ref, error) {
 	return Ref{Journal: name, Number: n}, nil
 }
 
-// Mark is the newest entry of a journal that a state has seen.
+// Mark is the newest entry of a journal that a state has seen. Its hash may be the first digits of the entry's; see
+// Short.
 type Mark struct {
 	Journal string `json:"journal"`
 	Head
+}
+
+// Short returns the mark with 128 bits of the hash. That is as much as nobody can forge, and a state holds one mark per
+// resource.
+func (m Mark) Short() Mark {
+	const digits = 32
+	m.Hash = m.Hash[:min(len(m.Hash), digits)]
+	return m
 }
 
 // Standing is the result of comparing a journal with the mark in a state.
@@ -102,7 +111,7 @@ func Compare(ctx context.Context, s Store, m Mark) (Standing, error) {
 		return "", err
 	case e.Seq == 0:
 		return StandingRolledBack, nil
-	case e.Seq > m.Seq, m.Hash == "", e.Hash == m.Hash:
+	case e.Seq > m.Seq, strings.HasPrefix(e.Hash, m.Hash):
 		return StandingHolds, nil // a compaction may have removed it
 	default:
 		return StandingEdited, nil

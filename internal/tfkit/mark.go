@@ -36,7 +36,7 @@ func (r *Resource) saveMark(ctx context.Context, a applying) error {
 	if err != nil {
 		return nil //nolint:nilerr // the execution's error reports a journal that can't be read
 	}
-	text, err := json.Marshal(m)
+	text, err := json.Marshal(m.Short())
 	if err != nil {
 		return err
 	}

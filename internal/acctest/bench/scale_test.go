@@ -96,7 +96,7 @@ func indices(b *testing.B, s *elastictest.Server, n int) string {
 	const spare = 100
 	s.Do(b, http.MethodPut, "/_cluster/settings",
 		map[string]any{"persistent": map[string]any{"cluster.max_shards_per_node": n + spare}}, nil)
-	base := s.Name(b, "scale")
+	base := s.Prefix(b, fmt.Sprintf("kb%x", time.Now().Unix()%(1<<16))) // as long as names in practice
 	for i := range n {
 		s.Do(b, http.MethodPut, fmt.Sprintf("/%s-%d?wait_for_active_shards=0", base, i),
 			`{"settings":{"number_of_shards":1,"number_of_replicas":0}}`, nil)

@@ -151,7 +151,12 @@ func (s *Server) At(endpoint string) elastic.Config {
 // with the name as a prefix.
 func (s *Server) Name(tb testing.TB, base string) string {
 	tb.Helper()
-	name := fmt.Sprintf("remediation-test-%s-%x", base, time.Now().UnixNano())
+	return s.Prefix(tb, fmt.Sprintf("remediation-test-%s-%x", base, time.Now().UnixNano()))
+}
+
+// Prefix returns the name that it gets. At the end, it removes every index with the name as a prefix.
+func (s *Server) Prefix(tb testing.TB, name string) string {
+	tb.Helper()
 	tb.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), answerPatience)
 		defer cancel()

@@ -69,7 +69,7 @@ func page() playbook.Metadata {
 		Approval:   "never needed",
 		Duration:   fmt.Sprintf("%.0f s", estimate.Seconds()),
 		Cost:       "USD 0",
-		Undo:       "not applicable: caches fill again by themselves",
+		Undo:       "not applicable",
 	}
 }
 
@@ -158,10 +158,9 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	}
 	p := playbook.Preview{
 		Summary: summary, Commands: []string{a.caches().Command(found.Indices)}, Duration: estimate,
-		Risk: playbook.RiskLow, RiskReason: "the next queries fill the caches again", EstimateOrigin: "default",
+		Risk: playbook.RiskLow, EstimateOrigin: "default",
 		Affected: append([]string{"elasticsearch"}, found.Indices...), Undo: page().Undo,
-		Changes: []string{summary, "May cause a brief latency spike (1-2 s)",
-			"The caches are rebuilt by the next queries"},
+		Changes: []string{summary, "May cause a brief latency spike (1-2 s): caches rebuild on the next query"},
 	}
 	if others := slices.DeleteFunc(Types(),
 		func(t string) bool { return slices.Contains(a.params.CacheTypes, t) }); len(others) > 0 {
@@ -190,6 +189,9 @@ func cached(found elastic.Resolution, sizes map[string]elastic.CacheSizes) strin
 	var sum elastic.CacheSizes
 	for _, i := range found.Indices {
 		sum = sum.Add(sizes[i])
+	}
+	if sum == (elastic.CacheSizes{}) {
+		return "Nothing is cached in " + elastic.Names(found.Indices)
 	}
 	return fmt.Sprintf("Cached in %s: query %s, request %s, field data %s", elastic.Names(found.Indices),
 		elastic.Bytes(sum.Query), elastic.Bytes(sum.Request), elastic.Bytes(sum.Fielddata))

@@ -42,8 +42,7 @@ func New() func() resource.Resource {
 			},
 		},
 		Preview: map[string]schema.Attribute{
-			"indices":     tfkit.Texts("Concrete indices whose caches are cleared."),
-			"cache_types": tfkit.Texts("Caches that are cleared."),
+			"indices": tfkit.Texts("Concrete indices whose caches are cleared."),
 		},
 	})
 }
