@@ -271,7 +271,7 @@ func (r *run) conclude(ctx context.Context, x Execution, e ending) (Execution, e
 	result := journal.Result{
 		Message: outcome.Message, StartedAt: x.Record.CreatedAt, FinishedAt: now,
 		// A clock that was set back must not make a duration negative.
-		ActualDuration: max(0, now.Sub(x.Record.CreatedAt).Seconds()),
+		ActualDuration: max(0, now.Sub(x.Record.CreatedAt).Round(time.Millisecond).Seconds()),
 		LogsURL:        r.engine.logsURL(outcome.LogsURL, r.logPath), Details: outcome.Details,
 	}
 	if x.TookOver != "" {
