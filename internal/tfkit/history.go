@@ -52,7 +52,8 @@ func Result(r *journal.Result) any {
 		}
 	}
 	return result{
-		Message: r.Message, StartedAt: Stamp(r.StartedAt), FinishedAt: Stamp(r.FinishedAt), Actual: eighths(r.ActualDuration),
+		Message: r.Message, StartedAt: Stamp(r.StartedAt), FinishedAt: Stamp(r.FinishedAt),
+		Actual:  eighths(r.ActualDuration),
 		LogsURL: optional(r.LogsURL), Details: details,
 	}
 }
