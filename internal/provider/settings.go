@@ -73,7 +73,7 @@ func (b block) settings(ctx context.Context, r runner) (settings, error) {
 		return settings{}, err
 	}
 	s.dbt = b.dbtConfig(s.journal.dir)
-	s.dbt.Executables = r.executables
+	s.dbt.Executables, s.dbt.MayConnect = r.executables, r.mayConnect(s.dbt)
 	if err := s.dbt.Check(); err != nil {
 		return settings{}, err
 	}

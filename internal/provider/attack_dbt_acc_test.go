@@ -1,0 +1,118 @@
+package provider_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/applylens/terraform-provider-remediation/internal/acctest"
+)
+
+const runsTriage = `
+resource "remediation_dbt_run" "triage" {
+  models = ["inbox_emails"]
+}
+`
+
+// dbtOf is a dbt block.
+func dbtOf(executable string, project *acctest.Project, more string) string {
+	return fmt.Sprintf("dbt {\n executable = %q\n project_dir = %q\n profiles_dir = %q\n%s\n}", executable, project.Dir,
+		project.Dir, more)
+}
+
+// TestAccAttackCodeInAProfile plans a pull request whose profile loads a module of the project as a plugin, attaches a
+// database, and names an extension and a file system. Nothing of it is used at plan. The module runs at apply, so that
+// the test knows that it could.
+func TestAccAttackCodeInAProfile(t *testing.T) {
+	t.Parallel()
+	project := acctest.NewProject(t)
+	ran, attached := filepath.Join(t.TempDir(), "ran"), filepath.Join(t.TempDir(), "attached.duckdb")
+	evil := fmt.Sprintf("import os\nopen(%q, 'a').write('ran')\nfrom dbt.adapters.duckdb.plugins import BasePlugin\n"+
+		"class Plugin(BasePlugin):\n    pass\n", ran)
+	for _, name := range []string{"evil/evil_plugin.py", "dbt_evil.py", "duckdb.py", "sitecustomize.py",
+		"evil/dbt_evil.py"} {
+		project.Write(name, evil)
+	}
+	project.Write("profiles.yml", fmt.Sprintf(`
+inbox:
+  target: dev
+  outputs:
+    dev:
+      type: duckdb
+      path: %q
+      module_paths: [%q]
+      plugins: [{module: evil_plugin}]
+      attach: [{path: %q}]
+`, project.Warehouse, filepath.Join(project.Dir, "evil"), attached))
+	w := acctest.NewWorkspace(t)
+	w.Write("main.tf", block(`path = "journal.db"`, dbtOf(acctest.DBT(t), project, ""))+runsTriage)
+	w.Must("plan", "-no-color")
+	for _, path := range []string{ran, attached, project.Warehouse} {
+		if _, err := os.Stat(path); err == nil {
+			t.Errorf("plan made %s", path)
+		}
+	}
+	w.Must("apply", "-auto-approve", "-no-color")
+	for _, path := range []string{ran, attached} {
+		if _, err := os.Stat(path); err != nil {
+			t.Errorf("apply used nothing of the profile, so the test proves nothing: %v", err)
+		}
+	}
+}
+
+// TestAccAttackAnotherDBT plans a pull request with another program in the place of dbt, where the runner's policy
+// lists the real one. The program doesn't start, and neither does the real one with code of the pull request.
+func TestAccAttackAnotherDBT(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		executable, more, says string
+	}{
+		"a script":           {"SCRIPT", "", "This dbt may not be started"},
+		"a relative path":    {"./dbt", "", "This dbt may not be started"},
+		"a link to a script": {"LINK", "", "This dbt may not be started"},
+		"a module path":      {"DBT", `environment = { PYTHONPATH = "evil" }`, "PYTHONPATH makes a program load code"},
+		"a preloaded library": {"DBT", `environment = { LD_PRELOAD = "/tmp/evil.so" }`,
+			"LD_PRELOAD makes a program load code"},
+		"another git": {"DBT", `environment = { PATH = "/tmp/evil" }`, "PATH makes a program load code"},
+		"a home":      {"DBT", `environment = { HOME = "/tmp/evil" }`, "HOME makes a program load code"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			project, dir := acctest.NewProject(t), t.TempDir()
+			w := acctest.NewWorkspace(t)
+			w.Policy(fmt.Sprintf(`{"executables": [%q]}`, acctest.DBT(t)))
+			ran := filepath.Join(dir, "ran")
+			script := fmt.Sprintf("#!/bin/sh\necho ran >>%q\nexec %q \"$@\"\n", ran, acctest.DBT(t))
+			for _, path := range []string{filepath.Join(dir, "dbt"), filepath.Join(w.Dir, "dbt")} {
+				if err := os.WriteFile(path, []byte(script), 0o700); err != nil { //nolint:gosec // it is to be started
+					t.Fatal(err)
+				}
+			}
+			if err := os.Symlink(filepath.Join(dir, "dbt"), filepath.Join(dir, "link")); err != nil {
+				t.Fatal(err)
+			}
+			executable := strings.NewReplacer("SCRIPT", filepath.Join(dir, "dbt"), "LINK", filepath.Join(dir, "link"),
+				"DBT", acctest.DBT(t)).Replace(tt.executable)
+			w.Write("main.tf", block(`path = "journal.db"`, dbtOf(executable, project, tt.more))+runsTriage)
+			out := w.MustFail("plan", "-no-color")
+			if !strings.Contains(strings.Join(strings.Fields(strings.ReplaceAll(out, "│", " ")), " "), tt.says) {
+				t.Errorf("want %q, got:\n%s", tt.says, out)
+			}
+			if _, err := os.Stat(ran); err == nil {
+				t.Error("the script was started")
+			}
+		})
+	}
+}
+
+// TestAccListedDBTRuns runs with the dbt that the policy lists.
+func TestAccListedDBTRuns(t *testing.T) {
+	t.Parallel()
+	project := acctest.NewProject(t)
+	w := acctest.NewWorkspace(t)
+	w.Policy(fmt.Sprintf(`{"executables": [%q]}`, acctest.DBT(t)))
+	w.Write("main.tf", block(`path = "journal.db"`, dbtOf(acctest.DBT(t), project, ""))+runsTriage)
+	w.Must("apply", "-auto-approve", "-no-color")
+}
