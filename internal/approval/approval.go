@@ -103,6 +103,8 @@ type Case struct {
 	Risk    string
 	CostUSD float64
 	Count   int
+	// ReadOnly reports that nothing is changed: no freeze holds it back.
+	ReadOnly bool
 	// Now is the time for ages and validity. It is not before anything that is known to have happened. Clock is this
 	// machine's time, which decides whether a window is open: an entry from a clock that is ahead must not move
 	// windows. Zero means Now.

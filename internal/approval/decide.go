@@ -257,6 +257,9 @@ func distinct(votes []vote) int {
 
 // frozen describes the freeze windows that are open and not broken, and records those that are broken.
 func (p Policy) frozen(c Case, votes []vote, d *Decision) (missing []string) {
+	if c.ReadOnly {
+		return nil
+	}
 	for _, f := range p.Freeze {
 		end, closed := f.until(c.clock())
 		if !closed {

@@ -50,11 +50,13 @@ func (e *Engine) Apply(ctx context.Context, req Request, reviewed *Reviewed,
 	if err != nil {
 		return Execution{}, err
 	}
-	release, err := e.targets.acquire(ctx, target)
-	if err != nil {
-		return Execution{}, err
+	if !req.page.ReadOnly {
+		release, err := e.targets.acquire(ctx, target)
+		if err != nil {
+			return Execution{}, err
+		}
+		defer release()
 	}
-	defer release()
 	r := run{engine: e, store: store, action: action, req: req, reviewed: reviewed, observe: observe}
 	x, err := r.apply(ctx, target)
 	e.markDelivered(x.Record)
@@ -293,6 +295,11 @@ func (r *run) conclude(ctx context.Context, x Execution, e ending) (Execution, e
 	var err error
 	if outcome.Identity != nil {
 		end.Identity, err = approval.Hash(outcome.Identity)
+	}
+	if outcome.Values != nil {
+		var encodeErr error
+		end.Result.Values, encodeErr = json.Marshal(outcome.Values)
+		err = errors.Join(err, encodeErr)
 	}
 	if outcome.Undo != nil {
 		var params json.RawMessage

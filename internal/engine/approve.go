@@ -34,7 +34,7 @@ func (e *Engine) decide(ctx context.Context, req Request, review *Review, by sho
 	if err != nil {
 		return err
 	}
-	if reason, err := escalation(ctx, store, req.Incident); err != nil {
+	if reason, err := e.escalation(ctx, store, req); err != nil {
 		return err
 	} else if reason != "" {
 		c.Reasons = append(slices.Clip(c.Reasons), reason)
@@ -67,8 +67,8 @@ func (e *Engine) decideAlone(req Request, review *Review) {
 func (e *Engine) caseOf(req Request, review Review) approval.Case {
 	return approval.Case{
 		Playbook: review.ActionType, Target: review.Target, Digest: review.Digest, Reasons: review.playbookReasons(),
-		Risk: string(review.Risk), CostUSD: review.CostUSD, Count: review.Size(), Now: e.cfg.Clock.Now(),
-		Clock: e.cfg.Clock.Now(),
+		ReadOnly: review.ReadOnly, Risk: string(review.Risk), CostUSD: review.CostUSD, Count: review.Size(),
+		Now: e.cfg.Clock.Now(), Clock: e.cfg.Clock.Now(),
 		Names: approval.Names{Any: approval.Pins(req.ExpectedDigest, review.Digest) ||
 			approval.Pins(req.PinnedUndo, review.Digest)},
 	}
@@ -204,24 +204,33 @@ func spent(past []journal.Record) (map[string]int64, error) {
 // an approval.
 const escalateAfter = 3
 
+// escalationSearch is how many of the incident's newest executions are searched for attempts.
+const escalationSearch = 100
+
 // escalation returns why the next execution of the incident needs an approval: the newest ones all failed, were stopped
 // or held, or have an unknown outcome. It is empty if no approval is needed for this reason.
-func escalation(ctx context.Context, store journal.Store, incident string) (string, error) {
-	if incident == "" {
+//
+// Executions that change nothing are no attempts: they neither count nor need it.
+func (e *Engine) escalation(ctx context.Context, store journal.Store, req Request) (string, error) {
+	if req.Incident == "" || req.page.ReadOnly {
 		return "", nil
 	}
-	newest, err := store.Find(ctx, journal.Filter{Incident: incident, Limit: escalateAfter})
-	if err != nil || len(newest) < escalateAfter {
+	attempts, err := store.Find(ctx, journal.Filter{Incident: req.Incident, Limit: escalationSearch})
+	if err != nil {
 		return "", err
 	}
-	for _, r := range newest {
+	attempts = slices.DeleteFunc(attempts, func(r journal.Record) bool { return r.Intent.ReadOnly })
+	if len(attempts) < escalateAfter {
+		return "", nil
+	}
+	for _, r := range attempts[len(attempts)-escalateAfter:] {
 		if r.Status == journal.StatusSuccess || r.Open() {
 			return "", nil
 		}
 	}
 	return fmt.Sprintf("the last %d executions for incident %s did not succeed; escalate to the team that owns the "+
 		"system",
-		escalateAfter, incident), nil
+		escalateAfter, req.Incident), nil
 }
 
 // spentMeanwhile reports whether another execution used one of the signatures between the decision and the intent.

@@ -107,8 +107,9 @@ type Request struct {
 	// Origin is the target that an execution changed, if the request is to undo or to observe it.
 	Origin Origin
 
-	// inputs are the normalized Params.
+	// inputs are the normalized Params. page is the playbook's page.
 	inputs json.RawMessage
+	page   playbook.Metadata
 }
 
 // Origin is the target that an execution changed. Empty members are not compared.
@@ -153,7 +154,9 @@ func (e *Engine) bind(req *Request) (playbook.Action, error) {
 	if err != nil {
 		return nil, err
 	}
-	req.inputs, err = e.cfg.Catalogue[req.ActionType].Normalize(req.Params)
+	book := e.cfg.Catalogue[req.ActionType]
+	req.page = book.Metadata()
+	req.inputs, err = book.Normalize(req.Params)
 	return action, err
 }
 
@@ -169,11 +172,12 @@ func (e *Engine) Bind(req Request) (playbook.Action, error) {
 // job describes the execution in rec to its action.
 func (e *Engine) job(rec journal.Record, preview playbook.Preview, store journal.Store) playbook.Job {
 	return playbook.Job{
-		ID:       rec.ID,
-		Dir:      e.folder(rec.ID),
-		Preview:  preview,
-		RemoteID: rec.RemoteID,
-		Progress: stepOf(rec.Progress),
+		ID:            rec.ID,
+		Dir:           e.folder(rec.ID),
+		Preview:       preview,
+		RemoteID:      rec.RemoteID,
+		Progress:      stepOf(rec.Progress),
+		IncidentBegan: func(ctx context.Context) (time.Time, error) { return e.incidentBegan(ctx, store, rec) },
 		Checkpoint: func(ctx context.Context, step any) error {
 			return e.note(ctx, store, rec, progress{Step: step})
 		},

@@ -35,6 +35,9 @@ type fakePlaybook struct {
 	exposure playbook.Exposure
 	step     time.Duration
 
+	// readOnly reports that executions change nothing.
+	readOnly bool
+
 	previewErr  error
 	dispatchErr error
 	// wait is what dispatched or adopted work does.
@@ -65,7 +68,9 @@ func (b *fakePlaybook) count(call string) int {
 	return n
 }
 
-func (b *fakePlaybook) Metadata() playbook.Metadata { return playbook.Metadata{ActionType: "fake"} }
+func (b *fakePlaybook) Metadata() playbook.Metadata {
+	return playbook.Metadata{ActionType: "fake", ReadOnly: b.readOnly}
+}
 
 func (b *fakePlaybook) Check(raw json.RawMessage) error { return playbook.Decode(raw, &params{}) }
 

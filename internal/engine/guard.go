@@ -53,7 +53,7 @@ func (r *run) baseline(ctx context.Context, review *Review) (guard.Watch, error)
 		guard.CheckSteps(r.req.Guardrails, review.Step)); err != nil {
 		return guard.Watch{}, err
 	}
-	w := guard.Begin(ctx, cfg.Metrics, r.req.Guardrails, guard.Traffic(review.Exposure))
+	w := guard.Begin(ctx, cfg.Metrics, r.req.watched(), guard.Traffic(review.Exposure))
 	if err := context.Cause(ctx); err != nil {
 		return w, err
 	}

@@ -313,6 +313,9 @@ func (p *planning) warn(ctx context.Context) error {
 	} else if w != "" {
 		r.Warnings = append(r.Warnings, w)
 	}
+	if r.ReadOnly {
+		return nil // it waits for nobody
+	}
 	locks := append(slices.Clip(r.Locks), r.identityLock())
 	rec, busy, err := blocking(ctx, p.store, r.Target, locks)
 	if err == nil && busy && rec.Subject.Request != p.about.Request {
@@ -326,7 +329,7 @@ func (e *Engine) intent(req Request, review Review) (journal.Intent, error) {
 	intent := journal.Intent{
 		Params: req.Params, Triggers: req.Triggers, Preview: review.encoded(e.policyPrint()), Digest: review.Digest,
 		ApprovedBy: req.Given.By, Holder: e.cfg.Self, Session: e.cfg.Terraform.Session,
-		Configuration: e.cfg.Configuration, Record: review.Record,
+		Configuration: e.cfg.Configuration, Record: review.Record, ReadOnly: review.ReadOnly,
 	}
 	return intent, e.approved(&intent, review)
 }

@@ -32,6 +32,9 @@ func (r *run) awaitTarget(ctx context.Context, about journal.Subject) (Execution
 	if err := r.refuseUnknown(about); err != nil {
 		return Execution{}, err
 	}
+	if r.req.page.ReadOnly {
+		return Execution{}, r.closeReadings(ctx, about)
+	}
 	var heard lastHeard
 	var giveUp time.Time
 	waited := false
@@ -79,6 +82,27 @@ func (r *run) awaitTarget(ctx context.Context, about journal.Subject) (Execution
 			return Execution{}, err
 		}
 	}
+}
+
+// closeReadings ends open executions of a request that only reads, if their processes are gone or have passed their
+// deadlines. Nothing waits for them, and this apply reads again.
+func (r *run) closeReadings(ctx context.Context, about journal.Subject) error {
+	for _, rec := range r.earlier {
+		if !rec.Open() {
+			continue
+		}
+		why, err := r.holderGone(ctx, rec, &lastHeard{})
+		if err == nil && why == "" && r.engine.cfg.Clock.Now().After(rec.Intent.Deadline.Add(leaseTerm)) {
+			why = "its deadline has passed"
+		}
+		if err != nil || why == "" || rec.Holder == r.engine.cfg.Self {
+			continue
+		}
+		if _, err := r.adopt(ctx, rec, why); !errors.Is(err, playbook.ErrNeverBegan) && !overtakenByOthers(err) {
+			return err
+		}
+	}
+	return r.readEarlier(ctx, about)
 }
 
 // blocking returns an open execution that excludes an execution on target with these locks.

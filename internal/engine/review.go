@@ -33,6 +33,8 @@ type Review struct {
 	playbook.Preview
 	ActionType string
 	Target     string
+	// ReadOnly reports that the execution changes nothing; see playbook.Metadata.
+	ReadOnly bool
 	// Request identifies what is requested; see journal.Subject.
 	Request string
 	Digest  string
@@ -108,11 +110,11 @@ func (e *Engine) look(ctx context.Context, req Request, action playbook.Action) 
 	}
 	deadline := req.Timeout
 	if deadline == 0 {
-		deadline = max(deadlineFactor*preview.Duration, leastDeadline) + guard.Longest(req.Guardrails)
+		deadline = max(deadlineFactor*preview.Duration, leastDeadline) + preview.Overtime + guard.Longest(req.watched())
 	}
 	review := Review{
 		Preview: preview, ActionType: req.ActionType, Target: target, Deadline: deadline, TimeoutSet: req.Timeout != 0,
-		Guardrails: req.Guardrails, AsOf: e.cfg.Clock.Now(), Warnings: preview.Warnings,
+		ReadOnly: req.page.ReadOnly, Guardrails: req.Guardrails, AsOf: e.cfg.Clock.Now(), Warnings: preview.Warnings,
 	}
 	return review, review.bind(req)
 }
@@ -136,11 +138,36 @@ func (r *Review) bind(req Request) error {
 	if r.safety, err = safety(req, r.Rollback); err != nil {
 		return err
 	}
+	inputs, err := req.ownInputs()
+	if err != nil {
+		return err
+	}
 	r.Digest, err = approval.Binding{
-		Playbook: r.ActionType, Target: r.Target, Inputs: req.inputs, Triggers: req.Triggers, Commands: r.Commands,
+		Playbook: r.ActionType, Target: r.Target, Inputs: inputs, Triggers: req.Triggers, Commands: r.Commands,
 		Safety: r.safety, Identity: r.IdentityHash, Content: r.ContentHash,
 	}.Digest()
 	return err
+}
+
+// watched returns the guardrails that the engine reads during the execution. A gate reads its own.
+func (r Request) watched() []guard.Rail {
+	if r.page.Gate {
+		return nil
+	}
+	return r.Guardrails
+}
+
+// ownInputs returns the inputs as they are in the digest. Guardrails are always part of its safety.
+func (r Request) ownInputs() (json.RawMessage, error) {
+	if !r.page.Gate {
+		return r.inputs, nil
+	}
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(r.inputs, &all); err != nil {
+		return nil, fmt.Errorf("decode the inputs: %w", err)
+	}
+	delete(all, playbook.InputGuardrails)
+	return json.Marshal(all)
 }
 
 // safety returns what bounds the execution, as configured, and what undoes it.
@@ -210,7 +237,7 @@ func (e *Engine) Plan(ctx context.Context, req Request) (Review, error) {
 		if err := guard.CheckSteps(req.Guardrails, review.Step); err != nil {
 			return Review{}, err
 		}
-		watch := guard.Begin(ctx, e.cfg.Metrics, req.Guardrails, guard.Traffic(review.Exposure))
+		watch := guard.Begin(ctx, e.cfg.Metrics, req.watched(), guard.Traffic(review.Exposure))
 		review.Warnings = append(review.Warnings, watch.Warnings()...)
 	}
 	p := planning{engine: e, req: req, review: &review, lookErr: lookErr}

@@ -114,6 +114,9 @@ func (r Review) deadlineLine() string {
 	if r.TimeoutSet {
 		return line + " (timeouts)"
 	}
+	if r.Overtime > 0 {
+		return fmt.Sprintf("%s (twice the estimate, and %s for readings that fail)", line, inWords(r.Overtime))
+	}
 	return line + " (twice the estimate)"
 }
 
@@ -121,6 +124,9 @@ func (r Review) deadlineLine() string {
 func (r Review) guardrailLines() []string {
 	lines := make([]string, len(r.Guardrails))
 	for i, rail := range r.Guardrails {
+		if r.ReadOnly {
+			rail.OnBreach = "" // there is nothing to take back
+		}
 		lines[i] = rail.Describe(guard.Traffic(r.Exposure))
 	}
 	return lines

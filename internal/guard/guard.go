@@ -63,7 +63,7 @@ type Rail struct {
 	InconclusiveLimit *int `json:"inconclusive_limit,omitempty"`
 	// Wait is the time from the end of the work to the last reading, as a duration such as "5m". Empty: none.
 	Wait     string `json:"wait,omitempty"`
-	OnBreach Breach `json:"on_breach"`
+	OnBreach Breach `json:"on_breach,omitempty"`
 }
 
 // Query is the source of the metric: exactly one of its fields is set.
@@ -105,6 +105,13 @@ type Reader interface {
 	Lacks(q Query) string
 }
 
+// PastReader also reads what a metric was.
+type PastReader interface {
+	Reader
+	// ReadAt is Read for an earlier time. Only Prometheus keeps the past; another source is an error.
+	ReadAt(ctx context.Context, q Query, at time.Time) (float64, error)
+}
+
 // duration returns the parsed text; empty is the default.
 func duration(text string, otherwise time.Duration) (time.Duration, error) {
 	if text == "" {
@@ -130,6 +137,9 @@ func (r Rail) Every() time.Duration { return max(orDefault(r.Interval, DefaultIn
 
 // Delay returns the time from the start of the work until the first reading.
 func (r Rail) Delay() time.Duration { return orDefault(r.InitialDelay, 0) }
+
+// Tries returns how many readings it takes at most to pass one of the limits.
+func (r Rail) Tries() int { return 1 + r.limit(Breached) + r.limit(Unreadable) + r.limit(Inconclusive) }
 
 // limit returns how many readings of a state are tolerated.
 func (r Rail) limit(state State) int {
@@ -186,6 +196,9 @@ func (r Rail) Describe(traffic Traffic) string {
 	}
 	if n := r.limit(Breached); n > 0 {
 		text += fmt.Sprintf(", %d breached readings tolerated", n)
+	}
+	if r.OnBreach == "" {
+		return text // a gate, which has no consequence per guardrail
 	}
 	call := r.responseTo(Breached, traffic)
 	if call == Warn {

@@ -128,6 +128,41 @@ func (s *Session) EndOfStep(ctx context.Context) error {
 	return s.readUntilClear(ctx, rails, false)
 }
 
+// Final reads all rails, whatever their initial delay, until each has passed or has exceeded a limit. A breach counts
+// even if it existed before. A tolerated breach is read again after the rail's interval.
+func (s *Session) Final(ctx context.Context) error {
+	rails := make([]int, len(s.watch.Rails))
+	for i := range rails {
+		rails[i] = i
+	}
+	for {
+		if err := s.readUntilClear(ctx, slices.Clone(rails), true); err != nil {
+			return err
+		}
+		rails = slices.DeleteFunc(rails, func(i int) bool { return s.newest[i].State == Passed })
+		if len(rails) == 0 {
+			return nil
+		}
+		if err := s.sleep(ctx, s.again(rails)); err != nil {
+			return err
+		}
+	}
+}
+
+// again returns when the first of the rails is due again.
+func (s *Session) again(rails []int) time.Time {
+	next := s.last[rails[0]].Add(s.watch.Rails[rails[0]].Every())
+	for _, i := range rails {
+		if at := s.last[i].Add(s.watch.Rails[i].Every()); at.Before(next) {
+			next = at
+		}
+	}
+	return next
+}
+
+// Newest returns the newest reading of each rail, in the order of the rails.
+func (s *Session) Newest() []Reading { return slices.Clone(s.newest) }
+
 // After reads each rail once its wait has passed since the end of the work. If a version got more traffic, the rails
 // are also watched during the waits, as in a step.
 func (s *Session) After(ctx context.Context) error {
@@ -166,13 +201,7 @@ func (s *Session) readUntilClear(ctx context.Context, rails []int, final bool) e
 		if len(rails) == 0 {
 			return nil
 		}
-		next := s.clock.Now().Add(s.watch.Rails[rails[0]].Every())
-		for _, i := range rails {
-			if at := s.last[i].Add(s.watch.Rails[i].Every()); at.Before(next) {
-				next = at
-			}
-		}
-		if err := s.sleep(ctx, next); err != nil {
+		if err := s.sleep(ctx, s.again(rails)); err != nil {
 			return err
 		}
 	}
@@ -219,7 +248,10 @@ func (s *Session) take(ctx context.Context, i int) Reading {
 	if s.watch.broken != "" {
 		return Reading{Name: r.Name, State: Inconclusive, Why: s.watch.broken}
 	}
-	return r.Take(ctx, s.reader, s.watch.Baseline[i].Value, false)
+	if s.watch.past == nil {
+		return r.Take(ctx, s.reader, s.watch.Baseline[i].Value, false)
+	}
+	return s.watch.past[i].compared(r.Take(ctx, s.reader, s.watch.past[i].value, false))
 }
 
 // symptom reports whether a breach existed before the execution and therefore does not count.

@@ -33,6 +33,8 @@ type Watch struct {
 	Traffic  Traffic   `json:"traffic,omitempty"`
 	// Lifted is who lifted the rule that guardrails must be readable, for this execution; empty if nobody did.
 	Lifted string `json:"lifted,omitempty"`
+	// past are the values of an earlier time, in the order of Rails. Nil: the baseline is compared with.
+	past []past
 	// broken is why the watch in the journal can't be used.
 	broken string
 }
@@ -48,6 +50,43 @@ func Begin(ctx context.Context, reader Reader, rails []Rail, traffic Traffic) Wa
 	for i, reading := range w.Baseline {
 		w.Baseline[i].Symptom = traffic != MoreTraffic && reading.State == Breached
 	}
+	return w
+}
+
+// past is the value of a rail at an earlier time, or why it could not be read.
+type past struct {
+	value *float64
+	why   string
+}
+
+// compared adds to a reading that needed the value why it is missing.
+func (p past) compared(r Reading) Reading {
+	if p.why != "" && r.State == Inconclusive && r.Value != nil {
+		r.Why += ": " + p.why
+	}
+	return r
+}
+
+// Compare reads every rail once. Relative bounds compare with the value that then returns, which is the rail's value at
+// an earlier time; without a value, they are inconclusive. A bound that is in breach now counts again at the end of the
+// session, or after a reading within bounds.
+func Compare(ctx context.Context, reader Reader, rails []Rail, then func(Rail) (float64, error)) Watch {
+	w := Watch{Rails: rails, Baseline: make([]Reading, len(rails)), past: make([]past, len(rails))}
+	var all sync.WaitGroup
+	for i, r := range rails {
+		all.Go(func() {
+			if r.needsBaseline() {
+				if v, err := then(r); err == nil {
+					w.past[i].value = &v
+				} else {
+					w.past[i].why = err.Error()
+				}
+			}
+			w.Baseline[i] = w.past[i].compared(r.Take(ctx, reader, w.past[i].value, false))
+			w.Baseline[i].Symptom = w.Baseline[i].State == Breached
+		})
+	}
+	all.Wait()
 	return w
 }
 

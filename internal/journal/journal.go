@@ -102,6 +102,8 @@ type Intent struct {
 	// Configuration identifies the provider configuration of the process. Two processes of one Terraform run use it to
 	// tell whether they plan the same resource.
 	Configuration string `json:"configuration,omitempty"`
+	// ReadOnly reports that the execution changes nothing: it excludes no other execution and is excluded by none.
+	ReadOnly bool `json:"read_only,omitempty"`
 	// Guardrails are the guardrails of the execution, with their readings before it began.
 	Guardrails json.RawMessage `json:"guardrails,omitempty"`
 	// Problem is why a dry run failed, otherwise empty.
@@ -157,6 +159,8 @@ type Result struct {
 	ActualDuration float64           `json:"actual_duration"`
 	LogsURL        string            `json:"logs_url,omitempty"`
 	Details        map[string]string `json:"details,omitempty"`
+	// Values are the playbook's own results as a JSON object, by the names of the resource's attributes, or nil.
+	Values json.RawMessage `json:"values,omitempty"`
 }
 
 // Outcome is the body of the last entry.
@@ -238,8 +242,12 @@ func (r Record) Lease() Lease { return Lease{Execution: r.ID, Token: r.Token} }
 // Open reports whether the execution has no outcome yet.
 func (r Record) Open() bool { return r.Status == StatusPending || r.Status == StatusRunning }
 
-// Excludes reports whether r locks something that an execution of target with these locks would change.
+// Excludes reports whether r locks something that an execution of target with these locks would change. An execution
+// that only reads excludes none.
 func (r Record) Excludes(target string, locks []string) bool {
+	if r.Intent.ReadOnly {
+		return false
+	}
 	mine := append([]string{r.Subject.Target}, r.Intent.Locks...)
 	return slices.Contains(mine, target) || slices.ContainsFunc(locks,
 		func(lock string) bool { return slices.Contains(mine, lock) })
@@ -262,8 +270,8 @@ type Filter struct {
 // change is durable when the method returns without an error.
 type Store interface {
 	// Begin appends the first entry of an execution, a dry run or a skip, and returns its record. It atomically refuses
-	// an intent with a *BusyError while an execution that excludes it is open. Dry runs and skips are never refused for
-	// this reason.
+	// an intent with a *BusyError while an execution that excludes it is open. Dry runs, skips, and executions that
+	// only read are never refused for this reason.
 	Begin(ctx context.Context, subject Subject, kind Kind, intent Intent) (Record, error)
 	// BeginAfter is Begin for a dry run. It atomically returns ErrStale if a record of the same request is newer than
 	// the record after.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/access"
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
@@ -58,6 +59,22 @@ func (r *Reader) Read(ctx context.Context, q guard.Query) (float64, error) {
 		logging.Debug(ctx, logging.Guardrail, "metric not read", "error", err.Error())
 	}
 	return v, err
+}
+
+// ReadAt implements guard.PastReader.
+func (r *Reader) ReadAt(ctx context.Context, q guard.Query, at time.Time) (float64, error) {
+	if lack := r.Lacks(q); lack != "" {
+		return 0, errors.New(lack)
+	}
+	if q.Prometheus == "" {
+		return 0, errors.New("only Prometheus can be asked about an earlier time")
+	}
+	v, err := r.sources.Prometheus.QueryAt(ctx, q.Prometheus, at)
+	if err != nil {
+		logging.Debug(ctx, logging.Guardrail, "earlier metric not read", "at", at.UTC().Format(time.RFC3339),
+			"error", err.Error())
+	}
+	return v, answered(err, prometheus.ErrUnavailable)
 }
 
 func (r *Reader) read(ctx context.Context, q guard.Query) (float64, error) {

@@ -50,6 +50,9 @@ type Job struct {
 	// Checkpoint journals progress (any JSON value) between the steps of the work. After an error, stop at a consistent
 	// step and return the error from Wait.
 	Checkpoint func(ctx context.Context, progress any) error
+	// IncidentBegan returns when the incident's first execution that changes something began, or this execution if
+	// there was none. Without an incident, only the executions of the same apply count.
+	IncidentBegan func(ctx context.Context) (time.Time, error)
 	// Watch waits for the duration while guardrails are read; see Stand. Nil if there are no guardrails.
 	Watch func(ctx context.Context, d time.Duration) error
 }
@@ -180,6 +183,9 @@ type Preview struct {
 	// Rollback is the action that would undo the change, as far as it is known before the execution, or nil. Part of
 	// the digest.
 	Rollback *Rollback `json:"rollback,omitempty"`
+	// Overtime is how long the work may take beyond twice the estimate before it is stopped, if no timeout is
+	// configured.
+	Overtime time.Duration `json:"overtime,omitempty"`
 	// Step is how long a gradual change waits after each step; zero if there are no steps.
 	Step time.Duration `json:"step,omitempty"`
 	// Facts are the playbook's own attributes of preview, by their JSON names: a struct or a map. Part of the digest,
@@ -215,6 +221,9 @@ type Report struct {
 	LogsURL string
 	// Details are figures and facts by name, in snake case.
 	Details map[string]string
+	// Values are the playbook's own results, by the names of the resource's attributes: a struct or a map. Nil: it has
+	// none.
+	Values any
 	// Identity is the Preview.Identity of the target after an execution that replaced what its name refers to. Nil:
 	// unchanged.
 	Identity any
@@ -230,6 +239,9 @@ type Rollback struct {
 	// Params are its inputs.
 	Params any `json:"params"`
 }
+
+// InputGuardrails is the input of a gate that has its guardrails.
+const InputGuardrails = "guardrail"
 
 // Metadata is a playbook's page in the catalogue.
 type Metadata struct {
@@ -247,4 +259,10 @@ type Metadata struct {
 	Undo string
 	// CanUndo reports whether on_destroy = "rollback" has an effect.
 	CanUndo bool
+	// ReadOnly reports that executions change nothing. They lock no target, no freeze holds them back, and they don't
+	// count as attempts to end an incident.
+	ReadOnly bool
+	// Gate reports that the guardrails are inputs of the playbook, by the name InputGuardrails: it reads them itself,
+	// and a change of them runs it again. The engine watches no execution of it.
+	Gate bool
 }

@@ -158,6 +158,7 @@ func anythingGoes() map[string]string {
 		"remediation_cache_clear.allow_all":        "a bool",
 		"remediation_canary_split.gradual":         "a bool",
 		"remediation_planner_rollback.immediate":   "a bool",
+		"remediation_metric_gate.fail":             "a bool",
 		"data.remediation_action_history.dry_runs": "a bool",
 	}
 }

@@ -198,7 +198,25 @@ func badResources() map[string]badInput {
 	deploy := func(v values) badInput {
 		return badInput{resource: "remediation_planner_deploy", values: with(values{"version": "v2"}, v)}
 	}
+	gate := func(v values, rails ...any) badInput {
+		return badInput{resource: "remediation_metric_gate", values: with(values{"guardrail": rails}, v)}
+	}
+	rail := func(v values) values {
+		return with(values{"name": "errors", "query": "up", "max": 1}, v)
+	}
 	return map[string]badInput{
+		"gate without guardrails":   gate(nil).mustSay("A gate without guardrails has nothing to read", "guardrail"),
+		"gate with a negative wait": gate(values{"wait": "-5m"}, rail(nil)).mustSay("between", "wait"),
+		"gate with an endless wait": gate(values{"wait": "25h"}, rail(nil)).mustSay("between", "wait"),
+		"gate that rolls back": gate(nil, rail(nil), rail(values{"name": "b", "on_breach": "rollback"})).mustSay(
+			"nothing to roll back or hold", "guardrail[1].on_breach"),
+		"gate with a second wait": gate(nil, rail(values{"wait": "5m"})).mustSay("read after its wait",
+			"guardrail[0].wait"),
+		"gate with a percentage of a page": gate(nil, rail(values{"query": nil, "http": values{"url": "https://a"},
+			"max_drop_percent": 5})).mustSay("only Prometheus can be asked about an earlier time",
+			"guardrail[0].max_drop_percent"),
+		"gate without a Prometheus": gate(nil, rail(nil)).mustSay("PROMETHEUS_URL is not set",
+			"guardrail[0].query").onTarget(),
 		"models none":            dbtRun(values{"models": list{}}).mustSay("models is empty", "models"),
 		"models missing":         dbtRun(values{"models": nil}).mustSay("No model is selected", "models"),
 		"selector beside models": dbtRun(values{"selector": "nightly"}).mustSay("Two selections", "selector"),

@@ -17,7 +17,7 @@ func TestFrontNamesAreThoseOfThePlaybook(t *testing.T) {
 	t.Parallel()
 	type playbookTypes struct{ params, facts reflect.Type }
 	byDefinition := map[reflect.Type]playbookTypes{}
-	for _, p := range catalogue(settings{}, nil, nil, nil) {
+	for _, p := range catalogue(settings{}, targets{}, nil) {
 		of := reflect.TypeOf(p)
 		bind, _ := of.FieldByName("bind")
 		preview, _ := bind.Type.Out(0).MethodByName("Preview")

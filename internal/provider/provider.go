@@ -20,6 +20,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/resources/canarysplit"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/dbtdeps"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/dbtrun"
+	"github.com/applylens/terraform-provider-remediation/internal/resources/metricgate"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/plannerdeploy"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/plannerrollback"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/synonymsrefresh"
@@ -54,7 +55,7 @@ func (p *remediation) Schema(_ context.Context, _ provider.SchemaRequest, resp *
 func (p *remediation) Resources(context.Context) []func() resource.Resource {
 	return []func() resource.Resource{
 		dbtrun.New(), dbtdeps.New(), cacheclear.New(), synonymsrefresh.New(),
-		canarysplit.New(), plannerrollback.New(), plannerdeploy.New(),
+		canarysplit.New(), plannerrollback.New(), plannerdeploy.New(), metricgate.New(),
 	}
 }
 

@@ -7,10 +7,12 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
+	"github.com/applylens/terraform-provider-remediation/internal/metrics"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/cacheclear"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/dbtdeps"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/dbtrun"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook/gate"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/planner"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/synonyms"
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
@@ -24,10 +26,11 @@ func wire(s settings, reached func(engine.Point)) *engine.Engine {
 	clk := clock.System{}
 	cli := dbt.New(s.dbt, clk)
 	cluster := elastic.New(s.elastic, clk)
+	reader := newMetrics(s, cluster, clk)
 	return engine.New(engine.Config{
-		Catalogue: catalogue(s, cli, cluster, clk),
+		Catalogue: catalogue(s, targets{cli, cluster, reader}, clk),
 		Journal:   s.journal.opener(cluster, clk),
-		Metrics:   newMetrics(s, cluster, clk),
+		Metrics:   reader,
 		Policy:    s.policy, Forge: newForge(s.forge,
 			clk), Clock: clk, Dir: s.journal.dir, HistoryLimit: s.historyLimit, Keep: s.retention,
 		Self: proc.Self(), Terraform: proc.Parent(os.Getenv), Reached: reached, Redact: s.redact,
@@ -35,12 +38,20 @@ func wire(s settings, reached func(engine.Point)) *engine.Engine {
 	})
 }
 
-func catalogue(s settings, cli *dbt.CLI, cluster *elastic.Cluster, clk clock.Clock) playbook.Catalogue {
+// targets are the systems that playbooks change or read.
+type targets struct {
+	dbt     *dbt.CLI
+	elastic *elastic.Cluster
+	metrics *metrics.Reader
+}
+
+func catalogue(s settings, t targets, clk clock.Clock) playbook.Catalogue {
 	return playbook.NewCatalogue(
-		dbtrun.New(cli, s.estimates),
-		dbtdeps.New(cli),
-		cacheclear.New(cluster),
-		synonyms.New(cluster, reindex.New(cluster, clk), clk),
+		dbtrun.New(t.dbt, s.estimates),
+		dbtdeps.New(t.dbt),
+		cacheclear.New(t.elastic),
+		synonyms.New(t.elastic, reindex.New(t.elastic, clk), clk),
+		gate.New(t.metrics, clk),
 		planner.NewSplit(s.planner, clk),
 		planner.NewRollback(s.planner, clk),
 		planner.NewDeploy(s.planner, clk),
@@ -49,5 +60,5 @@ func catalogue(s settings, cli *dbt.CLI, cluster *elastic.Cluster, clk clock.Clo
 
 // ActionTypes returns the action types of all playbooks, sorted.
 func ActionTypes() []string {
-	return slices.Sorted(maps.Keys(catalogue(settings{}, nil, nil, nil)))
+	return slices.Sorted(maps.Keys(catalogue(settings{}, targets{}, nil)))
 }

@@ -1,4 +1,4 @@
-// Package text has helpers for messages: counted nouns, and similar names for misspelled ones.
+// Package text has helpers for messages: counted nouns, durations, and similar names for misspelled ones.
 package text
 
 import (
@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/agnivade/levenshtein"
 	"github.com/dustin/go-humanize/english"
@@ -14,6 +15,19 @@ import (
 // Count writes a number with its noun, such as "1 rule" or "12 rules".
 func Count(n int64, noun string) string {
 	return fmt.Sprintf("%d %s", n, english.PluralWord(int(n), noun, ""))
+}
+
+// Duration writes a duration, rounded to seconds, without units that are zero: "2m" and "24h", not "2m0s" and
+// "24h0m0s".
+func Duration(d time.Duration) string {
+	text := d.Round(time.Second).String()
+	if short, ok := strings.CutSuffix(text, "m0s"); ok {
+		text = short + "m"
+	}
+	if short, ok := strings.CutSuffix(text, "h0m"); ok {
+		text = short + "h"
+	}
+	return text
 }
 
 // DidYouMean returns the sentence " Did you mean a, b?" with its leading space, or "" if no candidate is

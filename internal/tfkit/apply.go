@@ -63,7 +63,7 @@ func (r *Resource) tryApply(ctx context.Context, a applying) error {
 		return nil
 	}
 	if plan.runIf() == no {
-		err := skip(plan, prior)
+		err := r.skip(plan, prior)
 		a.state.Raw = plan.raw()
 		r.journalSkip(ctx, plan, a)
 		return err
@@ -108,7 +108,7 @@ func (r *Resource) save(a applying, plan, prior document, x engine.Execution) er
 	} else if err := r.completePreview(d, x); err != nil {
 		return err
 	}
-	if err := d.setRecord(x.Record); err != nil {
+	if err := d.setRecord(x.Record, r.results()); err != nil {
 		return err
 	}
 	elements, err := r.earlierAtApply(a, plan, prior, x)

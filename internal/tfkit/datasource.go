@@ -35,14 +35,35 @@ func (v Values) Text(name string) string { return v.d.text(name) }
 // Request returns the request of a data source that takes action_type, params as JSON, and the inputs of PreviewInputs.
 func (v Values) Request(of playbook.Description) (engine.Request, error) {
 	req := engine.Request{ActionType: v.d.text("action_type")}
-	var err error
-	if req.Params, err = of.Normalize(json.RawMessage(v.d.text("params"))); err != nil {
+	params, err := v.withGuardrails(of)
+	if err != nil {
+		return req, err
+	}
+	if req.Params, err = of.Normalize(params); err != nil {
 		return req, within("params", err)
 	}
 	if err := checkApprovals(v.d); err != nil {
 		return req, err
 	}
 	return req, v.d.common(&req, of.Metadata(), "create")
+}
+
+// withGuardrails returns params, with the guardrail blocks if they are inputs of the playbook.
+func (v Values) withGuardrails(of playbook.Description) (json.RawMessage, error) {
+	params := json.RawMessage(v.d.text("params"))
+	if !of.Metadata().Gate {
+		return params, nil
+	}
+	var all map[string]any
+	if err := playbook.Decode(params, &all); err != nil {
+		return nil, within("params", err)
+	}
+	rails, err := v.d.writtenGuardrails()
+	if err != nil {
+		return nil, err
+	}
+	all[playbook.InputGuardrails] = rails
+	return json.Marshal(all)
 }
 
 // within changes the path of err, a playbook's input, to the attribute that contains all inputs.

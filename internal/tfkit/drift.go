@@ -3,6 +3,7 @@ package tfkit
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
@@ -43,11 +44,15 @@ func (r *Resource) driftAttributes() map[string]schema.Attribute {
 
 // computed returns the attributes of this resource that an execution sets.
 func (r *Resource) computed() []string {
+	all := append(slices.Clone(computed), r.results()...)
 	if r.front.Watched {
-		return append(slices.Clone(computed), attrDrift)
+		all = append(all, attrDrift)
 	}
-	return computed
+	return all
 }
+
+// results returns the names of the playbook's own results, sorted.
+func (r *Resource) results() []string { return slices.Sorted(maps.Keys(r.front.Results)) }
 
 // clearDrift records that the target is as the execution left it, if the resource detects drift.
 func (d document) clearDrift() {

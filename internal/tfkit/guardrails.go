@@ -19,7 +19,14 @@ const maxPercent = 1e6
 // maxSamples bounds min_samples.
 const maxSamples = 1e12
 
-func guardrailBlock() schema.Block {
+// gateGuardrails describes the guardrails of a gate.
+const gateGuardrails = "Required. A metric with its bounds. It is read when the gate begins, every `interval` " +
+	"during `wait`, and at the end. The gate passes if the last reading of every guardrail passes and no limit was " +
+	"exceeded. A bound that is in breach at the beginning counts again once it has passed, or at the end. " +
+	"Percentages compare with the moment before the incident's first execution (without `incident_id`, the first one of this apply), or with " +
+	"`stable_query`; they need Prometheus. `on_breach` and `wait` are refused here. A change of a guardrail reads again."
+
+func guardrailBlock() schema.ListNestedBlock {
 	bound := func(description string, validators ...validator.Number) schema.NumberAttribute {
 		return schema.NumberAttribute{Optional: true, MarkdownDescription: description, Validators: validators}
 	}
@@ -103,13 +110,20 @@ func guardrailReadings(bound func(string, ...validator.Number) schema.NumberAttr
 	}
 }
 
+// writtenGuardrails returns the guardrails in d as written.
+func (d document) writtenGuardrails() ([]guard.Rail, error) {
+	var rails []guard.Rail
+	err := d.get(blockGuardrail, &rails)
+	return rails, err
+}
+
 // guardrails returns the guardrails in d, or nil while they are unknown. canUndo selects the default of on_breach.
 func (d document) guardrails(canUndo bool) ([]guard.Rail, error) {
 	if !d.known(blockGuardrail) {
 		return nil, nil
 	}
-	var rails []guard.Rail
-	if err := d.get(blockGuardrail, &rails); err != nil {
+	rails, err := d.writtenGuardrails()
+	if err != nil {
 		return nil, err
 	}
 	for i := range rails {
@@ -127,6 +141,9 @@ func (d document) guardrails(canUndo bool) ([]guard.Rail, error) {
 // checkGuardrails refuses invalid guardrails, and a rollback by a playbook that can't be undone.
 func (r *Resource) checkGuardrails(config document) error {
 	metadata := r.front.Playbook.Metadata()
+	if metadata.Gate {
+		return nil // they are inputs, which the playbook checks
+	}
 	rails, err := config.guardrails(metadata.CanUndo)
 	if err != nil {
 		return err

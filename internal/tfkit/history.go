@@ -192,8 +192,9 @@ func (d document) plannedEntry(req engine.Request) (tftypes.Value, error) {
 	return tftypes.NewValue(typ, values), nil
 }
 
-// setRecord puts the result of an execution into d: all computed attributes except the preview and the history.
-func (d document) setRecord(rec journal.Record) error {
+// setRecord puts the result of an execution into d: all computed attributes except the preview and the history. results
+// are the names of the playbook's own results.
+func (d document) setRecord(rec journal.Record, results []string) error {
 	d.clearDrift()
 	var rollback map[string]any
 	if rec.Rollback != nil {
@@ -203,6 +204,22 @@ func (d document) setRecord(rec journal.Record) error {
 		attrID: rec.Ref(), attrStatus: string(rec.Status), attrResult: Result(rec.Result), attrRollback: rollback,
 	} {
 		if err := d.set(name, v); err != nil {
+			return err
+		}
+	}
+	return d.setResults(rec.Result, results)
+}
+
+// setResults puts the playbook's own results into d, null where there are none.
+func (d document) setResults(r *journal.Result, names []string) error {
+	all := map[string]any{}
+	if r != nil && r.Values != nil {
+		if err := json.Unmarshal(r.Values, &all); err != nil {
+			return fmt.Errorf("results in the journal: %w", err)
+		}
+	}
+	for _, name := range names {
+		if err := d.set(name, all[name]); err != nil {
 			return err
 		}
 	}

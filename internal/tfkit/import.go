@@ -10,6 +10,7 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
@@ -45,6 +46,9 @@ func (r *Resource) imported(ctx context.Context, id string, typ tftypes.Type) (t
 	for name := range r.front.Inputs {
 		values[name] = params[name]
 	}
+	if r.front.Playbook.Metadata().Gate {
+		values[blockGuardrail] = params[playbook.InputGuardrails]
+	}
 	for name, v := range values {
 		if err := d.set(name, v); err != nil {
 			return tftypes.Value{}, err
@@ -57,7 +61,7 @@ func (r *Resource) imported(ctx context.Context, id string, typ tftypes.Type) (t
 	if err := d.set(attrDryRun, review.Text()); err != nil {
 		return tftypes.Value{}, err
 	}
-	if err := d.setRecord(rec); err != nil {
+	if err := d.setRecord(rec, r.results()); err != nil {
 		return tftypes.Value{}, err
 	}
 	elements, err := d.entries(all)

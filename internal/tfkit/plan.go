@@ -99,11 +99,11 @@ func (p *planning) skip(ctx context.Context, req engine.Request, ready bool) err
 			}
 		}
 	}
-	return skip(p.plan, p.prior)
+	return p.resource.skip(p.plan, p.prior)
 }
 
 // skip records in d that run_if is false. Earlier executions stay in the history.
-func skip(d, prior document) error {
+func (r *Resource) skip(d, prior document) error {
 	d.copyFrom(prior, attrHistory)
 	values := map[string]any{attrID: nil, attrStatus: statusSkipped, attrRollback: nil,
 		attrResult: map[string]any{"message": "Skipped: run_if is false."}}
@@ -117,6 +117,9 @@ func skip(d, prior document) error {
 		if err := d.set(name, v); err != nil {
 			return err
 		}
+	}
+	if err := d.setResults(nil, r.results()); err != nil {
+		return err
 	}
 	d.clearDrift()
 	if prior.null(attrHistory) {
@@ -141,6 +144,7 @@ func (p *planning) preview(ctx context.Context, req engine.Request, runIf wanted
 		return err
 	}
 	p.plan.setUnknown(attrID, attrStatus, attrResult, attrRollback)
+	p.plan.setUnknown(p.resource.results()...)
 	if !p.resource.front.Playbook.Metadata().CanUndo && runIf != maybe {
 		if err := p.plan.set(attrRollback, nil); err != nil {
 			return err

@@ -27,6 +27,14 @@ func (r *Resource) written(d document) (params json.RawMessage, known bool, err 
 			set[name] = v
 		}
 	}
+	if r.front.Playbook.Metadata().Gate {
+		if !d.known(blockGuardrail) {
+			return nil, false, nil
+		}
+		if set[playbook.InputGuardrails], err = d.writtenGuardrails(); err != nil {
+			return nil, false, err
+		}
+	}
 	params, err = json.Marshal(set)
 	return params, true, err
 }
@@ -109,6 +117,9 @@ func (r *Resource) changed(plan, prior document, create bool) bool {
 	same := true
 	for name := range r.front.Inputs {
 		same = same && plan.same(prior, name)
+	}
+	if r.front.Playbook.Metadata().Gate {
+		same = same && plan.same(prior, blockGuardrail)
 	}
 	if same {
 		return false

@@ -43,9 +43,14 @@ func (r *Resource) Schema(_ context.Context, _ resource.SchemaRequest, resp *res
 	maps.Copy(attributes, commonInputs())
 	maps.Copy(attributes, computedAttributes(r.front))
 	maps.Copy(attributes, r.driftAttributes())
+	maps.Copy(attributes, r.front.Results)
+	rails := guardrailBlock()
+	if r.front.Playbook.Metadata().Gate {
+		rails.MarkdownDescription = gateGuardrails
+	}
 	resp.Schema = schema.Schema{Attributes: attributes, MarkdownDescription: r.description(),
 		Blocks: map[string]schema.Block{
-			blockApproval: approvalBlock(), blockGuardrail: guardrailBlock(), blockTimeouts: timeoutsBlock(),
+			blockApproval: approvalBlock(), blockGuardrail: rails, blockTimeouts: timeoutsBlock(),
 		}}
 }
 

@@ -47,6 +47,8 @@ type world struct {
 	// arm, if set, makes the next start of dbt kill the victim. disarm reverts that.
 	arm    func(victim string)
 	disarm func() bool
+	// reads reports that executions change nothing, so that several may succeed for the same triggers.
+	reads bool
 	// always reports that every successful execution changes something.
 	always bool
 	// takes and steps are for the deck.

@@ -53,6 +53,7 @@ func worlds() []listed {
 		{"refresh_synonyms", "synonyms_reload", func(t *testing.T) *world { return refreshSynonyms(t, "reload") }, 1},
 		{"refresh_synonyms", "synonyms_close_open", func(t *testing.T) *world { return refreshSynonyms(t, "close_open") }, 1},
 		{"refresh_synonyms", "synonyms_reindex", func(t *testing.T) *world { return refreshSynonyms(t, "reindex") }, 1},
+		{"check_metrics", "metric_gate", metricGate, 1},
 		{"adjust_canary_split", "canary_http", func(t *testing.T) *world { return canary(overHTTP(t), "http", 0) }, 2},
 		{"adjust_canary_split", "canary_http_gradual", func(t *testing.T) *world { return canary(overHTTP(t), "http", 2) }, 2},
 		{"adjust_canary_split", "canary_guard_gradual", func(t *testing.T) *world { return canary(overGuard(t), "applylens", 2) }, 1},

@@ -18,6 +18,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/metrics/prometheus"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/cacheclear"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook/gate"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/planner"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/synonyms"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
@@ -46,6 +47,7 @@ func subjects() []named {
 		{"rollback_planner over the guard API", func(t *testing.T) subject { return rollback(overGuard(t)) }},
 		{"deploy_planner over the control API", func(t *testing.T) subject { return deploy(overHTTP(t)) }},
 		{"deploy_planner over the guard API", func(t *testing.T) subject { return deploy(overGuard(t)) }},
+		{"check_metrics", metricGate},
 		{guardrailSubject, guarded},
 	}
 }
@@ -59,6 +61,28 @@ func (r reader) Lacks(guard.Query) string { return "" }
 // Read implements guard.Reader.
 func (r reader) Read(ctx context.Context, q guard.Query) (float64, error) {
 	return prometheus.New(r.url, "").Query(ctx, q.Prometheus)
+}
+
+// ReadAt implements guard.PastReader.
+func (r reader) ReadAt(ctx context.Context, q guard.Query, at time.Time) (float64, error) {
+	return prometheus.New(r.url, "").QueryAt(ctx, q.Prometheus, at)
+}
+
+// metricGate reads a metric that Prometheus has, and passes only if it could be read.
+func metricGate(t *testing.T) subject {
+	t.Helper()
+	server := prometheustest.Start(t)
+	server.Show("errors", 1)
+	p := faultproxy.Start(t, server.URL)
+	most, none := 5.0, 0
+	rails := []guard.Rail{{Name: "errors", Query: guard.Query{Prometheus: "errors"}, Max: &most, MaxIncrease: &most,
+		ErrorLimit: &none}}
+	return subject{
+		proxy: p, once: func(faultproxy.Seen) bool { return false }, action: "check_metrics",
+		book:    func() playbook.Playbook { return gate.New(reader{p.URL}, clock.System{}) },
+		metrics: reader{p.URL}, params: map[string]any{"fail": true, playbook.InputGuardrails: rails},
+		begin: func(*testing.T) {}, amiss: func(*testing.T) string { return "" },
+	}
 }
 
 // guarded is a shift with a guardrail. A metric that can't be read must never pass: a successful apply has read the

@@ -98,7 +98,8 @@ func (s *Store) Begin(ctx context.Context, subject journal.Subject, kind journal
 	}
 	subject = validSubject(subject)
 	_, record, err := s.append(ctx, func(v *view) (journal.Entry, error) {
-		if held, busy := v.holder(subject.Target, intent.Locks); busy && kind == journal.KindIntent {
+		locks := kind == journal.KindIntent && !intent.ReadOnly
+		if held, busy := v.holder(subject.Target, intent.Locks); busy && locks {
 			return journal.Entry{}, &journal.BusyError{Record: held}
 		}
 		return journal.Entry{Execution: v.head.Seq + 1, Kind: kind, Subject: subject, Body: validBody(body)}, nil

@@ -75,6 +75,33 @@ func oneOpenPerTarget(t *testing.T, s journal.Store) {
 	}
 }
 
+func readersExcludeNothing(t *testing.T, s journal.Store) {
+	reads := func() journal.Record {
+		intent := Intent()
+		intent.ReadOnly = true
+		r, err := s.Begin(t.Context(), Subject(1), journal.KindIntent, intent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored(t, s, r)
+		return r
+	}
+	first, writes, second := reads(), begin(t, s, Subject(1), journal.KindIntent), reads()
+	open, err := s.Find(t.Context(), journal.Filter{Open: true})
+	if err != nil || len(open) != 3 {
+		t.Errorf("%d open executions, %v", len(open), err)
+	}
+	for _, r := range []journal.Record{first, second, writes} {
+		if err := s.Beat(t.Context(), r.Lease()); err != nil {
+			t.Error(err)
+		}
+		add(t, s, r.ID, journal.KindOutcome, outcome(journal.StatusSuccess))
+	}
+	if all := Verify(t, s); len(all) != 6 {
+		t.Errorf("%d entries", len(all))
+	}
+}
+
 func othersAreExcluded(t *testing.T, s journal.Store) {
 	try := func(target string, holds ...string) (journal.Record, error) {
 		subject, intent := Subject(1), Intent()

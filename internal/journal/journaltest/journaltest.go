@@ -24,6 +24,7 @@ func Run(t *testing.T, open func(t *testing.T) journal.Store) {
 		"a dry run is one entry":                    dryRunIsOneEntry,
 		"one open execution per target":             oneOpenPerTarget,
 		"what is held beside a target is excluded":  othersAreExcluded,
+		"what only reads excludes nothing":          readersExcludeNothing,
 		"begin refuses other kinds":                 beginRefuses,
 		"a skip is one entry":                       skipIsOneEntry,
 		"a newer record makes a dry run stale":      newerRecordMakesStale,

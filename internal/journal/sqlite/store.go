@@ -86,7 +86,7 @@ func (s *Store) begin(ctx context.Context, f first,
 				return err
 			}
 		}
-		if kind == journal.KindIntent {
+		if kind == journal.KindIntent && !intent.ReadOnly {
 			if err := busy(ctx, tx, subject.Target, intent.Locks); err != nil {
 				return err
 			}
@@ -96,7 +96,11 @@ func (s *Store) begin(ctx context.Context, f first,
 			return err
 		}
 		if kind == journal.KindIntent {
-			if _, err := tx.ExecContext(ctx, insertOpen, subject.Target, entry.Seq); err != nil {
+			key := subject.Target
+			if intent.ReadOnly {
+				key = fmt.Sprintf("execution %d, which only reads %s", entry.Seq, key) // it locks no target
+			}
+			if _, err := tx.ExecContext(ctx, insertOpen, key, entry.Seq); err != nil {
 				return err
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/web"
 )
@@ -62,8 +63,16 @@ func errorTypes() []string {
 // Query returns the value of an instant query that results in one number: a scalar, or a vector of one series. It may
 // be NaN or infinite.
 func (c *Client) Query(ctx context.Context, query string) (float64, error) {
-	got, err := c.web.Do(ctx, web.Request{Method: http.MethodGet, URL: c.base + "/api/v1/query?" +
-		url.Values{"query": {query}}.Encode()})
+	return c.query(ctx, url.Values{"query": {query}})
+}
+
+// QueryAt is Query for an earlier time, to the millisecond.
+func (c *Client) QueryAt(ctx context.Context, query string, at time.Time) (float64, error) {
+	return c.query(ctx, url.Values{"query": {query}, "time": {at.UTC().Format("2006-01-02T15:04:05.000Z")}})
+}
+
+func (c *Client) query(ctx context.Context, values url.Values) (float64, error) {
+	got, err := c.web.Do(ctx, web.Request{Method: http.MethodGet, URL: c.base + "/api/v1/query?" + values.Encode()})
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	target "github.com/applylens/terraform-provider-remediation/internal/target/planner"
+	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
 // Bounds and defaults of gradual moves.
@@ -100,7 +101,7 @@ func (p pace) check() (pace, error) {
 			fmt.Sprintf("steps is %d.", p.Steps), "steps")
 	case d <= 0 || d > maxDuration:
 		return p, playbook.Invalid(fmt.Sprintf("Must be more than 0 and at most %s. For an immediate move, turn the "+
-			"gradual one off.", plainDuration(maxDuration)), "gradual_duration is "+p.Duration+".", "gradual_duration")
+			"gradual one off.", text.Duration(maxDuration)), "gradual_duration is "+p.Duration+".", "gradual_duration")
 	case d < time.Duration(p.Steps)*minInterval:
 		return p, playbook.Invalid(fmt.Sprintf("Allow %s per step, or take fewer steps.", minInterval),
 			fmt.Sprintf("gradual_duration is %s, which is too short for %d steps.", p.Duration, p.Steps),

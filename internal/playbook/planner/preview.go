@@ -7,12 +7,12 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	target "github.com/applylens/terraform-provider-remediation/internal/target/planner"
+	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
 // Facts are what must still be true at apply.
@@ -294,19 +294,7 @@ func (a action) mode(f Facts) string {
 	}
 	last := len(f.Schedule) - 1
 	return fmt.Sprintf("Gradual: %s, each watched for %s", strings.Join(shares, ", "),
-		plainDuration(a.move.Pace.stands(f.Schedule, last)))
-}
-
-// plainDuration formats "2m" and "24h" instead of Go's "2m0s" and "24h0m0s".
-func plainDuration(d time.Duration) string {
-	text := d.Round(time.Second).String()
-	if short, ok := strings.CutSuffix(text, "m0s"); ok {
-		text = short + "m"
-	}
-	if short, ok := strings.CutSuffix(text, "h0m"); ok {
-		text = short + "h"
-	}
-	return text
+		text.Duration(a.move.Pace.stands(f.Schedule, last)))
 }
 
 // Observe implements playbook.Observer.
