@@ -1,0 +1,71 @@
+package bench_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/acctest"
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
+)
+
+// Bytes of state per resource, in the file as Terraform writes it, with names as long as in practice.
+const (
+	stateOfCacheClear = 3500 // after the first execution
+	stateOfHistory    = 700  // per further execution
+)
+
+// TestAccStateStaysSmall counts bytes of state: Terraform writes all of it after every resource.
+func TestAccStateStaysSmall(t *testing.T) {
+	t.Parallel()
+	server := elastictest.Shared(t)
+	base := server.Prefix(t, fmt.Sprintf("kb%x", time.Now().UnixNano()%(1<<16)))
+	const few = 20
+	for i := range few {
+		server.Do(t, http.MethodPut, fmt.Sprintf("/%s-%d", base, i), nil, nil)
+	}
+	w := acctest.NewWorkspace(t, server.Environment(server.URL())...)
+	first := stateAfter(t, w, fmt.Sprintf("resource \"remediation_cache_clear\" \"x\" {\n  count = %d\n"+
+		"  index_name = \"%s-${count.index}\"\n  cache_types = [\"query\"]\n  triggers = null\n}\n", few, base))
+	small(t, "the first execution", first/few, stateOfCacheClear)
+	second := stateAfter(t, w, strings.Replace(read(t, w, "main.tf"), "null", "{ round = 1 }", 1))
+	third := stateAfter(t, w, strings.Replace(read(t, w, "main.tf"), "round = 1", "round = 2", 1))
+	small(t, "a further execution", (third-second)/few, stateOfHistory)
+}
+
+// stateAfter applies a configuration and returns the size of the state.
+func stateAfter(t *testing.T, w *acctest.Workspace, config string) int {
+	t.Helper()
+	if !strings.HasPrefix(config, "terraform") {
+		config = requires("remediation") + // a log's address is as long as one in practice
+			"provider \"remediation\" {\n  logs {\n    base_url = \"https://logs.example.com\"\n  }\n}\n" + config
+	}
+	w.Write("main.tf", config)
+	w.Must("apply", "-auto-approve", "-no-color")
+	info, err := os.Stat(filepath.Join(w.Dir, "terraform.tfstate"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int(info.Size())
+}
+
+func small(t *testing.T, what string, got, limit int) {
+	t.Helper()
+	t.Logf("%s: %d bytes of state", what, got)
+	if got > limit {
+		t.Errorf("%s: %d bytes of state, want at most %d", what, got, limit)
+	}
+}
+
+func read(t *testing.T, w *acctest.Workspace, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(w.Dir, name)) //nolint:gosec // the test's own file
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
