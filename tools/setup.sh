@@ -8,5 +8,6 @@
 terraform=$("$root/tools/terraform.sh")
 "$root/tools/setup-elasticsearch.sh" >/dev/null
 "$root/tools/setup-planner.sh"
+"$root/tools/setup-postgresql.sh"
 command -v "${CC:-gcc}" >/dev/null || fail "Go's race detector needs a C compiler (Debian: apt-get install gcc libc6-dev)"
 say "$(go env GOVERSION); $(grep -v "^#" "$root/tools/dbt-requirements.txt" | xargs); $("$terraform" version | head -n 1) at $terraform"

@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
 	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
@@ -24,8 +26,8 @@ type DBT interface {
 	RunCommand(s dbt.Selection) []string
 	// List returns what a selection would run, and what is downstream. It changes nothing.
 	List(ctx context.Context, s dbt.Selection) (dbt.Listing, error)
-	// Catalog returns what the warehouse contains of the relations in a listing.
-	Catalog(ctx context.Context, l dbt.Listing) (dbt.Catalog, error)
+	// Catalog returns what the warehouse contains of the relations in the listing of a selection.
+	Catalog(ctx context.Context, s dbt.Selection, l dbt.Listing) (dbt.Catalog, error)
 	// StartReviewed runs exactly what was reviewed, with its artifacts in dir.
 	StartReviewed(ctx context.Context, r dbt.Reviewed, dir string) (*dbt.Run, error)
 	// Attach finds the process that Start started in a process that died.
@@ -75,7 +77,11 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	}
 	facts := factsOf(listing)
 	count := len(listing.Models)
-	effects := effectsOf(listing, a.selection.FullRefresh)
+	now, err := a.look(ctx, listing)
+	if err != nil {
+		return playbook.Preview{}, Facts{}, err
+	}
+	effects := now.effects()
 	p := playbook.Preview{
 		Summary:         summary(facts),
 		Commands:        []string{dbt.Line(a.dbt.RunCommand(a.selection))},
@@ -89,13 +95,12 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 		Where:           where(listing, a.selection.Threads),
 		Identity:        listing.Identity,
 		Content:         listing.Content,
-		Warnings:        listing.Warnings,
+		Warnings:        slices.Concat(listing.Warnings, now.locked(), now.missingUpstream()),
+		Figures:         now.figures(),
 	}
 	p.Risk, p.RiskReason = risk(effects)
 	p.Changes = append([]string{p.Summary}, a.changes(listing, effects, facts)...)
-	missing, err := a.missingParents(ctx, listing)
-	p.Warnings = append(p.Warnings, missing...)
-	return p, facts, err
+	return p, facts, nil
 }
 
 func summary(f Facts) string {
@@ -128,31 +133,17 @@ func (a action) changes(l dbt.Listing, effects []effect, facts Facts) []string {
 	return append(append(lines, hookLines(l)...), facts.radius())
 }
 
-// missingParents warns about relations that the models read and the database does not contain.
-func (a action) missingParents(ctx context.Context, l dbt.Listing) ([]string, error) {
-	parents := standingParents(l)
-	if len(parents) == 0 {
-		return nil, nil
+// look reads what exists in the warehouse. The text says so if that is not possible.
+func (a action) look(ctx context.Context, l dbt.Listing) (situation, error) {
+	catalog, err := a.dbt.Catalog(ctx, a.selection, l)
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		return situation{}, cause
 	}
-	catalog, err := a.dbt.Catalog(ctx, l)
 	if err != nil {
-		return nil, err
+		first, _, _ := strings.Cut(problem.Of(err, "").Why, "\n")
+		catalog = dbt.Catalog{State: dbt.CatalogUnreadable, Why: first}
 	}
-	switch catalog.State {
-	case dbt.CatalogRead, dbt.CatalogMissing:
-	case dbt.CatalogLocked:
-		return []string{"The database is locked by another process: " + catalog.Why}, nil
-	default:
-		return nil, nil
-	}
-	var warnings []string
-	for _, p := range parents {
-		if _, ok := catalog.Find(p.Relation); !ok {
-			warnings = append(warnings, fmt.Sprintf("%s is not in the database, and a selected model reads it. "+
-				"Build or load it first, or add upstream = true", p.Relation))
-		}
-	}
-	return warnings, nil
+	return situation{selection: a.selection, listing: l, catalog: catalog, now: catalog.At}, nil
 }
 
 // Dispatch implements playbook.Logic.

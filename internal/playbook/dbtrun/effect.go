@@ -5,73 +5,138 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
+	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
-// effect is what a run does to the relation of a model, as far as its configuration shows.
+// verb is what a run does to a relation.
+type verb string
+
+const (
+	create       verb = "create"
+	appendRows   verb = "append"
+	mergeRows    verb = "merge"
+	deleteInsert verb = "delete+insert"
+	overwrite    verb = "insert overwrite"
+	microbatch   verb = "microbatch"
+	rebuild      verb = "rebuild" // the new table replaces the old one
+	replaceView  verb = "replace view"
+	refresh      verb = "refresh"
+	other        verb = "other" // a materialization or strategy that this package doesn't know
+)
+
+// effect is what a run does to the relation of a model.
 type effect struct {
 	model dbt.Model
+	verb  verb
 	// does is the effect in a phrase, such as "append new rows".
 	does string
 	// rebuilds reports that rows that a table has accumulated are replaced by what its sources contain now.
 	rebuilds bool
+	// dropsTable reports that a view takes the place of a table.
+	dropsTable bool
 	// mayDropColumns reports that columns may be dropped, with their data.
 	mayDropColumns bool
+	// dropped are the views that the database drops with the relation and that the run does not build again.
+	dropped []string
 }
 
-// whereMissing is added if a model builds its table in full because it does not exist.
+// whereMissing is added if a model builds its table in full if it does not exist, and nobody knows whether it does.
 const whereMissing = " (built in full where it is missing)"
 
-// effectsOf returns the effects on all selected models.
-func effectsOf(l dbt.Listing, fullRefresh bool) []effect {
-	effects := make([]effect, len(l.Models))
-	for i, m := range l.Models {
-		effects[i] = effectOf(m, fullRefresh, l.Connection["adapter"])
+// situation is what the effects depend on, apart from the models.
+type situation struct {
+	selection dbt.Selection
+	listing   dbt.Listing
+	catalog   dbt.Catalog
+	now       time.Time
+}
+
+// effects returns the effects on all selected models.
+func (s situation) effects() []effect {
+	effects := make([]effect, len(s.listing.Models))
+	for i, m := range s.listing.Models {
+		effects[i] = s.effectOn(m)
 	}
 	return effects
 }
 
-func effectOf(m dbt.Model, fullRefresh bool, adapter string) effect {
-	full, protected := fullRefresh, ""
+// existing returns the relation that a model replaces or changes. known reports whether the catalog covers it.
+func (s situation) existing(m dbt.Model) (relation dbt.Existing, exists, known bool) {
+	if !s.catalog.Known() || !strings.EqualFold(m.Relation.Database, s.listing.Connection["database"]) {
+		return dbt.Existing{}, false, false
+	}
+	relation, exists = s.catalog.Find(m.Relation)
+	return relation, exists, true
+}
+
+func (s situation) effectOn(m dbt.Model) effect {
+	e := effect{model: m}
+	existing, exists, known := s.existing(m)
+	full, protected := s.selection.FullRefresh, ""
 	if m.FullRefresh != nil {
 		full = *m.FullRefresh
-		if fullRefresh && !full {
+		if s.selection.FullRefresh && !full {
 			protected = ", protected from a full refresh by its configuration"
 		}
 	}
-	e := effect{model: m}
+	kind := strings.ReplaceAll(m.Materialization, "_", " ")
 	switch m.Materialization {
-	case "view":
-		e.does = "create or replace the view"
-	case "table":
-		e.does = "build the table anew"
-	case "materialized_view":
-		e.does = "create or refresh the materialized view"
-		if full {
-			e.does = "build the materialized view anew"
+	case "view", "table", "materialized_view":
+		e.verb, e.does, e.dropsTable = replacement(m.Materialization, kind, existing.Type)
+		if known && !exists {
+			e.verb, e.does = create, "create the "+kind
+		}
+		if m.Materialization == "materialized_view" && full && (exists || !known) {
+			e.verb, e.does = rebuild, "build the materialized view anew"
 		}
 	case "external":
-		e.does = "write its files anew"
+		e.verb, e.does = rebuild, "write its files anew"
 	case "incremental":
-		if full {
-			e.does, e.rebuilds = "rebuild the table from scratch", true
-			break
-		}
-		e.does = incremental(m, adapter) + whereMissing + protected
-		switch m.SchemaChange {
-		case "append_new_columns":
-			e.does += ", may add columns"
-		case "sync_all_columns":
-			e.does, e.mayDropColumns = e.does+", may add and drop columns", true
-		case "fail":
-			e.does += ", fails if its columns have changed"
+		switch {
+		case known && !exists:
+			e.verb, e.does = create, "create the table"+s.inBatches(m, false)
+		case existing.Type == "view":
+			e.verb, e.does = rebuild, "replace the view by a table"+s.inBatches(m, false)
+		case full:
+			e.verb, e.does, e.rebuilds = rebuild, "rebuild the table from scratch"+s.inBatches(m, false), true
+		default:
+			e.verb, e.does = s.incremental(m)
+			if !known {
+				e.does += whereMissing
+			}
+			e.does += protected
+			changeColumns(&e, existing)
 		}
 	default:
-		e.does = "build with the materialization " + m.Materialization
+		e.verb, e.does = other, "build with the materialization "+m.Materialization
 	}
+	s.cascade(&e, existing)
 	return e
+}
+
+// replacement describes what a materialization that builds everything does to an existing relation. existing is empty if
+// its type is unknown.
+func replacement(materialization, kind, existing string) (v verb, does string, dropsTable bool) {
+	switch {
+	case materialization == "view" && existing == "table":
+		return replaceView, "drop the table and create a view", true
+	case existing != "" && existing != materialization:
+		return rebuild, "replace the " + strings.ReplaceAll(existing, "_", " ") + " by a " + kind, existing == "table"
+	case materialization == "view" && existing == "":
+		return replaceView, "create or replace the view", false
+	case materialization == "view":
+		return replaceView, "replace the view", false
+	case materialization == "table":
+		return rebuild, "build the table anew", false
+	case existing == "":
+		return refresh, "create or refresh the materialized view", false
+	default:
+		return refresh, "refresh the materialized view", false
+	}
 }
 
 // keyed are the adapters whose default strategy uses a unique key if there is one, with what it does. With others, only
@@ -82,7 +147,8 @@ var keyed = map[string]string{
 }
 
 // incremental describes what an incremental model does to an existing table.
-func incremental(m dbt.Model, adapter string) string {
+func (s situation) incremental(m dbt.Model) (verb, string) {
+	adapter := s.listing.Connection["adapter"]
 	strategy := m.Strategy
 	if strategy == "" || strategy == "default" {
 		strategy = cmp.Or(keyed[adapter], "default")
@@ -93,20 +159,123 @@ func incremental(m dbt.Model, adapter string) string {
 	}
 	switch strategy {
 	case "append":
-		return "append new rows"
+		return appendRows, "append new rows"
 	case "merge":
-		return "merge rows by its unique key"
+		return mergeRows, "merge rows by its unique key"
 	case "delete+insert":
-		return "delete and insert rows by its unique key"
+		return deleteInsert, "delete and insert rows by its unique key"
 	case "insert_overwrite":
-		return "overwrite partitions"
+		return overwrite, "overwrite partitions"
 	case "microbatch":
-		return "replace batches of one " + cmp.Or(m.BatchSize, "period")
+		does := "replace"
+		if adapter == "postgres" {
+			does = "merge, by its unique key,"
+		}
+		return microbatch, does + cmp.Or(s.batches(m, true), " batches of one "+cmp.Or(m.BatchSize, "period"))
 	case "default":
-		return "update the table by the default strategy of the adapter"
+		return other, "update the table by the default strategy of the adapter"
 	default:
-		return "update the table by the strategy " + strategy
+		return other, "update the table by the strategy " + strategy
 	}
+}
+
+// batches describes the batches of a microbatch model: " 3 batches of one day (2025-10-01 to 2025-10-04)".
+func (s situation) batches(m dbt.Model, incremental bool) string {
+	first, end, count := m.Batches(s.selection, incremental, s.now)
+	if count == 0 {
+		return ""
+	}
+	layout := time.DateOnly
+	if m.BatchSize == "hour" {
+		layout = "2006-01-02T15:04"
+	}
+	return fmt.Sprintf(" %s of one %s (%s to %s)", text.Count(int64(count), "batch"), m.BatchSize, first.Format(layout),
+		end.Format(layout))
+}
+
+// inBatches says in how many batches a microbatch model builds a table.
+func (s situation) inBatches(m dbt.Model, incremental bool) string {
+	if m.Strategy != "microbatch" {
+		return ""
+	}
+	if batches := s.batches(m, incremental); batches != "" {
+		return " in" + batches
+	}
+	return ""
+}
+
+// changeColumns adds what on_schema_change may do to the columns of an existing table. A contract names the new columns, so
+// the difference is known then.
+func changeColumns(e *effect, existing dbt.Existing) {
+	if e.model.Contract && len(existing.Columns) > 0 {
+		added, gone := lacking(e.model.Columns, existing.Columns), lacking(existing.Columns, e.model.Columns)
+		if len(added)+len(gone) == 0 {
+			return
+		}
+		switch e.model.SchemaChange {
+		case "append_new_columns":
+			if len(added) > 0 {
+				e.does += ", adds " + columns(added)
+			}
+		case "sync_all_columns":
+			e.mayDropColumns = len(gone) > 0
+			if len(added) > 0 {
+				e.does += ", adds " + columns(added)
+			}
+			if len(gone) > 0 {
+				e.does += ", DROPS " + columns(gone)
+			}
+		case "fail":
+			e.does += ", FAILS because its columns have changed: " + some(append(added, gone...))
+		}
+		return
+	}
+	switch e.model.SchemaChange {
+	case "append_new_columns":
+		e.does += ", may add columns"
+	case "sync_all_columns":
+		e.does, e.mayDropColumns = e.does+", may add and drop columns", true
+	case "fail":
+		e.does += ", fails if its columns have changed"
+	}
+}
+
+// columns formats "the column id" or "the columns id, name".
+func columns(names []string) string {
+	if len(names) == 1 {
+		return "the column " + names[0]
+	}
+	return "the columns " + some(names)
+}
+
+// lacking returns the names that are not among others. Case is ignored.
+func lacking(names, others []string) []string {
+	var found []string
+	for _, name := range names {
+		if !slices.ContainsFunc(others, func(o string) bool { return strings.EqualFold(o, name) }) {
+			found = append(found, name)
+		}
+	}
+	return found
+}
+
+// cascade adds the views that are dropped with a relation that is replaced. The run builds some of them again.
+func (s situation) cascade(e *effect, existing dbt.Existing) {
+	if e.verb != rebuild && e.verb != replaceView || len(existing.Dependents) == 0 {
+		return
+	}
+	var views []string
+	for _, d := range existing.Dependents {
+		if slices.ContainsFunc(s.listing.Models, func(m dbt.Model) bool {
+			return strings.EqualFold(m.Relation.Schema, d[0]) && strings.EqualFold(m.Relation.Identifier, d[1])
+		}) {
+			views = append(views, d[0]+"."+d[1]+" (built again by this run)")
+			continue
+		}
+		e.dropped = append(e.dropped, d[0]+"."+d[1])
+		views = append(views, d[0]+"."+d[1]+" (NOT built again)")
+	}
+	e.does += "; drops the views on it: " + some(views)
 }
 
 // named returns the names of the models with a kind of effect.
@@ -122,108 +291,23 @@ func named(effects []effect, is func(effect) bool) []string {
 
 // risk depends on the effects, not on the inputs.
 func risk(effects []effect) (playbook.Risk, string) {
-	if rebuilt := named(effects, func(e effect) bool { return e.rebuilds }); len(rebuilt) > 0 {
-		return playbook.RiskHigh, some(rebuilt) + " rebuilt from scratch"
-	}
-	if columns := named(effects, func(e effect) bool { return e.mayDropColumns }); len(columns) > 0 {
-		return playbook.RiskMedium, some(columns) + " may lose columns"
-	}
-	return playbook.RiskLow, ""
-}
-
-// effectLines returns one line per relation, or one per effect if there are many relations.
-func effectLines(effects []effect) []string {
-	const most = 8
-	var lines, order []string
-	if len(effects) <= most {
-		for _, e := range effects {
-			lines = append(lines, fmt.Sprintf("%s: %s", e.model.Relation, e.does))
-		}
-		return lines
-	}
-	same := map[string][]string{}
+	var dropped []string
 	for _, e := range effects {
-		if same[e.does] == nil {
-			order = append(order, e.does)
-		}
-		same[e.does] = append(same[e.does], e.model.Name)
+		dropped = append(dropped, e.dropped...)
 	}
-	for _, does := range order {
-		lines = append(lines, fmt.Sprintf("%d x %s: %s", len(same[does]), does, some(same[does])))
+	rebuilt := named(effects, func(e effect) bool { return e.rebuilds })
+	replaced := named(effects, func(e effect) bool { return e.dropsTable })
+	altered := named(effects, func(e effect) bool { return e.mayDropColumns })
+	switch {
+	case len(rebuilt) > 0:
+		return playbook.RiskHigh, some(rebuilt) + " rebuilt from scratch"
+	case len(replaced) > 0:
+		return playbook.RiskMedium, some(replaced) + " becomes a view, and the rows of its table are lost"
+	case len(dropped) > 0:
+		return playbook.RiskMedium, some(dropped) + " will be dropped"
+	case len(altered) > 0:
+		return playbook.RiskMedium, some(altered) + " may lose columns"
+	default:
+		return playbook.RiskLow, ""
 	}
-	return lines
-}
-
-// hookLines lists the statements that run in addition to the models, with their templates.
-func hookLines(l dbt.Listing) []string {
-	const most = 5
-	var lines []string
-	for _, sql := range l.RunHooks {
-		lines = append(lines, "Hook of the project: "+brief(sql))
-	}
-	for _, m := range l.Models {
-		for _, sql := range m.Hooks.Pre {
-			lines = append(lines, fmt.Sprintf("Hook before %s: %s", m.Name, brief(sql)))
-		}
-		for _, sql := range m.Hooks.Post {
-			lines = append(lines, fmt.Sprintf("Hook after %s: %s", m.Name, brief(sql)))
-		}
-	}
-	if more := len(lines) - most; more > 0 {
-		lines = append(lines[:most], fmt.Sprintf("and %d more hooks", more))
-	}
-	return lines
-}
-
-// brief returns the beginning of a statement, on one line.
-func brief(sql string) string {
-	const most = 120
-	line := []rune(strings.Join(strings.Fields(sql), " "))
-	if len(line) > most {
-		return string(line[:most]) + " ..."
-	}
-	return string(line)
-}
-
-// notDone lists what the selection matches and `dbt run` skips.
-func notDone(l dbt.Listing) []string {
-	if !l.Interface {
-		return []string{"Tests, seeds and snapshots are not run"}
-	}
-	var lines []string
-	if n := len(l.PassedOver["test"]) + len(l.PassedOver["unit_test"]); n > 0 {
-		lines = append(lines, fmt.Sprintf("Tests of the selection are not run (%d)", n))
-	}
-	for _, kind := range []string{"seed", "snapshot"} {
-		if names := l.PassedOver[kind]; len(names) > 0 {
-			lines = append(lines, fmt.Sprintf("%ss are not run: %s", strings.ToUpper(kind[:1])+kind[1:], some(names)))
-		}
-	}
-	return lines
-}
-
-// standingParents returns the relations that the models read, that should exist in the connection's own database, and
-// that the run itself does not build.
-func standingParents(l dbt.Listing) []dbt.Parent {
-	var parents []dbt.Parent
-	for _, m := range l.Models {
-		for _, p := range m.Parents {
-			built := slices.ContainsFunc(l.Models, func(m dbt.Model) bool { return m.UniqueID == p.UniqueID })
-			known := slices.ContainsFunc(parents, func(other dbt.Parent) bool { return other.UniqueID == p.UniqueID })
-			if !built && !known && !p.Virtual && p.Relation.Identifier != "" &&
-				strings.EqualFold(p.Relation.Database, l.Connection["database"]) {
-				parents = append(parents, p)
-			}
-		}
-	}
-	return parents
-}
-
-// some lists at most shownNames names and counts the others.
-func some(names []string) string {
-	line := strings.Join(first(names), ", ")
-	if more := len(names) - shownNames; more > 0 {
-		line += fmt.Sprintf(" and %d more", more)
-	}
-	return line
 }

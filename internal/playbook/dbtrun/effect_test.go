@@ -44,7 +44,9 @@ func TestEffectFollowsTheConfiguration(t *testing.T) {
 		"custom": {dbt.Model{Materialization: "mine"}, false, "duckdb", "build with the materialization mine",
 			playbook.RiskLow},
 	} {
-		e := effectOf(test.model, test.full, test.adapter)
+		s := situation{selection: dbt.Selection{FullRefresh: test.full},
+			listing: dbt.Listing{Connection: map[string]string{"adapter": test.adapter}}}
+		e := s.effectOn(test.model)
 		if e.does != test.want {
 			t.Errorf("%s: got %q, want %q", name, e.does, test.want)
 		}
@@ -60,16 +62,16 @@ func TestManyModelsMakeShortLines(t *testing.T) {
 	for range 168 {
 		l.Models = append(l.Models, dbt.Model{Name: "a_model_with_a_long_name", Materialization: "table"})
 	}
-	lines := effectLines(effectsOf(l, false))
+	lines := effectLines(situation{listing: l}.effects())
 	if len(lines) != 1 || len(lines[0]) > 600 || !strings.Contains(lines[0], "168 x build the table anew: ") ||
-		!strings.HasSuffix(lines[0], " and 148 more") {
+		!strings.HasSuffix(lines[0], " and 160 more") {
 		t.Errorf("%d lines, %q", len(lines), lines)
 	}
 }
 
 func TestSkippedNodesAreReported(t *testing.T) {
 	t.Parallel()
-	got := strings.Join(notDone(dbt.Listing{Interface: true, PassedOver: map[string][]string{
+	got := strings.Join(notDone(dbt.Listing{Interface: true, NotRun: map[string][]string{
 		"test": {"a", "b"}, "unit_test": {"c"}, "seed": {"codes"}, "snapshot": {"old"}, "exposure": {"board"}}}), "; ")
 	want := "Tests of the selection are not run (3); Seeds are not run: codes; Snapshots are not run: old"
 	if got != want {

@@ -55,6 +55,7 @@ func (r rig) anonymous(text string) string {
 		{`\d+\.\d+ s\b`, "N s"},
 		{`actual_duration_seconds\s+= [\d.]+`, "actual_duration_seconds = N"},
 		{`1\.11\.\d+`, "1.11.16"},
+		{`As of \d\d:\d\d`, "As of 03:04"},
 	} {
 		text = regexp.MustCompile(rule.pattern).ReplaceAllString(text, rule.name)
 	}

@@ -3,72 +3,141 @@ package dbt
 import (
 	"context"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 )
 
 // Catalog is what the warehouse contains of the relations that a Listing builds and reads.
 type Catalog struct {
-	// State is "read", "missing" (the database file does not exist yet), "locked" (another process has it open),
-	// "unreadable", or "not read" (this package can't read this kind of warehouse).
-	State string `json:"state"`
-	// Why is the reason why it was not read.
+	// State says whether the warehouse was read.
+	State CatalogState `json:"state"`
+	// Why is the reason why it was not read, in a phrase.
 	Why string `json:"why,omitempty"`
+	// At is when it was read.
+	At time.Time `json:"-"`
 	// Relations are those that exist.
-	Relations []Standing `json:"relations"`
+	Relations []Existing `json:"relations"`
 }
 
-// Standing is a relation that exists.
-type Standing struct {
-	Schema string `json:"schema"`
-	Name   string `json:"name"`
-	// Type is "table" or "view".
-	Type string `json:"type"`
-	// Rows is the number of rows of a table according to the catalog; nil if the catalog doesn't say.
-	Rows *int64 `json:"rows,omitempty"`
-	// Columns are the names of the columns, at most 500.
-	Columns []string `json:"columns,omitempty"`
-}
+// CatalogState says whether a warehouse was read.
+type CatalogState string
 
 // States of a Catalog.
 const (
-	CatalogRead    = "read"
-	CatalogMissing = "missing"
-	CatalogLocked  = "locked"
-	CatalogNotRead = "not read"
+	CatalogRead CatalogState = "read"
+	// CatalogMissing: the database file does not exist yet, so it contains nothing.
+	CatalogMissing CatalogState = "missing"
+	// CatalogLocked: another process has the database file open for writing.
+	CatalogLocked CatalogState = "locked"
+	// CatalogUnreadable: reading failed.
+	CatalogUnreadable CatalogState = "unreadable"
+	// CatalogNotRead: this package can't or must not read this warehouse.
+	CatalogNotRead CatalogState = "not read"
 )
 
-// Find returns the existing relation of that name. Names are compared as DuckDB does: case is ignored.
-func (c Catalog) Find(r Relation) (Standing, bool) {
-	for _, s := range c.Relations {
-		if strings.EqualFold(s.Schema, r.Schema) && strings.EqualFold(s.Name, r.Identifier) {
-			return s, true
-		}
-	}
-	return Standing{}, false
+// Existing is a relation that exists.
+type Existing struct {
+	Schema string `json:"schema"`
+	Name   string `json:"name"`
+	// Type is "table", "view", or "materialized_view".
+	Type string `json:"type"`
+	// Rows is the number of rows of a table according to the catalog, often an estimate; nil if the catalog doesn't say.
+	Rows *int64 `json:"rows,omitempty"`
+	// Columns are the names of the columns, at most 500.
+	Columns []string `json:"columns,omitempty"`
+	// Dependents are the views that the database drops if it drops this relation, as [schema, name].
+	Dependents [][2]string `json:"dependents,omitempty"`
 }
 
-// Catalog looks up in the warehouse what l builds and reads. A DuckDB file is opened for reading and closed again; it
-// is neither created nor locked.
-func (c *CLI) Catalog(ctx context.Context, l Listing) (Catalog, error) {
-	if !filepath.IsAbs(l.Path) {
-		return Catalog{State: CatalogNotRead}, nil
-	}
-	var wanted [][2]string
-	for _, m := range l.Models {
-		wanted = append(wanted, [2]string{m.Relation.Schema, m.Relation.Identifier})
-		for _, p := range m.Parents {
-			if !p.Virtual && p.Relation.Identifier != "" {
-				wanted = append(wanted, [2]string{p.Relation.Schema, p.Relation.Identifier})
-			}
+// Known reports whether the absence of a relation in the catalog means that it does not exist.
+func (c Catalog) Known() bool { return c.State == CatalogRead || c.State == CatalogMissing }
+
+// Find returns the existing relation of that name. Names are compared as DuckDB does: case is ignored.
+func (c Catalog) Find(r Relation) (Existing, bool) {
+	for _, e := range c.Relations {
+		if strings.EqualFold(e.Schema, r.Schema) && strings.EqualFold(e.Name, r.Identifier) {
+			return e, true
 		}
 	}
+	return Existing{}, false
+}
+
+// warehouseProfile selects the connection of a profile.
+type warehouseProfile struct {
+	Target string         `json:"target,omitempty"`
+	Vars   map[string]any `json:"vars,omitempty"`
+}
+
+// Catalog looks up in the warehouse what l, the listing of s, builds and reads. A DuckDB file is opened for reading and
+// closed again; it is neither created nor locked. PostgreSQL is read in a read-only transaction. An answer can be 5 s
+// old, unless this process has started or ended a run since.
+func (c *CLI) Catalog(ctx context.Context, s Selection, l Listing) (Catalog, error) {
+	q := question{Op: "catalog", Relations: l.relations(), Generation: c.runs.Load()}
+	switch adapter := l.Connection["adapter"]; {
+	case filepath.IsAbs(l.Path):
+		q.Path = l.Path
+	case !l.Interface:
+		return c.notRead("dbt is started by a script"), nil
+	case adapter != "postgres":
+		return c.notRead("the provider can't read a catalog of " + adapter), nil
+	default:
+		why, err := c.mayConnect(l.Connection["host"])
+		if err != nil || why != "" {
+			return c.notRead(why), err
+		}
+		q.Profile = &warehouseProfile{Target: c.cfg.Target, Vars: s.Vars}
+	}
 	var catalog Catalog
-	err := c.helper.ask(ctx, func(string) (question, error) {
-		return question{Op: "catalog", Path: l.Path, Relations: wanted}, nil
-	}, &catalog)
+	err := c.helper.ask(ctx, func(string) (question, error) { return q, nil }, &catalog)
 	if err != nil {
 		return Catalog{}, c.reviewProblem(err)
 	}
-	catalog.Why = c.secrets.String(catalog.Why)
+	catalog.Why, catalog.At = c.secrets.String(catalog.Why), c.clk.Now()
 	return catalog, nil
+}
+
+func (c *CLI) notRead(why string) Catalog {
+	return Catalog{State: CatalogNotRead, Why: why, At: c.clk.Now()}
+}
+
+// mayConnect says why a plan must not connect to host with the profile; empty if it may. A plan can run on a pull request
+// of a stranger, whose profile would send the runner's credentials to any host.
+func (c *CLI) mayConnect(host string) (why string, err error) {
+	p, err := c.project()
+	if err != nil {
+		return "", err
+	}
+	dir, err := c.profilesDir(p)
+	if err != nil {
+		return "", err
+	}
+	if c.cfg.MayConnect != nil {
+		return c.cfg.MayConnect(dir, host), nil
+	}
+	if within(p.Dir, dir) {
+		return "profiles.yml is in the project, so a plan does not connect to " + host, nil
+	}
+	return "", nil
+}
+
+// within reports whether path is the folder dir or below it.
+func within(dir, path string) bool {
+	inside, err := filepath.Rel(dir, path)
+	return err == nil && inside != ".." && !strings.HasPrefix(inside, ".."+string(filepath.Separator))
+}
+
+// relations are what the models build and read, as [schema, name].
+func (l Listing) relations() [][2]string {
+	var all [][2]string
+	for _, m := range l.Models {
+		all = append(all, [2]string{m.Relation.Schema, m.Relation.Identifier})
+		for _, p := range m.Parents {
+			if !p.Virtual && p.Relation.Identifier != "" {
+				all = append(all, [2]string{p.Relation.Schema, p.Relation.Identifier})
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b [2]string) int { return slices.Compare(a[:], b[:]) })
+	return slices.Compact(all)
 }

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -50,6 +51,9 @@ type Config struct {
 	MayConnect func(profilesDir, host string) (why string)
 	// Executables lists the programs that may be started, by the runner's policy. Nil allows all.
 	Executables access.Executables
+	// MayConnect says why a plan must not connect to host with the profiles.yml in profilesDir; empty if it may. Nil: it
+	// may unless profiles.yml is in the project. DuckDB files have no host and are always read.
+	MayConnect func(profilesDir, host string) (why string)
 }
 
 // CLI is a dbt project driven through the dbt command. It is safe for concurrent use.
@@ -63,6 +67,8 @@ type CLI struct {
 	secrets *redact.Redactor
 	helper  *helper
 	seal    seal
+	// runs counts starts and ends of dbt, after which the warehouse may have changed.
+	runs atomic.Int64
 	// hasSecrets saves a search through all artifacts if there is nothing to find.
 	hasSecrets bool
 }

@@ -119,13 +119,7 @@ func (s Selection) checkWindow() error {
 	var ends [2]time.Time
 	for i, end := range []string{s.EventTimeStart, s.EventTimeEnd} {
 		attribute := [...]string{"event_time_start", "event_time_end"}[i]
-		var err error
-		for _, layout := range []string{time.DateOnly, "2006-01-02T15:04:05", time.DateTime} {
-			if ends[i], err = time.Parse(layout, end); err == nil {
-				break
-			}
-		}
-		if err != nil {
+		if ends[i] = eventTime(end); ends[i].IsZero() || len(end) > len("2025-10-01T06:00:00") {
 			return selectionProblem("The event-time window is not valid", fmt.Sprintf("%s is %q.", attribute, end),
 				"Use a date or a time in UTC, such as 2025-10-01 or 2025-10-01T06:00:00.", attribute)
 		}

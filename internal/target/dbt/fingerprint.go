@@ -19,7 +19,7 @@ import (
 )
 
 // fingerprintVersion enters every fingerprint. Change it when the meaning of cache entries changes.
-const fingerprintVersion = "2"
+const fingerprintVersion = "3"
 
 // parsed are the extensions of the files that dbt reads: models, macros and tests, Python models, properties, docs,
 // seeds.

@@ -83,8 +83,11 @@ type question struct {
 	State      string      `json:"state,omitempty"`
 	TargetPath string      `json:"target_path,omitempty"`
 	Selections []selecting `json:"selections,omitempty"`
-	Path       string      `json:"path,omitempty"`
-	Relations  [][2]string `json:"relations,omitempty"`
+	// The rest is for the operation "catalog": either the path of a DuckDB file or a profile.
+	Path       string            `json:"path,omitempty"`
+	Profile    *warehouseProfile `json:"profile,omitempty"`
+	Relations  [][2]string       `json:"relations,omitempty"`
+	Generation int64             `json:"generation,omitempty"`
 }
 
 // helperError is the helper's answer if it can't answer the question.

@@ -21,9 +21,9 @@ type Listing struct {
 	// DownstreamModels and Exposures are the names of what depends on the models, directly or indirectly, sorted.
 	DownstreamModels []string `json:"downstream_models"`
 	Exposures        []string `json:"exposures"`
-	// PassedOver are the names of what the selection matches and `dbt run` does not run, by kind: test, unit_test,
-	// seed, snapshot, exposure, ...
-	PassedOver map[string][]string `json:"passed_over,omitempty"`
+	// NotRun are the names of what the selection matches and `dbt run` does not run, by kind: test, unit_test, seed,
+	// snapshot, exposure, ephemeral, ...
+	NotRun map[string][]string `json:"not_run,omitempty"`
 	// RunHooks are the on-run-start and on-run-end statements, with their templates.
 	RunHooks []string `json:"run_hooks,omitempty"`
 	// DBTVersion is dbt Core's version, such as "1.11.16".
@@ -61,8 +61,14 @@ type Model struct {
 	BatchSize    string `json:"batch,omitempty"`
 	SchemaChange string `json:"schema_change,omitempty"`
 	HasUniqueKey bool   `json:"has_unique_key,omitempty"`
+	// Begin is the event time at which a microbatch model begins, and Lookback how many batches before the newest one a
+	// run builds again.
+	Begin    string `json:"begin,omitempty"`
+	Lookback int    `json:"lookback,omitempty"`
 	// Contract reports whether the model's contract is enforced.
 	Contract bool `json:"contract,omitempty"`
+	// Columns are the names of the columns that the project documents, which are all of them if there is a contract.
+	Columns []string `json:"columns,omitempty"`
 	// Relation is what the model builds.
 	Relation Relation `json:"relation"`
 	// Parents are what the model reads.
@@ -105,18 +111,6 @@ type Parent struct {
 type Hooks struct {
 	Pre  []string `json:"pre-hook,omitempty"`
 	Post []string `json:"post-hook,omitempty"`
-}
-
-// AlwaysFullRefresh returns the names of the incremental models that every run rebuilds because of their own
-// configuration.
-func (l Listing) AlwaysFullRefresh() []string {
-	var names []string
-	for _, m := range l.Models {
-		if m.Materialization == "incremental" && m.FullRefresh != nil && *m.FullRefresh {
-			names = append(names, m.Name)
-		}
-	}
-	return names
 }
 
 // List asks dbt what s selects. It changes neither the project nor the warehouse. Answers are kept in Config.WorkDir as

@@ -47,7 +47,7 @@ type reviewed struct {
 		} `json:"unmatched"`
 		Models     []reviewedModel     `json:"models"`
 		Passive    int                 `json:"passive"`
-		PassedOver map[string][]string `json:"passed_over"`
+		NotRun     map[string][]string `json:"not_run"`
 		Content    json.RawMessage     `json:"content"`
 		Downstream []string            `json:"downstream"`
 		Exposures  []string            `json:"exposures"`
@@ -64,6 +64,8 @@ type reviewedModel struct {
 		UniqueKey    any    `json:"unique_key"`
 		SchemaChange string `json:"on_schema_change"`
 		BatchSize    string `json:"batch_size"`
+		Begin        string `json:"begin"`
+		Lookback     int    `json:"lookback"`
 	} `json:"config"`
 }
 
@@ -145,7 +147,7 @@ func (c *CLI) reviewListing(s Selection, answer reviewed) (Listing, error) {
 		Models: []Model{}, DownstreamModels: found.Downstream, Exposures: found.Exposures,
 		DBTVersion: about.Versions.DBT, Connection: c.maskAll(about.Connection),
 		Path: about.Connection["path"], Identity: c.maskIdentity(about.Identity),
-		Content: found.Content, PassedOver: found.PassedOver, Threads: about.Threads, Interface: true,
+		Content: found.Content, NotRun: found.NotRun, Threads: about.Threads, Interface: true,
 	}
 	for _, hook := range about.RunHooks {
 		l.RunHooks = append(l.RunHooks, c.secrets.String(hook.SQL))
@@ -157,6 +159,9 @@ func (c *CLI) reviewListing(s Selection, answer reviewed) (Listing, error) {
 		}
 		model.Materialization, model.FullRefresh = m.Config.Materialized, m.Config.FullRefresh
 		model.Strategy, model.BatchSize = m.Config.Strategy, m.Config.BatchSize
+		if model.Begin = m.Config.Begin; m.Config.Strategy == "microbatch" {
+			model.Lookback = m.Config.Lookback
+		}
 		model.SchemaChange, model.HasUniqueKey = m.Config.SchemaChange, hasKey(m.Config.UniqueKey)
 		model.Hooks.Pre, model.Hooks.Post = c.maskList(model.Hooks.Pre), c.maskList(model.Hooks.Post)
 		l.Models = append(l.Models, model)

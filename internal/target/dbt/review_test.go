@@ -94,7 +94,7 @@ func TestOneHelperAnswersAllSelections(t *testing.T) {
 					false}}},
 		},
 		DownstreamModels: []string{"addresses", "triage_daily", "triage_history"},
-		Exposures:        []string{"inbox_dashboard"}, PassedOver: map[string][]string{},
+		Exposures:        []string{"inbox_dashboard"}, NotRun: map[string][]string{},
 		DBTVersion: got.DBTVersion, Content: got.Content, Threads: 1, Interface: true,
 		Connection: map[string]string{"adapter": "duckdb", "target": "dev", "database": "shop", "schema": "main",
 			"path": filepath.Join(cfg.ProjectDir, "shop.duckdb")},
@@ -103,7 +103,7 @@ func TestOneHelperAnswersAllSelections(t *testing.T) {
 			"path": filepath.Join(cfg.ProjectDir, "shop.duckdb")},
 	}
 	for i := range got.Models {
-		got.Models[i].Hooks = Hooks{}
+		got.Models[i].Hooks, got.Models[i].Columns = Hooks{}, nil
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("listing (-want +got):\n%s", diff)
@@ -267,7 +267,7 @@ func TestPlanRunsNothingOfTheProject(t *testing.T) {
 	if len(l.Models) != 1 || l.Models[0].Name != "loud" {
 		t.Errorf("models %+v", l.Models)
 	}
-	if _, err := c.Catalog(t.Context(), l); err != nil {
+	if _, err := c.Catalog(t.Context(), Selection{Models: []string{"loud"}}, l); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"proof", "shop.duckdb", "attached.duckdb", "target", "logs"} {

@@ -87,6 +87,7 @@ func (c *CLI) start(ctx context.Context, l launch) (*Run, error) {
 	if err := r.intend(); err != nil {
 		return nil, err
 	}
+	c.runs.Add(1)
 	if err := r.launch(cmd); err != nil {
 		return nil, errors.Join(err, os.Remove(filepath.Join(l.dir, recordFile)))
 	}

@@ -52,6 +52,7 @@ func (r *Run) Wait(ctx context.Context) (Result, error) {
 // end waits, stops dbt if it must, reads the results, and removes secrets.
 func (r *Run) end(ctx context.Context) ending {
 	e := ending{run: r}
+	defer r.cli.runs.Add(1)
 	e.ctxErr = r.await(ctx)
 	if e.ctxErr != nil {
 		e.ioErr = r.stop(context.WithoutCancel(ctx))

@@ -5,6 +5,7 @@ import os
 import queue
 import sys
 import threading
+import time
 
 MOST_PARSES = 4  # kept at once; each takes as much memory as the project's manifest
 
@@ -63,7 +64,7 @@ def review(parses, question):
 def catalog(parses, question):
     from remediation import catalog as module
 
-    return module.read(question["path"], question["relations"])
+    return module.read(question)
 
 
 OPERATIONS = {"review": review, "catalog": catalog}
@@ -78,6 +79,7 @@ def run(request):
     from remediation import project
 
     project.prepare()
+    wait_for_readers()
 
     class Reviewed(dbt.task.run.RunTask):
         def compile_manifest(self):
@@ -97,6 +99,27 @@ def run(request):
     dbt.task.run.RunTask = Reviewed
     sys.argv = ["dbt"] + request["argv"]
     return cli(args=request["argv"], prog_name="dbt")
+
+
+def wait_for_readers():
+    """Makes dbt wait for up to 2 s for a DuckDB file that is locked: a plan in another process may be reading it."""
+    try:
+        import duckdb
+    except ImportError:
+        return
+    original = duckdb.connect
+
+    def connect(*args, **kwargs):
+        for _ in range(20):
+            try:
+                return original(*args, **kwargs)
+            except duckdb.IOException as failure:
+                if "lock" not in str(failure).lower():
+                    raise
+                time.sleep(0.1)
+        return original(*args, **kwargs)
+
+    duckdb.connect = connect
 
 
 def refuse(path, differences):

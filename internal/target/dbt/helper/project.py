@@ -6,8 +6,8 @@ import os
 from remediation.content import Content, plain
 
 # What a selection can match but `dbt run` skips.
-PASSED_OVER = ("test", "unit_test", "seed", "snapshot", "exposure", "source", "analysis", "saved_query", "metric",
-               "semantic_model")
+NOT_RUN = ("test", "unit_test", "seed", "snapshot", "exposure", "source", "analysis", "saved_query", "metric",
+               "semantic_model", "ephemeral")
 CONFIG = ("materialized", "full_refresh", "incremental_strategy", "unique_key", "on_schema_change", "batch_size",
           "begin", "event_time", "lookback", "on_configuration_change")
 
@@ -127,7 +127,7 @@ class Project:
         answer.update({
             "models": [self._model(i) for i in runs],
             "passive": len(self._models(everything)) - len(runs),
-            "passed_over": self._passed_over(everything),
+            "not_run": self._not_run(everything, runs),
             "content": self.content.of(runs),
         })
         if selection.get("state"):
@@ -143,11 +143,14 @@ class Project:
 
         return [i for i in items if not selector.select_nodes(parse_difference([i], None))[0]]
 
-    def _passed_over(self, unique_ids):
+    def _not_run(self, unique_ids, runs):
         found = {}
         for unique_id in sorted(unique_ids):
             kind = unique_id.split(".", 1)[0]
-            if kind in PASSED_OVER:
+            node = self.manifest.nodes.get(unique_id)
+            if kind == "model" and unique_id not in runs and getattr(node, "is_ephemeral_model", False):
+                kind = "ephemeral"
+            if kind in NOT_RUN:
                 found.setdefault(kind, []).append(self._name(unique_id))
         return found
 
@@ -176,7 +179,7 @@ class Project:
         return {
             "unique_id": unique_id, "name": node.name, "version": str(getattr(node, "version", None) or ""),
             "package": node.package_name, "path": node.original_file_path, "relation": relation(node),
-            "config": {k: config[k] for k in CONFIG if config.get(k) is not None},
+            "config": {k: written(config[k]) for k in CONFIG if config.get(k) is not None},
             "contract": bool((config.get("contract") or {}).get("enforced")),
             "columns": sorted(node.columns),
             "hooks": {kind: [h.get("sql", "") for h in config.get(kind, [])] for kind in ("pre-hook", "post-hook")},
@@ -204,6 +207,11 @@ class Project:
                             for kind in (self.manifest.nodes, self.manifest.sources) for n in kind.values()
                             if n.resource_type in ("model", "seed", "snapshot", "source")),
         }
+
+
+def written(value):
+    """A date in a configuration as text: JSON has no dates."""
+    return value.isoformat() if hasattr(value, "isoformat") else value
 
 
 class Unmatched:

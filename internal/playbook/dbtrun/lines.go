@@ -1,0 +1,186 @@
+package dbtrun
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+	"github.com/dustin/go-humanize/english"
+
+	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
+	"github.com/applylens/terraform-provider-remediation/internal/text"
+)
+
+// shownEffects is how many relations a preview lists one by one, and how many names it lists on a line. More relations
+// are grouped by effect.
+const shownEffects = 8
+
+// effectLines returns one line per relation, or one per effect if there are many relations.
+func effectLines(effects []effect) []string {
+	var lines, order []string
+	if len(effects) <= shownEffects {
+		for _, e := range effects {
+			lines = append(lines, fmt.Sprintf("%s: %s", e.model.Relation, e.does))
+		}
+		return lines
+	}
+	same := map[string][]string{}
+	for _, e := range effects {
+		if same[e.does] == nil {
+			order = append(order, e.does)
+		}
+		same[e.does] = append(same[e.does], e.model.Name)
+	}
+	for _, does := range order {
+		lines = append(lines, fmt.Sprintf("%d x %s: %s", len(same[does]), does, some(same[does])))
+	}
+	return lines
+}
+
+// hookLines lists the statements that run in addition to the models, with their templates.
+func hookLines(l dbt.Listing) []string {
+	const most = 5
+	var lines []string
+	for _, sql := range l.RunHooks {
+		lines = append(lines, "Hook of the project: "+brief(sql))
+	}
+	for _, m := range l.Models {
+		for _, sql := range m.Hooks.Pre {
+			lines = append(lines, fmt.Sprintf("Hook before %s: %s", m.Name, brief(sql)))
+		}
+		for _, sql := range m.Hooks.Post {
+			lines = append(lines, fmt.Sprintf("Hook after %s: %s", m.Name, brief(sql)))
+		}
+	}
+	if more := len(lines) - most; more > 0 {
+		lines = append(lines[:most], fmt.Sprintf("and %d more hooks", more))
+	}
+	return lines
+}
+
+// brief returns the beginning of a statement, on one line.
+func brief(sql string) string {
+	const most = 120
+	line := []rune(strings.Join(strings.Fields(sql), " "))
+	if len(line) > most {
+		return string(line[:most]) + " ..."
+	}
+	return string(line)
+}
+
+// notDone lists what the selection matches and `dbt run` skips.
+func notDone(l dbt.Listing) []string {
+	if !l.Interface {
+		return []string{"Tests, seeds and snapshots are not run"}
+	}
+	var lines []string
+	if n := len(l.NotRun["test"]) + len(l.NotRun["unit_test"]); n > 0 {
+		lines = append(lines, fmt.Sprintf("Tests of the selection are not run (%d)", n))
+	}
+	for _, kind := range []string{"seed", "snapshot", "ephemeral"} {
+		if names := l.NotRun[kind]; len(names) > 0 {
+			lines = append(lines, map[string]string{
+				"seed": "Seeds are not run: ", "snapshot": "Snapshots are not run: ",
+				"ephemeral": "Ephemeral models are part of the models that read them: ",
+			}[kind]+some(names))
+		}
+	}
+	return lines
+}
+
+// upstream returns the relations that the models read, that should exist in the connection's own database, and that the
+// run itself does not build.
+func upstream(l dbt.Listing) []dbt.Parent {
+	built, seen := map[string]bool{}, map[string]bool{}
+	for _, m := range l.Models {
+		built[m.UniqueID] = true
+	}
+	var parents []dbt.Parent
+	for _, m := range l.Models {
+		for _, p := range m.Parents {
+			if !built[p.UniqueID] && !seen[p.UniqueID] && !p.Virtual && p.Relation.Identifier != "" &&
+				strings.EqualFold(p.Relation.Database, l.Connection["database"]) {
+				seen[p.UniqueID] = true
+				parents = append(parents, p)
+			}
+		}
+	}
+	return parents
+}
+
+// missingUpstream warns about relations that the models read and that do not exist.
+func (s situation) missingUpstream() []string {
+	if !s.catalog.Known() {
+		return nil
+	}
+	var missing, seeds []string
+	for _, p := range upstream(s.listing) {
+		if _, exists := s.catalog.Find(p.Relation); exists {
+			continue
+		}
+		missing = append(missing, p.Relation.String())
+		if strings.HasPrefix(p.UniqueID, "seed.") {
+			seeds = append(seeds, p.Name)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	advice := "Build or load it first, or set upstream = true"
+	if len(missing) > 1 {
+		advice = "Build or load them first, or set upstream = true"
+	}
+	if len(seeds) == len(missing) {
+		advice = "Run dbt seed --select " + strings.Join(seeds[:min(len(seeds), shownNames)], " ") + " first"
+	}
+	return []string{fmt.Sprintf("Selected models read %s, which the database does not contain. The run will fail. %s",
+		some(missing), advice)}
+}
+
+// figures describe what exists now: the rows of the tables, or why nobody knows.
+func (s situation) figures() []string {
+	switch {
+	case !s.catalog.Known() && s.catalog.Why == "":
+		return []string{"What the database contains was not read"}
+	case !s.catalog.Known():
+		return []string{"What the database contains was not read: " + s.catalog.Why}
+	case s.catalog.State == dbt.CatalogMissing:
+		return []string{"The database file does not exist yet"}
+	}
+	var lines []string
+	tables, total := 0, int64(0)
+	for _, m := range s.listing.Models {
+		existing, _, _ := s.existing(m)
+		if existing.Rows == nil {
+			continue
+		}
+		tables++
+		total += *existing.Rows
+		lines = append(lines, fmt.Sprintf("%s: about %s", m.Relation, rows(*existing.Rows)))
+	}
+	if tables > shownEffects {
+		return []string{fmt.Sprintf("%s with about %s in total", text.Count(int64(tables), "table"),
+			rows(total))}
+	}
+	return lines
+}
+
+// rows formats "1 row" or "1,200,300 rows".
+func rows(n int64) string { return humanize.Comma(n) + " " + english.PluralWord(int(n), "row", "") }
+
+// locked warns that a run can't open the database file.
+func (s situation) locked() []string {
+	if s.catalog.State != dbt.CatalogLocked {
+		return nil
+	}
+	return []string{"Another process has the database open for writing, so a run would fail: " + s.catalog.Why}
+}
+
+// some lists the first names and counts the others.
+func some(names []string) string {
+	line := strings.Join(names[:min(len(names), shownEffects)], ", ")
+	if more := len(names) - shownEffects; more > 0 {
+		line += fmt.Sprintf(" and %d more", more)
+	}
+	return line
+}
