@@ -2,6 +2,7 @@ package acctest
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 )
@@ -55,6 +56,16 @@ func (p *Project) Write(name, text string) {
 	}
 	if err := os.WriteFile(path, []byte(text), fileMode); err != nil { //nolint:gosec // dbt may run as another user
 		p.t.Fatal(err)
+	}
+}
+
+// Run builds all models with dbt itself, as the scheduled run of a project does.
+func (p *Project) Run() {
+	p.t.Helper()
+	cmd := exec.CommandContext(p.t.Context(), DBT(p.t), "run", "--quiet") //nolint:gosec // the test's dbt
+	cmd.Dir, cmd.Env = p.Dir, append(os.Environ(), p.Environment()...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		p.t.Fatalf("dbt run: %v\n%s", err, out)
 	}
 }
 

@@ -102,7 +102,7 @@ func (e *Engine) look(ctx context.Context, req Request, action playbook.Action) 
 		return Review{}, err
 	}
 	began := time.Now()
-	preview, err := action.Preview(ctx)
+	preview, err := action.Preview(playbook.WithPast(ctx, e.past(req.ActionType, target)))
 	logging.Debug(ctx, logging.Engine, "target previewed", "playbook", req.ActionType, "target", target,
 		"ms", time.Since(began).Milliseconds())
 	if err != nil {

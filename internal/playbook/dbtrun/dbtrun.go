@@ -37,7 +37,7 @@ type DBT interface {
 // New returns the playbook.
 func New(cli DBT, estimates playbook.Estimates) playbook.Playbook {
 	return playbook.New(Describe(), func(p params) playbook.Logic[Facts] {
-		return action{dbt: cli, estimates: estimates, selection: p.selection()}
+		return action{dbt: cli, estimates: estimates, params: p, selection: p.selection()}
 	})
 }
 
@@ -63,6 +63,8 @@ func page() playbook.Metadata {
 type action struct {
 	dbt       DBT
 	estimates playbook.Estimates
+	params    params
+	// selection is what runs: that of the inputs, or what is left of an execution that is retried.
 	selection dbt.Selection
 }
 
@@ -71,11 +73,18 @@ func (a action) Target(ctx context.Context) (string, error) { return a.dbt.Name(
 
 // Preview implements playbook.Logic.
 func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
-	listing, err := a.dbt.List(ctx, a.selection)
+	retry, err := a.retry(ctx)
+	if err != nil {
+		return playbook.Preview{}, Facts{}, err
+	}
+	listing, err := a.list(ctx, retry)
 	if err != nil {
 		return playbook.Preview{}, Facts{}, err
 	}
 	facts := factsOf(listing)
+	if retry != nil {
+		facts.Retry, facts.RetriedExecution = retry, &retry.Execution
+	}
 	count := len(listing.Models)
 	now, err := a.look(ctx, listing)
 	if err != nil {
@@ -99,8 +108,32 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 		Figures:         now.figures(),
 	}
 	p.Risk, p.RiskReason = risk(effects)
-	p.Changes = append([]string{p.Summary}, a.changes(listing, effects, facts)...)
+	p.Changes = []string{p.Summary}
+	if retry != nil {
+		p.Changes = append(p.Changes, retry.lines(dbt.Line(a.dbt.RunCommand(retry.Arguments)))...)
+	}
+	p.Changes = append(p.Changes, a.changes(listing, effects, facts)...)
 	return p, facts, nil
+}
+
+// list lists what runs, and sets the selection to it.
+func (a *action) list(ctx context.Context, retry *Retry) (dbt.Listing, error) {
+	if retry == nil {
+		return a.dbt.List(ctx, a.selection)
+	}
+	listing := dbt.Listing{}
+	for _, qualified := range []bool{false, true} {
+		a.selection = retry.selection(a.params.selection().Threads, qualified)
+		var err error
+		if listing, err = a.dbt.List(ctx, a.selection); err != nil {
+			return listing, err
+		}
+		if slices.Equal(listing.IDs(), retry.models()) {
+			return listing, nil
+		}
+	}
+	return listing, nothingToRetry(fmt.Sprintf("Execution %d left %s to do, but the project now has %s for them.",
+		retry.Execution, some(retry.models()), some(listing.IDs())))
 }
 
 func summary(f Facts) string {
@@ -147,7 +180,12 @@ func (a action) look(ctx context.Context, l dbt.Listing) (situation, error) {
 }
 
 // Dispatch implements playbook.Logic.
-func (a action) Dispatch(ctx context.Context, job playbook.Job, _ Facts) (playbook.Work, error) {
+func (a action) Dispatch(ctx context.Context, job playbook.Job, facts Facts) (playbook.Work, error) {
+	if facts.Retry != nil {
+		if _, err := a.list(ctx, facts.Retry); err != nil {
+			return nil, err
+		}
+	}
 	reviewed, err := a.reviewed(job.Preview)
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package dbtrun
 
 import (
 	"fmt"
+	"reflect"
 
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
@@ -21,6 +22,8 @@ type params struct {
 	// Threads is how many models run at once. Nil: the profile decides.
 	Threads *int           `json:"threads,omitempty"`
 	Vars    map[string]any `json:"vars,omitempty"`
+	// RetryFailed runs only what failed and was skipped in the last execution, with its arguments.
+	RetryFailed bool `json:"retry_failed"`
 	// TaskID is a reference of the caller, kept in the history.
 	TaskID string `json:"task_id"`
 }
@@ -30,8 +33,18 @@ func (p params) validate() (params, error) {
 		return p, playbook.Invalid(fmt.Sprintf("Must be between 1 and %d.", dbt.MaxThreads),
 			fmt.Sprintf("threads is %d.", *p.Threads), "threads")
 	}
-	return p, p.selection().Validate()
+	if !p.RetryFailed || p.selects() {
+		return p, p.selection().Validate()
+	}
+	if alone := (params{RetryFailed: true, Threads: p.Threads, TaskID: p.TaskID}); !reflect.DeepEqual(p, alone) {
+		return p, playbook.Invalid("Name models or selector too, or leave the other inputs out.",
+			"retry_failed alone uses the arguments of the last execution.", "retry_failed")
+	}
+	return p, nil
 }
+
+// selects reports whether the inputs name a selection.
+func (p params) selects() bool { return len(p.Models) > 0 || p.Selector != "" }
 
 func (p params) selection() dbt.Selection {
 	s := dbt.Selection{

@@ -22,8 +22,11 @@ type answers struct {
 	catalog dbt.Catalog
 }
 
-func (answers) Name(context.Context) (string, error)                       { return "dbt:shop/prod", nil }
-func (answers) RunCommand(s dbt.Selection) []string                        { return dbt.New(dbt.Config{}, nil).RunCommand(s) }
+func (answers) Name(context.Context) (string, error) { return "dbt:shop/prod", nil }
+func (answers) RunCommand(s dbt.Selection) []string {
+	return dbt.New(dbt.Config{}, nil).RunCommand(s)
+}
+
 func (a answers) List(context.Context, dbt.Selection) (dbt.Listing, error) { return a.listing, nil }
 func (a answers) Catalog(context.Context, dbt.Selection, dbt.Listing) (dbt.Catalog, error) {
 	return a.catalog, nil
@@ -92,12 +95,14 @@ func TestSituations(t *testing.T) {
 			model("payments", "incremental", func(m *dbt.Model) { m.SchemaChange = "sync_all_columns" })),
 			exists(table("orders", 5000, "id", "amount"), table("payments", 4000, "id", "amount", "note"))},
 		"07_catalog_not_read": {`{"models": ["inbox_emails"], "full_refresh": true}`, listing(inbox), dbt.Catalog{
-			State: dbt.CatalogUnreadable, Why: "connection to server at \"db.example.com\", port 5432 failed: timeout expired"}},
+			State: dbt.CatalogUnreadable, Why: "connection to server at \"db.example.com\" failed: timeout expired"}},
 		"08_upstream_is_missing": {`{"models": ["triage_results"]}`, listing(model("triage_results", "table",
 			func(m *dbt.Model) {
-				m.Parents = []dbt.Parent{{UniqueID: "model.shop.inbox_emails", Name: "inbox_emails", Relation: inbox.Relation},
+				m.Parents = []dbt.Parent{
+					{UniqueID: "model.shop.inbox_emails", Name: "inbox_emails", Relation: inbox.Relation},
 					{UniqueID: "seed.shop.queues", Name: "queues",
-						Relation: dbt.Relation{Database: "shop", Schema: "main", Identifier: "queues"}}}
+						Relation: dbt.Relation{Database: "shop", Schema: "main", Identifier: "queues"}},
+				}
 			})), exists(table("triage_results", 10))},
 		"09_168_models": {`{"models": ["tag:nightly"]}`, many, exists()},
 		"10_hooks_and_what_is_not_run": {`{"models": ["+triage_results"], "upstream": true}`, func() dbt.Listing {

@@ -223,7 +223,8 @@ func (c combination) yaml() string {
 	if c.extraColumn {
 		columns += ", {name: fresh, data_type: integer}"
 	}
-	return "models:\n  - name: " + c.name + "\n    config: {contract: {enforced: true}}\n    columns: " + columns + "]\n"
+	return "models:\n  - name: " + c.name + "\n    config: {contract: {enforced: true}}\n    columns: " + columns +
+		"]\n"
 }
 
 // dbt runs the command and returns the statements of each model, in lower case, by unique id.

@@ -72,6 +72,12 @@ func inputs(fallback func(string) string) map[string]schema.Attribute {
 				"that the project declares or reads are accepted. Not for secrets: the plan shows them.",
 			Validators: []validator.Dynamic{tfkit.ObjectOnly()},
 		},
+		"retry_failed": schema.BoolAttribute{
+			Optional: true,
+			MarkdownDescription: "Runs only the models that failed or were skipped in the last execution, with the " +
+				"arguments of that execution. With `models` or `selector`, that is the last execution with the same " +
+				"inputs, and everything runs if it succeeded or if there was none. " + fallback("retry_failed"),
+		},
 		"task_id": schema.StringAttribute{
 			Optional: true, MarkdownDescription: "A reference of your own, such as a ticket. The history keeps it.",
 			Validators: []validator.String{tfkit.Label()},
@@ -87,6 +93,7 @@ func preview() map[string]schema.Attribute {
 			"is cut."),
 		"downstream_model_count": tfkit.Number("Number of downstream models."),
 		"exposures":              tfkit.Texts("Exposures, such as dashboards, that read the data. A long list is cut."),
+		"retried_execution":      tfkit.Number("Number of the execution that is retried; null without `retry_failed`."),
 		"exposure_count":         tfkit.Number("Number of exposures that read the data."),
 	}
 }

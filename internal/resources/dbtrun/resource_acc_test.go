@@ -1,6 +1,7 @@
 package dbtrun_test
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -130,6 +131,11 @@ func flat(out string) string {
 func TestAccUnapprovedFullRefresh(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
+	r.project.Run()
+	built, err := os.ReadFile(r.project.Warehouse)
+	if err != nil {
+		t.Fatal(err)
+	}
 	policy := `approval { approvers = ["*@example.com"] }`
 	r.Write("main.tf", config(policy, "full_refresh = true"))
 	r.golden(t, "unapproved_full_refresh.txt")
@@ -137,7 +143,7 @@ func TestAccUnapprovedFullRefresh(t *testing.T) {
 	if !strings.Contains(flat(out), "rerun_dbt needs an approval") || !strings.Contains(flat(out), "Nothing has run") {
 		t.Errorf("refusal:\n%s", out)
 	}
-	if _, err := os.Stat(r.project.Warehouse); !os.IsNotExist(err) {
+	if now, err := os.ReadFile(r.project.Warehouse); err != nil || !bytes.Equal(now, built) {
 		t.Errorf("the warehouse was touched: %v", err)
 	}
 	if r.Attributes(address) != nil {

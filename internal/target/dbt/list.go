@@ -45,6 +45,13 @@ type Listing struct {
 	Warnings []string `json:"warnings,omitempty"`
 }
 
+// IDs returns the unique ids of the models, sorted.
+func (l Listing) IDs() []string {
+	all := ids(l.Models)
+	slices.Sort(all)
+	return all
+}
+
 // Model is a selected model.
 type Model struct {
 	Name     string `json:"name"`
