@@ -204,8 +204,8 @@ func (s situation) inBatches(m dbt.Model, incremental bool) string {
 	return ""
 }
 
-// changeColumns adds what on_schema_change may do to the columns of an existing table. A contract names the new columns,
-// so the difference is known then.
+// changeColumns adds what on_schema_change may do to the columns of an existing table. A contract names the new
+// columns, so the difference is known then.
 func changeColumns(e *effect, existing dbt.Existing) {
 	if e.model.Contract && len(existing.Columns) > 0 {
 		added, gone := lacking(e.model.Columns, existing.Columns), lacking(existing.Columns, e.model.Columns)

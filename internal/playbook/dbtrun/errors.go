@@ -2,5 +2,5 @@ package dbtrun
 
 import "errors"
 
-// ErrNothingToRetry: retry_failed is set, and no execution left anything to retry.
+// ErrNothingToRetry means that retry_failed is set, and that no execution left anything to retry.
 var ErrNothingToRetry = errors.New("nothing to retry")

@@ -54,8 +54,8 @@ func (r Retry) models() []string {
 	return all
 }
 
-// retry finds the execution to retry. Nil: the whole selection runs, because retry_failed is not set, or because the last
-// execution with these arguments succeeded or never was.
+// retry finds the execution to retry. Nil: the whole selection runs, because retry_failed is not set, or because the
+// last execution with these arguments succeeded or never was.
 func (a action) retry(ctx context.Context) (*Retry, error) {
 	if !a.params.RetryFailed {
 		return nil, nil //nolint:nilnil // nothing is retried, and that is not an error
@@ -75,7 +75,8 @@ func (a action) retry(ctx context.Context) (*Retry, error) {
 		}
 		r := outcomeOf(p)
 		if r.Arguments = dbt.Selection(arguments); len(r.models()) == 0 {
-			return nil, nothingToRetry(fmt.Sprintf("All models of execution %d succeeded. A hook may have failed.", p.ID))
+			why := fmt.Sprintf("All models of execution %d succeeded. A hook may have failed.", p.ID)
+			return nil, nothingToRetry(why)
 		}
 		return &r, nil
 	}

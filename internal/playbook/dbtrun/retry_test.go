@@ -37,7 +37,8 @@ func TestRetryFindsWhatIsLeft(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx := playbook.WithPast(t.Context(), func(context.Context, int) ([]playbook.Past, error) { return test.past, nil })
+		read := func(context.Context, int) ([]playbook.Past, error) { return test.past, nil }
+		ctx := playbook.WithPast(t.Context(), read)
 		r, err := action{params: inputs}.retry(ctx)
 		switch {
 		case test.wrong != errors.Is(err, ErrNothingToRetry):

@@ -52,7 +52,8 @@ func TestAccRetryRunsWhatIsLeft(t *testing.T) {
 	r.empty(t)
 
 	// After a success, the whole selection runs.
-	r.Write("main.tf", strings.ReplaceAll(four, "retry_failed = true", "retry_failed = true\n  triggers = { run = \"2\" }"))
+	r.Write("main.tf", strings.ReplaceAll(four, "retry_failed = true",
+		"retry_failed = true\n  triggers = { run = \"2\" }"))
 	r.Must("apply", "-auto-approve", "-no-color")
 	if got := r.rows(t, "mail_log"); got != "200" {
 		t.Errorf("mail_log has %s rows after another run of everything", got)
