@@ -46,9 +46,6 @@ type Config struct {
 	// SealKey is the path of the key that seals cache entries, created when needed. Default: cache.key in the
 	// provider's folder below the user's configuration folder.
 	SealKey string
-	// MayConnect says why a plan must not connect to host with the profiles.yml in profilesDir; empty if it may. Nil: it
-	// may unless profiles.yml is in the project. DuckDB files have no host and are always read.
-	MayConnect func(profilesDir, host string) (why string)
 	// Executables lists the programs that may be started, by the runner's policy. Nil allows all.
 	Executables access.Executables
 	// MayConnect says why a plan must not connect to host with the profiles.yml in profilesDir; empty if it may. Nil: it
