@@ -229,6 +229,17 @@ func badBlocks() map[string]badInput {
 		"prometheus token": {block: prometheus(values{"url": "http://prom:9090", "token": "a\x00b-secret"}),
 			says: notShown, at: "prometheus.token"},
 
+		"incidents without address": {block: values{"incidents": values{}}, says: "configured without url",
+			at: "incidents.url"},
+		"incidents with a user": {block: values{"incidents": values{"url": "http://admin@a/api"}},
+			says: "a user name or a password", at: "incidents.url"},
+		"incidents query": {block: values{"incidents": values{"url": "http://a/api?x=1"}}, says: "after ? or #",
+			at: "incidents.url"},
+		"incidents of the cloud": {block: values{"incidents": values{"url": "http://169.254.169.254/api"}},
+			says: "link-local address", at: "incidents.url"},
+		"incidents token": {block: values{"incidents": values{"url": "http://a", "token": "a\x00b-secret"}},
+			says: notShown, at: "incidents.token"},
+
 		"elasticsearch without address": {block: elasticsearch(values{}), says: "configured without endpoints",
 			at: "elasticsearch.endpoints"},
 		"elasticsearch endpoint null": {block: elasticsearch(values{"endpoints": list{nil}}), says: "Null",

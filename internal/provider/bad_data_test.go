@@ -7,9 +7,15 @@ func badData() map[string]badInput {
 		return badInput{data: "remediation_preview",
 			values: with(values{"action_type": "rerun_dbt", "params": `{"models": ["a"]}`}, v)}
 	}
+	incident := func(id any) badInput {
+		return badInput{data: "remediation_incident", values: values{"incident_id": id}}
+	}
 	return map[string]badInput{
-		"incident empty": history(values{"incident_id": ""}).mustSay("is empty", "incident_id"),
-		"playbook empty": history(values{"action_type": ""}).mustSay("is empty", "action_type"),
+		"incident missing":           incident(nil).mustSay("required", "incident_id"),
+		"incident of a path":         incident("..").mustSay("is a step of a path", "incident_id"),
+		"incident without a service": incident("7").mustSay("no incidents block", ""),
+		"incident empty":             history(values{"incident_id": ""}).mustSay("is empty", "incident_id"),
+		"playbook empty":             history(values{"action_type": ""}).mustSay("is empty", "action_type"),
 		"playbook unknown": history(values{"action_type": "rerun-dbt"}).mustSay("rerun-dbt is not in the catalogue",
 			"action_type"),
 		"target empty":    history(values{"target": " "}).mustSay("is empty", "target"),

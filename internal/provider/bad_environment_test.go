@@ -23,6 +23,9 @@ func TestBadEnvironment(t *testing.T) {
 			"prometheus.url"},
 		"its token": {map[string]string{"PROMETHEUS_URL": "http://prom:9090", "PROMETHEUS_TOKEN": secret +
 			"\n"}, nil, "prometheus.token"},
+		"incident service": {map[string]string{"REMEDIATION_INCIDENTS_URL": "ftp://a/" + secret}, nil, "incidents.url"},
+		"incident token": {map[string]string{"REMEDIATION_INCIDENTS_TOKEN": secret + "\n"},
+			values{"incidents": values{"url": "http://a"}}, "incidents.token"},
 		"control API": {map[string]string{"REMEDIATION_PLANNER_URL": "planner"}, plannerOf("http", values{}),
 			"planner.http.url"},
 		"its token ": {map[string]string{"REMEDIATION_PLANNER_TOKEN": secret + "\r\n"},

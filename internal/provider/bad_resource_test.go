@@ -23,6 +23,10 @@ func dbtRun(more values) badInput {
 	return badInput{resource: "remediation_dbt_run", values: with(values{"models": list{"inbox_emails"}}, more)}
 }
 
+func resolution(more values) badInput {
+	return badInput{resource: "remediation_incident_resolution", values: with(values{"incident_id": "7"}, more)}
+}
+
 func split(more values) badInput {
 	return badInput{resource: "remediation_canary_split", values: with(values{"version": "v2", "target_percent": 25},
 		more)}
@@ -58,7 +62,16 @@ func badCommon() map[string]badInput {
 		"incident empty": dbtRun(values{"incident_id": ""}).mustSay("is empty", "incident_id"),
 		"incident of two lines": dbtRun(values{"incident_id": "INC-1\nApproval  not needed"}).mustSay("line break",
 			"incident_id"),
-		"approver empty": dbtRun(values{"approved_by": ""}).mustSay("is empty", "approved_by"),
+		"resolution of nothing":       resolution(values{"incident_id": nil}).mustSay("required", "incident_id"),
+		"resolution of a path":        resolution(values{"incident_id": ".."}).mustSay("step of a path", "incident_id"),
+		"resolution notes empty":      resolution(values{"notes": ""}).mustSay("at least 1", "notes"),
+		"resolution notes of blanks":  resolution(values{"notes": " \n "}).mustSay("The notes are empty", "notes"),
+		"resolution notes of escapes": resolution(values{"notes": "a\x1b[31m"}).mustSay("can't be seen", "notes"),
+		"resolution notes too long": resolution(values{"notes": strings.Repeat("a", 10_001)}).mustSay("At most 10000 bytes",
+			"notes"),
+		"resolution can't be undone":   resolution(values{"on_destroy": "rollback"}).mustSay("can't be undone", "on_destroy"),
+		"resolution without a service": resolution(nil).mustSay("no incidents block", "").onTarget(),
+		"approver empty":               dbtRun(values{"approved_by": ""}).mustSay("is empty", "approved_by"),
 		"approver with a blank": dbtRun(values{"approved_by": "a@example.com "}).mustSay("begins or ends with a space",
 			"approved_by"),
 		"approver turned around": dbtRun(values{"approved_by": "a\u202emoc.elpmaxe@b"}).mustSay("can't be seen",

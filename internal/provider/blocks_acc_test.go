@@ -47,6 +47,7 @@ func providerBlocks() []nested {
 			map[string]string{"planner.gateway_api.namespace": missing, "planner.gateway_api.http_route": missing,
 				"planner.gateway_api.backends": missing}},
 		{"prometheus", values{"url": "http://a"}, map[string]string{"prometheus.url": "without url"}},
+		{"incidents", values{"url": "http://a/api"}, map[string]string{"incidents.url": "without url"}},
 		{"journal", values{"keep": "48h"}, nil},
 		{"journal.elasticsearch", values{"index": "journal"}, map[string]string{
 			"journal.elasticsearch": "no cluster is configured"}},

@@ -16,7 +16,7 @@ const leastMasked = 6
 // redactor returns a function that masks every credential of the provider block and its environment variables.
 func (b block) redactor(s settings) func(string) string {
 	secrets := []string{s.prometheus.token, os.Getenv(plannerToken), s.elastic.Password, s.elastic.APIKey,
-		s.elastic.BearerToken, s.elastic.ESClientAuthentication}
+		s.elastic.BearerToken, s.elastic.ESClientAuthentication, s.incidents.Token}
 	if s.forge != nil {
 		secrets = append(secrets, s.forge.Token)
 	}
@@ -55,6 +55,7 @@ func (s settings) fingerprint() string {
 		"journal": s.journal.dir, "terms": s.policy.Terms(),
 		"dbt":           []string{s.dbt.ProjectDir, s.dbt.ProfilesDir, s.dbt.Target},
 		"elasticsearch": s.elastic.Endpoints, "prometheus": s.prometheus.url, "planner": fmt.Sprintf("%T", s.planner),
+		"incidents": s.incidents.URL,
 	})
 	if err != nil {
 		return "" // strings, numbers and lists always encode

@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 
 	"github.com/applylens/terraform-provider-remediation/internal/datasources/history"
+	"github.com/applylens/terraform-provider-remediation/internal/datasources/incident"
 	"github.com/applylens/terraform-provider-remediation/internal/datasources/playbooks"
 	"github.com/applylens/terraform-provider-remediation/internal/datasources/preview"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
@@ -20,16 +21,20 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/resources/canarysplit"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/dbtdeps"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/dbtrun"
+	"github.com/applylens/terraform-provider-remediation/internal/resources/incidentresolution"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/metricgate"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/plannerdeploy"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/plannerrollback"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/synonymsrefresh"
+	"github.com/applylens/terraform-provider-remediation/internal/target/incidents"
 	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
 )
 
 type remediation struct {
 	options Options
 	engines *engines
+	// incidents is the client of the incident service, once the provider is configured.
+	incidents *incidents.Client
 }
 
 // New returns the constructor of a provider for tests that serve it themselves. See also Serve.
@@ -55,13 +60,14 @@ func (p *remediation) Schema(_ context.Context, _ provider.SchemaRequest, resp *
 func (p *remediation) Resources(context.Context) []func() resource.Resource {
 	return []func() resource.Resource{
 		dbtrun.New(), dbtdeps.New(), cacheclear.New(), synonymsrefresh.New(),
-		canarysplit.New(), plannerrollback.New(), plannerdeploy.New(), metricgate.New(),
+		canarysplit.New(), plannerrollback.New(), plannerdeploy.New(), metricgate.New(), incidentresolution.New(),
 	}
 }
 
 // DataSources implements provider.Provider.
 func (p *remediation) DataSources(context.Context) []func() datasource.DataSource {
-	return []func() datasource.DataSource{history.New(), playbooks.New(), preview.New()}
+	service := func() incident.Service { return p.incidents }
+	return []func() datasource.DataSource{history.New(), playbooks.New(), preview.New(), incident.New(service)}
 }
 
 // Configure implements provider.Provider.
@@ -95,6 +101,7 @@ func (p *remediation) Configure(ctx context.Context, req provider.ConfigureReque
 		resp.Diagnostics.AddWarning("The runner's policy doesn't restrict everything", note)
 	}
 	settings.redact = b.redactor(settings)
+	p.incidents = incidents.New(settings.incidents)
 	runtime.Engine, runtime.HistoryLimit = wire(settings, p.options.Reached), settings.historyLimit
 	runtime.ForgeDecides = settings.forge != nil
 	runtime.Redact = settings.redact

@@ -21,6 +21,7 @@ type block struct {
 	Planner       *plannerBlock       `tfsdk:"planner"`
 	Elasticsearch *elasticsearchBlock `tfsdk:"elasticsearch"`
 	Prometheus    *prometheusBlock    `tfsdk:"prometheus"`
+	Incidents     *incidentsBlock     `tfsdk:"incidents"`
 	Journal       *journalBlock       `tfsdk:"journal"`
 	Approval      *approvalBlock      `tfsdk:"approval"`
 	Estimates     *estimatesBlock     `tfsdk:"estimates"`
@@ -88,6 +89,7 @@ func blockSchema() schema.Schema {
 			"planner":       plannerSchema(),
 			"elasticsearch": elasticsearchSchema(),
 			"prometheus":    prometheusSchema(),
+			"incidents":     incidentsSchema(),
 			"journal":       journalSchema(),
 			"approval":      approvalSchema(),
 			"logs":          logsSchema(),

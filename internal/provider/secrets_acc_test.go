@@ -34,6 +34,7 @@ type credential struct {
 const (
 	moveSplit  = `resource "remediation_canary_split" "NAME" { version = "v2", target_percent = PERCENT, gradual = false, approved_by = "lead-PERCENT@example.com" MORE }`
 	clearCache = `resource "remediation_cache_clear" "NAME" { index_name = "kb", cache_types = ["query"], triggers = { percent = "PERCENT" } }`
+	resolve    = `resource "remediation_incident_resolution" "NAME" { incident_id = "PERCENT", notes = "Contained." }`
 	runModels  = `resource "remediation_dbt_run" "NAME" { models = ["triage_results"], triggers = { percent = "PERCENT" } }`
 )
 
@@ -72,6 +73,11 @@ func allCredentials() []credential {
   query = "up"
   max   = 1
 }`)},
+		{attribute: "incidents.token", variable: "REMEDIATION_INCIDENTS_TOKEN", resource: resolve,
+			block: `incidents {
+  url   = "SERVER/incident-service/api"
+  token = SECRET
+}`},
 		{attribute: "approval.forge.token", variable: "REMEDIATION_FORGE_TOKEN", resource: moveSplit, block: `planner {
   file { path = "NAME.json" }
 }, approval {
@@ -177,7 +183,7 @@ func TestAccSecretsStayOut(t *testing.T) {
 	}{
 		"configured": {all, false},
 		"in the environment": {only("planner.http.token", "planner.applylens.token", "prometheus.token",
-			"approval.forge.token", "elasticsearch.api_key",
+			"approval.forge.token", "incidents.token", "elasticsearch.api_key",
 			"dbt.environment"), true},
 		"a user in the environment":   {only("elasticsearch.password"), true},
 		"a token in the environment":  {only("elasticsearch.bearer_token"), true},

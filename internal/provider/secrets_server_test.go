@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/controlapi"
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/incidenttest"
 )
 
 // indiscreet is all systems that take credentials. When told to blurt it refuses everything, and repeats what it was
@@ -127,6 +128,12 @@ func (s *indiscreet) routes() http.Handler {
 	mux.HandleFunc("/prometheus/", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, `{"status": "success", "data": {"resultType": "scalar", "result": [0, "0.5"]}}`)
 	})
+	service := incidenttest.New(incidenttest.Observed)
+	service.AnyToken = true
+	for _, id := range []string{"25", "40", "50"} {
+		service.Put(id, incidenttest.Incident{Status: "open"})
+	}
+	mux.Handle("/incident-service/", http.StripPrefix("/incident-service", service))
 	pull := fmt.Sprintf(`{"user": {"login": "author"}, "state": "open", "head": {"sha": %q}}`, headOfPull)
 	mux.HandleFunc("/forge/repos/acme/search/pulls/12", func(w http.ResponseWriter, _ *http.Request) {
 		_,

@@ -13,6 +13,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
+	"github.com/applylens/terraform-provider-remediation/internal/target/incidents"
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
 )
 
@@ -27,6 +28,7 @@ type settings struct {
 	planner      planner.Planner
 	elastic      elastic.Config
 	prometheus   prometheusSettings
+	incidents    incidents.Config
 	policy       approval.Policy
 	forge        *forge.Config
 	estimates    playbook.Estimates
@@ -70,6 +72,9 @@ func (b block) settings(ctx context.Context, r runner) (settings, error) {
 		return settings{}, err
 	}
 	if s.prometheus, err = b.prometheus(r); err != nil {
+		return settings{}, err
+	}
+	if s.incidents, err = b.incidents(); err != nil {
 		return settings{}, err
 	}
 	s.dbt = b.dbtConfig(s.journal.dir)

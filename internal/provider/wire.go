@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"context"
 	"maps"
 	"os"
 	"slices"
@@ -14,21 +15,27 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/dbtrun"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/gate"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/planner"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook/resolution"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/synonyms"
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
 	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic/reindex"
+	"github.com/applylens/terraform-provider-remediation/internal/target/incidents"
 )
 
 // wire returns the engine with every playbook and its target. It does no I/O.
 func wire(s settings, reached func(engine.Point)) *engine.Engine {
 	clk := clock.System{}
-	cli := dbt.New(s.dbt, clk)
 	cluster := elastic.New(s.elastic, clk)
 	reader := newMetrics(s, cluster, clk)
-	return engine.New(engine.Config{
-		Catalogue: catalogue(s, targets{cli, cluster, reader}, clk),
+	var e *engine.Engine
+	to := targets{dbt: dbt.New(s.dbt, clk), elastic: cluster, metrics: reader, incidents: incidents.New(s.incidents),
+		executed: func(ctx context.Context, incident string) ([]resolution.Execution, error) {
+			return executedFor(ctx, e, incident)
+		}}
+	e = engine.New(engine.Config{
+		Catalogue: catalogue(s, to, clk),
 		Journal:   s.journal.opener(cluster, clk),
 		Metrics:   reader,
 		Policy:    s.policy, Forge: newForge(s.forge,
@@ -36,6 +43,7 @@ func wire(s settings, reached func(engine.Point)) *engine.Engine {
 		Self: proc.Self(), Terraform: proc.Parent(os.Getenv), Reached: reached, Redact: s.redact,
 		Configuration: s.fingerprint(), LogsBaseURL: s.logsBaseURL,
 	})
+	return e
 }
 
 // targets are the systems that playbooks change or read.
@@ -43,6 +51,9 @@ type targets struct {
 	dbt     *dbt.CLI
 	elastic *elastic.Cluster
 	metrics *metrics.Reader
+	// incidents is the incident service, and executed lists what was executed for an incident.
+	incidents *incidents.Client
+	executed  resolution.Executed
 }
 
 func catalogue(s settings, t targets, clk clock.Clock) playbook.Catalogue {
@@ -55,6 +66,7 @@ func catalogue(s settings, t targets, clk clock.Clock) playbook.Catalogue {
 		planner.NewSplit(s.planner, clk),
 		planner.NewRollback(s.planner, clk),
 		planner.NewDeploy(s.planner, clk),
+		resolution.New(t.incidents, t.executed),
 	)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
@@ -21,6 +22,8 @@ type DataFront struct {
 	Schema schema.Schema
 	// Read takes the configured values and returns the computed ones, by JSON names.
 	Read func(ctx context.Context, runtime *Runtime, config Values) (map[string]any, error)
+	// Warnings names a computed list of strings, each of which is also a warning. Empty: there is none.
+	Warnings string
 }
 
 // Values are the configured values of a data source.
@@ -139,6 +142,10 @@ func (s *dataSource) read(ctx context.Context, req datasource.ReadRequest, resp 
 		if err := d.set(name, v); err != nil {
 			return err
 		}
+	}
+	if warnings, ok := values[s.front.Warnings].([]string); ok && len(warnings) > 0 {
+		resp.Diagnostics.AddWarning(fmt.Sprintf("The data source %s is incomplete", s.front.Name),
+			strings.Join(warnings, "\n\n"))
 	}
 	resp.State.Raw = d.raw()
 	return nil

@@ -39,8 +39,8 @@ func (r *Resource) Metadata(_ context.Context, req resource.MetadataRequest, res
 
 // Schema implements resource.Resource.
 func (r *Resource) Schema(_ context.Context, _ resource.SchemaRequest, resp *resource.SchemaResponse) {
-	attributes := maps.Clone(r.front.Inputs)
-	maps.Copy(attributes, commonInputs())
+	attributes := commonInputs()
+	maps.Copy(attributes, r.front.Inputs) // incident_id is an input of its own where the incident is the target
 	maps.Copy(attributes, computedAttributes(r.front))
 	maps.Copy(attributes, r.driftAttributes())
 	maps.Copy(attributes, r.front.Results)

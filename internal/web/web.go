@@ -1,6 +1,7 @@
-// Package web sends HTTP requests for planners, metrics, and forges. Reads are retried. Writes are only retried if the
-// server says that it did not accept them (429), because a write whose answer was lost may have been done. Redirects
-// are not followed, link-local addresses are not opened, and tokens never reach an error or a log.
+// Package web sends HTTP requests for planners, metrics, forges, and the incident service. Reads are retried. Writes are
+// only retried if the server says that it did not accept them (429), because a write whose answer was lost may have
+// been done; a request with Once is never retried. Redirects are not followed, link-local addresses are not opened, and
+// tokens never reach an error or a log.
 package web
 
 import (
@@ -26,6 +27,8 @@ const (
 	firstWait = 200 * time.Millisecond
 	// longestWait bounds the wait between two attempts if the server names none (Retry-After).
 	longestWait = 2 * time.Second
+	// longestRetryAfter is the longest wait that a server can ask for. An answer that asks for more is the result.
+	longestRetryAfter = 30 * time.Second
 	// timeout bounds one attempt, dialTimeout the attempt to connect.
 	timeout     = 30 * time.Second
 	dialTimeout = 10 * time.Second
@@ -101,16 +104,20 @@ func (l logged) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-type methodKey struct{}
+type requestKey struct{}
 
 func retry(ctx context.Context, resp *http.Response, err error) (bool, error) {
 	if ctx.Err() != nil {
 		return false, context.Cause(ctx)
 	}
-	if errors.Is(err, access.ErrRefused) {
+	r, _ := ctx.Value(requestKey{}).(Request)
+	if errors.Is(err, access.ErrRefused) || r.Once {
 		return false, nil
 	}
-	if ctx.Value(methodKey{}) == http.MethodGet {
+	if err == nil && retryablehttp.DefaultBackoff(0, 0, 0, resp) > longestRetryAfter {
+		return false, nil
+	}
+	if r.Method == http.MethodGet {
 		return retryablehttp.DefaultRetryPolicy(ctx, resp, err)
 	}
 	return err == nil && resp.StatusCode == http.StatusTooManyRequests, nil
@@ -122,6 +129,8 @@ type Request struct {
 	Header      map[string]string
 	// Body is sent as JSON; nil sends no body.
 	Body []byte
+	// Once sends the request one time only, whatever the answer.
+	Once bool
 }
 
 // Answer is the server's answer. Secrets in the body are masked, because an answer that quotes the request must not
@@ -150,7 +159,7 @@ func (c *Client) Text(a Answer) string {
 
 // Do sends a request and returns the answer, whatever its status. An error wraps ErrNotSent or ErrLost.
 func (c *Client) Do(ctx context.Context, r Request) (Answer, error) {
-	ctx = context.WithValue(ctx, methodKey{}, r.Method)
+	ctx = context.WithValue(ctx, requestKey{}, r)
 	req, err := retryablehttp.NewRequestWithContext(ctx, r.Method, r.URL, r.Body)
 	if err != nil {
 		return Answer{}, c.failed(ErrNotSent, err)

@@ -86,3 +86,34 @@ func TestLinkLocalAddressesAreNotOpened(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestRetries(t *testing.T) {
+	t.Parallel()
+	const all = 4
+	for name, c := range map[string]struct {
+		method, after string
+		once          bool
+		status, want  int
+	}{
+		"a read":                             {http.MethodGet, "0", false, http.StatusTooManyRequests, all},
+		"a write that was not accepted":      {http.MethodPost, "0", false, http.StatusTooManyRequests, all},
+		"a write that failed":                {http.MethodPost, "", false, http.StatusInternalServerError, 1},
+		"a write that may be sent once":      {http.MethodPost, "0", true, http.StatusTooManyRequests, 1},
+		"a server that asks to wait an hour": {http.MethodGet, "3600", false, http.StatusTooManyRequests, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			attempts := 0
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				attempts++
+				w.Header().Set("Retry-After", c.after)
+				w.WriteHeader(c.status)
+			}))
+			defer s.Close()
+			got, err := web.New("").Do(t.Context(), web.Request{Method: c.method, URL: s.URL, Once: c.once})
+			if err != nil || got.Status != c.status || attempts != c.want {
+				t.Errorf("status %d after %d attempts, want %d: %v", got.Status, attempts, c.want, err)
+			}
+		})
+	}
+}

@@ -135,6 +135,10 @@ func (c *chain) holder() int64 {
 }
 
 func (c *chain) write(inputs string) {
+	incident := `incident_id = "INC-7"`
+	if strings.Contains(inputs, "incident_id") { // it is the world's own input
+		incident = ""
+	}
 	c.ws.Write("main.tf", fmt.Sprintf(`terraform {
   required_providers {
     remediation = { source = "applylens/remediation" }
@@ -146,12 +150,12 @@ provider "remediation" {
 }
 
 resource %q "it" {
-  incident_id = "INC-7"
+  %s
   approved_by = "lead-%d@example.com"
   triggers    = { run = "%d" }
   %s
 }
-`, c.w.provider, c.w.resource, c.applies, c.run, inputs))
+`, c.w.provider, c.w.resource, incident, c.applies, c.run, inputs))
 	c.inputs = inputs
 }
 

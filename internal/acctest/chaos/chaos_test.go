@@ -63,6 +63,7 @@ func worlds() []listed {
 		{"rollback_planner", "rollback_file_gradual", func(t *testing.T) *world { return rollback(overFile(t), "file", 2) }, 1},
 		{"deploy_planner", "deploy_http", func(t *testing.T) *world { return deploy(overHTTP(t), "http") }, 1},
 		{"deploy_planner", "deploy_guard", func(t *testing.T) *world { return deploy(overGuard(t), "applylens") }, 1},
+		{"resolve_incident", "resolve_incident", resolveIncident, 1.5},
 		{"deploy_planner", "deploy_file", func(t *testing.T) *world { return deploy(overFile(t), "file") }, 1},
 	}
 }

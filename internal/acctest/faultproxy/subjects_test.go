@@ -12,6 +12,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/controlapi"
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/faultproxy"
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/incidenttest"
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/prometheustest"
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/guard"
@@ -20,9 +21,11 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/cacheclear"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/gate"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/planner"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook/resolution"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/synonyms"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic/reindex"
+	"github.com/applylens/terraform-provider-remediation/internal/target/incidents"
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner/httpapi"
 )
 
@@ -48,6 +51,7 @@ func subjects() []named {
 		{"deploy_planner over the control API", func(t *testing.T) subject { return deploy(overHTTP(t)) }},
 		{"deploy_planner over the guard API", func(t *testing.T) subject { return deploy(overGuard(t)) }},
 		{"check_metrics", metricGate},
+		{"resolve_incident", resolveIncident},
 		{guardrailSubject, guarded},
 	}
 }
@@ -113,6 +117,29 @@ func guarded(t *testing.T) subject {
 		amiss: func(*testing.T) string {
 			if now := api.Now()["v2"].Percent; now != 25 {
 				return fmt.Sprintf("v2 has %g %%", now)
+			}
+			return ""
+		},
+	}
+}
+
+// resolveIncident is a resolution. The service has the form and the faults that were observed.
+func resolveIncident(t *testing.T) subject {
+	t.Helper()
+	service := incidenttest.New(incidenttest.Observed)
+	p := faultproxy.Before(t, service)
+	executed := func(context.Context, string) ([]resolution.Execution, error) {
+		return []resolution.Execution{{ActionType: "rerun_dbt", Ended: "success", Message: "Rebuilt 1 model"}}, nil
+	}
+	return subject{
+		proxy: p, once: isWrite, action: "resolve_incident", params: map[string]any{"incident_id": "7"},
+		book: func() playbook.Playbook {
+			return resolution.New(incidents.New(incidents.Config{URL: p.URL + "/api", Token: incidenttest.Token}), executed)
+		},
+		begin: func(*testing.T) { service.Put("7", incidenttest.Incident{Status: "open"}) },
+		amiss: func(*testing.T) string {
+			if now := service.Get("7"); now.Status != "resolved" {
+				return "the incident is " + now.Status
 			}
 			return ""
 		},
