@@ -10,6 +10,7 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/acctest"
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/incidenttest"
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/prometheustest"
 )
 
@@ -29,6 +30,7 @@ func TestAccExamplesPlan(t *testing.T) {
 		t.Fatal(err)
 	}
 	cluster, metrics := knowledgeBase(t), prometheustest.Start(t).URL
+	service := incidenttest.Start(t, incidenttest.Observed).URL
 	for _, example := range examples {
 		name, err := filepath.Rel(root, example)
 		if err != nil {
@@ -45,7 +47,7 @@ func TestAccExamplesPlan(t *testing.T) {
 			}
 			project := acctest.NewProject(t)
 			w := acctest.NewWorkspace(t, append(project.Environment(), "ELASTICSEARCH_ENDPOINTS="+cluster,
-				"PROMETHEUS_URL="+metrics)...)
+				"PROMETHEUS_URL="+metrics, "REMEDIATION_INCIDENTS_URL="+service)...)
 			w.Write("provider.tf", strings.Replace(string(terraform), `"dbt"`, `"`+project.Dir+`"`, 1))
 			w.Write("example.tf", string(text))
 			w.Write("planner.json", planner(name))
