@@ -64,6 +64,8 @@ users: [{name: a, user: {tokenFile: %q}}]
 			"backends": values{"v1": "a", "v2": "b"}, "kubeconfig": kubeconfig}}}, split, moves},
 		"Prometheus": {"PROMETHEUS_TOKEN", values{"planner": plannerFile, "prometheus": values{
 			"url": server + "/prometheus"}}, split, with(moves, guarded)},
+		"incident service": {"REMEDIATION_INCIDENTS_TOKEN", values{"incidents": values{
+			"url": server + "/incident-service/api"}}, "remediation_incident_resolution", values{"incident_id": "25"}},
 		"forge": {"REMEDIATION_FORGE_TOKEN", values{"planner": plannerFile, "approval": values{"forge": values{
 			"kind": "github", "url": server + "/forge", "repository": "acme/search", "pull_request": 12,
 			"commit": headOfPull}}}, split, raises},

@@ -2,7 +2,6 @@ package provider
 
 import (
 	"context"
-	"os"
 
 	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
 	"github.com/hashicorp/terraform-plugin-framework/types"
@@ -40,27 +39,22 @@ func incidentsSchema() schema.Block {
 }
 
 // incidents returns the settings of the incident service. An empty URL means that none is configured.
-func (b block) incidents() (incidents.Config, error) {
+func (b block) incidents(r runner) (incidents.Config, error) {
 	var in incidentsBlock
 	if b.Incidents != nil {
 		in = *b.Incidents
 	}
-	cfg := incidents.Config{URL: first(in.URL, incidentsURL, ""), Token: first(in.Token, incidentsToken, "")}
-	if cfg.URL == "" {
-		if b.Incidents != nil {
-			return cfg, problemAt("incidents.url", "The incident service has no address",
-				"incidents is configured without url, and REMEDIATION_INCIDENTS_URL is not set.", "Set incidents.url.")
+	if first(in.URL, incidentsURL, "") == "" {
+		if b.Incidents == nil {
+			return incidents.Config{}, nil
 		}
-		return cfg, nil
+		return incidents.Config{}, problemAt("incidents.url", "The incident service has no address",
+			"incidents is configured without url, and REMEDIATION_INCIDENTS_URL is not set.", "Set incidents.url.")
 	}
-	if err := checkURL("incidents.url", cfg.URL); err != nil {
-		return cfg, err
-	}
-	if err := checkToken("incidents.token", cfg.Token); err != nil || in.Token.ValueString() != "" {
-		return cfg, err
-	}
-	return cfg, checkDestination(os.Getenv, destination{"incidents.url", in.URL.ValueString(), incidentsURL},
-		incidentsToken)
+	var cfg incidents.Config
+	var err error
+	cfg.URL, cfg.Token, err = r.service(service{"incidents", in.URL, in.Token, incidentsURL, incidentsToken})
+	return cfg, err
 }
 
 // executedFor lists the executions for an incident that have ended.

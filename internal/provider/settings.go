@@ -74,7 +74,7 @@ func (b block) settings(ctx context.Context, r runner) (settings, error) {
 	if s.prometheus, err = b.prometheus(r); err != nil {
 		return settings{}, err
 	}
-	if s.incidents, err = b.incidents(); err != nil {
+	if s.incidents, err = b.incidents(r); err != nil {
 		return settings{}, err
 	}
 	s.dbt = b.dbtConfig(s.journal.dir)
