@@ -67,9 +67,11 @@ func badCommon() map[string]badInput {
 		"resolution notes empty":      resolution(values{"notes": ""}).mustSay("at least 1", "notes"),
 		"resolution notes of blanks":  resolution(values{"notes": " \n "}).mustSay("The notes are empty", "notes"),
 		"resolution notes of escapes": resolution(values{"notes": "a\x1b[31m"}).mustSay("can't be seen", "notes"),
-		"resolution notes too long": resolution(values{"notes": strings.Repeat("a", 10_001)}).mustSay("At most 10000 bytes",
+		"resolution notes too long": resolution(values{"notes": strings.Repeat("a",
+			10_001)}).mustSay("At most 10000 bytes",
 			"notes"),
-		"resolution can't be undone":   resolution(values{"on_destroy": "rollback"}).mustSay("can't be undone", "on_destroy"),
+		"resolution can't be undone": resolution(values{"on_destroy": "rollback"}).mustSay("can't be undone",
+			"on_destroy"),
 		"resolution without a service": resolution(nil).mustSay("no incidents block", "").onTarget(),
 		"approver empty":               dbtRun(values{"approved_by": ""}).mustSay("is empty", "approved_by"),
 		"approver with a blank": dbtRun(values{"approved_by": "a@example.com "}).mustSay("begins or ends with a space",
@@ -235,7 +237,8 @@ func badResources() map[string]badInput {
 		"selector beside models": dbtRun(values{"selector": "nightly"}).mustSay("Two selections", "selector"),
 		"state a flag":           dbtRun(values{"state": "-x"}).mustSay("begins with -", "state"),
 		"defer to nothing":       dbtRun(values{"defer": true}).mustSay("state is not set", "state"),
-		"window half open":       dbtRun(values{"event_time_start": "2025-10-01"}).mustSay("Set both or none", "event_time_start"),
+		"window half open": dbtRun(values{"event_time_start": "2025-10-01"}).mustSay("Set both or none",
+			"event_time_start"),
 		"window in words": dbtRun(values{"event_time_start": "2025-10-01", "event_time_end": "soon"}).mustSay(
 			"event_time_end is", "event_time_end"),
 		"vars of deps": badInput{resource: "remediation_dbt_deps", values: values{"vars": "x"}}.mustSay("Expected an "+

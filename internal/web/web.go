@@ -1,5 +1,5 @@
-// Package web sends HTTP requests for planners, metrics, forges, and the incident service. Reads are retried. Writes are
-// only retried if the server says that it did not accept them (429), because a write whose answer was lost may have
+// Package web sends HTTP requests for planners, metrics, forges, and the incident service. Reads are retried. Writes
+// are only retried if the server says that it did not accept them (429), because a write whose answer was lost may have
 // been done; a request with Once is never retried. Redirects are not followed, link-local addresses are not opened, and
 // tokens never reach an error or a log.
 package web

@@ -134,7 +134,8 @@ func resolveIncident(t *testing.T) subject {
 	return subject{
 		proxy: p, once: isWrite, action: "resolve_incident", params: map[string]any{"incident_id": "7"},
 		book: func() playbook.Playbook {
-			return resolution.New(incidents.New(incidents.Config{URL: p.URL + "/api", Token: incidenttest.Token}), executed)
+			return resolution.New(incidents.New(incidents.Config{URL: p.URL + "/api", Token: incidenttest.Token}),
+				executed)
 		},
 		begin: func(*testing.T) { service.Put("7", incidenttest.Incident{Status: "open"}) },
 		amiss: func(*testing.T) string {

@@ -111,7 +111,8 @@ func (s *Server) Get(id string) Incident {
 	return i
 }
 
-// Spoil makes requests that end in a name, such as "resolve" or "history", meet with a fault. "" is a read of an incident.
+// Spoil makes requests that end in a name, such as "resolve" or "history", meet with a fault. "" is a read of an
+// incident.
 func (s *Server) Spoil(name string, f Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

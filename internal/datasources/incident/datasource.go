@@ -1,5 +1,5 @@
-// Package incident is the data source remediation_incident: an incident of the incident service, beside what the journal
-// has about it.
+// Package incident is the data source remediation_incident: an incident of the incident service, beside what the
+// journal has about it.
 package incident
 
 import (
@@ -51,11 +51,13 @@ func description() schema.Schema {
 	}
 	return schema.Schema{
 		MarkdownDescription: "An incident of the incident service (the provider's `incidents` block), the actions that " +
-			"the service offers for it, and the service's history, beside the executions in the journal. It only reads. " +
+			"the service offers for it, and the service's history, beside the executions in the journal. It only " +
+			"reads. " +
 			"What the service can't answer is null, and `problems` says why, so a service that is down does not stop a " +
 			"plan.",
 		Attributes: map[string]schema.Attribute{
-			"incident_id": schema.StringAttribute{Required: true, MarkdownDescription: "Incident, as the service writes " +
+			"incident_id": schema.StringAttribute{Required: true, MarkdownDescription: "Incident, as the service " +
+				"writes " +
 				"its identifier.", Validators: []validator.String{tfkit.Label()}},
 			"status": text("`open`, `acknowledged`, `mitigated`, `resolved`, or `closed`. Null if the incident could not " +
 				"be read."),
@@ -64,7 +66,8 @@ func description() schema.Schema {
 			"created_at":       text("When it began, as the service writes it."),
 			"metadata":         text("Metadata, as JSON."),
 			"resolution_notes": text("Notes of the resolution that the service keeps."),
-			"actions": list("Actions that the service offers. The playbook of that name does the same with a dry run, an "+
+			"actions": list("Actions that the service offers. The playbook of that name does the same with a dry "+
+				"run, an "+
 				"approval, and a journal.", map[string]schema.Attribute{
 				"action_type": text("Playbook."), "display_name": text("Name for people."),
 				"description": text("What it does."), "params": text("Suggested inputs, as JSON."),
@@ -86,7 +89,8 @@ func description() schema.Schema {
 					MarkdownDescription: "How long it took, in seconds."},
 			}),
 			"problems": schema.ListAttribute{Computed: true, ElementType: types.StringType,
-				MarkdownDescription: "What could not be read, and why. Empty if everything could be read. Each is also a " +
+				MarkdownDescription: "What could not be read, and why. Empty if everything could be read. Each is " +
+					"also a " +
 					"warning."},
 		},
 	}

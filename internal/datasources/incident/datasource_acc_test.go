@@ -79,7 +79,8 @@ func TestAccIncidentBesideTheJournal(t *testing.T) {
 				s.Actions[0]["params"] != `{"models":["inbox_emails"]}` {
 				t.Errorf("actions: %v", s.Actions)
 			}
-			if len(s.History) != 1 || s.History[0]["id"] != "2" || s.History[0]["approved_by"] != "engineer@example.com" {
+			if len(s.History) != 1 || s.History[0]["id"] != "2" ||
+				s.History[0]["approved_by"] != "engineer@example.com" {
 				t.Errorf("the service's history: %v", s.History)
 			}
 			if len(s.Executions) != 1 || s.Executions[0]["action_type"] != "adjust_canary_split" ||

@@ -67,8 +67,8 @@ func (n notes) planned() []string {
 	return []string{"Notes: " + n.text, "Executions of this run are added to the notes at apply"}
 }
 
-// Write returns the notes about executions, such as "Executed: rerun_dbt (models: inbox_emails). Result: Rebuilt 1 model.
-// Duration: 12 minutes." It returns "" if nothing was executed.
+// Write returns the notes about executions, such as "Executed: rerun_dbt (models: inbox_emails). Result: Rebuilt 1
+// model. Duration: 12 minutes." It returns "" if nothing was executed.
 func Write(all []Execution) string {
 	var ran []string
 	result, checked, seconds := "", false, 0.0

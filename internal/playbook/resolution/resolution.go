@@ -1,5 +1,5 @@
-// Package resolution is the playbook resolve_incident: it resolves an incident in the incident service, with notes about
-// what was executed for it. It never asks the service to execute anything.
+// Package resolution is the playbook resolve_incident: it resolves an incident in the incident service, with notes
+// about what was executed for it. It never asks the service to execute anything.
 package resolution
 
 import (
@@ -181,7 +181,8 @@ func planned(now incidents.Incident) (changes, warnings []string) {
 	verbs, ok := incidents.Remaining(now.Status)
 	switch {
 	case !ok:
-		return []string{"The incident is resolved"}, []string{fmt.Sprintf("The incident service gives the unknown status "+
+		return []string{"The incident is resolved"}, []string{fmt.Sprintf("The incident service gives the unknown "+
+			"status "+
 			"%q. Apply refuses to change an incident in that status.", now.Status)}
 	case len(verbs) == 0:
 		return []string{fmt.Sprintf("None: the incident is %s already, so nothing is sent", now.Status)},

@@ -150,15 +150,20 @@ func TestFaultsOfChanges(t *testing.T) {
 		want error
 		says string
 	}{
-		"500 after it was made":      {"resolve", incidenttest.Fault{Status: 500, After: true}, nil, ""},
-		"cut after it was made":      {"mitigate", incidenttest.Fault{After: true}, nil, ""},
-		"half an answer":             {"resolve", incidenttest.Fault{Half: true}, nil, ""},
-		"a login page after":         {"mitigate", incidenttest.Fault{Status: 200, Body: "<html>", After: true}, nil, ""},
-		"500 and not made":           {"mitigate", incidenttest.Fault{Status: 500}, incidents.ErrFailed, "failed after"},
-		"cut and not made":           {"mitigate", incidenttest.Fault{}, playbook.ErrUncertain, "not repeated"},
-		"502 and not made":           {"resolve", incidenttest.Fault{Status: 502}, playbook.ErrUncertain, "not repeated"},
-		"429 with Retry-After":       {"acknowledge", incidenttest.Fault{Status: 429, RetryAfter: "9"}, incidents.ErrUnreachable, "Retry-After: 9"},
-		"403":                        {"acknowledge", incidenttest.Fault{Status: 403, Body: "Forbidden"}, incidents.ErrForbidden, "Forbidden"},
+		"500 after it was made": {"resolve", incidenttest.Fault{Status: 500, After: true}, nil, ""},
+		"cut after it was made": {"mitigate", incidenttest.Fault{After: true}, nil, ""},
+		"half an answer":        {"resolve", incidenttest.Fault{Half: true}, nil, ""},
+		"a login page after": {"mitigate", incidenttest.Fault{Status: 200, Body: "<html>", After: true},
+			nil, ""},
+		"500 and not made": {"mitigate", incidenttest.Fault{Status: 500}, incidents.ErrFailed,
+			"failed after"},
+		"cut and not made": {"mitigate", incidenttest.Fault{}, playbook.ErrUncertain, "not repeated"},
+		"502 and not made": {"resolve", incidenttest.Fault{Status: 502}, playbook.ErrUncertain,
+			"not repeated"},
+		"429 with Retry-After": {"acknowledge", incidenttest.Fault{Status: 429, RetryAfter: "9"},
+			incidents.ErrUnreachable, "Retry-After: 9"},
+		"403": {"acknowledge", incidenttest.Fault{Status: 403, Body: "Forbidden"},
+			incidents.ErrForbidden, "Forbidden"},
 		"accepted, and nothing done": {"mitigate", incidenttest.Fault{Status: 200, Body: "{}"}, nil, "did not do it"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -206,7 +211,8 @@ func TestChangeThatCanNotBeReadBack(t *testing.T) {
 func TestServiceThatIsDownDoesNotStopAPlan(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, incidenttest.Observed, `{"incident_id":"7"}`)
-	for name, f := range map[string]incidenttest.Fault{"403": {Status: 403}, "a login page": {Status: 200, Body: "<html>"},
+	for name, f := range map[string]incidenttest.Fault{"403": {Status: 403}, "a login page": {Status: 200,
+		Body: "<html>"},
 		"half": {Half: true}} {
 		r.Spoil("", f)
 		preview, err := r.action.Preview(t.Context())
@@ -289,7 +295,8 @@ func TestNotes(t *testing.T) {
 	for want, all := range map[string][]resolution.Execution{
 		wantNotes: documented,
 		"":        {{ActionType: "resolve_incident", Ended: "failed"}, {ActionType: "check_metrics", Check: true}},
-		"Executed: adjust_canary_split (target_percent: 5; version: v2), rollback_planner (from_version: v2; failed). " +
+		"Executed: adjust_canary_split (target_percent: 5; version: v2), rollback_planner (from_version: v2; " +
+			"failed). " +
 			"Result: The planner refused. Duration: 90 seconds.": {
 			{ActionType: "adjust_canary_split", Params: json.RawMessage(`{"target_percent":5,"version":"v2"}`),
 				Ended: "success", Message: "Moved v2 to 5%", Seconds: 60},

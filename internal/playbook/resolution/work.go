@@ -28,8 +28,8 @@ func (a action) Dispatch(_ context.Context, job playbook.Job, _ Facts) (playbook
 	return &work{action: a, job: job}, nil
 }
 
-// Adopt implements playbook.Logic. The change that was journaled last may have been sent or not. It is never sent again:
-// the incident shows whether it was made.
+// Adopt implements playbook.Logic. The change that was journaled last may have been sent or not. It is never sent
+// again: the incident shows whether it was made.
 func (a action) Adopt(ctx context.Context, job playbook.Job, _ Facts) (playbook.Work, error) {
 	if job.RemoteID == "" || job.Progress == nil {
 		return nil, playbook.ErrNeverBegan

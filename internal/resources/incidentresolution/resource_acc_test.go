@@ -86,8 +86,10 @@ func TestAccResolvesWithNotes(t *testing.T) {
 	}
 	r.Must("apply", "-auto-approve", "-no-color")
 	now := r.Get("7")
-	const want = "Executed: adjust_canary_split (gradual: false; target_percent: 5; version: v2). Result: v2 has 5% of the traffic"
-	if notes := fmt.Sprint(now.Metadata["resolution_notes"]); now.Status != "resolved" || !strings.HasPrefix(notes, want) ||
+	const want = "Executed: adjust_canary_split (gradual: false; target_percent: 5; version: v2). Result: v2 has 5% " +
+		"of the traffic"
+	if notes := fmt.Sprint(now.Metadata["resolution_notes"]); now.Status != "resolved" || !strings.HasPrefix(notes,
+		want) ||
 		!strings.Contains(notes, "Duration: 0 seconds.") {
 		t.Errorf("the service has %+v", now)
 	}

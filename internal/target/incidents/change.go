@@ -58,8 +58,8 @@ type Change struct {
 	Origin string
 }
 
-// Apply sends the change, once. An error that wraps ErrFailed or ErrUncertain means that it may have been made; any other
-// error means that it was not.
+// Apply sends the change, once. An error that wraps ErrFailed or ErrUncertain means that it may have been made; any
+// other error means that it was not.
 func (c *Client) Apply(ctx context.Context, id string, change Change) error {
 	if !c.Configured() {
 		return notConfigured()

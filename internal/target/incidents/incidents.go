@@ -39,8 +39,8 @@ var (
 	ErrRefused = errors.New("the incident service refuses the change")
 	// ErrMalformed: the answer is not one of an incident service.
 	ErrMalformed = errors.New("what answers is not the incident service")
-	// ErrFailed: the service answered a change with an error of its own. The change may have been made, and a read shows
-	// whether it was.
+	// ErrFailed: the service answered a change with an error of its own. The change may have been made, and a read
+	// shows whether it was.
 	ErrFailed = errors.New("the incident service failed during a change")
 	// ErrUncertain: the answer to a change was lost. The change may have been made, or may still be made.
 	ErrUncertain = errors.New("the answer of the incident service was lost")
@@ -200,7 +200,8 @@ func (c *Client) refused(got web.Answer, id string) error {
 		}
 		return &problem.Problem{
 			What: fmt.Sprintf("The incident service does not know incident %s", id), Why: c.base + ": " + text,
-			Next: "Check incident_id, and whether incidents.url of the provider is the service that has it, with its base path, such as /api.",
+			Next: "Check incident_id, and whether incidents.url of the provider is the service that has it, with its " +
+				"base path, such as /api.",
 			Path: []string{"incident_id"}, Err: ErrNotFound,
 		}
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:

@@ -56,18 +56,20 @@ func TestReadErrorsSayWhat(t *testing.T) {
 		want  error
 		says  string
 	}{
-		"unknown":                  {"99", nil, incidents.ErrNotFound, "Incident not found"},
-		"an id it can't take":      {"INC-7", nil, incidents.ErrID, "valid integer"},
-		"a login page":             {"7", &incidenttest.Fault{Status: 200, Body: login}, incidents.ErrMalformed, "web page"},
+		"unknown":             {"99", nil, incidents.ErrNotFound, "Incident not found"},
+		"an id it can't take": {"INC-7", nil, incidents.ErrID, "valid integer"},
+		"a login page": {"7", &incidenttest.Fault{Status: 200, Body: login}, incidents.ErrMalformed,
+			"web page"},
 		"half an answer":           {"7", &incidenttest.Fault{Half: true}, incidents.ErrMalformed, "form"},
 		"an answer of another API": {"7", &incidenttest.Fault{Status: 200, Body: `{"a":1}`}, incidents.ErrMalformed, "form"},
 		"credentials refused": {"7", &incidenttest.Fault{Status: 403, Body: "Forbidden", Type: "text/plain"},
 			incidents.ErrForbidden, "Forbidden"},
 		"a limit": {"7", &incidenttest.Fault{Status: 429, RetryAfter: "3600", Body: `{"detail":"slow down"}`},
 			incidents.ErrUnreachable, "Retry-After: 3600"},
-		"a page of a proxy":      {"7", &incidenttest.Fault{Status: 404, Body: login}, incidents.ErrMalformed, "404"},
-		"an error as specified":  {"7", &incidenttest.Fault{Status: 404, Body: `{"error":{"code":"X","message":"no such"}}`}, incidents.ErrNotFound, "no such"},
-		"an error of the server": {"7", &incidenttest.Fault{Status: 500, Body: "Internal Server Error"}, incidents.ErrUnreachable, "500"},
+		"a page of a proxy":     {"7", &incidenttest.Fault{Status: 404, Body: login}, incidents.ErrMalformed, "404"},
+		"an error as specified": {"7", &incidenttest.Fault{Status: 404, Body: `{"error":{"code":"X","message":"no such"}}`}, incidents.ErrNotFound, "no such"},
+		"an error of the server": {"7", &incidenttest.Fault{Status: 500, Body: "Internal Server Error"},
+			incidents.ErrUnreachable, "500"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -87,7 +89,8 @@ func TestReadErrorsSayWhat(t *testing.T) {
 	if _, err := down.Incident(t.Context(), "7"); !errors.Is(err, incidents.ErrUnreachable) {
 		t.Errorf("nothing listens: %v", err)
 	}
-	if _, err := incidents.New(incidents.Config{}).Incident(t.Context(), "7"); !errors.Is(err, incidents.ErrNotConfigured) {
+	if _, err := incidents.New(incidents.Config{}).Incident(t.Context(), "7"); !errors.Is(err,
+		incidents.ErrNotConfigured) {
 		t.Errorf("not configured: %v", err)
 	}
 }
@@ -102,8 +105,8 @@ func TestReadWaitsForRetryAfter(t *testing.T) {
 	}
 }
 
-// TestChangesAreSentOnce expects exactly one request, whatever the answer, and an error that says whether the change may
-// have been made.
+// TestChangesAreSentOnce expects exactly one request, whatever the answer, and an error that says whether the change
+// may have been made.
 func TestChangesAreSentOnce(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
