@@ -12,6 +12,9 @@ type Names struct {
 	Any bool
 	// Unseen reports that no plan has shown the preview. A name never approves a preview that nobody could see.
 	Unseen bool
+	// Adopted reports that the journal was adopted, and nothing has run on the target since: it may have lost the
+	// executions that used a name.
+	Adopted bool
 	// Used are names under which the target was changed before the preview was shown. A name left in the configuration
 	// must not approve the next change.
 	Used []string
@@ -26,6 +29,8 @@ func (n Names) refuse(name, digest string) string {
 		return ""
 	case n.Unseen:
 		return "no plan has shown this change, so a name can't approve it; plan again"
+	case n.Adopted:
+		return "the journal was adopted since, which voids earlier approvals; " + pin
 	case slices.ContainsFunc(n.Used, func(used string) bool { return sameName(used, name) }):
 		return "an earlier execution on this target used this name; " + pin
 	default:

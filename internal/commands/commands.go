@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/mitchellh/go-wordwrap"
 	"github.com/spf13/pflag"
 
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
@@ -24,6 +25,9 @@ const (
 	// ExitFinding is the answer "no": the journal is damaged, an approval is missing, a plan was not approved.
 	ExitFinding = 3
 )
+
+// helpWidth is the width of the text that explains a command, in characters.
+const helpWidth = 100
 
 // program is the name of the binary.
 const program = "terraform-provider-remediation"
@@ -56,7 +60,7 @@ type usageError struct{ why string }
 
 func (e usageError) Error() string { return e.why }
 
-func all() []command { return []command{reviewCommand()} }
+func all() []command { return append([]command{reviewCommand()}, journalCommands()...) }
 
 // Is reports whether the arguments of the process are a command for people. Terraform starts the provider without
 // arguments.
@@ -171,7 +175,7 @@ func say(w io.Writer, format string, args ...any) { _, _ = fmt.Fprintf(w, format
 func (c command) usage(w io.Writer, flags *pflag.FlagSet) {
 	say(w, "Usage: %s %s %s\n\n%s.\n", program, c.name, c.args, c.summary)
 	if c.help != "" {
-		say(w, "\n%s\n", c.help)
+		say(w, "\n%s\n", wordwrap.WrapString(c.help, helpWidth))
 	}
 	say(w, "\nFlags:\n%s\nExit codes:\n  0  success\n  1  failure\n  2  invalid usage\n", flags.FlagUsages())
 	if c.exits != "" {

@@ -27,7 +27,7 @@ func reviewCommand() command {
 		name: "review", args: "[PLAN.json] [flags]",
 		summary: "Write a saved plan as a comment for a pull request",
 		help: "PLAN.json is the output of \"terraform show -json PLAN\". Without it, or as -, standard input " +
-			"is read.\nThe comment is Markdown that GitHub, GitLab, and Gitea show alike.",
+			"is read. The comment is Markdown that GitHub, GitLab, and Gitea show alike.",
 		exits: "an approval is missing (with --detailed-exitcode only)",
 		bind: func(flags *pflag.FlagSet) func(context.Context, Environment, []string) error {
 			var o reviewOptions

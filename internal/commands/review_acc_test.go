@@ -29,11 +29,13 @@ type rig struct {
 	*acctest.Workspace
 	t      *testing.T
 	binary string
+	// env is the environment of commands, in addition to PATH and HOME.
+	env []string
 }
 
-func newRig(t *testing.T) rig {
+func newRig(t *testing.T, env ...string) rig {
 	t.Helper()
-	r := rig{Workspace: acctest.NewWorkspace(t), t: t,
+	r := rig{Workspace: acctest.NewWorkspace(t, env...), t: t, env: env,
 		binary: filepath.Join(acctest.Provider(t), "terraform-provider-remediation")}
 	r.Write("planner.json", `{"revision": 1, "stable": "v1", "versions": {"v1": {"percent": 90}, "v2": {"percent": 10}}}`)
 	return r
@@ -78,7 +80,7 @@ func (r rig) run(input string, args ...string) (stdout, stderr string, code int)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, r.binary, args...)
 	cmd.Dir, cmd.Stdin = r.Dir, strings.NewReader(input)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + r.Dir}
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + r.Dir}, r.env...)
 	var out, problems bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &problems
 	var exit *exec.ExitError
@@ -199,7 +201,8 @@ func TestAccReviewSaysFirstWhatMatters(t *testing.T) {
 	lines := visible(t, r.ok("review", "plan.json"))
 	first := strings.Join(lines[:min(most, len(lines))], "\n")
 	for _, want := range []string{"remediation_canary_split.canary", "planner:file:" + r.Dir, "medium", "10 min",
-		"Traffic of v2: 10% to 25%", "MISSING, from *@example.com", "approved_by", "terraform-provider-remediation approve plan.json"} {
+		"Traffic of v2: 10% to 25%", "MISSING, from " +
+			"*@example.com", "approved_by", "terraform-provider-remediation approve plan.json"} {
 		if !strings.Contains(first, want) {
 			t.Errorf("the first lines lack %q:\n%s", want, first)
 		}

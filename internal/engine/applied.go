@@ -142,3 +142,13 @@ func lostRecord(playbook string) error {
 		Err: ErrJournal,
 	}
 }
+
+// adoptedProblem refuses a plan from before the journal was adopted.
+func adoptedProblem(playbook string) error {
+	return &problem.Problem{
+		What: "The journal was adopted after " + playbook + " was planned",
+		Why:  "An adoption voids everything that was shown and approved before.",
+		Next: "Nothing has run. Plan again, review and approve what it shows, and apply that plan.",
+		Err:  ErrJournal,
+	}
+}

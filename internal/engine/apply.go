@@ -202,7 +202,11 @@ func (r *run) record(ctx context.Context) (*journal.Record, error) {
 	case err != nil:
 		return nil, err
 	}
-	return &rec, nil
+	epoch, err := journal.EpochOf(ctx, r.store)
+	if err == nil && rec.ID < epoch.From {
+		err = adoptedProblem(r.req.ActionType)
+	}
+	return &rec, err
 }
 
 // execute sends the work and completes it. The intent is in the journal.

@@ -108,10 +108,15 @@ func (e *Engine) evidence(ctx context.Context, store journal.Store, of evidenceF
 	if c.Spent, err = spent(past); err != nil {
 		return err
 	}
-	after := int64(0)
-	if len(past) > 0 {
-		after = past[len(past)-1].ID
+	epoch, err := journal.EpochOf(ctx, store)
+	if err != nil {
+		return err
 	}
+	after := epoch.From - 1
+	if len(past) > 0 {
+		after = max(after, past[len(past)-1].ID)
+	}
+	past = slices.DeleteFunc(past, func(rec journal.Record) bool { return rec.ID < epoch.From })
 	same.DryRuns = true
 	records, err := store.Find(ctx, same)
 	if err = errors.Join(err, journal.Intact(records)); err != nil {
@@ -140,10 +145,19 @@ func (e *Engine) names(ctx context.Context, store journal.Store, of evidenceFor,
 		c.Names.Unseen = true
 		return nil
 	}
+	epoch, err := journal.EpochOf(ctx, store)
+	if err != nil {
+		return err
+	}
+	if of.by.record < epoch.From {
+		c.Names.Unseen = true
+		return nil
+	}
 	ran, err := store.Find(ctx, journal.Filter{Identity: of.review.IdentityHash})
 	if err = errors.Join(err, journal.Intact(ran)); err != nil {
 		return err
 	}
+	c.Names.Adopted = epoch.Adoption != nil && (len(ran) == 0 || ran[len(ran)-1].ID < epoch.From)
 	for _, rec := range ran {
 		if rec.ID > of.by.record {
 			break

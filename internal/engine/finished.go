@@ -83,8 +83,11 @@ func (e *Engine) Acknowledge(ctx context.Context, execution journal.Ref) error {
 	if err != nil {
 		return err
 	}
-	if id, err := journal.Identity(ctx, store); err != nil || id != execution.Journal {
-		return err // it belongs to another journal
+	switch rec, err := store.Get(ctx, execution.Number); {
+	case errors.Is(err, journal.ErrNotFound), err == nil && rec.Journal != execution.Journal:
+		return nil // it belongs to another journal
+	case err != nil:
+		return err
 	}
 	return e.acknowledge(ctx, execution.Number)
 }

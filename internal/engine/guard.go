@@ -135,12 +135,13 @@ func (w watched) journal(ctx context.Context) error {
 		progress{Step: *w.step, Readings: readings, Tallies: w.session.Tallies()})
 }
 
-// over is work with its guardrails.
+// over is work with its guardrails, which also obeys a cancel.
 func (w watched) over(work playbook.Work) playbook.Work {
-	if w.session == nil {
-		return work
+	o := obedient{Work: work, plain: work, under: w}
+	if w.session != nil {
+		o.Work = guarded{Work: work, under: w}
 	}
-	return guarded{Work: work, under: w}
+	return o
 }
 
 // guarded is work under guardrails.

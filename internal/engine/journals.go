@@ -99,10 +99,19 @@ func (e *Engine) checkJournal(ctx context.Context, store journal.Store, req Requ
 	return &problem.Problem{
 		What: "The journal can't be relied on", Why: wrong + why,
 		Next: "Nothing has run. Point the provider to the journal that the state was saved with, or restore its " +
-			"newest " +
-			"backup.",
+			"newest backup. If neither exists, accept this journal, which voids all earlier approvals: " +
+			"" + adoptCommand(req),
 		Path: []string{"journal"}, Err: ErrJournal,
 	}
+}
+
+// adoptCommand returns the command that accepts the journal although the state was saved with another one.
+func adoptCommand(req Request) string {
+	command := "terraform-provider-remediation journal adopt --name YOU --because TEXT"
+	if req.Mark.Journal != "" {
+		command += " --replaces " + req.Mark.Journal
+	}
+	return command
 }
 
 // checkOrigin refuses to undo or observe an execution on a target other than the one that it changed.

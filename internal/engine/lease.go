@@ -49,6 +49,7 @@ func (r *run) renew(ctx context.Context, rec journal.Record, lose context.Cancel
 		switch {
 		case err == nil:
 			heard = began
+			r.obeyCancel(ctx, rec, lose)
 		case ctx.Err() != nil:
 			return
 		case errors.Is(err, journal.ErrFenced), errors.Is(err, journal.ErrClosed):

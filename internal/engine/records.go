@@ -261,6 +261,10 @@ func (p *planning) shows(ctx context.Context, newest journal.Record) (bool, erro
 	if p.lookErr != nil {
 		return newest.Intent.Problem == p.lookErr.Error() && newest.Intent.Session == e.cfg.Terraform.Session, nil
 	}
+	epoch, err := journal.EpochOf(ctx, p.store)
+	if err != nil || newest.ID < epoch.From {
+		return false, err
+	}
 	ran := slices.ContainsFunc(p.review.History, func(rec journal.Record) bool { return rec.ID > newest.ID })
 	age := e.cfg.Clock.Now().Sub(newest.CreatedAt)
 	// The processes of one apply without a saved plan recognize each other by what they recorded.

@@ -88,6 +88,8 @@ type collector struct {
 func (w *collector) add(e Entry) error {
 	w.entries = append(w.entries, link{e.Seq, e.Execution, e.Prev, e.Hash})
 	switch e.Kind {
+	case KindAdoption:
+		w.seen[e.Execution] = &candidate{target: e.Subject.Target, ended: true, needed: true}
 	case KindIntent, KindDryRun, KindSkip:
 		var intent Intent
 		var preview struct {

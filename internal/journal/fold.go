@@ -49,7 +49,7 @@ func (r *Record) add(e Entry) error {
 		r.Edited = e.Seq
 	}
 	switch e.Kind {
-	case KindIntent, KindDryRun, KindSkip:
+	case KindIntent, KindDryRun, KindSkip, KindAdoption:
 		r.ID, r.Subject, r.CreatedAt = e.Seq, e.Subject, e.At
 		if err := json.Unmarshal(e.Body, &r.Intent); err != nil {
 			return err
@@ -57,6 +57,9 @@ func (r *Record) add(e Entry) error {
 		r.Status, r.Holder, r.Token = StatusPending, r.Intent.Holder, 1
 		if e.Kind == KindSkip {
 			r.Status, r.Token = StatusSkipped, 0
+		}
+		if e.Kind == KindAdoption {
+			r.Status, r.Token = StatusAdopted, 0
 		}
 		if r.DryRun = e.Kind == KindDryRun; r.DryRun {
 			r.Status, r.Token = StatusDryRunOK, 0
@@ -78,6 +81,9 @@ func (r *Record) add(e Entry) error {
 		err := json.Unmarshal(e.Body, &t)
 		r.Holder, r.Token = t.Holder, r.Token+1
 		return err
+	case KindCancel:
+		r.Cancel = &Cancel{}
+		return json.Unmarshal(e.Body, r.Cancel)
 	case KindOutcome:
 		var o Outcome
 		err := json.Unmarshal(e.Body, &o)

@@ -5,25 +5,39 @@ import (
 	"sync"
 )
 
-// Identified returns a Store whose records carry the identity of the journal.
+// Identified returns a Store whose records carry the identity of the journal in their epoch. It reads the epochs once:
+// a process that runs while another one adopts the journal doesn't notice.
 func Identified(s Store) Store { return &identified{Store: s} }
 
 type identified struct {
 	Store
-	mu sync.Mutex
-	id string
+	mu    sync.Mutex
+	known []Epoch
 }
 
-// identity reads and caches the journal's identity as soon as the journal has one.
-func (s *identified) identity(ctx context.Context) (string, error) {
+// epochs reads and caches the journal's epochs as soon as the journal has entries.
+func (s *identified) epochs(ctx context.Context) ([]Epoch, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.id != "" {
-		return s.id, nil
+	if len(s.known) > 0 {
+		return s.known, nil
 	}
 	var err error
-	s.id, err = Identity(ctx, s.Store)
-	return s.id, err
+	s.known, err = epochs(ctx, s.Store)
+	return s.known, err
+}
+
+// identify sets the identity of each record: that of the epoch that it was begun in.
+func (s *identified) identify(ctx context.Context, records ...*Record) error {
+	all, err := s.epochs(ctx)
+	for _, r := range records {
+		for _, e := range all {
+			if r.ID >= e.From {
+				r.Journal = e.ID
+			}
+		}
+	}
+	return err
 }
 
 // one sets the identity of a record. The record is already durable at this point, whatever happens here.
@@ -31,7 +45,12 @@ func (s *identified) one(ctx context.Context, r Record, err error) (Record, erro
 	if err != nil {
 		return r, err
 	}
-	r.Journal, err = s.identity(context.WithoutCancel(ctx))
+	if r.Status == StatusAdopted {
+		s.mu.Lock()
+		s.known = nil
+		s.mu.Unlock()
+	}
+	err = s.identify(context.WithoutCancel(ctx), &r)
 	return r, err
 }
 
@@ -65,9 +84,10 @@ func (s *identified) Find(ctx context.Context, filter Filter) ([]Record, error) 
 	if err != nil || len(found) == 0 {
 		return found, err
 	}
-	id, err := s.identity(ctx)
 	for i := range found {
-		found[i].Journal = id
+		if err = s.identify(ctx, &found[i]); err != nil {
+			return found, err
+		}
 	}
-	return found, err
+	return found, nil
 }

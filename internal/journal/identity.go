@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -11,14 +12,11 @@ import (
 // identityDigits is how many hexadecimal digits of the first entry's hash identify a journal.
 const identityDigits = 8
 
-// Identity returns the journal's identity: the first 8 hexadecimal digits of the hash of its first entry, which is
-// never removed. It is empty if the journal has no entries. A copy of a journal has the same identity; see Standing.
+// Identity returns the journal's identity, which is that of its newest epoch. It is empty if the journal has no
+// entries. A copy of a journal has the same identity; see Standing.
 func Identity(ctx context.Context, s Store) (string, error) {
-	first, err := entryAt(ctx, s, 1)
-	if err != nil || first.Seq != 1 {
-		return "", err
-	}
-	return first.Hash[:min(identityDigits, len(first.Hash))], nil
+	epoch, err := EpochOf(ctx, s)
+	return epoch.ID, err
 }
 
 // errFound ends the search for an entry.
@@ -90,16 +88,21 @@ const (
 	StandingEdited     Standing = "edited"      // the journal has a different entry at that position
 )
 
-// Compare compares the journal with the mark in a state. For an empty mark, the result is StandingHolds.
+// Compare compares the journal with the mark in a state. For an empty mark, and for one of an epoch that an adoption
+// has
+// ended, the result is StandingHolds.
 func Compare(ctx context.Context, s Store, m Mark) (Standing, error) {
 	if m.Journal == "" {
 		return StandingHolds, nil
 	}
-	id, err := Identity(ctx, s)
+	all, err := epochs(ctx, s)
 	if err != nil {
 		return "", err
 	}
-	if id != m.Journal {
+	if newest := len(all) - 1; newest < 0 || all[newest].ID != m.Journal {
+		if slices.ContainsFunc(all, func(e Epoch) bool { return e.accepts(m.Journal) }) {
+			return StandingHolds, nil
+		}
 		return StandingForeign, nil
 	}
 	if m.Seq == 0 {

@@ -35,6 +35,7 @@ const (
 	StatusCancelled Status = "cancelled" // interrupted, or stopped at its deadline
 	StatusSkipped   Status = "skipped"   // run_if was false
 	StatusUnknown   Status = "unknown"   // the process that ran it died and the outcome can't be determined
+	StatusAdopted   Status = "adopted"   // not an execution; see KindAdoption
 	StatusDryRunOK  Status = "dry_run_success"
 	StatusDryRunBad Status = "dry_run_failed"
 )
@@ -55,6 +56,10 @@ const (
 	// KindAcknowledged follows the outcome when no later apply may adopt it: Terraform ended normally and has the
 	// outcome in its state, or the resource of the execution was destroyed.
 	KindAcknowledged Kind = "acknowledged"
+	// KindCancel asks the holder of an open execution to stop and to go back. Anyone may append it, once.
+	KindCancel Kind = "cancel"
+	// KindAdoption accepts a journal that is new or was restored, and begins an epoch; see Epoch. It is a single entry.
+	KindAdoption Kind = "adoption"
 	// KindCompaction belongs to no execution. It lists what was removed.
 	KindCompaction Kind = "compaction"
 )
@@ -108,6 +113,8 @@ type Intent struct {
 	Guardrails json.RawMessage `json:"guardrails,omitempty"`
 	// Problem is why a dry run failed, otherwise empty.
 	Problem string `json:"problem,omitempty"`
+	// Adoption is set in an entry of that kind only.
+	Adoption *Adoption `json:"adoption,omitempty"`
 }
 
 // Dispatch is the body of the second entry: the work was sent and has a name.
@@ -120,6 +127,15 @@ type Takeover struct {
 	Holder proc.Identity `json:"holder"`
 	// Reason is how the process determined that the former holder no longer runs.
 	Reason string `json:"reason"`
+}
+
+// Cancel is the body of an entry that asks the holder to stop.
+type Cancel struct {
+	// By is a person, and Because their reason, or empty.
+	By      string `json:"by"`
+	Because string `json:"because,omitempty"`
+	// Process appended the entry.
+	Process proc.Identity `json:"process"`
 }
 
 // Acknowledged is the body of an entry after which the same request may run again with the same triggers.
@@ -209,6 +225,8 @@ type Record struct {
 	Held bool
 	// NewIdentity is the identity of the target after an execution that replaced it; see Outcome.Identity.
 	NewIdentity string
+	// Cancel is set after somebody has asked the holder to stop.
+	Cancel *Cancel
 	// Edited is the number of an entry that was edited after it was written, or zero.
 	Edited int64
 	// Acknowledged reports that no later apply may adopt the outcome; see KindAcknowledged.

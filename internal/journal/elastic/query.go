@@ -236,7 +236,7 @@ func conditions(f journal.Filter, v *view) []any {
 
 // firstKinds lists the kinds of first entries.
 func firstKinds() []journal.Kind {
-	return []journal.Kind{journal.KindIntent, journal.KindDryRun, journal.KindSkip}
+	return []journal.Kind{journal.KindIntent, journal.KindDryRun, journal.KindSkip, journal.KindAdoption}
 }
 
 func term(field, value string) any { return map[string]any{"term": map[string]string{field: value}} }

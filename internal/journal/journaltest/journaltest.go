@@ -36,6 +36,8 @@ func Run(t *testing.T, open func(t *testing.T) journal.Store) {
 		"what ended can be forgotten":               forgottenAfterOutcome,
 		"a takeover fences the holder off":          takeoverFences,
 		"a takeover has one winner":                 takeoverHasOneWinner,
+		"a cancel is one entry":                     cancelIsOneEntry,
+		"an adoption begins an epoch":               adoptionBeginsAnEpoch,
 		"beats are counted for the holder":          beatsAreCounted,
 		"beats refuse and write nothing":            beatRefuses,
 		"compaction removes what nothing rests on":  compactRemovesWhatNothingRestsOn,

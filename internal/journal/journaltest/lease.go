@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
@@ -161,4 +162,80 @@ func beatRefuses(t *testing.T, s journal.Store) {
 	if all := Verify(t, s); len(all) != 4 {
 		t.Errorf("%d entries", len(all))
 	}
+}
+
+// cancelIsOneEntry lets anyone ask for a stop, once, while the execution is open. The lease stays with its holder.
+func cancelIsOneEntry(t *testing.T, s journal.Store) {
+	r := begin(t, s, Subject(1), journal.KindIntent)
+	asked := journal.Cancel{By: "ann@example.com", Because: "errors", Process: heir().Holder}
+	got, err := s.Append(t.Context(), r.Lease(), journal.KindCancel, asked)
+	if err != nil || got.Cancel == nil || *got.Cancel != asked || got.Token != r.Token || !got.Open() {
+		t.Fatalf("got %+v, %v", got, err)
+	}
+	stored(t, s, got)
+	if _, err := s.Append(t.Context(), r.Lease(), journal.KindCancel, asked); !errors.Is(err, journal.ErrOrder) {
+		t.Errorf("a second cancel: %v", err)
+	}
+	if err := s.Beat(t.Context(), r.Lease()); err != nil {
+		t.Errorf("a heartbeat after the cancel: %v", err)
+	}
+	add(t, s, r.ID, journal.KindDispatch, journal.Dispatch{RemoteID: "task"})
+	now, err := s.Append(t.Context(), r.Lease(), journal.KindTakeover, heir())
+	if err != nil || now.Cancel == nil {
+		t.Errorf("the cancel is lost in a takeover: %+v, %v", now, err)
+	}
+	if _, err := s.Append(t.Context(), now.Lease(), journal.KindOutcome, outcome(journal.StatusCancelled)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Append(t.Context(), now.Lease(), journal.KindCancel, asked); !errors.Is(err, journal.ErrClosed) {
+		t.Errorf("a cancel after the end: %v", err)
+	}
+	if all := Verify(t, s); len(all) != 5 {
+		t.Errorf("%d entries", len(all))
+	}
+}
+
+// adoptionBeginsAnEpoch gives later records another identity, and accepts states of the earlier one.
+func adoptionBeginsAnEpoch(t *testing.T, s journal.Store) {
+	s = journal.Identified(s)
+	before := begin(t, s, Subject(1), journal.KindDryRun)
+	was, err := journal.Newest(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := journal.Adoption{By: "ann@example.com", Because: "restored", Replaces: []string{"0badc0de"}}
+	adopted, err := journal.Adopt(t.Context(), s, a, heir().Holder)
+	if err != nil || adopted.Status != journal.StatusAdopted || adopted.Open() {
+		t.Fatalf("got %+v, %v", adopted, err)
+	}
+	after := begin(t, s, Subject(1), journal.KindIntent)
+	if before.Journal == after.Journal || adopted.Journal != after.Journal || was.Journal != before.Journal {
+		t.Errorf("identities %q, %q, %q", before.Journal, adopted.Journal, after.Journal)
+	}
+	epoch, err := journal.EpochOf(t.Context(), s)
+	if err != nil || epoch.From != adopted.ID || epoch.ID != after.Journal || epoch.Adoption == nil {
+		t.Errorf("got %+v, %v", epoch, err)
+	}
+	if again, err := s.Get(t.Context(), before.ID); err != nil || again.Journal != before.Journal {
+		t.Errorf("the identity of an earlier record moved: %+v, %v", again, err)
+	}
+	lost := journal.Mark{Journal: was.Journal, Head: journal.Head{Seq: 40, Hash: "x"}}
+	for m, want := range map[journal.Mark]journal.Standing{
+		was: journal.StandingHolds, lost: journal.StandingHolds, {Journal: "0badc0de"}: journal.StandingHolds,
+		{Journal: "deadbeef"}: journal.StandingForeign,
+		{Journal: after.Journal, Head: journal.Head{Seq: 40, Hash: "x"}}: journal.StandingRolledBack,
+	} {
+		if got, err := journal.Compare(t.Context(), s, m); err != nil || got != want {
+			t.Errorf("%+v: %q, %v, want %q", m, got, err, want)
+		}
+	}
+	executions, err := s.Find(t.Context(), journal.Filter{})
+	if err != nil || len(executions) != 1 {
+		t.Errorf("an adoption is listed as an execution: %+v, %v", executions, err)
+	}
+	c, err := journal.Removable(t.Context(), s, after.CreatedAt.Add(time.Hour))
+	if err != nil || !c.Empty() && c.Gaps[0].To >= adopted.ID {
+		t.Errorf("a compaction removes the adoption: %+v, %v", c, err)
+	}
+	Verify(t, s)
 }
