@@ -335,7 +335,8 @@ func TestAccJournalInElasticsearch(t *testing.T) {
 	server := elastictest.Shared(t)
 	index := server.Name(t, "commands")
 	r := newRig(t, "ELASTICSEARCH_ENDPOINTS="+server.URL())
-	if _, problems, code := r.run("", "journal", "verify", "--index", index, "--journal", "x"); code != commands.ExitUsage {
+	_, problems, code := r.run("", "journal", "verify", "--index", index, "--journal", "x")
+	if code != commands.ExitUsage {
 		t.Errorf("two journals: exit code %d\n%s", code, problems)
 	}
 	r.Write("main.tf", strings.Replace(head(approvers), "planner {", "journal {\n    elasticsearch { index = \""+index+
