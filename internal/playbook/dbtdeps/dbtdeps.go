@@ -44,7 +44,11 @@ func New(cli DBT) playbook.Playbook {
 }
 
 // Describe returns the playbook without its target.
-func Describe() playbook.Definition[params] { return playbook.Definition[params]{Page: page()} }
+func Describe() playbook.Definition[params] {
+	return playbook.Definition[params]{Page: page(), Validate: func(p params) (params, error) {
+		return p, dbt.CheckVars(p.Vars)
+	}}
+}
 
 // page is the playbook's page in the catalogue.
 func page() playbook.Metadata {

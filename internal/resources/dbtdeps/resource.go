@@ -27,7 +27,8 @@ func New() func() resource.Resource {
 			"vars": schema.DynamicAttribute{
 				Optional: true,
 				MarkdownDescription: "Variables for dbt's `--vars` that the project needs to compile, as an object " +
-					"such as `{ days = 3 }`. Not for secrets: the plan shows them.",
+					"such as `{ days = 3 }`. Not for secrets: the plan shows them. A text under a name such as " +
+					"`db_password` is refused: read it with `env_var('DBT_ENV_SECRET_...')` instead.",
 				Validators: []validator.Dynamic{tfkit.ObjectOnly()},
 			},
 			"task_id": schema.StringAttribute{

@@ -72,6 +72,9 @@ func (s Selection) Validate() error {
 				"Name a variable of the dbt project.", "vars", problem.Key(key))
 		}
 	}
+	if err := CheckVars(s.Vars); err != nil {
+		return err
+	}
 	if s.Threads < 0 || s.Threads > MaxThreads {
 		return selectionProblem("The number of threads is out of range", fmt.Sprintf("threads is %d.", s.Threads),
 			fmt.Sprintf("Use 1 to %d.", MaxThreads), "threads")

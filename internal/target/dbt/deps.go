@@ -74,6 +74,9 @@ const previewAge = time.Minute
 // up to date, or all packages are local) is kept on disk. An answer from a package hub or a git host is kept in memory
 // for previewAge only: branches move and new versions appear, and the next preview must see them.
 func (c *CLI) PreviewDeps(ctx context.Context, d Deps) (DepsChange, error) {
+	if err := c.refuseSecrets(d.Vars); err != nil {
+		return DepsChange{}, err
+	}
 	p, err := c.project()
 	if err != nil {
 		return DepsChange{}, err

@@ -128,6 +128,9 @@ func (c *CLI) List(ctx context.Context, s Selection) (Listing, error) {
 	if err := s.Validate(); err != nil {
 		return Listing{}, err
 	}
+	if err := c.refuseSecrets(s.Vars); err != nil {
+		return Listing{}, err
+	}
 	p, err := c.project()
 	if err != nil {
 		return Listing{}, err
