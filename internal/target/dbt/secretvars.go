@@ -15,8 +15,8 @@ import (
 var secretName = regexp.MustCompile(`(?i:^|[^a-z])(?i:` + secretWords + `)$|[a-z](?:` + camelWords + `)$`)
 
 const (
-	secretWords = `password|passwd|passphrase|pwd|secret|token|credentials?|api_?key|access_?key|private_?key|secret_?key`
-	camelWords  = `Password|Passwd|Passphrase|Pwd|Secret|Token|Credentials?|ApiKey|APIKey|AccessKey|PrivateKey|SecretKey`
+	secretWords = `password|passwd|passphrase|pwd|secret|token|credentials?|(?:api|access|private|secret)_?key`
+	camelWords  = `Password|Passwd|Passphrase|Pwd|Secret|Token|Credentials?|(?:Api|API|Access|Private|Secret)Key`
 )
 
 // CheckVars refuses variables that look like secrets. vars are part of the command that is shown, approved, and kept,
@@ -54,8 +54,8 @@ func checkVar(value any, name string, path ...string) error {
 
 func secretProblem(why string, path []string) error {
 	return selectionProblem("vars can't hold a secret", why+" vars are part of the command, which plans show and the "+
-		"journal keeps.", "Read it with {{ env_var('DBT_ENV_SECRET_NAME') }} in the dbt project, and set the variable in "+
-		"the environment of the runner, or in dbt.environment of the provider block.", path...)
+		"journal keeps.", "Read it with {{ env_var('DBT_ENV_SECRET_NAME') }} in the dbt project, and set the variable "+
+		"in the environment of the runner, or in dbt.environment of the provider block.", path...)
 }
 
 // refuseSecrets refuses variables that contain a secret of dbt's environment.
