@@ -42,8 +42,8 @@ provider "remediation" {
 }
 `
 
-// TestAccOldStatesPlanNothing plans with the state of each older schema. An upgrade of the provider plans no change, and
-// neither does a state that lacks every attribute that was null: an older schema may not have had it.
+// TestAccOldStatesPlanNothing plans with the state of each older schema. An upgrade of the provider plans no change,
+// and neither does a state that lacks every attribute that was null: an older schema may not have had it.
 func TestAccOldStatesPlanNothing(t *testing.T) {
 	t.Parallel()
 	if os.Getenv("REMEDIATION_WRITE_STATE") != "" {
