@@ -181,7 +181,8 @@ resource "remediation_canary_split" "skipped" {
 	w := acctest.NewWorkspace(t, slices.Concat(project.Environment(), on.Environment(on.URL()))...)
 	w.Write("planner.json", splitFile)
 	w.Write("rollback.json", splitFile)
-	w.Write("deploy.json", `{"revision": 1, "stable": "v1", "versions": {"v1": {"percent": 100}, "v3": {"percent": 0}}}`)
+	w.Write("deploy.json", `{"revision": 1, "stable": "v1", "versions": {"v1": {"percent": 100},
+		"v3": {"percent": 0}}}`)
 	w.Write("resources.tf", resources)
 	w.Write("main.tf", strings.NewReplacer("dbt { executable = \"/nonexistent/dbt\" }", "",
 		"elasticsearch { endpoints = [\"http://127.0.0.1:1\"] }", "").Replace(anywhere))

@@ -70,8 +70,8 @@ func inputs(fallback func(string) string) map[string]schema.Attribute {
 			Optional: true,
 			MarkdownDescription: "Variables for dbt's `--vars`, as an object such as `{ days = 3 }`. Only variables " +
 				"that the project declares or reads are accepted. Not for secrets: the plan shows them, and " +
-				"Terraform doesn't tell providers which values are sensitive. A text under a name such as `db_password` is " +
-				"refused: read it with `env_var('DBT_ENV_SECRET_...')` instead.",
+				"Terraform doesn't tell providers which values are sensitive. A text under a name such as " +
+				"`db_password` is refused: read it with `env_var('DBT_ENV_SECRET_...')` instead.",
 			Validators: []validator.Dynamic{tfkit.ObjectOnly()},
 		},
 		"retry_failed": schema.BoolAttribute{
