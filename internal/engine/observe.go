@@ -2,7 +2,9 @@ package engine
 
 import (
 	"context"
+	"time"
 
+	"github.com/applylens/terraform-provider-remediation/internal/journal"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 )
 
@@ -29,4 +31,22 @@ func (e *Engine) Observe(ctx context.Context, req Request) (string, error) {
 		}
 	}
 	return observer.Observe(ctx)
+}
+
+// Recent returns how many executions of the request's playbook on its target began within the last period.
+func (e *Engine) Recent(ctx context.Context, req Request, period time.Duration) (int, error) {
+	action, err := e.Bind(req)
+	if err != nil {
+		return 0, err
+	}
+	target, err := action.Target(ctx)
+	if err != nil {
+		return 0, err
+	}
+	store, err := e.Journal(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return store.Count(ctx, journal.Filter{Playbook: req.ActionType, Target: target,
+		Since: e.cfg.Clock.Now().Add(-period)})
 }

@@ -60,7 +60,7 @@ func catalogue(s settings, t targets, clk clock.Clock) playbook.Catalogue {
 	return playbook.NewCatalogue(
 		dbtrun.New(t.dbt, s.estimates),
 		dbtdeps.New(t.dbt),
-		cacheclear.New(t.elastic),
+		cacheclear.New(t.elastic, clk),
 		synonyms.New(t.elastic, reindex.New(t.elastic, clk), clk),
 		gate.New(t.metrics, clk),
 		planner.NewSplit(s.planner, clk),

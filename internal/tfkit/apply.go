@@ -27,8 +27,8 @@ func (r *Resource) Create(ctx context.Context, req resource.CreateRequest, resp 
 // Update implements resource.Resource: an execution in place, or a change that runs nothing.
 func (r *Resource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
 	r.apply(ctx, applying{operation: "update", planned: req.Plan.Raw, prior: req.State.Raw,
-		mark: markOf(ctx, req.Private), private: resp.Private, state: &resp.State,
-		diags: &resp.Diagnostics})
+		mark: markOf(ctx, req.Private), recent: recentExecutions(ctx, req.Private), private: resp.Private,
+		state: &resp.State, diags: &resp.Diagnostics})
 }
 
 // applying is one call of Create or Update.
@@ -36,7 +36,9 @@ type applying struct {
 	operation      string
 	planned, prior tftypes.Value
 	// mark is the newest journal entry that the state has seen.
-	mark    journal.Mark
+	mark journal.Mark
+	// recent is how many executions the last refresh counted on a target with drift.
+	recent  int
 	private privateState
 	state   *tfsdk.State
 	diags   *diag.Diagnostics
@@ -57,7 +59,7 @@ func (r *Resource) tryApply(ctx context.Context, a applying) error {
 	if err != nil {
 		return err
 	}
-	if !r.changed(plan, prior, a.prior.IsNull()) {
+	if !r.changed(plan, prior, a.prior.IsNull()) && !r.reconciles(plan, prior, a.recent) {
 		plan.copyFrom(prior, r.computed()...)
 		a.state.Raw = plan.raw()
 		return nil

@@ -2,9 +2,11 @@ package tfkit
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/path"
@@ -16,6 +18,17 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
+
+// reconcileLimit is how many executions of a playbook on a target within reconcilePeriod keep on_drift = "reconcile" from
+// planning another one: whatever else changes the target has to be found first.
+const (
+	reconcileLimit  = 3
+	reconcilePeriod = time.Hour
+)
+
+// privateRecent is the key of the private state for the number of executions that the refresh counted in
+// reconcilePeriod. Both plans of an apply see the number of the same refresh.
+const privateRecent = "recent_executions"
 
 // Names of the attributes of resources that detect drift, and the values of on_drift.
 const (
@@ -33,8 +46,9 @@ func (r *Resource) driftAttributes() map[string]schema.Attribute {
 		attrOnDrift: schema.StringAttribute{
 			Optional: true,
 			MarkdownDescription: "What happens when a refresh finds that the target is no longer as the execution " +
-				"left it. `report` warns and changes nothing; `reconcile` plans an execution that restores it. " +
-				"Default: `report`. A change of it alone runs nothing.",
+				"left it. `report` warns and changes nothing; `reconcile` plans an execution that restores it, " +
+				fmt.Sprintf("unless the playbook was executed on the target %d times within the last hour: then it "+
+					"only reports. ", reconcileLimit) + "Default: `report`. A change of it alone runs nothing.",
 			Validators: []validator.String{stringvalidator.OneOf(onDriftReport, onDriftReconcile)},
 		},
 		attrDrift: Text("How the target differs from what the newest execution left, as seen by the last refresh. " +
@@ -61,19 +75,52 @@ func (d document) clearDrift() {
 	}
 }
 
-// reconciles reports whether drift alone requires an execution.
-func (r *Resource) reconciles(plan, prior document) bool {
-	return r.front.Watched && plan.text(attrOnDrift) == onDriftReconcile && prior.text(attrDrift) != ""
+// reconciles reports whether drift alone requires an execution, after so many recent ones on the target.
+func (r *Resource) reconciles(plan, prior document, recent int) bool {
+	return r.front.Watched && plan.text(attrOnDrift) == onDriftReconcile && prior.text(attrDrift) != "" &&
+		recent < reconcileLimit
+}
+
+// recentExecutions is the number that the last refresh counted, or zero.
+func recentExecutions(ctx context.Context, private privateState) int {
+	n := 0
+	text, diags := private.GetKey(ctx, privateRecent)
+	if diags.HasError() || text == nil || json.Unmarshal(text, &n) != nil {
+		return 0
+	}
+	return n
 }
 
 // warnOfDrift warns about drift that is not reconciled.
 func (p *planning) warnOfDrift() {
 	if drift := p.prior.text(attrDrift); drift != "" {
+		if p.plan.text(attrOnDrift) == onDriftReconcile {
+			p.resp.Diagnostics.AddAttributeWarning(path.Root(attrOnDrift),
+				fmt.Sprintf("%s: drift is not reconciled again", p.resource.front.Playbook.Metadata().ActionType),
+				fmt.Sprintf("%s.\n\nThe playbook was executed on this target %d times within the last hour, so "+
+					"on_drift only reports. Find out what else changes the target. To run the playbook all the "+
+					"same, change triggers.", drift, p.recent))
+			return
+		}
 		p.resp.Diagnostics.AddAttributeWarning(path.Root(attrOnDrift),
 			fmt.Sprintf("%s: the target has moved since", p.resource.front.Playbook.Metadata().ActionType),
 			drift+".\n\nNothing is done about it, since on_drift is \"report\". Change triggers to run the playbook "+
 				"again, or set on_drift to \"reconcile\".")
 	}
+}
+
+// countRecent stores how many executions there were on the target, for the plans that follow the refresh.
+func (r *Resource) countRecent(ctx context.Context, params json.RawMessage, resp *resource.ReadResponse) error {
+	n, err := r.runtime.Engine.Recent(ctx, engine.Request{ActionType: r.front.Playbook.Metadata().ActionType,
+		Params: params}, reconcilePeriod)
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(n)
+	if err == nil {
+		resp.Diagnostics.Append(resp.Private.SetKey(ctx, privateRecent, text)...)
+	}
+	return err
 }
 
 // Read implements resource.Resource. An execution never disappears from the state, whatever happens to its target. If
@@ -99,6 +146,9 @@ func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *res
 		Params: params})
 	if err == nil {
 		err = d.set(attrDrift, optional(drift))
+	}
+	if err == nil && drift != "" && d.text(attrOnDrift) == onDriftReconcile {
+		err = r.countRecent(ctx, params, resp)
 	}
 	if err != nil {
 		resp.Diagnostics.AddWarning(fmt.Sprintf("%s %s: can't check for drift",

@@ -36,7 +36,7 @@ func (r *Resource) ModifyPlan(ctx context.Context, req resource.ModifyPlanReques
 		return
 	}
 	p := planning{resource: r, resp: resp, prior: prior, plan: plan.clone(), create: req.State.Raw.IsNull(),
-		mark: markOf(ctx, req.Private)}
+		mark: markOf(ctx, req.Private), recent: recentExecutions(ctx, req.Private)}
 	if err := p.run(ctx); err != nil {
 		addError(&resp.Diagnostics, err, "Unable to preview "+r.front.Playbook.Metadata().ActionType, r.has)
 		return
@@ -52,11 +52,13 @@ type planning struct {
 	create      bool
 	// mark is the newest journal entry that the state has seen.
 	mark journal.Mark
+	// recent is how many executions the last refresh counted on a target with drift.
+	recent int
 }
 
 func (p *planning) run(ctx context.Context) error {
 	r := p.resource
-	if !r.changed(p.plan, p.prior, p.create) {
+	if !r.changed(p.plan, p.prior, p.create) && !r.reconciles(p.plan, p.prior, p.recent) {
 		p.plan.copyFrom(p.prior, r.computed()...)
 		p.warnOfDrift()
 		return nil

@@ -110,8 +110,7 @@ func (d document) runIf() wanted {
 // other inputs or triggers, or an execution that was skipped. Policy (approvals, timeouts, on_destroy) doesn't count,
 // nor does an input without effect. A value that is unknown counts as changed.
 func (r *Resource) changed(plan, prior document, create bool) bool {
-	if create || (prior.text(attrStatus) == statusSkipped && plan.runIf() != no) || !plan.same(prior, attrTriggers) ||
-		r.reconciles(plan, prior) {
+	if create || (prior.text(attrStatus) == statusSkipped && plan.runIf() != no) || !plan.same(prior, attrTriggers) {
 		return true
 	}
 	same := true

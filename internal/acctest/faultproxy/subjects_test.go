@@ -168,7 +168,7 @@ func clearCache(t *testing.T) subject {
 	return subject{
 		proxy: p, once: elasticOnce, action: "clear_cache", params: map[string]any{"index_name": c.Index,
 			"cache_types": []string{"fielddata"}},
-		book:  func() playbook.Playbook { return cacheclear.New(cluster(s, p)) },
+		book:  func() playbook.Playbook { return cacheclear.New(cluster(s, p), clock.System{}) },
 		begin: func(t *testing.T) { t.Helper(); c.Fill(t) },
 		amiss: func(t *testing.T) string { t.Helper(); return c.Amiss(t) },
 	}

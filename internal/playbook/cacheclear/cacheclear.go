@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/check"
+	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
@@ -51,8 +52,10 @@ type Elastic interface {
 }
 
 // New returns the playbook.
-func New(cluster Elastic) playbook.Playbook {
-	return playbook.New(Describe(), func(p params) playbook.Logic[Facts] { return action{elastic: cluster, params: p} })
+func New(cluster Elastic, clk clock.Clock) playbook.Playbook {
+	return playbook.New(Describe(), func(p params) playbook.Logic[Facts] {
+		return action{elastic: cluster, clock: clk, params: p}
+	})
 }
 
 // Describe returns the playbook without its target.
@@ -116,6 +119,7 @@ func (p params) validate() (params, error) {
 
 type action struct {
 	elastic Elastic
+	clock   clock.Clock
 	params  params
 }
 
@@ -173,6 +177,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 		p.NotDone = append(p.NotDone, "Closed indices have no caches: "+strings.Join(found.Closed, ", "))
 	}
 	p.Locks = elastic.Targets(a.elastic.Name(), found.Indices...)
+	a.warnIfOften(ctx, &p)
 	sizes, err := a.elastic.AllCacheSizes(ctx)
 	if err != nil {
 		// Caches are also cleared without the privilege to read their sizes.
@@ -182,6 +187,33 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	p.Figures = []string{cached(found, sizes)}
 	p.Identity, err = a.identity(ctx, found, sizes)
 	return p, facts, err
+}
+
+// often is how many executions within period suggest that the queries are the cause and not the caches. mostPast is how
+// many executions are looked at.
+const (
+	often    = 3
+	period   = 24 * time.Hour
+	mostPast = 20
+)
+
+// warnIfOften warns if the caches were cleared often. A journal that can't be read is reported elsewhere.
+func (a action) warnIfOften(ctx context.Context, p *playbook.Preview) {
+	past, err := playbook.PastOf(ctx, mostPast)
+	if err != nil {
+		return
+	}
+	recent := 0
+	for _, execution := range past {
+		if execution.FinishedAt.After(a.clock.Now().Add(-period)) {
+			recent++
+		}
+	}
+	if recent >= often {
+		p.Warnings = append(p.Warnings, fmt.Sprintf("The caches of %s were cleared %d times in the last %.0f hours. Look "+
+			"at the queries instead, for example in the slow log: clearing caches again only hides the cause for a while.",
+			a.params.IndexName, recent, period.Hours()))
+	}
 }
 
 // cached says how much is cached at the moment.

@@ -36,7 +36,7 @@ func params(tb testing.TB, v map[string]any) json.RawMessage {
 
 func bind(tb testing.TB, cluster *elastic.Cluster, v map[string]any) playbook.Action {
 	tb.Helper()
-	action, err := cacheclear.New(cluster).Bind(params(tb, v))
+	action, err := cacheclear.New(cluster, clock.System{}).Bind(params(tb, v))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -344,7 +344,7 @@ func TestThousandPlansShareRequests(t *testing.T) {
 	for range parallel {
 		group.Go(func() {
 			for i := range work {
-				action, err := cacheclear.New(cluster).Bind(json.RawMessage(fmt.Sprintf(`{"index_name":"%s-%d"}`, base,
+				action, err := cacheclear.New(cluster, clock.System{}).Bind(json.RawMessage(fmt.Sprintf(`{"index_name":"%s-%d"}`, base,
 					i%indices)))
 				if err != nil {
 					t.Error(err)

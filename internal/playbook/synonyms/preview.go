@@ -56,6 +56,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 		return playbook.Preview{}, Facts{}, err
 	}
 	p.Content = content(c)
+	compareRules(ctx, &p, facts.Source)
 	p.Locks = elastic.Targets(a.elastic.Name(), facts.Indices...)
 	return p, facts, nil
 }

@@ -90,6 +90,26 @@ func TestAccOnlyTheAskedCacheIsCleared(t *testing.T) {
 	}
 }
 
+// TestAccOftenClearedCachesAreReported warns once the same caches were cleared often, and says what to look at.
+func TestAccOftenClearedCachesAreReported(t *testing.T) {
+	t.Parallel()
+	s := elastictest.Shared(t)
+	index := s.Name(t, "acc")
+	fill(t, s, index)
+	w := acctest.NewWorkspace(t, s.Environment(s.URL())...)
+	for n := 1; n <= 4; n++ {
+		w.Write("main.tf", config(index, fmt.Sprintf(`triggers = { again = "%d" }`, n)))
+		out := strings.Join(strings.Fields(w.Must("plan", "-no-color")), " ")
+		warned := strings.Contains(out, "were cleared 3 times in the last 24 hours")
+		if warned != (n == 4) || warned && !strings.Contains(out, "Look at the queries") {
+			t.Errorf("plan %d warns: %t\n%s", n, warned, out)
+		}
+		if n < 4 {
+			w.Must("apply", "-auto-approve", "-no-color")
+		}
+	}
+}
+
 func TestAccSpecifiedExample(t *testing.T) {
 	t.Parallel()
 	s := elastictest.Shared(t)

@@ -243,6 +243,18 @@ func TestAccDriftIsReportedOrReconciled(t *testing.T) {
 		t.Errorf("the canary has %g%%, drift %v", r.share(t), r.Attributes(address)["drift"])
 	}
 	r.empty(t)
+	// The third execution within the hour is the last one that drift alone leads to.
+	r.split(41)
+	r.Must("apply", "-auto-approve", "-no-color")
+	r.split(42)
+	out, code = r.Run("plan", "-no-color", "-detailed-exitcode")
+	if code != 0 || !strings.Contains(flat(out), canary+" has 42% of the traffic, and was set to 25%") ||
+		!strings.Contains(flat(out), "executed on this target 3 times within the last hour") {
+		t.Errorf("exit code %d:\n%s", code, out)
+	}
+	if r.Must("apply", "-auto-approve", "-no-color"); r.share(t) != 42 {
+		t.Errorf("a fourth execution moved the canary to %g%%", r.share(t))
+	}
 	if err := os.Remove(r.file); err != nil {
 		t.Fatal(err)
 	}

@@ -175,6 +175,34 @@ func TestAccReloadReportsChangedTokens(t *testing.T) {
 	})
 }
 
+// TestAccRulesSinceTheLastExecution compares the rules of a set with those that the last execution recorded.
+func TestAccRulesSinceTheLastExecution(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.index(t, "v1", kb{filter: "from_set", alias: r.base})
+	plan := func(trigger string) string {
+		r.Write("main.tf", config(r.base, "from_set", fmt.Sprintf("triggers = { rules = %q }", trigger)))
+		return strings.Join(strings.Fields(r.Must("plan", "-no-color")), " ")
+	}
+	if out := plan("1"); !strings.Contains(out, "Rules: first time, 1 rule") {
+		t.Errorf("the first plan:\n%s", out)
+	}
+	r.Must("apply", "-auto-approve", "-no-color")
+	number := func() string {
+		_, number, _ := strings.Cut(fmt.Sprint(r.Attributes(address)["id"]), "-")
+		return number
+	}
+	if out := plan("2"); !strings.Contains(out, "Rules since execution "+number()+": unchanged") {
+		t.Errorf("a plan with the same rules:\n%s", out)
+	}
+	r.putSet(t, "cabrio, convertible", "tv, television")
+	want := "Rules since execution " + number() + ": +2, -1 (added: cabrio, convertible; tv, television; removed: laptop, " +
+		"notebook)"
+	if out := plan("2"); !strings.Contains(out, want) {
+		t.Errorf("a plan with other rules lacks %q:\n%s", want, out)
+	}
+}
+
 // atSwitch is a proxy in front of the server that calls hook right before the aliases are switched.
 func (r rig) atSwitch(t *testing.T, hook func()) string {
 	t.Helper()
