@@ -83,6 +83,11 @@ type source struct {
 	query     Query
 }
 
+// prometheus returns another query to the same Prometheus.
+func (r Rail) prometheus(query string) Query {
+	return Query{Prometheus: query, AcceptWarnings: r.AcceptWarnings}
+}
+
 func (r Rail) sources() []source {
 	all := []source{{"query", r.Query}}
 	switch {
@@ -92,10 +97,10 @@ func (r Rail) sources() []source {
 		all[0].attribute = "elasticsearch"
 	}
 	if r.Stable != "" {
-		all = append(all, source{"stable_query", Query{Prometheus: r.Stable}})
+		all = append(all, source{"stable_query", r.prometheus(r.Stable)})
 	}
 	if r.Samples != "" {
-		all = append(all, source{"samples_query", Query{Prometheus: r.Samples}})
+		all = append(all, source{"samples_query", r.prometheus(r.Samples)})
 	}
 	return all
 }
@@ -187,7 +192,19 @@ func (r Rail) wrongComparison() (at []string, why string) {
 	return nil, ""
 }
 
+// LeastWarning is the shortest text of a warning: a shorter one would accept warnings that nobody has seen.
+const LeastWarning = 10
+
 func (r Rail) wrongSource() (at []string, why string) {
+	if len(r.AcceptWarnings) > 0 && r.Prometheus == "" {
+		return []string{"accept_warnings"}, "it has accept_warnings and no query: only Prometheus answers with warnings"
+	}
+	for i, text := range r.AcceptWarnings {
+		if len(strings.TrimSpace(text)) < LeastWarning {
+			return []string{"accept_warnings", strconv.Itoa(i)},
+				fmt.Sprintf("a text in accept_warnings has fewer than %d characters", LeastWarning)
+		}
+	}
 	switch {
 	case r.HTTP != nil && check.WebAddress(r.HTTP.URL) != "":
 		return []string{"http", "url"}, "its url can't be used: " + check.WebAddress(r.HTTP.URL)

@@ -69,9 +69,12 @@ type Rail struct {
 // Query is the source of the metric: exactly one of its fields is set.
 type Query struct {
 	// Prometheus is a query that returns one number.
-	Prometheus string  `json:"query,omitempty"`
-	HTTP       *HTTP   `json:"http,omitempty"`
-	Search     *Search `json:"elasticsearch,omitempty"`
+	Prometheus string `json:"query,omitempty"`
+	// AcceptWarnings are texts of Prometheus's warnings about an answer. A warning that contains one of them does not
+	// make the reading inconclusive.
+	AcceptWarnings []string `json:"accept_warnings,omitempty"`
+	HTTP           *HTTP    `json:"http,omitempty"`
+	Search         *Search  `json:"elasticsearch,omitempty"`
 }
 
 // HTTP is a GET request to an address.

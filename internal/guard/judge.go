@@ -85,7 +85,7 @@ func (r Rail) Take(ctx context.Context, reader Reader, baseline *float64, first 
 	}
 	// Read the samples first: a ratio without traffic has no value.
 	if r.Samples != "" && r.MinSamples != nil {
-		n, err := read(ctx, reader, Query{Prometheus: r.Samples})
+		n, err := read(ctx, reader, r.prometheus(r.Samples))
 		switch {
 		case errors.Is(err, ErrNoValue) || err == nil && n < *r.MinSamples:
 			out.State, out.TooFew = Inconclusive, true
@@ -102,7 +102,7 @@ func (r Rail) Take(ctx context.Context, reader Reader, baseline *float64, first 
 	out.Value = &v
 	if r.Relative() {
 		if r.Stable != "" {
-			stable, err := read(ctx, reader, Query{Prometheus: r.Stable})
+			stable, err := read(ctx, reader, r.prometheus(r.Stable))
 			if err != nil {
 				return out.undecided(fmt.Errorf("stable_query: %w", err))
 			}

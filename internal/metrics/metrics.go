@@ -69,7 +69,7 @@ func (r *Reader) ReadAt(ctx context.Context, q guard.Query, at time.Time) (float
 	if q.Prometheus == "" {
 		return 0, errors.New("only Prometheus can be asked about an earlier time")
 	}
-	v, err := r.sources.Prometheus.QueryAt(ctx, q.Prometheus, at)
+	v, err := r.sources.Prometheus.QueryAt(ctx, q.Prometheus, at, q.AcceptWarnings...)
 	if err != nil {
 		logging.Debug(ctx, logging.Guardrail, "earlier metric not read", "at", at.UTC().Format(time.RFC3339),
 			"error", err.Error())
@@ -83,7 +83,7 @@ func (r *Reader) read(ctx context.Context, q guard.Query) (float64, error) {
 	}
 	switch {
 	case q.Prometheus != "":
-		v, err := r.sources.Prometheus.Query(ctx, q.Prometheus)
+		v, err := r.sources.Prometheus.Query(ctx, q.Prometheus, q.AcceptWarnings...)
 		return v, answered(err, prometheus.ErrUnavailable)
 	case q.HTTP != nil:
 		v, err := r.web.Read(ctx, q.HTTP.URL, q.HTTP.Pointer)

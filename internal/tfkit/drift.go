@@ -19,8 +19,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
 
-// reconcileLimit is how many executions of a playbook on a target within reconcilePeriod keep on_drift = "reconcile" from
-// planning another one: whatever else changes the target has to be found first.
+// reconcileLimit is how many executions of a playbook on a target within reconcilePeriod keep on_drift = "reconcile"
+// from planning another one: whatever else changes the target has to be found first.
 const (
 	reconcileLimit  = 3
 	reconcilePeriod = time.Hour

@@ -5,9 +5,11 @@ import (
 	"maps"
 	"strconv"
 
+	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
+	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/applylens/terraform-provider-remediation/internal/guard"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
@@ -95,6 +97,11 @@ func guardrailReadings(bound func(string, ...validator.Number) schema.NumberAttr
 	return map[string]schema.Attribute{
 		"stable_query": text("Prometheus query for the stable version's value. The percentages then compare " +
 			"with that value at the same moment."),
+		"accept_warnings": schema.ListAttribute{Optional: true, ElementType: types.StringType,
+			MarkdownDescription: "Texts of at least 10 characters. A warning of Prometheus about the answer makes a " +
+				"reading inconclusive, unless the warning contains one of them.",
+			Validators: []validator.List{listvalidator.SizeAtLeast(1), listvalidator.NoNullValues(),
+				listvalidator.ValueStringsAre(stringvalidator.LengthAtLeast(guard.LeastWarning))}},
 		"samples_query": text("Prometheus query for the number of requests behind the value."),
 		"min_samples": bound("With fewer samples a reading is inconclusive. Needs `samples_query`.",
 			Decimal(1, maxSamples)),

@@ -48,8 +48,8 @@ func mirror(a schema.Attribute) data.Attribute {
 		return data.MapAttribute{Optional: a.Optional, ElementType: a.ElementType,
 			MarkdownDescription: a.MarkdownDescription}
 	case schema.ListAttribute:
-		return data.ListAttribute{Computed: a.Computed, ElementType: a.ElementType,
-			MarkdownDescription: a.MarkdownDescription}
+		return data.ListAttribute{Optional: a.Optional, Computed: a.Computed, ElementType: a.ElementType,
+			MarkdownDescription: a.MarkdownDescription, Validators: a.Validators}
 	default:
 		return nil // the framework's check at start refuses such a schema
 	}

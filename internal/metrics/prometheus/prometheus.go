@@ -61,17 +61,18 @@ func errorTypes() []string {
 }
 
 // Query returns the value of an instant query that results in one number: a scalar, or a vector of one series. It may
-// be NaN or infinite.
-func (c *Client) Query(ctx context.Context, query string) (float64, error) {
-	return c.query(ctx, url.Values{"query": {query}})
+// be NaN or infinite. A warning in the answer is an error, unless it contains one of the accepted texts.
+func (c *Client) Query(ctx context.Context, query string, accepted ...string) (float64, error) {
+	return c.query(ctx, url.Values{"query": {query}}, accepted)
 }
 
 // QueryAt is Query for an earlier time, to the millisecond.
-func (c *Client) QueryAt(ctx context.Context, query string, at time.Time) (float64, error) {
-	return c.query(ctx, url.Values{"query": {query}, "time": {at.UTC().Format("2006-01-02T15:04:05.000Z")}})
+func (c *Client) QueryAt(ctx context.Context, query string, at time.Time, accepted ...string) (float64, error) {
+	values := url.Values{"query": {query}, "time": {at.UTC().Format("2006-01-02T15:04:05.000Z")}}
+	return c.query(ctx, values, accepted)
 }
 
-func (c *Client) query(ctx context.Context, values url.Values) (float64, error) {
+func (c *Client) query(ctx context.Context, values url.Values, accepted []string) (float64, error) {
 	got, err := c.web.Do(ctx, web.Request{Method: http.MethodGet, URL: c.base + "/api/v1/query?" + values.Encode()})
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrUnavailable, err)
@@ -89,8 +90,12 @@ func (c *Client) query(ctx context.Context, values url.Values) (float64, error) 
 		return 0, fmt.Errorf("%w%s", ErrQuery, said)
 	case got.Status != http.StatusOK || a.Status != "success":
 		return 0, fmt.Errorf("%w: status %d%s", ErrUnavailable, got.Status, said)
-	case len(a.Warnings) > 0:
-		return 0, fmt.Errorf("%w: %s", ErrWarnings, c.web.Mask(strings.Join(a.Warnings, "; ")))
+	}
+	warnings := slices.DeleteFunc(a.Warnings, func(warning string) bool {
+		return slices.ContainsFunc(accepted, func(text string) bool { return strings.Contains(warning, text) })
+	})
+	if len(warnings) > 0 {
+		return 0, fmt.Errorf("%w: %s", ErrWarnings, c.web.Mask(strings.Join(warnings, "; ")))
 	}
 	return a.number()
 }

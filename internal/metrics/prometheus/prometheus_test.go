@@ -43,13 +43,18 @@ const token = "token-of-the-test"
 
 func TestAnswers(t *testing.T) {
 	t.Parallel()
+	const warned = `{"status":"success","warnings":["a store is missing"],"data":{"resultType":"scalar","result":[1,"1"]}}`
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(warned))
+	}))
+	defer s.Close()
+	warning := prometheus.New(s.URL, token)
 	for name, tt := range map[string]struct {
 		status int
 		text   string
 		want   error
 	}{
-		"warnings": {200,
-			`{"status": "success", "warnings": ["a store is missing"], "data": {"resultType": "scalar", "result": [1, "1"]}}`, prometheus.ErrWarnings},
+		"warnings": {200, warned, prometheus.ErrWarnings},
 		"error": {422, `{"status": "error", "errorType": "execution", "error": "too many samples"}`,
 			prometheus.ErrQuery},
 		"unavailable": {503, `{"status": "error", "errorType": "timeout", "error": "query timed out"}`,
@@ -80,6 +85,13 @@ func TestAnswers(t *testing.T) {
 				t.Errorf("%g, %v", v, err)
 			}
 		})
+	}
+	if v, err := warning.Query(t.Context(), "up", "a store is missing"); err != nil || v != 1 {
+		t.Errorf("an accepted warning: %g, %v", v, err)
+	}
+	if _, err := warning.Query(t.Context(), "up", "another store"); !errors.Is(err, prometheus.ErrWarnings) ||
+		!strings.Contains(err.Error(), "a store is missing") {
+		t.Errorf("another warning is accepted: %v", err)
 	}
 	if _, err := prometheus.New("http://127.0.0.1:1", "").Query(t.Context(), "up"); !errors.Is(err,
 		prometheus.ErrUnavailable) {

@@ -210,9 +210,9 @@ func (a action) warnIfOften(ctx context.Context, p *playbook.Preview) {
 		}
 	}
 	if recent >= often {
-		p.Warnings = append(p.Warnings, fmt.Sprintf("The caches of %s were cleared %d times in the last %.0f hours. Look "+
-			"at the queries instead, for example in the slow log: clearing caches again only hides the cause for a while.",
-			a.params.IndexName, recent, period.Hours()))
+		p.Warnings = append(p.Warnings, fmt.Sprintf("The caches of %s were cleared %d times in the last %.0f hours. "+
+			"Look at the queries instead, for example in the slow log: clearing caches again only hides the cause for "+
+			"a while.", a.params.IndexName, recent, period.Hours()))
 	}
 }
 

@@ -72,13 +72,11 @@ func recordedRules(content any) (rules, bool) {
 // since describes how the rules differ from earlier ones.
 func (r rules) since(before rules) string {
 	if r.sum != "" || before.sum != "" {
-		switch {
-		case r.sum == before.sum:
+		if r.sum == before.sum {
 			return "unchanged"
-		default:
-			return fmt.Sprintf("%d instead of %d; which ones differ is recorded for up to %d rules", r.count,
-				before.count, shownInContent)
 		}
+		return fmt.Sprintf("%d instead of %d; which ones differ is recorded for up to %d rules", r.count, before.count,
+			shownInContent)
 	}
 	added, removed := without(r.all, before.all), without(before.all, r.all)
 	if len(added)+len(removed) == 0 {

@@ -196,8 +196,8 @@ func TestAccRulesSinceTheLastExecution(t *testing.T) {
 		t.Errorf("a plan with the same rules:\n%s", out)
 	}
 	r.putSet(t, "cabrio, convertible", "tv, television")
-	want := "Rules since execution " + number() + ": +2, -1 (added: cabrio, convertible; tv, television; removed: laptop, " +
-		"notebook)"
+	want := "Rules since execution " + number() +
+		": +2, -1 (added: cabrio, convertible; tv, television; removed: laptop, notebook)"
 	if out := plan("2"); !strings.Contains(out, want) {
 		t.Errorf("a plan with other rules lacks %q:\n%s", want, out)
 	}
