@@ -60,7 +60,9 @@ type usageError struct{ why string }
 
 func (e usageError) Error() string { return e.why }
 
-func all() []command { return append([]command{reviewCommand()}, journalCommands()...) }
+func all() []command {
+	return append([]command{reviewCommand(), approveCommand()}, journalCommands()...)
+}
 
 // Is reports whether the arguments of the process are a command for people. Terraform starts the provider without
 // arguments.

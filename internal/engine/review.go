@@ -125,14 +125,7 @@ func (r *Review) bind(req Request) error {
 	if r.facts, err = json.Marshal(r.Facts); err != nil {
 		return fmt.Errorf("encode the facts of the preview: %w", err)
 	}
-	identity := r.Identity
-	if identity == nil {
-		identity = r.Target
-	}
-	if r.IdentityHash, err = approval.Hash(identity); err != nil {
-		return err
-	}
-	if r.ContentHash, err = approval.Hash(map[string]any{"facts": r.facts, "content": r.Content}); err != nil {
+	if r.IdentityHash, r.ContentHash, err = r.hashes(); err != nil {
 		return err
 	}
 	if r.safety, err = safety(req, r.Rollback); err != nil {
@@ -147,6 +140,19 @@ func (r *Review) bind(req Request) error {
 		Safety: r.safety, Identity: r.IdentityHash, Content: r.ContentHash,
 	}.Digest()
 	return err
+}
+
+// hashes returns the two hashes in the digest.
+func (r *Review) hashes() (identity, content string, err error) {
+	what := r.Identity
+	if what == nil {
+		what = r.Target
+	}
+	if identity, err = approval.Hash(what); err != nil {
+		return "", "", err
+	}
+	content, err = approval.Hash(map[string]any{"facts": r.facts, "content": r.Content})
+	return identity, content, err
 }
 
 // watched returns the guardrails that the engine reads during the execution. A gate reads its own.

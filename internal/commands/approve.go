@@ -1,0 +1,293 @@
+package commands
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/applylens/terraform-provider-remediation/internal/approval"
+	"github.com/applylens/terraform-provider-remediation/internal/commands/planjson"
+	"github.com/applylens/terraform-provider-remediation/internal/journal"
+	"github.com/applylens/terraform-provider-remediation/internal/markup"
+	"github.com/applylens/terraform-provider-remediation/internal/provider"
+	"github.com/applylens/terraform-provider-remediation/internal/text"
+	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
+)
+
+func approveCommand() command {
+	return command{
+		name: "approve", args: "PLAN.json --as NAME [flags]",
+		summary: "Show what a saved plan executes, and sign what you approve",
+		help: "PLAN.json is the output of \"terraform show -json PLAN\". For each execution that lacks an " +
+			"approval, the " +
+			"command computes the digest from the plan, refuses one that does not follow from what the plan shows, " +
+			"compares the dry run with its record in the journal, shows it, and asks. What you approve is signed " +
+			"with " +
+			"ssh-keygen, which also uses ssh-agent. Standard output has the approval blocks to commit.",
+		exits: "something was refused, or was not approved",
+		bind: func(flags *pflag.FlagSet) runner {
+			var a approving
+			flags.StringVar(&a.as, "as", "", "your name, as in the provider's approvers and allowed_signers")
+			flags.StringVar(&a.key, "key", "", "SSH key file; of a key in ssh-agent, its .pub file "+
+				"(default: the first of ~/.ssh/id_ed25519, id_ecdsa, id_rsa)")
+			flags.BoolVar(&a.nameOnly, "name-only", false, "approve by name and digest, without a signature")
+			flags.StringVar(&a.ticket, "ticket", "", "a reference for the journal, such as a change request")
+			flags.StringVar(&a.out, "out", "", "add the approvals to this .tfvars.json file instead of printing blocks")
+			flags.BoolVar(&a.withoutJournal, "without-journal", false, "don't compare with the journal")
+			flags.BoolVar(&a.asJSON, "json", false, "write JSON")
+			a.flags(flags)
+			return a.run
+		},
+	}
+}
+
+type approving struct {
+	place
+	as, key, ticket, out             string
+	nameOnly, withoutJournal, asJSON bool
+}
+
+// signedOff is an execution that was approved.
+type signedOff struct {
+	Address string `json:"address"`
+	Digest  string `json:"digest"`
+	grant
+}
+
+// grant is an approval block.
+type grant struct {
+	By        string `json:"approved_by"`
+	Signature string `json:"signature,omitempty"`
+	Ticket    string `json:"ticket,omitempty"`
+}
+
+func (a *approving) run(ctx context.Context, env Environment, args []string) (err error) {
+	if len(args) != 1 || args[0] == stdin {
+		return usageError{"Expected a file with the plan's JSON: the question is answered on standard input."}
+	}
+	if strings.TrimSpace(a.as) == "" {
+		return usageError{"Say who you are with --as."}
+	}
+	if a.nameOnly && a.out != "" {
+		return usageError{"--name-only and --out exclude each other."}
+	}
+	plan, _, err := readPlan(env, args)
+	if err != nil {
+		return err
+	}
+	store, err := a.records(ctx, env)
+	if err != nil {
+		return err
+	}
+	if store != nil {
+		defer func() { err = errors.Join(err, store.Close()) }()
+	}
+	in := bufio.NewReader(env.Stdin)
+	var done []signedOff
+	refused := 0
+	for _, c := range plan.Changes {
+		if c.Approval != planjson.Missing {
+			continue
+		}
+		ok, err := a.show(ctx, env, store, c)
+		if err != nil {
+			return err
+		}
+		if !ok || !asked(env, in, fmt.Sprintf("Approve %s as %s? [y/N] ", oneLine(c.Address), oneLine(a.as))) {
+			refused++
+			say(env.Stderr, "Not approved: %s\n\n", oneLine(c.Address))
+			continue
+		}
+		one := signedOff{Address: c.Address, Digest: c.Preview.Digest, grant: grant{By: a.as, Ticket: a.ticket}}
+		if !a.nameOnly {
+			if one.Signature, err = a.sign(ctx, env, c.Preview.Payload); err != nil {
+				return err
+			}
+		}
+		done = append(done, one)
+	}
+	if err := a.write(env, done); err != nil {
+		return err
+	}
+	say(env.Stderr, "%s approved, %d not.\n", text.Count(int64(len(done)), "execution"), refused)
+	if refused > 0 {
+		return errFinding
+	}
+	return nil
+}
+
+// records opens the journal, or returns nil if there is none to compare with.
+func (a *approving) records(ctx context.Context, env Environment) (journal.Store, error) {
+	if a.withoutJournal {
+		return nil, nil //nolint:nilnil // no journal
+	}
+	p, err := a.resolved(env)
+	if err != nil {
+		return nil, err
+	}
+	if absent := p.exists() != nil; p.index == "" && p.path == defaultJournal && absent {
+		say(env.Stderr, "There is no journal here, so the texts are not compared with it. Name it with --journal or "+
+			"--index.\n\n")
+		return nil, nil //nolint:nilnil // no journal
+	}
+	return a.open(ctx, env, false)
+}
+
+// show checks an execution and shows what a signature covers. It reports whether the checks passed.
+func (a *approving) show(ctx context.Context, env Environment, store journal.Store, c planjson.Change) (bool, error) {
+	binding, err := provider.Binding(ctx, c.Type, tfkit.Planned{Values: c.Values, Unknowns: c.Unknowns,
+		Operation: c.Operation})
+	var why string
+	switch {
+	case errors.Is(err, tfkit.ErrUnknown):
+		why = "an input is not known before apply, so there is no digest yet"
+	case err != nil:
+		why = "its digest can't be computed from the plan: " + err.Error()
+	default:
+		if why, err = contradiction(c, binding); err != nil {
+			return false, err
+		}
+	}
+	if why == "" && store != nil {
+		why, err = againstJournal(ctx, store, c)
+		if err != nil {
+			return false, err
+		}
+	}
+	if why != "" {
+		say(env.Stderr, "Refused: %s: %s.\n", oneLine(c.Address), oneLine(why))
+		return false, nil
+	}
+	covered, err := json.MarshalIndent(binding, "  ", "  ")
+	if err != nil {
+		return false, err
+	}
+	say(env.Stderr, "%s\n\n%s\nThe digest covers:\n  %s\n\n%s\n%s\n\n", oneLine(c.Address), markup.Visible(c.DryRun),
+		markup.Visible(string(covered)), c.Preview.Digest, oneLine(c.Preview.Payload))
+	return true, nil
+}
+
+func oneLine(s string) string { return markup.Line(s) }
+
+// contradiction says how the digest or the payload differs from what the plan shows, or returns "".
+func contradiction(c planjson.Change, b approval.Binding) (string, error) {
+	digest, err := b.Digest()
+	if err != nil {
+		return "", err
+	}
+	_, shown, _ := strings.Cut(c.Preview.Payload, " shown=")
+	ref, _ := journal.ParseRef(shown) // zero if it is none
+	switch {
+	case digest != c.Preview.Digest:
+		return fmt.Sprintf("the plan says that its digest is %s, but what it shows has the digest %s", c.Preview.Digest,
+			digest), nil
+	case c.DryRun == "":
+		return "the plan shows no dry run", nil
+	case c.Preview.Payload == "":
+		return "the plan has no payload to sign, because it could not write the journal", nil
+	case ref.Journal == "" || c.Preview.Payload != approval.Payload(b.Playbook, b.Target, digest, ref.String()):
+		return "its payload is not the one of this playbook, target, and digest", nil
+	}
+	return "", nil
+}
+
+// asked asks a question that only "y" or "yes" answers with yes.
+func asked(env Environment, in *bufio.Reader, question string) bool {
+	say(env.Stderr, "%s", question)
+	line, err := in.ReadString('\n')
+	answer := strings.ToLower(strings.TrimSpace(line))
+	if err != nil && answer == "" {
+		say(env.Stderr, "\n")
+	}
+	return answer == "y" || answer == "yes"
+}
+
+// write prints the approvals, or adds them to a file of variables.
+func (a *approving) write(env Environment, done []signedOff) error {
+	switch {
+	case a.out != "":
+		if err := addVariables(a.out, done); err != nil {
+			return err
+		}
+		say(env.Stderr, "Wrote %s.\n", a.out)
+		if !a.asJSON {
+			return nil
+		}
+	case !a.asJSON:
+		for _, one := range done {
+			say(env.Stdout, "%s", one.block(a.nameOnly))
+		}
+		return nil
+	}
+	if done == nil {
+		done = []signedOff{}
+	}
+	return writeJSON(env.Stdout, done)
+}
+
+// block returns the configuration to paste into the resource.
+func (s signedOff) block(nameOnly bool) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# %s\n", oneLine(s.Address))
+	if nameOnly {
+		fmt.Fprintf(&b, "approved_by     = %s\nexpected_digest = %s\n\n", quoted(s.By),
+			quoted(strings.TrimPrefix(s.Digest, "sha256:")))
+		return b.String()
+	}
+	fmt.Fprintf(&b, "approval {\n  approved_by = %s\n", quoted(s.By))
+	if s.Ticket != "" {
+		fmt.Fprintf(&b, "  ticket      = %s\n", quoted(s.Ticket))
+	}
+	fmt.Fprintf(&b, "  signature   = <<-EOT\n")
+	for line := range strings.Lines(s.Signature) {
+		fmt.Fprintf(&b, "    %s\n", strings.TrimSpace(line))
+	}
+	fmt.Fprintf(&b, "  EOT\n}\n\n")
+	return b.String()
+}
+
+// quoted returns s as a string of Terraform's language.
+func quoted(s string) string {
+	return strings.NewReplacer("${", "$${", "%{", "%%{").Replace(fmt.Sprintf("%q", s))
+}
+
+// variableName is the variable of the file that --out writes: lists of approvals by the resource's address.
+const variableName = "remediation_approvals"
+
+// addVariables adds approvals to a .tfvars.json file, which may contain those of other people and other variables.
+func addVariables(path string, done []signedOff) error {
+	all := map[string]json.RawMessage{}
+	grants := map[string][]grant{}
+	switch was, err := os.ReadFile(path); {
+	case err == nil:
+		if err := json.Unmarshal(was, &all); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		if was := all[variableName]; was != nil {
+			if err := json.Unmarshal(was, &grants); err != nil {
+				return fmt.Errorf("%s: %s: %w", path, variableName, err)
+			}
+		}
+	case !errors.Is(err, os.ErrNotExist):
+		return err
+	}
+	for _, one := range done {
+		grants[one.Address] = append(grants[one.Address], one.grant)
+	}
+	var err error
+	if all[variableName], err = json.Marshal(grants); err != nil {
+		return err
+	}
+	out, err := json.MarshalIndent(all, "", "  ")
+	if err != nil {
+		return err
+	}
+	const mode = 0o644
+	return os.WriteFile(path, append(out, '\n'), mode) //nolint:gosec // meant to be committed
+}
