@@ -131,7 +131,7 @@ func (a *approving) records(ctx context.Context, env Environment) (journal.Store
 	if err != nil {
 		return nil, err
 	}
-	if absent := p.exists() != nil; p.index == "" && p.path == defaultJournal && absent {
+	if p.index == "" && p.path == defaultJournal && p.absent() {
 		say(env.Stderr, "There is no journal here, so the texts are not compared with it. Name it with --journal or "+
 			"--index.\n\n")
 		return nil, nil //nolint:nilnil // no journal

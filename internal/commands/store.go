@@ -90,6 +90,9 @@ func (p place) exists() error {
 	return nil
 }
 
+// absent reports that there is no journal file.
+func (p place) absent() bool { return p.exists() != nil }
+
 // identified is journal.Identified for a store that may have failed to open.
 func identified(store journal.Store, err error) (journal.Store, error) {
 	if err != nil {
