@@ -114,6 +114,9 @@ func (r Review) deadlineLine() string {
 	if r.TimeoutSet {
 		return line + " (timeouts)"
 	}
+	if r.LeastDeadline > 0 && r.LeastDeadline >= deadlineFactor*r.Duration {
+		return line + " (at least, whatever the estimate)"
+	}
 	if r.Overtime > 0 {
 		return fmt.Sprintf("%s (twice the estimate, and %s for readings that fail)", line, inWords(r.Overtime))
 	}

@@ -162,6 +162,10 @@ type Preview struct {
 	// range.
 	Duration     time.Duration `json:"duration"`
 	DurationFrom time.Duration `json:"duration_from,omitempty"`
+	// Measured reports that Duration was measured in earlier executions. Otherwise nobody knows how long it takes.
+	Measured bool `json:"measured,omitempty"`
+	// LeastDeadline is the shortest deadline that may follow from Duration; zero for the engine's own.
+	LeastDeadline time.Duration `json:"least_deadline,omitempty"`
 	// CostUSD is the estimate in US dollars.
 	CostUSD float64 `json:"cost_usd"`
 	// EstimateOrigin says where the estimate comes from, such as "default, no history" or "11 runs".

@@ -32,6 +32,8 @@ type DBT interface {
 	SavePackages(ctx context.Context, dir string) error
 	// RestorePackages restores what SavePackages copied, byte for byte.
 	RestorePackages(ctx context.Context, dir string) error
+	// CheckInstalled compares what is installed with what was reviewed: versions by package.
+	CheckInstalled(ctx context.Context, reviewed map[string]string) error
 	// Start starts a command with its artifacts in dir.
 	Start(ctx context.Context, argv []string, dir string) (*dbt.Run, error)
 	// Attach finds the process that Start started in a process that died.
@@ -89,6 +91,8 @@ type Facts struct {
 	LockChanges bool `json:"package_lock_changes"`
 	// DBTVersion is the version that resolved the packages.
 	DBTVersion string `json:"dbt_version"`
+	// Versions are all packages as they will be installed, by name.
+	Versions map[string]string `json:"versions"`
 }
 
 // Package is a package whose version would change.
@@ -108,7 +112,8 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	if err != nil {
 		return playbook.Preview{}, Facts{}, err
 	}
-	facts := Facts{LockChanges: change.LockChanges, DBTVersion: change.DBTVersion, Packages: []Package{}}
+	facts := Facts{LockChanges: change.LockChanges, DBTVersion: change.DBTVersion, Packages: []Package{},
+		Versions: map[string]string{}}
 	p := playbook.Preview{
 		Summary: "Will install the packages of the dbt project anew and " +
 			"compile it", Duration: estimate, CostUSD: costUSD,
@@ -116,6 +121,9 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	}
 	p.Changes = []string{p.Summary}
 	for _, c := range change.Packages {
+		if c.Then != "" {
+			facts.Versions[c.Name] = c.Then
+		}
 		if c.Now == c.Then {
 			continue
 		}

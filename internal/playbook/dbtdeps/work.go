@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
+	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
 // stages are the folders of an execution in which its commands keep their artifacts, in the order of DepsCommands.
@@ -21,23 +24,23 @@ type progress struct {
 }
 
 // Dispatch implements playbook.Logic. The packages are saved before the first command starts.
-func (a action) Dispatch(ctx context.Context, job playbook.Job, _ Facts) (playbook.Work, error) {
+func (a action) Dispatch(ctx context.Context, job playbook.Job, facts Facts) (playbook.Work, error) {
 	if err := a.dbt.SavePackages(ctx, saved(job)); err != nil {
 		return nil, err
 	}
-	w := &work{action: a, job: job}
+	w := &work{action: a, job: job, reviewed: facts.Versions}
 	return w, w.start(ctx)
 }
 
 // Adopt implements playbook.Logic.
-func (a action) Adopt(ctx context.Context, job playbook.Job, _ Facts) (playbook.Work, error) {
+func (a action) Adopt(ctx context.Context, job playbook.Job, facts Facts) (playbook.Work, error) {
 	var p progress
 	if job.Progress != nil {
 		if err := json.Unmarshal(job.Progress, &p); err != nil {
 			return nil, fmt.Errorf("progress of execution %d: %w", job.ID, err)
 		}
 	}
-	w := &work{action: a, job: job, stage: p.Stage}
+	w := &work{action: a, job: job, stage: p.Stage, reviewed: facts.Versions}
 	id := job.RemoteID
 	if w.stage > 0 {
 		id = "" // the journal has the first command's name only; the folder has that of each command
@@ -66,6 +69,8 @@ type work struct {
 	action
 	job   playbook.Job
 	stage int
+	// reviewed are the versions that were reviewed, by package.
+	reviewed map[string]string
 	// run is the stage's command. Nil: it has not been started.
 	run *dbt.Run
 	// first is the name of the first command's process.
@@ -90,39 +95,69 @@ func (w *work) RemoteID() string { return w.first }
 
 // Wait implements playbook.Work.
 func (w *work) Wait(ctx context.Context) (playbook.Report, error) {
-	out, err := w.wait(ctx)
+	out, warnings, err := w.wait(ctx)
+	out.Details = w.logs()
+	if len(warnings) > 0 {
+		out.Details["warnings"] = strings.Join(warnings, "\n")
+	}
 	if err == nil {
 		out.Message = "Packages are installed and the project compiles"
+		if len(warnings) > 0 {
+			out.Message += ", with " + text.Count(int64(len(warnings)), "warning") + ": " + warnings[0]
+		}
 		return out, nil
 	}
 	// Also after an interrupt: partially installed packages are removed.
 	if restoreErr := w.dbt.RestorePackages(context.WithoutCancel(ctx), saved(w.job)); restoreErr != nil {
 		return out, errors.Join(playbook.ErrUncertain, err, restoreErr)
 	}
-	out.Details = map[string]string{"packages": "put back as they were"}
+	out.Details["packages"] = "put back as they were"
 	p := *problem.Of(err, "dbt failed")
+	if environmental(err) {
+		p.Why = strings.TrimSuffix(p.Why, ".") + ". The packages are not the reason."
+	}
 	p.Next += " The old packages are back as they were."
 	p.Err = err
 	return out, &p
 }
 
-func (w *work) wait(ctx context.Context) (playbook.Report, error) {
+// environmental reports that compiling failed because of the database and not because of the packages.
+func environmental(err error) bool {
+	return slices.ContainsFunc([]error{dbt.ErrLocked, dbt.ErrConnection, dbt.ErrTimeout, dbt.ErrPermission},
+		func(reason error) bool { return errors.Is(err, reason) })
+}
+
+// logs are the addresses of the logs of the commands that were started.
+func (w *work) logs() map[string]string {
+	found := map[string]string{}
+	for _, stage := range stages[:w.stage+1] {
+		found[stage+"_log"] = playbook.FileURL(filepath.Join(w.job.Dir, stage, dbt.LogName))
+	}
+	return found
+}
+
+// wait runs the commands, and returns their warnings.
+func (w *work) wait(ctx context.Context) (out playbook.Report, warnings []string, err error) {
 	if w.lost != nil {
-		return playbook.Report{}, w.lost
+		return out, nil, w.lost
 	}
 	for {
 		if w.run == nil {
 			if err := w.start(ctx); err != nil {
-				return playbook.Report{}, err
+				return out, warnings, err
 			}
 		}
 		result, err := w.run.Wait(ctx)
-		out := playbook.Report{LogsURL: playbook.FileURL(result.LogPath)}
+		out.LogsURL = playbook.FileURL(result.LogPath)
+		warnings = append(warnings, result.Warnings...)
+		if err == nil && w.stage == 0 {
+			err = w.dbt.CheckInstalled(ctx, w.reviewed)
+		}
 		if err != nil || w.stage == len(stages)-1 {
-			return out, err
+			return out, warnings, err
 		}
 		if err := w.job.Checkpoint(ctx, progress{Stage: w.stage + 1}); err != nil {
-			return out, err
+			return out, warnings, err
 		}
 		w.stage++
 		w.run = nil

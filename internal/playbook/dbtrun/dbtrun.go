@@ -95,8 +95,6 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 		Summary:         summary(facts),
 		Commands:        []string{dbt.Line(a.dbt.RunCommand(a.selection))},
 		NotDone:         notDone(listing),
-		Duration:        playbook.Seconds(float64(count) * a.estimates.DBTSecondsPerModel),
-		CostUSD:         playbook.Cents(float64(count) * a.estimates.DBTCostPerModelUSD),
 		Count:           count,
 		Affected:        append([]string{"dbt"}, facts.Exposures...),
 		ApprovalReasons: a.approvalReasons(effects),
@@ -113,6 +111,9 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 		p.Changes = append(p.Changes, retry.lines(dbt.Line(a.dbt.RunCommand(retry.Arguments)))...)
 	}
 	p.Changes = append(p.Changes, a.changes(listing, effects, facts)...)
+	if err := a.estimate(ctx, listing, &p); err != nil {
+		return playbook.Preview{}, Facts{}, err
+	}
 	return p, facts, nil
 }
 

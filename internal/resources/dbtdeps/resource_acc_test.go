@@ -1,10 +1,12 @@
 package dbtdeps_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -99,6 +101,25 @@ func TestAccDependenciesAreRefreshedOrPutBack(t *testing.T) {
 		!strings.Contains(out, "package-lock.yml stays as it is") {
 		t.Errorf("a plan with nothing to change:\n%s", out)
 	}
+	done := apply()
+	result, _ := done["result"].(map[string]any)
+	details, _ := result["details"].(map[string]any)
+	for _, name := range []string{"deps_log", "compile_log"} {
+		path := strings.TrimPrefix(fmt.Sprint(details[name]), "file://")
+		if text, err := os.ReadFile(filepath.Clean(path)); err != nil || !strings.Contains(string(text), "Running with dbt") {
+			t.Errorf("%s at %s: %v", name, path, err)
+		}
+	}
+
+	// A locked database is not the packages' fault.
+	plan("locked")
+	release := lock(t, project.Warehouse)
+	out = w.MustFail("apply", "-auto-approve", "-no-color")
+	if !strings.Contains(flat(out), "The database is locked") ||
+		!strings.Contains(flat(out), "The packages are not the reason") {
+		t.Errorf("a locked database:\n%s", out)
+	}
+	release()
 	apply()
 
 	// The next version lacks a macro that the project uses. The project no longer compiles.
@@ -120,8 +141,39 @@ func TestAccDependenciesAreRefreshedOrPutBack(t *testing.T) {
 		t.Errorf("the packages are not back as they were:\nbefore\n%s\nafter\n%s", before, after)
 	}
 	project.Repair()
-	if got := apply(); got["status"] != "success" || len(history(got)) != 4 {
+	if got := apply(); got["status"] != "success" || len(history(got)) != 6 {
 		t.Errorf("status %v, history %v", got["status"], got["history"])
+	}
+}
+
+// flat joins the lines that Terraform wraps and frames.
+func flat(out string) string {
+	return regexp.MustCompile(`\s*\n(│ )?\s*`).ReplaceAllString(out, " ")
+}
+
+// lock opens the database for writing in another process until the returned function is called.
+func lock(t *testing.T, warehouse string) (release func()) {
+	t.Helper()
+	holder := exec.CommandContext(t.Context(), filepath.Join(filepath.Dir(acctest.DBT(t)), "python"), "-c",
+		"import duckdb, sys\nc = duckdb.connect(sys.argv[1])\nprint('open', flush=True)\nsys.stdin.read()", warehouse)
+	in, err := holder.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := holder.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := holder.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := errors.Join(in.Close(), holder.Wait()); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -56,6 +56,8 @@ func (r rig) anonymous(text string) string {
 		{`\d+\.\d+ s\b`, "N s"},
 		{`actual_duration_seconds\s+= [\d.]+`, "actual_duration_seconds = N"},
 		{`1\.11\.\d+`, "1.11.16"},
+		{`Estimate    [\d.]+( to [\d.]+)? \S+, USD ([\d.]+) \((\d+ runs?)`, "Estimate    N to N s, USD $2 ($3"},
+		{`(estimated_duration_seconds\s+=) .*\.\d.*`, "$1 N"},
 		{`As of \d\d:\d\d`, "As of 03:04"},
 	} {
 		text = regexp.MustCompile(rule.pattern).ReplaceAllString(text, rule.name)

@@ -3,6 +3,7 @@ package dbt
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -10,6 +11,9 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
 const lockName = "package-lock.yml"
@@ -53,6 +57,48 @@ func (c *CLI) DepsCommands(d Deps) [][]string {
 	}
 	with := Selection{Vars: d.Vars}
 	return [][]string{append(deps, varsOf(with)...), append([]string{c.cfg.Executable, "compile"}, c.common(with)...)}
+}
+
+// CheckInstalled compares the installed packages with the reviewed ones: versions by name, as in PackageChange.Then. A
+// branch of a git package can move between review and installation. Errors: ErrNotReviewed.
+func (c *CLI) CheckInstalled(ctx context.Context, reviewed map[string]string) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	p, err := c.project()
+	if err != nil {
+		return err
+	}
+	locked, err := readLock(p.Dir)
+	if err != nil {
+		return c.unreadable(err)
+	}
+	now := map[string]string{}
+	for _, change := range c.compare(p, locked, locked) {
+		now[change.Name] = change.Then
+	}
+	var differ []string
+	for name := range now {
+		if reviewed[name] != now[name] {
+			differ = append(differ, fmt.Sprintf("%s is %s instead of %s", name, text.OrNone(now[name]),
+				text.OrNone(reviewed[name])))
+		}
+	}
+	for name, version := range reviewed {
+		if _, ok := now[name]; !ok && version != "" {
+			differ = append(differ, name+" is not installed")
+		}
+	}
+	if len(differ) == 0 {
+		return nil
+	}
+	slices.Sort(differ)
+	return &problem.Problem{
+		What: "dbt deps installed other packages than were reviewed",
+		Why:  strings.Join(differ, ", ") + ".",
+		Next: "Plan again, and review the new versions.",
+		Err:  ErrNotReviewed,
+	}
 }
 
 // previews are this process's answers that depend on the package hub and git hosts.

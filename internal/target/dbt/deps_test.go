@@ -101,6 +101,12 @@ func TestDeps(t *testing.T) {
 		t.Fatal(err)
 	}
 	inner.Now, shared.Now, rules.Now = "0.1.0", "0.3.0", v1
+	reviewed := map[string]string{"inner": "0.1.0", "shared": "0.3.0", "triage_rules": v1}
+	if err := c.CheckInstalled(t.Context(), reviewed); err != nil {
+		t.Error(err)
+	}
+	reviewed["triage_rules"] = v2
+	wantProblem(t, c.CheckInstalled(t.Context(), reviewed), ErrNotReviewed, "triage_rules is "+v1+" instead of "+v2)
 	preview("installed", false, inner, shared, rules)
 	n := starts()
 	c = New(cfg, clock.System{})

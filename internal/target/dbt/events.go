@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -14,6 +15,8 @@ const (
 	maxLine    = 4 << 20  // one event; longer ones are skipped
 	maxPrinted = 64 << 20 // all that dbt ls prints
 	maxText    = 16 << 10 // an error message
+
+	maxWarnings = 20
 )
 
 // summary is what the log of one dbt invocation contains.
@@ -26,6 +29,8 @@ type summary struct {
 	Finished    bool // dbt logged its end
 	Success     bool
 	Seconds     float64 // by the wall clock
+	// Warnings are the beginnings of dbt's warnings, without duplicates, at most maxWarnings.
+	Warnings []string
 	// Causes are the first error of each node that the log names, by unique id. Results lack those of batches.
 	Causes map[string]string
 }
@@ -33,7 +38,9 @@ type summary struct {
 // event is a line of dbt's JSON log. This package depends on a few of its fields.
 type event struct {
 	Info struct {
-		Name string `json:"name"`
+		Name  string `json:"name"`
+		Level string `json:"level"`
+		Msg   string `json:"msg"`
 	} `json:"info"`
 	Data struct {
 		Version           string  `json:"version"`
@@ -63,6 +70,10 @@ func summarize(path string) (summary, error) {
 		var e event
 		if json.Unmarshal(line, &e) != nil {
 			return
+		}
+		if warning := gist(e.Info.Msg); e.Info.Level == "warn" && warning != "" &&
+			len(s.Warnings) < maxWarnings && !slices.Contains(s.Warnings, warning) {
+			s.Warnings = append(s.Warnings, warning)
 		}
 		switch e.Info.Name {
 		case "MainReportVersion":

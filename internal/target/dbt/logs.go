@@ -15,12 +15,15 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/redact"
 )
 
+// LogName is the name of dbt's log for people in the folder of an execution.
+const LogName = "dbt.log"
+
 // Names in the folder of an execution.
 const (
 	recordFile   = "process.json"
 	targetFolder = "target"
 	eventsFile   = "dbt.jsonl"
-	logFile      = "dbt.log" // the same, for people
+	logFile      = LogName // the same, for people
 	stderrFile   = "stderr.log"
 	refusalFile  = "refused.json" // why nothing was run: dbt would have run something other than what was reviewed
 	rawLog       = ".stdout.raw"  // as dbt writes it; removed at the end

@@ -18,6 +18,8 @@ type Result struct {
 	// LogPath is dbt's log for people, EventsPath the same log as JSON lines, and TargetPath the folder of its
 	// artifacts. All are kept.
 	LogPath, EventsPath, TargetPath string
+	// Warnings are the beginnings of dbt's warnings, with secrets masked.
+	Warnings []string
 	// Seconds is how long the command took, as dbt reports it.
 	Seconds float64
 }

@@ -43,6 +43,7 @@ func (r *Run) Wait(ctx context.Context) (Result, error) {
 		TargetPath: filepath.Join(r.dir, targetFolder), Seconds: max(e.summary.Seconds, e.results.Elapsed),
 	}
 	result.Nodes, result.Hooks = split(e.nodes())
+	result.Warnings = r.cli.maskList(e.summary.Warnings)
 	err := e.failure()
 	logging.Debug(ctx, logging.DBT, "dbt ended", "pid", r.record.Process.PID, "models", len(result.Nodes),
 		"seconds", result.Seconds, "failed", err != nil)
