@@ -110,7 +110,8 @@ func (e *Engine) look(ctx context.Context, req Request, action playbook.Action) 
 	}
 	deadline := req.Timeout
 	if deadline == 0 {
-		deadline = max(deadlineFactor*preview.Duration, leastDeadline, preview.LeastDeadline) + preview.Overtime + guard.Longest(req.watched())
+		deadline = max(deadlineFactor*preview.Duration, leastDeadline, preview.LeastDeadline)
+		deadline += preview.Overtime + guard.Longest(req.watched())
 	}
 	review := Review{
 		Preview: preview, ActionType: req.ActionType, Target: target, Deadline: deadline, TimeoutSet: req.Timeout != 0,

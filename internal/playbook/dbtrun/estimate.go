@@ -17,8 +17,8 @@ import (
 const (
 	// learnedRuns is how many durations of a model count, the newest first.
 	learnedRuns = 20
-	// leastDeadline is the shortest deadline that follows from measured durations: starting dbt on a busy machine takes a
-	// minute, and a warehouse may have to wake up.
+	// leastDeadline is the shortest deadline that follows from measured durations: starting dbt on a busy machine takes
+	// a minute, and a warehouse may have to wake up.
 	leastDeadline = 5 * time.Minute
 )
 

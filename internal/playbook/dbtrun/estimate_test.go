@@ -49,7 +49,8 @@ func TestEstimateFollowsTheHistory(t *testing.T) {
 		"a new model": {past[2:3], custom, 0, 80 * time.Second, 80 * time.Second,
 			"1 run, configured for 2 models without history, configured cost", false},
 	} {
-		ctx := playbook.WithPast(t.Context(), func(context.Context, int) ([]playbook.Past, error) { return test.past, nil })
+		read := func(context.Context, int) ([]playbook.Past, error) { return test.past, nil }
+		ctx := playbook.WithPast(t.Context(), read)
 		var p playbook.Preview
 		a := action{estimates: test.estimates, selection: dbt.Selection{Threads: test.threads}}
 		if err := a.estimate(ctx, chain(), &p); err != nil {

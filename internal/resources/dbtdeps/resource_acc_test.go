@@ -106,7 +106,8 @@ func TestAccDependenciesAreRefreshedOrPutBack(t *testing.T) {
 	details, _ := result["details"].(map[string]any)
 	for _, name := range []string{"deps_log", "compile_log"} {
 		path := strings.TrimPrefix(fmt.Sprint(details[name]), "file://")
-		if text, err := os.ReadFile(filepath.Clean(path)); err != nil || !strings.Contains(string(text), "Running with dbt") {
+		text, err := os.ReadFile(filepath.Clean(path))
+		if err != nil || !strings.Contains(string(text), "Running with dbt") {
 			t.Errorf("%s at %s: %v", name, path, err)
 		}
 	}

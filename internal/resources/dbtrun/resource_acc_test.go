@@ -57,7 +57,8 @@ func (r rig) anonymous(text string) string {
 		{`actual_duration_seconds\s+= [\d.]+`, "actual_duration_seconds = N"},
 		{`1\.11\.\d+`, "1.11.16"},
 		{`Estimate    [\d.]+( to [\d.]+)? \S+, USD ([\d.]+) \((\d+ runs?)`, "Estimate    N to N s, USD $2 ($3"},
-		{`(estimated_duration_seconds\s+=) .*\.\d.*`, "$1 N"},
+		{`(estimated_duration_seconds\s+= \d+ ->) \d+`, "$1 N"},
+		{`stopped after 1\d(\.\d)? min`, "stopped after 10 min"},
 		{`As of \d\d:\d\d`, "As of 03:04"},
 	} {
 		text = regexp.MustCompile(rule.pattern).ReplaceAllString(text, rule.name)
