@@ -173,6 +173,7 @@ func (e *Engine) Bind(req Request) (playbook.Action, error) {
 func (e *Engine) job(rec journal.Record, preview playbook.Preview, store journal.Store) playbook.Job {
 	return playbook.Job{
 		ID:            rec.ID,
+		Name:          rec.Ref(),
 		Dir:           e.folder(rec.ID),
 		Preview:       preview,
 		RemoteID:      rec.RemoteID,

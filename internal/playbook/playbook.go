@@ -39,6 +39,8 @@ type Action interface {
 type Job struct {
 	// ID is the execution's identifier in the journal, unique there.
 	ID int64
+	// Name identifies the execution in any journal, such as "4f9c2a17-12". Traces in other systems have it.
+	Name string
 	// Dir is the folder of this execution, for logs and artifacts. An action that needs it creates it.
 	Dir string
 	// Preview is what was reviewed. It is still true when Dispatch is called.

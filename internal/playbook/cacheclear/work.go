@@ -47,7 +47,7 @@ func (w work) RemoteID() string { return remoteID }
 // Wait implements playbook.Work.
 func (w work) Wait(ctx context.Context) (playbook.Report, error) {
 	out := playbook.Report{Details: map[string]string{}}
-	ctx = elastic.WithOrigin(ctx, w.job.ID)
+	ctx = elastic.WithOrigin(ctx, w.job.Name)
 	// The sizes are for the record: caches are also cleared without the privilege to read their sizes.
 	before, beforeErr := w.elastic.CacheSizes(ctx, w.facts.Indices)
 	if err := w.job.Checkpoint(ctx, progress{Clearing: true}); err != nil {

@@ -191,6 +191,7 @@ func (a action) Dispatch(ctx context.Context, job playbook.Job, facts Facts) (pl
 	if err != nil {
 		return nil, err
 	}
+	reviewed.Execution = job.Name
 	run, err := a.dbt.StartReviewed(ctx, reviewed, job.Dir)
 	if err != nil {
 		return nil, err

@@ -269,13 +269,13 @@ func (w *work) lookAgain(ctx context.Context, shares map[string]float64, lost er
 }
 
 func (w *work) reason(percent float64) string {
-	return fmt.Sprintf("execution %d: %s to %s", w.job.ID, w.move.Version, target.Percent(percent))
+	return fmt.Sprintf("execution %s: %s to %s", w.job.Name, w.move.Version, target.Percent(percent))
 }
 
-func (w *work) by() string { return target.Execution(w.job.ID) }
+func (w *work) by() string { return target.Execution(w.job.Name) }
 
 func (w *work) version() target.Version {
-	return target.Version{Name: w.move.Version, Reason: fmt.Sprintf("execution %d", w.job.ID), By: w.by()}
+	return target.Version{Name: w.move.Version, Reason: "execution " + w.job.Name, By: w.by()}
 }
 
 // sent marks a change whose answer was lost as work with an unknown outcome.

@@ -108,7 +108,7 @@ func (w *work) Wait(ctx context.Context) (playbook.Report, error) {
 // the status.
 func (w *work) change(ctx context.Context, before incidents.Incident,
 	verb incidents.Verb) (incidents.Incident, error) {
-	c := incidents.Change{Verb: verb, Origin: fmt.Sprintf("remediation-%d", w.job.ID)}
+	c := incidents.Change{Verb: verb, Origin: "remediation-" + w.job.Name}
 	if verb == incidents.Resolve {
 		c.Notes = w.notes // the service keeps the notes of the first change only
 	}

@@ -51,7 +51,7 @@ func (w *copyWork) RemoteID() string { return w.req.New }
 func (w *copyWork) Wait(ctx context.Context) (playbook.Report, error) {
 	out := playbook.Report{Details: map[string]string{"way": string(WayReindex), "old_index": w.req.Old,
 		"new_index": w.req.New}}
-	ctx = elastic.WithOrigin(ctx, w.job.ID)
+	ctx = elastic.WithOrigin(ctx, w.job.Name)
 	if err := w.privileged(ctx); err != nil {
 		return out, err
 	}

@@ -95,7 +95,7 @@ func (w restoreWork) RemoteID() string { return string(WayRestore) }
 
 // Wait implements playbook.Work.
 func (w restoreWork) Wait(ctx context.Context) (playbook.Report, error) {
-	ctx = elastic.WithOrigin(ctx, w.job.ID)
+	ctx = elastic.WithOrigin(ctx, w.job.Name)
 	from, to := w.facts.Indices[0], w.facts.Indices[1]
 	out := playbook.Report{Details: map[string]string{"way": string(WayRestore), "old_index": to, "new_index": from}}
 	if !w.done {

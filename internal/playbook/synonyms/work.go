@@ -110,7 +110,7 @@ func (w *work) RemoteID() string { return string(w.facts.Way) }
 func (w *work) Wait(ctx context.Context) (playbook.Report, error) {
 	out := playbook.Report{Details: map[string]string{"way": string(w.facts.Way),
 		"indices": strings.Join(w.facts.Indices, ",")}}
-	ctx = elastic.WithOrigin(ctx, w.job.ID)
+	ctx = elastic.WithOrigin(ctx, w.job.Name)
 	var err error
 	if w.facts.Way == WayCloseOpen {
 		err = w.closeOpen(ctx, &out)

@@ -117,6 +117,9 @@ func (c *CLI) command(ctx context.Context, l *launch) (*exec.Cmd, error) {
 	case !isDeps(l.argv): // dbt deps needs no profile
 		return nil, err
 	}
+	if l.reviewed != nil && l.byFiles && l.reviewed.Execution != "" {
+		ours[executionVariable] = l.reviewed.Execution
+	}
 	env, err := c.environment(os.Environ(), ours)
 	if err != nil {
 		return nil, err

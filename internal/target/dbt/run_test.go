@@ -34,7 +34,7 @@ func TestRunReportsTheResultOfEachModel(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(t.TempDir(), "run")
-	run, err := c.StartReviewed(t.Context(), Reviewed{example, l.Content, must(json.Marshal(l.Identity))}, dir)
+	run, err := c.StartReviewed(t.Context(), Reviewed{example, l.Content, must(json.Marshal(l.Identity)), "4f9c2a17-12"}, dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,13 @@ type Reviewed struct {
 	// Content and Identity are those of the reviewed Listing.
 	Content  json.RawMessage
 	Identity json.RawMessage
+	// Execution names the execution in the comment of each query, or in DBT_ENV_CUSTOM_ENV_REMEDIATION_EXECUTION if dbt
+	// is not started through its interface. Optional.
+	Execution string
 }
+
+// executionVariable tells dbt's own metadata, and macros, which execution runs.
+const executionVariable = "DBT_ENV_CUSTOM_ENV_REMEDIATION_EXECUTION"
 
 // StartReviewed starts the command of RunCommand and runs exactly what was reviewed: dbt's own entry point is started
 // by a program that compares what dbt has parsed and selected with r, and then runs that same object. If they differ,
@@ -86,6 +92,7 @@ func (c *CLI) throughInterface(cmd *exec.Cmd, l launch) error {
 	boot, line, err := program(map[string]any{
 		"mode": "run", "argv": l.argv[1:], "selection": l.reviewed.Selection.selecting(),
 		"content": l.reviewed.Content, "identity": l.reviewed.Identity, "refused": filepath.Join(l.dir, refusalFile),
+		"execution": l.reviewed.Execution,
 	})
 	if err != nil {
 		return err

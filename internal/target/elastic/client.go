@@ -3,7 +3,6 @@ package elastic
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -78,10 +77,10 @@ func Targets(cluster string, names ...string) []string {
 	return targets
 }
 
-// WithOrigin returns a context whose requests carry the number of the execution in X-Opaque-Id. Elasticsearch shows it
-// in its task list and slow logs.
-func WithOrigin(ctx context.Context, execution int64) context.Context {
-	return elasticsearch.WithOrigin(ctx, fmt.Sprintf("remediation-%d", execution))
+// WithOrigin returns a context whose requests carry the name of the execution in X-Opaque-Id. Elasticsearch shows it in
+// its task list and slow logs.
+func WithOrigin(ctx context.Context, execution string) context.Context {
+	return elasticsearch.WithOrigin(ctx, "remediation-"+execution)
 }
 
 // get sends a request that is safe to retry, and decodes the answer into out, unless out is nil.

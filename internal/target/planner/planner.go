@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"math"
 	"reflect"
@@ -149,8 +148,8 @@ func Unanswered(err error) bool {
 // By is the name of this provider for backends that ask who makes a change.
 const By = "terraform-provider-remediation"
 
-// Execution is By with the number of an execution, for backends that store it.
-func Execution(id int64) string { return fmt.Sprintf("%s execution %d", By, id) }
+// Execution is By with the name of an execution, for backends that store it.
+func Execution(name string) string { return By + " execution " + name }
 
 // SelfChanging is a planner that can change when it is read. It is read only if an execution is planned or runs.
 type SelfChanging interface {

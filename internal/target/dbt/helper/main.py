@@ -94,6 +94,8 @@ def run(request):
             differences += compare(request["identity"], now.about()["identity"], "connection.")
             if differences:
                 refuse(request["refused"], differences)
+            if request.get("execution"):
+                mark_queries(self.config, request["execution"])
             return super().run()
 
     dbt.task.run.RunTask = Reviewed
@@ -120,6 +122,29 @@ def wait_for_readers():
         return original(*args, **kwargs)
 
     duckdb.connect = connect
+
+
+def mark_queries(config, execution):
+    """Adds the execution to the project's query comment: as a member if that is JSON, otherwise as a line."""
+    from dbt.adapters.factory import get_adapter
+
+    header = get_adapter(config).connections.query_header
+    if header is None:
+        return
+    own = header.generator
+
+    def generate(name, node):
+        comment = (own(name, node) or "").strip()
+        try:
+            members = json.loads(comment)
+        except ValueError:
+            members = None
+        if isinstance(members, dict):
+            return json.dumps({**members, "remediation_execution": execution})
+        return (comment + "\nremediation execution " + execution).strip()
+
+    header.generator = generate
+    header.reset()
 
 
 def refuse(path, differences):

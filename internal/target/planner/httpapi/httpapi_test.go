@@ -193,7 +193,9 @@ func TestChangesNameTheirExecution(t *testing.T) {
 	s := httptest.NewServer(api.Handler())
 	t.Cleanup(s.Close)
 	p := httpapi.New(s.URL, "")
-	for by, want := range map[string]string{planner.Execution(12): planner.By + " execution 12", "": planner.By} {
+	for by, want := range map[string]string{
+		planner.Execution("4f9c2a17-12"): planner.By + " execution 4f9c2a17-12", "": planner.By,
+	} {
 		now, err := p.Read(t.Context())
 		if err != nil {
 			t.Fatal(err)
