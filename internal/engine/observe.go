@@ -2,15 +2,18 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"time"
 
+	"github.com/applylens/terraform-provider-remediation/internal/approval"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 )
 
 // Observe compares the target with what the request's last execution left, if its playbook can do that. It returns the
-// difference in a sentence, empty if there is none. It refuses a target other than that of the request's Origin. It
-// changes nothing and doesn't open the journal.
+// difference in a sentence, empty if there is none. What a later execution or undo in this journal left is none. It
+// refuses a target other than that of the request's Origin, by name and identity; the error wraps ErrTarget. It changes
+// nothing, and opens the journal only if there is a difference.
 func (e *Engine) Observe(ctx context.Context, req Request) (string, error) {
 	action, err := e.Bind(req)
 	if err != nil {
@@ -20,17 +23,44 @@ func (e *Engine) Observe(ctx context.Context, req Request) (string, error) {
 	if !ok {
 		return "", nil
 	}
-	if req.Origin.Target != "" {
-		target, err := action.Target(ctx)
-		if err != nil {
-			return "", err
-		}
-		here := Request{Origin: Origin{Target: req.Origin.Target}}
-		if err := e.checkOrigin(ctx, here, Review{Target: target}); err != nil {
-			return "", err
-		}
+	origin := Request{Origin: Origin{Target: req.Origin.Target, Identity: req.Origin.Identity}}
+	now := Review{}
+	if now.Target, err = action.Target(ctx); err != nil {
+		return "", err
 	}
-	return observer.Observe(ctx)
+	if err := e.checkOrigin(ctx, origin, now); err != nil {
+		return "", err
+	}
+	seen, err := observer.Observe(ctx)
+	if err != nil || seen.Identity == nil {
+		return seen.Drift, err
+	}
+	if now.IdentityHash, err = approval.Hash(seen.Identity); err != nil {
+		return "", err
+	}
+	if err := e.checkOrigin(ctx, origin, now); err != nil {
+		return "", err
+	}
+	if seen.Drift != "" && e.continued(ctx, req, now.IdentityHash) {
+		return "", nil
+	}
+	return seen.Drift, nil
+}
+
+// continued reports whether an execution after the request's last one succeeded on the target, in the same journal. It
+// reports none if the journal can't be read.
+func (e *Engine) continued(ctx context.Context, req Request, identity string) bool {
+	store, err := e.Journal(ctx)
+	if err != nil || req.Known == 0 {
+		return false
+	}
+	all, err := store.Find(ctx, journal.Filter{Identity: identity})
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(all, func(rec journal.Record) bool {
+		return rec.Journal == req.Mark.Journal && rec.ID > req.Known && rec.Status == journal.StatusSuccess
+	})
 }
 
 // Recent returns how many executions of the request's playbook on its target began within the last period.

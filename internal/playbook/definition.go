@@ -153,11 +153,11 @@ func (a action[F]) Adopt(ctx context.Context, job Job) (Work, error) {
 }
 
 // Observe implements Observer. It reports no difference if the playbook is not an Observer.
-func (a action[F]) Observe(ctx context.Context) (string, error) {
+func (a action[F]) Observe(ctx context.Context) (Observation, error) {
 	if o, ok := a.logic.(Observer); ok {
 		return o.Observe(ctx)
 	}
-	return "", nil
+	return Observation{}, nil
 }
 
 // Invalidate implements Invalidator.

@@ -92,9 +92,16 @@ type Reverter interface {
 
 // Observer is an Action whose effect can be checked later, cheaply.
 type Observer interface {
-	// Observe says in a sentence how the target differs from what the action brings about; empty if it doesn't. It
-	// changes nothing.
-	Observe(ctx context.Context) (drift string, err error)
+	// Observe changes nothing.
+	Observe(ctx context.Context) (Observation, error)
+}
+
+// Observation compares a target with what an action brings about.
+type Observation struct {
+	// Drift says in a sentence how the target differs; empty if it doesn't.
+	Drift string
+	// Identity is that of the target, as in Preview. Nil if the target was not read.
+	Identity any
 }
 
 // Invalidator is an Action whose target caches answers.

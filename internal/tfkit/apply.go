@@ -227,11 +227,8 @@ func (r *Resource) undo(prior document) (engine.Request, error) {
 	}
 	req := engine.UndoRequest(execution, journal.Undo{Type: action.Type, Params: json.RawMessage(action.Params)})
 	req.Incident, req.Timeout = prior.text(attrIncident), timeout
-	var was struct {
-		Target   string `json:"target"`
-		Identity string `json:"identity"`
-	}
-	if err := prior.get(attrPreview, &was); err != nil {
+	was, err := prior.origin()
+	if err != nil {
 		return engine.Request{}, err
 	}
 	req.Origin.Target, req.Origin.Identity = was.Target, was.Identity

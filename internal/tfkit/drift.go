@@ -3,6 +3,7 @@ package tfkit
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -91,6 +92,16 @@ func recentExecutions(ctx context.Context, private privateState) int {
 	return n
 }
 
+// origin returns the target that the state's execution changed.
+func (d document) origin() (engine.Origin, error) {
+	var was struct {
+		Target   string `json:"target"`
+		Identity string `json:"identity"`
+	}
+	err := d.get(attrPreview, &was)
+	return engine.Origin{Target: was.Target, Identity: was.Identity}, err
+}
+
 // warnOfDrift warns about drift that is not reconciled.
 func (p *planning) warnOfDrift() {
 	if drift := p.prior.text(attrDrift); drift != "" {
@@ -142,10 +153,20 @@ func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *res
 	if err != nil || !known {
 		return
 	}
-	drift, err := r.runtime.Engine.Observe(ctx, engine.Request{ActionType: r.front.Playbook.Metadata().ActionType,
-		Params: params})
+	observed := engine.Request{ActionType: r.front.Playbook.Metadata().ActionType, Params: params}
+	if err = d.fillIn(&observed, markOf(ctx, req.Private)); err == nil {
+		observed.Origin, err = d.origin()
+	}
+	drift := ""
 	if err == nil {
-		err = d.set(attrDrift, optional(drift))
+		drift, err = r.runtime.Engine.Observe(ctx, observed)
+	}
+	elsewhere := errors.Is(err, engine.ErrTarget)
+	if err == nil || elsewhere { // nothing is known about the target, and what was known must not be reconciled here
+		err = errors.Join(err, d.set(attrDrift, optional(drift)))
+	}
+	if elsewhere {
+		resp.State.Raw = d.raw()
 	}
 	if err == nil && drift != "" && d.text(attrOnDrift) == onDriftReconcile {
 		err = r.countRecent(ctx, params, resp)

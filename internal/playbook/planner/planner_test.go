@@ -423,8 +423,8 @@ func TestDrift(t *testing.T) {
 		if !ok {
 			t.Fatal("it can't be observed")
 		}
-		if got, err := observer.Observe(t.Context()); err != nil || got != want {
-			t.Errorf("%q, %v", got, err)
+		if got, err := observer.Observe(t.Context()); err != nil || got.Drift != want {
+			t.Errorf("%q, %v", got.Drift, err)
 		}
 	}
 }
@@ -444,7 +444,7 @@ func TestPlannerThatChangesWhenReadIsNotReadForDrift(t *testing.T) {
 	if !ok {
 		t.Fatal("it can't be observed")
 	}
-	if drift, err := observer.Observe(t.Context()); drift != "" || err != nil {
-		t.Errorf("%q, %v", drift, err)
+	if seen, err := observer.Observe(t.Context()); seen.Drift != "" || err != nil {
+		t.Errorf("%q, %v", seen.Drift, err)
 	}
 }

@@ -298,24 +298,25 @@ func (a action) mode(f Facts) string {
 }
 
 // Observe implements playbook.Observer.
-func (a action) Observe(ctx context.Context) (string, error) {
+func (a action) Observe(ctx context.Context) (playbook.Observation, error) {
 	if changing, ok := a.planner.(target.SelfChanging); !a.move.Watched || ok && changing.ReadsChange() {
-		return "", nil
+		return playbook.Observation{}, nil
 	}
 	split, err := a.planner.Read(ctx)
 	if err != nil {
-		return "", err
+		return playbook.Observation{}, err
 	}
+	seen := playbook.Observation{Identity: split.Identity}
 	share, known := split.Shares[a.move.Version]
 	switch {
 	case !known:
-		return fmt.Sprintf("%s is no longer known to the planner; the split is %s", a.move.Version,
-			target.Text(split.Shares)), nil
+		seen.Drift = fmt.Sprintf("%s is no longer known to the planner; the split is %s", a.move.Version,
+			target.Text(split.Shares))
 	case math.Abs(share-a.move.Target) > target.Tolerance:
-		return fmt.Sprintf("%s has %s of the traffic, and was set to %s", a.move.Version, target.Percent(share),
-			target.Percent(a.move.Target)), nil
+		seen.Drift = fmt.Sprintf("%s has %s of the traffic, and was set to %s", a.move.Version, target.Percent(share),
+			target.Percent(a.move.Target))
 	}
-	return "", nil
+	return seen, nil
 }
 
 // before returns the split in which the move began.
