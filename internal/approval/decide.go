@@ -120,7 +120,9 @@ func (p Policy) look(c Case, v *vote) {
 		covered = p.checkSignature(c, v)
 	case p.SignaturesRequired:
 		v.refused = "it is not signed"
-	case !v.BreakGlass:
+	case v.BreakGlass:
+		v.refused = c.Names.refuseBreakGlass(v.By, c.Digest)
+	default:
 		v.refused = c.Names.refuse(v.By, c.Digest)
 	}
 	if v.refused == "" {

@@ -18,6 +18,9 @@ type Names struct {
 	// Used are names under which the target was changed before the preview was shown. A name left in the configuration
 	// must not approve the next change.
 	Used []string
+	// Broken are names under which an approval with break_glass was used on the target before the preview was shown. One
+	// left in the configuration must not break the next freeze.
+	Broken []string
 }
 
 // refuse describes why a name without a signature doesn't count, or returns "".
@@ -36,6 +39,15 @@ func (n Names) refuse(name, digest string) string {
 	default:
 		return ""
 	}
+}
+
+// refuseBreakGlass describes why a break-glass approval without a signature doesn't count, or returns "".
+func (n Names) refuseBreakGlass(name, digest string) string {
+	if !n.Any && slices.ContainsFunc(n.Broken, func(used string) bool { return sameName(used, name) }) {
+		return "its break_glass was used by an earlier execution on this target, and is for one execution; set " +
+			fmt.Sprintf("expected_digest = %q to use it for this change", strings.TrimPrefix(digest, digestPrefix))
+	}
+	return ""
 }
 
 // sameName compares two names as people write them.

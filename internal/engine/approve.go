@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -138,12 +139,12 @@ func (e *Engine) evidence(ctx context.Context, store journal.Store, of evidenceF
 // record was made, every name for a retry that needs the approval for no new reason, and none for a preview that nobody
 // could see.
 func (e *Engine) names(ctx context.Context, store journal.Store, of evidenceFor, c *approval.Case) error {
-	switch {
-	case c.Names.Any:
+	if c.Names.Any {
 		return nil
-	case of.by.record == 0:
-		c.Names.Unseen = true
-		return nil
+	}
+	until := of.by.record
+	if until == 0 {
+		c.Names.Unseen, until = true, math.MaxInt64
 	}
 	epoch, err := journal.EpochOf(ctx, store)
 	if err != nil {
@@ -159,7 +160,7 @@ func (e *Engine) names(ctx context.Context, store journal.Store, of evidenceFor,
 	}
 	c.Names.Adopted = epoch.Adoption != nil && (len(ran) == 0 || ran[len(ran)-1].ID < epoch.From)
 	for _, rec := range ran {
-		if rec.ID > of.by.record {
+		if rec.ID > until {
 			break
 		}
 		for name := range strings.SplitSeq(rec.Intent.ApprovedBy, ", ") {
@@ -167,8 +168,28 @@ func (e *Engine) names(ctx context.Context, store journal.Store, of evidenceFor,
 				c.Names.Used = append(c.Names.Used, name)
 			}
 		}
+		used, err := usedBy(rec)
+		if err != nil {
+			return err
+		}
+		for _, u := range used {
+			if u.BreakGlass {
+				c.Names.Broken = append(c.Names.Broken, u.By)
+			}
+		}
 	}
 	return nil
+}
+
+// usedBy returns the approvals that an execution used.
+func usedBy(rec journal.Record) (used []approval.Used, err error) {
+	if rec.Intent.Approvals == nil {
+		return nil, nil
+	}
+	if err := json.Unmarshal(rec.Intent.Approvals, &used); err != nil {
+		return nil, fmt.Errorf("approvals of execution %d: %w: %w", rec.ID, journal.ErrDamaged, err)
+	}
+	return used, nil
 }
 
 // retries reports whether an execution of the digest would repeat one that never succeeded, and needs the approval for
@@ -198,12 +219,9 @@ func later(a, b time.Time) time.Time {
 func spent(past []journal.Record) (map[string]int64, error) {
 	used := map[string]int64{}
 	for _, rec := range past {
-		if rec.Intent.Approvals == nil {
-			continue
-		}
-		var approvals []approval.Used
-		if err := json.Unmarshal(rec.Intent.Approvals, &approvals); err != nil {
-			return nil, fmt.Errorf("approvals of execution %d: %w: %w", rec.ID, journal.ErrDamaged, err)
+		approvals, err := usedBy(rec)
+		if err != nil {
+			return nil, err
 		}
 		for _, a := range approvals {
 			if a.Signature != "" {

@@ -420,6 +420,32 @@ func TestBreakGlassIsMarkedInTheHistory(t *testing.T) {
 	}
 }
 
+// TestAttackBreakGlassLeftInTheConfiguration executes another change with a break-glass approval that was used before: it
+// is for one execution. The digest in expected_digest renews it.
+func TestAttackBreakGlassLeftInTheConfiguration(t *testing.T) {
+	t.Parallel()
+	freeze, err := approval.Freeze{Name: "always", Recurrence: "FREQ=DAILY", Length: 25 * time.Hour}.Parse(time.UTC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(t, func(c *engine.Config) { c.Policy = approval.Policy{Freeze: []approval.Freeze{freeze}} })
+	req := request("a")
+	req.Given.Approvals = []approval.Approval{{By: boss, BreakGlass: true}}
+	if _, err := b.apply(t, req); err != nil {
+		t.Fatal(err)
+	}
+	req.Triggers = map[string]string{"n": "2"}
+	b.refused(t, req, nil, engine.ErrNotApproved, "its break_glass was used by an earlier execution")
+	review, err := b.Plan(t.Context(), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.ExpectedDigest = review.Digest
+	if _, err := b.apply(t, req); err != nil {
+		t.Errorf("pinned: %v", err)
+	}
+}
+
 // TestChangeExecutedBetweenPlanAndApply: the plan inside an apply shows what was reviewed, and apply decides.
 func TestChangeExecutedBetweenPlanAndApply(t *testing.T) {
 	t.Parallel()
