@@ -51,14 +51,26 @@ func (p Policy) Decide(c Case, given Given) Decision {
 			missing = append(missing, refusals(votes)...)
 		}
 	}
-	missing = append(missing, p.frozen(c, votes, &d)...)
-	missing = append(missing, p.outside(c, votes, &d)...)
+	closed := append(p.frozen(c, votes, &d), p.outside(c, votes, &d)...)
+	if len(closed) > 0 {
+		missing = append(missing, closed...)
+		for _, why := range refusals(breaking(votes)) {
+			if !slices.Contains(missing, why) {
+				missing = append(missing, why)
+			}
+		}
+	}
 	d.Granted, d.Shown = len(missing) == 0, len(shown) == 0
 	d.RefusedAtPlan = !d.Granted && (stranger || p.Enforce == EnforcePlan)
 	if !d.Granted {
 		d.Missing, d.Next = strings.Join(missing, "; "), p.advice(c, demands, votes)
 	}
 	return d
+}
+
+// breaking returns the approvals that break windows.
+func breaking(votes []vote) []vote {
+	return slices.DeleteFunc(slices.Clone(votes), func(v vote) bool { return !v.BreakGlass })
 }
 
 // take records the approvals that count.

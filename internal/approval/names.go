@@ -18,8 +18,8 @@ type Names struct {
 	// Used are names under which the target was changed before the preview was shown. A name left in the configuration
 	// must not approve the next change.
 	Used []string
-	// Broken are names under which an approval with break_glass was used on the target before the preview was shown. One
-	// left in the configuration must not break the next freeze.
+	// Broken are names under which an approval with break_glass was used on the target before the preview was shown.
+	// One left in the configuration must not break the next freeze.
 	Broken []string
 }
 

@@ -142,22 +142,19 @@ func (e *Engine) names(ctx context.Context, store journal.Store, of evidenceFor,
 	if c.Names.Any {
 		return nil
 	}
-	until := of.by.record
-	if until == 0 {
-		c.Names.Unseen, until = true, math.MaxInt64
-	}
 	epoch, err := journal.EpochOf(ctx, store)
 	if err != nil {
 		return err
 	}
-	if of.by.record < epoch.From {
-		c.Names.Unseen = true
-		return nil
+	until := of.by.record
+	if until == 0 || until < epoch.From {
+		c.Names.Unseen, until = true, math.MaxInt64
 	}
 	ran, err := store.Find(ctx, journal.Filter{Identity: of.review.IdentityHash})
 	if err = errors.Join(err, journal.Intact(ran)); err != nil {
 		return err
 	}
+
 	c.Names.Adopted = epoch.Adoption != nil && (len(ran) == 0 || ran[len(ran)-1].ID < epoch.From)
 	for _, rec := range ran {
 		if rec.ID > until {

@@ -420,8 +420,8 @@ func TestBreakGlassIsMarkedInTheHistory(t *testing.T) {
 	}
 }
 
-// TestAttackBreakGlassLeftInTheConfiguration executes another change with a break-glass approval that was used before: it
-// is for one execution. The digest in expected_digest renews it.
+// TestAttackBreakGlassLeftInTheConfiguration executes another change with a break-glass approval that was used before:
+// it is for one execution. The digest in expected_digest renews it.
 func TestAttackBreakGlassLeftInTheConfiguration(t *testing.T) {
 	t.Parallel()
 	freeze, err := approval.Freeze{Name: "always", Recurrence: "FREQ=DAILY", Length: 25 * time.Hour}.Parse(time.UTC)
