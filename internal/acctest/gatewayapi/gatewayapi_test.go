@@ -244,7 +244,7 @@ func shift(t *testing.T, p *gatewayapi.Planner, canary float64) error {
 		return err
 	}
 	_, err = p.Set(t.Context(), planner.Change{Revision: now.Revision,
-		Shares: map[string]float64{"v1": 100 - canary, "v2": canary}, By: planner.Execution("4f9c2a17-12")})
+		Shares: map[string]float64{"v1": 100 - canary, "v2": canary}, By: planner.Execution(12)})
 	return err
 }
 
@@ -264,7 +264,7 @@ func onlyWeights(t *testing.T, c *cluster) {
 			t.Errorf("the route lacks %s: %s", want, text)
 		}
 	}
-	if got := after.GetAnnotations()["remediation.applylens.com/changed-by"]; got != planner.By+" execution 4f9c2a17-12" {
+	if got := after.GetAnnotations()["remediation.applylens.com/changed-by"]; got != planner.By+" execution 12" {
 		t.Errorf("changed by %q", got)
 	}
 	if after.GetAnnotations()["kept"] != "yes" {

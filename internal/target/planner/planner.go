@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"math"
 	"reflect"
@@ -148,8 +149,8 @@ func Unanswered(err error) bool {
 // By is the name of this provider for backends that ask who makes a change.
 const By = "terraform-provider-remediation"
 
-// Execution is By with the name of an execution, for backends that store it.
-func Execution(name string) string { return By + " execution " + name }
+// Execution is By with the name or the number of an execution, for backends that store it.
+func Execution[T string | int](name T) string { return fmt.Sprintf("%s execution %v", By, name) }
 
 // SelfChanging is a planner that can change when it is read. It is read only if an execution is planned or runs.
 type SelfChanging interface {
