@@ -25,6 +25,8 @@ type Execution struct {
 	Review Review
 	// Adopted reports that an earlier process had begun it.
 	Adopted bool
+	// Late says that it passed twice its estimate, which nobody had measured. Empty otherwise.
+	Late string
 	// TookOver says from which process it was adopted, and how it was known to be gone. Empty if it was not taken over.
 	TookOver string
 	// Earlier are the executions of the same request before this one, oldest first.
@@ -124,7 +126,11 @@ func (r *run) apply(ctx context.Context, target string) (Execution, error) {
 		}
 		about.Digest, about.Identity = review.Digest, review.IdentityHash
 		intent.Guardrails = encodeWatch(watch)
-		intent.Deadline, intent.Locks = r.engine.cfg.Clock.Now().Add(review.Deadline), r.locks
+		began := r.engine.cfg.Clock.Now()
+		intent.Deadline, intent.Locks = began.Add(review.Deadline), r.locks
+		if review.Expected < review.Deadline {
+			intent.Expected = began.Add(review.Expected)
+		}
 		rec, err := r.store.Begin(ctx, about, journal.KindIntent, intent)
 		var busy *journal.BusyError
 		if errors.As(err, &busy) {
@@ -181,6 +187,7 @@ func (r *run) admit(ctx context.Context, now *Review) error {
 		return digestProblem(r.req.ExpectedDigest, now.Digest)
 	}
 	if !now.Decision.Granted {
+		r.refused(ctx, *now)
 		return approvalProblem(*now)
 	}
 	if err := e.number(ctx, r.store, now); err != nil {
@@ -214,6 +221,8 @@ func (r *run) execute(ctx context.Context, x Execution) (Execution, error) {
 	r.observe(x)
 	ctx, cancel := r.withDeadline(ctx, x.Record.Intent.Deadline)
 	defer cancel()
+	r.engine.tell(ctx, x.Record, EventStart, x.Review.Summary+".")
+	defer r.pastEstimate(ctx, x.Record)()
 	ctx, stopHeartbeat := r.heartbeat(ctx, x.Record)
 	defer stopHeartbeat()
 	watched := r.watch(x.Record)
@@ -332,7 +341,8 @@ func (r *run) conclude(ctx context.Context, x Execution, e ending) (Execution, e
 		return x, errors.Join(failure(ctx, ended, cause), err)
 	}
 	r.engine.reached(ctx, PointOutcome, x.Record)
-	x.Record = rec
+	x.Record, x.Late = rec, late(rec)
+	r.tellEnd(ctx, rec)
 	return x, failure(ctx, x, cause)
 }
 

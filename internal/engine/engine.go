@@ -29,7 +29,8 @@ type Forge interface {
 	Confirmed(ctx context.Context) approval.Confirmed
 }
 
-// Config contains the dependencies of an Engine. All fields are required except Terraform, Metrics, Forge, and Reached.
+// Config contains the dependencies of an Engine. All fields are required except Terraform, Metrics, Forge, Notifier, and
+// Reached.
 type Config struct {
 	Catalogue playbook.Catalogue
 	// Journal opens the store. It is called when the journal is first needed, and again after it failed.
@@ -55,6 +56,8 @@ type Config struct {
 	Configuration string
 	// Redact masks secrets in logs. Nil: there are none.
 	Redact func(string) string
+	// Notifier tells people about events. Nil: nobody.
+	Notifier Notifier
 	// Reached, if set, is called at each Point of an execution. Tests die there.
 	Reached func(Point)
 }
@@ -91,7 +94,7 @@ type Request struct {
 	Given    approval.Given
 	// Guardrails watch the execution. They are policy and not part of the request's identity.
 	Guardrails []guard.Rail
-	// Timeout bounds the execution. Zero: twice the estimate.
+	// Timeout bounds the execution. Zero: twice the estimate if that was measured, otherwise at least 24 hours.
 	Timeout time.Duration
 	// OnDestroy is what destroy does with the execution, "keep" or "rollback". Empty: "keep".
 	OnDestroy string

@@ -37,6 +37,8 @@ type fakePlaybook struct {
 
 	// readOnly reports that executions change nothing.
 	readOnly bool
+	// guessed reports that nobody measured the estimate.
+	guessed bool
 
 	previewErr  error
 	dispatchErr error
@@ -107,7 +109,7 @@ func (a action) Preview(context.Context) (playbook.Preview, error) {
 	return playbook.Preview{
 		Identity: identity, Summary: "Will fake " + a.params.Name, Commands: []string{"fake " +
 			a.params.Name}, Changes: []string{"Will fake " + a.params.Name},
-		Duration: time.Minute, Risk: playbook.RiskLow, Facts: a.facts, ApprovalReasons: a.reasons, Undo: "none",
+		Duration: time.Minute, Measured: !a.guessed, Risk: playbook.RiskLow, Facts: a.facts, ApprovalReasons: a.reasons, Undo: "none",
 		Locks: a.locks[a.params.Name], Exposure: a.exposure, Step: a.step,
 	}, a.previewErr
 }

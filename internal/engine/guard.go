@@ -17,6 +17,9 @@ import (
 // also be reversed if the deadline passes during the rollback.
 const revertTimeout = 2 * time.Minute
 
+// detailRollback is the detail of a result that says what came of a rollback.
+const detailRollback = "rollback"
+
 // progress is the body of a progress entry: the playbook's step, and the readings of the guardrails since the last
 // entry.
 type progress struct {
@@ -201,14 +204,14 @@ func (g guarded) goBack(ctx context.Context, outcome playbook.Report, p *problem
 	back, err := reverter.Revert(ctx)
 	outcome.Details = merged(outcome.Details, back.Details)
 	if err != nil {
-		outcome.Details["rollback"] = "failed: " + err.Error()
+		outcome.Details[detailRollback] = "failed: " + err.Error()
 		why := problem.Of(err, "Going back failed")
 		p.Why += " Going back failed: " + why.What + ". " + why.Why
 		p.Next = why.Next + " Look at the target now."
 		p.Err = errors.Join(p.Err, err)
 		return outcome, p
 	}
-	outcome.Details["rollback"] = back.Message
+	outcome.Details[detailRollback] = back.Message
 	outcome.Undo = back.Undo // a rollback can't be undone again
 	p.Why += " " + back.Message + "."
 	p.Next = "Find out why before trying again."

@@ -34,6 +34,7 @@ type shown struct {
 	Last        string          `json:"last,omitempty"`
 	AsOf        time.Time       `json:"as_of,omitzero"`
 	Deadline    time.Duration   `json:"deadline,omitempty"`
+	Expected    time.Duration   `json:"expected,omitempty"`
 	TimeoutSet  bool            `json:"timeout_set,omitempty"`
 	Approval    standing        `json:"approval,omitzero"`
 }
@@ -69,7 +70,7 @@ func (r *Review) encoded(policy string) json.RawMessage {
 	text, err := json.Marshal(shown{
 		Preview: r.Preview, Facts: r.facts, ContentHash: r.ContentHash, Safety: r.safety,
 		Number: r.Number, Last: r.Last, AsOf: r.AsOf,
-		Deadline: r.Deadline, TimeoutSet: r.TimeoutSet, Approval: r.standing(policy),
+		Deadline: r.Deadline, Expected: r.Expected, TimeoutSet: r.TimeoutSet, Approval: r.standing(policy),
 	})
 	if err != nil {
 		return nil // every field has been encoded once before
@@ -93,7 +94,7 @@ func (r *Review) restore(rec journal.Record, was shown) {
 	r.Preview, r.facts, r.safety = was.Preview, was.Facts, was.Safety
 	r.Preview.Warnings, r.Locks = warnings, locks
 	r.Record, r.Number, r.Last, r.AsOf = rec.ID, was.Number, was.Last, was.AsOf
-	r.Deadline, r.TimeoutSet = was.Deadline, was.TimeoutSet
+	r.Deadline, r.Expected, r.TimeoutSet = was.Deadline, was.Expected, was.TimeoutSet
 	var rails []guard.Rail
 	if json.Unmarshal(was.Safety.Guardrails, &rails) == nil {
 		r.Guardrails = rails

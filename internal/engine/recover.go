@@ -147,7 +147,7 @@ func (r *run) waitTimeout(ctx context.Context) time.Duration {
 	if err != nil {
 		return busyTimeout
 	}
-	return max(review.Deadline, leaseTerm+heartbeatInterval)
+	return max(review.Expected, leaseTerm+heartbeatInterval)
 }
 
 func (r *run) busyProblem(ctx context.Context, about journal.Subject, rec journal.Record) error {
@@ -211,6 +211,7 @@ func (r *run) adopt(ctx context.Context, rec journal.Record, why string) (Execut
 	}
 	ctx, cancel := r.withDeadline(ctx, rec.Intent.Deadline)
 	defer cancel()
+	defer r.pastEstimate(ctx, rec)()
 	return past.finish(ctx, x, watched.over(work))
 }
 
@@ -276,6 +277,9 @@ func Recall(rec journal.Record) Review {
 		r.ContentHash = was.ContentHash
 	}
 	r.Record, r.Deadline = rec.Intent.Record, rec.Intent.Deadline.Sub(rec.CreatedAt)
+	if r.Expected == 0 {
+		r.Expected = r.Deadline
+	}
 	r.Decision = approval.Decision{
 		Needed: rec.Intent.ApprovedBy != "", Granted: true, Shown: true, By: rec.Intent.ApprovedBy,
 		Payload: rec.Intent.Payload,

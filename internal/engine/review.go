@@ -19,11 +19,15 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// deadlineFactor times the estimate is the deadline if none is configured.
+// deadlineFactor times the estimate is the deadline if none is configured and the estimate was measured. Otherwise,
+// passing it is reported.
 const deadlineFactor = 2
 
 // leastDeadline is the shortest deadline that follows from an estimate: a deadline of zero would end at once.
 const leastDeadline = 10 * time.Second
+
+// unmeasuredDeadline stops an execution whose estimate nobody measured: healthy work must not end because of a guess.
+const unmeasuredDeadline = 24 * time.Hour
 
 // defaultOnDestroy is what destroy does if the configuration doesn't say.
 const defaultOnDestroy = "keep"
@@ -46,6 +50,8 @@ type Review struct {
 	// Deadline bounds the execution, from its start. TimeoutSet reports that it is configured.
 	Deadline   time.Duration
 	TimeoutSet bool
+	// Expected is twice the estimate, or more where the playbook needs it. An execution that takes longer is reported.
+	Expected time.Duration
 	// Guardrails are those of the request.
 	Guardrails []guard.Rail
 	// AsOf is when the target was read.
@@ -108,16 +114,26 @@ func (e *Engine) look(ctx context.Context, req Request, action playbook.Action) 
 	if err != nil {
 		return Review{Preview: playbook.Preview{Locks: preview.Locks}, ActionType: req.ActionType, Target: target}, err
 	}
-	deadline := req.Timeout
-	if deadline == 0 {
-		deadline = max(deadlineFactor*preview.Duration, leastDeadline, preview.LeastDeadline)
-		deadline += preview.Overtime + guard.Longest(req.watched())
-	}
 	review := Review{
-		Preview: preview, ActionType: req.ActionType, Target: target, Deadline: deadline, TimeoutSet: req.Timeout != 0,
+		Preview: preview, ActionType: req.ActionType, Target: target, TimeoutSet: req.Timeout != 0,
 		ReadOnly: req.page.ReadOnly, Guardrails: req.Guardrails, AsOf: e.cfg.Clock.Now(), Warnings: preview.Warnings,
 	}
+	review.limit(req)
 	return review, review.bind(req)
+}
+
+// limit sets the deadline. An estimate that nobody measured stops no work.
+func (r *Review) limit(req Request) {
+	r.Expected = max(deadlineFactor*r.Duration, leastDeadline, r.LeastDeadline) + r.Overtime +
+		guard.Longest(req.watched())
+	switch {
+	case req.Timeout != 0:
+		r.Deadline = req.Timeout
+	case r.Measured || r.ReadOnly:
+		r.Deadline = r.Expected
+	default:
+		r.Deadline = max(r.Expected, unmeasuredDeadline)
+	}
 }
 
 // bind computes the digest of the preview, and the hashes that are part of it.

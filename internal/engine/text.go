@@ -110,17 +110,27 @@ func (r Review) estimateLine() string {
 }
 
 func (r Review) deadlineLine() string {
-	line := "stopped after " + inWords(r.Deadline)
-	if r.TimeoutSet {
-		return line + " (timeouts)"
+	stopped := "stopped after " + inWords(r.Deadline)
+	switch {
+	case r.TimeoutSet:
+		return stopped + " (timeouts)"
+	case r.Expected >= r.Deadline:
+		return fmt.Sprintf("%s (%s)", stopped, r.expectation())
+	default:
+		return fmt.Sprintf("%s, reported after %s (%s, not measured)", stopped, inWords(r.Expected), r.expectation())
 	}
-	if r.LeastDeadline > 0 && r.LeastDeadline >= deadlineFactor*r.Duration {
-		return line + " (at least, whatever the estimate)"
+}
+
+// expectation says how Expected follows from the estimate.
+func (r Review) expectation() string {
+	how := "twice the estimate"
+	if least := max(leastDeadline, r.LeastDeadline); deadlineFactor*r.Duration < least {
+		how = "the minimum"
 	}
 	if r.Overtime > 0 {
-		return fmt.Sprintf("%s (twice the estimate, and %s for readings that fail)", line, inWords(r.Overtime))
+		how += fmt.Sprintf(", and %s for readings that fail", inWords(r.Overtime))
 	}
-	return line + " (twice the estimate)"
+	return how
 }
 
 // guardrailLines describe each guardrail: its bounds, when it is read, and what a breach does.

@@ -21,8 +21,8 @@ var (
 
 // Accepts returns nil if an entry of the kind may come next. It returns ErrClosed if the record already has an outcome,
 // and ErrOrder if the kind is out of order. A record begins with an intent or a dry run. A dispatch follows the intent,
-// progress follows the dispatch, an outcome, a takeover, or one cancel follows any of them, and one acknowledgement
-// follows the outcome. The zero record stands for a record that has not begun.
+// progress follows the dispatch, an outcome, a takeover, a notice, or one cancel follows any of them, and one
+// acknowledgement follows the outcome. The zero record stands for a record that has not begun.
 func (r Record) Accepts(kind Kind) error {
 	first := kind == KindIntent || kind == KindDryRun || kind == KindSkip || kind == KindAdoption
 	switch {
@@ -31,6 +31,7 @@ func (r Record) Accepts(kind Kind) error {
 		r.Status == StatusRunning && kind == KindProgress,
 		r.Open() && (kind == KindOutcome || kind == KindTakeover),
 		r.Open() && kind == KindCancel && r.Cancel == nil,
+		r.Open() && kind == KindNotice,
 		r.Status.Final() && kind == KindAcknowledged && !r.Acknowledged:
 		return nil
 	case r.ID == 0:
@@ -76,6 +77,8 @@ func fits(kind Kind, body any) error {
 		if intent, ok = body.(Intent); ok && (intent.Adoption != nil) != (kind == KindAdoption) {
 			return errors.New("only an adoption has an adoption")
 		}
+	case KindNotice:
+		_, ok = body.(Notice)
 	case KindCancel:
 		_, ok = body.(Cancel)
 	case KindDispatch:
@@ -113,7 +116,7 @@ func refusedBody(kind Kind, cause error) error {
 // known reports whether this version of the provider knows the kind.
 func (k Kind) known() bool {
 	return slices.Contains([]Kind{KindDryRun, KindIntent, KindDispatch, KindProgress, KindTakeover, KindOutcome,
-		KindSkip, KindAcknowledged, KindCompaction, KindCancel, KindAdoption}, k)
+		KindSkip, KindAcknowledged, KindCompaction, KindCancel, KindAdoption, KindNotice}, k)
 }
 
 // Final reports whether an execution can end with status s.

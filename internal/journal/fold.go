@@ -54,7 +54,7 @@ func (r *Record) add(e Entry) error {
 		if err := json.Unmarshal(e.Body, &r.Intent); err != nil {
 			return err
 		}
-		r.Status, r.Holder, r.Token = StatusPending, r.Intent.Holder, 1
+		r.Status, r.Holder, r.Token, r.Notices = StatusPending, r.Intent.Holder, 1, r.Intent.Notices
 		if e.Kind == KindSkip {
 			r.Status, r.Token = StatusSkipped, 0
 		}
@@ -80,6 +80,11 @@ func (r *Record) add(e Entry) error {
 		var t Takeover
 		err := json.Unmarshal(e.Body, &t)
 		r.Holder, r.Token = t.Holder, r.Token+1
+		return err
+	case KindNotice:
+		var n Notice
+		err := json.Unmarshal(e.Body, &n)
+		r.Notices = append(r.Notices[:len(r.Notices):len(r.Notices)], n.Event)
 		return err
 	case KindCancel:
 		r.Cancel = &Cancel{}

@@ -58,6 +58,8 @@ const (
 	KindAcknowledged Kind = "acknowledged"
 	// KindCancel asks the holder of an open execution to stop and to go back. Anyone may append it, once.
 	KindCancel Kind = "cancel"
+	// KindNotice records an event of an open execution that people are told about, before they are told: at most once.
+	KindNotice Kind = "notice"
 	// KindAdoption accepts a journal that is new or was restored, and begins an epoch; see Epoch. It is a single entry.
 	KindAdoption Kind = "adoption"
 	// KindCompaction belongs to no execution. It lists what was removed.
@@ -101,6 +103,10 @@ type Intent struct {
 	Session string `json:"session,omitempty"`
 	// Deadline is when the holder stops the execution. It is zero in a dry run.
 	Deadline time.Time `json:"deadline,omitzero"`
+	// Expected is when twice the estimate has passed, if that alone does not stop the execution, otherwise zero.
+	Expected time.Time `json:"expected,omitzero"`
+	// Notices are the events that people are told about with the entry, such as an approval that is needed.
+	Notices []string `json:"notices,omitempty"`
 	// Locks are other targets that the execution excludes, such as the indices behind an alias and the target's
 	// identity.
 	Locks []string `json:"locks,omitempty"`
@@ -142,6 +148,12 @@ type Cancel struct {
 type Acknowledged struct {
 	// By is the process that ended normally or that destroyed the resource.
 	By proc.Identity `json:"by"`
+}
+
+// Notice is the body of an entry of KindNotice.
+type Notice struct {
+	Event   string `json:"event"`
+	Message string `json:"message"`
 }
 
 // Lease is the right to continue an open execution.
@@ -229,6 +241,8 @@ type Record struct {
 	Cancel *Cancel
 	// Edited is the number of an entry that was edited after it was written, or zero.
 	Edited int64
+	// Notices are the events that people were told about; see KindNotice.
+	Notices []string
 	// Acknowledged reports that no later apply may adopt the outcome; see KindAcknowledged.
 	Acknowledged bool
 }

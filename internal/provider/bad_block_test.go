@@ -14,6 +14,7 @@ const longLine = 256
 
 func dbt(v values) values           { return values{"dbt": v} }
 func elasticsearch(v values) values { return values{"elasticsearch": v} }
+func webhook(v values) values       { return values{"notify": list{v}} }
 func prometheus(v values) values    { return values{"prometheus": v} }
 func estimates(v values) values     { return values{"estimates": v} }
 
@@ -229,6 +230,17 @@ func badBlocks() map[string]badInput {
 		"prometheus token": {block: prometheus(values{"url": "http://prom:9090", "token": "a\x00b-secret"}),
 			says: notShown, at: "prometheus.token"},
 
+		"notify without address": {block: webhook(values{}), says: "configured without url", at: "notify[0].url"},
+		"notify that is no URL": {block: webhook(values{"url": "hooks-secret"}), says: "does not begin with http",
+			at: "notify[0].url"},
+		"notify of the cloud": {block: webhook(values{"url": "http://169.254.169.254/secret"}),
+			says: "link-local address", at: "notify[0].url"},
+		"notify with a password": {block: webhook(values{"url": "http://a:secret@b/"}), says: "a user name or a password",
+			at: "notify[0].url"},
+		"notify format": {block: webhook(values{"url": "http://a", "format": "xml"}), says: "must be one of",
+			at: "notify[0].format"},
+		"notify event": {block: webhook(values{"url": "http://a", "events": list{"panic"}}), says: "must be one of",
+			at: "notify[0].events[panic]"},
 		"incidents without address": {block: values{"incidents": values{}}, says: "configured without url",
 			at: "incidents.url"},
 		"incidents with a user": {block: values{"incidents": values{"url": "http://admin@a/api"}},

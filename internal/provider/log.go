@@ -43,7 +43,7 @@ func (b block) redactor(s settings) func(string) string {
 			}
 		}
 	}
-	configured := redact.New(secrets...)
+	configured := redact.New(append(secrets, notifySecrets(s.webhooks)...)...)
 	cluster := s.elastic.Secrets()
 	return func(text string) string { return cluster.String(configured.String(text)) }
 }

@@ -102,10 +102,11 @@ func (p *remediation) Configure(ctx context.Context, req provider.ConfigureReque
 	}
 	settings.redact = b.redactor(settings)
 	p.incidents = incidents.New(settings.incidents)
-	runtime.Engine, runtime.HistoryLimit = wire(settings, p.options.Reached), settings.historyLimit
+	e, sender := wire(settings, p.options.Reached)
+	runtime.Engine, runtime.HistoryLimit = e, settings.historyLimit
 	runtime.ForgeDecides = settings.forge != nil
 	runtime.Redact = settings.redact
-	p.engines.add(runtime.Engine)
+	p.engines.add(e, sender)
 }
 
 func report(diags *diag.Diagnostics, err error) {

@@ -22,6 +22,7 @@ type block struct {
 	Elasticsearch *elasticsearchBlock `tfsdk:"elasticsearch"`
 	Prometheus    *prometheusBlock    `tfsdk:"prometheus"`
 	Incidents     *incidentsBlock     `tfsdk:"incidents"`
+	Notify        []notifyBlock       `tfsdk:"notify"`
 	Journal       *journalBlock       `tfsdk:"journal"`
 	Approval      *approvalBlock      `tfsdk:"approval"`
 	Estimates     *estimatesBlock     `tfsdk:"estimates"`
@@ -90,6 +91,7 @@ func blockSchema() schema.Schema {
 			"elasticsearch": elasticsearchSchema(),
 			"prometheus":    prometheusSchema(),
 			"incidents":     incidentsSchema(),
+			"notify":        notifySchema(),
 			"journal":       journalSchema(),
 			"approval":      approvalSchema(),
 			"logs":          logsSchema(),

@@ -78,6 +78,9 @@ func allCredentials() []credential {
   url   = "SERVER/incident-service/api"
   token = SECRET
 }`},
+		{attribute: "notify.url", variable: "REMEDIATION_NOTIFY_URL", resource: moveSplit, block: `planner {
+  http { url = "SERVER/control-notify" }
+}, notify { url = "SERVER/hooks?key=${urlencode(SECRET)}" }`},
 		{attribute: "approval.forge.token", variable: "REMEDIATION_FORGE_TOKEN", resource: moveSplit, block: `planner {
   file { path = "NAME.json" }
 }, approval {

@@ -60,6 +60,9 @@ func (s *indiscreet) saw(secret string) bool {
 func (s *indiscreet) listen(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		said := credentials(r.Header)
+		if strings.HasPrefix(r.URL.Path, "/hooks") { // the address is the credential
+			said += r.URL.Query().Get("key")
+		}
 		s.mu.Lock()
 		s.sent.WriteString(said)
 		s.mu.Unlock()
@@ -125,6 +128,8 @@ func blurt(w http.ResponseWriter, r *http.Request, said string) {
 func (s *indiscreet) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/control/", http.StripPrefix("/control", controlapi.New().Handler()))
+	mux.Handle("/control-notify/", http.StripPrefix("/control-notify", controlapi.New().Handler()))
+	mux.HandleFunc("/hooks", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("/prometheus/", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, `{"status": "success", "data": {"resultType": "scalar", "result": [0, "0.5"]}}`)
 	})

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6/tf6server"
 
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
+	"github.com/applylens/terraform-provider-remediation/internal/notify"
 	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
 	"github.com/applylens/terraform-provider-remediation/internal/unchanged"
 )
@@ -54,7 +55,7 @@ func Serve(ctx context.Context, o Options) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), exitTimeout)
 	defer cancel()
-	configured.acknowledge(ctx)
+	configured.end(ctx)
 	return nil
 }
 
@@ -72,22 +73,30 @@ func newServer(o Options, configured *engines) (unchanged.Server, error) {
 	return unchanged.Front(whole, tfkit.PrivateMark), nil
 }
 
-// engines holds one engine per call of Configure.
+// engines holds one engine per call of Configure, with its sender of notices.
 type engines struct {
-	mu  sync.Mutex
-	all []*engine.Engine
+	mu      sync.Mutex
+	all     []*engine.Engine
+	senders []*notify.Sender
 }
 
-func (e *engines) add(one *engine.Engine) {
+func (e *engines) add(one *engine.Engine, sender *notify.Sender) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.all = append(e.all, one)
+	if sender != nil {
+		e.senders = append(e.senders, sender)
+	}
 }
 
-func (e *engines) acknowledge(ctx context.Context) {
+// end acknowledges what was delivered, and waits for notices that are under way.
+func (e *engines) end(ctx context.Context) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, one := range e.all {
 		one.AcknowledgeAll(ctx)
+	}
+	for _, sender := range e.senders {
+		sender.Flush(ctx)
 	}
 }

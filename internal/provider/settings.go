@@ -10,6 +10,7 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/approval"
 	"github.com/applylens/terraform-provider-remediation/internal/forge"
+	"github.com/applylens/terraform-provider-remediation/internal/notify"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
@@ -29,6 +30,7 @@ type settings struct {
 	elastic      elastic.Config
 	prometheus   prometheusSettings
 	incidents    incidents.Config
+	webhooks     []notify.Webhook
 	policy       approval.Policy
 	forge        *forge.Config
 	estimates    playbook.Estimates
@@ -75,6 +77,9 @@ func (b block) settings(ctx context.Context, r runner) (settings, error) {
 		return settings{}, err
 	}
 	if s.incidents, err = b.incidents(r); err != nil {
+		return settings{}, err
+	}
+	if s.webhooks, err = b.notify(r); err != nil {
 		return settings{}, err
 	}
 	s.dbt = b.dbtConfig(s.journal.dir)

@@ -9,6 +9,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
 	"github.com/applylens/terraform-provider-remediation/internal/metrics"
+	"github.com/applylens/terraform-provider-remediation/internal/notify"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/cacheclear"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/dbtdeps"
@@ -24,9 +25,11 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/incidents"
 )
 
-// wire returns the engine with every playbook and its target. It does no I/O.
-func wire(s settings, reached func(engine.Point)) *engine.Engine {
+// wire returns the engine with every playbook and its target, and the sender of notices, which may be nil. It does no
+// I/O.
+func wire(s settings, reached func(engine.Point)) (*engine.Engine, *notify.Sender) {
 	clk := clock.System{}
+	sender := notify.New(clk, s.redact, s.webhooks)
 	cluster := elastic.New(s.elastic, clk)
 	reader := newMetrics(s, cluster, clk)
 	var e *engine.Engine
@@ -34,7 +37,7 @@ func wire(s settings, reached func(engine.Point)) *engine.Engine {
 		executed: func(ctx context.Context, incident string) ([]resolution.Execution, error) {
 			return executedFor(ctx, e, incident)
 		}}
-	e = engine.New(engine.Config{
+	cfg := engine.Config{
 		Catalogue: catalogue(s, to, clk),
 		Journal:   s.journal.opener(cluster, clk),
 		Metrics:   reader,
@@ -42,8 +45,12 @@ func wire(s settings, reached func(engine.Point)) *engine.Engine {
 			clk), Clock: clk, Dir: s.journal.dir, HistoryLimit: s.historyLimit, Keep: s.retention,
 		Self: proc.Self(), Terraform: proc.Parent(os.Getenv), Reached: reached, Redact: s.redact,
 		Configuration: s.fingerprint(), LogsBaseURL: s.logsBaseURL,
-	})
-	return e
+	}
+	if sender != nil {
+		cfg.Notifier = sender
+	}
+	e = engine.New(cfg)
+	return e, sender
 }
 
 // targets are the systems that playbooks change or read.

@@ -93,6 +93,10 @@ func (r *Resource) tryApply(ctx context.Context, a applying) error {
 	if execution.Record.ID != 0 {
 		save(execution)
 		saveErr = errors.Join(saveErr, r.saveMark(ctx, a))
+		if execution.Late != "" {
+			a.diags.AddWarning(fmt.Sprintf("Execution %d of %s took long", execution.Record.ID,
+				r.front.Playbook.Metadata().ActionType), execution.Late)
+		}
 	}
 	if err == nil {
 		err = saveErr

@@ -55,6 +55,14 @@ type Client struct {
 // New returns a client that sends a bearer token. An empty token sends none.
 func New(token string) *Client { return NewWith("Authorization", "Bearer ", token) }
 
+// NewMasking returns a client that sends no token and masks secrets, such as the path of an address, in errors and
+// logs.
+func NewMasking(secrets ...string) *Client {
+	c := New("")
+	c.redact = redact.New(secrets...)
+	return c
+}
+
 // NewWith returns a client that sends the token in the header, after the prefix. An empty token sends none.
 func NewWith(header, prefix, token string) *Client {
 	c := retryablehttp.NewClient()
