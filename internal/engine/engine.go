@@ -29,8 +29,8 @@ type Forge interface {
 	Confirmed(ctx context.Context) approval.Confirmed
 }
 
-// Config contains the dependencies of an Engine. All fields are required except Terraform, Metrics, Forge, Notifier, and
-// Reached.
+// Config contains the dependencies of an Engine. All fields are required except Terraform, Metrics, Forge, Notifier,
+// and Reached.
 type Config struct {
 	Catalogue playbook.Catalogue
 	// Journal opens the store. It is called when the journal is first needed, and again after it failed.

@@ -109,7 +109,8 @@ func (a action) Preview(context.Context) (playbook.Preview, error) {
 	return playbook.Preview{
 		Identity: identity, Summary: "Will fake " + a.params.Name, Commands: []string{"fake " +
 			a.params.Name}, Changes: []string{"Will fake " + a.params.Name},
-		Duration: time.Minute, Measured: !a.guessed, Risk: playbook.RiskLow, Facts: a.facts, ApprovalReasons: a.reasons, Undo: "none",
+		Duration: time.Minute, Measured: !a.guessed, Risk: playbook.RiskLow, Facts: a.facts,
+		ApprovalReasons: a.reasons, Undo: "none",
 		Locks: a.locks[a.params.Name], Exposure: a.exposure, Step: a.step,
 	}, a.previewErr
 }

@@ -136,7 +136,8 @@ func late(rec journal.Record) string {
 	if rec.Result == nil || !slices.Contains(rec.Notices, string(EventPastEstimate)) {
 		return ""
 	}
-	return fmt.Sprintf("It took %s, more than twice its estimate (%s). Nobody had measured the estimate, so it was not "+
+	return fmt.Sprintf("It took %s, more than twice its estimate (%s). Nobody had measured the estimate, so it was "+
+		"not "+
 		"stopped. If this happens again, look at its log and at the system.",
 		inWords(rec.Result.FinishedAt.Sub(rec.CreatedAt)), inWords(rec.Intent.Expected.Sub(rec.CreatedAt)))
 }

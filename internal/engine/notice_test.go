@@ -50,7 +50,10 @@ func TestEventsOfAnExecution(t *testing.T) {
 		want string
 	}{
 		"success": {nil, nil, "start success"},
-		"failure": {func(context.Context, playbook.Job) (playbook.Report, error) { return playbook.Report{}, broken }, nil,
+		"failure": {func(context.Context, playbook.Job) (playbook.Report, error) {
+			return playbook.Report{},
+				broken
+		}, nil,
 			"start failure"},
 		"an unknown outcome": {func(context.Context, playbook.Job) (playbook.Report, error) {
 			return playbook.Report{}, playbook.ErrUncertain
@@ -76,7 +79,8 @@ func TestEventsOfAnExecution(t *testing.T) {
 				t.Fatalf("events %q, want %q (%+v)", n.events(), c.want, x.Record.Result)
 			}
 			for _, notice := range n.all {
-				if notice.Execution != b.ref(t, x.Record).String() || notice.Incident != "INC-1" || notice.Message == "" ||
+				if notice.Execution != b.ref(t, x.Record).String() || notice.Incident != "INC-1" ||
+					notice.Message == "" ||
 					notice.Target != "fake:a" || notice.Digest == "" {
 					t.Errorf("notice %+v", notice)
 				}
@@ -180,7 +184,8 @@ func TestEstimateThatNobodyMeasuredStopsNothing(t *testing.T) {
 		t.Errorf("the text lacks %q:\n%s", want, review.Text())
 	}
 	x, err := b.apply(t, request("a"))
-	if err != nil || x.Record.Status != journal.StatusSuccess || !strings.Contains(x.Late, "more than twice its estimate") {
+	if err != nil || x.Record.Status != journal.StatusSuccess || !strings.Contains(x.Late,
+		"more than twice its estimate") {
 		t.Errorf("%+v, late %q, %v", x.Record, x.Late, err)
 	}
 	if n.events() != "start past_estimate success" || !slices.Equal(x.Record.Notices, []string{"past_estimate"}) {

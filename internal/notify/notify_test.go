@@ -65,7 +65,8 @@ func TestFormats(t *testing.T) {
 	s.Flush(t.Context())
 	var got map[string]string
 	if len(plain.got()) != 1 || json.Unmarshal([]byte(plain.got()[0]), &got) != nil || got["event"] != "failure" ||
-		got["incident_id"] != "7" || got["execution"] != "4f9c2a17-12" || got["message"] != "password (redacted) & <b>" ||
+		got["incident_id"] != "7" || got["execution"] != "4f9c2a17-12" ||
+		got["message"] != "password (redacted) & <b>" ||
 		got["at"] != "2026-03-01T03:00:00Z" {
 		t.Errorf("json: %q", plain.got())
 	}

@@ -48,8 +48,9 @@ func providerBlocks() []nested {
 				"planner.gateway_api.backends": missing}},
 		{"prometheus", values{"url": "http://a"}, map[string]string{"prometheus.url": "without url"}},
 		{"incidents", values{"url": "http://a/api"}, map[string]string{"incidents.url": "without url"}},
-		{"notify", values{"url": "http://a/hook", "format": "slack", "events": list{"failure", "hold"}}, map[string]string{
-			"notify[0].url": "without url"}},
+		{"notify", values{"url": "http://a/hook", "format": "slack", "events": list{"failure", "hold"}},
+			map[string]string{
+				"notify[0].url": "without url"}},
 		{"journal", values{"keep": "48h"}, nil},
 		{"journal.elasticsearch", values{"index": "journal"}, map[string]string{
 			"journal.elasticsearch": "no cluster is configured"}},

@@ -42,11 +42,14 @@ func eventNames() []string {
 
 func notifySchema() schema.Block {
 	return schema.ListNestedBlock{
-		MarkdownDescription: "A webhook that is told what apply does. Each event is sent at most once per execution, in " +
-			"the background: a webhook that is down neither delays nor fails an execution. Plan sends nothing. See the " +
+		MarkdownDescription: "A webhook that is told what apply does. Each event is sent at most once per execution, " +
+			"in " +
+			"the background: a webhook that is down neither delays nor fails an execution. Plan sends nothing. See " +
+			"the " +
 			"guide \"Incidents\".",
 		NestedObject: schema.NestedBlockObject{Attributes: map[string]schema.Attribute{
-			"url": schema.StringAttribute{Optional: true, Sensitive: true, Validators: []validator.String{tfkit.SecretLine()},
+			"url": schema.StringAttribute{Optional: true, Sensitive: true,
+				Validators: []validator.String{tfkit.SecretLine()},
 				MarkdownDescription: "Address. It is a secret, because whoever knows it can post there. Environment: " +
 					"`REMEDIATION_NOTIFY_URL`."},
 			"format": schema.StringAttribute{Optional: true, MarkdownDescription: "`json`, an object with `event`, " +
@@ -80,7 +83,8 @@ func (b block) notify(r runner) ([]notify.Webhook, error) {
 				"Write it like https://host/path.")
 		}
 		if err := access.Hosts(nil).Check(w.URL); err != nil {
-			return nil, problemIn(at, "An address that is never opened", err.Error()+".", "Use the webhook's own address.")
+			return nil, problemIn(at, "An address that is never opened", err.Error()+".",
+				"Use the webhook's own address.")
 		}
 		if err := r.hosts.Check(hostOf(w.URL)); err != nil {
 			return nil, problemIn(at, "An address that the runner doesn't allow", err.Error()+".",

@@ -96,10 +96,12 @@ func (s Selection) checkInputs() error {
 		return selectionProblem("Two selections", "selector is set beside models or exclude.",
 			"Use either selector, or models and exclude.", "selector")
 	case s.Selector != "" && s.Upstream:
-		return selectionProblem("upstream can't be combined with selector", "selector names a selection in selectors.yml.",
+		return selectionProblem("upstream can't be combined with selector",
+			"selector names a selection in selectors.yml.",
 			"Select the models upstream there, with parents: true.", "upstream")
 	case s.Selector != "" && (strings.HasPrefix(s.Selector, "-") || check.OneLine(s.Selector) != ""):
-		return selectionProblem("The selector is not valid", fmt.Sprintf("%q can't be the name of a selector.", s.Selector),
+		return selectionProblem("The selector is not valid", fmt.Sprintf("%q can't be the name of a selector.",
+			s.Selector),
 			"Use a name of selectors.yml.", "selector")
 	case s.Defer && s.State == "":
 		return selectionProblem("defer needs state", "state is not set.",

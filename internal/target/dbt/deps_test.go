@@ -257,7 +257,8 @@ func TestInstallPathThatMustNotBeReplaced(t *testing.T) {
 func TestReadOnlyProjectIsRefusedBeforeAnythingRuns(t *testing.T) {
 	t.Parallel()
 	cfg := shop(t)
-	write(t, filepath.Join(cfg.ProjectDir, "dbt_project.yml"), "name: shop\npackages-install-path: /proc/dbt_packages\n")
+	write(t, filepath.Join(cfg.ProjectDir, "dbt_project.yml"), "name: shop\npackages-install-path: "+
+		"/proc/dbt_packages\n")
 	dir := filepath.Join(cfg.WorkDir, "x")
 	err := New(cfg, clock.System{}).SavePackages(t.Context(), dir)
 	wantProblem(t, err, ErrReadOnly, "Nothing was changed", "/proc")

@@ -86,7 +86,8 @@ type Model struct {
 
 // isIn reports whether the model is in a package or folder of that name, which selects it too.
 func (m Model) isIn(name string) bool {
-	return strings.Contains(m.UniqueID, "."+name+".") || slices.Contains(strings.Split(filepath.ToSlash(m.Path), "/"), name)
+	return strings.Contains(m.UniqueID, "."+name+".") || slices.Contains(strings.Split(filepath.ToSlash(m.Path),
+		"/"), name)
 }
 
 // Relation names a table or view. Database is empty if the adapter has only one.

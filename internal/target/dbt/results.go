@@ -94,7 +94,8 @@ func readResults(target string) (runResults, error) {
 	return r, nil
 }
 
-// nodes returns the results by node. causes are errors by unique id, for nodes whose results have none: those of batches.
+// nodes returns the results by node. causes are errors by unique id, for nodes whose results have none: those of
+// batches.
 func (c *CLI) nodes(r runResults, causes map[string]string) []NodeResult {
 	nodes := make([]NodeResult, 0, len(r.Results))
 	for _, result := range r.Results {
@@ -151,7 +152,8 @@ var (
 	nodeHeader = regexp.MustCompile(`^(Runtime|Database|Compilation) Error in (model|operation|hook) `)
 	// batches matches the message of a microbatch model, which lacks the error of its batches.
 	batches = regexp.MustCompile(`^(ERROR$|PARTIAL SUCCESS)`)
-	// echo matches a line in which a warehouse repeats the statement, such as "LINE 3: select ...", and the mark below it.
+	// echo matches a line in which a warehouse repeats the statement, such as "LINE 3: select ...", and the mark below
+	// it.
 	echo = regexp.MustCompile(`^(LINE \d+:|\^)`)
 )
 
