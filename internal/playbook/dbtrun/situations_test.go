@@ -140,7 +140,8 @@ func textOf(t *testing.T, of answers, inputs string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := engine.Review{Preview: p, ActionType: "rerun_dbt", Target: "dbt:shop/prod", Deadline: 2 * p.Duration}
+	r := engine.Review{Preview: p, ActionType: "rerun_dbt", Target: "dbt:shop/prod",
+		Expected: 2 * p.Duration, Deadline: max(2*p.Duration, 24*time.Hour)}
 	r.AsOf = time.Date(2026, 3, 31, 14, 3, 0, 0, time.UTC)
 	r.Decision.Needed, r.Decision.Who = len(p.ApprovalReasons) > 0, "*@example.com"
 	text := r.Text()
