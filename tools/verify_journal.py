@@ -123,7 +123,7 @@ def verify(path, known):
         if entry["prev"] != prev:
             return "entry %d does not follow from the one before it" % entry["seq"]
         if found != 1 or entry["hash"] != digest:
-            return "entry %d is not as it was written" % entry["seq"]
+            return "entry %d was changed after it was written" % entry["seq"]
         seq, prev = entry["seq"], digest
         if known.pop(seq, digest) != digest:
             return "entry %d is not the one that was noted" % seq

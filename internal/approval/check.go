@@ -134,7 +134,7 @@ func (p Policy) checkWindows(windows []Freeze, attribute string) error {
 		path := []string{attribute, strconv.Itoa(i)}
 		if names[f.Name] {
 			return wrong("Two windows have one name",
-				fmt.Sprintf("%q appears twice, so that messages would be ambiguous.", f.Name), "Use different names.",
+				fmt.Sprintf("%q appears twice, which would make messages ambiguous.", f.Name), "Use different names.",
 				at(path, "name")...)
 		}
 		names[f.Name] = true
@@ -150,7 +150,7 @@ func (p Policy) checkMaintained(known func(string) bool) error {
 	for i, f := range p.Maintenance {
 		path := []string{"maintenance_window", strconv.Itoa(i), "playbooks"}
 		if len(f.Playbooks) == 0 {
-			return wrong("A maintenance window without playbooks", fmt.Sprintf("%q names none, so that it restricts "+
+			return wrong("A maintenance window without playbooks", fmt.Sprintf("%q names none, so it restricts "+
 				"nothing.", f.Name), "List the action types that may run within it only.", path...)
 		}
 		for j, playbook := range f.Playbooks {
@@ -164,7 +164,7 @@ func (p Policy) checkMaintained(known func(string) bool) error {
 }
 
 func unknownPlaybook(of, playbook string, path []string) error {
-	return wrong("Unknown playbook", fmt.Sprintf("%s names %q, which is not an action type, so that it would never "+
+	return wrong("Unknown playbook", fmt.Sprintf("%s names %q, which is not an action type, so it would never "+
 		"apply.", of, playbook), "The data source remediation_playbooks lists those that exist.", path...)
 }
 

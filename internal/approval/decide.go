@@ -159,7 +159,7 @@ func (p Policy) checkSignature(c Case, v *vote) (covered string) {
 		return ""
 	}
 	if id, ok := c.Spent[SignatureHash(v.Signature)]; ok {
-		v.refused = fmt.Sprintf("its signature was used by execution %d, and each execution needs one of its own", id)
+		v.refused = fmt.Sprintf("its signature was used by execution %d, and each execution needs a new one", id)
 		return ""
 	}
 	if c.Payload == "" { // no plan has shown it, and a signature of an empty text approves nothing

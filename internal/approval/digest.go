@@ -79,7 +79,7 @@ func (b Binding) plain() error {
 	}
 	for _, t := range texts {
 		if !utf8.ValidString(t) {
-			return fmt.Errorf("what was reviewed holds text that is not UTF-8: %q", t)
+			return fmt.Errorf("the reviewed content contains text that is not UTF-8: %q", t)
 		}
 	}
 	return nil
@@ -108,11 +108,11 @@ func Hash(v any) (string, error) {
 func canonical(v any) ([]byte, error) {
 	text, err := json.Marshal(v)
 	if err != nil {
-		return nil, fmt.Errorf("encode what was reviewed: %w", err)
+		return nil, fmt.Errorf("encode the reviewed content: %w", err)
 	}
 	out, err := jcs.Transform(text)
 	if err != nil {
-		return nil, fmt.Errorf("canonical JSON of what was reviewed: %w", err)
+		return nil, fmt.Errorf("canonical JSON of the reviewed content: %w", err)
 	}
 	return out, nil
 }
@@ -127,7 +127,7 @@ func CheckPin(pin string) string {
 	digits := strings.TrimPrefix(pin, digestPrefix)
 	switch {
 	case strings.Trim(digits, "0123456789abcdef") != "":
-		return "it holds characters other than lower case hexadecimal digits"
+		return "it contains characters other than lowercase hexadecimal digits"
 	case len(digits) < leastPin:
 		return fmt.Sprintf("it has fewer than %d hexadecimal digits", leastPin)
 	case len(digits) > hex.EncodedLen(sha256.Size):

@@ -71,7 +71,7 @@ func (f Freeze) Parse(zone *time.Location) (Freeze, error) {
 	case option.Freq > finest:
 		return f, fmt.Errorf("recurrence %q is finer than daily", f.Recurrence)
 	case f.Length < MinFreeze || f.Length > MaxFreeze:
-		return f, fmt.Errorf("a window of %s: allowed are 1m to %s", f.Length, MaxFreeze)
+		return f, fmt.Errorf("a window of %s: must be between 1m and %s", f.Length, MaxFreeze)
 	case !option.Dtstart.IsZero():
 		return f, fmt.Errorf("recurrence %q has a DTSTART; use start", f.Recurrence)
 	}

@@ -21,7 +21,7 @@ const maxIdentity = 255
 // that could be confused with others.
 func Canonical(identity string) (string, error) {
 	if len(identity) > maxIdentity {
-		return "", fmt.Errorf("a name of %d bytes; %d are allowed", len(identity), maxIdentity)
+		return "", fmt.Errorf("a name of %d bytes; the maximum is %d", len(identity), maxIdentity)
 	}
 	s := strings.ToLower(norm.NFKC.String(strings.TrimSpace(identity)))
 	if s == "" {
@@ -29,7 +29,7 @@ func Canonical(identity string) (string, error) {
 	}
 	for _, r := range s {
 		if !strings.ContainsRune(identityBytes, r) {
-			return "", fmt.Errorf("%q holds the character %q (U+%04X), which can be taken for another one; write a "+
+			return "", fmt.Errorf("%q contains the character %q (U+%04X), which can be taken for another one; write a "+
 				"mail address or a login in plain ASCII",
 				identity, r, r)
 		}

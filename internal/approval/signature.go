@@ -25,12 +25,12 @@ const weakRSA = "ssh-rsa"
 // parseSignature parses exactly one armored SSH signature.
 func parseSignature(text string) (*sshsig.Signature, error) {
 	if len(text) > maxSignature {
-		return nil, fmt.Errorf("the signature has %d bytes, and %d are allowed", len(text), maxSignature)
+		return nil, fmt.Errorf("the signature has %d bytes; the maximum is %d", len(text), maxSignature)
 	}
 	text = strings.TrimSpace(strings.ReplaceAll(text, "\r\n", "\n"))
 	if !strings.HasPrefix(text, armorBegin+"\n") || !strings.HasSuffix(text, "\n"+armorEnd) ||
 		strings.Count(text, "-----BEGIN") != 1 {
-		return nil, fmt.Errorf("a signature begins with %q and ends with %q, as ssh-keygen -Y sign writes it",
+		return nil, fmt.Errorf("a signature must begin with %q and end with %q, as ssh-keygen -Y sign writes it",
 			armorBegin, armorEnd)
 	}
 	if strings.Contains(text, ":") {
@@ -71,7 +71,7 @@ func verify(sig *sshsig.Signature, text, identity string, policy signing) (verif
 		return verified{}, err
 	}
 	found := verified{key: ssh.FingerprintSHA256(key)}
-	why := fmt.Errorf("the key %s is not one that allowed_signers grants to %q", found.key, identity)
+	why := fmt.Errorf("allowed_signers doesn't list the key %s for %q", found.key, identity)
 	for _, s := range policy.signers {
 		timed, err := s.grants(sig.PublicKey, cert, identity, policy.now)
 		switch {
@@ -141,7 +141,7 @@ func (s Signer) grants(key ssh.PublicKey, cert *ssh.Certificate, identity string
 // checkCertificate checks the certificate of the key: its kind, its principals, and its validity.
 func checkCertificate(cert *ssh.Certificate, identity string, now time.Time) (timed string, err error) {
 	if cert.CertType != ssh.UserCert {
-		return "", errors.New("the signature's certificate is not one of a user")
+		return "", errors.New("the signature's certificate is not a user certificate")
 	}
 	if len(cert.ValidPrincipals) == 0 {
 		return "", errors.New("the signature's certificate names no principal")

@@ -73,7 +73,7 @@ func TestAttacksOnSignatures(t *testing.T) {
 		"no signers to check against": {policy: func(p *approval.Policy) { p.Signers = nil }, given: by(good),
 			says: "nothing to check its signature against"},
 		"oversized": {given: by(approval.Approval{By: boss,
-			Signature: armor([]byte(strings.Repeat("QUFB", 8<<10)))}), says: "bytes, and 16384 are allowed"},
+			Signature: armor([]byte(strings.Repeat("QUFB", 8<<10)))}), says: "bytes; the maximum is 16384"},
 		"no armor": {given: by(approval.Approval{By: boss, Signature: "yes, I approve"}),
 			says: "a signature begins with"},
 		"garbage in armor": {given: by(approval.Approval{By: boss, Signature: armor([]byte("QUFBQQ=="))}),

@@ -40,7 +40,7 @@ type Signer struct {
 // them. Times must be in UTC, because the time zone of the machine that reads the file must not matter.
 func ParseSigners(text string) ([]Signer, error) {
 	if len(text) > maxSigners {
-		return nil, fmt.Errorf("the text has %d bytes, and %d are allowed", len(text), maxSigners)
+		return nil, fmt.Errorf("the text has %d bytes; the maximum is %d", len(text), maxSigners)
 	}
 	var signers []Signer
 	for i, line := range strings.Split(text, "\n") {
@@ -68,8 +68,8 @@ func parseSigner(line string) (Signer, error) {
 	}
 	key, _, options, more, err := ssh.ParseAuthorizedKey([]byte(rest))
 	if err != nil {
-		return Signer{}, fmt.Errorf("after the principals, a public key such as \"ssh-ed25519 AAAA...\" is "+
-			"expected: %w", err)
+		return Signer{}, fmt.Errorf("expected a public key such as \"ssh-ed25519 AAAA...\" after the principals: "+
+			"%w", err)
 	}
 	if len(bytes.TrimSpace(more)) > 0 {
 		return Signer{}, errors.New("there is more than one key on the line")
@@ -103,7 +103,7 @@ func principals(line string) (names []string, rest string, err error) {
 		field, rest, ok = strings.Cut(line[1:], `"`)
 	}
 	if !ok || field == "" {
-		return nil, "", errors.New("expected principals, options and a public key, with blanks between")
+		return nil, "", errors.New("expected principals, options and a public key, separated by spaces")
 	}
 	for _, name := range strings.Split(field, ",") {
 		bare := strings.TrimPrefix(name, patternNegated)
@@ -131,7 +131,7 @@ func (s *Signer) set(option, value string) (err error) {
 	case "valid-before":
 		s.Before, err = parseTime(value)
 	default:
-		return fmt.Errorf("option %q is not known; allowed are cert-authority, namespaces, valid-after and "+
+		return fmt.Errorf("unknown option %q; must be one of cert-authority, namespaces, valid-after and "+
 			"valid-before", option)
 	}
 	return err
@@ -153,7 +153,7 @@ func checkKey(key ssh.PublicKey) error {
 		return nil // a security key, whose kinds are all strong
 	}
 	if k, ok := wrapped.CryptoPublicKey().(*rsa.PublicKey); ok && k.N.BitLen() < minRSABits {
-		return fmt.Errorf("the RSA key has %d bits, and %d are the least", k.N.BitLen(), minRSABits)
+		return fmt.Errorf("the RSA key has %d bits; the minimum is %d", k.N.BitLen(), minRSABits)
 	}
 	return nil
 }

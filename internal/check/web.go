@@ -16,7 +16,7 @@ func WebAddress(s string) string {
 	case u.Hostname() == "":
 		return "it names no host"
 	case u.User != nil:
-		return "it holds a user name or a password, and addresses are shown in plans, logs and records"
+		return "it contains a user name or a password, and addresses are shown in plans, logs and records"
 	}
 	return ""
 }

@@ -87,7 +87,7 @@ func (c Config) Check() error {
 	for i, e := range c.Endpoints {
 		if why := check.WebBase(e); why != "" {
 			return invalidAt([]string{"endpoints", strconv.Itoa(i)}, fmt.Sprintf("Endpoint %d: %s.", i+1, why),
-				"Write URLs such as https://search.example.com:9200, and credentials into attributes of their own, "+
+				"Write URLs such as https://search.example.com:9200, and put credentials in separate attributes, "+
 					"so that they are kept secret.", nil)
 		}
 	}
@@ -119,23 +119,26 @@ func (c Config) checkHeaders() error {
 			c.BearerToken}, {"es_client_authentication", c.ESClientAuthentication},
 	} {
 		if !httpguts.ValidHeaderFieldValue(one.value) || strings.TrimSpace(one.value) != one.value {
-			return invalid(one.name, "It holds a line break, a control character or a blank at an end, and can't be "+
+			return invalid(one.name,
+				"It contains a line break, a control character, or a leading or trailing blank, and can't be "+
 				"sent.", "A value read from a file may end with a line break: use trimspace().", nil)
 		}
 	}
 	if strings.Contains(c.Username, ":") {
-		return invalid("username", "It holds a colon, which ends the name where it is sent.", "Use another user.", nil)
+		return invalid("username", "It contains a colon, which ends the name where it is sent.",
+			"Use another user.", nil)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Headers)) {
 		at := []string{"headers", problem.Key(name)}
 		switch {
 		case !httpguts.ValidHeaderFieldName(name):
-			return invalidAt(at, fmt.Sprintf("%q is no name of a header.", name), "Write names such as X-Tenant.", nil)
+			return invalidAt(at, fmt.Sprintf("%q is not a valid header name.", name),
+				"Write names such as X-Tenant.", nil)
 		case !httpguts.ValidHeaderFieldValue(c.Headers[name]):
-			return invalidAt(at, "Its value holds a line break or a control character, and can't be sent.",
+			return invalidAt(at, "Its value contains a line break or a control character, and can't be sent.",
 				"A value read from a file may end with a line break: use trimspace().", nil)
 		case strings.EqualFold(name, "Authorization") && (c.Username != "" || c.APIKey != "" || c.BearerToken != ""):
-			return invalidAt(at, "Credentials are set in another way, too.", "Set one kind of credentials.", nil)
+			return invalidAt(at, "Credentials are also set in another way.", "Set one kind of credentials.", nil)
 		}
 	}
 	return nil
@@ -197,7 +200,7 @@ func (c Config) tls() (*tls.Config, error) {
 	if len(ca) > 0 {
 		out.RootCAs = x509.NewCertPool()
 		if !out.RootCAs.AppendCertsFromPEM(ca) {
-			return nil, invalid(either("ca_file", "ca_data", c.CAFile), "It holds no certificate in PEM form.",
+			return nil, invalid(either("ca_file", "ca_data", c.CAFile), "It contains no certificate in PEM form.",
 				"Set it to the certificate authority of the cluster.", nil)
 		}
 	}

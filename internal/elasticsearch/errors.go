@@ -265,14 +265,14 @@ func (c *Client) unanswered(what string, err error) error {
 
 // unreadable is the error for a successful answer that is incomplete or not the requested one.
 func (c *Client) unreadable(what string, err error) error {
-	return c.unanswered(what, fmt.Errorf("an answer that is not as expected: %w", err))
+	return c.unanswered(what, fmt.Errorf("unexpected response: %w", err))
 }
 
 // otherProduct is the error for a success of a server that does not identify itself as Elasticsearch.
 func (c *Client) otherProduct(what string) error {
 	return &problem.Problem{
 		What: what + " failed", Why: "The server at " + strings.Join(c.cfg.Endpoints, ", ") +
-			" does not say that it is Elasticsearch (header X-Elastic-Product).",
+			" does not identify itself as Elasticsearch (header X-Elastic-Product).",
 		Next: "Check elasticsearch.endpoints. OpenSearch and Elasticsearch before 7.14 are not supported.",
 		Err:  ErrNotElasticsearch,
 	}

@@ -125,7 +125,7 @@ func (e *Engine) checkOrigin(ctx context.Context, req Request, now Review) error
 	case origin.Target != "" && origin.Target != now.Target:
 		difference = fmt.Sprintf("It changed %s, and the provider points to %s now.", origin.Target, now.Target)
 	case origin.Identity != "" && now.IdentityHash != "" && origin.Identity != now.IdentityHash:
-		difference = fmt.Sprintf("It changed %s, and that name stands for something else now.", origin.Target)
+		difference = fmt.Sprintf("It changed %s, and that name refers to something else now.", origin.Target)
 	default:
 		return nil
 	}

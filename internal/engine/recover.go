@@ -160,7 +160,7 @@ func (r *run) busyProblem(ctx context.Context, about journal.Subject, rec journa
 		why += fmt.Sprintf(" It works on what %s refers to.", about.Target)
 	}
 	return &problem.Problem{
-		What: fmt.Sprintf("Another execution holds %s", rec.Subject.Target), Why: why,
+		What: fmt.Sprintf("Another execution has locked %s", rec.Subject.Target), Why: why,
 		Next: fmt.Sprintf("Nothing has run. Wait until it ends and apply again. If its process no longer exists, an "+
 			"apply that sees no heartbeat for %s takes the execution over.", leaseTerm),
 		Err: errors.Join(ErrBusy, busy),

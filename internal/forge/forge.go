@@ -178,7 +178,7 @@ func list[T any](ctx context.Context, c *client, path, sizeParameter string) ([]
 func (c *client) unreadable(why string) error {
 	return &problem.Problem{
 		What: "The forge can't be read", Why: why,
-		Next: "See that approval.forge names the pull request and that its token may read it.",
+		Next: "Check that approval.forge names the pull request, and that its token may read it.",
 		Path: []string{"approval", "forge"}, Err: ErrUnreadable,
 	}
 }
@@ -197,7 +197,7 @@ func (c *client) checkHead(head string) error {
 		return nil
 	}
 	return &problem.Problem{
-		What: "The head of the pull request is another commit",
+		What: "The head of the pull request is a different commit",
 		Why: fmt.Sprintf("The head of %s pull request %d is %q, and what runs is %s.", c.cfg.Repository,
 			c.cfg.PullRequest, head, c.cfg.Commit),
 		Next: "Run the newest commit, and have it approved.",

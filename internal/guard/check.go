@@ -66,7 +66,7 @@ func CheckSteps(rails []Rail, step time.Duration) error {
 			continue
 		}
 		return &problem.Problem{
-			What: fmt.Sprintf("Guardrail %q is read too rarely", r.Name),
+			What: fmt.Sprintf("Guardrail %q is not read often enough", r.Name),
 			Why: fmt.Sprintf("Its interval is %s, and a step stands for %s, so that nothing would be read while it "+
 				"does.",
 				r.Every(), step),

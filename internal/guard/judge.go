@@ -12,7 +12,7 @@ import (
 const readTimeout = 15 * time.Second
 
 // ErrNoValue marks the error of a Reader whose source answered without a usable value.
-var ErrNoValue = errors.New("there is no value to judge")
+var ErrNoValue = errors.New("there is no value to evaluate")
 
 // State is what a reading shows.
 type State string

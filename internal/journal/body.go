@@ -15,8 +15,8 @@ const MaxBody = 1 << 20
 
 // Errors for entries that are not valid. Nothing has been written.
 var (
-	ErrOrder = errors.New("the entry does not follow from the ones before it")
-	ErrBody  = errors.New("not a body that can be journaled")
+	ErrOrder = errors.New("the entry is not allowed after the previous entries")
+	ErrBody  = errors.New("invalid body of a journal entry")
 )
 
 // Accepts returns nil if an entry of the kind may come next. It returns ErrClosed if the record already has an outcome,
@@ -64,7 +64,7 @@ func Encode(kind Kind, body any) (json.RawMessage, error) {
 		return nil, refusedBody(kind, err)
 	}
 	if len(text) > MaxBody {
-		return nil, refusedBody(kind, fmt.Errorf("it has %d bytes, and %d are allowed", len(text), MaxBody))
+		return nil, refusedBody(kind, fmt.Errorf("it has %d bytes; the maximum is %d", len(text), MaxBody))
 	}
 	return text, nil
 }
@@ -92,7 +92,7 @@ func fits(kind Kind, body any) error {
 	case KindOutcome:
 		var outcome Outcome
 		if outcome, ok = body.(Outcome); ok && !outcome.Status.Final() {
-			return fmt.Errorf("%q is not the end of an execution", outcome.Status)
+			return fmt.Errorf("%q is not a final status", outcome.Status)
 		}
 	case KindProgress:
 	default:

@@ -37,7 +37,7 @@ func (r Record) With(e Entry) (Record, error) {
 
 func (r *Record) add(e Entry) error {
 	if r.ID != 0 && e.Execution != r.ID {
-		return fmt.Errorf("it is of execution %d, among those of %d: %w", e.Execution, r.ID, ErrOrder)
+		return fmt.Errorf("it belongs to execution %d, not %d: %w", e.Execution, r.ID, ErrOrder)
 	}
 	if !e.Kind.known() {
 		return fmt.Errorf("kind %q: %w", e.Kind, ErrNewer)

@@ -57,7 +57,7 @@ func ParseRef(s string) (Ref, error) {
 	}
 	n, err := strconv.ParseInt(number, 10, 64)
 	if err != nil || n <= 0 || (found && len(name) != identityDigits) || strings.Trim(name, "0123456789abcdef") != "" {
-		return Ref{}, fmt.Errorf("%q is not an execution such as 4f9c2a17-12", s)
+		return Ref{}, fmt.Errorf("%q is not an execution identifier such as 4f9c2a17-12", s)
 	}
 	return Ref{Journal: name, Number: n}, nil
 }

@@ -262,7 +262,7 @@ func (r Record) Ref() string { return Ref{Journal: r.Journal, Number: r.ID}.Stri
 func Intact(records []Record) error {
 	for _, r := range records {
 		if r.Edited != 0 {
-			return fmt.Errorf("%w: entry %d is not as it was written", ErrDamaged, r.Edited)
+			return fmt.Errorf("%w: entry %d was changed after it was written", ErrDamaged, r.Edited)
 		}
 	}
 	return nil
@@ -338,10 +338,10 @@ type Store interface {
 // ErrUnavailable means that the journal can't be read or written, temporarily or permanently. Nothing has been written.
 var (
 	ErrNotFound = errors.New("not in the journal")
-	ErrClosed   = errors.New("the execution's outcome is recorded already")
+	ErrClosed   = errors.New("the execution's outcome is already recorded")
 	ErrFenced   = errors.New("another process has taken the execution over")
 	ErrStale    = errors.New("the request has a newer record in the journal")
-	ErrGaps     = errors.New("what is to be removed from the journal has changed")
+	ErrGaps     = errors.New("the entries to remove from the journal have changed")
 	ErrForeign  = errors.New("not a journal of this provider")
 	ErrDamaged  = errors.New("the journal is damaged")
 	ErrNewer    = errors.New("the journal was written by a newer version of the provider")

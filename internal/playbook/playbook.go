@@ -117,7 +117,7 @@ var (
 	ErrUncertain = errors.New("it is not known whether the work began")
 	// ErrNotStopped marks work that could not be stopped when its context ended, and continues. The execution is
 	// recorded with an unknown outcome.
-	ErrNotStopped = errors.New("the work could not be stopped and goes on")
+	ErrNotStopped = errors.New("the work could not be stopped and is still running")
 	// ErrNeverBegan marks an execution that sent nothing.
 	ErrNeverBegan = errors.New("the work never began")
 	// ErrPartway marks an execution that ended before it was complete: the target is consistent, and another execution

@@ -291,7 +291,7 @@ func (a approvalBlock) maxAge() (time.Duration, error) {
 	}
 	d, err := parseDuration(a.MaxAge.ValueString())
 	if err == nil && d < minAge {
-		err = fmt.Errorf("it is less than %s, which is too short to pass an approval on", tfkit.Short(minAge))
+		err = fmt.Errorf("it is less than %s, which is too short to get an approval", tfkit.Short(minAge))
 	}
 	if err != nil {
 		return 0, problemAt("approval.max_age", "Invalid max_age", err.Error()+".", "Write a duration such as 24h.")
@@ -332,7 +332,7 @@ func (f freezeBlock) window() (w approval.Freeze, at string, err error) {
 	w = approval.Freeze{Name: f.Name.ValueString(), Recurrence: f.Recurrence.ValueString(), BreakGlass: f.BreakGlass}
 	zone, err := time.LoadLocation(f.TimeZone.ValueString())
 	if err == nil && zone == time.Local { // "Local" differs between machines
-		err = fmt.Errorf("time zone %q is that of whichever machine runs Terraform", f.TimeZone.ValueString())
+		err = fmt.Errorf("time zone %q depends on the machine that runs Terraform", f.TimeZone.ValueString())
 	}
 	if err != nil {
 		return w, "time_zone", err

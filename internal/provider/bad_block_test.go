@@ -62,7 +62,7 @@ func guardAPI(change values) values {
 // badBlocks are invalid provider blocks, except for invalid policies.
 func badBlocks() map[string]badInput {
 	const (
-		noAddress = "Not an address of a web server"
+		noAddress = "Invalid web address"
 		notShown  = "the value, which is not shown,"
 	)
 	return map[string]badInput{
@@ -162,7 +162,7 @@ func badBlocks() map[string]badInput {
 		"http without host": {block: plannerOf("http", values{"url": "http:///split"}), says: "names no host",
 			at: "planner.http.url"},
 		"http with a password": {block: plannerOf("http", values{"url": "https://u:p@planner"}),
-			says: "it holds a user name or a password", at: "planner.http.url"},
+			says: "it contains a user name or a password", at: "planner.http.url"},
 		"http with a query": {block: plannerOf("http", values{"url": "https://planner?token=x"}),
 			says: "after ? or #", at: "planner.http.url"},
 		"http token with a line": {block: plannerOf("http", values{"url": "https://a", "token": "s3cret-token\n"}),
@@ -279,7 +279,7 @@ func badBlocks() map[string]badInput {
 		"elasticsearch password of a file": {block: cluster(values{"username": "u", "password": "from-a-file\n"}),
 			says: "use trimspace()", at: "elasticsearch.password"},
 		"elasticsearch user with a colon": {block: cluster(values{"username": "a:b", "password": "p-long"}),
-			says: "It holds a colon", at: "elasticsearch.username"},
+			says: "It contains a colon", at: "elasticsearch.username"},
 		"elasticsearch shared secret": {block: cluster(values{"es_client_authentication": "shared"}),
 			says: "which is not set", at: "elasticsearch.es_client_authentication"},
 		"elasticsearch key empty": {block: cluster(values{"api_key": ""}), says: "is empty",

@@ -168,7 +168,7 @@ func badPolicies() map[string]badInput {
 			says: "use start", at: "approval.freeze[0].recurrence"},
 		"window in words": {block: window(values{"duration": "a weekend"}), says: "not a valid duration",
 			at: "approval.freeze[0].duration"},
-		"window of no length": {block: window(values{"duration": "0s"}), says: "allowed are 1m",
+		"window of no length": {block: window(values{"duration": "0s"}), says: "must be between 1m",
 			at: "approval.freeze[0].duration"},
 		"window of a year": {block: window(values{"duration": "8760h"}), says: "744h",
 			at: "approval.freeze[0].duration"},

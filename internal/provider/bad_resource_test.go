@@ -86,7 +86,7 @@ func badCommon() map[string]badInput {
 			values{"approved_by": " b@example.com"}).mustSay("begins or ends with a space", "approval[1].approved_by"),
 		"approval twice": approvals(lead, values{"approved_by": "b@example.com"},
 			lead).mustSay("Duplicate approval", "approval[2]"),
-		"approval at a day": approvals(with(lead, values{"approved_at": "2026-01-31"})).mustSay("Not a time",
+		"approval at a day": approvals(with(lead, values{"approved_at": "2026-01-31"})).mustSay("Invalid time",
 			"approval[0].approved_at"),
 		"approval of no ticket": approvals(with(lead, values{"ticket": "\t"})).mustSay("is empty",
 			"approval[0].ticket"),
@@ -180,7 +180,7 @@ func badCommon() map[string]badInput {
 			"guardrail[0].http.url"),
 		"rail of the cloud": web(values{"url": "http://[fd00:ec2::254]/latest"}).mustSay("metadata service",
 			"guardrail[0].http").onTarget(),
-		"rail with a password": web(values{"url": "https://u:p@a/metric"}).mustSay("it holds a user name or a "+
+		"rail with a password": web(values{"url": "https://u:p@a/metric"}).mustSay("it contains a user name or a "+
 			"password", "guardrail[0].http.url"),
 		"rail pointer": web(values{"json_pointer": "stats.error_rate"}).mustSay("does not begin with a slash",
 			"guardrail[0].http.json_pointer"),
@@ -277,9 +277,9 @@ func badResources() map[string]badInput {
 			values: values{"models": list{"a"}}}.mustSay("Provider setting: dbt.project_dir", "").onTarget(),
 
 		"index_name empty": clear(values{"index_name": ""}).mustSay("at least 1", "index_name"),
-		"index_name all": clear(values{"index_name": "_all"}).mustSay("It stands for every index of the cluster",
+		"index_name all": clear(values{"index_name": "_all"}).mustSay("It refers to every index of the cluster",
 			"index_name"),
-		"index_name star": clear(values{"index_name": "a,*"}).mustSay("It stands for every index of the cluster",
+		"index_name star": clear(values{"index_name": "a,*"}).mustSay("It refers to every index of the cluster",
 			"index_name"),
 		"index_name a path": clear(values{"index_name": "kb/_doc"}).mustSay("No index can have this name",
 			"index_name"),

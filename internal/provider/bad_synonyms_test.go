@@ -15,7 +15,7 @@ func badSynonyms() map[string]badInput {
 	}
 	return map[string]badInput{
 		"index empty": refresh(values{"index_name": ""}).mustSay("at least 1", "index_name"),
-		"index all": refresh(values{"index_name": "*"}).mustSay("It stands for every index of the cluster",
+		"index all": refresh(values{"index_name": "*"}).mustSay("It refers to every index of the cluster",
 			"index_name"),
 		"index a path": refresh(values{"index_name": "products/_close"}).mustSay("No index can have this name",
 			"index_name"),
@@ -33,7 +33,7 @@ func badSynonyms() map[string]badInput {
 			"requests_per_second"),
 		"old of nothing":  refresh(values{"keep_old_index": true}).mustSay("reindex is not set", "keep_old_index"),
 		"probes none":     refresh(values{"probe_texts": list{}}).mustSay("at least 1", "probe_texts"),
-		"probes too many": refresh(values{"probe_texts": texts}).mustSay("Allowed are up to 20 texts", "probe_texts"),
+		"probes too many": refresh(values{"probe_texts": texts}).mustSay("The maximum is 20 texts", "probe_texts"),
 		"probes twice":    refresh(values{"probe_texts": list{"tv", "tv"}}).mustSay("Duplicate", "probe_texts"),
 		"probes of blanks": refresh(values{"probe_texts": list{"tv", " "}}).mustSay("Text 2 is empty",
 			"probe_texts[1]"),

@@ -42,7 +42,7 @@ func (r runner) service(s service) (address, token string, err error) {
 // open refuses an address that the policy doesn't list. where is its attribute.
 func (r runner) open(where, address string) error {
 	if err := r.hosts.Check(address); err != nil {
-		return problemAt(where, "An address that the runner doesn't allow", err.Error()+".",
+		return problemAt(where, "The runner's policy doesn't allow this address", err.Error()+".",
 			fmt.Sprintf("Nothing has run. Use an address that %s lists in hosts, or have it added there.",
 				orEmpty(r.path)))
 	}
@@ -72,7 +72,7 @@ func (r runner) entrust(to destination, credentials ...string) error {
 		return nil
 	}
 	host := hostOf(to.address)
-	return problemAt(to.where, "A credential of the environment would go to an address of the configuration",
+	return problemAt(to.where, "A credential from the environment would be sent to an address from the configuration",
 		fmt.Sprintf("%s is set in the environment, and %s is named in the configuration, which the author of a change "+
 			"can edit.", used, host),
 		fmt.Sprintf("If it may be sent there, set %s=%s in the environment of the runner, or set %s there.",

@@ -29,7 +29,7 @@ func (r runner) mayConnect(cfg dbt.Config) func(profilesDir, host string) string
 		if whose == "" {
 			return ""
 		}
-		return fmt.Sprintf("%s, so that the runner has to list the host: set %s=%s in its environment", whose,
+		return fmt.Sprintf("%s, so the runner has to list the host: set %s=%s in its environment", whose,
 			hostsVariable, host)
 	}
 }

@@ -184,7 +184,7 @@ func (b block) forge(s surroundings, r runner) (*forge.Config, error) {
 			"Neither the configuration nor the environment names it.", next)
 	case !commitPattern.MatchString(cfg.Commit):
 		return nil, problemAt("approval.forge.commit", "The commit is missing or invalid",
-			fmt.Sprintf("%q is not the full identifier of a commit.", cfg.Commit), next)
+			fmt.Sprintf("%q is not a full commit hash.", cfg.Commit), next)
 	}
 	return &cfg, nil
 }

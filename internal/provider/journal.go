@@ -115,7 +115,8 @@ func elasticJournal(index string, cluster bool) (journalSettings, error) {
 	}
 	dir, err := filepath.Abs(filepath.Join(filepath.Dir(defaultJournal), index))
 	if err != nil {
-		return journalSettings{}, problemAt("journal.elasticsearch", "The folder of executions can't be made absolute",
+		return journalSettings{}, problemAt("journal.elasticsearch",
+			"The path of the executions folder can't be made absolute",
 			err.Error(), "Run in a folder that exists.")
 	}
 	return journalSettings{index: index, dir: dir}, nil

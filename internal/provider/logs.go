@@ -38,7 +38,7 @@ func (b block) logsBaseURL() (string, error) {
 		return "", nil
 	}
 	if why := check.WebBase(address); why != "" {
-		return "", problemAt("logs.base_url", "Not an address of a web server", "The value can't be used: "+why+".",
+		return "", problemAt("logs.base_url", "Invalid web address", "The value can't be used: "+why+".",
 			"Write it like https://ci.example.com/remediation.")
 	}
 	return address, nil

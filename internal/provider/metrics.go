@@ -61,11 +61,11 @@ func (b block) prometheus(r runner) (prometheusSettings, error) {
 // checkURL refuses an address that is not one of a web server.
 func checkURL(where, address string) error {
 	if why := check.WebBase(address); why != "" {
-		return problemAt(where, "Not an address of a web server", "The value can't be used: "+why+".",
+		return problemAt(where, "Invalid web address", "The value can't be used: "+why+".",
 			"Write it like https://host:port, and put credentials in their own attributes.")
 	}
 	if err := access.Hosts(nil).Check(address); err != nil {
-		return problemAt(where, "An address that is never opened", err.Error()+".",
+		return problemAt(where, "This address is never opened", err.Error()+".",
 			"Use the address of the service itself.")
 	}
 	return nil

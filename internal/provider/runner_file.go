@@ -37,7 +37,7 @@ func parsePolicy(ctx context.Context, data []byte) (policyDocument, error) {
 	decoded, err := decodeStrictly(decoder, nil)
 	if err == nil {
 		if _, more := decoder.Token(); !errors.Is(more, io.EOF) {
-			err = errors.New("there is more after the JSON object")
+			err = errors.New("unexpected data after the JSON object")
 		}
 	}
 	if err != nil {

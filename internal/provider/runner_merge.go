@@ -107,7 +107,8 @@ func joined[T any](own, policy []T, attribute string, name func(T) types.String)
 			}
 			if !equalBlocks(other, element) {
 				return nil, problemIn([]string{"approval", attribute, strconv.Itoa(i), "name"},
-					"A name of the runner's policy", fmt.Sprintf("The runner's policy has another %s %q.", attribute,
+					"The runner's policy already uses this name", fmt.Sprintf("The runner's policy has a different "+
+						"%s %q.", attribute,
 						name(element).ValueString()), "Use another name.")
 			}
 			again = true

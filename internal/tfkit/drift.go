@@ -114,7 +114,7 @@ func (p *planning) warnOfDrift() {
 			return
 		}
 		p.resp.Diagnostics.AddAttributeWarning(path.Root(attrOnDrift),
-			fmt.Sprintf("%s: the target has moved since", p.resource.front.Playbook.Metadata().ActionType),
+			fmt.Sprintf("%s: the target has changed since", p.resource.front.Playbook.Metadata().ActionType),
 			drift+".\n\nNothing is done about it, since on_drift is \"report\". Change triggers to run the playbook "+
 				"again, or set on_drift to \"reconcile\".")
 	}

@@ -43,11 +43,11 @@ func (v line) ValidateString(_ context.Context, req validator.StringRequest, res
 	switch {
 	case why == "":
 	case v.secret:
-		resp.Diagnostics.AddAttributeError(req.Path, "A value can't be used as it is",
+		resp.Diagnostics.AddAttributeError(req.Path, "Invalid value",
 			fmt.Sprintf("Attribute %s: the value, which is not shown, %s.", req.Path,
 				why)+"\n\nA secret that is read from a file may end with a line break: use trimspace().")
 	default:
-		resp.Diagnostics.AddAttributeError(req.Path, "A value can't be used as it is",
+		resp.Diagnostics.AddAttributeError(req.Path, "Invalid value",
 			fmt.Sprintf("Attribute %s: the value %q %s.\n\nWrite it in one line, without spaces around it.", req.Path,
 				s, why))
 	}
@@ -70,7 +70,7 @@ func (v moment) ValidateString(ctx context.Context, req validator.StringRequest,
 		return
 	}
 	if _, err := time.Parse(time.RFC3339, req.ConfigValue.ValueString()); err != nil {
-		resp.Diagnostics.AddAttributeError(req.Path, "Not a time",
+		resp.Diagnostics.AddAttributeError(req.Path, "Invalid time",
 			fmt.Sprintf("Attribute %s: %s.\n\nWrite %s.", req.Path, err, v.Description(ctx)))
 	}
 }

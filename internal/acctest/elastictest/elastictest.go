@@ -165,11 +165,11 @@ func (s *Server) Prefix(tb testing.TB, name string) string {
 		}{}
 		if _, err := s.call(ctx, http.MethodGet, "/_resolve/index/"+name+"*?expand_wildcards=all", nil,
 			&names); err != nil {
-			tb.Errorf("list what the test left: %v", err)
+			tb.Errorf("list the indices that the test left behind: %v", err)
 		}
 		for _, index := range names.Indices {
 			if _, err := s.call(ctx, http.MethodDelete, "/"+index.Name, nil, nil); err != nil {
-				tb.Errorf("remove what the test left: %v", err)
+				tb.Errorf("remove the indices that the test left behind: %v", err)
 			}
 		}
 	})

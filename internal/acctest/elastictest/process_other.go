@@ -10,7 +10,7 @@ type process struct {
 }
 
 func launch(_, _, _ string) (*process, error) {
-	return nil, errors.New("a server of the tests' own needs Linux: set ELASTICSEARCH_ENDPOINTS to a cluster instead")
+	return nil, errors.New("starting a test server needs Linux: set ELASTICSEARCH_ENDPOINTS to a cluster instead")
 }
 
 func (p *process) stop() {}

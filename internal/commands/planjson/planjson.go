@@ -150,14 +150,14 @@ func Read(r io.Reader) (Plan, error) {
 		return Plan{}, invalid(fmt.Sprintf("It has more than %d bytes.", maxBytes))
 	}
 	if strings.HasPrefix(string(text), "PK") {
-		return Plan{}, invalid("It is a saved plan and not its JSON.")
+		return Plan{}, invalid("It is a saved plan, not its JSON.")
 	}
 	var d document
 	if err := json.Unmarshal(text, &d); err != nil {
 		return Plan{}, invalid("It is not JSON: " + err.Error() + ".")
 	}
 	if !strings.HasPrefix(d.FormatVersion, "1.") {
-		return Plan{}, invalid(fmt.Sprintf("Its format_version is %q, and 1.x is known.", d.FormatVersion))
+		return Plan{}, invalid(fmt.Sprintf("Its format_version is %q, but only 1.x is supported.", d.FormatVersion))
 	}
 	p := Plan{Terraform: d.Terraform, Errored: d.Errored, Signatures: d.signatures()}
 	for _, c := range d.Changes {

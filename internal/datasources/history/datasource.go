@@ -115,7 +115,7 @@ func read(ctx context.Context, runtime *tfkit.Runtime, config tfkit.Values) (map
 	}
 	if !filter.Since.IsZero() && !filter.Until.IsZero() && !filter.Since.Before(filter.Until) {
 		return nil, &problem.Problem{
-			What: "No time lies between", Why: "since is not before until.", Next: "Swap them, or leave one out.",
+			What: "Empty time range", Why: "since is not before until.", Next: "Swap them, or leave one out.",
 			Path: []string{"until"},
 		}
 	}
@@ -166,7 +166,7 @@ func moment(config tfkit.Values, name string) (time.Time, error) {
 	}
 	t, err := time.Parse(time.RFC3339, s)
 	if err != nil {
-		return time.Time{}, &problem.Problem{What: "Not a time", Why: err.Error() + ".",
+		return time.Time{}, &problem.Problem{What: "Invalid time", Why: err.Error() + ".",
 			Next: "Write it like 2026-01-31T03:00:00Z.", Path: []string{name}, Err: err}
 	}
 	return t, nil

@@ -29,12 +29,12 @@ func CheckIndex(name string) string {
 	case name == "":
 		return "It is empty."
 	case len(name) > longestName:
-		return fmt.Sprintf("It has %d characters, and %d are allowed.", len(name), longestName)
+		return fmt.Sprintf("It has %d characters; the maximum is %d.", len(name), longestName)
 	case !nameForm.MatchString(name):
 		return "Allowed are lower-case letters, digits, dots, hyphens and underscores; the first one is a letter or " +
 			"a digit."
 	case strings.Contains(name+"-", entriesPart):
-		return fmt.Sprintf("It holds %q, which names the indices of another journal.",
+		return fmt.Sprintf("It contains %q, which names the indices of another journal.",
 			strings.TrimSuffix(entriesPart, "-"))
 	}
 	return ""

@@ -127,7 +127,7 @@ func (s *Store) inRange(ctx context.Context, from, to int64) ([]document, error)
 			return nil, err
 		}
 		if documentID(one.Seq) != d.ID {
-			return nil, fmt.Errorf("%w: document %s holds entry %d", journal.ErrDamaged, d.ID, one.Seq)
+			return nil, fmt.Errorf("%w: document %s contains entry %d", journal.ErrDamaged, d.ID, one.Seq)
 		}
 		found = append(found, one)
 	}
@@ -208,7 +208,7 @@ func (s *Store) viewAfter(ctx context.Context, d document) (*view, error) {
 		return nil, err
 	}
 	if sealed, err := journal.Seal(e, e.Prev); err != nil || sealed.Hash != e.Hash {
-		return nil, fmt.Errorf("%w: entry %d is not as it was written", journal.ErrDamaged, e.Seq)
+		return nil, fmt.Errorf("%w: entry %d was changed after it was written", journal.ErrDamaged, e.Seq)
 	}
 	v := &view{head: journal.Head{Seq: e.Seq, Hash: e.Hash}, open: map[int64]journal.Record{}}
 	records, err := s.records(ctx, d.Open, e.Seq)

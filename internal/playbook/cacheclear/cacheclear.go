@@ -112,7 +112,7 @@ func (p params) validate() (params, error) {
 	p.Fields = slices.Compact(slices.Sorted(slices.Values(p.Fields)))
 	if len(p.Fields) > 0 && !slices.Contains(p.CacheTypes, Fielddata) {
 		return params{}, playbook.Invalid("Add fielddata to cache_types, or leave fields out.",
-			"Only the field data cache is kept by field, and cache_types does not name it.", "fields")
+			"Only the field data cache is kept per field, and cache_types does not include it.", "fields")
 	}
 	return p, nil
 }

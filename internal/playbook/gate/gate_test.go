@@ -126,7 +126,7 @@ func TestVerdict(t *testing.T) {
 			10*time.Minute + 15*time.Second: 1.0}), gate.Passed, "errors is 1", 10*time.Minute + 20*time.Second},
 		"tolerated breaches that stay": {with(`"failure_limit": 2`), then(9.0, nil), gate.Failed,
 			"reading 3 of this kind", 10*time.Minute + 20*time.Second},
-		"no data": {plain, then(errNone, nil), gate.Inconclusive, "errors: there is no value to judge: no data",
+		"no data": {plain, then(errNone, nil), gate.Inconclusive, "errors: there is no value to evaluate: no data",
 			10 * time.Second},
 		"no data at first": {plain, then(errNone, map[time.Duration]any{5 * time.Second: 1.0}), gate.Passed,
 			"errors is 1", 10 * time.Minute},

@@ -48,7 +48,7 @@ func again(err error) bool {
 
 // errRaced marks a change that was refused although the split is still the one that the move left: the revision also
 // changes with other fields of the same object.
-var errRaced = errors.New("the planner changed in passing")
+var errRaced = errors.New("the planner changed in the meantime")
 
 // back restores the state before the move, unless someone else has changed the split since.
 func (w *work) back(ctx context.Context) error {

@@ -87,7 +87,7 @@ func (a action) alike(c choice) error {
 		if s.Source() != first.Source() || s.Updateable != first.Updateable ||
 			(len(s.AtIndexTime()) > 0) != (len(first.AtIndexTime()) > 0) {
 			return &problem.Problem{
-				What: fmt.Sprintf("The filter %q is not the same in all indices that %q stands for",
+				What: fmt.Sprintf("The filter %q is not the same in all indices that %q refers to",
 					a.params.SynonymFilter, a.params.IndexName),
 				Why: fmt.Sprintf("%s and %s differ in where its synonyms are kept, whether it is updateable, or "+
 					"whether documents were analyzed with it.", c.indices[0].Name, c.indices[i].Name),
@@ -237,7 +237,7 @@ func (a action) canReindex(ctx context.Context, c *choice) error {
 			"Its indices belong to it.",
 			"Set updateable = true on the filter in the index template, and roll the data stream over.")
 	case len(c.indices)+len(c.found.Closed) != 1:
-		return refuse("index_name", fmt.Sprintf("%q stands for %d indices, and one is needed", a.params.IndexName,
+		return refuse("index_name", fmt.Sprintf("%q refers to %d indices, and one is needed", a.params.IndexName,
 			len(c.indices)+len(c.found.Closed)),
 			"They are "+strings.Join(slices.Concat(c.found.Indices, c.found.Closed),
 				", ")+".", "Reindex them one by one, with a resource each.")
@@ -247,7 +247,7 @@ func (a action) canReindex(ctx context.Context, c *choice) error {
 			"Write the alias, or the name of the index.")
 	case !index.SourceKept():
 		return refuse("reindex", index.Name+" can't be reindexed",
-			"Its mapping keeps no _source, or leaves parts of it out, so whole documents can't be read back.",
+			"Its mapping disables _source or excludes parts of it, so whole documents can't be read back.",
 			"Index the documents again from where they came from.")
 	case index.Setting("blocks.read_only_allow_delete") == "true":
 		return refuse("index_name", index.Name+" is read-only: a disk is too full",
@@ -255,7 +255,7 @@ func (a action) canReindex(ctx context.Context, c *choice) error {
 			"Make room on the disks first.")
 	case index.Setting("blocks.write") == "true" || index.Setting("blocks.read_only") == "true":
 		return refuse("index_name", index.Name+" is blocked for writing",
-			"Nobody can be writing to it, and the block would not be in the new index.", "Lift the block first.")
+			"No client can write to it, and the new index would not have the block.", "Lift the block first.")
 	case index.Setting("mode") == "time_series":
 		return refuse("reindex", index.Name+" can't be reindexed",
 			"It is a time series index, whose documents have no names of "+

@@ -73,7 +73,7 @@ func (w *copyWork) Wait(ctx context.Context) (playbook.Report, error) {
 	if err != nil {
 		return out, err
 	}
-	out.Message = fmt.Sprintf("Reindexed %s into %s, which %s stands for now", text.Count(result.Documents, "document"),
+	out.Message = fmt.Sprintf("Reindexed %s into %s, which %s refers to now", text.Count(result.Documents, "document"),
 		w.req.New, w.req.Name)
 	out.Details["kept_index"] = w.req.Kept()
 	// Clients use the new index. What follows only reads, and runs even if the caller has given up.

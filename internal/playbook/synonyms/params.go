@@ -51,20 +51,21 @@ func (p params) validate() (params, error) {
 	}
 	onlyReindex := func(name string) error {
 		return playbook.Invalid("Leave it out, or set reindex = true.",
-			"It is about a reindex, and reindex is not set.", name)
+			"It only applies to a reindex, and reindex is not set.", name)
 	}
 	switch {
 	case check.Label(p.SynonymFilter) != "":
-		return params{}, playbook.Invalid("Name the filter of synonyms, as in the settings of the index.",
+		return params{}, playbook.Invalid("Name the synonym filter, as in the settings of the index.",
 			"It "+check.Label(p.SynonymFilter)+".", "synonym_filter")
 	case p.Slices < 0 || p.Slices > MostSlices:
-		return params{}, playbook.Invalid(fmt.Sprintf("Allowed are 1 to %d; leave it out to let Elasticsearch choose.",
+		return params{}, playbook.Invalid(fmt.Sprintf("Must be between 1 and %d; leave it out to let Elasticsearch "+
+			"choose.",
 			MostSlices), fmt.Sprintf("It is %d.", p.Slices), "slices")
 	case p.RequestsPerSecond < 0:
 		return params{}, playbook.Invalid("Write a number of documents per second; leave it out for no limit.",
 			fmt.Sprintf("It is %g.", p.RequestsPerSecond), "requests_per_second")
 	case len(p.ProbeTexts) > MostProbes:
-		return params{}, playbook.Invalid(fmt.Sprintf("Allowed are up to %d texts.", MostProbes),
+		return params{}, playbook.Invalid(fmt.Sprintf("The maximum is %d texts.", MostProbes),
 			fmt.Sprintf("There are %d.", len(p.ProbeTexts)), "probe_texts")
 	case !p.Reindex && p.Slices != 0:
 		return params{}, onlyReindex("slices")

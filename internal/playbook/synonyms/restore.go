@@ -47,7 +47,7 @@ func (r restore) from(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if gone {
-		return "", refuse(fmt.Sprintf("The old index %s does not exist any more.", r.params.RestoreIndex),
+		return "", refuse(fmt.Sprintf("The old index %s no longer exists.", r.params.RestoreIndex),
 			"Set on_destroy to keep.")
 	}
 	now, err := r.elastic.AliasTargets(ctx, r.params.IndexName)
@@ -55,9 +55,9 @@ func (r restore) from(ctx context.Context) (string, error) {
 	case err != nil && !elastic.IsMissing(err):
 		return "", err
 	case slices.Contains(now, r.params.RestoreIndex):
-		return "", refuse(fmt.Sprintf("It stands for %s already.", r.params.RestoreIndex), "Set on_destroy to keep.")
+		return "", refuse(fmt.Sprintf("It already refers to %s.", r.params.RestoreIndex), "Set on_destroy to keep.")
 	case len(now) != 1:
-		return "", refuse(fmt.Sprintf("It is no alias of one index any more, but of %d.", len(now)),
+		return "", refuse(fmt.Sprintf("It is no longer an alias of one index, but of %d.", len(now)),
 			"Point it back by hand.")
 	}
 	return now[0], nil
@@ -106,7 +106,7 @@ func (w restoreWork) Wait(ctx context.Context) (playbook.Report, error) {
 			return out, err
 		}
 	}
-	out.Message = fmt.Sprintf("%s stands for %s again", w.params.IndexName, to)
+	out.Message = fmt.Sprintf("%s refers to %s again", w.params.IndexName, to)
 	out.Identity = w.identityOf(ctx, to)
 	return out, nil
 }

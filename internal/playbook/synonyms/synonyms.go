@@ -108,7 +108,7 @@ func Describe() playbook.Definition[params] {
 func page() playbook.Metadata {
 	return playbook.Metadata{
 		ActionType: ActionType,
-		Summary: "makes an index use the synonyms that its set or file holds now: by a reload, by closing and " +
+		Summary: "makes an index use the synonyms that its set or file contains now: by a reload, by closing and " +
 			"opening it, or by a reindex without downtime",
 		Use:      []string{"synonyms changed", "search quality dropped"},
 		Approval: "needed for a reindex",

@@ -15,7 +15,8 @@ import (
 )
 
 // errUnseen is the reason why an adopted reload is not considered done.
-var errUnseen = errors.New("what is loaded from a file is not shown, and there are no probe_texts to tell it by")
+var errUnseen = errors.New("Elasticsearch does not show what it loads from a file, and there are no probe_texts to " +
+	"verify it")
 
 // requestCache lists the caches that contain results of queries with the old synonyms.
 var requestCache = elastic.Caches{Request: true}
@@ -43,7 +44,7 @@ func (a action) Dispatch(_ context.Context, job playbook.Job, facts Facts) (play
 // check refuses incomplete facts from the journal.
 func (f Facts) check() error {
 	if f.Way == "" || len(f.Indices) == 0 {
-		return errors.New("the facts of the preview name no way or no index")
+		return errors.New("the facts of the preview lack the method or the index")
 	}
 	return nil
 }

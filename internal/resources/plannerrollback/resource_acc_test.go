@@ -159,7 +159,7 @@ func TestAccBadInput(t *testing.T) {
 		"no planner": {strings.Replace(rollback(""), `    file { path = "planner.json" }`, "", 1),
 			"The block is empty"},
 		"no address": {strings.Replace(rollback(""), `file { path = "planner.json" }`,
-			`http { url = "planner" }`, 1), "Not an address of a web server"},
+			`http { url = "planner" }`, 1), "Invalid web address"},
 	} {
 		r.Write("main.tf", tt.main)
 		if out := r.MustFail("plan", "-no-color"); !strings.Contains(flat(out), tt.says) {

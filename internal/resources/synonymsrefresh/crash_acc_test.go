@@ -193,7 +193,7 @@ func TestAccOneExecutionPerIndexUnderTwoNames(t *testing.T) {
 	r.killed(t, g, func() {
 		byName.Write("main.tf", config(index, "fixed_file", `timeouts { create = "3s" }`))
 		out := byName.MustFail("apply", "-auto-approve", "-no-color")
-		if l := lacks(out, "Another execution holds elasticsearch:", alias, "It works on what elasticsearch:",
+		if l := lacks(out, "Another execution has locked elasticsearch:", alias, "It works on what elasticsearch:",
 			index+" refers to", "Nothing has run"); len(l) > 0 {
 			t.Errorf("the apply lacks %q:\n%s", l, out)
 		}

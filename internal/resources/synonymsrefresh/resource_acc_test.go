@@ -77,7 +77,7 @@ func TestAccMethods(t *testing.T) {
 				_, number, _ := strings.Cut(fmt.Sprint(r.Attributes(address)["id"]), "-")
 				if made := old + "-reindexed-" + number; r.target(t, client) != made ||
 					r.detail("documents") != "1" {
-					t.Errorf("%s stands for %s, want %s; %s documents", client, r.target(t, client), made,
+					t.Errorf("%s refers to %s, want %s; %s documents", client, r.target(t, client), made,
 						r.detail("documents"))
 				}
 			}
@@ -126,7 +126,7 @@ func TestAccUnapprovedReindex(t *testing.T) {
 	r.Must("apply", "-auto-approve", "-no-color")
 	made := r.target(t, r.base)
 	if !strings.HasPrefix(made, old+"-reindexed-") || !r.finds(t, r.base, "cabrio") {
-		t.Fatalf("%s stands for %s", r.base, made)
+		t.Fatalf("%s refers to %s", r.base, made)
 	}
 	r.empty(t)
 	out := r.Must("plan", "-destroy", "-no-color")
@@ -136,7 +136,7 @@ func TestAccUnapprovedReindex(t *testing.T) {
 	}
 	r.Must("destroy", "-auto-approve", "-no-color")
 	if got := r.target(t, r.base); got != old {
-		t.Errorf("%s stands for %s, want %s again", r.base, got, old)
+		t.Errorf("%s refers to %s, want %s again", r.base, got, old)
 	}
 }
 
@@ -247,7 +247,7 @@ func TestAccFailedReindexKeepsItsUndo(t *testing.T) {
 			bad := r.target(t, r.base)
 			if status, _ := r.status(); status != "failed" || bad == old ||
 				r.attribute("rollback_action")["action_type"] != "refresh_synonyms" {
-				t.Fatalf("status %s, %s stands for %s, way back %v", status, r.base, bad,
+				t.Fatalf("status %s, %s refers to %s, way back %v", status, r.base, bad,
 					r.attribute("rollback_action"))
 			}
 			want := old
@@ -268,7 +268,7 @@ func TestAccFailedReindexKeepsItsUndo(t *testing.T) {
 				t.Errorf("the undo is not announced:\n%s", out)
 			}
 			if got := r.target(t, r.base); got != want {
-				t.Errorf("%s stands for %s, want %s", r.base, got, want)
+				t.Errorf("%s refers to %s, want %s", r.base, got, want)
 			}
 		})
 	}

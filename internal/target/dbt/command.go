@@ -93,7 +93,7 @@ func (s Selection) checkInputs() error {
 		return selectionProblem("No model is selected", "models is empty.",
 			"Name at least one model or selector in models, or a selector of selectors.yml in selector.", "models")
 	case s.Selector != "" && len(s.Models)+len(s.Exclude) > 0:
-		return selectionProblem("Two selections", "selector is set beside models or exclude.",
+		return selectionProblem("Two selections", "selector is set together with models or exclude.",
 			"Use either selector, or models and exclude.", "selector")
 	case s.Selector != "" && s.Upstream:
 		return selectionProblem("upstream can't be combined with selector",

@@ -86,7 +86,7 @@ func isInherited(name string) bool {
 func (c Config) Check() error {
 	if strings.HasPrefix(c.Target, "-") || (c.Target != "" && check.Label(c.Target) != "") {
 		return &problem.Problem{
-			What: "Not a target of a dbt profile", Why: fmt.Sprintf("%q begins with - or contains invisible characters.",
+			What: "Invalid dbt target", Why: fmt.Sprintf("%q begins with - or contains invisible characters.",
 				c.Target),
 			Next: "Name one of the profile's targets.", Path: []string{"dbt", "target"}, Err: ErrUnknownTarget,
 		}
@@ -97,7 +97,7 @@ func (c Config) Check() error {
 		case name == "" || strings.ContainsAny(name, "=\x00") || check.OneLine(name) != "":
 			why = fmt.Sprintf("%q is not a valid variable.", name)
 		case strings.Contains(c.Environment[name], "\x00"):
-			why = "The value of " + name + " holds a null character, which ends it."
+			why = "The value of " + name + " contains a null character, which ends it."
 		case c.Executables != nil && loadsCode(name):
 			why = name + " makes a program load code from elsewhere, and the runner's policy lists the programs " +
 				"that may be started."

@@ -11,7 +11,7 @@ var (
 	// ErrProjectNotFolder: the project path is not a folder.
 	ErrProjectNotFolder = errors.New("the dbt project is not a folder")
 	// ErrNotAProject: the folder contains no dbt_project.yml.
-	ErrNotAProject = errors.New("the folder holds no dbt project")
+	ErrNotAProject = errors.New("the folder contains no dbt project")
 	// ErrProjectMalformed: dbt_project.yml is malformed.
 	ErrProjectMalformed = errors.New("dbt_project.yml is malformed")
 	// ErrProfiles: profiles.yml is missing, malformed or lacks the project's profile.

@@ -257,7 +257,7 @@ func onlyOthers(s Selection, l Listing, names kinds) error {
 		}
 		return &problem.Problem{
 			What: "Not a dbt model",
-			Why:  fmt.Sprintf("%q is a %s. `dbt run` runs models only and would pass over it.", selector, of[0]),
+			Why:  fmt.Sprintf("%q is a %s. `dbt run` runs only models and would skip it.", selector, of[0]),
 			Next: "Remove it, or select the models that depend on it with " + selector + "+.",
 			Path: []string{"models"},
 			Err:  ErrUnknownModel,

@@ -69,7 +69,7 @@ func (c *CLI) listing(log summary, m manifest) (l Listing, passive int, err erro
 		}
 		n, ok := m.Nodes[row.UniqueID]
 		if !ok {
-			return l, 0, c.unreadable(fmt.Errorf("the manifest does not hold %s", row.UniqueID))
+			return l, 0, c.unreadable(fmt.Errorf("the manifest does not contain %s", row.UniqueID))
 		}
 		selected = append(selected, row.UniqueID)
 		if n.Config.Materialized == "ephemeral" || strings.TrimSpace(n.RawCode) == "" {

@@ -50,7 +50,7 @@ func (c *CLI) project() (project, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return project{}, projectProblem(ErrNotAProject, "The dbt project folder holds no dbt_project.yml",
+			return project{}, projectProblem(ErrNotAProject, "The dbt project folder contains no dbt_project.yml",
 				fmt.Sprintf("%s has no %s.", dir, projectFile), err)
 		}
 		return project{}, projectProblem(ErrNotAProject, "dbt_project.yml can't be read", err.Error(), err)
@@ -122,7 +122,7 @@ func (c *CLI) projectDir() (string, error) {
 func projectProblem(sentinel error, what, why string, err error) error {
 	return &problem.Problem{
 		What: what, Why: why,
-		Next: "Set dbt.project_dir to the folder that holds dbt_project.yml.",
+		Next: "Set dbt.project_dir to the folder that contains dbt_project.yml.",
 		Path: []string{"dbt", "project_dir"},
 		Err:  errors.Join(sentinel, err),
 	}

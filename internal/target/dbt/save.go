@@ -151,14 +151,14 @@ func checkInstallPath(p project) error {
 	case p.InstallDynamic:
 		why = "packages-install-path is a template, which only dbt can render."
 	case err == nil && inside != ".." && !strings.HasPrefix(inside, ".."+string(os.PathSeparator)):
-		why = p.InstallPath + " holds the project itself."
+		why = p.InstallPath + " contains the project itself."
 	default:
 		return nil
 	}
 	return &problem.Problem{
 		What: "The dbt packages can't be saved",
 		Why:  why,
-		Next: "Set packages-install-path in dbt_project.yml to a plain folder of its own, such as dbt_packages.",
+		Next: "Set packages-install-path in dbt_project.yml to a separate folder, such as dbt_packages.",
 		Path: []string{"dbt", "project_dir"},
 		Err:  ErrProjectMalformed,
 	}

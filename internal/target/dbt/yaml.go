@@ -20,7 +20,7 @@ func readYAML(data []byte) (map[string]any, error) {
 	var found map[string]any
 	if err := document.Content[0].Decode(&found); err != nil {
 		if mistyped := new(yaml.TypeError); errors.As(err, &mistyped) {
-			return nil, fmt.Errorf("it is no mapping of keys to values: %w", err)
+			return nil, fmt.Errorf("it is not a mapping of keys to values: %w", err)
 		}
 		return nil, err
 	}

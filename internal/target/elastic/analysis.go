@@ -14,7 +14,7 @@ import (
 // Errors about a synonym filter.
 var (
 	// ErrNoFilter: the index has no such filter, or it is not a synonym filter.
-	ErrNoFilter = errors.New("no such filter of synonyms")
+	ErrNoFilter = errors.New("no such synonym filter")
 	// ErrUnused: no analyzer uses the filter.
 	ErrUnused = errors.New("no analyzer uses the filter")
 	// ErrInline: the rules are in the index settings and can only be changed there.
@@ -187,13 +187,13 @@ func (i Index) noFilter(filter string, exists bool, kind string) error {
 			others = append(others, name)
 		}
 	}
-	p := &problem.Problem{What: fmt.Sprintf("%s has no filter of synonyms called %q", i.Name, filter), Err: ErrNoFilter,
+	p := &problem.Problem{What: fmt.Sprintf("%s has no synonym filter called %q", i.Name, filter), Err: ErrNoFilter,
 		Next: "Check the spelling."}
 	switch {
 	case exists:
 		p.Why = fmt.Sprintf("The filter is of the type %q.", kind)
 	case len(others) == 0:
-		p.Why = "The index has no filter of synonyms at all."
+		p.Why = "The index has no synonym filter at all."
 	}
 	if len(others) > 0 {
 		p.Why = strings.TrimSpace(p.Why + " Its filters of synonyms are: " + strings.Join(others, ", ") + ".")

@@ -55,7 +55,7 @@ const backingPrefix = ".ds-"
 // _all, *) needs allowAll.
 func CheckExpression(expression string, allowAll bool) error {
 	refuse := func(why, next string) error {
-		return &problem.Problem{What: fmt.Sprintf("%q is no index, alias, pattern or data stream to work on",
+		return &problem.Problem{What: fmt.Sprintf("%q is not a valid index, alias, pattern or data stream",
 			expression), Why: why, Next: next, Err: ErrRefused}
 	}
 	const longest = 255 // bytes, of the name of an index
@@ -67,13 +67,13 @@ func CheckExpression(expression string, allowAll bool) error {
 			return refuse("One of its parts "+check.OneLine(part)+".",
 				"Write names without blanks, with one comma in between.")
 		case (part == "" || part == "_all" || strings.Trim(part, "*") == "") && !allowAll:
-			return refuse("It stands for every index of the cluster.",
+			return refuse("It refers to every index of the cluster.",
 				"Name an index, an alias, a data stream or a narrower pattern; or set allow_all = true if every "+
 					"index is meant.")
 		case part == "" && expression != "":
 			return refuse("One of its parts is empty.", "Separate names by one comma.")
 		case strings.HasPrefix(part, "-"):
-			return refuse("It takes names out of a pattern.", "Name what is meant, rather than what is not.")
+			return refuse("It excludes names from a pattern.", "List the names to include instead.")
 		case strings.HasPrefix(part, "<"), strings.Contains(part, ":"):
 			return refuse("Date math and indices of other clusters are not supported.",
 				"Name an index of this cluster.")
@@ -118,10 +118,10 @@ func (c *Cluster) Resolve(ctx context.Context, expression string, allowAll bool)
 	for _, name := range slices.Concat(found.Indices, found.Closed) {
 		if all.indices[name].isSystem(name) {
 			return Resolution{}, &problem.Problem{
-				What: fmt.Sprintf("%s is an index of the system",
-					name), Why: fmt.Sprintf("%q stands for it, and Elasticsearch or a product of the stack keeps its "+
+				What: fmt.Sprintf("%s is a system index",
+					name), Why: fmt.Sprintf("%q refers to it, and Elasticsearch or a product of the stack keeps its "+
 					"own data there.", expression),
-				Next: "Name an index of yours.", Err: ErrRefused,
+				Next: "Name one of your own indices.", Err: ErrRefused,
 			}
 		}
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // ErrNothing means that there is no state to continue from.
-var ErrNothing = errors.New("the reindex was never begun")
+var ErrNothing = errors.New("the reindex was never started")
 
 // Adopt returns a Run for a state that another process journaled. It finds a copy that was started but not journaled by
 // its label. If there is none, Wait removes the incomplete index and fails. ErrNothing means that the state is empty.

@@ -90,7 +90,7 @@ func (r *Run) passUntilSmall(ctx context.Context) error {
 		}
 	}
 	return r.failed("The copy can't catch up",
-		fmt.Sprintf("Clients write faster to %s than its documents can be brought over.", r.state.Old), nil)
+		fmt.Sprintf("Clients write to %s faster than its documents can be copied.", r.state.Old), nil)
 }
 
 // applySettings applies the final settings to the new index, and waits until it has as many active shard copies as the

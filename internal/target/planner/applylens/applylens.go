@@ -113,7 +113,7 @@ func (p *Planner) status(ctx context.Context) (status, error) {
 	}
 	var s status
 	if err := json.Unmarshal(got.Body, &s); err != nil || s.Config == nil {
-		return status{}, p.problem("What answers at the address is not the guard API", p.web.Text(got),
+		return status{}, p.problem("The server at this address is not the guard API", p.web.Text(got),
 			planner.ErrMalformed)
 	}
 	return s, nil
@@ -160,7 +160,7 @@ func (p *Planner) Set(ctx context.Context, change planner.Change) (planner.Split
 		return planner.Split{}, err
 	}
 	if said, err := p.split(set); err != nil || !planner.Same(said.Shares, change.Shares) {
-		return planner.Split{}, p.problem("The guard API did not set the share", "Its answer shows another one.",
+		return planner.Split{}, p.problem("The guard API did not set the share", "Its response shows a different one.",
 			planner.ErrUncertain)
 	}
 	return p.Read(ctx)
@@ -178,7 +178,8 @@ func (p *Planner) Deploy(ctx context.Context, v planner.Version) error {
 	off := false
 	set, err := p.update(ctx, update{KillSwitch: &off, UpdatedBy: v.By, Reason: v.Reason})
 	if err == nil && set.KillSwitch {
-		err = p.problem("The guard API did not switch the canary on", "Its answer still shows the kill switch.",
+		err = p.problem("The guard API did not switch the canary on",
+			"Its response still shows the kill switch as set.",
 			planner.ErrUncertain)
 	}
 	return err
@@ -200,7 +201,8 @@ func (p *Planner) Decommission(ctx context.Context, v planner.Version) error {
 	}
 	set, err := p.send(ctx, http.MethodPost, "/guard/rollback", update{UpdatedBy: v.By, Reason: v.Reason})
 	if err == nil && !set.KillSwitch {
-		err = p.problem("The guard API did not switch the canary off", "Its answer shows no kill switch.",
+		err = p.problem("The guard API did not switch the canary off",
+			"Its response doesn't show the kill switch as set.",
 			planner.ErrUncertain)
 	}
 	return err
@@ -252,7 +254,7 @@ func (p *Planner) refused(got web.Answer, write bool) error {
 	case got.Status >= http.StatusInternalServerError || got.Status == http.StatusTooManyRequests:
 		return p.problem("The guard API fails", text, planner.ErrUnreachable)
 	default:
-		return p.problem("What answers at the address is not the guard API", text, planner.ErrMalformed)
+		return p.problem("The server at this address is not the guard API", text, planner.ErrMalformed)
 	}
 }
 

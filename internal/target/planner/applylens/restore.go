@@ -25,10 +25,10 @@ func (p *Planner) do(ctx context.Context, r web.Request) (web.Answer, error) {
 func (p *Planner) decode(state planner.State) (config, error) {
 	var c config
 	if err := json.Unmarshal(state, &c); err != nil {
-		return config{}, p.problem("The state to restore can't be understood", err.Error(), planner.ErrShares)
+		return config{}, p.problem("The state to restore is invalid", err.Error(), planner.ErrShares)
 	}
 	if c.CanaryPct == nil || math.IsNaN(*c.CanaryPct) || *c.CanaryPct < 0 || *c.CanaryPct > planner.Whole {
-		return config{}, p.problem("The state to restore can't be understood",
+		return config{}, p.problem("The state to restore is invalid",
 			"canary_pct is missing or not between 0 and 100.", planner.ErrShares)
 	}
 	return c, nil
@@ -67,7 +67,8 @@ func (p *Planner) Restore(ctx context.Context, r planner.Restoration) (planner.S
 		return planner.Split{}, err
 	}
 	if set.CanaryPct == nil || *set.CanaryPct != *want.CanaryPct || set.KillSwitch != want.KillSwitch {
-		return planner.Split{}, p.problem("The guard API did not restore the split", "Its answer shows another one.",
+		return planner.Split{}, p.problem("The guard API did not restore the split",
+			"Its response shows a different one.",
 			planner.ErrUncertain)
 	}
 	return p.Read(ctx)

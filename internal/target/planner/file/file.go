@@ -248,11 +248,11 @@ func (p *Planner) decode(now planner.Split, state planner.State) (map[string]ver
 	var versions map[string]version
 	err := json.Unmarshal(state, &versions)
 	if err != nil {
-		return nil, p.problem("The state to restore can't be understood", err.Error(), planner.ErrShares)
+		return nil, p.problem("The state to restore is invalid", err.Error(), planner.ErrShares)
 	}
 	d := document{Versions: versions}
 	if why := d.wrong(); why != "" {
-		return nil, p.problem("The state to restore is no split", why, planner.ErrShares)
+		return nil, p.problem("The state to restore is not a split", why, planner.ErrShares)
 	}
 	if got := slices.Sorted(maps.Keys(versions)); !slices.Equal(got, now.Versions()) {
 		return nil, p.problem("The state to restore is that of other versions",

@@ -157,7 +157,7 @@ func (p *Planner) look(route *unstructured.Unstructured) (state, error) {
 	}
 	rules, _, err := unstructured.NestedSlice(route.Object, "spec", "rules")
 	if err != nil {
-		return s, p.problem("The route can't be understood", err.Error(), "http_route", planner.ErrMalformed)
+		return s, p.problem("The route can't be parsed", err.Error(), "http_route", planner.ErrMalformed)
 	}
 	for i, rule := range rules {
 		found, foreign := map[string]ref{}, []string{}
@@ -180,12 +180,12 @@ func (p *Planner) look(route *unstructured.Unstructured) (state, error) {
 			continue
 		}
 		if len(s.refs) > 0 {
-			return s, p.problem("Two rules of the route have these backends",
+			return s, p.problem("Two rules of the route use these backends",
 				fmt.Sprintf("Rules %d and another one.", i+1), "backends", planner.ErrMalformed)
 		}
 		if len(foreign) > 0 {
 			return s, p.problem("The route has other backends",
-				fmt.Sprintf("Rule %d also sends traffic to %s, so that shares would not be those of all traffic. "+
+				fmt.Sprintf("Rule %d also sends traffic to %s, so the shares would not cover all traffic. "+
 					"The route was left as it is.", i+1, strings.Join(foreign, ", ")), "backends", planner.ErrMalformed)
 		}
 		s.refs = found

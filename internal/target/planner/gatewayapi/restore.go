@@ -64,7 +64,7 @@ func (s state) plain() bool {
 func (p *Planner) decode(state planner.State) (saved, map[string]float64, error) {
 	var s saved
 	if err := json.Unmarshal(state, &s); err != nil {
-		return s, nil, p.problem("The state to restore can't be understood", err.Error(), "backends", planner.ErrShares)
+		return s, nil, p.problem("The state to restore is invalid", err.Error(), "backends", planner.ErrShares)
 	}
 	want := slices.Sorted(maps.Keys(p.cfg.Backends))
 	if got := slices.Sorted(maps.Keys(s.Weights)); !slices.Equal(got, want) {
@@ -82,7 +82,7 @@ func (p *Planner) decode(state planner.State) (saved, map[string]float64, error)
 		sum += weight(version)
 	}
 	if sum <= 0 {
-		return s, nil, p.problem("The state to restore is no split", "All weights are 0.", "backends",
+		return s, nil, p.problem("The state to restore is not a split", "All weights are 0.", "backends",
 			planner.ErrShares)
 	}
 	for version := range s.Weights {

@@ -168,8 +168,8 @@ func (p *Planner) others(r running, s *planner.Split) error {
 			s.NotDone = append(s.NotDone, fmt.Sprintf("The backup server %s belongs to no version: it still takes all "+
 				"traffic when no other server is up", name))
 		default:
-			return p.problem("The backend has a server of no version",
-				fmt.Sprintf("%s/%s has weight %d, so that shares would not be those of all traffic.", p.cfg.Backend,
+			return p.problem("The backend has a server that belongs to no version",
+				fmt.Sprintf("%s/%s has weight %d, so the shares would not cover all traffic.", p.cfg.Backend,
 					name, found.Weight), "servers", planner.ErrMalformed)
 		}
 	}

@@ -94,7 +94,8 @@ func (p *Planner) ask(ctx context.Context, line string) (answer string, err erro
 			return string(text), nil
 		}
 	}
-	return "", p.problem("HAProxy's runtime API broke off", err.Error()+".", "address", planner.ErrUnreachable)
+	return "", p.problem("HAProxy's runtime API closed the connection "+
+		"early", err.Error()+".", "address", planner.ErrUnreachable)
 }
 
 func (p *Planner) notSent(what string, err error) error {

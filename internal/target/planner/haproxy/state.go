@@ -83,7 +83,7 @@ func (p *Planner) look(ctx context.Context) (running, error) {
 		if strings.HasPrefix(text, "1\n# be_id") {
 			cause = planner.ErrUnreachable // it is HAProxy, and the answer was cut off
 		}
-		return running{}, p.problem("What answers at the address is not HAProxy's runtime API",
+		return running{}, p.problem("The server at this address is not HAProxy's runtime API",
 			fmt.Sprintf("%s answered: %s", p.cfg.Address, short(text)), "address", cause)
 	}
 	r := running{servers: map[string]server{}}
@@ -91,7 +91,7 @@ func (p *Planner) look(ctx context.Context) (running, error) {
 		err = r.readStatistics(answers[1])
 	}
 	if err != nil {
-		return running{}, p.problem("HAProxy's statistics can't be understood", err.Error()+".", "address",
+		return running{}, p.problem("HAProxy's statistics can't be parsed", err.Error()+".", "address",
 			planner.ErrMalformed)
 	}
 	if len(r.servers) == 0 {
@@ -223,7 +223,7 @@ func encode(state map[string]configured) planner.State {
 func (p *Planner) decode(state planner.State) (map[string]configured, error) {
 	var out map[string]configured
 	if err := json.Unmarshal(state, &out); err != nil {
-		return nil, p.problem("The state to restore can't be understood", err.Error()+".", "servers", planner.ErrShares)
+		return nil, p.problem("The state to restore is invalid", err.Error()+".", "servers", planner.ErrShares)
 	}
 	want := slices.Sorted(maps.Values(p.cfg.Servers))
 	if got := slices.Sorted(maps.Keys(out)); !slices.Equal(got, want) {
@@ -234,7 +234,7 @@ func (p *Planner) decode(state planner.State) (map[string]configured, error) {
 	const most = 256
 	for name, c := range out {
 		if c.Weight < 0 || c.Weight > most || !slices.Contains([]string{ready, drain, maint}, c.Admin) {
-			return nil, p.problem("The state to restore can't be understood",
+			return nil, p.problem("The state to restore is invalid",
 				fmt.Sprintf("It says %s with weight %d for %s.", c.Admin, c.Weight, name), "servers", planner.ErrShares)
 		}
 	}

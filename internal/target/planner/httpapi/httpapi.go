@@ -275,15 +275,15 @@ func (p *Planner) refused(got web.Answer, write bool) error {
 	case got.Status == http.StatusUnauthorized || got.Status == http.StatusForbidden:
 		return p.problem("The planner's control API refuses the credentials", text, planner.ErrForbidden)
 	case got.Status == http.StatusTooManyRequests:
-		return p.problem("The planner's control API has too many requests", text, planner.ErrUnreachable)
+		return p.problem("The planner's control API is rate limiting requests", text, planner.ErrUnreachable)
 	case got.Status >= http.StatusInternalServerError && write:
 		return p.problem("The planner's control API failed during a change", text, planner.ErrUncertain)
 	case got.Status >= http.StatusInternalServerError:
-		return p.problem("The planner's control API fails", text, planner.ErrUnreachable)
+		return p.problem("The planner's control API returned a server error", text, planner.ErrUnreachable)
 	case write:
 		return p.problem("The planner's control API refuses the change", text, planner.ErrShares)
 	default:
-		return p.problem("What answers at the address is not the planner's control API", text, planner.ErrMalformed)
+		return p.problem("The server at this address is not the planner's control API", text, planner.ErrMalformed)
 	}
 }
 

@@ -76,7 +76,7 @@ func equal(a, b map[string]float64) bool { return maps.Equal(a, b) }
 func (p *Planner) decode(now planner.Split, state planner.State) (map[string]version, error) {
 	var versions map[string]version
 	if err := json.Unmarshal(state, &versions); err != nil {
-		return nil, p.problem("The state to restore can't be understood", err.Error(), planner.ErrShares)
+		return nil, p.problem("The state to restore is invalid", err.Error(), planner.ErrShares)
 	}
 	if got := slices.Sorted(maps.Keys(versions)); !slices.Equal(got, now.Versions()) {
 		return nil, p.problem("The state to restore is that of other versions",

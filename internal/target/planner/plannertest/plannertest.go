@@ -201,7 +201,7 @@ func losesNoUpdate(t *testing.T, b Backend) {
 		demand(t, b, percent)
 	}
 	if winners != 1 {
-		t.Errorf("%d changes from one revision were made", winners)
+		t.Errorf("%d changes were accepted for the same revision", winners)
 	}
 }
 
