@@ -121,7 +121,7 @@ func (c Config) checkHeaders() error {
 		if !httpguts.ValidHeaderFieldValue(one.value) || strings.TrimSpace(one.value) != one.value {
 			return invalid(one.name,
 				"It contains a line break, a control character, or a leading or trailing blank, and can't be "+
-				"sent.", "A value read from a file may end with a line break: use trimspace().", nil)
+					"sent.", "A value read from a file may end with a line break: use trimspace().", nil)
 		}
 	}
 	if strings.Contains(c.Username, ":") {

@@ -172,7 +172,7 @@ func (w Watch) Warnings() []string {
 			if r.After() > 0 {
 				again += fmt.Sprintf(", and at the end of its wait of %s", r.After())
 			}
-			out = append(out, about+" It is already in breach before the execution, so this doesn't stop it. "+
+			out = append(out, about+" It is already in breach before the execution, which does not stop it. "+
 				again+".")
 		case reading.State != Passed:
 			out = append(out, about+" The execution runs all the same.")

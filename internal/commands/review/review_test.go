@@ -128,7 +128,7 @@ func TestHostileTextsAreInert(t *testing.T) {
 func TestOtherInputIsRefused(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
-		"PK\x03\x04": "a saved plan and not its JSON", "": "not JSON", "[]": "not JSON", `{"format_version": "2.0"}`: "1.x is known",
+		"PK\x03\x04": "a saved plan, not its JSON", "": "not JSON", "[]": "not JSON", `{"format_version": "2.0"}`: "1.x is supported",
 		`{"format_version": "1.2", "resource_changes": [{"address": "a", "mode": "managed", "type": "remediation_x",
 		  "provider_name": "x/applylens/remediation", "change": {"actions": ["create"], "after": {"dry_run": 5}}}]}`: "dry_run",
 	} {

@@ -164,7 +164,7 @@ func TestExportIsVerifiedWithoutTheProvider(t *testing.T) {
 		}
 	}
 	write(strings.Replace(out.String(), "boss@", "eve@", 1))
-	if text, code := independent(t, export); code != 1 || !strings.Contains(text, "entry 1 is not as it was written") {
+	if text, code := independent(t, export); code != 1 || !strings.Contains(text, "entry 1 was changed after it was written") {
 		t.Errorf("edited: exit code %d, %s", code, text)
 	}
 	lines := strings.SplitAfter(out.String(), "\n")
