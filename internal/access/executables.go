@@ -12,7 +12,7 @@ import (
 // none.
 type Executables []string
 
-// CheckExecutables returns why an entry can't be used, and its index; ok where all can.
+// CheckExecutables returns the first invalid entry's index and why it is invalid. ok is true if all entries are valid.
 func CheckExecutables(entries []string) (index int, why string, ok bool) {
 	for i, entry := range entries {
 		if !filepath.IsAbs(entry) || filepath.Clean(entry) != entry {
@@ -22,9 +22,9 @@ func CheckExecutables(entries []string) (index int, why string, ok bool) {
 	return 0, "", true
 }
 
-// Check returns an error that wraps ErrRefused where the program at the absolute path may not be started. Links are
-// resolved on both sides, so that neither a link in the project nor one in the list hides what is started. A path
-// that does not exist is refused.
+// Check returns an error that wraps ErrRefused if the program at the absolute path may not be started. It resolves
+// links in the path and in the list, because a link could hide which program is started. It refuses a path that does
+// not exist.
 func (e Executables) Check(program string) error {
 	if e == nil {
 		return nil

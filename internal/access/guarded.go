@@ -17,7 +17,7 @@ const maxGuarded = 1 << 20
 // Reader is the user who runs this process.
 type Reader struct{ UID int }
 
-// Root reports whether the user is root, from whom no file can be protected.
+// Root reports whether the user is root. No file can be protected from root.
 func (r Reader) Root() bool { return r.UID == 0 }
 
 // Self returns the user who runs this process.
@@ -41,7 +41,7 @@ func ReadGuarded(path string, by Reader) (data []byte, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	info, err := file.Stat() // of what was opened, whatever the name stands for by now
+	info, err := file.Stat() // of the opened file: the name may refer to another file by now
 	if err != nil {
 		return nil, err
 	}

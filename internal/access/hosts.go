@@ -21,8 +21,8 @@ var ErrRefused = errors.New("not allowed here")
 
 const unixPrefix = "unix:"
 
-// metadata returns the addresses of cloud metadata services that are not link-local. Such a service gives credentials
-// of the machine to whoever asks.
+// metadata returns the addresses of cloud metadata services that are not link-local. Such a service gives the machine's
+// credentials to anyone who asks.
 func metadata() []string {
 	return []string{
 		"fd00:ec2::254",   // AWS, IPv6
@@ -36,7 +36,7 @@ func metadata() []string {
 // addresses and those of metadata services are refused in any case.
 type Hosts []string
 
-// CheckHosts returns why an entry can't be used, and its index; ok where all can.
+// CheckHosts returns the first invalid entry's index and why it is invalid. ok is true if all entries are valid.
 func CheckHosts(entries []string) (index int, why string, ok bool) {
 	for i, entry := range entries {
 		if why := wrongEntry(entry); why != "" {
@@ -65,8 +65,8 @@ func wrongEntry(entry string) string {
 	return ""
 }
 
-// Check returns an error that wraps ErrRefused where the address may not be opened. The address is that of a web
-// server, host:port, or unix:/path.
+// Check returns an error that wraps ErrRefused if the address may not be opened. The address is a URL, host:port, or
+// unix:/path.
 func (h Hosts) Check(address string) error {
 	if socket, ok := strings.CutPrefix(address, unixPrefix); ok {
 		if h == nil || slices.Contains(h, unixPrefix+path.Clean(socket)) {
@@ -89,7 +89,7 @@ func (h Hosts) Check(address string) error {
 	return h.refused(net.JoinHostPort(host, port))
 }
 
-// Lists reports whether the address stands in the list. A nil list contains nothing.
+// Lists reports whether the list contains the address. A nil list contains nothing.
 func (h Hosts) Lists(address string) bool { return h != nil && h.Check(address) == nil }
 
 func (h Hosts) refused(address string) error {
@@ -127,8 +127,7 @@ func split(address string) (host, port string) {
 	return host, port
 }
 
-// checkIP refuses addresses that reach the machine's own network only, and with it services that give credentials to
-// whoever asks.
+// checkIP refuses link-local addresses and those of metadata services, which give credentials to anyone who asks.
 func checkIP(ip netip.Addr) error {
 	ip = ip.Unmap().WithZone("")
 	if nat64 := netip.MustParsePrefix("64:ff9b::/96"); nat64.Contains(ip) {
@@ -146,7 +145,7 @@ func checkIP(ip netip.Addr) error {
 }
 
 // Control refuses to connect to link-local addresses and metadata services. It is for net.Dialer, which calls it with
-// the address that a name was resolved to: a name in public DNS may stand for any address.
+// the address that a name was resolved to: a name in public DNS may resolve to any address.
 func Control(_, address string, _ syscall.RawConn) error {
 	if to, err := netip.ParseAddrPort(address); err == nil {
 		return checkIP(to.Addr())

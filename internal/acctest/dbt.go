@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// DBT is the dbt to test with: REMEDIATION_TEST_DBT, else the one that make setup installs.
+// DBT is the dbt to test with: REMEDIATION_TEST_DBT, or the one that make setup installs.
 func DBT(t testing.TB) string {
 	t.Helper()
 	path := os.Getenv("REMEDIATION_TEST_DBT")
@@ -69,19 +69,19 @@ func (p *Project) Run() {
 	}
 }
 
-// Break makes triage_results fail when it runs, and Repair mends it.
+// Break makes triage_results fail when it runs. Repair reverts that.
 func (p *Project) Break() {
 	p.Write("models/triage_results.sql",
 		"{{ config(materialized='table') }}\nselect cast('not a number' as integer) as id, 0 as queue\n")
 }
 
-// Repair takes Break back.
+// Repair reverts Break.
 func (p *Project) Repair() {
 	p.Write("models/triage_results.sql",
 		"{{ config(materialized='table') }}\nselect id, id % 3 as queue from {{ ref('inbox_emails') }}\n")
 }
 
-// Environment makes "dbt" and this project the ones that a provider without any configuration finds.
+// Environment makes a provider without any configuration find this dbt and this project.
 func (p *Project) Environment() []string {
 	return []string{
 		"PATH=" + filepath.Dir(DBT(p.t)) + string(os.PathListSeparator) + os.Getenv("PATH"),

@@ -9,8 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Golden compares got with testdata/name, and writes it there instead where UPDATE_GOLDEN is set. OpenTofu prints what
-// Terraform does, but for its name and a word.
+// Golden compares got with testdata/name. If UPDATE_GOLDEN is set, it writes the file instead. OpenTofu prints the same
+// as Terraform, except for its name and one word.
 func Golden(t testing.TB, name, got string) {
 	t.Helper()
 	got = strings.NewReplacer("OpenTofu", "Terraform", "is tainted, so it must", "is tainted, so must").Replace(got)

@@ -18,7 +18,7 @@ const (
 	largest = 35_000_000
 )
 
-// TestTheBuildStaysLean fails where a dependency pulls in much more than it is used for.
+// TestTheBuildStaysLean fails if a dependency adds far more code than the provider uses.
 func TestTheBuildStaysLean(t *testing.T) {
 	t.Parallel()
 	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", ".")

@@ -1,5 +1,5 @@
-// Package acctest runs the provider as its users do: a real Terraform starts the built binary. Tests fail, and never
-// skip, where something they need is missing.
+// Package acctest runs the provider as its users do: a real Terraform starts the built binary. If something that a test
+// needs is missing, the test fails and is never skipped.
 package acctest
 
 import (
@@ -32,7 +32,7 @@ func Root(t testing.TB) string {
 	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
 }
 
-// TerraformPath is the Terraform (or OpenTofu) to test with: TF_ACC_TERRAFORM_PATH, else the one on the PATH.
+// TerraformPath is the Terraform (or OpenTofu) to test with: TF_ACC_TERRAFORM_PATH, or the one on the PATH.
 func TerraformPath(t testing.TB) string {
 	t.Helper()
 	if path := os.Getenv("TF_ACC_TERRAFORM_PATH"); path != "" {
@@ -45,7 +45,7 @@ func TerraformPath(t testing.TB) string {
 	return path
 }
 
-// providerVariable names the folder with the provider's binary that the test binaries of one run share. Where it is not
+// providerVariable names the folder with the provider's binary that the test binaries of one run share. If it is not
 // set, each test binary builds one.
 const providerVariable = "REMEDIATION_TEST_PROVIDER"
 
@@ -57,14 +57,13 @@ var built = sync.OnceValues(func() (string, error) {
 	return Build(".")
 })
 
-// Build builds the provider whose command lies in a folder of the project, and returns the folder that holds the
-// binary.
+// Build builds the provider whose command is in a folder of the project, and returns the folder with the binary.
 func Build(command string) (string, error) {
 	path, err := BuildProgram(command, "terraform-provider-remediation")
 	return filepath.Dir(path), err
 }
 
-// BuildProgram builds the command that lies in a folder of the project, and returns the path of the binary.
+// BuildProgram builds the command in a folder of the project, and returns the path of the binary.
 func BuildProgram(command, name string) (string, error) {
 	dir, err := os.MkdirTemp("", "remediation-build-")
 	if err != nil {
@@ -110,7 +109,7 @@ func Provider(t testing.TB) string {
 	return folder
 }
 
-// NewWorkspaceOf makes one whose Terraform uses the provider in the folder that Build returned.
+// NewWorkspaceOf is NewWorkspace with the provider in the folder that Build returned.
 func NewWorkspaceOf(t testing.TB, provider string, env ...string) *Workspace {
 	t.Helper()
 	w := &Workspace{Dir: t.TempDir(), t: t, terraform: TerraformPath(t)}
@@ -138,8 +137,8 @@ func (w *Workspace) writeFile(path, text string) {
 	}
 }
 
-// Run runs one Terraform command and returns what it printed, without what it always says of development overrides, and
-// its exit code.
+// Run runs one Terraform command and returns what it printed, without the warning about development overrides, and its
+// exit code.
 func (w *Workspace) Run(args ...string) (string, int) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), commandTimeout)
@@ -155,7 +154,7 @@ func (w *Workspace) Run(args ...string) (string, int) {
 	return withoutOverrides(out.String()), cmd.ProcessState.ExitCode()
 }
 
-// Protect takes the right to write below the given folders away from all commands that follow, until the test ends.
+// Protect makes the given folders read-only for all commands that follow, until the test ends.
 func (w *Workspace) Protect(dirs ...string) {
 	w.t.Helper()
 	w.confined = true

@@ -60,7 +60,7 @@ func TestAttacksOnTheForge(t *testing.T) {
 	})
 }
 
-func TestForgeMovesNothingThatAPlanShows(t *testing.T) {
+func TestForgeDoesNotChangeWhatAPlanShows(t *testing.T) {
 	t.Parallel()
 	p := approval.Policy{Forge: "github acme/search"}
 	for _, said := range []*approval.Confirmed{nil, {}, {Problem: "down"}, {By: []string{boss}}} {

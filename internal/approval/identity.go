@@ -121,12 +121,12 @@ func (p Policy) aliasesLine() string {
 
 // twoPeople reports whether two different canonical names are known to be two people's. This holds for names of one
 // mail domain, and for two logins. A login and an address, or addresses of two domains, may be the same person's,
-// unless the policy or the forge tells.
+// unless the policy or the forge says otherwise.
 func (p Policy) twoPeople(a, b string) bool {
 	switch {
 	case domain(a) == domain(b):
 		return true
-	case p.Forge != "": // it excludes the author itself
+	case p.Forge != "": // the forge itself excludes the author
 		return true
 	case p.aliased(a), p.aliased(b):
 		return true

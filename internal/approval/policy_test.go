@@ -276,7 +276,7 @@ func breaking(t testing.TB, text string) approval.Approval {
 	return a
 }
 
-func TestFreezeIsReadStrictly(t *testing.T) {
+func TestFreezeRefusesInvalidWindows(t *testing.T) {
 	t.Parallel()
 	for name, f := range map[string]approval.Freeze{
 		"no rule":         {Recurrence: "fridays", Length: time.Hour},
@@ -294,8 +294,8 @@ func TestFreezeIsReadStrictly(t *testing.T) {
 	}
 }
 
-// TestShownDoesNotMoveByTimePassing checks that a plan within apply shows the same as before.
-func TestShownDoesNotMoveByTimePassing(t *testing.T) {
+// TestShownDoesNotChangeOverTime checks that a plan within apply shows the same as before.
+func TestShownDoesNotChangeOverTime(t *testing.T) {
 	t.Parallel()
 	p := strict(t)
 	p.MaxAge, p.Freeze = time.Hour, friday(t, "UTC")
@@ -427,8 +427,8 @@ func TestMaintenanceWindow(t *testing.T) {
 	}
 }
 
-// TestAClockThatIsAheadMovesNoWindow sets the newest entry of the journal three days ahead.
-func TestAClockThatIsAheadMovesNoWindow(t *testing.T) {
+// TestClockThatIsAheadDoesNotMoveWindows sets the newest entry of the journal three days ahead.
+func TestClockThatIsAheadDoesNotMoveWindows(t *testing.T) {
 	t.Parallel()
 	c := approval.Case{Playbook: "rerun_dbt", Digest: digest, Now: now.AddDate(0, 0, 3), Clock: now}
 	if d := (approval.Policy{Freeze: friday(t, "UTC")}).Decide(c, approval.Given{}); d.Granted {

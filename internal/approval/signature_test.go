@@ -131,7 +131,7 @@ func TestAttacksOnCertificates(t *testing.T) {
 	})
 }
 
-func TestWrongCertificateIsNoMatterOfTime(t *testing.T) {
+func TestWrongCertificateIsRefusedAtAnyTime(t *testing.T) {
 	t.Parallel()
 	p := strict(t)
 	p.Signers = signers(t, "*@example.com cert-authority "+public(t, "authority"))
@@ -159,7 +159,7 @@ func TestWeakRSAIsRefused(t *testing.T) {
 	}
 }
 
-func TestSignersAreReadStrictly(t *testing.T) {
+func TestSignersRefusesInvalidLines(t *testing.T) {
 	t.Parallel()
 	k := public(t, boss)
 	for name, tt := range map[string]struct{ text, says string }{

@@ -32,7 +32,7 @@ const helpWidth = 100
 // program is the name of the binary.
 const program = "terraform-provider-remediation"
 
-// Environment is what a command uses of its process.
+// Environment contains the streams and environment variables that a command uses.
 type Environment struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
@@ -48,7 +48,7 @@ type command struct {
 	summary, help string
 	// exits describes when ExitFinding is returned, or is empty if it never is.
 	exits string
-	// bind declares the flags and returns what runs with the remaining arguments.
+	// bind declares the flags and returns the function that runs with the remaining arguments.
 	bind func(*pflag.FlagSet) func(ctx context.Context, env Environment, args []string) error
 }
 

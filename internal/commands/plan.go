@@ -18,7 +18,7 @@ import (
 const (
 	// defaultBytes is the default of --max-bytes: GitHub accepts comments of 65,536 characters.
 	defaultBytes = 60_000
-	// stdin stands for the standard input in the place of a file.
+	// stdin is the file argument that means standard input.
 	stdin = "-"
 )
 

@@ -190,7 +190,7 @@ func (r rig) file(name string) string {
 	return string(text)
 }
 
-// TestAccReviewSaysFirstWhatMatters looks at the first ten lines of the rendered comment: target, change, risk, the
+// TestAccReviewSaysFirstWhatMatters checks the first ten lines of the rendered comment: target, change, risk, the
 // missing approval, and how to give it.
 func TestAccReviewSaysFirstWhatMatters(t *testing.T) {
 	t.Parallel()
@@ -209,7 +209,7 @@ func TestAccReviewSaysFirstWhatMatters(t *testing.T) {
 	}
 }
 
-// TestAccUsage checks what the binary says where it is not started by Terraform.
+// TestAccUsage checks what the binary prints if it is not started by Terraform.
 func TestAccUsage(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

@@ -15,16 +15,17 @@ import (
 const searched = 1000
 
 // applied says whether a plan is made inside an apply, and what the applied plan shows. Terraform plans every resource
-// again there, and reports a known value that changed as "a bug in the provider".
+// again during apply, and reports a known value that changed as "a bug in the provider".
 type applied struct {
 	yes bool
-	// record is the one that the applied plan shows, or nil if it shows none.
+	// record is the record that the applied plan shows, or nil if it shows none.
 	record *journal.Record
-	// lost reports that it shows a record that the journal doesn't have.
+	// lost reports that the applied plan shows a record that the journal doesn't have.
 	lost bool
 }
 
-// applied finds out from the command of the parent process. Neither the protocol nor the plan says it.
+// applied looks at the command of the parent process, because neither the protocol nor the plan says whether this is an
+// apply.
 func (p *planning) applied(ctx context.Context) (applied, error) {
 	t := p.engine.cfg.Terraform
 	if !t.Applies() {
@@ -50,8 +51,8 @@ func (p *planning) applied(ctx context.Context) (applied, error) {
 	return applied{yes: true, lost: lost}, err
 }
 
-// sameRun is for an apply without a saved plan: the process that planned recorded the same request in the same run of
-// Terraform.
+// sameRun finds the record for an apply without a saved plan: the process that planned recorded the same request in the
+// same run of Terraform.
 func (p *planning) sameRun(dryRuns []journal.Record) applied {
 	cfg := p.engine.cfg
 	for i := len(dryRuns) - 1; i >= 0; i-- {
@@ -64,7 +65,7 @@ func (p *planning) sameRun(dryRuns []journal.Record) applied {
 	return applied{}
 }
 
-// likely is for a saved plan that can't be read.
+// likely returns the newest record with the same triggers. It is for a saved plan that can't be read.
 func (p *planning) likely(dryRuns []journal.Record) applied {
 	for i := len(dryRuns) - 1; i >= 0; i-- {
 		if rec := dryRuns[i]; rec.Status == journal.StatusDryRunOK && maps.Equal(rec.Intent.Triggers, p.req.Triggers) {
@@ -101,8 +102,9 @@ func (e *Engine) savedPlan() (proc.SavedPlan, error) {
 	return e.plan, e.planErr
 }
 
-// insideApply shows the record that the applied plan shows, even if it is old or policy and approvals changed: apply
-// decides on what is true then. If the target changed, or the journal lacks the record, the plan is refused.
+// insideApply restores what the applied plan shows from its record, even if the record is old, or the policy or the
+// approvals have changed: apply decides with the current ones. If the target changed, or the journal lacks the record,
+// the plan is refused.
 func (p *planning) insideApply(ctx context.Context, inside applied) (refused, err error) {
 	rec := inside.record
 	switch {

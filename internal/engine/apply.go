@@ -75,9 +75,9 @@ type run struct {
 	observe  func(Execution)
 	// earlier are the request's executions that existed when the apply began.
 	earlier []journal.Record
-	// locks are what it would lock besides the target, as far as it has looked.
+	// locks are the names that the execution would lock besides the target, as far as they are known.
 	locks []string
-	// now is what the target looks like now.
+	// now is the newest review of the target.
 	now Review
 	// logPath is the execution's own log, or empty.
 	logPath string

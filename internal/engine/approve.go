@@ -16,11 +16,11 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// shownBy says whether a plan has shown what is decided on.
+// shownBy says which plan has shown the preview that is being decided on.
 type shownBy struct {
 	// record is the number of the record that showed it; zero if there is none.
 	record int64
-	// any lets every name count, for a look that is never applied.
+	// any makes every name count, for a preview that is never applied.
 	any bool
 }
 
@@ -83,7 +83,7 @@ func (r *Review) playbookReasons() []string {
 	return r.ownReasons
 }
 
-// evidenceFor is what to look up evidence for.
+// evidenceFor selects the evidence to look up.
 type evidenceFor struct {
 	req    Request
 	review *Review
@@ -239,7 +239,7 @@ const escalationSearch = 100
 // escalation returns why the next execution of the incident needs an approval: the newest ones all failed, were stopped
 // or held, or have an unknown outcome. It is empty if no approval is needed for this reason.
 //
-// Executions that change nothing are no attempts: they neither count nor need it.
+// Executions that change nothing are not attempts: they don't count, and they don't need the approval.
 func (e *Engine) escalation(ctx context.Context, store journal.Store, req Request) (string, error) {
 	if req.Incident == "" || req.page.ReadOnly {
 		return "", nil

@@ -223,7 +223,7 @@ func TestAttackReplay(t *testing.T) {
 	}
 }
 
-func TestUnsignedRetryNeedsNoCeremony(t *testing.T) {
+func TestUnsignedRetryNeedsNoNewApproval(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.book.reasons = []string{"it is dangerous"}
@@ -239,7 +239,7 @@ func TestUnsignedRetryNeedsNoCeremony(t *testing.T) {
 	}
 }
 
-func TestAttackOneSignatureForTwoAtOnce(t *testing.T) {
+func TestAttackOneSignatureForTwoConcurrentExecutions(t *testing.T) {
 	t.Parallel()
 	b := guarded(t)
 	long := request("a")
@@ -472,8 +472,8 @@ func TestChangeExecutedBetweenPlanAndApply(t *testing.T) {
 	}
 }
 
-// TestAClockThatWasAheadEndsNoFreeze plans once with a clock that is three days ahead.
-func TestAClockThatWasAheadEndsNoFreeze(t *testing.T) {
+// TestClockThatWasAheadDoesNotEndAFreeze plans once with a clock that is three days ahead.
+func TestClockThatWasAheadDoesNotEndAFreeze(t *testing.T) {
 	t.Parallel()
 	freeze, err := approval.Freeze{Name: "today", Recurrence: "FREQ=WEEKLY", Length: 24 * time.Hour,
 		Start: newTestClock().now.Add(-time.Hour)}.Parse(time.UTC)

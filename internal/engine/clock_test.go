@@ -56,7 +56,7 @@ func TestClockJumpsInTheMiddleOfAnExecution(t *testing.T) {
 	}
 }
 
-// TestClockJumpDoesNotFreeATargetOfALivingProcess: whether the process is alive counts, not its deadline.
+// TestClockJumpDoesNotFreeATargetOfALivingProcess: what counts is whether the process is alive, not its deadline.
 func TestClockJumpDoesNotFreeATargetOfALivingProcess(t *testing.T) {
 	t.Parallel()
 	for _, jump := range []time.Duration{30 * time.Hour, -30 * time.Hour} {

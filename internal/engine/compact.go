@@ -8,7 +8,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
 
-// compacted is the name of the detail of a result that says that the journal was compacted.
+// compacted names the detail of a result that reports a compaction of the journal.
 const compacted = "journal_compacted"
 
 // compact removes old entries from the journal, as part of an apply, and says so in the details of the result. A plan

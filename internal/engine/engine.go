@@ -218,7 +218,7 @@ func (l *keyedLock) acquire(ctx context.Context, key string) (func(), error) {
 	}
 }
 
-// try is acquire that does not wait.
+// try is acquire without waiting.
 func (l *keyedLock) try(key string) (release func(), ok bool) {
 	lock := l.lock(key)
 	select {

@@ -153,9 +153,9 @@ func TestPlanWithinApplyHasTheHistoryOfThePlan(t *testing.T) {
 	}
 }
 
-// TestTerraformThatEndedInOrderHasItsOutcomes runs the same request in several Terraform runs with nothing kept between
-// them, as pipelines without a state do: each runs, except after one that died.
-func TestTerraformThatEndedInOrderHasItsOutcomes(t *testing.T) {
+// TestNormalEndOfTerraformAcknowledgesOutcomes runs the same request in several Terraform runs with nothing kept between
+// them, as pipelines without a state do: each run executes it, except after a run that died.
+func TestNormalEndOfTerraformAcknowledgesOutcomes(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	apply := func(session string, ends bool) bool {
@@ -191,8 +191,8 @@ func TestTerraformThatEndedInOrderHasItsOutcomes(t *testing.T) {
 	}
 }
 
-// TestPlanWithinApplyHasOpenWhatWasOpenAtThePlan: an execution that ends between the two is still shown as open.
-func TestPlanWithinApplyHasOpenWhatWasOpenAtThePlan(t *testing.T) {
+// TestPlanWithinApplyShowsWhatWasOpenAtThePlan: an execution that ends between the two is still shown as open.
+func TestPlanWithinApplyShowsWhatWasOpenAtThePlan(t *testing.T) {
 	t.Parallel()
 	for session, open := range map[string]bool{"host:boot:1:1": true, "host:boot:2:2": false} {
 		b := newBench(t)

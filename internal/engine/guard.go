@@ -225,7 +225,7 @@ func merged(into, more map[string]string) map[string]string {
 	return out
 }
 
-// held reports whether err is a guardrail's call to stop and stay.
+// held reports whether err says that a guardrail stopped the execution and left its steps in place.
 func held(err error) bool {
 	var verdict *guard.Verdict
 	return errors.As(err, &verdict) && verdict.Call == guard.Hold

@@ -138,9 +138,9 @@ func TestGuardrailWithoutASourceIsRefused(t *testing.T) {
 	}
 }
 
-// TestBreachAfterATakeoverIsLeftToTheOther lets another process take over the execution right before a reading that
+// TestBreachAfterATakeoverIsLeftToTheNewHolder lets another process take over the execution right before a reading that
 // asks for a rollback.
-func TestBreachAfterATakeoverIsLeftToTheOther(t *testing.T) {
+func TestBreachAfterATakeoverIsLeftToTheNewHolder(t *testing.T) {
 	t.Parallel()
 	const betweenSteps, afterTheWork, breach = 3, 5, 99
 	for _, at := range []int{betweenSteps, afterTheWork} {

@@ -19,7 +19,7 @@ func readOnly(t *testing.T, change ...func(*engine.Config)) *bench {
 	return b
 }
 
-func TestReadersWaitForNobody(t *testing.T) {
+func TestReadersDoNotWait(t *testing.T) {
 	t.Parallel()
 	b := readOnly(t)
 	inside, release := make(chan struct{}), make(chan struct{})
@@ -78,8 +78,8 @@ func (b *bench) leaveReading(t *testing.T, req engine.Request) journal.Record {
 	return rec
 }
 
-// TestReadersAreNoAttempts checks that they neither end a row of failures nor need the approval that follows it.
-func TestReadersAreNoAttempts(t *testing.T) {
+// TestReadersAreNotAttempts checks that they neither end a row of failures nor need the approval that follows it.
+func TestReadersAreNotAttempts(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	for range 3 {
@@ -99,7 +99,7 @@ func TestReadersAreNoAttempts(t *testing.T) {
 	}
 }
 
-func TestFreezeHoldsNoReaderBack(t *testing.T) {
+func TestFreezeDoesNotBlockReaders(t *testing.T) {
 	t.Parallel()
 	always, err := approval.Freeze{Name: "always", Recurrence: "FREQ=DAILY", Zone: "UTC",
 		Length: 24 * time.Hour}.Parse(time.UTC)
@@ -116,7 +116,7 @@ func TestFreezeHoldsNoReaderBack(t *testing.T) {
 	}
 }
 
-func TestIncidentBeganBeforeItsFirstChange(t *testing.T) {
+func TestIncidentBeganWithItsFirstChange(t *testing.T) {
 	t.Parallel()
 	for name, incident := range map[string]string{"of the incident": "INC-1", "of this apply": ""} {
 		b := newBench(t)

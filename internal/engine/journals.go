@@ -81,7 +81,7 @@ func (e *Engine) journalWarning(ctx context.Context, store journal.Store, req Re
 		"that the state was saved with, or restore the newest backup.", nil
 }
 
-// checkJournal refuses, with a journal that is not intact, what could run twice or on a used approval.
+// checkJournal refuses what could run twice or on a used approval, if the journal is not intact.
 func (e *Engine) checkJournal(ctx context.Context, store journal.Store, req Request, needsApproval bool) error {
 	wrong, err := e.standing(ctx, store, req)
 	if wrong == "" || err != nil {

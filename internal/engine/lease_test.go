@@ -91,9 +91,9 @@ func TestHolderElsewhereIsJudgedByItsHeartbeats(t *testing.T) {
 	}
 }
 
-// TestClockJumpsKillNobody sets the observer's clock forward and back; a holder on another host is judged by its
+// TestClockJumpsCauseNoTakeover sets the observer's clock forward and back; a holder on another host is judged by its
 // heartbeats.
-func TestClockJumpsKillNobody(t *testing.T) {
+func TestClockJumpsCauseNoTakeover(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.leave(t, request("a"), elsewhere(), true)

@@ -24,7 +24,7 @@ func overlapping(t *testing.T, change ...func(*engine.Config)) *bench {
 	return b
 }
 
-// TestNamesOfOneTargetNeverRunTogether applies by both names in one process, each several times concurrently.
+// TestNamesOfOneTargetNeverRunTogether applies under both names in one process, several times each and concurrently.
 func TestNamesOfOneTargetNeverRunTogether(t *testing.T) {
 	t.Parallel()
 	b := overlapping(t, func(c *engine.Config) { c.Clock = clock.System{} })
@@ -54,7 +54,7 @@ func TestNamesOfOneTargetNeverRunTogether(t *testing.T) {
 	}
 }
 
-func TestHolderByAnotherName(t *testing.T) {
+func TestHolderUnderAnotherName(t *testing.T) {
 	t.Parallel()
 	for name, names := range map[string][2]string{"an index of the alias": {"alias", "index-2"},
 		"an alias of the index": {"index-2", "alias"}} {
@@ -89,8 +89,9 @@ func TestHolderByAnotherName(t *testing.T) {
 	}
 }
 
-// TestUnreadableByAnotherName plans and applies by one name what a dead execution by the other name left unreadable.
-func TestUnreadableByAnotherName(t *testing.T) {
+// TestUnreadableUnderAnotherName plans and applies under one name what a dead execution under the other name left
+// unreadable.
+func TestUnreadableUnderAnotherName(t *testing.T) {
 	t.Parallel()
 	for _, names := range [][2]string{{"alias", "index-2"}, {"index-2", "alias"}} {
 		b := overlapping(t)

@@ -49,7 +49,7 @@ func TestPlanRecordsEachDryRunOnce(t *testing.T) {
 	}
 }
 
-func TestPlanWithinAnApplyNamesWhatMoved(t *testing.T) {
+func TestPlanWithinAnApplyNamesWhatChanged(t *testing.T) {
 	t.Parallel()
 	for name, parent := range map[string]proc.Terraform{
 		"saved plan":                   {Command: "apply", PlanFile: "missing.tfplan", Session: "apply"},
@@ -117,7 +117,7 @@ func TestPlanOnlyWarnsOfABrokenJournal(t *testing.T) {
 	}
 }
 
-func TestAfterThreeFailuresAnApprovalIsNeeded(t *testing.T) {
+func TestThreeFailuresRequireAnApproval(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.book.wait = func(context.Context, playbook.Job) (playbook.Report, error) { return playbook.Report{}, errBoom }

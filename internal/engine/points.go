@@ -22,7 +22,7 @@ const (
 	PointOutcome Point = "outcome"
 	// PointAdopt: an execution of a dead process was found. Looking for its work comes next.
 	PointAdopt Point = "adopt"
-	// PointAdopted: its work was found, or is known not to exist. Nothing has been done about it yet.
+	// PointAdopted: the work of the dead process was found, or is known not to exist. It was not continued yet.
 	PointAdopted Point = "adopted"
 )
 

@@ -19,7 +19,7 @@ type passed struct {
 	Dispatched int
 }
 
-func TestPointsComeInOrderAndAfterWhatTheyName(t *testing.T) {
+func TestPointsAreReachedInOrder(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		leave bool

@@ -39,7 +39,7 @@ type shown struct {
 	Approval    standing        `json:"approval,omitzero"`
 }
 
-// standing is what policy and approvals made of the approval, without the clock and the forge.
+// standing is the status of the approval by policy and approvals, regardless of the clock and the forge.
 type standing struct {
 	Needed  bool     `json:"needed"`
 	Reasons []string `json:"reasons,omitempty"`
@@ -124,8 +124,7 @@ func (r *Review) signed(identity string, own int64) string {
 	return approval.Payload(r.ActionType, r.Target, r.Digest, journal.Ref{Journal: identity, Number: first}.String())
 }
 
-// advise makes the advice anew with the payload of the record that was appended. What was decided stays: the record
-// says it.
+// advise rebuilds the advice with the payload of the record that was appended. The decision stays as recorded.
 func (p *planning) advise(appended journal.Record) {
 	r := p.review
 	if r.Decision.Granted || r.weighed.Payload != "" {
@@ -256,7 +255,8 @@ func (p *planning) newest(ctx context.Context) (latest int64, newest journal.Rec
 	return latest, found[0], true, nil
 }
 
-// shows reports whether the record still says everything that a plan says now, and shows it then.
+// shows reports whether the record still says everything that a plan would say now. If it does, the review then shows
+// the record.
 func (p *planning) shows(ctx context.Context, newest journal.Record) (bool, error) {
 	e := p.engine
 	if p.lookErr != nil {

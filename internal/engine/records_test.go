@@ -82,8 +82,8 @@ func TestPlanShowsTheNewestRecord(t *testing.T) {
 	}
 }
 
-// TestNewFiguresInvalidateNoSignature: the payload names the first record since the digest ran.
-func TestNewFiguresInvalidateNoSignature(t *testing.T) {
+// TestNewFiguresDoNotInvalidateSignatures: the payload names the first record since the digest ran.
+func TestNewFiguresDoNotInvalidateSignatures(t *testing.T) {
 	t.Parallel()
 	b := guarded(t)
 	req, _ := b.reviewed(t, request("a"))
@@ -117,12 +117,12 @@ func TestSameChangeUnderAnotherIncidentCanBeApprovedAgain(t *testing.T) {
 	}
 }
 
-// TestTwoRequestsAlikeInOneApply: the first execution must not change what the plan of the second request shows.
-func TestTwoRequestsAlikeInOneApply(t *testing.T) {
+// TestTwoEqualRequestsInOneApply: the first execution must not change what the plan of the second request shows.
+func TestTwoEqualRequestsInOneApply(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, func(c *engine.Config) { c.Terraform = proc.Terraform{Command: "apply", Session: "one"} })
 	b.plan(t, request("a"))
-	shown := b.plan(t, request("a")) // of two plans the second shows the first's record
+	shown := b.plan(t, request("a")) // the second of two plans shows the record of the first
 	b.cfg.Self = other()
 	apply := engine.New(b.cfg)
 	for range 2 {
@@ -184,8 +184,8 @@ func TestNameApprovesOnlyWhatItWasGivenFor(t *testing.T) {
 	b.refused(t, unseen, nil, engine.ErrNotApproved, "no plan has shown this change")
 }
 
-// TestEveryStepOfOnePlanCanHaveOneName: names count as of the record.
-func TestEveryStepOfOnePlanCanHaveOneName(t *testing.T) {
+// TestOneNameCanApproveEveryStepOfAPlan: names count as of the record.
+func TestOneNameCanApproveEveryStepOfAPlan(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.book.reasons = []string{"it is dangerous"}

@@ -77,7 +77,7 @@ type Review struct {
 	safety approval.Safety
 	// first is the record that the approval's payload names, or zero for this dry run's own.
 	first int64
-	// weighed is what the decision rests on.
+	// weighed is the case that the approval was decided on.
 	weighed approval.Case
 	// ownReasons are the playbook's reasons for an approval, without those of policy.
 	ownReasons []string
@@ -180,7 +180,7 @@ func (r Request) watched() []guard.Rail {
 	return r.Guardrails
 }
 
-// ownInputs returns the inputs as they are in the digest. Guardrails are always part of its safety.
+// ownInputs returns the inputs as they are in the digest. Guardrails are always in its safety member.
 func (r Request) ownInputs() (json.RawMessage, error) {
 	if !r.page.Gate {
 		return r.inputs, nil

@@ -138,7 +138,7 @@ func (r Review) guardrailLines() []string {
 	lines := make([]string, len(r.Guardrails))
 	for i, rail := range r.Guardrails {
 		if r.ReadOnly {
-			rail.OnBreach = "" // there is nothing to take back
+			rail.OnBreach = "" // there is nothing to undo
 		}
 		lines[i] = rail.Describe(guard.Traffic(r.Exposure))
 	}

@@ -155,7 +155,7 @@ func TestContract(t *testing.T) {
 	}
 }
 
-func TestOtherHead(t *testing.T) {
+func TestDifferentHead(t *testing.T) {
 	t.Parallel()
 	for kind, answers := range map[forge.Kind]map[string]string{forge.GitHub: githubAnswers(),
 		forge.Gitea: giteaAnswers(), forge.GitLab: gitlabAnswers()} {
@@ -188,7 +188,7 @@ func reply(status int, body string) func(http.ResponseWriter, *http.Request) boo
 	}
 }
 
-func TestUnreadable(t *testing.T) {
+func TestUnreadableForge(t *testing.T) {
 	t.Parallel()
 	only := func(suffix, body string) func(http.ResponseWriter, *http.Request) bool {
 		return func(w http.ResponseWriter, r *http.Request) bool {
@@ -250,7 +250,7 @@ func TestRetryAfterIsRespected(t *testing.T) {
 	}
 }
 
-func TestNobodyAnswers(t *testing.T) {
+func TestForgeDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, "Authorization", nil)
 	cfg := s.config(forge.GitHub)

@@ -8,7 +8,7 @@ import (
 // gaps are the positions where entries are missing, and what later compaction entries say about them.
 type gaps struct {
 	found   []missing
-	told    map[int64]Gap
+	removed map[int64]Gap
 	removed int64
 }
 
@@ -24,8 +24,8 @@ func (g *gaps) jump(before Head, e Entry) Head {
 	return Head{Seq: e.Seq - 1, Hash: e.Prev}
 }
 
-// tell reads a compaction entry.
-func (g *gaps) tell(e Entry) error {
+// read notes the gaps of a compaction entry.
+func (g *gaps) read(e Entry) error {
 	if e.Kind != KindCompaction {
 		return nil
 	}
@@ -34,7 +34,7 @@ func (g *gaps) tell(e Entry) error {
 		return fmt.Errorf("%w: entry %d: %w", ErrDamaged, e.Seq, err)
 	}
 	for _, gap := range c.Gaps {
-		g.told[gap.From] = gap
+		g.removed[gap.From] = gap
 	}
 	return nil
 }
@@ -44,7 +44,7 @@ func (g *gaps) unexplained() (Head, string) {
 	for _, m := range g.found {
 		at := m.before
 		for at.Seq < m.next.Seq-1 {
-			gap, ok := g.told[at.Seq+1]
+			gap, ok := g.removed[at.Seq+1]
 			if !ok || gap.Prev != at.Hash || gap.To < gap.From || gap.To >= m.next.Seq {
 				return m.before, fmt.Sprintf("after entry %d comes entry %d: entries were removed or moved",
 					m.before.Seq, m.next.Seq)

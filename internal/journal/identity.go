@@ -69,8 +69,8 @@ type Mark struct {
 	Head
 }
 
-// Short returns the mark with 128 bits of the hash. That is as much as nobody can forge, and a state holds one mark per
-// resource.
+// Short returns the mark with 128 bits of the hash. That is enough to prevent forgery, and a state contains one mark
+// per resource.
 func (m Mark) Short() Mark {
 	const digits = 32
 	m.Hash = m.Hash[:min(len(m.Hash), digits)]

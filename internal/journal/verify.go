@@ -50,7 +50,7 @@ func VerifyTail(ctx context.Context, store Store, entries int64) (Chain, error) 
 
 func verify(ctx context.Context, store Store, from int64, known []Head) (Chain, error) {
 	var c Chain
-	g := gaps{told: map[int64]Gap{}}
+	g := gaps{removed: map[int64]Gap{}}
 	err := store.Entries(ctx, from, func(e Entry) error {
 		if !e.Kind.known() {
 			return fmt.Errorf("entry %d has the kind %q: %w", e.Seq, e.Kind, ErrNewer)
@@ -65,7 +65,7 @@ func verify(ctx context.Context, store Store, from int64, known []Head) (Chain, 
 			return errBroken
 		}
 		c.Head = Head{Seq: e.Seq, Hash: e.Hash}
-		return g.tell(e)
+		return g.read(e)
 	})
 	if err != nil && !errors.Is(err, errBroken) {
 		return c, fmt.Errorf("verify the journal: %w", err)

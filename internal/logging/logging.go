@@ -1,4 +1,4 @@
-// Package logging carries log records from any layer to whoever listens: Terraform's log and the log file of an
+// Package logging carries log records from any layer to the listeners: Terraform's log and the log file of an
 // execution. Records travel by context, since Terraform attaches its log to the context of each request. Without a
 // listener nothing is written.
 package logging
@@ -67,8 +67,7 @@ func write(ctx context.Context, level slog.Level, message string, args []any) {
 	}
 }
 
-// Request writes one request to a remote system: method, path, status (0 where there was no answer) and how long it
-// took.
+// Request writes one request to a remote system: method, path, status (0 if there was no answer) and duration.
 func Request(ctx context.Context, s Subsystem, r Exchange) {
 	args := []any{"method", r.Method, "path", r.Path, "status", r.Status, "ms", r.Took.Milliseconds()}
 	if r.Err != nil {
@@ -77,7 +76,7 @@ func Request(ctx context.Context, s Subsystem, r Exchange) {
 	Debug(ctx, s, "request", args...)
 }
 
-// Exchange is a request with what came of it.
+// Exchange is a request and its result.
 type Exchange struct {
 	Method, Path string
 	// Status is the HTTP status of the answer, or 0.

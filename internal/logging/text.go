@@ -12,7 +12,7 @@ import (
 )
 
 // NewText returns a listener that writes each record as one line for people: time, level, subsystem, message and
-// attributes. Every line passes through redact, where it is not nil, before it is written.
+// attributes. Every line passes through redact, unless that is nil, before it is written.
 func NewText(w io.Writer, redact func(string) string) slog.Handler {
 	return &text{w: w, redact: redact, mu: &sync.Mutex{}}
 }

@@ -31,7 +31,7 @@ func Visible(s string) string {
 	return b.String()
 }
 
-// hidden reports whether r has no shape of its own.
+// hidden reports whether r has no visible shape.
 func hidden(r rune) bool {
 	if r == '\n' || r == '\t' {
 		return false

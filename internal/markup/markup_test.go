@@ -9,7 +9,7 @@ import (
 	"github.com/yuin/goldmark/extension"
 )
 
-// hostile are texts that would be more than text if they were written as they are.
+// hostile are texts that would act as markup if they were written unchanged.
 var hostile = []string{
 	"`code`", "``", "` `` ```", "a | b | c", `a \| b`, `\`, "```\nnext\n```", "~~~\nx\n~~~", "<script>alert(1)</script>",
 	"</details><img src=x onerror=alert(1)>", "<!-- comment", "@octocat and @org/team", "#123 !45 %6 ~bug $9",

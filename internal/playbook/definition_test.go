@@ -9,7 +9,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 )
 
-// inputs have a default, an order that says nothing, and an input without effect beside another one.
+// inputs have a default, a list whose order has no meaning, and an input that has no effect next to another one.
 type inputs struct {
 	Names   []string       `json:"names,omitempty"`
 	Gradual bool           `json:"gradual"`

@@ -9,7 +9,7 @@ import (
 // lists.
 func Key(name string) string { return "[" + strconv.Quote(name) + "]" }
 
-// IsKey returns the name that a step made by Key stands for.
+// IsKey returns the name in a step that Key made, and false for any other step.
 func IsKey(step string) (name string, ok bool) {
 	quoted, ok := strings.CutPrefix(step, "[")
 	if !ok {

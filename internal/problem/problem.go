@@ -9,14 +9,16 @@ import (
 
 // Problem is an error that a person can act on.
 type Problem struct {
-	// What names the failed operation in one line without a final stop, such as "No dbt model matches the selection".
+	// What names the failed operation in one line without a period at the end, such as "No dbt model matches the
+	// selection".
 	What string
 	// Why explains the cause, with the evidence that was seen.
 	Why string
 	// Next says what the reader should do.
 	Next string
 	// Path is the attribute at fault from the root of its resource or provider block, such as ["dbt", "executable"].
-	// Empty where no single attribute is at fault. An element of a list is its number, one of a map its Key.
+	// Empty if no single attribute is at fault. The step to an element of a list is its number; the step to an element
+	// of a map is its Key.
 	Path []string
 	// Err is the cause or a sentinel for errors.Is, or nil.
 	Err error
@@ -49,7 +51,7 @@ func (p *Problem) Detail() string {
 	}
 }
 
-// Of finds the Problem in err's chain, or makes one whose What is the given summary.
+// Of returns the Problem in err's chain, or makes one with the given summary as What.
 func Of(err error, summary string) *Problem {
 	var p *Problem
 	if errors.As(err, &p) {

@@ -9,7 +9,8 @@ import (
 )
 
 // started returns when the process began, in clock ticks since boot: field 22 of /proc/PID/stat. The second field is a
-// name that may hold blanks and parentheses, so fields are counted from the last parenthesis on. A zombie is an error.
+// name that may contain blanks and parentheses, so fields are counted from the last parenthesis on. A zombie is an
+// error.
 //
 // gopsutil converts ticks to the time of day, which moves when the clock is adjusted: a live process would look like
 // another one.
@@ -26,7 +27,7 @@ func started(pid int) (uint64, error) {
 	return strconv.ParseUint(fields[startTime-first], 10, 64)
 }
 
-// boot identifies the boot of the host, since PIDs and start times begin anew with each.
+// boot identifies the boot of the host, since PIDs and start times start over after each boot.
 func boot() string {
 	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {

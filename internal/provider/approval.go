@@ -227,8 +227,8 @@ func maintenanceSchema() schema.Block {
 	}
 }
 
-// policy converts the block, which obeys the runner, to a policy. It loads time zones and reads the environment,
-// because the policy itself does no I/O.
+// policy converts the block, to which the runner's policy was applied, to an approval policy. It loads time zones and
+// reads the environment, because the policy itself does no I/O.
 func (b block) policy(r runner) (approval.Policy, error) {
 	a := b.Approval
 	if a == nil {
@@ -353,8 +353,8 @@ func (f freezeBlock) window() (w approval.Freeze, at string, err error) {
 }
 
 // requesters returns the names of the requester. If the runner's policy demands separate duties without a requester,
-// the environment names the requester; a name in the configuration can only be another one. Nobody is known then if the
-// environment names nobody: the author of the change could write any name.
+// the environment names the requester; a name in the configuration can only be another one. If the environment names
+// nobody either, the requester is unknown, because the author of the change could write any name.
 func (r runner) requesters(configured types.String) []string {
 	if r.approval == nil || !r.approval.SeparationOfDuties.ValueBool() || !r.approval.Requester.IsNull() {
 		return requesters(configured.ValueString(), r.getenv)

@@ -23,8 +23,8 @@ func dbtOf(executable string, project *acctest.Project, more string) string {
 }
 
 // TestAccAttackCodeInAProfile plans a pull request whose profile loads a module of the project as a plugin, attaches a
-// database, and names an extension and a file system. Nothing of it is used at plan. The module runs at apply, so that
-// the test knows that it could.
+// database, and names an extension and a file system. None of it is used at plan. The module runs at apply, which
+// proves that it could have run.
 func TestAccAttackCodeInAProfile(t *testing.T) {
 	t.Parallel()
 	project := acctest.NewProject(t)

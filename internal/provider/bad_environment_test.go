@@ -10,8 +10,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/provider"
 )
 
-// TestBadEnvironment checks that values from the environment are validated like those from the configuration. A secret
-// of it is not repeated.
+// TestBadEnvironment checks that values from the environment are validated like those from the configuration. A message
+// never repeats a secret.
 func TestBadEnvironment(t *testing.T) {
 	const secret = "s3cret-of-a-file"
 	for name, tt := range map[string]struct {
@@ -61,7 +61,7 @@ func TestBadEnvironment(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for variable, v := range tt.env {
-				// no environment can hold such a one
+				// an environment variable can't contain this
 				if variable != "ELASTICSEARCH_BEARER_TOKEN" || !strings.Contains(v, "\x00") {
 					t.Setenv(variable, v)
 				} else {
@@ -81,7 +81,8 @@ func TestBadEnvironment(t *testing.T) {
 	}
 }
 
-// TestAccBadInputAsTerraformShowsIt is what a person sees of three of them: the place, why, and what next.
+// TestAccBadInputAsTerraformShowsIt checks what a person sees of three of them: the place, the reason, and the next
+// step.
 func TestAccBadInputAsTerraformShowsIt(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

@@ -19,23 +19,24 @@ type (
 	list   = []any
 )
 
-// badInput is a configuration that has to be refused: by which words, and at which attribute. The tables of this
-// package are the provider's whole validation, in one place.
+// badInput is a configuration that must be refused, with the expected message and attribute. The tables of this package
+// cover the provider's whole validation.
 type badInput struct {
-	// block is the provider block; its journal and planner are files of the test where it sets none.
+	// block is the provider block. Unless it sets them, its journal and planner are files of the test.
 	block values
-	// resource or data is what values are the configuration of. Neither: the block itself is at fault.
+	// resource or data is the type that values configure. If neither is set, the provider block itself is at fault.
 	resource, data string
 	values         values
 	// imports is the identifier of an import into resource.
 	imports string
 	says    string
 	at      string
-	// live tells that only a look at the target can show it. All else is refused before anything is read or written.
+	// live reports that the value can only be refused after reading the target. All others are refused before anything
+	// is read or written.
 	live bool
 }
 
-// fewest bad inputs have to be tried.
+// fewest is the minimum number of bad inputs.
 const fewest = 150
 
 // allBadInputs are those of all tables, by name.
@@ -163,8 +164,8 @@ func anythingGoes() map[string]string {
 	}
 }
 
-// TestEveryInputHasABadOne walks the schema. It fails for a new attribute until a table has an invalid value for it.
-func TestEveryInputHasABadOne(t *testing.T) {
+// TestEveryInputHasABadValue walks the schema. It fails for a new attribute until a table has an invalid value for it.
+func TestEveryInputHasABadValue(t *testing.T) {
 	t.Parallel()
 	schema := inprocess.New(t, provider.New("test")()).Schema
 	common := inAll(schema.ResourceSchemas)

@@ -17,15 +17,15 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/provider"
 )
 
-// nested is a block that a configuration may hold: what is at path is complete, and empty is refused with the messages
-// in lacks, by the attribute at fault.
+// nested is a block that a configuration may have, with its path and complete content. If it is empty, it is refused
+// with the messages in lacks, which are by attribute.
 type nested struct {
 	path     string
 	complete values
 	lacks    map[string]string
 }
 
-// providerBlocks are all blocks of the provider block, each complete. A block within another one stands in it.
+// providerBlocks are all blocks of the provider block, each complete. A nested block is part of its parent.
 func providerBlocks() []nested {
 	const missing = "is required"
 	return []nested{
@@ -160,7 +160,7 @@ func TestBlocksAbsentEmptyComplete(t *testing.T) {
 	}
 }
 
-// at is a configuration that holds v in the block at a path, with what leads to it.
+// at returns a configuration with v in the block at a path, and the blocks around it.
 func at(block *tfprotov6.SchemaBlock, path string, v values) values {
 	name, rest, within := strings.Cut(path, ".")
 	for _, b := range block.BlockTypes {
@@ -234,9 +234,9 @@ func blockPaths(under string, block *tfprotov6.SchemaBlock) []string {
 	return paths
 }
 
-// TestAccMisspeltNames assigns a misspelled name in every block. Terraform must refuse each with its line and a
+// TestAccMisspelledNames assigns a misspelled name in every block. Terraform must refuse each with its line and a
 // suggestion.
-func TestAccMisspeltNames(t *testing.T) {
+func TestAccMisspelledNames(t *testing.T) {
 	t.Parallel()
 	schema := inprocess.New(t, provider.New("test")()).Schema
 	split := "remediation_canary_split"
@@ -255,7 +255,7 @@ func TestAccMisspeltNames(t *testing.T) {
 				`  }`, `}`)
 			m.line(tt.head...)
 			m.block(tt.block, "  ")
-			m.line(`}`, `data "remediation_playbooks" "a" {}`) // Terraform passes over a provider that nothing uses
+			m.line(`}`, `data "remediation_playbooks" "a" {}`) // Terraform ignores a provider that nothing uses
 			w := acctest.NewWorkspace(t)
 			w.Write("main.tf", strings.Join(m.lines, "\n")+"\n")
 			out := strings.ReplaceAll(w.MustFail("validate", "-no-color"), "│ ", "")

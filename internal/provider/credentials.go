@@ -16,7 +16,7 @@ const hostsVariable = "REMEDIATION_HOSTS"
 
 // service is a web service that the provider calls, with the credential that it sends there.
 type service struct {
-	// url and token are those of the configuration, at the attribute whose path is at plus ".url" or ".token".
+	// url and token are the configured values. The paths of their attributes are at plus ".url" and ".token".
 	at         string
 	url, token types.String
 	// urlVariable and tokenVariable are the environment variables that replace them.

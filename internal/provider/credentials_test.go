@@ -49,8 +49,8 @@ func TestCredentialsGoWhereTheRunnerSays(t *testing.T) {
 	}
 }
 
-// TestAUserOfTheConfigurationGetsNoPasswordOfTheEnvironment for an endpoint of the configuration.
-func TestAUserOfTheConfigurationGetsNoPasswordOfTheEnvironment(t *testing.T) {
+// TestConfiguredUserGetsNoPasswordFromTheEnvironment for an endpoint of the configuration.
+func TestConfiguredUserGetsNoPasswordFromTheEnvironment(t *testing.T) {
 	t.Setenv("ELASTICSEARCH_PASSWORD", "a-password")
 	r := runner{getenv: os.Getenv}
 	b := block{Elasticsearch: &elasticsearchBlock{Endpoints: []string{"https://evil.example.org"},

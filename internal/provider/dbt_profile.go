@@ -14,9 +14,10 @@ import (
 var readsVars = regexp.MustCompile(`(^|[^\w])var\s*\(`)
 
 // mayConnect returns the function that says why a plan must not connect to the host of a dbt profile, or is empty if it
-// may. A plan runs on pull requests, and the profile's password may be one of the runner's: it goes where the runner
-// says. A profile in ~/.dbt or in the folder that DBT_PROFILES_DIR names is the runner's, unless the folder is in the
-// project or the author of the change chooses a part of it. The runner must list the host of any other profile.
+// may. A plan runs on pull requests, and the profile's password may be one of the runner's: it is only sent where the
+// runner allows it. A profile in ~/.dbt or in the folder that DBT_PROFILES_DIR names is the runner's, unless the folder
+// is in the project or the author of the change chooses a part of it. The runner must list the host of any other
+// profile.
 func (r runner) mayConnect(cfg dbt.Config) func(profilesDir, host string) string {
 	return func(profilesDir, host string) string {
 		if err := r.hosts.Check(host); err != nil {

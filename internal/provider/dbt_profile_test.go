@@ -10,8 +10,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
 )
 
-// TestWhoseDBTProfile checks to which hosts a plan connects with the password of a dbt profile.
-func TestWhoseDBTProfile(t *testing.T) {
+// TestDBTProfileHosts checks to which hosts a plan connects with the password of a dbt profile.
+func TestDBTProfileHosts(t *testing.T) {
 	project, home, named, other := t.TempDir(), t.TempDir(), t.TempDir(), t.TempDir()
 	t.Setenv("HOME", home)
 	const plain = "a: {host: db.example.com, password: \"{{ env_var('DBT_ENV_SECRET_PASSWORD') }}\"}"

@@ -129,7 +129,7 @@ func TestAccSharedJournal(t *testing.T) {
 	}
 }
 
-// TestAccSharedJournalIsDown plans with a warning and applies nothing where the journal can't be reached.
+// TestAccSharedJournalIsDown plans with a warning and applies nothing if the journal can't be reached.
 func TestAccSharedJournalIsDown(t *testing.T) {
 	t.Parallel()
 	w := acctest.NewWorkspace(t)
@@ -159,7 +159,7 @@ resource "remediation_canary_split" "canary" {
 	}
 }
 
-// TestAccJournalSettings are mistakes in the provider block, with their place.
+// TestAccJournalSettings checks that mistakes in the provider block are reported with their place.
 func TestAccJournalSettings(t *testing.T) {
 	t.Parallel()
 	const cluster = `elasticsearch { endpoints = ["http://127.0.0.1:1"] }`

@@ -91,7 +91,7 @@ resource "remediation_dbt_run" "triage" {
 				ImportStateIdFunc: func(s *terraform.State) (string, error) {
 					return s.RootModule().Resources[address].Primary.ID, nil
 				},
-				// A history is that of the request; the text tells of the timeouts, which an execution doesn't keep.
+				// The history belongs to the request. The text shows the timeouts, which an execution doesn't store.
 				ImportStateVerifyIgnore: []string{"dry_run"},
 			},
 		},

@@ -2,7 +2,7 @@ package provider
 
 import "testing"
 
-func TestTheSDKIsQuietUnlessALogIsAskedFor(t *testing.T) {
+func TestSDKLogsOnlyIfLoggingIsOn(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		environment map[string]string

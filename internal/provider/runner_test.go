@@ -159,9 +159,9 @@ func TestConfigurationCanOnlyBeStricter(t *testing.T) {
 	}
 }
 
-// TestTheConfigurationNamesNoRequesterAlone checks that a requester who only the configuration names is unknown where
+// TestRequesterNamedOnlyByTheConfigurationIsUnknown checks that a requester who only the configuration names is unknown where
 // the policy separates duties.
-func TestTheConfigurationNamesNoRequesterAlone(t *testing.T) {
+func TestRequesterNamedOnlyByTheConfigurationIsUnknown(t *testing.T) {
 	t.Parallel()
 	const separate = `{"approval": {"separation_of_duties": true}}`
 	if got := policyOf(t, separate, nil).requesters(types.StringValue("other@x.com")); got != nil {
@@ -174,8 +174,8 @@ func TestTheConfigurationNamesNoRequesterAlone(t *testing.T) {
 	}
 }
 
-// TestOneNameForTwoRules refuses a rule of the configuration with the name of another one in the policy.
-func TestOneNameForTwoRules(t *testing.T) {
+// TestSameNameForTwoRulesIsRefused refuses a rule of the configuration with the name of another one in the policy.
+func TestSameNameForTwoRulesIsRefused(t *testing.T) {
 	t.Parallel()
 	r := policyOf(t, `{"approval": {"rule": [{"name": "large", "risk": "high"}]}}`, nil)
 	_, _, err := block{Approval: &approvalBlock{Rules: []ruleBlock{{Name: types.StringValue("large"),
@@ -185,8 +185,8 @@ func TestOneNameForTwoRules(t *testing.T) {
 	}
 }
 
-// TestTheRunnersJournalStays keeps the policy's journal, and its cluster.
-func TestTheRunnersJournalStays(t *testing.T) {
+// TestConfigurationCannotReplaceTheRunnersJournal keeps the policy's journal, and its cluster.
+func TestConfigurationCannotReplaceTheRunnersJournal(t *testing.T) {
 	t.Parallel()
 	r := policyOf(t, `{"journal": {"path": "/var/lib/journal.db"}}`, nil)
 	b, ignored, err := block{Journal: &journalBlock{Path: types.StringValue("mine.db")}}.obey(r)

@@ -21,13 +21,14 @@ import (
 
 // credential is a sensitive setting, and a resource that uses it.
 type credential struct {
-	// attribute is its path, and variable the environment variable that stands in for it, or empty.
+	// attribute is its path, and variable the environment variable that can replace it, or empty.
 	attribute, variable string
-	// block is the provider block. SECRET is the setting itself, SERVER the address of what it is for.
+	// block is the provider block. SECRET is replaced with the secret, SERVER with the address of the server that
+	// receives it.
 	block string
-	// resource uses it.
+	// resource is a resource that uses the setting.
 	resource string
-	// secure asks for a client certificate.
+	// secure makes the server ask for a client certificate.
 	secure bool
 }
 
@@ -117,8 +118,8 @@ func allCredentials() []credential {
 	}
 }
 
-// handedOn are credentials of the environment that only dbt gets, without any setting.
-func handedOn() []string {
+// passedToDBT are credentials of the environment that are passed to dbt without any setting.
+func passedToDBT() []string {
 	return []string{"DBT_ENV_SECRET_CANARY", "AWS_SECRET_ACCESS_KEY", "HTTPS_PROXY"}
 }
 
@@ -201,7 +202,7 @@ func TestAccSecretsStayOut(t *testing.T) {
 	}
 }
 
-// hoard is a working directory whose provider blocks hold canaries.
+// hoard is a working directory with canaries in its provider blocks.
 type hoard struct {
 	*acctest.Workspace
 	t           *testing.T
@@ -237,7 +238,7 @@ func newHoard(t *testing.T, credentials []credential, environment bool) *hoard {
 		case environment && c.variable != "":
 			env, taken[c.variable] = append(env, c.variable+"="+secret.value), true
 		case environment:
-			for _, variable := range handedOn() {
+			for _, variable := range passedToDBT() {
 				passed := newCanary(variable)
 				h.canaries = append(h.canaries, passed)
 				if variable == "HTTPS_PROXY" {
@@ -280,8 +281,8 @@ func (h *hoard) model(number string) string {
 	return "{{ config(materialized='table') }}\n" + b.String() + "select " + number + " as id, 0 as queue\n"
 }
 
-// write writes a configuration in which every resource wants so many percent. ephemeral keeps Terraform from storing
-// the variables.
+// write writes a configuration with this percentage in every resource. If ephemeral, Terraform doesn't store the
+// variables.
 func (h *hoard) write(percent int, ephemeral bool) {
 	var b strings.Builder
 	b.WriteString("terraform {\n  required_providers {\n    remediation = { source = \"applylens/remediation\" }\n  " +
@@ -323,7 +324,7 @@ func (h *hoard) write(percent int, ephemeral bool) {
 	h.Write("main.tf", text)
 }
 
-// lines puts the arguments of a block, which the tables write in one line, into lines of their own.
+// lines puts each argument of a block, which the tables write in one line, on a separate line.
 func lines(block string) string {
 	var b strings.Builder
 	depth := 0
@@ -352,7 +353,7 @@ func (h *hoard) keep(out string, _ ...int) string {
 	return out
 }
 
-// live goes through plan, apply, a failure of every resource, and an apply that mends it.
+// live runs a plan, an apply, an apply in which every resource fails, and an apply that succeeds again.
 func (h *hoard) live() {
 	h.t.Helper()
 	ephemeral := h.hasEphemeral()
@@ -391,7 +392,7 @@ func (h *hoard) live() {
 	h.keep(h.Must("show", "-json"))
 	h.keep(h.Must("output", "-json"))
 	for _, c := range h.canaries {
-		if c.name != "dbt.environment" && !slices.Contains(handedOn(), c.name) && c.name != "elasticsearch.key_data" &&
+		if c.name != "dbt.environment" && !slices.Contains(passedToDBT(), c.name) && c.name != "elasticsearch.key_data" &&
 			!h.plain.saw(c.core) {
 			h.t.Errorf("%s was never sent", c.name)
 		}
@@ -407,7 +408,7 @@ func (h *hoard) spoilProfile() {
 	h.project.Write("profiles.yml", fmt.Sprintf(profile, h.project.Warehouse))
 }
 
-// hasEphemeral tells whether variables can be kept out of plans: Terraform from 1.10 on, OpenTofu from 1.11 on.
+// hasEphemeral reports whether variables can be kept out of plans: Terraform from 1.10 on, OpenTofu from 1.11 on.
 func (h *hoard) hasEphemeral() bool {
 	h.t.Helper()
 	m := regexp.MustCompile(`^(Terraform|OpenTofu) v1\.(\d+)\.`).FindStringSubmatch(h.Must("version"))
@@ -419,7 +420,7 @@ func (h *hoard) hasEphemeral() bool {
 	return minor > 10 || (minor == 10 && m[1] == "Terraform")
 }
 
-// search looks for the canaries in all that was printed, and in every file of the run.
+// search looks for the canaries in everything that was printed, and in every file of the run.
 func (h *hoard) search() {
 	h.t.Helper()
 	s := &searcher{t: h.t, canaries: h.canaries}
@@ -445,8 +446,8 @@ func (h *hoard) search() {
 	h.t.Logf("%d canaries looked for in %d texts of %d bytes", len(h.canaries), s.files, s.bytes)
 }
 
-// TestAccWhatTerraformItselfKeeps holds what SECURITY.md says: a saved plan keeps variables and the configuration as
-// they are written, in clear text, and nothing else of them is in it.
+// TestAccWhatTerraformItselfKeeps checks what SECURITY.md says: a saved plan contains variables and the configuration
+// as written, in clear text, and credentials occur nowhere else in it.
 func TestAccWhatTerraformItselfKeeps(t *testing.T) {
 	t.Parallel()
 	literal, variable := newCanary("literal"), newCanary("variable")

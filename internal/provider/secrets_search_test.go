@@ -14,10 +14,10 @@ import (
 	"testing"
 )
 
-// canary is a secret that is looked for. Its core has no character that any encoding but Base64 would write otherwise.
+// canary is a secret that is looked for. No encoding except Base64 changes the characters of its core.
 type canary struct{ name, value, core string }
 
-// newCanary makes a secret with characters that JSON, addresses and Base64 write otherwise.
+// newCanary makes a secret with characters that JSON, URLs, and Base64 encode differently.
 func newCanary(name string) canary {
 	const size = 12
 	random := make([]byte, size)
@@ -26,12 +26,12 @@ func newCanary(name string) canary {
 	return canary{name: name, core: core, value: core + `/+="&` + core[:size]}
 }
 
-// forms are the core as it is, and in Base64 wherever it stands in a longer text.
+// forms are the core itself, and its Base64 at any position in a longer text.
 func (c canary) forms() []string {
 	forms := []string{c.core}
 	for before := range 3 {
 		text := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", before) + c.core))
-		forms = append(forms, text[4:len(text)-4]) // without what the neighbors have a part in
+		forms = append(forms, text[4:len(text)-4]) // without the characters that also depend on neighboring bytes
 	}
 	return forms
 }
@@ -40,13 +40,13 @@ func (c canary) forms() []string {
 type searcher struct {
 	t        *testing.T
 	canaries []canary
-	// spared are files, or members of archives, in which Terraform itself may keep them.
+	// spared are files, or members of archives, in which Terraform itself may store canaries.
 	spared func(name string) bool
 	bytes  int
 	files  int
 }
 
-// text fails where a canary is in the text.
+// text fails the test if the text contains a canary.
 func (s *searcher) text(where, text string) {
 	s.t.Helper()
 	s.files++
@@ -66,7 +66,7 @@ func (s *searcher) text(where, text string) {
 	}
 }
 
-// below fails where a canary is in a file below dir, or in the name of one. Archives are opened, too.
+// below fails the test if a file below dir, or its name, contains a canary. It also reads the files in archives.
 func (s *searcher) below(dir string) {
 	s.t.Helper()
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {

@@ -26,8 +26,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/incidenttest"
 )
 
-// indiscreet is all systems that take credentials. When told to blurt it refuses everything, and repeats what it was
-// sent in every spelling that it knows.
+// indiscreet represents all systems that take credentials. If blurts is set, it refuses everything and repeats what it
+// received in many spellings.
 type indiscreet struct {
 	*httptest.Server
 	blurts atomic.Bool
@@ -50,7 +50,7 @@ func newIndiscreet(t *testing.T, secure bool) *indiscreet {
 	return s
 }
 
-// saw tells whether the credential was sent.
+// saw reports whether the credential was sent.
 func (s *indiscreet) saw(secret string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -74,7 +74,7 @@ func (s *indiscreet) listen(next http.Handler) http.Handler {
 	})
 }
 
-// credentials are the values of headers that hold some, in many spellings.
+// credentials are the values of headers with credentials, in many spellings.
 func credentials(h http.Header) string {
 	var b strings.Builder
 	for name, all := range h {

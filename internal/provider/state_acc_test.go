@@ -45,7 +45,7 @@ func (w splitting) history(t *testing.T) []any {
 	return all
 }
 
-// empty demands a plan with nothing to do.
+// empty requires a plan with nothing to do.
 func (w splitting) empty(t *testing.T) {
 	t.Helper()
 	if out, code := w.Run("plan", "-no-color", "-detailed-exitcode"); code != 0 {
@@ -113,8 +113,8 @@ func (w splitting) forget(t *testing.T, names ...string) {
 	w.Write("terraform.tfstate", string(text))
 }
 
-// TestAccInertEditRunsNothing changes inputs that have no effect.
-func TestAccInertEditRunsNothing(t *testing.T) {
+// TestAccEditWithoutEffectRunsNothing changes inputs that have no effect.
+func TestAccEditWithoutEffectRunsNothing(t *testing.T) {
 	t.Parallel()
 	w := newSplitting(t)
 	w.configure("gradual = false\n  steps = 5", "")
@@ -133,13 +133,13 @@ func TestAccInertEditRunsNothing(t *testing.T) {
 		t.Errorf("an inert edit left %v", now)
 	}
 	w.empty(t)
-	w.configure("gradual = false\n  steps = 0", "") // has no effect, and is still not a number of steps
+	w.configure("gradual = false\n  steps = 0", "") // has no effect, but is not a valid number of steps
 	if out := w.MustFail("plan", "-no-color"); !strings.Contains(out, "steps") {
 		t.Errorf("the error:\n%s", out)
 	}
 }
 
-// TestAccSkippedHasObjects reads members of preview and result where nothing has run.
+// TestAccSkippedHasObjects reads members of preview and result when nothing has run.
 func TestAccSkippedHasObjects(t *testing.T) {
 	t.Parallel()
 	w := newSplitting(t)

@@ -27,7 +27,7 @@ import (
 var frontStates = flag.Int("front.states", 40,
 	"states per type of resource that TestFrontAnswersAsTheFramework compares")
 
-// passedOn stands behind the front and counts the calls that it gets.
+// passedOn is the server behind the front. It counts the calls that reach it.
 type passedOn struct {
 	unchanged.Server
 	reads, plans int

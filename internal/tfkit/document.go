@@ -16,7 +16,7 @@ type document struct {
 	values map[string]tftypes.Value
 }
 
-// openDocument returns the attributes of raw, all null where raw is null.
+// openDocument returns the attributes of raw. All are null if raw is null.
 func openDocument(raw tftypes.Value) (document, error) {
 	typ, ok := raw.Type().(tftypes.Object)
 	if !ok {

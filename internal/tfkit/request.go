@@ -12,7 +12,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/tfkit/codec"
 )
 
-// written returns the playbook's own inputs that are set, as JSON; known is false where one of them is unknown.
+// written returns the playbook's own inputs that are set, as JSON. known is false if one of them is unknown.
 func (r *Resource) written(d document) (params json.RawMessage, known bool, err error) {
 	set := map[string]any{}
 	for name := range r.front.Inputs {
@@ -39,8 +39,8 @@ func (r *Resource) written(d document) (params json.RawMessage, known bool, err 
 	return params, true, err
 }
 
-// params are the written inputs without those that are at their default or have no effect. Requests, digests, history
-// and the comparison with the state go by these, so that an input at its default counts as not set everywhere.
+// params are the written inputs without those that are at their default or have no effect. Requests, digests, the
+// history, and the comparison with the state use these, so an input at its default counts as not set everywhere.
 func (r *Resource) params(d document) (params json.RawMessage, known bool, err error) {
 	params, known, err = r.written(d)
 	if err != nil || !known {
@@ -50,7 +50,7 @@ func (r *Resource) params(d document) (params json.RawMessage, known bool, err e
 	return params, true, err
 }
 
-// request turns the inputs in d into a request; known is false where one that decides what runs is unknown.
+// request turns the inputs in d into a request; known is false if an input that decides what runs is unknown.
 func (r *Resource) request(d document, operation string) (req engine.Request, known bool, err error) {
 	page := r.front.Playbook.Metadata()
 	req.ActionType = page.ActionType
@@ -64,7 +64,7 @@ func (r *Resource) request(d document, operation string) (req engine.Request, kn
 	return req, true, d.common(&req, page, operation)
 }
 
-// common reads into req what all playbooks share. What is unknown is left out.
+// common reads the inputs that all playbooks share into req. It leaves out unknown ones.
 func (d document) common(req *engine.Request, page playbook.Metadata, operation string) error {
 	if err := d.get(attrTriggers, &req.Triggers); err != nil {
 		return err
@@ -82,7 +82,7 @@ func (d document) common(req *engine.Request, page playbook.Metadata, operation 
 	return err
 }
 
-// wanted is whether run_if lets the playbook run.
+// wanted reports whether run_if allows the playbook to run.
 type wanted int
 
 const (
@@ -106,9 +106,9 @@ func (d document) runIf() wanted {
 	}
 }
 
-// changed reports whether the configuration asks for something else than what the prior state was made for: a create,
-// other inputs or triggers, or an execution that was skipped. Policy (approvals, timeouts, on_destroy) doesn't count,
-// nor does an input without effect. A value that is unknown counts as changed.
+// changed reports whether the configuration requests something other than the prior state: a create, other inputs or
+// triggers, or an execution that was skipped. Policy (approvals, timeouts, on_destroy) doesn't count, nor does an input
+// without effect. A value that is unknown counts as changed.
 func (r *Resource) changed(plan, prior document, create bool) bool {
 	if create || (prior.text(attrStatus) == statusSkipped && plan.runIf() != no) || !plan.same(prior, attrTriggers) {
 		return true
@@ -140,7 +140,7 @@ func unknownAsNull(_ *tftypes.AttributePath, v tftypes.Value) (tftypes.Value, er
 	return tftypes.NewValue(v.Type(), nil), nil
 }
 
-// reviewed reads back what plan showed; nil where plan could not tell.
+// reviewed returns what plan showed, or nil if plan didn't know.
 func (r *Resource) reviewed(d document) (*engine.Reviewed, error) {
 	v, err := tftypes.Transform(d.values[attrPreview], unknownAsNull)
 	if err != nil {

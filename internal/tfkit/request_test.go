@@ -6,8 +6,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 )
 
-// TestReviewedWithAnUnknownMember compares with what was shown also if a member of the preview is unknown, as where the
-// configuration's approvals are.
+// TestReviewedWithAnUnknownMember checks that apply compares with what was shown even if a member of the preview is
+// unknown, for example because the approvals are.
 func TestReviewedWithAnUnknownMember(t *testing.T) {
 	t.Parallel()
 	preview := tftypes.Object{AttributeTypes: map[string]tftypes.Type{

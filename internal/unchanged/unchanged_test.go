@@ -54,7 +54,7 @@ func kinds() map[string][]*tfprotov6.SchemaAttribute {
 	}
 }
 
-func TestFrontAnswersOnlyWhereNothingChangedAndNothingIsLookedAt(t *testing.T) {
+func TestFrontAnswersOnlyForUnchangedResources(t *testing.T) {
 	t.Parallel()
 	unknown := any(tftypes.UnknownValue)
 	for name, tt := range map[string]struct {

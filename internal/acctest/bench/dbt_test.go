@@ -10,7 +10,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/acctest"
 )
 
-// BenchmarkDBT plans beside dbt ls, and applies the saved plan beside dbt run, with the same two models and in turn.
+// BenchmarkDBT compares a plan with dbt ls, and the apply of a saved plan with dbt run. They use the same two models
+// and run in turn.
 func BenchmarkDBT(b *testing.B) {
 	project := acctest.NewProject(b)
 	w := acctest.NewWorkspace(b, project.Environment()...)

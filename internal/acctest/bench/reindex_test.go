@@ -14,7 +14,7 @@ import (
 // documents is how many documents the reindexed index has.
 const documents = 50_000
 
-// BenchmarkReindex refreshes synonyms with a reindex, and sends the same _reindex without anything around it.
+// BenchmarkReindex compares a refresh of synonyms by a reindex with the same _reindex request alone.
 func BenchmarkReindex(b *testing.B) {
 	server := elastictest.Shared(b)
 	base := server.Name(b, "reindex")

@@ -19,8 +19,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
 )
 
-// besideRequests compares our apply with that of the bare provider and the same requests sent by curl, ten at a time as
-// Terraform does.
+// besideRequests compares our apply with that of the bare provider plus the same requests sent by curl, ten at a time
+// like Terraform.
 func besideRequests(b *testing.B, s *elastictest.Server, clearing subject, costs map[string]cost) {
 	b.Helper()
 	var all []time.Duration
@@ -42,7 +42,7 @@ func besideRequests(b *testing.B, s *elastictest.Server, clearing subject, costs
 	b.ReportMetric(ratio(costs[ours].wall["apply"], costs[bare].wall["apply"]+alone), "apply/(bare+curl)")
 }
 
-// recorded applies once and returns the requests of that as a configuration of curl.
+// recorded applies once and returns the requests that this sent, as a curl configuration.
 func recorded(b *testing.B, s *elastictest.Server, clearing subject) string {
 	b.Helper()
 	to, err := url.Parse(s.URL())

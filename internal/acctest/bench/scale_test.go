@@ -1,6 +1,6 @@
-// Package bench measures the provider beside the least that it could cost, in one run and in turn: a provider without
-// logic, the same with as many bytes of state, Terraform's own resource, and the requests alone. Figures of one run can
-// be compared with each other, and with nothing else.
+// Package bench compares the provider with the minimum that it could cost: a provider without logic, the same with as
+// many bytes of state, Terraform's own resource, and the requests alone. All of them run in turn in one run. Figures
+// are only comparable within a run.
 package bench_test
 
 import (
@@ -30,7 +30,7 @@ const (
 	bare     = "bare"
 	padded   = "bare, padded"
 	builtin  = "terraform_data"
-	// alike is the size up to which each provider is measured several times, in turn.
+	// alike is the size up to which each provider is measured several times, alternating with the others.
 	alike, rounds = 100, 3
 )
 
@@ -188,7 +188,7 @@ func probe(b *testing.B, s subject, n int) cost {
 	c := cost{wall: map[string]time.Duration{}}
 	c.wall["plan"] = timed(b, w, "plan", "-out=saved.tfplan")
 	c.wall["apply"] = timed(b, w, "apply", "saved.tfplan")
-	c.wall["noop"] = timed(b, w, "plan", "-detailed-exitcode") // fails where something is left to do
+	c.wall["noop"] = timed(b, w, "plan", "-detailed-exitcode") // fails if something is left to do
 	c.cpu, c.peak = watch.stop()
 	info, err := os.Stat(filepath.Join(w.Dir, "terraform.tfstate"))
 	if err != nil {
@@ -211,7 +211,7 @@ func timed(b *testing.B, w *acctest.Workspace, args ...string) time.Duration {
 	return time.Since(begun)
 }
 
-// report reports the cost, and beside the other subjects' that they are compared with.
+// report reports the cost, and its ratio to the costs of the other subjects.
 func report(b *testing.B, c cost, all map[string]cost) {
 	b.Helper()
 	b.ReportMetric(0, "ns/op")

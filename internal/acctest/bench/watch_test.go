@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// watch looks at the processes of a program while Terraform starts and ends them: Terraform's own figures would have
-// the provider's in them.
+// watch looks at the processes of a program while Terraform starts and ends them: Terraform's own figures would include
+// the provider's.
 type watch struct {
 	binary   string
 	done     chan struct{}

@@ -23,8 +23,8 @@ import (
 )
 
 const (
-	// applyPatience bounds one apply, including the wait for busy targets.
-	applyPatience = 2 * time.Minute
+	// applyTimeout bounds one apply, including the wait for busy targets.
+	applyTimeout = 2 * time.Minute
 	// tries is the maximum number of applies until one succeeds.
 	tries    = 6
 	dirMode  = 0o755
@@ -47,11 +47,11 @@ type world struct {
 	// arm, if set, makes the next start of dbt kill the victim. disarm reverts that.
 	arm    func(victim string)
 	disarm func() bool
-	// reads reports that executions change nothing, so that several may succeed for the same triggers.
+	// reads reports that executions change nothing, so several may succeed for the same triggers.
 	reads bool
 	// always reports that every successful execution changes something.
 	always bool
-	// takes and steps are for the deck.
+	// takes and steps describe an execution to the deck.
 	takes time.Duration
 	steps int
 }
@@ -169,7 +169,7 @@ func (c *chain) apply(s *shot) (string, bool, bool) {
 	// A name approves one execution. A later execution that starts from another state of the target needs another name.
 	c.applies++
 	c.write(c.inputs)
-	ctx, cancel := context.WithTimeout(c.t.Context(), applyPatience)
+	ctx, cancel := context.WithTimeout(c.t.Context(), applyTimeout)
 	defer cancel()
 	cmd := c.ws.Command(ctx, "apply", "-auto-approve", "-no-color", "-refresh=false")
 	var out bytes.Buffer
@@ -191,7 +191,7 @@ func (c *chain) apply(s *shot) (string, bool, bool) {
 	}
 	err := cmd.Wait()
 	if ctx.Err() != nil {
-		c.t.Fatalf("%s: an apply did not end within %s:\n%s", c, applyPatience, out.String())
+		c.t.Fatalf("%s: an apply did not end within %s:\n%s", c, applyTimeout, out.String())
 	}
 	c.w.ledger.arm(nil)
 	hit := len(terraform.killed) > 0

@@ -78,7 +78,7 @@ func TestEveryPlaybookHasAWorld(t *testing.T) {
 	}
 }
 
-// TestAccNothingLostNothingTwice is the suite.
+// TestAccNothingLostNothingTwice runs the whole suite.
 func TestAccNothingLostNothingTwice(t *testing.T) {
 	t.Parallel()
 	binary, err := killer()

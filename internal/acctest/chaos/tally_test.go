@@ -18,7 +18,7 @@ type tally struct {
 	executions                 map[*world]int
 	violations, retries        map[string]int
 	kills, torn, orphans       int
-	// wanted is how many kills the chains were to make.
+	// wanted is the number of kills that the chains should make.
 	wanted int
 }
 
@@ -38,7 +38,7 @@ func (t *tally) kill(playbook string, s shot) {
 	t.victims[s.victim]++
 }
 
-// want adds the number of kills that a chain is to make.
+// want adds the number of kills that a chain should make.
 func (t *tally) want(n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

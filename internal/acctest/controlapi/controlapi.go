@@ -45,7 +45,7 @@ func (s *Server) Handler() http.Handler {
 	return mux
 }
 
-// Count adds requests that a version has got.
+// Count adds requests that a version has received.
 func (s *Server) Count(version string, requests int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -55,7 +55,7 @@ func (s *Server) Count(version string, requests int64) {
 	s.requests[version] += requests
 }
 
-// Move sets the share of v2 as someone else would.
+// Move sets the share of v2 as another client would.
 func (s *Server) Move(percent float64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -64,7 +64,7 @@ func (s *Server) Move(percent float64) {
 	s.revision++
 }
 
-// Become sets all versions as someone else would.
+// Become sets all versions as another client would.
 func (s *Server) Become(versions map[string]Version) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -94,7 +94,7 @@ func (s *Server) show(w http.ResponseWriter) {
 		"region": "a field more", "requests": s.requests})
 }
 
-// fresh refuses a change without the revision that holds now.
+// fresh refuses a change that doesn't name the current revision.
 func (s *Server) fresh(w http.ResponseWriter, r *http.Request) bool {
 	switch r.Header.Get("If-Match") {
 	case s.etag():

@@ -15,7 +15,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/acctest"
 )
 
-// required is what a configuration needs beside a block of the documentation.
+// required is the configuration that a block of the documentation needs around it.
 const required = `terraform {
   required_providers {
     remediation = { source = "applylens/remediation" }
@@ -23,7 +23,7 @@ const required = `terraform {
 }
 `
 
-// TestAccConfigurationsValidate validates every block of Terraform code: readers paste them.
+// TestAccConfigurationsValidate validates every block of Terraform code, because readers paste them.
 func TestAccConfigurationsValidate(t *testing.T) {
 	t.Parallel()
 	signers, signature := signed(t)

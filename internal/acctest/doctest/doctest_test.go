@@ -60,7 +60,7 @@ func pages(t *testing.T) []page {
 
 var fence = regexp.MustCompile("^(\\s*)```\\s*(\\w*)\\s*$")
 
-// split returns a page's lines outside of code blocks, the others empty, and its code blocks.
+// split returns a page's lines, with those in code blocks emptied, and its code blocks.
 func (p page) split() (prose []string, blocks []block) {
 	var inside *block
 	indent := "" // of a block in a list

@@ -112,7 +112,7 @@ func (p *pullRequest) approve() {
 	p.approved = true
 }
 
-// only returns the one comment that there must be.
+// only returns the comment, and fails the test unless there is exactly one.
 func (p *pullRequest) only(t *testing.T) string {
 	t.Helper()
 	p.mu.Lock()

@@ -53,7 +53,7 @@ func newRunner(t *testing.T, env ...string) runner {
 		t.Fatal(err)
 	}
 	r.write(r.rc, fmt.Sprintf("provider_installation {\n  filesystem_mirror { path = %q }\n}\n", mirror))
-	bin := t.TempDir() // the terraform under test goes by that name, whatever its file is called
+	bin := t.TempDir() // scripts call terraform, whatever the tested binary is called
 	if err := os.Symlink(acctest.TerraformPath(t), filepath.Join(bin, "terraform")); err != nil {
 		t.Fatal(err)
 	}

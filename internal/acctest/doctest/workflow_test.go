@@ -17,9 +17,9 @@ import (
 // job is one job of a pipeline, as a script.
 type job func(dir string) (string, error)
 
-// pipeline tries a plan job and an apply job. An apply that nobody approved is refused, and runs when the pipeline runs
-// again after the approval. Of two pull requests that were planned on the same split, the second is refused. Each plan
-// updates the one comment.
+// pipeline tests a plan job and an apply job. An apply that nobody approved is refused. It runs when the pipeline runs
+// again after the approval. If two pull requests were planned on the same split, the second one is refused. Each plan
+// updates the same comment.
 func pipeline(t *testing.T, r runner, forge *pullRequest, plan, apply job) {
 	t.Helper()
 	planned := func(b branch, change string) string {

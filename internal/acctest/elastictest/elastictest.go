@@ -2,14 +2,14 @@
 // an unprivileged user on a free loopback port with everything that it writes in a temporary folder, and stopped by its
 // process id.
 //
-// The test binaries of one run share a server; see SharedVariable. A test binary that runs alone has one that the first
-// test to call Shared starts:
+// The test binaries of one run share a server; see SharedVariable. If a test binary runs alone, the first test that
+// calls Shared starts one:
 //
 //	func TestMain(m *testing.M) { os.Exit(elastictest.Main(m)) }
 //
-// Where ELASTICSEARCH_ENDPOINTS is set, Shared is the user's own cluster instead, with the credentials of the other
-// ELASTICSEARCH_* variables. Tests must keep to indices named by Server.Name, and to sets of synonyms likewise. Nothing
-// here ever skips: a test without a server fails and says how to get one.
+// If ELASTICSEARCH_ENDPOINTS is set, Shared returns the user's own cluster, with the credentials of the other
+// ELASTICSEARCH_* variables. Tests may only use indices and synonym sets named by Server.Name. No test is skipped: a
+// test without a server fails and says how to get one.
 package elastictest
 
 import (
@@ -154,11 +154,11 @@ func (s *Server) Name(tb testing.TB, base string) string {
 	return s.Prefix(tb, fmt.Sprintf("remediation-test-%s-%x", base, time.Now().UnixNano()))
 }
 
-// Prefix returns the name that it gets. At the end, it removes every index with the name as a prefix.
+// Prefix returns name. At the end of the test, it removes every index with the name as a prefix.
 func (s *Server) Prefix(tb testing.TB, name string) string {
 	tb.Helper()
 	tb.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), answerPatience)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), answerTimeout)
 		defer cancel()
 		names := struct {
 			Indices []struct{ Name string }
@@ -176,8 +176,8 @@ func (s *Server) Prefix(tb testing.TB, name string) string {
 	return name
 }
 
-// answerPatience bounds one request of a test.
-const answerPatience = 2 * time.Minute
+// answerTimeout bounds one request of a test.
+const answerTimeout = 2 * time.Minute
 
 // Do sends a request as the server's superuser and decodes the answer into out, unless out is nil. body is a string or
 // bytes to send unchanged, nil, or a value to encode as JSON. Any status other than 2xx fails the test.
@@ -191,7 +191,7 @@ func (s *Server) Do(tb testing.TB, method, path string, body, out any) {
 // Try is Do for requests that may fail. It returns the status, and the body as an error if the status is not 2xx.
 func (s *Server) Try(tb testing.TB, method, path string, body, out any) (int, error) {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(tb.Context(), answerPatience)
+	ctx, cancel := context.WithTimeout(tb.Context(), answerTimeout)
 	defer cancel()
 	return s.call(ctx, method, path, body, out)
 }

@@ -40,7 +40,7 @@ type process struct {
 	address string
 }
 
-// launch starts the server's launcher. It starts the server, and stops it when it ends itself.
+// launch starts the server's launcher, which starts the server and stops it when the launcher ends.
 func launch(java, dist, scratch string) (*process, error) {
 	output, err := os.Create(filepath.Join(scratch, "output"))
 	if err != nil {
@@ -64,7 +64,7 @@ func launch(java, dist, scratch string) (*process, error) {
 			java, "ES_HOME=" + dist,
 		"ES_PATH_CONF=" + configuration, "ES_DISTRIBUTION_TYPE=tar",
 	}
-	// A test binary that is killed takes its server along.
+	// If the test binary is killed, its server ends too.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	if os.Getuid() == 0 {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody, NoSetGroups: false}
@@ -72,7 +72,8 @@ func launch(java, dist, scratch string) (*process, error) {
 	p := &process{cmd: cmd, gone: make(chan struct{})}
 	started := make(chan error)
 	go func() {
-		// The death signal is tied to the thread that started the process, so that thread must live as long.
+		// The death signal is tied to the thread that started the process, so that thread must live as long as the
+		// process.
 		runtime.LockOSThread()
 		err := cmd.Start()
 		started <- err
@@ -88,7 +89,7 @@ func (p *process) stop() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.gone:
-	case <-time.After(stopPatience):
+	case <-time.After(stopTimeout):
 		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 		<-p.gone
 	}

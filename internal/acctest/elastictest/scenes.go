@@ -108,7 +108,7 @@ func (x Searched) Rules(tb testing.TB, n int) {
 // rules, or returns "".
 func (x Searched) Amiss(tb testing.TB, n int) string {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(tb.Context(), answerPatience)
+	ctx, cancel := context.WithTimeout(tb.Context(), answerTimeout)
 	defer cancel()
 	var answer struct {
 		Hits struct{ Total struct{ Value int } }

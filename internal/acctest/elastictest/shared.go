@@ -52,7 +52,7 @@ func announce(file string, s shared) error {
 
 // join waits for the run's server and connects to it.
 func join(file string) (*Server, error) {
-	for begun := time.Now(); time.Since(begun) < startPatience; time.Sleep(poll) {
+	for begun := time.Now(); time.Since(begun) < startTimeout; time.Sleep(poll) {
 		text, err := os.ReadFile(file)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -71,5 +71,5 @@ func join(file string) (*Server, error) {
 		s.Config.Endpoints = []string{found.Endpoint}
 		return s, nil
 	}
-	return nil, fmt.Errorf("the server of this run was not up after %s", startPatience)
+	return nil, fmt.Errorf("the server of this run was not up after %s", startTimeout)
 }

@@ -18,11 +18,11 @@ import (
 )
 
 const (
-	// startPatience is how long a server may take to start. It takes 13 s on two idle cores, and a minute on a machine
+	// startTimeout is how long a server may take to start. It takes 13 s on two idle cores, and a minute on a machine
 	// that builds at the same time.
-	startPatience = 5 * time.Minute
-	// stopPatience is how long a server may take to stop before it is killed.
-	stopPatience = 30 * time.Second
+	startTimeout = 5 * time.Minute
+	// stopTimeout is how long a server may take to stop before it is killed.
+	stopTimeout = 30 * time.Second
 	// poll is the interval for polling a starting server.
 	poll = 200 * time.Millisecond
 	// heap is enough for 200,000 small documents and the indices of all packages. Two servers fit on a small machine.
@@ -178,14 +178,14 @@ func (s *Server) configure(dist, scratch string, secure bool, cluster []string) 
 
 // await waits until the server has written its address or has ended.
 func (p *process) await(portsFile string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), startPatience)
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return "", fmt.Errorf("it was not up after %s", startPatience)
+			return "", fmt.Errorf("it was not up after %s", startTimeout)
 		case <-p.gone:
 			return "", errors.New("it stopped by itself")
 		case <-tick.C:

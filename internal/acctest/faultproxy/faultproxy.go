@@ -1,5 +1,5 @@
-// Package faultproxy stands before an HTTP server and spoils chosen answers of it, as networks, proxies and overloaded
-// servers do. It keeps what the server really received.
+// Package faultproxy is a proxy in front of an HTTP server. It injects faults into chosen requests, as networks,
+// proxies, and overloaded servers do, and records what the server really received.
 package faultproxy
 
 import (
@@ -19,10 +19,10 @@ import (
 	"time"
 )
 
-// Fault is what becomes of a request.
+// Fault is what happens to a request.
 type Fault string
 
-// Faults. What is said to come after was done by the server.
+// Faults. After "after it was done", the server has performed the request.
 const (
 	Busy        Fault = "429"
 	BusyFor     Fault = "429 with Retry-After"
@@ -38,7 +38,7 @@ const (
 	Huge        Fault = "an endless answer"
 )
 
-// Faults lists them.
+// Faults lists all faults.
 func Faults() []Fault {
 	return []Fault{
 		Busy, BusyFor, Broken, BrokenAfter, Unavailable, ResetBefore, ResetDuring, ResetAfter, Slow, Truncated,
@@ -46,18 +46,18 @@ func Faults() []Fault {
 	}
 }
 
-// PassedOn tells whether the server gets the request all the same.
+// PassedOn reports whether the server receives the request in spite of the fault.
 func (f Fault) PassedOn() bool {
 	return slices.Contains([]Fault{"", BrokenAfter, ResetDuring, ResetAfter, Slow, Truncated, Huge}, f)
 }
 
-// HugeSize is how much an endless answer has, unless the client hangs up.
+// HugeSize is the size of an endless answer in bytes, unless the client hangs up before its end.
 const HugeSize = 512 << 20
 
-// Seen is a request that came.
+// Seen is a request that the proxy received.
 type Seen struct {
 	Method, URI, Body string
-	// Fault is what became of it; empty: nothing out of the ordinary.
+	// Fault is the injected fault, or empty.
 	Fault Fault
 }
 
@@ -74,7 +74,7 @@ type Proxy struct {
 	seen   []Seen
 }
 
-// Start starts a proxy before the server at an address, and stops it at the end of the test.
+// Start starts a proxy in front of the server at an address, and stops it at the end of the test.
 func Start(t testing.TB, upstream string) *Proxy {
 	t.Helper()
 	to, err := url.Parse(upstream)
@@ -101,8 +101,8 @@ func Before(t testing.TB, server http.Handler) *Proxy {
 	return p
 }
 
-// Spoil makes so many requests from the nth on (counted from 0, from now) meet with the fault, and forgets what came
-// before.
+// Spoil injects the fault into this many requests, beginning with the nth from now (counted from 0). It forgets earlier
+// requests.
 func (p *Proxy) Spoil(f Fault, nth, times int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -116,7 +116,7 @@ func (p *Proxy) Seen() []Seen {
 	return slices.Clone(p.seen)
 }
 
-// note keeps the request and says what becomes of it.
+// note records the request and returns its fault.
 func (p *Proxy) note(r *http.Request, body []byte) Fault {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -138,7 +138,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f := p.note(r, body)
 	answer := httptest.NewRecorder()
 	if f.PassedOn() {
-		// What has arrived is done, whatever becomes of who sent it.
+		// The server completes a request that has arrived, even if its sender is gone.
 		p.server.ServeHTTP(answer, r.WithContext(context.WithoutCancel(r.Context())))
 	}
 	text := answer.Body.Bytes()
@@ -202,7 +202,7 @@ func head(answer *httptest.ResponseRecorder, text []byte) []byte {
 	return b.Bytes()
 }
 
-// reset sends what is given and cuts the connection hard.
+// reset sends the text and then resets the connection.
 func reset(w http.ResponseWriter, first []byte) {
 	hijacker, ok := w.(http.Hijacker)
 	if !ok {

@@ -93,8 +93,8 @@ func (b *bench) cases() []spoiled {
 	return all
 }
 
-// TestEndlessAnswersAreNotKept checks that no client reads more than it can use.
-func TestEndlessAnswersAreNotKept(t *testing.T) { //nolint:paralleltest // it measures the memory of the whole process
+// TestEndlessAnswersAreNotRead checks that no client reads more than it can use.
+func TestEndlessAnswersAreNotRead(t *testing.T) { //nolint:paralleltest // it measures the memory of the whole process
 	const bound = 256 << 20
 	for _, s := range subjects() {
 		b := newBench(t, s.make(t))

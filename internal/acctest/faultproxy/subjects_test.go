@@ -104,7 +104,7 @@ func guarded(t *testing.T) subject {
 		if _, err := (reader{server.URL}).Read(t.Context(), guard.Query{Prometheus: "errors"}); err == nil {
 			break
 		}
-		time.Sleep(patience * time.Millisecond) // until it has been scraped
+		time.Sleep(patience * time.Millisecond) // until Prometheus has scraped it
 	}
 	most, none := 5.0, 0 // fail on the first error
 	return subject{

@@ -17,7 +17,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/spawn"
 )
 
-// Setup is the backend "planner". Its zero value is that of Start.
+// Setup configures the backend "planner". The zero value is what Start uses.
 type Setup struct {
 	// Balance is the balancing algorithm; empty: roundrobin.
 	Balance string
@@ -36,7 +36,7 @@ type Server struct {
 	down                  []*atomic.Bool
 }
 
-// Start starts a HAProxy with 90% for srv1 and 10% for srv2. It fails the test where there is none.
+// Start starts a HAProxy with 90% for srv1 and 10% for srv2. It fails the test if there is none.
 func Start(t testing.TB) *Server {
 	t.Helper()
 	return StartWith(t, Setup{})
@@ -51,7 +51,7 @@ func StartWith(t testing.TB, setup Setup) *Server {
 	if setup.Balance == "" {
 		setup.Balance = "roundrobin"
 	}
-	// Paths of Unix sockets are short, and those of tests' folders are not.
+	// The path of a Unix socket must be short, and the folders of tests have long paths.
 	dir, err := os.MkdirTemp("", "hap") //nolint:usetesting // as above
 	if err != nil {
 		t.Fatal(err)
@@ -89,7 +89,7 @@ backend planner
 	return s
 }
 
-// serve starts what stands behind server i, and returns its address.
+// serve starts the HTTP server behind server i, and returns its address.
 func (s *Server) serve(t testing.TB, i int) string {
 	t.Helper()
 	down := &atomic.Bool{}

@@ -31,7 +31,7 @@ const (
 // Shapes lists them.
 func Shapes() []Shape { return []Shape{Specified, Observed} }
 
-// Fault is what becomes of a request.
+// Fault is what happens to a request.
 type Fault struct {
 	// Status is the status of the answer. 0: the connection is cut.
 	Status int
@@ -47,7 +47,7 @@ type Fault struct {
 	Times int
 }
 
-// Seen is a request that came.
+// Seen is a request that the proxy received.
 type Seen struct{ Method, Path, Body, Origin string }
 
 // String writes the request in one line.

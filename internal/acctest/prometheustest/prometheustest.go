@@ -50,7 +50,7 @@ type Server struct {
 	t testing.TB
 }
 
-// Start starts a Prometheus. It fails the test where there is none.
+// Start starts a Prometheus. It fails the test if there is none.
 func Start(t testing.TB) *Server {
 	t.Helper()
 	exporter := &Exporter{gauges: map[string]float64{}}

@@ -30,7 +30,7 @@ func (c Change) Sections() []Section {
 			label, value = strings.TrimSpace(line[:labelWidth]), line[labelWidth:]
 		}
 		switch last := len(sections) - 1; {
-		case value == line: // a label as long as the column stands alone, with its values below
+		case value == line: // a label that fills the column has its own line, above its values
 			sections = append(sections, Section{Label: strings.TrimSpace(line)})
 		case label != "" || last < 0:
 			sections = append(sections, Section{Label: label, Lines: []string{value}})
@@ -61,7 +61,7 @@ func (c Change) First(labels ...string) string {
 	return ""
 }
 
-// Approvers is who gave the approval, or who can give it, as the dry run says. It is empty where it doesn't say.
+// Approvers is who gave the approval, or who can give it, as the dry run says. It is empty if the dry run doesn't say.
 func (c Change) Approvers() string {
 	line := c.First("Approval")
 	for _, before := range []string{"NEEDED before apply, from ", "given by "} {

@@ -34,7 +34,7 @@ const (
 	Settings Kind = "settings" // only approvals, guardrails, or other settings change; nothing runs
 )
 
-// Approval is where the approval of an execution stands.
+// Approval is the status of an execution's approval.
 type Approval string
 
 // Values of Approval. It is empty where nothing runs.
@@ -72,7 +72,7 @@ type Change struct {
 	DryRun string
 	// Preview is empty if it is unknown.
 	Preview Preview
-	// Approval is where the approval stands.
+	// Approval is the status of the approval.
 	Approval Approval
 	// Undo is the action that a destroy runs.
 	Undo Action
@@ -245,7 +245,7 @@ func (c *Change) classify(now attributes) error {
 	return nil
 }
 
-// standing tells where the approval stands.
+// standing returns the status of the approval.
 func (p Preview) standing(previewUnknown, grantedUnknown bool) Approval {
 	switch {
 	case previewUnknown, grantedUnknown:

@@ -11,7 +11,7 @@ type Document struct {
 	Changes    []Change `json:"changes"`
 }
 
-// Change is a row of the table. Members are empty where they don't apply.
+// Change is a row of the table. Members that don't apply are empty.
 type Change struct {
 	Address   string            `json:"address"`
 	Type      string            `json:"type"`

@@ -59,7 +59,7 @@ func heading(p planjson.Plan) string {
 	return b.String()
 }
 
-// tableOf returns the rows that fit into the budget, and how many these are.
+// tableOf returns the rows that fit into the budget, and their number.
 func tableOf(rows []row, budget int) (table string, shown int) {
 	if len(rows) == 0 {
 		return "", 0

@@ -20,7 +20,7 @@ type row struct {
 	// where is the target.
 	where          string
 	risk, duration string
-	// approval says where the approval stands, how says how to give it, and who says who can.
+	// approval is the status of the approval, how says how to give it, and who names who can give it.
 	approval, how, who string
 }
 
@@ -75,7 +75,7 @@ func rowOf(c planjson.Change, signatures bool) row {
 	return r
 }
 
-// approvalOf says where the approval stands, and how to give one that is missing.
+// approvalOf returns the status of the approval, and how to give one that is missing.
 func approvalOf(c planjson.Change, signatures bool) (standing, how string) {
 	switch c.Approval {
 	case planjson.NotNeeded:

@@ -30,7 +30,7 @@ output "holds" { value = data.remediation_action_history.all.chain_holds }
 output "break" { value = data.remediation_action_history.all.chain_break == null ? "" : data.remediation_action_history.all.chain_break }
 `
 
-func TestAccHistorySaysWhetherTheChainHolds(t *testing.T) {
+func TestAccHistoryReportsWhetherTheChainIsIntact(t *testing.T) {
 	t.Parallel()
 	w := acctest.NewWorkspace(t, acctest.NewProject(t).Environment()...)
 	w.Write("main.tf", config)

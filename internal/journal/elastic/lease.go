@@ -37,7 +37,7 @@ func (s *Store) beat(ctx context.Context, lease journal.Lease) error {
 	if err != nil {
 		return err
 	}
-	// The condition for a heartbeat is that for a takeover: the execution is open and the token is the present one.
+	// A heartbeat has the same condition as a takeover: the execution is open and the token is the present one.
 	record, err := s.at(ctx, v, lease.Execution)
 	switch {
 	case err != nil:

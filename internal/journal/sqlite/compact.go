@@ -19,7 +19,7 @@ func (s *Store) Compact(ctx context.Context, c journal.Compaction) (journal.Entr
 	var entry journal.Entry
 	err = s.update(ctx, func(ctx context.Context, tx transaction) error {
 		for _, gap := range c.Gaps {
-			if err := asTold(ctx, tx, gap); err != nil {
+			if err := checkGap(ctx, tx, gap); err != nil {
 				return err
 			}
 		}
@@ -39,9 +39,9 @@ func (s *Store) Compact(ctx context.Context, c journal.Compaction) (journal.Entr
 	return entry, s.explain(ctx, err)
 }
 
-// asTold refuses a gap if entries are missing, differ from those that the caller examined, or belong to an open
+// checkGap refuses a gap if entries are missing, differ from those that the caller examined, or belong to an open
 // execution.
-func asTold(ctx context.Context, tx transaction, gap journal.Gap) error {
+func checkGap(ctx context.Context, tx transaction, gap journal.Gap) error {
 	var there, open int64
 	var prev, hash sql.NullString
 	err := tx.QueryRowContext(ctx, `SELECT count(*),

@@ -205,7 +205,7 @@ func held(ctx context.Context, tx transaction, lease journal.Lease, kind journal
 // Beat implements journal.Store.
 func (s *Store) Beat(ctx context.Context, lease journal.Lease) error {
 	err := s.update(ctx, func(ctx context.Context, tx transaction) error {
-		// The condition for a heartbeat is that for a takeover: the execution is open and the token is the present one.
+		// A heartbeat has the same condition as a takeover: the execution is open and the token is the present one.
 		if _, err := held(ctx, tx, lease, journal.KindTakeover); err != nil {
 			return err
 		}

@@ -387,8 +387,8 @@ func TestAdoption(t *testing.T) {
 	}
 }
 
-// TestNothingIsSentBeforeTheJournalKnows refuses the entry that has to come first.
-func TestNothingIsSentBeforeTheJournalKnows(t *testing.T) {
+// TestNothingIsSentBeforeItIsJournaled refuses the entry that has to come first.
+func TestNothingIsSentBeforeItIsJournaled(t *testing.T) {
 	t.Parallel()
 	s := elastictest.Shared(t)
 	index := s.Name(t, "unjournaled")

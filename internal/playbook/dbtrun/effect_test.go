@@ -56,7 +56,7 @@ func TestEffectFollowsTheConfiguration(t *testing.T) {
 	}
 }
 
-func TestManyModelsMakeShortLines(t *testing.T) {
+func TestManyModelsAreSummarized(t *testing.T) {
 	t.Parallel()
 	l := dbt.Listing{Interface: true}
 	for range 168 {

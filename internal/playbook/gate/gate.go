@@ -213,7 +213,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	return p, Facts{}, nil
 }
 
-// commands says what is read.
+// commands describes what is read.
 func (a action) commands() []string {
 	var lines []string
 	for _, r := range a.params.Guardrails {

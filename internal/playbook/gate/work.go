@@ -37,7 +37,7 @@ type Reading struct {
 	Value    *float64 `json:"value"`
 	Baseline *float64 `json:"baseline"`
 	Bounds   string   `json:"bounds"`
-	// Reason is why it did not pass, or nil.
+	// Reason is why the guardrail did not pass, or nil.
 	Reason *string `json:"reason"`
 }
 

@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// requests are the most that the client sends.
+	// requests is the maximum number of requests that the client sends.
 	requests = 60_000
-	// leastRequests are those that the test must have sent to mean anything, leastSample those of one step.
+	// leastRequests is the minimum number of requests for a meaningful result, leastSample the minimum per step.
 	leastRequests, leastSample = 5_000, 500
 	// within, in percentage points, is how far a measured share may be from its step.
 	within = 2.0
@@ -124,8 +124,8 @@ func TestAccRealTraffic(t *testing.T) {
 	t.Logf("%d requests, %d failed", tr.sent.Load(), tr.failed.Load())
 }
 
-// TestAccRealTrafficGoesBack breaches a Prometheus guardrail at the second step.
-func TestAccRealTrafficGoesBack(t *testing.T) {
+// TestAccBreachRestoresRealTraffic breaches a Prometheus guardrail at the second step.
+func TestAccBreachRestoresRealTraffic(t *testing.T) {
 	t.Parallel()
 	proxy, prom := haproxytest.Start(t), prometheustest.Start(t)
 	prom.Show("error_rate", 0.01)
@@ -151,7 +151,7 @@ func TestAccRealTrafficGoesBack(t *testing.T) {
 		await("40")
 		prom.Set("error_rate", 0.5)
 		breached := time.Now()
-		await("10") // the weight of before, not that of 10% among steps
+		await("10") // the original weight, not the one that a step of 10% would set
 		done <- time.Since(breached)
 	}()
 	w.MustFail("apply", "-auto-approve", "-no-color")

@@ -145,7 +145,7 @@ func TestAccSpecifiedExample(t *testing.T) {
 	}
 }
 
-func TestAccUpDownAndBack(t *testing.T) {
+func TestAccSplitUpDownAndBack(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.Write("main.tf", config(25, approved+"\n  gradual_duration = \"3s\"\n  steps = 3\n  on_destroy = \"rollback\"",
@@ -182,7 +182,7 @@ func TestAccUpDownAndBack(t *testing.T) {
 	}
 }
 
-func TestAccAlreadyThere(t *testing.T) {
+func TestAccSplitIsAlreadyAtItsTarget(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.split(25)
@@ -209,7 +209,7 @@ func TestAccAlreadyThere(t *testing.T) {
 	}
 }
 
-func TestAccSplitMovedAfterReview(t *testing.T) {
+func TestAccSplitChangedAfterReview(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.Write("main.tf", config(25, atOnce, ""))
@@ -412,9 +412,9 @@ func TestAccInterruptAndDeathInTheMiddle(t *testing.T) {
 	}
 }
 
-// TestAccStateThrownAway applies the same configuration with a new state each time, as some pipelines do. Terraform
+// TestAccNewStateForEachApply applies the same configuration with a new state each time, as some pipelines do. Terraform
 // ended normally, so the second apply is not a retry of the first.
-func TestAccStateThrownAway(t *testing.T) {
+func TestAccNewStateForEachApply(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	for i := range 2 {
@@ -435,7 +435,7 @@ func TestAccStateThrownAway(t *testing.T) {
 	}
 }
 
-func TestAccSomebodyElseMovesItInTheMiddle(t *testing.T) {
+func TestAccSomeoneElseMovesTrafficDuringAShift(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.Write("main.tf", config(25, approved+"\n  gradual_duration = \"6s\"\n  steps = 3", ""))

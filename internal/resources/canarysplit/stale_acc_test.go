@@ -13,7 +13,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/acctest"
 )
 
-// bug is what Terraform says about a known value that moved inside an apply.
+// bug is what Terraform says about a known value that changed inside an apply.
 const bug = "This is a bug in the provider"
 
 // refusedInOwnWords checks that the provider refuses an apply before anything runs.
@@ -34,7 +34,7 @@ func TestAccStalePlans(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		between func(t *testing.T, r rig)
-		// refused is what apply says; empty where it applies.
+		// refused is the message of apply, or empty if apply succeeds.
 		refused string
 		args    []string
 	}{

@@ -26,7 +26,7 @@ resource "remediation_dbt_deps" "packages" {
 }
 `
 
-// repository makes a git repository with a dbt package in two tagged versions: 0.1.0 has the macro queue_of, 0.2.0 has
+// repository makes a git repository with a dbt package in two tagged versions: 0.1.0 has the macro queue_of, 0.2.0 does
 // not.
 func repository(t *testing.T) string {
 	t.Helper()
@@ -61,7 +61,7 @@ func repository(t *testing.T) string {
 	return dir
 }
 
-func TestAccDependenciesAreRefreshedOrPutBack(t *testing.T) {
+func TestAccDependenciesAreRefreshedOrRestored(t *testing.T) {
 	t.Parallel()
 	project := acctest.NewProject(t)
 	repo := repository(t)

@@ -10,8 +10,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/acctest"
 )
 
-// TestReadmeQuotesThePlan holds README.md to the golden plan. With UPDATE_GOLDEN it rewrites the quote; run it again
-// after the golden plan changed.
+// TestReadmeQuotesThePlan checks that README.md quotes the golden plan. With UPDATE_GOLDEN it rewrites the quote; run
+// it again after the golden plan changed.
 func TestReadmeQuotesThePlan(t *testing.T) {
 	t.Parallel()
 	plan, err := os.ReadFile(filepath.Join("testdata", "unapproved_full_refresh.txt"))

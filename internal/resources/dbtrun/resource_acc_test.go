@@ -304,7 +304,7 @@ func TestAccExpectedDigest(t *testing.T) {
 	r.Must("apply", "-auto-approve", "-no-color")
 }
 
-func TestAccLogsAreWhereTheyAreSaidToBe(t *testing.T) {
+func TestAccLogsURLNamesTheLog(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.Write("main.tf", config("", ""))

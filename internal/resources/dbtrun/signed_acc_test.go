@@ -203,8 +203,8 @@ func TestAccRunIfKnownOnlyAtApply(t *testing.T) {
 	}
 }
 
-// TestAccDigestIsComputedFromThePlan follows the digest's specification on nothing but what a plan shows, with the
-// second implementation. upstream is at its default, so it counts as not set.
+// TestAccDigestIsComputedFromThePlan computes the digest from only what a plan shows, with the second implementation.
+// upstream is at its default, so it counts as not set.
 func TestAccDigestIsComputedFromThePlan(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

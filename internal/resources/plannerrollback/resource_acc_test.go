@@ -84,8 +84,8 @@ func TestAccGradualRollbackAndBack(t *testing.T) {
 	if out, code := r.Run("plan", "-no-color", "-detailed-exitcode"); code != 0 {
 		t.Errorf("the second plan is not empty:\n%s", out)
 	}
-	// The undo needs an approval, too, and the name approved the rollback: another one, set by an apply that runs
-	// nothing.
+	// The undo needs an approval too, and the first name was used for the rollback. An apply that runs nothing sets
+	// another name.
 	r.Write("main.tf", rollback("gradual_duration = \"2s\"\n  steps = 2\n  on_destroy = \"rollback\"\n  approved_by "+
 		"= \"boss@example.com\""))
 	r.Must("apply", "-auto-approve", "-no-color")

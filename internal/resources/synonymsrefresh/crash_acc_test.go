@@ -108,9 +108,9 @@ func (r rig) killed(t *testing.T, g *gate, meanwhile func()) {
 	g.open()
 }
 
-// TestAccDeathWhileTheIndexIsClosed kills Terraform and the provider between closing and opening. The index is
+// TestAccKilledWhileTheIndexIsClosed kills Terraform and the provider between closing and opening. The index is
 // then closed and can't be previewed. The next apply opens it and records the outcome of the execution.
-func TestAccDeathWhileTheIndexIsClosed(t *testing.T) {
+func TestAccKilledWhileTheIndexIsClosed(t *testing.T) {
 	t.Parallel()
 	for _, update := range []bool{false, true} {
 		for _, saved := range []bool{false, true} {

@@ -161,7 +161,7 @@ func TestAccReloadReportsChangedTokens(t *testing.T) {
 		t.Parallel()
 		r := newRig(t)
 		r.index(t, "v1", kb{filter: "lenient", alias: r.base})
-		r.putFile(t, "!, ?") // nothing is left of these once they are analyzed
+		r.putFile(t, "!, ?") // the analyzer removes these completely
 		r.Write("main.tf", config(r.base, "lenient", `probe_texts = ["laptop"]`))
 		if out := r.Must("plan", "-no-color"); len(lacks(out, `(lost notebook)`,
 			"The filter is lenient, and drops at least one rule")) > 0 {

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { os.Exit(elastictest.Main(m)) }
 
 const address = "remediation_synonyms_refresh.kb"
 
-// rig is a Terraform workspace beside a server with a set and a file of synonyms.
+// rig is a Terraform workspace with a server that has a synonym set and a synonym file.
 type rig struct {
 	*acctest.Workspace
 	server          *elastictest.Server
@@ -59,7 +59,7 @@ func (r rig) putSet(t *testing.T, rules ...string) {
 }
 
 // kb is an index to make: the field t is searched by the analyzer "syn" with the filter, and documents are analyzed
-// with it where atIndexTime is set.
+// with it if atIndexTime is set.
 type kb struct {
 	filter      string
 	atIndexTime bool
@@ -155,8 +155,8 @@ func (r rig) target(t *testing.T, alias string) string {
 	return strings.Join(names, ",")
 }
 
-// seen is all that a plan must leave as it is: the rig's indices with their settings, mappings, aliases and times of
-// opening, how much was ever written to them, and the tasks that copy from or to them.
+// seen is everything that a plan must not change: the rig's indices with their settings, mappings, aliases, opening
+// times, and number of writes, and the tasks that copy from or to them.
 func (r rig) seen(t *testing.T) string {
 	t.Helper()
 	var out strings.Builder
@@ -194,8 +194,8 @@ func (r rig) seen(t *testing.T) string {
 	return out.String()
 }
 
-// anonymous replaces what differs from run to run. Lines of warnings are joined first, for Terraform wraps them by
-// their length.
+// anonymous replaces what differs from run to run. Lines of warnings are joined first, because Terraform wraps them by
+// length.
 func (r rig) anonymous(text string) string {
 	text, warnings, warned := strings.Cut(text, "\nWarning: ")
 	if warned {

@@ -7,7 +7,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 )
 
-func TestValuesSurviveTheWayToJSONAndBack(t *testing.T) {
+func TestValuesSurviveARoundTripThroughJSON(t *testing.T) {
 	t.Parallel()
 	object := tftypes.Object{AttributeTypes: map[string]tftypes.Type{
 		"text": tftypes.String, "number": tftypes.Number, "flag": tftypes.Bool, "missing": tftypes.String,

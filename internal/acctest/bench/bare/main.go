@@ -1,5 +1,5 @@
-// Command bare is a provider without any logic, built on the same framework as ours: the least that a provider costs.
-// Its resource has the eight attributes of hashicorp/random's random_id, and one that pads its state.
+// Command bare is a provider without any logic, built on the same framework as ours: the minimum cost of a provider.
+// Its resource has the eight attributes of hashicorp/random's random_id, and one that pads the state.
 package main
 
 import (

@@ -38,7 +38,7 @@ const start engine.Point = "start"
 const private = 0o600
 
 func main() {
-	w := wish{dir: os.Getenv(envDir), point: engine.Point(os.Getenv(envPoint)), victim: os.Getenv(envVictim), nth: 1}
+	w := order{dir: os.Getenv(envDir), point: engine.Point(os.Getenv(envPoint)), victim: os.Getenv(envVictim), nth: 1}
 	if text := os.Getenv(envNth); text != "" {
 		w.nth = must(strconv.Atoi(text))
 	}
@@ -62,8 +62,8 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// wish is when and what to kill.
-type wish struct {
+// order is when and what to kill.
+type order struct {
 	dir    string
 	point  engine.Point
 	nth    int
@@ -75,7 +75,7 @@ type wish struct {
 }
 
 // reached is the engine's hook.
-func (w *wish) reached(p engine.Point) {
+func (w *order) reached(p engine.Point) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if p != w.point {
@@ -92,7 +92,7 @@ func (w *wish) reached(p engine.Point) {
 }
 
 // die leaves a marker file and kills. If the provider is a victim, die does not return.
-func (w *wish) die() {
+func (w *order) die() {
 	word, err := os.OpenFile(filepath.Join(w.dir, "killed"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, private)
 	switch {
 	case err == nil:
