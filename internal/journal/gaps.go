@@ -8,7 +8,7 @@ import (
 // gaps are the positions where entries are missing, and what later compaction entries say about them.
 type gaps struct {
 	found   []missing
-	removed map[int64]Gap
+	listed  map[int64]Gap
 	removed int64
 }
 
@@ -34,7 +34,7 @@ func (g *gaps) read(e Entry) error {
 		return fmt.Errorf("%w: entry %d: %w", ErrDamaged, e.Seq, err)
 	}
 	for _, gap := range c.Gaps {
-		g.removed[gap.From] = gap
+		g.listed[gap.From] = gap
 	}
 	return nil
 }
@@ -44,7 +44,7 @@ func (g *gaps) unexplained() (Head, string) {
 	for _, m := range g.found {
 		at := m.before
 		for at.Seq < m.next.Seq-1 {
-			gap, ok := g.removed[at.Seq+1]
+			gap, ok := g.listed[at.Seq+1]
 			if !ok || gap.Prev != at.Hash || gap.To < gap.From || gap.To >= m.next.Seq {
 				return m.before, fmt.Sprintf("after entry %d comes entry %d: entries were removed or moved",
 					m.before.Seq, m.next.Seq)

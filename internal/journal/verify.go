@@ -50,7 +50,7 @@ func VerifyTail(ctx context.Context, store Store, entries int64) (Chain, error) 
 
 func verify(ctx context.Context, store Store, from int64, known []Head) (Chain, error) {
 	var c Chain
-	g := gaps{removed: map[int64]Gap{}}
+	g := gaps{listed: map[int64]Gap{}}
 	err := store.Entries(ctx, from, func(e Entry) error {
 		if !e.Kind.known() {
 			return fmt.Errorf("entry %d has the kind %q: %w", e.Seq, e.Kind, ErrNewer)

@@ -301,11 +301,11 @@ func badBlocks() map[string]badInput {
 		"elasticsearch key alone": {block: cluster(values{"key_data": "a-secret-key"}),
 			says: "its certificate is not set", at: "elasticsearch.key_data"},
 		"elasticsearch header name": {block: cluster(values{"headers": values{"X Tenant": "a"}}),
-			says: "no name of a header", at: `elasticsearch.headers["X Tenant"]`},
+			says: "not a valid header name", at: `elasticsearch.headers["X Tenant"]`},
 		"elasticsearch header value": {block: cluster(values{"headers": values{"X-Tenant": "a\r\nX-Evil: 1"}}),
 			says: "can't be sent", at: `elasticsearch.headers["X-Tenant"]`},
 		"elasticsearch header credentials": {block: cluster(values{"api_key": "key",
-			"headers": values{"authorization": "Basic x"}}), says: "set in another way, too",
+			"headers": values{"authorization": "Basic x"}}), says: "also set in another way",
 			at: `elasticsearch.headers["authorization"]`},
 
 		"unknown and bad": {block: values{"history_limit": 0, "prometheus": inprocess.Unknown{}},

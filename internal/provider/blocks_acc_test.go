@@ -36,7 +36,7 @@ func providerBlocks() []nested {
 		{"planner", values{"file": values{"path": "planner.json"}}, map[string]string{"planner": "block is empty"}},
 		{"planner.file", values{"path": "planner.json"}, nil},
 		{"planner.http", values{"url": "http://a", "token": "secret"}, map[string]string{
-			"planner.http.url": "Not an address"}},
+			"planner.http.url": "Invalid web address"}},
 		{"planner.applylens", values{"url": "http://a", "stable_version": "v1", "canary_version": "v2"},
 			map[string]string{"planner.applylens.stable_version": missing,
 				"planner.applylens.canary_version": missing}},

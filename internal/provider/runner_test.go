@@ -32,7 +32,7 @@ func TestBadPolicies(t *testing.T) {
 	for text, says := range map[string]string{
 		``:                              "not valid JSON",
 		`{`:                             "not valid JSON",
-		`{} {}`:                         "more after",
+		`{} {}`:                         "unexpected data after",
 		`[]`:                            "not a JSON object",
 		`{"approvals": {}}`:             "approvals is unknown. Did you mean approval?",
 		`{"dbt": {}}`:                   "dbt is unknown",
