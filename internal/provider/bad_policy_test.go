@@ -114,7 +114,7 @@ func badPolicies() map[string]badInput {
 			says: "a public key such as", at: "approval.allowed_signers"},
 		"signers an option": {block: policy(values{"allowed_signers": "a@example.com namespace=\"x\" ssh-ed25519 " +
 			"AAAAC3NzaC1lZDI1NTE5AAAAIKqIcjRnYTw5WsGsSyBWmx9ZSKzsMnKUYBHi2x2pTTTX"}),
-			says: `option "namespace" is not known`, at: "approval.allowed_signers"},
+			says: `unknown option "namespace"`, at: "approval.allowed_signers"},
 
 		"rule without name": {block: rule(values{"name": ""}), says: "is empty", at: "approval.rule[0].name"},
 		"rule of two names": {block: policy(values{"rule": list{values{"name": "a"}, values{"name": "a"}}}),

@@ -180,7 +180,7 @@ func TestSameNameForTwoRulesIsRefused(t *testing.T) {
 	r := policyOf(t, `{"approval": {"rule": [{"name": "large", "risk": "high"}]}}`, nil)
 	_, _, err := block{Approval: &approvalBlock{Rules: []ruleBlock{{Name: types.StringValue("large"),
 		Risk: types.StringValue("low")}}}}.obey(r)
-	if err == nil || !strings.Contains(err.Error(), `another rule "large"`) {
+	if err == nil || !strings.Contains(err.Error(), `a different rule "large"`) {
 		t.Errorf("got %v", err)
 	}
 }
