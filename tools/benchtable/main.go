@@ -3,7 +3,7 @@
 //
 //	benchtable FILE <output
 //
-// Without FILE, it only prints them.
+// Without FILE it prints them only.
 package main
 
 import (
@@ -100,14 +100,14 @@ func read(in io.Reader) ([]result, error) {
 // processors is the number of processors at the end of a benchmark's name.
 var processors = regexp.MustCompile(`-\d+$`)
 
-// tables returns the ratios, and how the cost grows with the number of resources.
+// tables are the ratios, and how cost grows with the number of resources.
 func tables(all []result) string {
 	var b strings.Builder
 	b.WriteString("| Measured | Beside | Ratio |\n|---|---|---|\n")
 	for _, r := range all {
 		for _, unit := range sorted(r.metrics) {
 			ours, theirs, isRatio := strings.Cut(unit, "/")
-			// A comparison of bare with itself says nothing.
+			// What is compared with bare in a row of bare itself says nothing.
 			if !isRatio || unit == "ns/op" || strings.HasPrefix(unit, "µs/") || strings.HasPrefix(r.name, "Scale/bare") ||
 				strings.HasPrefix(r.name, "Scale/terraform_data") {
 				continue

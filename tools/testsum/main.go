@@ -1,6 +1,6 @@
-// Command testsum reads the output of "go test -json" and prints it for people: one line per package, the whole output
-// of each failed or skipped test, and in the last line the counts of tests, such as "123 passed, 0 failed, 0 skipped".
-// It exits with 1 if a test failed or was skipped, if a package could not be built, or if no test ran at all.
+// Command testsum reads the output of "go test -json" and prints it for people: a line a package, all that a failed or
+// skipped test said, and as the last line the counts of tests, such as "123 passed, 0 failed, 0 skipped". It exits with
+// 1 where a test failed or was skipped, where a package could not be built, and where no test ran at all.
 package main
 
 import (
@@ -24,8 +24,8 @@ func main() {
 	}
 }
 
-// counts is the number of tests by result. A test with subtests is only counted if its result differs from theirs. A
-// package that failed without a failed test counts as one failure.
+// counts is the number of tests by how they ended. A test with subtests is not counted beside them, unless it ended
+// otherwise than they did. A package that failed without a failed test counts as one failure.
 type counts struct{ passed, failed, skipped int }
 
 func (c counts) String() string {
@@ -44,7 +44,7 @@ type event struct {
 	Elapsed    float64 // seconds
 }
 
-// run is what is known about one package while its tests run.
+// run is what is known of one package while its tests run.
 type run struct {
 	output map[string][]string // by test; "" is the package's own
 	ended  map[string]string   // by test: pass, fail or skip
@@ -117,7 +117,7 @@ func (r *run) endTest(e event, out io.Writer) {
 
 func (r *run) endPackage(e event, total *counts, out io.Writer) {
 	before := *total
-	covered := map[string]string{} // a test with subtests, and the worst result of them
+	covered := map[string]string{} // a test with subtests, and the worst that became of them
 	for test, how := range r.ended {
 		for parent := test; strings.Contains(parent, "/"); {
 			parent = parent[:strings.LastIndex(parent, "/")]
@@ -162,7 +162,7 @@ func (c *counts) add(how string) {
 	}
 }
 
-// worse returns the more severe of two results. The order is fail, skip, pass, none.
+// worse is the one of two endings that matters more: fail, skip, pass, none.
 func worse(a, b string) string {
 	for _, how := range []string{"fail", "skip", "pass"} {
 		if a == how || b == how {
