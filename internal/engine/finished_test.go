@@ -153,8 +153,8 @@ func TestPlanWithinApplyHasTheHistoryOfThePlan(t *testing.T) {
 	}
 }
 
-// TestNormalEndOfTerraformAcknowledgesOutcomes runs the same request in several Terraform runs with nothing kept between
-// them, as pipelines without a state do: each run executes it, except after a run that died.
+// TestNormalEndOfTerraformAcknowledgesOutcomes runs the same request in several Terraform runs with nothing kept
+// between them, as pipelines without a state do: each run executes it, except after a run that died.
 func TestNormalEndOfTerraformAcknowledgesOutcomes(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

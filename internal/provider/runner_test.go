@@ -159,8 +159,8 @@ func TestConfigurationCanOnlyBeStricter(t *testing.T) {
 	}
 }
 
-// TestRequesterNamedOnlyByTheConfigurationIsUnknown checks that a requester who only the configuration names is unknown where
-// the policy separates duties.
+// TestRequesterNamedOnlyByTheConfigurationIsUnknown checks that a requester who only the configuration names is unknown
+// where the policy separates duties.
 func TestRequesterNamedOnlyByTheConfigurationIsUnknown(t *testing.T) {
 	t.Parallel()
 	const separate = `{"approval": {"separation_of_duties": true}}`

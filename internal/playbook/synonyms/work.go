@@ -15,7 +15,7 @@ import (
 )
 
 // errUnseen is the reason why an adopted reload is not considered done.
-var errUnseen = errors.New("Elasticsearch does not show what it loads from a file, and there are no probe_texts to " +
+var errUnseen = errors.New("what Elasticsearch loads from a file is not visible, and there are no probe_texts to " +
 	"verify it")
 
 // requestCache lists the caches that contain results of queries with the old synonyms.

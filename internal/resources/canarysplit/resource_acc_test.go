@@ -412,8 +412,8 @@ func TestAccInterruptAndDeathInTheMiddle(t *testing.T) {
 	}
 }
 
-// TestAccNewStateForEachApply applies the same configuration with a new state each time, as some pipelines do. Terraform
-// ended normally, so the second apply is not a retry of the first.
+// TestAccNewStateForEachApply applies the same configuration with a new state each time, as some pipelines do.
+// Terraform ended normally, so the second apply is not a retry of the first.
 func TestAccNewStateForEachApply(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

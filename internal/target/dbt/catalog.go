@@ -42,7 +42,8 @@ type Existing struct {
 	Name   string `json:"name"`
 	// Type is "table", "view", or "materialized_view".
 	Type string `json:"type"`
-	// Rows is the number of rows of a table according to the catalog, often an estimate; nil if the catalog doesn't say.
+	// Rows is the number of rows of a table according to the catalog, often an estimate; nil if the catalog doesn't
+	// say.
 	Rows *int64 `json:"rows,omitempty"`
 	// Columns are the names of the columns, at most 500.
 	Columns []string `json:"columns,omitempty"`
@@ -101,8 +102,8 @@ func (c *CLI) notRead(why string) Catalog {
 	return Catalog{State: CatalogNotRead, Why: why, At: c.clk.Now()}
 }
 
-// mayConnect says why a plan must not connect to host with the profile; empty if it may. A plan can run on a pull request
-// of a stranger, whose profile would send the runner's credentials to any host.
+// mayConnect says why a plan must not connect to host with the profile; empty if it may. A plan can run on a pull
+// request of a stranger, whose profile would send the runner's credentials to any host.
 func (c *CLI) mayConnect(host string) (why string, err error) {
 	p, err := c.project()
 	if err != nil {

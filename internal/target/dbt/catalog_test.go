@@ -58,7 +58,8 @@ func TestCatalogOfPostgreSQL(t *testing.T) {
 	}
 }
 
-// TestProfileInTheProjectIsNotUsedToConnect covers a plan on a pull request: its profile could send a password anywhere.
+// TestProfileInTheProjectIsNotUsedToConnect covers a plan on a pull request: its profile could send a password
+// anywhere.
 func TestProfileInTheProjectIsNotUsedToConnect(t *testing.T) {
 	t.Parallel()
 	cfg := shop(t)

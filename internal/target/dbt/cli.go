@@ -48,8 +48,8 @@ type Config struct {
 	SealKey string
 	// Executables lists the programs that may be started, by the runner's policy. Nil allows all.
 	Executables access.Executables
-	// MayConnect says why a plan must not connect to host with the profiles.yml in profilesDir; empty if it may. Nil: it
-	// may unless profiles.yml is in the project. DuckDB files have no host and are always read.
+	// MayConnect says why a plan must not connect to host with the profiles.yml in profilesDir; empty if it may. Nil:
+	// it may unless profiles.yml is in the project. DuckDB files have no host and are always read.
 	MayConnect func(profilesDir, host string) (why string)
 }
 

@@ -164,7 +164,8 @@ func checkInstallPath(p project) error {
 	}
 }
 
-// copyTree copies a file, a symbolic link or a folder with everything in it. Modes, links and the times of files are kept.
+// copyTree copies a file, a symbolic link or a folder with everything in it. Modes, links and the times of files are
+// kept.
 func copyTree(ctx context.Context, from, to string) error {
 	return copy.Copy(from, to, copy.Options{
 		OnSymlink:         func(string) copy.SymlinkAction { return copy.Shallow },
