@@ -392,7 +392,8 @@ func (h *hoard) live() {
 	h.keep(h.Must("show", "-json"))
 	h.keep(h.Must("output", "-json"))
 	for _, c := range h.canaries {
-		if c.name != "dbt.environment" && !slices.Contains(passedToDBT(), c.name) && c.name != "elasticsearch.key_data" &&
+		if c.name != "dbt.environment" && c.name != "elasticsearch.key_data" &&
+			!slices.Contains(passedToDBT(), c.name) &&
 			!h.plain.saw(c.core) {
 			h.t.Errorf("%s was never sent", c.name)
 		}

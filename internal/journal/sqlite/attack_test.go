@@ -164,7 +164,8 @@ func TestExportIsVerifiedWithoutTheProvider(t *testing.T) {
 		}
 	}
 	write(strings.Replace(out.String(), "boss@", "eve@", 1))
-	if text, code := independent(t, export); code != 1 || !strings.Contains(text, "entry 1 was changed after it was written") {
+	text, code := independent(t, export)
+	if code != 1 || !strings.Contains(text, "entry 1 was changed after it was written") {
 		t.Errorf("edited: exit code %d, %s", code, text)
 	}
 	lines := strings.SplitAfter(out.String(), "\n")
