@@ -56,8 +56,8 @@ func Describe() playbook.Definition[params] {
 func page() playbook.Metadata {
 	return playbook.Metadata{
 		ActionType: ActionType,
-		Summary: "installs the packages of a dbt project anew, then compiles it; a failed compilation puts the " +
-			"old packages back",
+		Summary: "reinstalls the packages of a dbt project, then compiles it; if that fails, it restores the " +
+			"previous packages",
 		Use:      []string{"outdated packages", "a dependency conflict", "a macro that is not found"},
 		Approval: "never needed",
 		Duration: fmt.Sprintf("%.0f s", estimate.Seconds()),
@@ -115,7 +115,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	facts := Facts{LockChanges: change.LockChanges, DBTVersion: change.DBTVersion, Packages: []Package{},
 		Versions: map[string]string{}}
 	p := playbook.Preview{
-		Summary: "Will install the packages of the dbt project anew and " +
+		Summary: "Will reinstall the packages of the dbt project and " +
 			"compile it", Duration: estimate, CostUSD: costUSD,
 		Risk: playbook.RiskLow, Affected: []string{"dbt"}, Undo: page().Undo,
 	}
@@ -138,7 +138,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	} else {
 		p.Changes = append(p.Changes, "package-lock.yml stays as it is")
 	}
-	p.Changes = append(p.Changes, "If the project does not compile with them, the old packages are put back")
+	p.Changes = append(p.Changes, "If the project does not compile with them, the previous packages are restored")
 	for _, argv := range a.dbt.DepsCommands(a.params.deps()) {
 		p.Commands = append(p.Commands, dbt.Line(argv))
 	}

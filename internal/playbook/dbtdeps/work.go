@@ -111,12 +111,12 @@ func (w *work) Wait(ctx context.Context) (playbook.Report, error) {
 	if restoreErr := w.dbt.RestorePackages(context.WithoutCancel(ctx), saved(w.job)); restoreErr != nil {
 		return out, errors.Join(playbook.ErrUncertain, err, restoreErr)
 	}
-	out.Details["packages"] = "put back as they were"
+	out.Details["packages"] = "restored"
 	p := *problem.Of(err, "dbt failed")
 	if environmental(err) {
 		p.Why = strings.TrimSuffix(p.Why, ".") + ". The packages are not the reason."
 	}
-	p.Next += " The old packages are back as they were."
+	p.Next += " The previous packages were restored."
 	p.Err = err
 	return out, &p
 }

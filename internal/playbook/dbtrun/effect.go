@@ -91,16 +91,16 @@ func (s situation) effectOn(m dbt.Model) effect {
 			e.verb, e.does = create, "create the "+kind
 		}
 		if m.Materialization == "materialized_view" && full && (exists || !known) {
-			e.verb, e.does = rebuild, "build the materialized view anew"
+			e.verb, e.does = rebuild, "replace the materialized view"
 		}
 	case "external":
-		e.verb, e.does = rebuild, "write its files anew"
+		e.verb, e.does = rebuild, "rewrite its files"
 	case "incremental":
 		switch {
 		case known && !exists:
 			e.verb, e.does = create, "create the table"+s.inBatches(m, false)
 		case existing.Type == "view":
-			e.verb, e.does = rebuild, "replace the view by a table"+s.inBatches(m, false)
+			e.verb, e.does = rebuild, "replace the view with a table"+s.inBatches(m, false)
 		case full:
 			e.verb, e.does, e.rebuilds = rebuild, "rebuild the table from scratch"+s.inBatches(m, false), true
 		default:
@@ -125,13 +125,13 @@ func replacement(materialization, kind, existing string) (v verb, does string, d
 	case materialization == "view" && existing == "table":
 		return replaceView, "drop the table and create a view", true
 	case existing != "" && existing != materialization:
-		return rebuild, "replace the " + strings.ReplaceAll(existing, "_", " ") + " by a " + kind, existing == "table"
+		return rebuild, "replace the " + strings.ReplaceAll(existing, "_", " ") + " with a " + kind, existing == "table"
 	case materialization == "view" && existing == "":
 		return replaceView, "create or replace the view", false
 	case materialization == "view":
 		return replaceView, "replace the view", false
 	case materialization == "table":
-		return rebuild, "build the table anew", false
+		return rebuild, "replace the table", false
 	case existing == "":
 		return refresh, "create or refresh the materialized view", false
 	default:

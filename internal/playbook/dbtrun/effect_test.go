@@ -19,7 +19,7 @@ func TestEffectFollowsTheConfiguration(t *testing.T) {
 		risk    playbook.Risk
 	}{
 		"view":  {dbt.Model{Materialization: "view"}, true, "duckdb", "create or replace the view", playbook.RiskLow},
-		"table": {dbt.Model{Materialization: "table"}, true, "duckdb", "build the table anew", playbook.RiskLow},
+		"table": {dbt.Model{Materialization: "table"}, true, "duckdb", "replace the table", playbook.RiskLow},
 		"append": {dbt.Model{Materialization: "incremental"}, false, "duckdb",
 			"append new rows (built in full where it is missing)", playbook.RiskLow},
 		"by key": {dbt.Model{Materialization: "incremental", HasUniqueKey: true}, false, "postgres",
@@ -63,7 +63,7 @@ func TestManyModelsAreSummarized(t *testing.T) {
 		l.Models = append(l.Models, dbt.Model{Name: "a_model_with_a_long_name", Materialization: "table"})
 	}
 	lines := effectLines(situation{listing: l}.effects())
-	if len(lines) != 1 || len(lines[0]) > 600 || !strings.Contains(lines[0], "168 x build the table anew: ") ||
+	if len(lines) != 1 || len(lines[0]) > 600 || !strings.Contains(lines[0], "168 x replace the table: ") ||
 		!strings.HasSuffix(lines[0], " and 160 more") {
 		t.Errorf("%d lines, %q", len(lines), lines)
 	}

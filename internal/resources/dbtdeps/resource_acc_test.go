@@ -135,7 +135,7 @@ func TestAccDependenciesAreRefreshedOrRestored(t *testing.T) {
 		t.Error("plan touched the packages")
 	}
 	out = w.MustFail("apply", "-auto-approve", "-no-color")
-	if !strings.Contains(out, "queue_of") || !strings.Contains(out, "old packages are back") {
+	if !strings.Contains(out, "queue_of") || !strings.Contains(out, "previous packages were restored") {
 		t.Errorf("the failure:\n%s", out)
 	}
 	if after := packages(t, project.Dir); after != before {

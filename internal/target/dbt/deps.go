@@ -127,6 +127,9 @@ func (c *CLI) PreviewDeps(ctx context.Context, d Deps) (DepsChange, error) {
 	if err != nil {
 		return DepsChange{}, err
 	}
+	if err := c.checkDotEnv(p); err != nil {
+		return DepsChange{}, err
+	}
 	locals, err := localPackages(p.Dir)
 	if err != nil {
 		return DepsChange{}, err

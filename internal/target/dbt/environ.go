@@ -45,15 +45,15 @@ var flagVariables = []string{
 // credential matches the names of inherited variables whose values are secrets.
 var credential = regexp.MustCompile(`(?i)SECRET|TOKEN|PASSWORD|ACCESS_KEY`)
 
-// environment returns the whole environment of a dbt process, sorted. ours overrides Config.Environment, which
+// environment returns the whole environment of a dbt process, sorted. own overrides Config.Environment, which
 // overrides parent.
-func (c *CLI) environment(parent []string, ours map[string]string) ([]string, error) {
+func (c *CLI) environment(parent []string, own map[string]string) ([]string, error) {
 	if err := c.cfg.Check(); err != nil {
 		return nil, err
 	}
 	env := passed(parent)
 	maps.Copy(env, c.cfg.Environment)
-	maps.Copy(env, ours)
+	maps.Copy(env, own)
 	list := make([]string, 0, len(env))
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		list = append(list, name+"="+env[name])

@@ -222,7 +222,7 @@ func explainText(said string, deps bool) *problem.Problem {
 	if !ok {
 		r = rule{
 			sentinel: ErrUnhandled, what: "dbt stopped with an error",
-			next: "Run the command by hand to see more.",
+			next: "Run the command yourself to see more.",
 		}
 	}
 	what := r.what

@@ -156,6 +156,9 @@ func (c *CLI) fingerprint(ctx context.Context, p project, s Selection) (string, 
 		return "", err
 	}
 	files = append(files, filepath.Join(profiles, "profiles.yml"))
+	if path := filepath.Join(p.Dir, dotEnv); exists(path) {
+		files = append(files, path)
+	}
 	for _, name := range [...]string{"manifest.json", "run_results.json", "sources.json"} {
 		path := filepath.Join(s.State, name)
 		if !filepath.IsAbs(path) {

@@ -259,12 +259,12 @@ func (p *helperProcess) prepare(ctx context.Context, c *CLI, with helperCommand)
 	if err != nil {
 		return err
 	}
-	ours := c.ours(with.project.Dir, p.scratch)
-	ours["DBT_LOG_LEVEL"], ours["DBT_WRITE_JSON"] = "none", "false"
-	if ours["DBT_PROFILES_DIR"], err = c.profilesDir(with.project); err != nil {
+	own := c.variables(with.project.Dir, p.scratch)
+	own["DBT_LOG_LEVEL"], own["DBT_WRITE_JSON"] = "none", "false"
+	if own["DBT_PROFILES_DIR"], err = c.profilesDir(with.project); err != nil {
 		return err
 	}
-	env, err := c.environment(os.Environ(), ours)
+	env, err := c.environment(os.Environ(), own)
 	if err != nil {
 		return err
 	}

@@ -136,6 +136,9 @@ func (c *CLI) List(ctx context.Context, s Selection) (Listing, error) {
 	if err != nil {
 		return Listing{}, err
 	}
+	if err := c.checkDotEnv(p); err != nil {
+		return Listing{}, err
+	}
 	state, err := c.fingerprint(ctx, p, s)
 	if err != nil {
 		return Listing{}, err
@@ -270,7 +273,7 @@ func (c *CLI) unreadable(err error) error {
 	return &problem.Problem{
 		What: "Can't read dbt's answer",
 		Why:  c.secrets.String(err.Error()),
-		Next: "Run `dbt ls` by hand in the project. dbt Core 1.8 to 1.12 are known to work.",
+		Next: "Run `dbt ls` in the project. dbt Core 1.8 to 1.12 are known to work.",
 		Err:  errors.Join(ErrUnhandled, errors.New(c.secrets.String(err.Error()))),
 	}
 }

@@ -77,7 +77,7 @@ func TestListByCommandAnswersWithModelsAndWhatDependsOnThem(t *testing.T) {
 		t.Errorf("dbt was started %d times for one selection of an unchanged project", n)
 	}
 
-	// Callers that ask at the same time share one dbt; a changed project is asked about anew.
+	// Callers that ask at the same time share one dbt; for a changed project, dbt is asked again.
 	write(t, filepath.Join(cfg.ProjectDir, "models", "extra.sql"), "select * from {{ ref('triage_results') }}")
 	for range 4 {
 		wg.Go(func() {

@@ -52,7 +52,7 @@ func (c *CLI) listByCommand(ctx context.Context, p project, s Selection) (Listin
 	if len(l.Models) == 0 {
 		return l, c.noMatch(s, passive)
 	}
-	l.Content, l.Identity, err = c.fileContent(ctx, p, ids(l.Models))
+	l.Content, l.Identity, err = c.fileContent(ctx, p, l.Models)
 	return l, err
 }
 
@@ -103,7 +103,7 @@ func (c *CLI) unmatched(s Selection, criteria []string, l *Listing, m manifest) 
 
 // fileContent covers the project's files when dbt's own view of them is not available: any change to a file that dbt
 // reads is different content. The target is the project's folder with the name of the profile's target.
-func (c *CLI) fileContent(ctx context.Context, p project, models []string) (json.RawMessage, map[string]string, error) {
+func (c *CLI) fileContent(ctx context.Context, p project, models []Model) (json.RawMessage, map[string]string, error) {
 	profiles, err := c.profilesDir(p)
 	if err != nil {
 		return nil, nil, err
@@ -125,8 +125,14 @@ func (c *CLI) fileContent(ctx context.Context, p project, models []string) (json
 		}
 		byPath[filepath.ToSlash(name)] = fmt.Sprintf("%x", found[i])
 	}
+	// Where the models are built follows from the script too: it can set another target.
+	relations := map[string]string{}
+	for _, m := range models {
+		relations[m.UniqueID] = m.Relation.String()
+	}
 	content, err := json.Marshal(map[string]any{
-		"format": 1, "models": models, "files": byPath, "profiles": fmt.Sprintf("%x", found[len(files)]),
+		"format": 1, "models": ids(models), "relations": relations, "files": byPath,
+		"profiles": fmt.Sprintf("%x", found[len(files)]),
 	})
 	identity := map[string]string{"project": p.Dir, "target": c.cfg.Target}
 	if real, linkErr := filepath.EvalSymlinks(p.Dir); linkErr == nil {

@@ -85,7 +85,7 @@ func TestProcessThatIgnoresInterruptsIsKilled(t *testing.T) {
 	if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrCancelled) {
 		t.Errorf("%v does not wrap the deadline", err)
 	}
-	if run.living() {
+	if run.alive() {
 		t.Error("the process is still there")
 	}
 	data, err := os.ReadFile(filepath.Join(cfg.ProjectDir, "pid"))
@@ -164,7 +164,7 @@ func TestIntentWithoutProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := Run{cli: c, dir: dir}
-	if err := r.intend(); err != nil {
+	if err := r.recordIntent(); err != nil {
 		t.Fatal(err)
 	}
 	_, err := c.Attach(t.Context(), dir, "")

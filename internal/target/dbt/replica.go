@@ -77,7 +77,7 @@ func depsFiles(p project, locals []string) []string {
 // as many folders deep as these paths go up.
 func replicate(p project, locals []string, root string) (string, error) {
 	dir := root
-	for range climb(locals) {
+	for range levelsUp(locals) {
 		dir = filepath.Join(dir, "up")
 	}
 	dir = filepath.Join(dir, "project")
@@ -127,8 +127,8 @@ func copyPackagesFiles(from, to string) error {
 	return nil
 }
 
-// climb returns the largest number of folders that the local packages' paths go up.
-func climb(locals []string) int {
+// levelsUp returns the largest number of folders that the local packages' paths go up.
+func levelsUp(locals []string) int {
 	most := 0
 	for _, local := range locals {
 		n := 0

@@ -21,7 +21,7 @@ func left(t *testing.T, results string) (Result, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	content, _, err := c.fileContent(t.Context(), p, []string{"model.shop.a"})
+	content, _, err := c.fileContent(t.Context(), p, []Model{{UniqueID: "model.shop.a"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -167,7 +167,7 @@ func (c *CLI) reviewListing(s Selection, answer reviewed) (Listing, error) {
 		l.Models = append(l.Models, model)
 	}
 	slices.SortFunc(l.Models, func(a, b Model) int { return strings.Compare(a.UniqueID, b.UniqueID) })
-	tellApart(l.Models)
+	qualifyDuplicates(l.Models)
 	if len(found.Unmatched.Select) > 0 {
 		return l, c.unknownSelectors(s, found.Unmatched.Select, names)
 	}
@@ -183,8 +183,8 @@ func (c *CLI) reviewListing(s Selection, answer reviewed) (Listing, error) {
 	return l, nil
 }
 
-// tellApart adds the package to the names of models that share a name.
-func tellApart(models []Model) {
+// qualifyDuplicates adds the package to the names of models that share a name.
+func qualifyDuplicates(models []Model) {
 	count := map[string]int{}
 	for _, m := range models {
 		count[m.Name]++
@@ -209,9 +209,9 @@ func hasKey(key any) bool {
 }
 
 func (c *CLI) maskList(texts []string) []string {
-	masked := make([]string, len(texts))
-	for i, text := range texts {
-		masked[i] = c.secrets.String(text)
+	var masked []string
+	for _, text := range texts {
+		masked = append(masked, c.secrets.String(text))
 	}
 	return masked
 }

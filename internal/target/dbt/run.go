@@ -84,7 +84,7 @@ func (c *CLI) start(ctx context.Context, l launch) (*Run, error) {
 	for i, arg := range l.argv {
 		r.record.Argv[i] = c.secrets.String(arg)
 	}
-	if err := r.intend(); err != nil {
+	if err := r.recordIntent(); err != nil {
 		return nil, err
 	}
 	c.runs.Add(1)
@@ -110,17 +110,20 @@ func (c *CLI) command(ctx context.Context, l *launch) (*exec.Cmd, error) {
 	if l.cwd == "" {
 		l.cwd = l.project.Dir
 	}
-	ours := c.ours(l.cwd, l.dir)
+	own := c.variables(l.cwd, l.dir)
 	switch dir, err := c.profilesDir(l.project); {
 	case err == nil:
-		ours["DBT_PROFILES_DIR"] = dir
+		own["DBT_PROFILES_DIR"] = dir
 	case !isDeps(l.argv): // dbt deps needs no profile
 		return nil, err
 	}
 	if l.reviewed != nil && l.byFiles && l.reviewed.Execution != "" {
-		ours[executionVariable] = l.reviewed.Execution
+		own[executionVariable] = l.reviewed.Execution
 	}
-	env, err := c.environment(os.Environ(), ours)
+	if err := c.checkDotEnv(l.project); err != nil {
+		return nil, err
+	}
+	env, err := c.environment(os.Environ(), own)
 	if err != nil {
 		return nil, err
 	}
@@ -132,8 +135,8 @@ func (c *CLI) command(ctx context.Context, l *launch) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// ours returns the variables that set dbt's folders and its log. dir gets the log and the artifacts.
-func (c *CLI) ours(projectDir, dir string) map[string]string {
+// variables returns the variables that set dbt's folders and its log. dir gets the log and the artifacts.
+func (c *CLI) variables(projectDir, dir string) map[string]string {
 	return map[string]string{
 		"DBT_PROJECT_DIR": projectDir, "DBT_TARGET_PATH": filepath.Join(dir, targetFolder), "DBT_LOG_PATH": dir,
 		"DBT_LOG_FORMAT": "json", "DBT_LOG_LEVEL": "info", "DBT_LOG_LEVEL_FILE": "none", "DBT_USE_COLORS": "false",
@@ -142,8 +145,8 @@ func (c *CLI) ours(projectDir, dir string) map[string]string {
 	}
 }
 
-// intend writes the record without a process. An existing record is an error: each folder is for one start.
-func (r *Run) intend() error {
+// recordIntent writes the record without a process. An existing record is an error: each folder is for one start.
+func (r *Run) recordIntent() error {
 	f, err := os.OpenFile(filepath.Join(r.dir, recordFile), os.O_WRONLY|os.O_CREATE|os.O_EXCL, private)
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%s: dbt was started for this folder before: %w", r.dir, err)
@@ -221,7 +224,7 @@ func (c *CLI) Attach(ctx context.Context, dir, id string) (*Run, error) {
 	if id != "" && r.ID() != id {
 		return nil, c.unknown(dir, fmt.Sprintf("%s names %s, not %s", recordFile, r.ID(), id))
 	}
-	if !r.living() && !r.leftResult() {
+	if !r.alive() && !r.hasResult() {
 		return nil, c.unknown(dir, r.gist())
 	}
 	return r, nil
@@ -255,8 +258,8 @@ func (r *Run) ID() string {
 	return fmt.Sprintf("%d-%d-%s", p.PID, p.Started, p.Boot)
 }
 
-// living reports whether the process is known to be alive.
-func (r *Run) living() bool {
+// alive reports whether the process is known to be alive.
+func (r *Run) alive() bool {
 	if r.done != nil {
 		select {
 		case <-r.done:
@@ -268,8 +271,8 @@ func (r *Run) living() bool {
 	return r.record.Process.PID > 0 && r.record.Process.Liveness() == proc.Alive
 }
 
-// leftResult reports whether a dead process has left enough to determine its outcome.
-func (r *Run) leftResult() bool {
+// hasResult reports whether a dead process has left enough to determine its outcome.
+func (r *Run) hasResult() bool {
 	s, err := summarize(r.log())
 	if err == nil && s.Finished {
 		return true

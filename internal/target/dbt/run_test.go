@@ -62,7 +62,7 @@ func TestRunReportsTheResultOfEachModel(t *testing.T) {
 		t.Errorf("log: %v %s", err, log)
 	}
 	if strings.Contains(string(log), "Starting full parse") {
-		t.Error("dbt parsed the project anew, though List had just parsed it")
+		t.Error("dbt parsed the project again, though List had just parsed it")
 	}
 	if extra := unexpected(t, cfg.ProjectDir); len(extra) > 0 {
 		t.Errorf("files in the project: %v", extra)
@@ -171,7 +171,7 @@ func TestCancelInterruptsDBT(t *testing.T) {
 	if len(result.Nodes) == 0 || result.Nodes[0].Status != "success" {
 		t.Errorf("the finished model is not in the result: %+v", result)
 	}
-	if run.living() {
+	if run.alive() {
 		t.Error("dbt is still there")
 	}
 }
@@ -189,7 +189,7 @@ func waitFor(t *testing.T, done func() bool) {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	t.Error("waited a minute in vain")
+	t.Error("it did not happen within a minute")
 }
 
 // TestDBTOutlivesTheProvider starts dbt from a process that dies, its group killed, and adopts it.
@@ -224,7 +224,7 @@ func TestDBTOutlivesTheProvider(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !run.living() {
+	if !run.alive() {
 		t.Fatal("dbt died with the process that started it")
 	}
 	result, err := run.Wait(t.Context())

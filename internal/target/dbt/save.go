@@ -84,24 +84,24 @@ func (c *CLI) RestorePackages(ctx context.Context, dir string) error {
 		return fmt.Errorf("%s: %w", from, ErrNothingSaved)
 	}
 	if mark.InstallPath != p.InstallPath {
-		return fmt.Errorf("packages were saved from %s, but the project now installs to %s: copy %s back by hand",
+		return fmt.Errorf("packages were saved from %s, but the project now installs to %s: copy %s back manually",
 			mark.InstallPath, p.InstallPath, from)
 	}
 	if err := checkInstallPath(p); err != nil {
 		return err
 	}
-	if err := putBack(ctx, filepath.Join(from, savedTree), p.InstallPath, mark.Tree); err != nil {
+	if err := replaceTree(ctx, filepath.Join(from, savedTree), p.InstallPath, mark.Tree); err != nil {
 		return fmt.Errorf("restore dbt packages: %w", err)
 	}
-	if err := putBack(ctx, filepath.Join(from, lockName), filepath.Join(p.Dir, lockName), mark.Lock); err != nil {
+	if err := replaceTree(ctx, filepath.Join(from, lockName), filepath.Join(p.Dir, lockName), mark.Lock); err != nil {
 		return fmt.Errorf("restore %s: %w", lockName, err)
 	}
 	return nil
 }
 
-// putBack replaces path by the copy, or removes it if it did not exist. The copy is first made next to it, so path is
+// replaceTree replaces path by the copy, or removes it if it did not exist. The copy is first made next to it, so path is
 // only missing during a rename.
-func putBack(ctx context.Context, from, path string, present bool) error {
+func replaceTree(ctx context.Context, from, path string, present bool) error {
 	if !present {
 		return os.RemoveAll(path)
 	}

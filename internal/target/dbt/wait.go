@@ -64,7 +64,7 @@ func (r *Run) end(ctx context.Context) ending {
 	target := filepath.Join(r.dir, targetFolder)
 	e.results, err = readResults(target)
 	e.known = err == nil
-	if !r.living() {
+	if !r.alive() {
 		if r.parse != "" {
 			r.cli.keepParse(filepath.Join(target, parseState), r.parse)
 		}
@@ -84,9 +84,9 @@ func (r *Run) await(ctx context.Context) error {
 		}
 		stop()
 	}()
-	for r.living() {
+	for r.alive() {
 		_ = r.pump(false) // a failed copy must not stop dbt; finishLogs tries again and returns the error
-		if err := r.cli.clk.Sleep(wake, pollEvery); err != nil && ctx.Err() != nil && r.living() {
+		if err := r.cli.clk.Sleep(wake, pollEvery); err != nil && ctx.Err() != nil && r.alive() {
 			return context.Cause(ctx)
 		}
 	}
@@ -96,25 +96,25 @@ func (r *Run) await(ctx context.Context) error {
 // stop interrupts dbt, waits for it, and kills it if it does not exit.
 func (r *Run) stop(ctx context.Context) error {
 	err := interruptGroup(r.record.Process.PID)
-	if r.waitExit(ctx, r.cli.cfg.Grace) {
+	if r.awaitExit(ctx, r.cli.cfg.Grace) {
 		return err
 	}
 	err = errors.Join(err, killGroup(r.record.Process.PID))
-	if !r.waitExit(ctx, killWait) {
+	if !r.awaitExit(ctx, killWait) {
 		err = errors.Join(err, fmt.Errorf("%s is still there after SIGKILL", r.record.Process))
 	}
 	return err
 }
 
-// waitExit waits until dbt has exited, at most for limit.
-func (r *Run) waitExit(ctx context.Context, limit time.Duration) bool {
+// awaitExit waits until dbt has exited, at most for limit.
+func (r *Run) awaitExit(ctx context.Context, limit time.Duration) bool {
 	deadline := r.cli.clk.Now().Add(limit)
-	for r.living() && r.cli.clk.Now().Before(deadline) {
+	for r.alive() && r.cli.clk.Now().Before(deadline) {
 		if r.cli.clk.Sleep(ctx, pollEvery) != nil {
-			return !r.living()
+			return !r.alive()
 		}
 	}
-	return !r.living()
+	return !r.alive()
 }
 
 func (r *Run) pump(last bool) error {
@@ -144,7 +144,7 @@ func (e ending) failure() error {
 	c := e.run.cli
 	switch {
 	case e.ctxErr != nil:
-		return e.abandoned()
+		return e.stopProblem()
 	case e.refused() != nil:
 		return c.mask(e.refused())
 	case len(e.run.record.Expected.differs(e.results, e.succeeded())) > 0:
@@ -181,7 +181,7 @@ func (e ending) succeeded() bool {
 	}
 }
 
-func (e ending) abandoned() error {
+func (e ending) stopProblem() error {
 	done := 0
 	for _, n := range e.nodes() {
 		if n.Status == "success" && !n.IsHook() {

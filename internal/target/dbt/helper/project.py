@@ -78,7 +78,7 @@ class Project:
         finally:
             dbt.task.run.RunTask = real
         if "manifest" not in kept:
-            raise Failure(str(result.exception or "dbt stopped without a word"))
+            raise Failure(str(result.exception or "dbt stopped without a message"))
         self.use(kept["flags"], kept["config"], kept["manifest"])
 
     @classmethod

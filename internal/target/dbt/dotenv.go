@@ -1,0 +1,77 @@
+package dbt
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+)
+
+// dotEnv is a file in the project's folder from which dbt 1.12 and later set variables.
+const dotEnv = ".env"
+
+var (
+	// assignment matches the name in a line such as "export DBT_TARGET=prod".
+	assignment = regexp.MustCompile(`(?m)^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=`)
+	// coreVersion matches the folder in which pip records the version of dbt Core.
+	coreVersion = regexp.MustCompile(`dbt_core-(\d+)\.(\d+)[^/\\]*\.dist-info`)
+)
+
+// checkDotEnv refuses a .env file that sets flags of dbt. They would change what runs without being part of the command
+// that is shown and approved. Other variables in it are facts: the content covers those that models read.
+func (c *CLI) checkDotEnv(p project) error {
+	path := filepath.Join(p.Dir, dotEnv)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) || !c.readsDotEnv() {
+		return nil
+	}
+	if err != nil {
+		return &problem.Problem{
+			What: "The .env file of the dbt project can't be read", Why: err.Error() + ".",
+			Next: "Make it readable, or remove it.", Path: []string{"dbt", "project_dir"}, Err: ErrEnvironment,
+		}
+	}
+	for _, m := range assignment.FindAllSubmatch(data, -1) {
+		if name := string(m[1]); isFlag(name) {
+			return &problem.Problem{
+				What: "The .env file of the dbt project changes what runs",
+				Why: fmt.Sprintf("%s sets %s, which is a flag of dbt: it would change what runs without being part of the "+
+					"command that is shown and approved.", path, name),
+				Next: "Remove it there; use the attributes of the provider's dbt block and of the resource instead.",
+				Path: []string{"dbt", "project_dir"},
+				Err:  ErrEnvironment,
+			}
+		}
+	}
+	return nil
+}
+
+// readsDotEnv reports whether dbt may read a .env file: dbt before 1.12 does not, and the version of any other
+// executable is unknown.
+func (c *CLI) readsDotEnv() bool {
+	exe, err := c.executable()
+	if err != nil {
+		return true
+	}
+	if exe, err = filepath.EvalSymlinks(exe); err != nil {
+		return true
+	}
+	found, err := filepath.Glob(filepath.Join(filepath.Dir(exe), "..", "lib", "python*", "site-packages",
+		"dbt_core-*.dist-info"))
+	if _, ok := interpreter(exe); !ok || err != nil || len(found) != 1 {
+		return true
+	}
+	m := coreVersion.FindStringSubmatch(found[0])
+	if m == nil {
+		return true
+	}
+	const first = 12
+	major, _ := strconv.Atoi(m[1]) // the pattern has digits only
+	minor, _ := strconv.Atoi(m[2])
+	return major != 1 || minor >= first
+}
