@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Find or install HAProxy and Prometheus, which the planner tests start. A second call does nothing.
+# Find or install HAProxy and Prometheus, which the planner tests start, and Chromium, which opens reports. A second call does
+# nothing.
 . "$(dirname "$0")/env.sh"
 
 missing=()
-for name in haproxy prometheus; do
+for name in haproxy prometheus chromium; do
   command -v "$name" >/dev/null || [ -x "/usr/sbin/$name" ] || missing+=("$name")
 done
 if [ ${#missing[@]} -gt 0 ]; then
@@ -20,4 +21,4 @@ if [ ${#missing[@]} -gt 0 ]; then
   $sudo apt-get update -q
   DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -q --no-install-recommends "${missing[@]}"
 fi
-say "HAProxy: $(haproxy -v | head -n 1). Prometheus: $(prometheus --version 2>&1 | head -n 1)"
+say "HAProxy: $(haproxy -v | head -n 1). Prometheus: $(prometheus --version 2>&1 | head -n 1). $(chromium --version)"

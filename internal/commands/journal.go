@@ -18,8 +18,8 @@ import (
 type runner = func(ctx context.Context, env Environment, args []string) error
 
 func journalCommands() []command {
-	return []command{verifyCommand(), historyCommand(), backupCommand(), cancelCommand(), releaseCommand(),
-		adoptCommand()}
+	return []command{verifyCommand(), historyCommand(), reportCommand(), backupCommand(), cancelCommand(),
+		releaseCommand(), adoptCommand()}
 }
 
 func verifyCommand() command {

@@ -2,6 +2,8 @@
 package page
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 
 	"github.com/applylens/terraform-provider-remediation/internal/markup"
@@ -32,14 +34,27 @@ details { margin: .5rem 0; } summary { cursor: pointer; }
   .screen { display: none; } }
 `
 
-// HTML returns a page with a title and a body that is HTML already. more is added to the style.
-func HTML(title, body, more string) string {
+// Page is one page.
+type Page struct {
+	Title string
+	// Body is HTML already. Style is added to the style of every page. Script is JavaScript, or empty.
+	Body, Style, Script string
+}
+
+// HTML returns the page. Its policy lets it load nothing, and run no script but its own.
+func (p Page) HTML() string {
+	policy, script := "default-src 'none'; style-src 'unsafe-inline'; img-src data:", ""
+	if p.Script != "" {
+		sum := sha256.Sum256([]byte(p.Script))
+		policy += "; script-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+		script = "<script>" + p.Script + "</script>\n"
+	}
 	return fmt.Sprintf(`<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+<meta http-equiv="Content-Security-Policy" content="%s">
 <link rel="icon" href="data:,">
 <title>%s</title>
 <style>%s%s</style>
@@ -47,7 +62,7 @@ func HTML(title, body, more string) string {
 <body>
 <main>
 %s</main>
-</body>
+%s</body>
 </html>
-`, markup.HTML(title), style, more, body)
+`, policy, markup.HTML(p.Title), style, p.Style, p.Body, script)
 }

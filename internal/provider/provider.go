@@ -16,6 +16,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/datasources/incident"
 	"github.com/applylens/terraform-provider-remediation/internal/datasources/playbooks"
 	"github.com/applylens/terraform-provider-remediation/internal/datasources/preview"
+	reportsource "github.com/applylens/terraform-provider-remediation/internal/datasources/report"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/cacheclear"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/canarysplit"
@@ -67,7 +68,8 @@ func (p *remediation) Resources(context.Context) []func() resource.Resource {
 // DataSources implements provider.Provider.
 func (p *remediation) DataSources(context.Context) []func() datasource.DataSource {
 	service := func() incident.Service { return p.incidents }
-	return []func() datasource.DataSource{history.New(), playbooks.New(), preview.New(), incident.New(service)}
+	return []func() datasource.DataSource{history.New(), playbooks.New(), preview.New(), incident.New(service),
+		reportsource.New()}
 }
 
 // Configure implements provider.Provider.

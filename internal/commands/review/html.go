@@ -17,7 +17,7 @@ func HTML(p planjson.Plan, o Options) string {
 	if p.Errored {
 		b.WriteString("<p class=\"missing\">This plan is incomplete: planning failed.</p>\n")
 	}
-	frame := len(page.HTML("", "", "")) + len(footer(len(rows), len(rows)))
+	frame := len(page.Page{}.HTML()) + len(footer(len(rows), len(rows)))
 	shown := 0
 	if len(rows) > 0 {
 		b.WriteString("<table>\n<thead><tr><th scope=\"col\">Execution</th><th scope=\"col\">What</th>" +
@@ -49,7 +49,7 @@ func HTML(p planjson.Plan, o Options) string {
 	if note := footer(len(rows)-shown, left); note != "" {
 		fmt.Fprintf(&b, "<p>%s</p>\n", markup.HTML(strings.TrimSpace(note)))
 	}
-	return page.HTML("Remediation: "+summary(p), b.String(), "")
+	return page.Page{Title: "Remediation: " + summary(p), Body: b.String()}.HTML()
 }
 
 func (r row) html() string {
