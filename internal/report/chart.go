@@ -170,7 +170,7 @@ func (r Report) shares() string {
 		fmt.Fprintf(&b, "<path class=\"grid\" d=\"M%d %dH%d\"/>", labelColumn, i*height+height-margin, chartWidth)
 		fmt.Fprintf(&b, "<path class=\"share\" d=\"%sH%d\"/>", paths[i].String(), chartWidth-margin)
 	}
-	return chart(naming{"shares", "Split of the traffic", "Share of each version over time, from 0% to 100%, with the " +
+	return chart(naming{"shares", "Split of the traffic", "Share of each version over time, from 0% to 100%, and its " +
 		"last value."},
 		[2]int{chartWidth, len(names) * height}, b.String())
 }
@@ -226,6 +226,7 @@ func spark(id string, e Execution, rail Rail) string {
 		"execution.", len(rail.Readings),
 		breached)
 	return fmt.Sprintf("<figure>%s<figcaption>%s <span class=\"dim\">%s, %s</span></figcaption></figure>\n",
-		chart(naming{id, "Guardrail " + rail.Name + " of " + e.ID, description}, [2]int{sparkWidth, sparkHeight}, inside),
+		chart(naming{id, "Guardrail " + rail.Name + " of " + e.ID, description}, [2]int{sparkWidth, sparkHeight},
+			inside),
 		markup.HTML(markup.Cut(markup.Line(rail.Name), maxLabel)), markup.HTML(e.ID), markup.HTML(description))
 }
