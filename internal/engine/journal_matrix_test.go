@@ -123,8 +123,8 @@ func chained(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 	defer func() { _ = db.Close() }()
-	rows, err := db.QueryContext(t.Context(), "SELECT seq, execution, kind, at, playbook, target, request, incident, body, "+
-		"digest, identity FROM entries ORDER BY seq")
+	rows, err := db.QueryContext(t.Context(), "SELECT seq, execution, kind, at, playbook, target, request, incident, "+
+		"body, digest, identity FROM entries ORDER BY seq")
 	if err != nil {
 		return // no journal any more
 	}
@@ -191,7 +191,8 @@ func TestRandomJournalsNeverRunTwice(t *testing.T) {
 			if strings.Contains(said, "ournal") {
 				told++
 			} else {
-				t.Errorf("journal %d: nothing is said about it, but %q, after\n%s", n, said, strings.Join(steps[2:], "\n"))
+				t.Errorf("journal %d: nothing is said about it, but %q, after\n%s", n, said,
+					strings.Join(steps[2:], "\n"))
 			}
 		}
 	}

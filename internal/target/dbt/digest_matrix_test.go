@@ -36,7 +36,7 @@ func matrixProject() map[string]string {
 		"macros/shape.sql":  "{% macro default__shape() %}1{% endmacro %}",
 		"macros/hook.sql":   "{% macro hook() %}select 1{% endmacro %}",
 		"macros/far.sql":    "{% macro far() %}1{% endmacro %}",
-		"seeds/codes.csv":     "code,label\n1,a\n",
+		"seeds/codes.csv":   "code,label\n1,a\n",
 		"tests/far.sql":     "select 1 where false",
 	}
 }
@@ -99,13 +99,14 @@ func idle(r *rand.Rand) matrixEdit {
 		{"models/docs.md", fmt.Sprintf("{%% docs a%d %%}Text{%% enddocs %%}", n)},
 		{"snapshots/far.sql", fmt.Sprintf("{%% snapshot far_snapshot %%}{{ config(unique_key='one', strategy='check', "+
 			"check_cols='all', target_schema='s') }} select %d as one{%% endsnapshot %%}", n)},
-		{"models/exposures.yml", fmt.Sprintf("exposures:\n  - {name: board%d, type: dashboard, owner: {name: a}}\n", n)},
+		{"models/exposures.yml", fmt.Sprintf("exposures:\n  - {name: board%d, type: dashboard, owner: {name: a}}\n",
+			n)},
 	}
 	return all[r.IntN(len(all))]
 }
 
-// TestRandomEditsAndTheDigest edits a project at random. An edit that changes what dbt sends moves the content, and one of
-// something else does not; what is not in the digest can't be approved with it.
+// TestRandomEditsAndTheDigest edits a project at random. An edit that changes what dbt sends moves the content, and one
+// of something else does not; what is not in the digest can't be approved with it.
 func TestRandomEditsAndTheDigest(t *testing.T) {
 	t.Parallel()
 	cfg := shop(t)

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -57,6 +58,7 @@ type reviewed struct {
 type reviewedModel struct {
 	Model
 	Version string `json:"version"`
+	Timed   bool   `json:"timed"`
 	Config  struct {
 		Materialized string `json:"materialized"`
 		FullRefresh  *bool  `json:"full_refresh"`
@@ -165,6 +167,11 @@ func (c *CLI) reviewListing(s Selection, answer reviewed) (Listing, error) {
 		model.SchemaChange, model.HasUniqueKey = m.Config.SchemaChange, hasKey(m.Config.UniqueKey)
 		model.Hooks.Pre, model.Hooks.Post = c.maskList(model.Hooks.Pre), c.maskList(model.Hooks.Post)
 		l.Models = append(l.Models, model)
+		if m.Timed {
+			l.Warnings = append(l.Warnings, fmt.Sprintf("The configuration of %s depends on the time or on the run, so "+
+				"every plan has another digest, and no approval of a digest holds. Use a variable instead, such as "+
+				"var('day').", model.Name))
+		}
 	}
 	slices.SortFunc(l.Models, func(a, b Model) int { return strings.Compare(a.UniqueID, b.UniqueID) })
 	qualifyDuplicates(l.Models)

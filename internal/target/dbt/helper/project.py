@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 
 from remediation.content import Content, plain
 
@@ -10,6 +11,9 @@ NOT_RUN = ("test", "unit_test", "seed", "snapshot", "exposure", "source", "analy
                "semantic_model", "ephemeral")
 CONFIG = ("materialized", "full_refresh", "incremental_strategy", "unique_key", "on_schema_change", "batch_size",
           "begin", "event_time", "lookback", "on_configuration_change")
+
+
+OF_A_RUN = re.compile(r"\brun_started_at\b|\binvocation_id\b|\bmodules\.(datetime|pytz)\b")
 
 
 class Failure(Exception):
@@ -180,6 +184,7 @@ class Project:
             "unique_id": unique_id, "name": node.name, "version": str(getattr(node, "version", None) or ""),
             "package": node.package_name, "path": node.original_file_path, "relation": relation(node),
             "config": {k: written(config[k]) for k in CONFIG if config.get(k) is not None},
+            "timed": timed(node, self.config),
             "contract": bool((config.get("contract") or {}).get("enforced")),
             "columns": sorted(node.columns),
             "hooks": {kind: [h.get("sql", "") for h in config.get(kind, [])] for kind in ("pre-hook", "post-hook")},
@@ -212,6 +217,28 @@ class Project:
 def written(value):
     """A date in a configuration as text: JSON has no dates."""
     return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+def timed(node, config):
+    """Whether the node's configuration depends on the time or the run: each parse gives it another one."""
+    calls = re.findall(r"\{\{-?\s*config\s*\((.*?)\)\s*-?\}\}", getattr(node, "raw_code", "") or "", re.S)
+    written_for_all = getattr(getattr(config, "unrendered", None), "project_dict", {}).get("models")
+    return bool(OF_A_RUN.search("\n".join(calls) + str(properties(node, config)) + str(written_for_all)))
+
+
+def properties(node, config):
+    """The node's configuration in a YAML file, unrendered, or None."""
+    import yaml
+
+    package, _, path = (getattr(node, "patch_path", None) or "").partition("://")
+    if package != config.project_name:
+        return None
+    try:
+        with open(os.path.join(config.project_root, path), encoding="utf-8") as file:
+            models = (yaml.safe_load(file) or {}).get("models") or []
+    except (OSError, ValueError, yaml.YAMLError, AttributeError):
+        return None
+    return [m.get("config") for m in models if isinstance(m, dict) and m.get("name") == node.name]
 
 
 class Unmatched:
