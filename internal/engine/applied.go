@@ -122,6 +122,9 @@ func (p *planning) insideApply(ctx context.Context, inside applied) (refused, er
 		return nil, err
 	}
 	if rec.Intent.Digest != p.review.Digest {
+		if skipped := p.engine.skippedBefore(ctx, p.req); skipped != nil {
+			return skipped, nil
+		}
 		return movedProblem(leavesOf(rec.Subject.Target, rec.Intent, was), *p.review, p.req), nil
 	}
 	if err := p.engine.decide(ctx, p.req, p.review, shownBy{record: rec.ID}); err != nil {

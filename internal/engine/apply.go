@@ -99,7 +99,7 @@ func (r *run) apply(ctx context.Context, target string) (Execution, error) {
 		if rec, ok := r.engine.finished(r.req, about, r.earlier); ok {
 			return Execution{Record: rec, Adopted: true, Earlier: r.before(rec.ID)}, nil
 		}
-		review, err := r.engine.look(ctx, r.req, r.action)
+		review, err := r.engine.look(ctx, r.req, r.action, r.link())
 		r.locks = slices.DeleteFunc(slices.Clone(review.Locks), func(name string) bool { return name == target })
 		if err == nil {
 			r.locks = append(r.locks, review.identityLock())
@@ -143,11 +143,17 @@ func (r *run) apply(ctx context.Context, target string) (Execution, error) {
 	}
 }
 
+// link is that of an apply: the earlier steps have run, so the target is live.
+func (r *run) link() link {
+	return link{chain: chain{After: r.req.After, Conditional: r.req.RunIf != RunAlways}}
+}
+
 // begun continues an execution whose intent is in the journal.
 func (r *run) begun(ctx context.Context, x Execution) (Execution, error) {
 	ctx, path, done := r.engine.openLog(ctx, x.Record)
 	defer done()
 	r.logPath = path
+	r.engine.cfg.Planned.became(x.Record.Intent.Digest, stepRan)
 	r.engine.reached(ctx, PointIntent, x.Record)
 	if taken, err := r.spentMeanwhile(ctx, x.Record, x.Review.Decision); err != nil || taken {
 		x, overtaken := r.overtaken(ctx, x)
@@ -176,10 +182,40 @@ func (r *run) admit(ctx context.Context, now *Review) error {
 		}
 		if r.reviewed.Digest != now.Digest {
 			r.now = *now
-			return movedProblem(r.reviewedLeaves(*r.reviewed, rec), *now, r.req)
+			if err := r.moved(ctx, rec); err != nil {
+				return err
+			}
+			now.Digest = r.reviewed.Digest
 		}
 		seen.record, now.Record = r.reviewed.Record, r.reviewed.Record
 	}
+	return r.decided(ctx, now, seen)
+}
+
+// moved returns the problem of a target that is not as it was reviewed. It is nil for an undo that starts from what an
+// execution in this journal left: an undo binds what it restores.
+func (r *run) moved(ctx context.Context, rec *journal.Record) error {
+	if left, err := r.undoesFromHere(ctx, r.now); left || err != nil {
+		return err
+	}
+	if err := r.engine.skippedBefore(ctx, r.req); err != nil {
+		return err
+	}
+	return movedProblem(r.reviewedLeaves(*r.reviewed, rec), r.now, r.req)
+}
+
+// undoesFromHere reports whether the request is an undo, and the target is as an execution in this journal left it.
+func (r *run) undoesFromHere(ctx context.Context, now Review) (bool, error) {
+	if r.req.Origin.Execution.Number == 0 {
+		return false, nil
+	}
+	left, told, err := r.engine.leftByNewest(ctx, now.IdentityHash, r.req.Origin.Execution.Number)
+	return left && told, err
+}
+
+// decided decides on the approval of what would run now.
+func (r *run) decided(ctx context.Context, now *Review, seen shownBy) error {
+	e := r.engine
 	if err := e.decide(ctx, r.req, now, seen); err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ type Forge interface {
 }
 
 // Config contains the dependencies of an Engine. All fields are required except Terraform, Metrics, Forge, Notifier,
-// and Reached.
+// Planned, and Reached.
 type Config struct {
 	Catalogue playbook.Catalogue
 	// Journal opens the store. It is called when the journal is first needed, and again after it failed.
@@ -54,6 +54,8 @@ type Config struct {
 	LogsBaseURL string
 	// Configuration identifies the provider configuration without its secrets.
 	Configuration string
+	// Planned remembers the executions that were planned in this process. Nil: only those of this engine.
+	Planned *Planned
 	// Redact masks secrets in logs. Nil: there are none.
 	Redact func(string) string
 	// Notifier tells people about events. Nil: nobody.
@@ -81,7 +83,22 @@ type Engine struct {
 }
 
 // New returns an Engine. It does no I/O.
-func New(cfg Config) *Engine { return &Engine{cfg: cfg} }
+func New(cfg Config) *Engine {
+	if cfg.Planned == nil {
+		cfg.Planned = NewPlanned()
+	}
+	return &Engine{cfg: cfg}
+}
+
+// RunIf is the value of run_if.
+type RunIf int
+
+// Values of RunIf. An execution whose run_if is false is skipped; see Skip.
+const (
+	RunAlways RunIf = iota // it is not set
+	RunTrue
+	RunMaybe // it is unknown
+)
 
 // Request asks for one playbook with its inputs.
 type Request struct {
@@ -98,6 +115,12 @@ type Request struct {
 	Timeout time.Duration
 	// OnDestroy is what destroy does with the execution, "keep" or "rollback". Empty: "keep".
 	OnDestroy string
+	// After are the digests of earlier steps of the configuration. They are policy and not part of the request's
+	// identity. AfterUnknown reports that one of them is unknown.
+	After        []string
+	AfterUnknown bool
+	// RunIf is the value of run_if.
+	RunIf RunIf
 	// ExpectedDigest pins the reviewed preview, or is empty; see approval.CheckPin.
 	ExpectedDigest string
 	// PinnedUndo is an expected_digest that may belong to an undo: if it matches, names count without a signature.

@@ -47,12 +47,47 @@ func (e *Engine) Observe(ctx context.Context, req Request) (string, error) {
 	return seen.Drift, nil
 }
 
-// continued reports whether an execution after the request's last one succeeded on the target, in the same journal. It
-// reports none if the journal can't be read.
+// newestOn returns the newest execution on the target with the identity.
+func (e *Engine) newestOn(ctx context.Context, identity string) (journal.Record, bool, error) {
+	store, err := e.Journal(ctx)
+	if err != nil {
+		return journal.Record{}, false, err
+	}
+	newest, err := store.Find(ctx, journal.Filter{Identity: identity, Limit: 1})
+	if err != nil || len(newest) == 0 {
+		return journal.Record{}, false, err
+	}
+	return newest[0], true, nil
+}
+
+// leftByNewest reports whether the target with the identity is as the newest execution on it left it, if that execution
+// is not older than first and its playbook can tell.
+func (e *Engine) leftByNewest(ctx context.Context, identity string, first int64) (left, told bool, err error) {
+	newest, ok, err := e.newestOn(ctx, identity)
+	if err != nil || !ok || newest.ID < first || newest.Status != journal.StatusSuccess {
+		return false, false, err
+	}
+	later, err := e.Bind(Request{ActionType: newest.Subject.Playbook, Params: newest.Intent.Params})
+	if err != nil {
+		return false, false, err
+	}
+	observer, ok := later.(playbook.Observer)
+	if !ok {
+		return false, false, nil
+	}
+	seen, err := observer.Observe(ctx)
+	return seen.Drift == "", seen.Identity != nil, err
+}
+
+// continued reports whether the target is as a later execution in the same journal left it. If the playbook of that
+// execution can't tell, its success is enough. It reports false if the journal can't be read.
 func (e *Engine) continued(ctx context.Context, req Request, identity string) bool {
 	store, err := e.Journal(ctx)
 	if err != nil || req.Known == 0 {
 		return false
+	}
+	if left, told, err := e.leftByNewest(ctx, identity, req.Known+1); err != nil || told {
+		return left && err == nil
 	}
 	all, err := store.Find(ctx, journal.Filter{Identity: identity})
 	if err != nil {

@@ -37,6 +37,7 @@ type shown struct {
 	Expected    time.Duration   `json:"expected,omitempty"`
 	TimeoutSet  bool            `json:"timeout_set,omitempty"`
 	Approval    standing        `json:"approval,omitzero"`
+	Chain       chain           `json:"chain,omitzero"`
 }
 
 // standing is the status of the approval by policy and approvals, regardless of the clock and the forge.
@@ -71,6 +72,7 @@ func (r *Review) encoded(policy string) json.RawMessage {
 		Preview: r.Preview, Facts: r.facts, ContentHash: r.ContentHash, Safety: r.safety,
 		Number: r.Number, Last: r.Last, AsOf: r.AsOf,
 		Deadline: r.Deadline, Expected: r.Expected, TimeoutSet: r.TimeoutSet, Approval: r.standing(policy),
+		Chain: r.chain,
 	})
 	if err != nil {
 		return nil // every field has been encoded once before
@@ -95,6 +97,7 @@ func (r *Review) restore(rec journal.Record, was shown) {
 	r.Preview.Warnings, r.Locks = warnings, locks
 	r.Record, r.Number, r.Last, r.AsOf = rec.ID, was.Number, was.Last, was.AsOf
 	r.Deadline, r.Expected, r.TimeoutSet = was.Deadline, was.Expected, was.TimeoutSet
+	r.chain = was.Chain
 	var rails []guard.Rail
 	if json.Unmarshal(was.Safety.Guardrails, &rails) == nil {
 		r.Guardrails = rails
@@ -144,6 +147,8 @@ type planning struct {
 	lookErr error
 	store   journal.Store
 	about   journal.Subject
+	// inside reports that the plan is made inside an apply.
+	inside bool
 }
 
 // remember completes the review with what the journal knows, and records what it shows. Inside an apply it records
@@ -162,7 +167,7 @@ func (p *planning) remember(ctx context.Context) (refused, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if inside.yes {
+	if p.inside = inside.yes; p.inside {
 		refused, err = p.insideApply(ctx, inside)
 	} else {
 		err = p.record(ctx)
@@ -281,7 +286,7 @@ func (p *planning) shows(ctx context.Context, newest journal.Record) (bool, erro
 	if err := e.decide(ctx, p.req, p.review, shownBy{record: newest.ID}); err != nil {
 		return false, err
 	}
-	if !was.Approval.same(p.review.standing(e.policyPrint())) {
+	if !was.Approval.same(p.review.standing(e.policyPrint())) || !was.Chain.same(p.review.chain) {
 		return false, nil
 	}
 	p.review.restore(newest, was)

@@ -143,7 +143,7 @@ func (r *run) waitTimeout(ctx context.Context) time.Duration {
 	if r.req.Timeout != 0 {
 		return r.req.Timeout
 	}
-	review, err := r.engine.look(ctx, r.req, r.action)
+	review, err := r.engine.look(ctx, r.req, r.action, r.link())
 	if err != nil {
 		return busyTimeout
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/gowebpki/jcs"
@@ -73,6 +74,7 @@ type Review struct {
 	// ActionType, Target, Request and the history are known then; see the warnings.
 	Unseen bool
 
+	chain  chain
 	facts  json.RawMessage
 	safety approval.Safety
 	// first is the record that the approval's payload names, or zero for this dry run's own.
@@ -91,7 +93,18 @@ func (e *Engine) Look(ctx context.Context, req Request) (Review, error) {
 	if err != nil {
 		return Review{}, err
 	}
-	review, err := e.look(ctx, req, action)
+	target, err := action.Target(ctx)
+	if err != nil {
+		return Review{}, err
+	}
+	l, err := e.link(ctx, req, target)
+	if err != nil {
+		return Review{}, err
+	}
+	if l.deferred != "" {
+		return Review{}, deferredProblem(req, l)
+	}
+	review, err := e.look(ctx, req, action, l)
 	if err != nil {
 		return Review{}, err
 	}
@@ -101,14 +114,14 @@ func (e *Engine) Look(ctx context.Context, req Request) (Review, error) {
 	return review, nil
 }
 
-// look previews the live target. It changes nothing.
-func (e *Engine) look(ctx context.Context, req Request, action playbook.Action) (Review, error) {
+// look previews the live target, or what earlier steps leave there. It changes nothing.
+func (e *Engine) look(ctx context.Context, req Request, action playbook.Action, l link) (Review, error) {
 	target, err := action.Target(ctx)
 	if err != nil {
 		return Review{}, err
 	}
 	began := time.Now()
-	preview, err := action.Preview(playbook.WithPast(ctx, e.past(req.ActionType, target)))
+	preview, err := previewOf(playbook.WithPast(ctx, e.past(req.ActionType, target)), action, l)
 	logging.Debug(ctx, logging.Engine, "target previewed", "playbook", req.ActionType, "target", target,
 		"ms", time.Since(began).Milliseconds())
 	if err != nil {
@@ -116,7 +129,8 @@ func (e *Engine) look(ctx context.Context, req Request, action playbook.Action) 
 	}
 	review := Review{
 		Preview: preview, ActionType: req.ActionType, Target: target, TimeoutSet: req.Timeout != 0,
-		ReadOnly: req.page.ReadOnly, Guardrails: req.Guardrails, AsOf: e.cfg.Clock.Now(), Warnings: preview.Warnings,
+		ReadOnly: req.page.ReadOnly, Guardrails: req.Guardrails, AsOf: e.cfg.Clock.Now(), chain: l.chain,
+		Warnings: append(slices.Clip(l.warnings), preview.Warnings...),
 	}
 	review.limit(req)
 	return review, review.bind(req)
@@ -249,7 +263,19 @@ func (e *Engine) Plan(ctx context.Context, req Request) (Review, error) {
 	if err := guard.CheckSources(e.cfg.Metrics, req.Guardrails); err != nil {
 		return Review{}, err
 	}
-	review, lookErr := e.look(ctx, req, action)
+	target, err := action.Target(ctx)
+	if err != nil {
+		return Review{}, err
+	}
+	l, linkErr := e.planLink(ctx, req, target)
+	if linkErr != nil || l.deferred != "" {
+		return deferredReview(req, target, l), linkErr
+	}
+	review, lookErr := e.look(ctx, req, action, l)
+	if errors.Is(lookErr, playbook.ErrNotProjected) {
+		l.deferred = fmt.Sprintf("it comes after %s on the same target", l.From)
+		return deferredReview(req, target, l), nil
+	}
 	if lookErr != nil && (review.Target == "" || ctx.Err() != nil) {
 		return Review{}, lookErr
 	}
@@ -286,7 +312,7 @@ func (e *Engine) Plan(ctx context.Context, req Request) (Review, error) {
 	if review.Decision.RefusedAtPlan {
 		return Review{}, approvalProblem(review)
 	}
-	return review, nil
+	return review, e.ordered(req, &review, l, p.inside)
 }
 
 // lostJournal refuses a plan inside the apply of a saved plan whose records can't be read.

@@ -4,28 +4,64 @@ import (
 	"context"
 
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 )
 
-// WasShown reports whether the newest record of the request in the journal is a dry run of what would run now: a plan
-// has shown it, and nothing has run since. It records nothing. It is false where the target or the journal can't be
-// read.
-func (e *Engine) WasShown(ctx context.Context, req Request) bool {
+// PlanSkipped returns what a plan with a false run_if shows: the newest record of what would run now, if a plan has
+// shown it with the condition, and it has neither run nor been skipped since. Inside an apply it is the record that the
+// applied plan shows. It records nothing, and reports false if there is no such record.
+func (e *Engine) PlanSkipped(ctx context.Context, req Request) (Review, bool) {
+	review, err := e.planSkipped(ctx, req)
+	return review, err == nil && review.Digest != ""
+}
+
+// planSkipped returns an empty review if there is no such record.
+func (e *Engine) planSkipped(ctx context.Context, req Request) (Review, error) {
 	action, err := e.bind(&req)
 	if err != nil {
-		return false
+		return Review{}, err
 	}
-	review, err := e.look(ctx, req, action)
+	target, err := action.Target(ctx)
 	if err != nil {
-		return false
+		return Review{}, err
 	}
-	store, err := e.Journal(ctx)
-	if err != nil {
-		return false
+	p := planning{engine: e, req: req, review: &Review{ActionType: req.ActionType, Target: target}}
+	if p.store, err = e.Journal(ctx); err != nil {
+		return Review{}, err
 	}
-	about, err := subject(req, review)
-	if err != nil {
-		return false
+	if p.about, err = subject(req, *p.review); err != nil {
+		return Review{}, err
 	}
-	newest, err := store.Find(ctx, journal.Filter{Request: about.Request, All: true, Limit: 1})
-	return err == nil && len(newest) == 1 && newest[0].DryRun && newest[0].Intent.Digest == review.Digest
+	inside, err := p.applied(ctx)
+	rec := inside.record
+	if err == nil && !inside.yes {
+		rec, err = p.conditional(ctx, action)
+	}
+	if err != nil || rec == nil {
+		return Review{}, err
+	}
+	was, err := decoded(*rec)
+	if err != nil || !was.Chain.Conditional {
+		return Review{}, err
+	}
+	review := Recall(*rec)
+	review.restore(*rec, was)
+	return review, nil
+}
+
+// conditional returns the newest record of the request if it shows what would run now, or nil.
+func (p *planning) conditional(ctx context.Context, action playbook.Action) (*journal.Record, error) {
+	newest, err := p.store.Find(ctx, journal.Filter{Request: p.about.Request, All: true, Limit: 1})
+	if err != nil || len(newest) == 0 || newest[0].Status != journal.StatusDryRunOK {
+		return nil, err
+	}
+	l, err := p.engine.link(ctx, p.req, p.review.Target)
+	if err != nil || l.deferred != "" {
+		return nil, err
+	}
+	review, err := p.engine.look(ctx, p.req, action, l)
+	if err != nil || newest[0].Intent.Digest != review.Digest {
+		return nil, err
+	}
+	return &newest[0], nil
 }

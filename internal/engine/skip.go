@@ -7,8 +7,9 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/logging"
 )
 
-// Skip journals that run_if prevented the request. The target is named, but not previewed, and nothing runs.
-func (e *Engine) Skip(ctx context.Context, req Request) error {
+// Skip journals that run_if prevented the request, with the digest of the preview that was shown, or "". The target is
+// named, but not previewed, and nothing runs.
+func (e *Engine) Skip(ctx context.Context, req Request, digest string) error {
 	action, err := e.bind(&req)
 	if err != nil {
 		return err
@@ -25,8 +26,11 @@ func (e *Engine) Skip(ctx context.Context, req Request) error {
 	if err != nil {
 		return err
 	}
+	about.Digest = digest
+	e.cfg.Planned.became(digest, stepSkipped)
 	rec, err := store.Begin(ctx, about, journal.KindSkip, journal.Intent{
-		Params: req.Params, Triggers: req.Triggers, Holder: e.cfg.Self, Session: e.cfg.Terraform.Session,
+		Digest: digest, Params: req.Params, Triggers: req.Triggers, Holder: e.cfg.Self,
+		Session:       e.cfg.Terraform.Session,
 		Configuration: e.cfg.Configuration,
 	})
 	if err == nil {

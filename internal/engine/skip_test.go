@@ -10,7 +10,7 @@ func TestSkipIsJournaledAndHasNotRun(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	before := b.plan(t, request("a"))
-	if err := b.Skip(t.Context(), request("a")); err != nil {
+	if err := b.Skip(t.Context(), request("a"), ""); err != nil {
 		t.Fatal(err)
 	}
 	all, err := b.store.Find(t.Context(), journal.Filter{All: true})

@@ -29,6 +29,12 @@ func (r Review) Text() string {
 	} else {
 		fmt.Fprintf(&b, "%s on %s\n", r.ActionType, r.Target)
 	}
+	if r.chain.Conditional {
+		section(&b, "Condition", []string{"may run: only if run_if is true"})
+	}
+	if r.chain.From != "" {
+		section(&b, "Starts from", []string{"what " + r.chain.From + " will leave"})
+	}
 	b.WriteByte('\n')
 	section(&b, "Where", r.Where)
 	label := "Command"

@@ -100,7 +100,7 @@ type Logic[F any] interface {
 }
 
 // New returns the playbook that definition describes. bind returns its logic for inputs that Validate has accepted; the
-// logic may also implement Observer and Invalidator.
+// logic may also implement Observer, Invalidator, and Follower (whose PreviewAfter returns the facts, too).
 func New[P, F any](definition Definition[P], bind func(P) Logic[F]) Playbook {
 	return bound[P, F]{Definition: definition, bind: bind}
 }
@@ -158,6 +158,21 @@ func (a action[F]) Observe(ctx context.Context) (Observation, error) {
 		return o.Observe(ctx)
 	}
 	return Observation{}, nil
+}
+
+// PreviewAfter implements Follower. It returns ErrNotProjected if the logic has no such method.
+func (a action[F]) PreviewAfter(ctx context.Context, projection json.RawMessage) (Preview, error) {
+	follower, ok := a.logic.(interface {
+		PreviewAfter(ctx context.Context, projection json.RawMessage) (Preview, F, error)
+	})
+	if !ok {
+		return Preview{}, ErrNotProjected
+	}
+	p, facts, err := follower.PreviewAfter(ctx, projection)
+	if err == nil {
+		p.Facts = facts
+	}
+	return p, err
 }
 
 // Invalidate implements Invalidator.

@@ -104,6 +104,13 @@ type Observation struct {
 	Identity any
 }
 
+// Follower is an Action that can be previewed on what an earlier execution will leave.
+type Follower interface {
+	// PreviewAfter is Preview on the Projection of an earlier preview of the same target, as JSON. It returns
+	// ErrNotProjected if it needs the live target.
+	PreviewAfter(ctx context.Context, projection json.RawMessage) (Preview, error)
+}
+
 // Invalidator is an Action whose target caches answers.
 type Invalidator interface {
 	// Invalidate makes the next preview read the target.
@@ -126,6 +133,10 @@ var (
 	// ErrLater marks an Adopt that can't determine the outcome yet, for example because the target doesn't answer: the
 	// execution stays open, and the next apply tries again.
 	ErrLater = errors.New("it can't be determined yet")
+	// ErrNotProjected marks a preview that needs the live target.
+	ErrNotProjected = errors.New("it can't be previewed before the earlier step has run")
+	// ErrNotObserved marks a target that can't be compared with what an execution left.
+	ErrNotObserved = errors.New("the target can't be compared with what the execution left")
 	// ErrTakenOver is the error of a context or a checkpoint once another process has taken the execution over. The
 	// work returns it and stops changing the target, including any cleanup: that is up to the process that continues
 	// it.
@@ -209,6 +220,10 @@ type Preview struct {
 	Identity any `json:"identity,omitempty"`
 	// Content is what runs beyond Facts, such as a checksum per model. Part of the digest, by the content hash.
 	Content any `json:"content,omitempty"`
+	// Projection is what the target looks like after the execution, for Follower, as a JSON value without a revision.
+	// Nil: it can't be projected. Keeps reports that it looks as before to every later preview.
+	Projection any  `json:"projection,omitempty"`
+	Keeps      bool `json:"keeps,omitempty"`
 	// Exposure says whether a version gets more or less traffic. Empty: neither.
 	Exposure Exposure `json:"exposure,omitempty"`
 	// Warnings are for what the reader of the plan should act on. They are not part of the digest.

@@ -73,7 +73,11 @@ func badCommon() map[string]badInput {
 		"resolution can't be undone": resolution(values{"on_destroy": "rollback"}).mustSay("can't be undone",
 			"on_destroy"),
 		"resolution without a service": resolution(nil).mustSay("no incidents block", "").onTarget(),
-		"approver empty":               dbtRun(values{"approved_by": ""}).mustSay("is empty", "approved_by"),
+		"after no digest": dbtRun(values{"after": list{nil, "contain"}}).mustSay("must be preview.digest of another",
+			"after[1]"),
+		"after nobody": split(values{"after": list{"sha256:" + strings.Repeat("a", 64)}}).mustSay(
+			"Neither this run nor the journal knows", "after[0]").onTarget(),
+		"approver empty": dbtRun(values{"approved_by": ""}).mustSay("is empty", "approved_by"),
 		"approver with a blank": dbtRun(values{"approved_by": "a@example.com "}).mustSay("begins or ends with a space",
 			"approved_by"),
 		"approver turned around": dbtRun(values{"approved_by": "a\u202emoc.elpmaxe@b"}).mustSay("can't be seen",

@@ -17,6 +17,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/datasources/playbooks"
 	"github.com/applylens/terraform-provider-remediation/internal/datasources/preview"
 	reportsource "github.com/applylens/terraform-provider-remediation/internal/datasources/report"
+	"github.com/applylens/terraform-provider-remediation/internal/engine"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/cacheclear"
 	"github.com/applylens/terraform-provider-remediation/internal/resources/canarysplit"
@@ -40,7 +41,7 @@ type remediation struct {
 
 // New returns the constructor of a provider for tests that serve it themselves. See also Serve.
 func New(version string) func() provider.Provider {
-	return newProvider(Options{Version: version}, &engines{})
+	return newProvider(Options{Version: version}, &engines{planned: engine.NewPlanned()})
 }
 
 func newProvider(o Options, configured *engines) func() provider.Provider {
@@ -104,7 +105,7 @@ func (p *remediation) Configure(ctx context.Context, req provider.ConfigureReque
 	}
 	settings.redact = b.redactor(settings)
 	p.incidents = incidents.New(settings.incidents)
-	e, sender := wire(settings, p.options.Reached)
+	e, sender := wire(settings, p.engines.planned, p.options.Reached)
 	runtime.Engine, runtime.HistoryLimit = e, settings.historyLimit
 	runtime.ForgeDecides = settings.forge != nil
 	runtime.Redact = settings.redact

@@ -41,7 +41,7 @@ func Serve(ctx context.Context, o Options) error {
 		return err
 	}
 	tune(os.LookupEnv)
-	configured := &engines{}
+	configured := &engines{planned: engine.NewPlanned()}
 	server, err := newServer(o, configured)
 	if err != nil {
 		return err
@@ -78,6 +78,8 @@ type engines struct {
 	mu      sync.Mutex
 	all     []*engine.Engine
 	senders []*notify.Sender
+	// planned remembers the executions that were planned in this process.
+	planned *engine.Planned
 }
 
 func (e *engines) add(one *engine.Engine, sender *notify.Sender) {

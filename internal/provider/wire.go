@@ -27,7 +27,7 @@ import (
 
 // wire returns the engine with every playbook and its target, and the sender of notices, which may be nil. It does no
 // I/O.
-func wire(s settings, reached func(engine.Point)) (*engine.Engine, *notify.Sender) {
+func wire(s settings, planned *engine.Planned, reached func(engine.Point)) (*engine.Engine, *notify.Sender) {
 	clk := clock.System{}
 	sender := notify.New(clk, s.redact, s.webhooks)
 	cluster := elastic.New(s.elastic, clk)
@@ -44,7 +44,7 @@ func wire(s settings, reached func(engine.Point)) (*engine.Engine, *notify.Sende
 		Policy:    s.policy, Forge: newForge(s.forge,
 			clk), Clock: clk, Dir: s.journal.dir, HistoryLimit: s.historyLimit, Keep: s.retention,
 		Self: proc.Self(), Terraform: proc.Parent(os.Getenv), Reached: reached, Redact: s.redact,
-		Configuration: s.fingerprint(), LogsBaseURL: s.logsBaseURL,
+		Configuration: s.fingerprint(), LogsBaseURL: s.logsBaseURL, Planned: planned,
 	}
 	if sender != nil {
 		cfg.Notifier = sender

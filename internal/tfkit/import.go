@@ -41,7 +41,7 @@ func (r *Resource) imported(ctx context.Context, id string, typ tftypes.Type) (t
 	values := map[string]any{
 		attrIncident: optional(rec.Subject.Incident), attrTriggers: rec.Intent.Triggers,
 		attrApprovedBy: optional(rec.Intent.ApprovedBy),
-		blockApproval:  []any{}, blockGuardrail: []any{},
+		attrAfter:      nil, blockApproval: []any{}, blockGuardrail: []any{},
 	}
 	for name := range r.front.Inputs {
 		values[name] = params[name]

@@ -11,7 +11,7 @@ import (
 func PreviewInputs() (map[string]data.Attribute, map[string]data.Block) {
 	attributes := map[string]data.Attribute{}
 	common := commonInputs()
-	for _, name := range []string{attrIncident, attrTriggers, attrApprovedBy, attrOnDestroy} {
+	for _, name := range []string{attrIncident, attrTriggers, attrAfter, attrApprovedBy, attrOnDestroy} {
 		attributes[name] = mirror(common[name])
 	}
 	return attributes, mirrorBlocks(map[string]schema.Block{

@@ -90,12 +90,12 @@ func (p *planning) operation() string {
 	return "update"
 }
 
-// skip plans no execution, because run_if is false. If run_if was unknown at plan, that plan showed the preview, and
-// Terraform requires the same values again.
+// skip plans no execution, because run_if is false. If a plan has shown the preview with the condition, it is shown
+// again: Terraform requires the same values inside an apply.
 func (p *planning) skip(ctx context.Context, req engine.Request, ready bool) error {
 	p.plan.setUnknown(attrPreview, attrDryRun)
-	if ready && p.resource.runtime.Engine.WasShown(ctx, req) {
-		if review, err := p.resource.runtime.Engine.Plan(ctx, req); err == nil && !review.Unseen {
+	if ready {
+		if review, shown := p.resource.runtime.Engine.PlanSkipped(ctx, req); shown {
 			if _, err := p.describe(review); err != nil {
 				return err
 			}

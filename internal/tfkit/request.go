@@ -3,6 +3,7 @@ package tfkit
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
@@ -61,12 +62,21 @@ func (r *Resource) request(d document, operation string) (req engine.Request, kn
 		return req, false, nil
 	}
 	req.ExpectedDigest = d.text(attrExpectedDigest)
+	switch runIf := d.runIf(); {
+	case runIf == maybe:
+		req.RunIf = engine.RunMaybe
+	case !d.null(attrRunIf):
+		req.RunIf = engine.RunTrue
+	}
 	return req, true, d.common(&req, page, operation)
 }
 
 // common reads the inputs that all playbooks share into req. It leaves out unknown ones.
 func (d document) common(req *engine.Request, page playbook.Metadata, operation string) error {
 	if err := d.get(attrTriggers, &req.Triggers); err != nil {
+		return err
+	}
+	if err := d.earlierSteps(req); err != nil {
 		return err
 	}
 	req.Incident = d.text(attrIncident)
@@ -80,6 +90,23 @@ func (d document) common(req *engine.Request, page playbook.Metadata, operation 
 	}
 	req.Timeout, err = d.timeout(operation)
 	return err
+}
+
+// earlierSteps reads after into req, without nulls.
+func (d document) earlierSteps(req *engine.Request) error {
+	if req.AfterUnknown = !d.known(attrAfter); req.AfterUnknown {
+		return nil
+	}
+	var digests []*string
+	if err := d.get(attrAfter, &digests); err != nil {
+		return err
+	}
+	for _, digest := range digests {
+		if digest != nil && !slices.Contains(req.After, *digest) {
+			req.After = append(req.After, *digest)
+		}
+	}
+	return nil
 }
 
 // wanted reports whether run_if allows the playbook to run.

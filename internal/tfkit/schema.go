@@ -4,6 +4,7 @@ import (
 	"maps"
 	"regexp"
 
+	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
@@ -16,6 +17,7 @@ const (
 	attrIncident       = "incident_id"
 	attrTriggers       = "triggers"
 	attrRunIf          = "run_if"
+	attrAfter          = "after"
 	attrApprovedBy     = "approved_by"
 	attrOnDestroy      = "on_destroy"
 	attrExpectedDigest = "expected_digest"
@@ -31,7 +33,7 @@ const (
 
 // commonNames are the inputs that every playbook resource has.
 var commonNames = []string{
-	attrIncident, attrTriggers, attrRunIf, attrApprovedBy, blockApproval, attrOnDestroy, attrExpectedDigest,
+	attrIncident, attrTriggers, attrRunIf, attrAfter, attrApprovedBy, blockApproval, attrOnDestroy, attrExpectedDigest,
 	blockTimeouts, blockGuardrail,
 }
 
@@ -42,6 +44,9 @@ var computed = []string{
 
 // digestPattern matches preview.digest, or the beginning of it.
 var digestPattern = regexp.MustCompile(`^(sha256:)?[0-9a-f]{20,64}$`)
+
+// fullDigestPattern matches preview.digest.
+var fullDigestPattern = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 
 // Values of on_destroy.
 const (
@@ -64,6 +69,15 @@ func commonInputs() map[string]schema.Attribute {
 			Optional: true,
 			MarkdownDescription: "`false` runs nothing and sets the status `skipped`. The value may be unknown at " +
 				"plan, such as an attribute of another resource. Default: `true`.",
+		},
+		attrAfter: schema.ListAttribute{
+			Optional: true, ElementType: types.StringType,
+			MarkdownDescription: "`preview.digest` of earlier steps of the configuration, such as " +
+				"`[remediation_canary_split.contain.preview.digest]`. This step is previewed on what they will leave, " +
+				"and its preview and approval hold if they leave that. Nulls are passed over. A change of it alone " +
+				"runs nothing.",
+			Validators: []validator.List{listvalidator.ValueStringsAre(stringvalidator.RegexMatches(
+				fullDigestPattern, "must be preview.digest of another resource"))},
 		},
 		attrApprovedBy: schema.StringAttribute{
 			Optional: true,

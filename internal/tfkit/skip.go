@@ -14,7 +14,11 @@ func (r *Resource) journalSkip(ctx context.Context, plan document, a applying) {
 	}
 	req, known, err := r.request(plan, a.operation)
 	if err == nil && known {
-		err = r.runtime.Engine.Skip(ctx, req)
+		digest := ""
+		if shown, shownErr := r.reviewed(plan); shownErr == nil && shown != nil {
+			digest = shown.Digest
+		}
+		err = r.runtime.Engine.Skip(ctx, req, digest)
 	}
 	if err != nil {
 		p := problem.Of(err, "The journal can't be written")

@@ -96,6 +96,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 		Commands:        []string{dbt.Line(a.dbt.RunCommand(a.selection))},
 		NotDone:         notDone(listing),
 		Count:           count,
+		Keeps:           true, // building models changes no code
 		Affected:        append([]string{"dbt"}, facts.Exposures...),
 		ApprovalReasons: a.approvalReasons(effects),
 		Undo:            page().Undo,

@@ -43,8 +43,6 @@ type Move struct {
 	Deploy, Decommission bool
 	// Estimate is the duration of a move at once.
 	Estimate time.Duration
-	// Watched reports that the resource stands for the share, so it is compared again later.
-	Watched bool
 	// Undoing says in a phrase how the move is undone.
 	Undoing string
 }

@@ -2,6 +2,7 @@ package planner
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
@@ -44,6 +45,19 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	if err != nil {
 		return playbook.Preview{}, Facts{}, err
 	}
+	return a.preview(split)
+}
+
+// PreviewAfter implements playbook.Follower: it starts from the split that an earlier move will leave.
+func (a action) PreviewAfter(_ context.Context, projection json.RawMessage) (playbook.Preview, Facts, error) {
+	var split target.Split
+	if err := json.Unmarshal(projection, &split); err != nil {
+		return playbook.Preview{}, Facts{}, fmt.Errorf("%w: %w", playbook.ErrNotProjected, err)
+	}
+	return a.preview(split)
+}
+
+func (a action) preview(split target.Split) (playbook.Preview, Facts, error) {
 	facts, err := a.facts(split)
 	if err != nil {
 		return playbook.Preview{}, Facts{}, err
@@ -75,7 +89,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	if len(p.Commands) == 0 {
 		p.Summary = fmt.Sprintf("Nothing to do: %s has %s of the traffic already", m.Version, target.Percent(m.Target))
 		p.Changes, p.Duration, p.Risk, p.ApprovalReasons = []string{p.Summary}, 0, playbook.RiskLow, nil
-		p.RollbackAvailable, p.Undo, p.Exposure = false, "nothing to take back", ""
+		p.RollbackAvailable, p.Undo, p.Exposure, p.Keeps = false, "nothing to take back", "", true
 		return p, facts, nil
 	}
 	before := split.State
@@ -83,7 +97,28 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 		before = nil
 	}
 	p.Rollback = a.rules.undo(facts, before)
+	if after, ok := target.Project(a.planner, split, a.effect(facts)); ok {
+		p.Projection = after
+	}
 	return p, facts, nil
+}
+
+// effect returns what the whole move does.
+func (a action) effect(f Facts) target.Effect {
+	if a.move.Restore != nil {
+		return target.Effect{Restore: a.move.Restore}
+	}
+	var e target.Effect
+	if f.Deploy {
+		e.Deploy = a.move.Version
+	}
+	if f.Decommission {
+		e.Decommission = a.move.Version
+	}
+	if len(f.Schedule) > 0 {
+		e.Shares = a.move.shares(f.StableVersion, f.TargetPercent)
+	}
+	return e
 }
 
 func exposure(from, to float64) playbook.Exposure {
@@ -299,7 +334,7 @@ func (a action) mode(f Facts) string {
 
 // Observe implements playbook.Observer.
 func (a action) Observe(ctx context.Context) (playbook.Observation, error) {
-	if changing, ok := a.planner.(target.SelfChanging); !a.move.Watched || ok && changing.ReadsChange() {
+	if changing, ok := a.planner.(target.SelfChanging); ok && changing.ReadsChange() {
 		return playbook.Observation{}, nil
 	}
 	split, err := a.planner.Read(ctx)
@@ -315,6 +350,10 @@ func (a action) Observe(ctx context.Context) (playbook.Observation, error) {
 	case math.Abs(share-a.move.Target) > target.Tolerance:
 		seen.Drift = fmt.Sprintf("%s has %s of the traffic, and was set to %s", a.move.Version, target.Percent(share),
 			target.Percent(a.move.Target))
+	case a.move.Decommission && split.Deployed(a.move.Version):
+		seen.Drift = a.move.Version + " is deployed, and was decommissioned"
+	case a.move.Deploy && !split.Deployed(a.move.Version):
+		seen.Drift = a.move.Version + " is not deployed any more"
 	}
 	return seen, nil
 }

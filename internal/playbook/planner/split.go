@@ -74,7 +74,7 @@ func (p splitParams) validate() (splitParams, error) {
 
 func (p splitParams) move() Move {
 	m := Move{Version: p.Version, VersionInput: "version", TargetInput: "target_percent", Target: *p.TargetPercent,
-		Estimate: immediateSplit, Watched: true, Undoing: splitUndo, Restore: p.Restore}
+		Estimate: immediateSplit, Undoing: splitUndo, Restore: p.Restore}
 	if p.Gradual && p.Restore == nil {
 		m.Pace = p.pace
 	}

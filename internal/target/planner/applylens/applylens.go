@@ -166,6 +166,29 @@ func (p *Planner) Set(ctx context.Context, change planner.Change) (planner.Split
 	return p.Read(ctx)
 }
 
+// Project implements planner.Projecting.
+func (p *Planner) Project(now planner.Split, e planner.Effect) (planner.Split, error) {
+	state := now.State
+	if e.Restore != nil {
+		state = e.Restore
+	}
+	var c config
+	if err := json.Unmarshal(state, &c); err != nil {
+		return planner.Split{}, err
+	}
+	if share, ok := e.Shares[p.cfg.Canary]; ok {
+		c.CanaryPct = &share
+	}
+	if e.Deploy == p.cfg.Canary {
+		c.KillSwitch = false
+	}
+	if e.Decommission == p.cfg.Canary {
+		none := 0.0
+		c.CanaryPct, c.KillSwitch = &none, true
+	}
+	return p.split(c)
+}
+
 // Deploy implements planner.Planner: it turns the kill switch off.
 func (p *Planner) Deploy(ctx context.Context, v planner.Version) error {
 	now, err := p.Read(ctx)

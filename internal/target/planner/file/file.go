@@ -262,6 +262,29 @@ func (p *Planner) decode(now planner.Split, state planner.State) (map[string]ver
 	return versions, nil
 }
 
+// Project implements planner.Projecting.
+func (p *Planner) Project(now planner.Split, e planner.Effect) (planner.Split, error) {
+	versions, err := p.decode(now, now.State)
+	if err != nil {
+		return planner.Split{}, err
+	}
+	if e.Restore != nil {
+		versions, err = p.decode(now, e.Restore)
+		return p.split(document{Stable: now.Stable, Versions: versions}), err
+	}
+	for name, v := range versions {
+		v.Down = v.Down && name != e.Deploy
+		if e.Shares != nil {
+			v.Percent = e.Shares[name]
+		}
+		if name == e.Decommission {
+			v = version{Down: true}
+		}
+		versions[name] = v
+	}
+	return p.split(document{Stable: now.Stable, Versions: versions}), nil
+}
+
 // Restore implements planner.Planner.
 func (p *Planner) Restore(ctx context.Context, r planner.Restoration) (planner.Split, error) {
 	return p.change(ctx, func(d *document) error {

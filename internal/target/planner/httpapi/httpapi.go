@@ -211,6 +211,35 @@ func (p *Planner) Restoring(now planner.Split, state planner.State) (string, map
 	return line, shares, nil
 }
 
+// Project implements planner.Projecting.
+func (p *Planner) Project(now planner.Split, e planner.Effect) (planner.Split, error) {
+	versions, err := p.decode(now, now.State)
+	if err == nil && e.Restore != nil {
+		versions, err = p.decode(now, e.Restore)
+		e = planner.Effect{}
+	}
+	if err != nil {
+		return planner.Split{}, err
+	}
+	for name, v := range versions {
+		if e.Shares != nil {
+			v.Percent = e.Shares[name]
+		}
+		if up := name == e.Deploy; up || name == e.Decommission {
+			v.Deployed = &up
+		}
+		versions[name] = v
+	}
+	d := document{Versions: versions}
+	now.Shares, now.State, now.Plain, now.Down = shares(versions), d.state(), d.plain(), nil
+	for _, name := range now.Versions() {
+		if !deployed(versions[name]) {
+			now.Down = append(now.Down, name)
+		}
+	}
+	return now, nil
+}
+
 // Restore implements planner.Planner: first it deploys versions, then it sets the shares, then it decommissions
 // versions.
 func (p *Planner) Restore(ctx context.Context, r planner.Restoration) (planner.Split, error) {

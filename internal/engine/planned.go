@@ -1,0 +1,103 @@
+package engine
+
+import (
+	"encoding/json"
+	"slices"
+	"sync"
+)
+
+// stepState is what became of an execution that was planned.
+type stepState int
+
+const (
+	stepPlanned stepState = iota
+	stepRan
+	stepSkipped
+)
+
+// step is an execution that was planned, for the steps that name its digest in after.
+type step struct {
+	state stepState
+	// request identifies the request, which may be planned again with another digest.
+	request          string
+	playbook, target string
+	locks            []string
+	readOnly         bool
+	chain            chain
+	// projection is what it leaves on its target. Nil: that can't be projected, or nothing is changed there; see keeps.
+	projection json.RawMessage
+	keeps      bool
+}
+
+// on reports whether the step works on the target.
+func (s step) on(target string) bool { return s.target == target || slices.Contains(s.locks, target) }
+
+// chain is what a plan knows of the steps around an execution.
+type chain struct {
+	// After are the digests of the earlier steps.
+	After []string `json:"after,omitempty"`
+	// From is the playbook of the step whose outcome was previewed on. Empty: the live target. Start is that outcome.
+	From  string          `json:"from,omitempty"`
+	Start json.RawMessage `json:"start,omitempty"`
+	// Conditional reports that run_if is set and not false, Maybe that it is unknown.
+	Conditional bool `json:"conditional,omitempty"`
+	Maybe       bool `json:"maybe,omitempty"`
+}
+
+func (c chain) same(other chain) bool {
+	return c.From == other.From && c.Conditional == other.Conditional && c.Maybe == other.Maybe &&
+		slices.Equal(c.After, other.After) && string(c.Start) == string(other.Start)
+}
+
+// Planned remembers which executions were planned in this process, and what became of them. The engines of a process
+// share one. Its methods are safe for use by several goroutines.
+type Planned struct {
+	mu    sync.Mutex
+	steps map[string]step
+	// warned are the targets on which two executions without an order were reported.
+	warned map[string]bool
+}
+
+// NewPlanned returns an empty one.
+func NewPlanned() *Planned { return &Planned{steps: map[string]step{}, warned: map[string]bool{}} }
+
+func (p *Planned) add(digest string, s step) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.steps[digest] = s
+}
+
+// became records that the digest has run or was skipped.
+func (p *Planned) became(digest string, state stepState) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s, ok := p.steps[digest]; ok {
+		s.state = state
+		p.steps[digest] = s
+	}
+}
+
+func (p *Planned) find(digest string) (step, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s, ok := p.steps[digest]
+	return s, ok
+}
+
+// unordered reports, once per target, that another request is planned on the target of r and neither comes after the
+// other. earlier are the digests of all earlier steps of r.
+func (p *Planned) unordered(r *Review, earlier []string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.warned[r.Target] {
+		return false
+	}
+	for digest, s := range p.steps {
+		other := s.state == stepPlanned && !s.readOnly && s.request != r.Request && s.on(r.Target)
+		if other && !slices.Contains(earlier, digest) && !slices.Contains(s.chain.After, r.Digest) {
+			p.warned[r.Target] = true
+			return true
+		}
+	}
+	return false
+}
