@@ -246,6 +246,8 @@ func badResources() map[string]badInput {
 		"selector beside models": dbtRun(values{"selector": "nightly"}).mustSay("Two selections", "selector"),
 		"state a flag":           dbtRun(values{"state": "-x"}).mustSay("begins with -", "state"),
 		"defer to nothing":       dbtRun(values{"defer": true}).mustSay("state is not set", "state"),
+		"retry with another argument": dbtRun(values{"models": nil, "retry_failed": true, "upstream": true}).mustSay(
+			"uses the arguments of the last execution", "retry_failed"),
 		"window half open": dbtRun(values{"event_time_start": "2025-10-01"}).mustSay("Set both or none",
 			"event_time_start"),
 		"window in words": dbtRun(values{"event_time_start": "2025-10-01", "event_time_end": "soon"}).mustSay(
