@@ -78,7 +78,7 @@ func (r *Resource) Configure(_ context.Context, req resource.ConfigureRequest, r
 }
 
 // ValidateConfig implements resource.ResourceWithValidateConfig.
-func (r *Resource) ValidateConfig(_ context.Context, req resource.ValidateConfigRequest,
+func (r *Resource) ValidateConfig(ctx context.Context, req resource.ValidateConfigRequest,
 	resp *resource.ValidateConfigResponse) {
 	config, err := openDocument(req.Config.Raw)
 	if err != nil {
@@ -100,7 +100,7 @@ func (r *Resource) ValidateConfig(_ context.Context, req resource.ValidateConfig
 	if params, known, err := r.written(config); err != nil {
 		addError(&resp.Diagnostics, err, "Unable to read the inputs", r.has)
 	} else if known {
-		if err := r.front.Playbook.Check(params); err != nil {
+		if err := r.front.Playbook.Check(params); err != nil && !r.schemaRefuses(ctx, config, err) {
 			addError(&resp.Diagnostics, err, "Invalid inputs", r.has)
 		}
 	}

@@ -494,3 +494,15 @@ func TestAccBadInput(t *testing.T) {
 		t.Errorf("the canary has %g%%", r.share(t))
 	}
 }
+
+// TestAccOneMistakeHasOneError refuses a share above 100%, which both the schema and the playbook check, once.
+func TestAccOneMistakeHasOneError(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.Write("main.tf", strings.Replace(config(25, "", ""), "= 25", "= var.share", 1)+"\nvariable \"share\" {\n  "+
+		"default = 101\n}\n")
+	if out := r.MustFail("plan", "-no-color"); strings.Count(out, "Error: "+
+		"") != 1 || !strings.Contains(out, "between 0 and 100") {
+		t.Errorf("101%%:\n%s", out)
+	}
+}
