@@ -127,6 +127,30 @@ func TestNamedTestsExist(t *testing.T) {
 	}
 }
 
+// TestEveryAttackNamesItsTest checks that each row of the threat model's tables names the test that tries the attack.
+func TestEveryAttackNamesItsTest(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile(filepath.Join(acctest.Root(t), "docs", "guides", "threat-model.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := 0
+	for i, line := range strings.Split(string(text), "\n") {
+		cells := strings.Split(strings.Trim(line, "| "), " | ")
+		if !strings.HasPrefix(line, "| ") || cells[0] == "attack" {
+			continue
+		}
+		rows++
+		if last := cells[len(cells)-1]; len(cells) != 3 || !strings.Contains(last, "`") {
+			t.Errorf("line %d names no test: %s", i+1, line)
+		}
+	}
+	const fewest = 100
+	if rows < fewest {
+		t.Errorf("only %d attacks were found", rows)
+	}
+}
+
 // TestErrorsExist looks for every error that the troubleshooting guide explains in the texts of the code.
 func TestErrorsExist(t *testing.T) {
 	t.Parallel()

@@ -38,6 +38,8 @@ type Answer struct {
 	// Stage is the stage that ended with an error, or the last one.
 	Stage       Stage
 	Diagnostics []*tfprotov6.Diagnostic
+	// Planned is what the plan of a resource shows, by attribute. Nil for everything else. Unknown values are missing.
+	Planned Values
 }
 
 // Errors returns the errors among the diagnostics.
@@ -71,13 +73,13 @@ func (s *Server) Provider(block Values) Answer {
 	checked, err := s.server.ValidateProviderConfig(s.t.Context(),
 		&tfprotov6.ValidateProviderConfigRequest{Config: config})
 	s.must(err)
-	if a := (Answer{Validate, checked.Diagnostics}); len(a.Errors()) > 0 {
+	if a := (Answer{Stage: Validate, Diagnostics: checked.Diagnostics}); len(a.Errors()) > 0 {
 		return a
 	}
 	configured, err := s.server.ConfigureProvider(s.t.Context(),
 		&tfprotov6.ConfigureProviderRequest{Config: config, TerraformVersion: "1.11.0"})
 	s.must(err)
-	return Answer{Configure, configured.Diagnostics}
+	return Answer{Stage: Configure, Diagnostics: configured.Diagnostics}
 }
 
 // Resource validates and plans the creation of a resource. The provider must be configured.
@@ -91,7 +93,7 @@ func (s *Server) Resource(name string, values Values) Answer {
 	checked, err := s.server.ValidateResourceConfig(s.t.Context(),
 		&tfprotov6.ValidateResourceConfigRequest{TypeName: name, Config: config})
 	s.must(err)
-	if a := (Answer{Validate, checked.Diagnostics}); len(a.Errors()) > 0 {
+	if a := (Answer{Stage: Validate, Diagnostics: checked.Diagnostics}); len(a.Errors()) > 0 {
 		return a
 	}
 	planned, err := s.server.PlanResourceChange(s.t.Context(), &tfprotov6.PlanResourceChangeRequest{
@@ -99,7 +101,27 @@ func (s *Server) Resource(name string, values Values) Answer {
 			values)), PriorState: s.null(schema),
 	})
 	s.must(err)
-	return Answer{Plan, planned.Diagnostics}
+	return Answer{Stage: Plan, Diagnostics: planned.Diagnostics, Planned: s.decode(schema, planned.PlannedState)}
+}
+
+// decode returns the known values of an object.
+func (s *Server) decode(schema *tfprotov6.Schema, v *tfprotov6.DynamicValue) Values {
+	s.t.Helper()
+	if v == nil {
+		return nil
+	}
+	object, err := v.Unmarshal(schema.ValueType())
+	s.must(err)
+	var attributes map[string]tftypes.Value
+	s.must(object.As(&attributes))
+	known := Values{}
+	for name, attribute := range attributes {
+		if attribute.IsFullyKnown() {
+			known[name], err = codec.Go(attribute)
+			s.must(err)
+		}
+	}
+	return known
 }
 
 // Import imports an execution into the state of a resource.
@@ -108,7 +130,7 @@ func (s *Server) Import(name, id string) Answer {
 	imported, err := s.server.ImportResourceState(s.t.Context(),
 		&tfprotov6.ImportResourceStateRequest{TypeName: name, ID: id})
 	s.must(err)
-	return Answer{Plan, imported.Diagnostics}
+	return Answer{Stage: Plan, Diagnostics: imported.Diagnostics}
 }
 
 // Data validates and reads a data source. The provider must be configured.
@@ -122,13 +144,13 @@ func (s *Server) Data(name string, values Values) Answer {
 	checked, err := s.server.ValidateDataResourceConfig(s.t.Context(),
 		&tfprotov6.ValidateDataResourceConfigRequest{TypeName: name, Config: config})
 	s.must(err)
-	if a := (Answer{Validate, checked.Diagnostics}); len(a.Errors()) > 0 {
+	if a := (Answer{Stage: Validate, Diagnostics: checked.Diagnostics}); len(a.Errors()) > 0 {
 		return a
 	}
 	read, err := s.server.ReadDataSource(s.t.Context(), &tfprotov6.ReadDataSourceRequest{TypeName: name,
 		Config: config})
 	s.must(err)
-	return Answer{Plan, read.Diagnostics}
+	return Answer{Stage: Plan, Diagnostics: read.Diagnostics}
 }
 
 func (s *Server) must(err error) {

@@ -1,0 +1,77 @@
+package provider_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/applylens/terraform-provider-remediation/internal/acctest"
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/inprocess"
+	"github.com/applylens/terraform-provider-remediation/internal/provider"
+)
+
+var replans = flag.Int("replans", 3, "plans of each playbook on a target that does not change")
+
+// TestPlansAgainKeepDigestAndPayload plans every playbook again and again, each time with a new provider, as the jobs
+// of a pipeline do. What was reviewed and signed stays valid.
+func TestPlansAgainKeepDigestAndPayload(t *testing.T) {
+	t.Parallel()
+	on, project := elastictest.Shared(t), acctest.NewProject(t)
+	cached, searched := on.Cached(t, "cached"), on.Searched(t, "searched", false)
+	search := values{"elasticsearch": values{"endpoints": list{on.URL()}}}
+	dbt := values{"dbt": values{"executable": acctest.DBT(t), "project_dir": project.Dir, "profiles_dir": project.Dir}}
+	for name, tt := range map[string]struct {
+		block, values values
+		planner       string
+		signs         bool
+	}{
+		"remediation_canary_split": {values: values{"version": "v2", "target_percent": 50}, planner: splitFile,
+			signs: true},
+		"remediation_planner_rollback": {values: values{"from_version": "v2", "to_version": "v1", "immediate": true},
+			planner: splitFile, signs: true},
+		"remediation_planner_deploy": {values: values{"version": "v3", "initial_percent": 10}, signs: true,
+			planner: `{"revision": 1, "stable": "v1", "versions": {"v1": {"percent": 100}, "v3": {"percent": 0}}}`},
+		"remediation_cache_clear": {block: search, planner: splitFile,
+			values: values{"index_name": cached.Index, "cache_types": list{"fielddata"}}},
+		"remediation_synonyms_refresh": {block: search, planner: splitFile, signs: true,
+			values: values{"index_name": searched.Alias, "synonym_filter": "rules", "reindex": true,
+				"probe_texts": list{"laptop"}}},
+		"remediation_dbt_run": {block: dbt, planner: splitFile, signs: true,
+			values: values{"models": list{"inbox_emails"}, "full_refresh": true}},
+		"remediation_dbt_deps": {block: dbt, planner: splitFile},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			file := filepath.Join(dir, "planner.json")
+			if err := os.WriteFile(file, []byte(tt.planner), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			block := with(values{"journal": values{"path": filepath.Join(dir, "journal.db")},
+				"planner": values{"file": values{"path": file}}}, tt.block)
+			first := ""
+			for n := range *replans {
+				at := inprocess.New(t, provider.New("test")())
+				if a := at.Provider(block); len(a.Errors()) > 0 {
+					t.Fatal(text(a.Diagnostics))
+				}
+				a := at.Resource(name, tt.values)
+				preview, _ := a.Planned["preview"].(map[string]any)
+				if len(a.Errors()) > 0 || preview["digest"] == nil ||
+					(preview["approval_payload"] != nil) != tt.signs {
+					t.Fatalf("plan %d shows %v:\n%s", n, preview, text(a.Diagnostics))
+				}
+				now := fmt.Sprint(preview["digest"], preview["approval_payload"], preview["record"], a.Planned["dry_run"])
+				if n == 0 {
+					first = now
+				}
+				if now != first {
+					t.Fatalf("plan %d shows\n%s\nwant\n%s", n, now, first)
+				}
+			}
+		})
+	}
+}
