@@ -35,6 +35,19 @@ func (r runner) mayConnect(cfg dbt.Config) func(profilesDir, host string) string
 	}
 }
 
+// packageHost says why a plan must not resolve packages of a host; see dbt.Config. A secret of the runner's environment
+// goes only to hosts that the runner lists.
+func (r runner) packageHost(host, secret string) string {
+	if err := r.hosts.Check(host); err != nil {
+		return err.Error()
+	}
+	if secret == "" || r.trusts(destination{address: host}) {
+		return ""
+	}
+	return fmt.Sprintf("%s would be sent to %s, so that the runner has to list the host: set %s=%s in its environment",
+		secret, host, hostsVariable, host)
+}
+
 // profileOf describes what the author of a change decides about the profile, or is empty if it is the runner's.
 func (r runner) profileOf(cfg dbt.Config, profilesDir string) string {
 	dir := resolved(profilesDir)

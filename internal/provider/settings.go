@@ -83,7 +83,7 @@ func (b block) settings(ctx context.Context, r runner) (settings, error) {
 		return settings{}, err
 	}
 	s.dbt = b.dbtConfig(s.journal.dir)
-	s.dbt.Executables, s.dbt.MayConnect = r.executables, r.mayConnect(s.dbt)
+	s.dbt.Executables, s.dbt.MayConnect, s.dbt.PackageHost = r.executables, r.mayConnect(s.dbt), r.packageHost
 	if err := s.dbt.Check(); err != nil {
 		return settings{}, err
 	}

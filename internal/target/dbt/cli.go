@@ -46,6 +46,9 @@ type Config struct {
 	// SealKey is the path of the key that seals cache entries, created when needed. Default: cache.key in the
 	// provider's folder below the user's configuration folder.
 	SealKey string
+	// PackageHost says why a plan must not resolve packages of a host, to which a secret variable of that name would be
+	// sent if it is not empty; empty if it may. Nil: every host may be used.
+	PackageHost func(host, secret string) (why string)
 	// Executables lists the programs that may be started, by the runner's policy. Nil allows all.
 	Executables access.Executables
 	// MayConnect says why a plan must not connect to host with the profiles.yml in profilesDir; empty if it may. Nil:

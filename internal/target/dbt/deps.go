@@ -134,6 +134,9 @@ func (c *CLI) PreviewDeps(ctx context.Context, d Deps) (DepsChange, error) {
 	if err != nil {
 		return DepsChange{}, err
 	}
+	if err := c.checkPackageHosts(depsFiles(p, locals)); err != nil {
+		return DepsChange{}, err
+	}
 	now := installed(p)
 	key, err := c.hash(ctx, depsFiles(p, locals), []any{"deps", p.Dir, d, now})
 	if err != nil {

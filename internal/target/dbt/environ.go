@@ -73,6 +73,24 @@ func passed(parent []string) map[string]string {
 	return env
 }
 
+// withoutCredentials replaces the values of credentials that dbt inherits for its adapters, such as AWS_SESSION_TOKEN. A
+// plan connects with none of them, and the project of a pull request could show them in pieces that can't be masked: in a
+// relation's name, or in an error. The content has them only as set or not. dbt itself keeps models from reading
+// DBT_ENV_SECRET_*.
+func withoutCredentials(parent []string) []string {
+	out := make([]string, len(parent))
+	for i, entry := range parent {
+		name, value, _ := strings.Cut(entry, "=")
+		if out[i] = entry; value != "" && isSecretName(name) && !strings.HasPrefix(name, "DBT_ENV_") {
+			out[i] = name + "=" + withheld
+		}
+	}
+	return out
+}
+
+// withheld is what a plan passes to dbt in the place of a credential.
+const withheld = "not-passed-at-plan"
+
 func isInherited(name string) bool {
 	return slices.ContainsFunc(inherited, func(pattern string) bool {
 		prefix, star := strings.CutSuffix(pattern, "*")
