@@ -64,7 +64,8 @@ func TestPlansAgainKeepDigestAndPayload(t *testing.T) {
 					(preview["approval_payload"] != nil) != tt.signs {
 					t.Fatalf("plan %d shows %v:\n%s", n, preview, text(a.Diagnostics))
 				}
-				now := fmt.Sprint(preview["digest"], preview["approval_payload"], preview["record"], a.Planned["dry_run"])
+				now := fmt.Sprint(preview["digest"], preview["approval_payload"], preview["record"],
+					a.Planned["dry_run"])
 				if n == 0 {
 					first = now
 				}

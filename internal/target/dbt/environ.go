@@ -73,9 +73,9 @@ func passed(parent []string) map[string]string {
 	return env
 }
 
-// withoutCredentials replaces the values of credentials that dbt inherits for its adapters, such as AWS_SESSION_TOKEN. A
-// plan connects with none of them, and the project of a pull request could show them in pieces that can't be masked: in a
-// relation's name, or in an error. The content has them only as set or not. dbt itself keeps models from reading
+// withoutCredentials replaces the values of credentials that dbt inherits for its adapters, such as AWS_SESSION_TOKEN.
+// A plan connects with none of them, and the project of a pull request could show them in pieces that can't be masked:
+// in a relation's name, or in an error. The content has them only as set or not. dbt itself keeps models from reading
 // DBT_ENV_SECRET_*.
 func withoutCredentials(parent []string) []string {
 	out := make([]string, len(parent))

@@ -264,7 +264,7 @@ func (p *helperProcess) prepare(ctx context.Context, c *CLI, with helperCommand)
 	if own["DBT_PROFILES_DIR"], err = c.profilesDir(with.project); err != nil {
 		return err
 	}
-	env, err := c.environment(os.Environ(), own)
+	env, err := c.environment(withoutCredentials(os.Environ()), own)
 	if err != nil {
 		return err
 	}

@@ -29,8 +29,8 @@ func TestHostsOfPackages(t *testing.T) {
 	}
 }
 
-// TestAttackPackagesThatSendASecret previews packages of a server that asks for a password, which the project takes from
-// a secret of the runner's environment.
+// TestAttackPackagesThatSendASecret previews packages of a server that asks for a password, which the project takes
+// from a secret of the runner's environment.
 func TestAttackPackagesThatSendASecret(t *testing.T) {
 	const secret = "secret-of-the-runner"
 	t.Setenv("DBT_ENV_SECRET_GIT", secret)

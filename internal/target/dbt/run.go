@@ -123,7 +123,11 @@ func (c *CLI) command(ctx context.Context, l *launch) (*exec.Cmd, error) {
 	if err := c.checkDotEnv(l.project); err != nil {
 		return nil, err
 	}
-	env, err := c.environment(os.Environ(), own)
+	parent := os.Environ()
+	if l.scratch { // a look, not an execution
+		parent = withoutCredentials(parent)
+	}
+	env, err := c.environment(parent, own)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,45 @@
+package dbt
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestAttackCredentialsInARelation lists models that put a part of a credential of the runner into their relation,
+// where it can't be masked. Runs get the credential, because adapters need it.
+func TestAttackCredentialsInARelation(t *testing.T) {
+	t.Setenv("AWS_SESSION_TOKEN", "token_of_the_runner")
+	for name, byScript := range map[string]bool{"interface": false, "script": true} {
+		cfg := shop(t)
+		write(t, filepath.Join(cfg.ProjectDir, "models", "leak.sql"),
+			"{{ config(alias='x' ~ env_var('AWS_SESSION_TOKEN')[:8] ~ (env_var('AWS_SESSION_TOKEN') | reverse)) }} "+
+				"select 1 as one")
+		write(t, filepath.Join(cfg.ProjectDir, "models", "plain.sql"),
+			"{{ config(materialized='table') }} select '{{ env_var('AWS_SESSION_TOKEN') }}' as one")
+		if byScript {
+			cfg.Executable = filepath.Join(t.TempDir(), "dbt")
+			script(t, cfg.Executable, "exec "+dbtPath(t)+" \"$@\"\n")
+		}
+		c := cli(t, cfg)
+		l, err := c.List(t.Context(), Selection{Models: []string{"leak"}})
+		if shown := fmt.Sprintf("%+v %v", l, err); strings.Contains(shown, "token_of") ||
+			strings.Contains(shown, "rennur") {
+			t.Errorf("%s: the credential is shown: %s", name, shown)
+		}
+		plain := Selection{Models: []string{"plain"}}
+		if l, err = c.List(t.Context(), plain); err != nil {
+			t.Fatal(err)
+		}
+		run, err := c.StartReviewed(t.Context(), Reviewed{Selection: plain, Content: l.Content,
+			Identity: must(json.Marshal(l.Identity))}, filepath.Join(t.TempDir(), "run"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := run.Wait(t.Context()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
