@@ -56,9 +56,12 @@ func (c *Cluster) bulkWrite(ctx context.Context, index string, lines []byte) ([]
 }
 
 type bulkItem struct {
-	ID     string `json:"_id"`
-	Status int    `json:"status"`
-	Error  struct {
+	ID      string `json:"_id"`
+	Status  int    `json:"status"`
+	Version int64  `json:"_version"`
+	SeqNo   int64  `json:"_seq_no"`
+	Term    int64  `json:"_primary_term"`
+	Error   struct {
 		Type   string `json:"type"`
 		Reason string `json:"reason"`
 	} `json:"error"`
@@ -77,31 +80,50 @@ type bulkAction struct {
 	Routing     string      `json:"routing,omitempty"`
 	Version     int64       `json:"version,omitempty"`
 	VersionType VersionRule `json:"version_type,omitempty"`
+	IfSeqNo     *int64      `json:"if_seq_no,omitempty"`
+	IfTerm      int64       `json:"if_primary_term,omitempty"`
+}
+
+// addAction appends an action, and the document's source if it has one, to the lines of a bulk request.
+func addAction(lines *bytes.Buffer, kind string, action bulkAction, source json.RawMessage) error {
+	text, err := json.Marshal(map[string]bulkAction{kind: action})
+	if err != nil {
+		return err
+	}
+	lines.Write(text)
+	lines.WriteByte('\n')
+	if source == nil {
+		return nil
+	}
+	// A source keeps its original line breaks, but here each document must be on one line.
+	if err := json.Compact(lines, source); err != nil {
+		return fmt.Errorf("document %q: %w", action.ID, err)
+	}
+	lines.WriteByte('\n')
+	return nil
+}
+
+// items sends the lines and returns one item per action.
+func (c *Cluster) items(ctx context.Context, index string, lines []byte, actions int) ([]bulkItem, error) {
+	items, err := c.bulkWrite(ctx, index, lines)
+	if err == nil && len(items) != actions {
+		err = fmt.Errorf("write to %s: %d documents sent, %d answered", index, actions, len(items))
+	}
+	return items, err
 }
 
 // Put writes documents with their versions, and returns those that the rule rejected.
 func (c *Cluster) Put(ctx context.Context, index string, documents []Document, rule VersionRule) ([]Document, error) {
 	var lines bytes.Buffer
 	for _, d := range documents {
-		action, err := json.Marshal(map[string]bulkAction{"index": {ID: d.ID, Routing: d.Routing, Version: d.Version,
-			VersionType: rule}})
-		if err != nil {
+		action := bulkAction{ID: d.ID, Routing: d.Routing, Version: d.Version, VersionType: rule}
+		if err := addAction(&lines, "index", action, d.Source); err != nil {
 			return nil, err
 		}
-		lines.Write(action)
-		lines.WriteByte('\n')
-		// A source keeps its original line breaks, but here each document must be on one line.
-		if err := json.Compact(&lines, d.Source); err != nil {
-			return nil, fmt.Errorf("document %q: %w", d.ID, err)
-		}
-		lines.WriteByte('\n')
 	}
-	items, err := c.bulkWrite(ctx, index, lines.Bytes())
+	items, err := c.items(ctx, index, lines.Bytes(), len(documents))
 	if err != nil {
 		return nil, err
-	}
-	if len(items) != len(documents) {
-		return nil, fmt.Errorf("write to %s: %d documents sent, %d answered", index, len(documents), len(items))
 	}
 	var kept []Document
 	for i, item := range items {
@@ -115,23 +137,80 @@ func (c *Cluster) Put(ctx context.Context, index string, documents []Document, r
 	return kept, nil
 }
 
+// MostVersions is how much lower the version of a document may be for Replace to raise it.
+const MostVersions = 16
+
+// Replace writes documents over what the index had when now was read, and creates those that it did not have. It raises
+// the version of each to the document's own, one by one, and at most by MostVersions. Documents that someone else has
+// changed since are left as they are. It returns the sequence numbers of what it wrote, by Key.
+func (c *Cluster) Replace(ctx context.Context, index string, documents, now []Document) (map[string]int64, error) {
+	wrote := map[string]int64{}
+	for round := 0; len(documents) > 0 && round <= MostVersions; round++ {
+		var lines bytes.Buffer
+		for i, d := range documents {
+			kind, action := "create", bulkAction{ID: d.ID, Routing: d.Routing}
+			if now[i].Version != 0 {
+				kind, action.IfSeqNo, action.IfTerm = "index", &now[i].SeqNo, now[i].Term
+			}
+			if err := addAction(&lines, kind, action, d.Source); err != nil {
+				return wrote, err
+			}
+		}
+		items, err := c.items(ctx, index, lines.Bytes(), len(documents))
+		if err != nil {
+			return wrote, err
+		}
+		var again, left []Document
+		for i, item := range items {
+			d := documents[i]
+			switch {
+			case item.Status == http.StatusConflict:
+				continue
+			case item.Status >= http.StatusBadRequest:
+				return wrote, item.problem(index)
+			}
+			wrote[d.Key()] = item.SeqNo
+			if item.Version < d.Version {
+				again, left = append(again, d), append(left, Document{Version: item.Version, SeqNo: item.SeqNo,
+					Term: item.Term})
+			}
+		}
+		documents, now = again, left
+	}
+	return wrote, nil
+}
+
 // Remove removes documents. A document that does not exist is not an error.
 func (c *Cluster) Remove(ctx context.Context, index string, documents []Document) error {
+	return c.remove(ctx, index, documents, nil)
+}
+
+// RemoveUnchanged removes documents that nobody has changed since now was read.
+func (c *Cluster) RemoveUnchanged(ctx context.Context, index string, documents, now []Document) error {
+	return c.remove(ctx, index, documents, now)
+}
+
+func (c *Cluster) remove(ctx context.Context, index string, documents, now []Document) error {
+	if len(documents) == 0 {
+		return nil
+	}
 	var lines bytes.Buffer
-	for _, d := range documents {
-		action, err := json.Marshal(map[string]bulkAction{"delete": {ID: d.ID, Routing: d.Routing}})
-		if err != nil {
+	for i, d := range documents {
+		action := bulkAction{ID: d.ID, Routing: d.Routing}
+		if now != nil {
+			action.IfSeqNo, action.IfTerm = &now[i].SeqNo, now[i].Term
+		}
+		if err := addAction(&lines, "delete", action, nil); err != nil {
 			return err
 		}
-		lines.Write(action)
-		lines.WriteByte('\n')
 	}
 	items, err := c.bulkWrite(ctx, index, lines.Bytes())
 	if err != nil {
 		return err
 	}
 	for _, item := range items {
-		if item.Status >= http.StatusBadRequest && item.Status != http.StatusNotFound {
+		changed := now != nil && item.Status == http.StatusConflict
+		if item.Status >= http.StatusBadRequest && item.Status != http.StatusNotFound && !changed {
 			return item.problem(index)
 		}
 	}

@@ -3,6 +3,7 @@ package elastic
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -17,6 +18,16 @@ import (
 // Checkpoints returns the global checkpoint of every shard: all operations up to that sequence number are on all copies
 // of the shard, and a refresh makes them visible.
 func (c *Cluster) Checkpoints(ctx context.Context, index string) ([]int64, error) {
+	return c.seqNos(ctx, index, false)
+}
+
+// MaxSeqNos returns the sequence number of the newest operation on every shard. The checkpoint may be lower, in
+// particular with asynchronous durability.
+func (c *Cluster) MaxSeqNos(ctx context.Context, index string) ([]int64, error) {
+	return c.seqNos(ctx, index, true)
+}
+
+func (c *Cluster) seqNos(ctx context.Context, index string, newest bool) ([]int64, error) {
 	var answer struct {
 		Indices map[string]struct {
 			Shards map[string][]struct {
@@ -25,6 +36,7 @@ func (c *Cluster) Checkpoints(ctx context.Context, index string) ([]int64, error
 				} `json:"routing"`
 				SeqNo struct {
 					Global int64 `json:"global_checkpoint"`
+					Max    int64 `json:"max_seq_no"`
 				} `json:"seq_no"`
 			} `json:"shards"`
 		} `json:"indices"`
@@ -42,6 +54,9 @@ func (c *Cluster) Checkpoints(ctx context.Context, index string) ([]int64, error
 		for _, copy := range shards[strconv.Itoa(i)] {
 			if copy.Routing.Primary {
 				out[i], found = copy.SeqNo.Global, true
+				if newest {
+					out[i] = copy.SeqNo.Max
+				}
 			}
 		}
 		if !found {
@@ -102,6 +117,7 @@ type Document struct {
 	Routing string          `json:"_routing"`
 	Version int64           `json:"_version"`
 	SeqNo   int64           `json:"_seq_no"`
+	Term    int64           `json:"_primary_term"`
 	Source  json.RawMessage `json:"_source"`
 	Sort    json.RawMessage `json:"sort"`
 }
@@ -210,7 +226,7 @@ type Scan struct {
 	Whole bool
 }
 
-// Each calls visit with pages of documents.
+// Each calls visit with pages of documents. If documents are too large for one answer, it reads fewer at a time.
 func (v *View) Each(ctx context.Context, scan Scan, visit func([]Document) error) error {
 	var after json.RawMessage
 	for {
@@ -222,6 +238,10 @@ func (v *View) Each(ctx context.Context, scan Scan, visit func([]Document) error
 			query["search_after"] = after
 		}
 		answer, err := v.search(ctx, query)
+		if errors.Is(err, elasticsearch.ErrTooLong) && scan.Page > 1 {
+			scan.Page = max(1, scan.Page/2) //nolint:mnd // halves
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -248,8 +268,9 @@ func (v *View) Sample(ctx context.Context, size int) ([]Document, error) {
 	return answer.Hits.Hits, err
 }
 
-// Sources returns the present sources of documents in an index, in order. The source of a missing document is empty.
-func (c *Cluster) Sources(ctx context.Context, index string, documents []Document) ([]json.RawMessage, error) {
+// Current returns documents as they are in an index now, in order, with or without their sources. A missing document
+// has the version 0 and no source.
+func (c *Cluster) Current(ctx context.Context, index string, documents []Document, sources bool) ([]Document, error) {
 	if len(documents) == 0 {
 		return nil, nil
 	}
@@ -261,20 +282,17 @@ func (c *Cluster) Sources(ctx context.Context, index string, documents []Documen
 		}
 	}
 	var answer struct {
-		Docs []struct {
-			Source json.RawMessage `json:"_source"`
-		} `json:"docs"`
+		Docs []Document `json:"docs"`
 	}
-	err := c.get(ctx, "Read documents of "+index,
-		esapi.MgetRequest{Index: escaped(index)[0], Body: elasticsearch.Body(map[string]any{"docs": wanted})}, &answer)
+	request := esapi.MgetRequest{Index: escaped(index)[0], Body: elasticsearch.Body(map[string]any{"docs": wanted})}
+	if !sources {
+		request.Source = []string{"false"}
+	}
+	err := c.get(ctx, "Read documents of "+index, request, &answer)
 	if err == nil && len(answer.Docs) != len(documents) {
 		err = fmt.Errorf("read documents of %s: %d asked, %d answered", index, len(documents), len(answer.Docs))
 	}
-	out := make([]json.RawMessage, len(answer.Docs))
-	for i, d := range answer.Docs {
-		out[i] = d.Source
-	}
-	return out, err
+	return answer.Docs, err
 }
 
 // Has returns which of the documents the view has with a sequence number below high, by Key. A high of 0 means no

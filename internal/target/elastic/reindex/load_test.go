@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -34,8 +35,8 @@ type writer struct {
 	// doubtful are documents with a failed write, which may have happened or not.
 	doubtful map[string]bool
 	errors   []string
-	ops      int
-	slow     time.Duration
+	// waits is how long each request took.
+	waits []time.Duration
 }
 
 func (w *writer) run(ctx context.Context) {
@@ -76,8 +77,7 @@ func (w *writer) send(ctx context.Context, method, path string, body any, accept
 	start := time.Now()
 	var answer struct{ Errors bool }
 	status, err := w.f.Call(context.WithoutCancel(ctx), method, "/"+w.f.alias+path, body, &answer)
-	w.slow = max(w.slow, time.Since(start))
-	w.ops++
+	w.waits = append(w.waits, time.Since(start))
 	if err != nil && status != accepted || answer.Errors {
 		w.errors = append(w.errors, fmt.Sprintf("%s %s: status %d, %v", method, path, status, err))
 		for _, name := range names {
@@ -103,7 +103,7 @@ type load struct {
 }
 
 // underLoad starts the clients.
-func underLoad(t *testing.T, f fixture, documents int) *load {
+func underLoad(t testing.TB, f fixture, documents int) *load {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	l := &load{f: f, stop: stop}
@@ -137,14 +137,13 @@ func (l *load) search(ctx context.Context) {
 }
 
 // end stops the clients and compares the acknowledged writes with the documents of the alias. It returns what failed.
-func (l *load) end(t *testing.T) (failures []string) {
+func (l *load) end(t testing.TB) (failures []string) {
 	t.Helper()
 	l.stop()
 	l.group.Wait()
 	got := l.f.all(t, l.f.alias)
 	failures = l.failed
-	ops, lost := 0, 0
-	var slow time.Duration
+	lost := 0
 	for _, w := range l.clients {
 		for _, e := range w.errors {
 			failures = append(failures, fmt.Sprintf("writer %d: %s", w.id, e))
@@ -159,10 +158,41 @@ func (l *load) end(t *testing.T) (failures []string) {
 				t.Errorf("%s: %q, want %q", name, text, want)
 			}
 		}
-		ops, slow = ops+w.ops, max(slow, w.slow)
 	}
-	t.Logf("%d searches, %d failed; %d writes, %d lost, slowest %s", l.searches.Load(), len(l.failed), ops, lost, slow)
+	waits := l.waits()
+	t.Logf("%d searches, %d failed; %d writes, %d lost, slowest %s", l.searches.Load(), len(l.failed), len(waits), lost,
+		waits[len(waits)-1])
 	return failures
+}
+
+// waits returns how long the requests of all writers took, in order.
+func (l *load) waits() []time.Duration {
+	var all []time.Duration
+	for _, w := range l.clients {
+		all = append(all, w.waits...)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// BenchmarkWriters reports how long writes take while an index is reindexed and clients move to the new one, beside the
+// 5 s within which the guide says that they continue.
+func BenchmarkWriters(b *testing.B) {
+	const promised = 5 * time.Second
+	for b.Loop() {
+		f := newFixture(b, "writers", loadDocuments)
+		clients := underLoad(b, f, loadDocuments)
+		result, err := copier(f.Config).Start(f.request(f.alias)).Wait(b.Context(), (&recorder{}).save)
+		if failures := clients.end(b); err != nil || len(failures) > 0 {
+			b.Fatalf("%v, %q", err, failures)
+		}
+		waits := clients.waits()
+		for name, wait := range map[string]time.Duration{"p50": waits[len(waits)/2], "p99": waits[len(waits)*99/100],
+			"max": waits[len(waits)-1], "switch": result.Pause} {
+			b.ReportMetric(float64(wait.Milliseconds()), name+"-ms")
+			b.ReportMetric(wait.Seconds()/promised.Seconds(), name+"-wait/5s-promised")
+		}
+	}
 }
 
 func TestNoRequestOfClientsFails(t *testing.T) { //nolint:paralleltest // it is about time

@@ -33,6 +33,14 @@ type snapshot struct {
 	checkpoints []int64
 }
 
+// view returns the view of a shard, or nil if there is none.
+func (s snapshot) view(shard int) *elastic.View {
+	if shard >= len(s.views) {
+		return nil
+	}
+	return s.views[shard]
+}
+
 // touch keeps the views open. If a view has expired anyway, the next pass handles it.
 func (s snapshot) touch(ctx context.Context) {
 	for _, v := range s.views {
@@ -89,7 +97,7 @@ func (r *Run) pass(ctx context.Context, rule elastic.VersionRule) (changed int64
 				if err != nil && !elastic.IsMissing(err) { // if a view has expired, the counts reveal deletions
 					return err
 				}
-				if err := r.remove(inner, deleted); err != nil {
+				if err := r.removeFromShard(inner, shard, deleted); err != nil {
 					return err
 				}
 				removed.Add(int64(len(deleted)))
@@ -126,6 +134,13 @@ func (r *Run) write(ctx context.Context, view *elastic.View, shard int, rule ela
 					fresh++
 				}
 				r.seen[shard] = max(r.seen[shard], d.SeqNo)
+			}
+			if r.moved {
+				var err error
+				if documents, err = r.writeAfterMove(ctx, shard, documents, r.last.view(shard)); err != nil ||
+					len(documents) == 0 {
+					return err
+				}
 			}
 			kept, err := r.cluster.Put(ctx, r.state.New, documents, rule)
 			if err == nil && len(kept) > 0 && rule == elastic.Newer {
@@ -185,17 +200,6 @@ func (r *Run) recreate(ctx context.Context, documents []elastic.Document) error 
 			return r.failed("Documents that were deleted and created again can't be copied",
 				"The new index keeps a higher version of "+kept[0].ID+".", nil)
 		}
-	}
-	return nil
-}
-
-func (r *Run) remove(ctx context.Context, documents []elastic.Document) error {
-	for len(documents) > 0 {
-		n := min(len(documents), pageNames)
-		if err := r.cluster.Remove(ctx, r.state.New, documents[:n]); err != nil {
-			return err
-		}
-		documents = documents[n:]
 	}
 	return nil
 }
@@ -330,7 +334,7 @@ func (r *Run) compare(ctx context.Context, now snapshot) (swept int64, err error
 	if want, have, err = r.counts(ctx, now); err != nil {
 		return swept, err
 	}
-	if want != have {
+	if want != have && !r.moved { // after the move, clients that don't wait add and remove documents
 		return swept, r.miscounted(want, have)
 	}
 	return swept, r.compareSample(ctx, now)
@@ -377,7 +381,7 @@ func (r *Run) sweep(ctx context.Context, now snapshot) (int64, error) {
 						return err
 					}
 					removed.Add(int64(len(extra)))
-					return r.remove(inner, extra)
+					return r.removeFromShard(inner, shard, extra)
 				})
 		})
 	}

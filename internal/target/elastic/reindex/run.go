@@ -41,6 +41,8 @@ type Run struct {
 	delaying, blocked bool
 	// moved reports that the aliases are at the new index.
 	moved bool
+	// written is what this Run has written to the new index after the move.
+	written written
 	// saved is when the state was last journaled.
 	saved time.Time
 	// unadoptable is why an adopted Run can't continue.

@@ -125,7 +125,7 @@ func (r *Run) resumeSwitch(ctx context.Context) error {
 		return err
 	}
 	if at != atOld {
-		r.open = r.state.Stage == StageFinish
+		r.open, r.moved = r.state.Stage == StageFinish, at == atNew
 		return nil
 	}
 	if r.refuses() {
@@ -162,7 +162,7 @@ func (r *Run) switchOver(ctx context.Context) error {
 // moveClients moves clients to the new index.
 func (r *Run) moveClients(ctx context.Context) (err error) {
 	if !r.moved {
-		if r.state.Ours, err = r.cluster.Checkpoints(ctx, r.state.New); err != nil {
+		if r.state.Ours, err = r.cluster.MaxSeqNos(ctx, r.state.New); err != nil {
 			return err
 		}
 	}

@@ -201,22 +201,25 @@ const sampled = 20
 // compareSample compares randomly selected documents with their copies: every field of the parsed source. The new index
 // must have what the view shows.
 func (r *Run) compareSample(ctx context.Context, now snapshot) error {
-	for _, view := range now.views {
+	for shard, view := range now.views {
 		documents, err := sample(ctx, view, min(sampled, r.page))
 		if err != nil {
 			return err
 		}
-		copies, err := r.cluster.Sources(ctx, r.state.New, documents)
+		copies, err := r.cluster.Current(ctx, r.state.New, documents, true)
 		if err != nil {
 			return err
 		}
 		for i, d := range documents {
+			if r.changedByClient(shard, d, copies[i]) || r.moved && copies[i].Version == 0 {
+				continue // a client has changed or deleted it since
+			}
 			var want, got any
 			if err := json.Unmarshal(d.Source, &want); err != nil {
 				return err
 			}
-			if len(copies[i]) > 0 {
-				if err := json.Unmarshal(copies[i], &got); err != nil {
+			if len(copies[i].Source) > 0 {
+				if err := json.Unmarshal(copies[i].Source, &got); err != nil {
 					return err
 				}
 			}

@@ -172,6 +172,32 @@ func TestCopyWhoseStartWasLost(t *testing.T) {
 	f.untouched(t, req, before)
 }
 
+// TestLargeDocumentsWrittenDuringTheCopy covers documents that are much larger than the average by which pages are
+// sized: a page of them is longer than an answer may be.
+func TestLargeDocumentsWrittenDuringTheCopy(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "large", 2_000)
+	large := strings.Repeat("x", 200_000)
+	rec := &recorder{hook: func(s reindex.State) {
+		if s.Stage != reindex.StageCatchUp {
+			return
+		}
+		const batches, batch = 6, 40 // 48 MB in all
+		for from := range batches {
+			var bulk strings.Builder
+			for i := range batch {
+				fmt.Fprintf(&bulk, "{\"index\":{\"_id\":\"large-%d-%d\"}}\n{\"t\":%q,\"n\":1}\n", from, i, large)
+			}
+			f.Do(t, http.MethodPost, "/"+f.alias+"/_bulk?routing=one-shard", bulk.String(), nil)
+		}
+	}}
+	req := f.request(f.alias)
+	result, err := copier(f.Config).Start(req).Wait(t.Context(), rec.save)
+	if err != nil || result.Documents != 2_240 {
+		t.Errorf("%+v, %v", result, err)
+	}
+}
+
 // losing loses the answer to requests to a path.
 type losing struct {
 	next http.RoundTripper

@@ -48,8 +48,27 @@ func TestConformance(t *testing.T) {
 				send(t, http.MethodPut, url+"/guard/config",
 					fmt.Sprintf(`{"canary_pct": %g, "updated_by": "somebody"}`, percent))
 			},
+			Odd: odd(url),
 		}
 	})
+}
+
+// odd are states that other clients of the API leave.
+func odd(url string) map[string]func(t *testing.T) {
+	out := map[string]func(t *testing.T){}
+	for name, body := range map[string]string{
+		"a third":                `{"canary_pct": 33.333, "kill_switch": false}`,
+		"many digits":            `{"canary_pct": 33.33333333333333, "kill_switch": false}`,
+		"a tenth of a percent":   `{"canary_pct": 0.1, "kill_switch": false}`,
+		"almost everything":      `{"canary_pct": 99.9, "kill_switch": false}`,
+		"everything":             `{"canary_pct": 100, "kill_switch": false}`,
+		"nothing":                `{"canary_pct": 0, "kill_switch": false}`,
+		"off":                    `{"canary_pct": 0, "kill_switch": true}`,
+		"off, with a share left": `{"canary_pct": 40, "kill_switch": true}`,
+	} {
+		out[name] = func(t *testing.T) { t.Helper(); send(t, http.MethodPut, url+"/guard/config", body) }
+	}
+	return out
 }
 
 func TestStandingBreachIsNoted(t *testing.T) {

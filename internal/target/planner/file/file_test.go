@@ -36,8 +36,32 @@ func TestConformance(t *testing.T) {
 		return plannertest.Backend{
 			Planner: file.New(path), Second: file.New(path),
 			Foreign: func(t *testing.T, percent float64) { t.Helper(); write(t, path, split(percent)) },
+			Odd:     odd(path),
 		}
 	})
+}
+
+// odd are states that people write into the file.
+func odd(path string) map[string]func(t *testing.T) {
+	out := map[string]func(t *testing.T){}
+	for name, versions := range map[string]string{
+		"a third":           `"v1": {"percent": 66.667}, "v2": {"percent": 33.333}`,
+		"many digits":       `"v1": {"percent": 66.66666666666667}, "v2": {"percent": 33.33333333333333}`,
+		"half a percent":    `"v1": {"percent": 99.5}, "v2": {"percent": 0.5}`,
+		"95.238 percent":    `"v1": {"percent": 95.238}, "v2": {"percent": 4.762}`,
+		"three versions":    `"v0": {"percent": 20}, "v1": {"percent": 50}, "v2": {"percent": 30}`,
+		"three, one down":   `"v0": {"percent": 0, "down": true}, "v1": {"percent": 90}, "v2": {"percent": 10}`,
+		"three, one idle":   `"v0": {"percent": 0}, "v1": {"percent": 90}, "v2": {"percent": 10}`,
+		"four versions":     `"v-1": {"percent": 1}, "v0": {"percent": 2}, "v1": {"percent": 94}, "v2": {"percent": 3}`,
+		"canary down":       `"v1": {"percent": 100}, "v2": {"percent": 0, "down": true}`,
+		"everything canary": `"v1": {"percent": 0}, "v2": {"percent": 100}`,
+	} {
+		out[name] = func(t *testing.T) {
+			t.Helper()
+			write(t, path, `{"revision": 9, "stable": "v1", "versions": {`+versions+`}}`)
+		}
+	}
+	return out
 }
 
 func TestMalformed(t *testing.T) {

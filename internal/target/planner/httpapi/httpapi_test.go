@@ -25,8 +25,30 @@ func TestConformance(t *testing.T) {
 		return plannertest.Backend{
 			Planner: httpapi.New(s.URL, ""), Second: httpapi.New(s.URL+"/", ""),
 			Foreign: func(_ *testing.T, percent float64) { api.Move(percent) },
+			Odd:     odd(api),
 		}
 	})
+}
+
+// odd are states that other clients of the API leave.
+func odd(api *controlapi.Server) map[string]func(t *testing.T) {
+	out := map[string]func(t *testing.T){}
+	type versions = map[string]controlapi.Version
+	for name, state := range map[string]versions{
+		"half a percent":    {"v1": {Percent: 99.5, Deployed: true}, "v2": {Percent: 0.5, Deployed: true}},
+		"12.5 percent":      {"v1": {Percent: 87.5, Deployed: true}, "v2": {Percent: 12.5, Deployed: true}},
+		"even":              {"v1": {Percent: 50, Deployed: true}, "v2": {Percent: 50, Deployed: true}},
+		"canary down":       {"v1": {Percent: 100, Deployed: true}, "v2": {}},
+		"everything canary": {"v1": {Percent: 0, Deployed: true}, "v2": {Percent: 100, Deployed: true}},
+		"three versions": {"v0": {Percent: 20, Deployed: true}, "v1": {Percent: 50, Deployed: true},
+			"v2": {Percent: 30, Deployed: true}},
+		"three, one down": {"v0": {}, "v1": {Percent: 90, Deployed: true}, "v2": {Percent: 10, Deployed: true}},
+		"three, one idle": {"v0": {Deployed: true}, "v1": {Percent: 90, Deployed: true},
+			"v2": {Percent: 10, Deployed: true}},
+	} {
+		out[name] = func(*testing.T) { api.Become(state) }
+	}
+	return out
 }
 
 const token = "token-of-the-test"

@@ -24,6 +24,9 @@ type Backend struct {
 	Second planner.Planner
 	// Foreign changes the canary's share as a client other than this provider would.
 	Foreign func(t *testing.T, percent float64)
+	// Odd puts the backend into states as operators leave them, by name: ratios that are not percentages, three
+	// versions.
+	Odd map[string]func(t *testing.T)
 	// Weak reports that the backend has no compare-and-set, so concurrent changes can't be detected.
 	Weak bool
 }
@@ -34,7 +37,8 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 	for name, test := range map[string]func(*testing.T, Backend){
 		"reads": reads, "sets": sets, "refuses what moved": refusesMoved, "refuses no split": refusesNoSplit,
 		"comes and goes": comesAndGoes, "loses no update": losesNoUpdate, "is named": isNamed,
-		"is identified": isIdentified, "restores": restores, "restores only what holds": restoresOnlyWhatHolds,
+		"is identified": isIdentified, "restores": restores, "restores odd states": restoresOdd,
+		"restores only what holds": restoresOnlyWhatHolds,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
@@ -263,6 +267,42 @@ func restores(t *testing.T, b Backend) {
 				t.Fatal(err)
 			}
 		}
+	}
+}
+
+// restoresOdd moves from each odd state, and returns to exactly that state.
+func restoresOdd(t *testing.T, b Backend) {
+	for name, put := range b.Odd {
+		t.Run(name, func(t *testing.T) {
+			put(t)
+			before := read(t, b)
+			if !before.Deployed(Canary) {
+				if err := b.Deploy(t.Context(), planner.Version{Name: Canary, Reason: "a test"}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			const away, further = 60, 75
+			target := shares(away)
+			if planner.Same(before.Shares, target) {
+				target = shares(further)
+			}
+			now := read(t, b)
+			if _, err := b.Set(t.Context(), planner.Change{Revision: now.Revision, Shares: target}); err != nil {
+				t.Fatalf("from %s: %v", planner.Text(before.Shares), err)
+			}
+			left := read(t, b.Second)
+			if string(left.State) == string(before.State) {
+				t.Fatal("nothing was moved")
+			}
+			_, restored, err := b.Restoring(left, before.State)
+			if err != nil || !planner.Same(restored, before.Shares) {
+				t.Errorf("restoring %s: %s, %v", before.State, planner.Text(restored), err)
+			}
+			_, err = b.Second.Restore(t.Context(), planner.Restoration{Revision: left.Revision, State: before.State})
+			if got := read(t, b); err != nil || string(got.State) != string(before.State) {
+				t.Errorf("restored %s, want %s: %v", got.State, before.State, err)
+			}
+		})
 	}
 }
 

@@ -1,0 +1,115 @@
+package reindex
+
+import (
+	"context"
+	"maps"
+	"sync"
+
+	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
+)
+
+// written contains the sequence numbers of what a Run has written to the new index after the move, by the documents'
+// keys. Shards are written concurrently.
+type written struct {
+	mu     sync.Mutex
+	seqNos map[string]int64
+}
+
+func (w *written) add(seqNos map[string]int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.seqNos == nil {
+		w.seqNos = map[string]int64{}
+	}
+	maps.Copy(w.seqNos, seqNos)
+}
+
+func (w *written) is(d, now elastic.Document) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	seqNo, ok := w.seqNos[d.Key()]
+	return ok && seqNo == now.SeqNo
+}
+
+// changedByClient reports whether a client has changed a document of a shard in the new index since the aliases moved.
+// Writes that set wait_for_active_shards themselves do not wait during the switch. What they have written is newer than
+// anything in the old index. now is the document in the new index.
+func (r *Run) changedByClient(shard int, d, now elastic.Document) bool {
+	return r.moved && shard < len(r.state.Ours) && now.Version != 0 && now.SeqNo > r.state.Ours[shard] &&
+		!r.written.is(d, now)
+}
+
+// writeAfterMove is write once clients use the new index. It changes no document that a client has changed there.
+// before is the view of the last pass: a document that it had, and that the new index lacks, was deleted by a client.
+func (r *Run) writeAfterMove(ctx context.Context, shard int, documents []elastic.Document,
+	before *elastic.View) ([]elastic.Document, error) {
+	now, err := r.cluster.Current(ctx, r.state.New, documents, false)
+	if err != nil {
+		return nil, err
+	}
+	deleted, err := r.missingNow(ctx, documents, now, before)
+	if err != nil {
+		return nil, err
+	}
+	var replaced, states, external []elastic.Document
+	for i, d := range documents {
+		switch {
+		case deleted[d.Key()] || r.changedByClient(shard, d, now[i]):
+		case d.Version-now[i].Version > elastic.MostVersions:
+			// Only clients with versions of their own make such gaps, and a newer one of theirs is not overwritten.
+			external = append(external, d)
+		default:
+			replaced, states = append(replaced, d), append(states, now[i])
+		}
+	}
+	wrote, err := r.cluster.Replace(ctx, r.state.New, replaced, states)
+	r.written.add(wrote)
+	return external, err
+}
+
+// missingNow returns the documents that the new index lacks, although the last pass's view had them.
+func (r *Run) missingNow(ctx context.Context, documents, now []elastic.Document,
+	before *elastic.View) (map[string]bool, error) {
+	var missing []elastic.Document
+	for i, d := range documents {
+		if now[i].Version == 0 {
+			missing = append(missing, d)
+		}
+	}
+	if before == nil || len(missing) == 0 {
+		return nil, nil
+	}
+	had, err := before.Has(ctx, missing, 0)
+	if elastic.IsMissing(err) {
+		return nil, nil // the view has expired
+	}
+	return had, err
+}
+
+// removeFromShard removes documents of a shard from the new index, except those that a client has changed there.
+func (r *Run) removeFromShard(ctx context.Context, shard int, documents []elastic.Document) error {
+	for len(documents) > 0 {
+		some := documents[:min(len(documents), pageNames)]
+		documents = documents[len(some):]
+		if !r.moved {
+			if err := r.cluster.Remove(ctx, r.state.New, some); err != nil {
+				return err
+			}
+			continue
+		}
+		now, err := r.cluster.Current(ctx, r.state.New, some, false)
+		if err != nil {
+			return err
+		}
+		var removed, states []elastic.Document
+		for i, d := range some {
+			if now[i].Version != 0 && !r.changedByClient(shard, d, now[i]) {
+				removed, states = append(removed, d), append(states, now[i])
+			}
+		}
+		if err := r.cluster.RemoveUnchanged(ctx, r.state.New, removed, states); err != nil {
+			return err
+		}
+	}
+	return nil
+}
