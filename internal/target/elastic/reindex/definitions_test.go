@@ -72,7 +72,7 @@ func matrix() map[string]matrixCase {
 		"nanoseconds": property("d", `{"type":"date_nanos"}`, `"2024-02-29T12:00:00.123456789Z"`),
 		"addresses":   property("ip", `{"type":"ip"}`, `"10.0.0.1"`),
 		"places":      property("p", `{"type":"geo_point"}`, `{"lat":52.5,"lon":13.4}`),
-		"ranges":      property("r", `{"type":"integer_range"}`, `{"gte":1,"lt":%[1]d}`),
+		"ranges":      property("r", `{"type":"integer_range"}`, `{"gte":-1,"lt":%[1]d}`),
 		"vectors":     property("v", `{"type":"dense_vector","dims":3,"index":false}`, `[0.1,0.2,%[1]d.5]`),
 		"binary":      property("b", `{"type":"binary"}`, `"U29tZQ=="`),
 		"completion":  property("c", `{"type":"completion"}`, `"suggest %[1]d"`),
