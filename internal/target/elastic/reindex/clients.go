@@ -55,8 +55,9 @@ func (r *Run) writeAfterMove(ctx context.Context, shard int, documents []elastic
 	for i, d := range documents {
 		switch {
 		case deleted[d.Key()] || r.changedByClient(shard, d, now[i]):
-		case d.Version-now[i].Version > elastic.MostVersions:
-			// Only clients with versions of their own make such gaps, and a newer one of theirs is not overwritten.
+		case d.Version-now[i].Version > elastic.MostVersions, now[i].Version >= d.Version:
+			// Only clients with versions of their own make such gaps, and a newer one of theirs is not overwritten. A
+			// document without a higher version was deleted and created again.
 			external = append(external, d)
 		default:
 			replaced, states = append(replaced, d), append(states, now[i])
@@ -65,6 +66,22 @@ func (r *Run) writeAfterMove(ctx context.Context, shard int, documents []elastic
 	wrote, err := r.cluster.Replace(ctx, r.state.New, replaced, states)
 	r.written.add(wrote)
 	return external, err
+}
+
+// noteWritten records the documents that were written with their own versions.
+func (r *Run) noteWritten(ctx context.Context, documents []elastic.Document) error {
+	now, err := r.cluster.Current(ctx, r.state.New, documents, false)
+	if err != nil {
+		return err
+	}
+	seqNos := map[string]int64{}
+	for i, d := range documents {
+		if now[i].Version == d.Version {
+			seqNos[d.Key()] = now[i].SeqNo
+		}
+	}
+	r.written.add(seqNos)
+	return nil
 }
 
 // missingNow returns the documents that the new index lacks, although the last pass's view had them.

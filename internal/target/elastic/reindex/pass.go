@@ -151,7 +151,10 @@ func (r *Run) write(ctx context.Context, view *elastic.View, shard int, rule ela
 			if err != nil {
 				return err
 			}
-			return r.recreate(ctx, kept)
+			if err := r.recreate(ctx, kept); err != nil || !r.moved {
+				return err
+			}
+			return r.noteWritten(ctx, documents)
 		})
 	return fresh, err
 }

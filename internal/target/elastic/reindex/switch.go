@@ -24,13 +24,13 @@ type step struct {
 	beforeMove bool
 }
 
-// Bounds of steps. While writers wait or are refused, the bounds add up to less than the minute that a write waits by
-// default.
+// Bounds of steps. While writers wait, from the move until they are released, the bounds add up to less than the minute
+// that a write waits by default.
 const (
-	settingsTimeout   = 10 * time.Second
+	settingsTimeout   = 30 * time.Second
 	drainTimeout      = 10 * time.Second
 	lastWritesTimeout = 20 * time.Second
-	cloneTimeout      = 30 * time.Second
+	cloneTimeout      = time.Minute
 	readTimeout       = 30 * time.Second
 	// switchTimeout bounds the whole switch, and the rollback. Both continue after the caller's context has ended.
 	switchTimeout = 5 * time.Minute
