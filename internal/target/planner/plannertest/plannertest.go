@@ -4,6 +4,7 @@ package plannertest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -272,7 +273,14 @@ func restores(t *testing.T, b Backend) {
 
 // restoresOdd moves from each odd state, and returns to exactly that state.
 func restoresOdd(t *testing.T, b Backend) {
-	for name, put := range b.Odd {
+	states := b.Odd
+	if states == nil {
+		states = map[string]func(t *testing.T){}
+		for _, percent := range []float64{1, 3, 7, 33, 50, 77, 95, 99} {
+			states[fmt.Sprint(percent)] = func(t *testing.T) { t.Helper(); b.Foreign(t, percent) }
+		}
+	}
+	for name, put := range states {
 		t.Run(name, func(t *testing.T) {
 			put(t)
 			before := read(t, b)
