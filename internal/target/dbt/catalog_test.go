@@ -16,7 +16,8 @@ func TestCatalogOfPostgreSQL(t *testing.T) {
 	cfg := shop(t)
 	cfg.ProfilesDir = filepath.Join(filepath.Dir(cfg.ProjectDir), "profiles")
 	write(t, filepath.Join(cfg.ProfilesDir, "profiles.yml"), server.Profile("shop", "main"))
-	server.Query("create schema main; create schema marts; create table main.inbox_emails as select 1 as id, 2 as queue; " +
+	server.Query("create schema main; create schema marts; " +
+		"create table main.inbox_emails as select 1 as id, 2 as queue; " +
 		"analyze main.inbox_emails; create view marts.daily as select * from main.inbox_emails; " +
 		"create view marts.weekly as select * from marts.daily; create table main.triage_results (id int)")
 	c := cli(t, cfg)
@@ -63,8 +64,8 @@ func TestCatalogOfPostgreSQL(t *testing.T) {
 func TestProfileInTheProjectIsNotUsedToConnect(t *testing.T) {
 	t.Parallel()
 	cfg := shop(t)
-	write(t, filepath.Join(cfg.ProjectDir, "profiles.yml"), "shop:\n  target: dev\n  outputs:\n    dev: {type: postgres, "+
-		"host: db.example.com, port: 5432, user: u, password: p, dbname: d, schema: main}\n")
+	write(t, filepath.Join(cfg.ProjectDir, "profiles.yml"), "shop:\n  target: dev\n  outputs:\n"+
+		"    dev: {type: postgres, host: db.example.com, port: 5432, user: u, password: p, dbname: d, schema: main}\n")
 	s := Selection{Models: []string{"inbox_emails"}}
 	l, err := cli(t, cfg).List(t.Context(), s)
 	if err != nil {

@@ -28,7 +28,8 @@ func TestRunCommand(t *testing.T) {
 		"a selector, a window and another run's state": {
 			s: Selection{Selector: "nightly", State: "../prod", Defer: true, EventTimeStart: "2025-10-01",
 				EventTimeEnd: "2025-10-02"},
-			want: "dbt run --selector nightly --event-time-start 2025-10-01 --event-time-end 2025-10-02 --state ../prod --defer",
+			want: "dbt run --selector nightly --event-time-start 2025-10-01 --event-time-end 2025-10-02 " +
+				"--state ../prod --defer",
 		},
 		"everything": {
 			cfg: Config{Executable: "/opt/my dbt/bin/dbt", Target: "prod"},

@@ -40,8 +40,8 @@ func (c *CLI) checkDotEnv(p project) error {
 		if name := string(m[1]); isFlag(name) {
 			return &problem.Problem{
 				What: "The .env file of the dbt project changes what runs",
-				Why: fmt.Sprintf("%s sets %s, which is a flag of dbt: it would change what runs without being part of the "+
-					"command that is shown and approved.", path, name),
+				Why: fmt.Sprintf("%s sets %s, which is a flag of dbt: it would change what runs without being part of "+
+					"the command that is shown and approved.", path, name),
 				Next: "Remove it there; use the attributes of the provider's dbt block and of the resource instead.",
 				Path: []string{"dbt", "project_dir"},
 				Err:  ErrEnvironment,

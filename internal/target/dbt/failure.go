@@ -63,8 +63,8 @@ var rules = []rule{
 	{
 		regexp.MustCompile(`(?i)(table|view) with name \S+ does not exist|relation "[^"]+" does not exist|object '[^']+' does not exist|table or view not found|not found: table`),
 		ErrRelationMissing, "A table or view that a model reads is missing",
-		"Build or load it first: run the model that builds it (upstream = true), `dbt seed` for a seed, or the job that " +
-			"loads the source.", nil,
+		"Build or load it first: run the model that builds it (upstream = true), `dbt seed` for a seed, or the job " +
+			"that loads the source.", nil,
 	},
 	{
 		regexp.MustCompile(`(?i)\btimed? ?out\b|deadline exceeded`), ErrTimeout, "The warehouse did not answer in time",
@@ -206,8 +206,8 @@ func noArtifacts(name string) *problem.Problem {
 		What: "dbt.executable drops the environment",
 		Why: "The command exited with status 0, but did not write " + name + " to the folder that the variable " +
 			"DBT_TARGET_PATH names.",
-		Next: "Make the script pass all DBT_ variables and its exit status on: `docker run --env-file`, `sudo -E`, or " +
-			"no `env -i`. A container must also mount the folder. Or set dbt.executable to the dbt command itself.",
+		Next: "Make the script pass all DBT_ variables and its exit status on: `docker run --env-file`, `sudo -E`, " +
+			"or no `env -i`. A container must also mount the folder. Or set dbt.executable to the dbt command itself.",
 		Path: []string{"dbt", "executable"},
 		Err:  ErrUnhandled,
 	}

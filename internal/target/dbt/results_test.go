@@ -14,8 +14,8 @@ import (
 // exit status, after a review of the model shop.a.
 func left(t *testing.T, results string) (Result, error) {
 	t.Helper()
-	cfg, dir := standIn(t, "mkdir -p \"$DBT_TARGET_PATH\"\ncat > \"$DBT_TARGET_PATH/run_results.json\" <<'END'\n"+results+
-		"\nEND\nexit 0\n")
+	cfg, dir := standIn(t, "mkdir -p \"$DBT_TARGET_PATH\"\n"+
+		"cat > \"$DBT_TARGET_PATH/run_results.json\" <<'END'\n"+results+"\nEND\nexit 0\n")
 	c := New(cfg, clock.System{})
 	p, err := c.project()
 	if err != nil {
@@ -25,7 +25,8 @@ func left(t *testing.T, results string) (Result, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run, err := c.StartReviewed(t.Context(), Reviewed{Selection: Selection{Models: []string{"a"}}, Content: content}, dir)
+	reviewed := Reviewed{Selection: Selection{Models: []string{"a"}}, Content: content}
+	run, err := c.StartReviewed(t.Context(), reviewed, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +156,8 @@ func TestAdviceFitsTheFailure(t *testing.T) {
 		"Runtime Error in model a (models/a.sql)\n  Catalog Error: Table with name raw does not exist!":                           {ErrRelationMissing, "dbt seed"},
 		"Database Error in model a (models/a.sql)\n  relation \"public.raw\" does not exist":                                      {ErrRelationMissing, "dbt seed"},
 	} {
-		if r, ok := diagnose(said); !ok || !errors.Is(r.sentinel, want.sentinel) || !strings.Contains(r.next, want.next) {
+		r, ok := diagnose(said)
+		if !ok || !errors.Is(r.sentinel, want.sentinel) || !strings.Contains(r.next, want.next) {
 			t.Errorf("%q: %v, %q", said, r.sentinel, r.next)
 		}
 	}
@@ -165,8 +167,9 @@ func TestAdviceFitsTheFailure(t *testing.T) {
 func TestFailedBatchNamesItsCause(t *testing.T) {
 	t.Parallel()
 	cfg := shop(t)
-	write(t, filepath.Join(cfg.ProjectDir, "models", "events.sql"), "{{ config(materialized='table', event_time='happened') }}\n"+
-		"select cast('2025-10-01' as timestamp) + interval (range) day as happened, range as id from range(3)\n")
+	write(t, filepath.Join(cfg.ProjectDir, "models", "events.sql"),
+		"{{ config(materialized='table', event_time='happened') }}\n"+
+			"select cast('2025-10-01' as timestamp) + interval (range) day as happened, range as id from range(3)\n")
 	write(t, filepath.Join(cfg.ProjectDir, "models", "batches.sql"), "{{ config(materialized='incremental', "+
 		"incremental_strategy='microbatch', event_time='happened', begin='2025-10-01', batch_size='day') }}\n"+
 		"select happened, case when id = 1 then cast('batch ' || id as integer) else id end as id from {{ ref('events') }}\n")

@@ -86,7 +86,8 @@ func TestOneHelperAnswersAllSelections(t *testing.T) {
 		Models: []Model{
 			{Name: "inbox_emails", UniqueID: "model.shop.inbox_emails", Path: "models/inbox_emails.sql",
 				Materialization: "table", SchemaChange: "ignore", Relation: Relation{"shop", "main", "inbox_emails"},
-				Parents: []Parent{{"source.shop.raw.raw_emails", "raw_emails", Relation{"shop", "raw", "raw_emails"}, true}}},
+				Parents: []Parent{{"source.shop.raw.raw_emails", "raw_emails", Relation{"shop", "raw", "raw_emails"},
+					true}}},
 			{Name: "triage_results", UniqueID: "model.shop.triage_results", Path: "models/triage_results.sql",
 				Materialization: "incremental", SchemaChange: "ignore", HasUniqueKey: true,
 				Relation: Relation{"shop", "main", "triage_results"},
@@ -162,7 +163,8 @@ func TestContentFollowsWhatRuns(t *testing.T) {
 	cfg := shop(t)
 	file := func(name string) string { return filepath.Join(cfg.ProjectDir, filepath.FromSlash(name)) }
 	write(t, file("models/uses.sql"), `{{ config(post_hook="select {{ hook_macro() }}") }}
-select {{ called() }} as a, {% if execute %}{{ only_when_run() }}{% else %}1{% endif %} as b, '{{ env_var("SHOP_LABEL", "x") }}' as c
+select {{ called() }} as a, {% if execute %}{{ only_when_run() }}{% else %}1{% endif %} as b,
+  '{{ env_var("SHOP_LABEL", "x") }}' as c
 from {{ ref('addresses') }}`)
 	write(t, file("macros/called.sql"), `{% macro called() %}{{ deeper() }}{% endmacro %}
 {% macro deeper() %}{{ return(adapter.dispatch('shaped')()) }}{% endmacro %}

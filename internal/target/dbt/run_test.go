@@ -34,7 +34,8 @@ func TestRunReportsTheResultOfEachModel(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(t.TempDir(), "run")
-	run, err := c.StartReviewed(t.Context(), Reviewed{example, l.Content, must(json.Marshal(l.Identity)), "4f9c2a17-12"}, dir)
+	reviewed := Reviewed{example, l.Content, must(json.Marshal(l.Identity)), "4f9c2a17-12"}
+	run, err := c.StartReviewed(t.Context(), reviewed, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +48,8 @@ func TestRunReportsTheResultOfEachModel(t *testing.T) {
 			{UniqueID: "model.shop.inbox_emails", Name: "inbox_emails", Status: "success", Message: "OK"},
 			{UniqueID: "model.shop.triage_results", Name: "triage_results", Status: "success", Message: "OK"},
 		},
-		LogPath: filepath.Join(dir, "dbt.log"), EventsPath: filepath.Join(dir, "dbt.jsonl"), TargetPath: filepath.Join(dir, "target"),
+		LogPath: filepath.Join(dir, "dbt.log"), EventsPath: filepath.Join(dir, "dbt.jsonl"),
+		TargetPath: filepath.Join(dir, "target"),
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(NodeResult{}, "Seconds", "Rows", "Full"),
 		cmpopts.IgnoreFields(Result{}, "Seconds")); diff != "" {

@@ -99,8 +99,8 @@ func (c *CLI) RestorePackages(ctx context.Context, dir string) error {
 	return nil
 }
 
-// replaceTree replaces path by the copy, or removes it if it did not exist. The copy is first made next to it, so path is
-// only missing during a rename.
+// replaceTree replaces path with the copy, or removes it if it did not exist. The copy is first made next to it, and
+// path is only missing during a rename.
 func replaceTree(ctx context.Context, from, path string, present bool) error {
 	if !present {
 		return os.RemoveAll(path)

@@ -49,8 +49,8 @@ func checkVars(p project, files []string, vars map[string]any) (warnings []strin
 		switch {
 		case known[key]:
 		case dynamic != "":
-			warnings = append(warnings, fmt.Sprintf("vars: no file of the dbt project names %q; %s works out the name of "+
-				"a variable, which may be this one", key, dynamic))
+			warnings = append(warnings, fmt.Sprintf("vars: no file of the dbt project names %q; %s computes the name "+
+				"of a variable, which may be this one", key, dynamic))
 		default:
 			return nil, unknownVar(key, slices.Collect(maps.Keys(known)))
 		}
