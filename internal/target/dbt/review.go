@@ -168,8 +168,8 @@ func (c *CLI) reviewListing(s Selection, answer reviewed) (Listing, error) {
 		model.Hooks.Pre, model.Hooks.Post = c.maskList(model.Hooks.Pre), c.maskList(model.Hooks.Post)
 		l.Models = append(l.Models, model)
 		if m.Timed {
-			l.Warnings = append(l.Warnings, fmt.Sprintf("The configuration of %s depends on the time or on the run, so "+
-				"every plan has another digest, and no approval of a digest holds. Use a variable instead, such as "+
+			l.Warnings = append(l.Warnings, fmt.Sprintf("The configuration of %s depends on the time or on the run, "+
+				"so every plan has another digest, and no approval of a digest holds. Use a variable instead, such as "+
 				"var('day').", model.Name))
 		}
 	}
