@@ -85,7 +85,27 @@ if canary apply -auto-approve; then fail "terraform apply should have failed her
 canary apply -auto-approve -var approved_by=lead@example.com
 cat "$demo/canary/planner.json"
 
-step "10. Another configuration reads the history from the journal"
+step "10. The canary regresses: contain it at 5%, watch it, roll it back only if that does not help, resolve the incident"
+began=$SECONDS
+"$build/dbt/bin/python" "$demo/regression/service.py" "$demo/service-address" &
+service=$!
+trap 'kill "$service" 2>/dev/null || true' EXIT
+for _ in $(seq 100); do [ -s "$demo/service-address" ] && break; sleep 0.1; done
+address=$(cat "$demo/service-address")
+regression() {
+  printf '\n$ terraform %s\n' "$*"
+  "$terraform" -chdir="$demo/regression" "$@" -var "service=$address"
+}
+"$terraform" -chdir="$demo/regression" init -no-color >/dev/null
+regression apply -auto-approve -var approved_by=manager@example.com
+cat "$demo/canary/planner.json"
+printf '\nThe incident, as the incident service has it:\n'
+"$build/dbt/bin/python" -c 'import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())' \
+  "$address/api/incidents/2041"
+kill "$service"
+say "the second act took $((SECONDS - began)) s"
+
+step "11. Another configuration reads the history from the journal"
 "$terraform" -chdir="$demo/history" init -no-color >/dev/null
 "$terraform" -chdir="$demo/history" apply -auto-approve -no-color >/dev/null
 "$terraform" -chdir="$demo/history" output -raw history

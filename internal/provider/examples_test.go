@@ -36,8 +36,8 @@ func TestAccExamplesPlan(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if strings.HasPrefix(name, "demo") || strings.HasPrefix(name, "ci") {
-			continue // make demo and package doctest run these
+		if strings.HasPrefix(name, "demo") || strings.HasPrefix(name, "ci") || strings.HasPrefix(name, "scenarios") {
+			continue // make demo and the packages doctest and scenarios run these
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,0 +1,7 @@
+terraform {
+  required_providers {
+    remediation = {
+      source = "applylens/remediation"
+    }
+  }
+}

@@ -1,0 +1,115 @@
+// Package scenarios_test runs the modules of examples/scenarios, in both branches of each condition, on the real
+// components that they change.
+package scenarios_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/applylens/terraform-provider-remediation/internal/acctest"
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/incidenttest"
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/prometheustest"
+)
+
+func TestMain(m *testing.M) { os.Exit(elastictest.Main(m)) }
+
+// rig is a scenario with an incident service, whose incidents 7 and 8 are open, and a Prometheus.
+type rig struct {
+	*acctest.Workspace
+	service *incidenttest.Server
+}
+
+func newRig(t *testing.T, scenario string, gauges map[string]float64, env ...string) rig {
+	t.Helper()
+	prom, service := prometheustest.Start(t), incidenttest.Start(t, incidenttest.Observed)
+	for name, v := range gauges {
+		prom.Show(name, v)
+	}
+	service.Put("8", incidenttest.Incident{Status: "open", Severity: "sev1", Summary: "The other branch"})
+	r := rig{acctest.NewWorkspace(t, append(env, "PROMETHEUS_URL="+prom.URL, "REMEDIATION_INCIDENTS_URL="+service.URL,
+		"REMEDIATION_INCIDENTS_TOKEN="+incidenttest.Token)...), service}
+	from := filepath.Join(acctest.Root(t), "examples", "scenarios", scenario)
+	if err := os.CopyFS(r.Dir, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// branches runs the module's own tests. The journal of a test run is in the working folder.
+func (r rig) branches(t *testing.T) {
+	t.Helper()
+	out, code := r.Run("test", "-no-color")
+	if code != 0 || !strings.Contains(out, "2 passed, 0 failed") {
+		t.Fatalf("exit code %d\n%s", code, out)
+	}
+}
+
+// notes returns the notes of an incident, or its status if it is not resolved.
+func (r rig) notes(id string) string {
+	i := r.service.Get(id)
+	if i.Status != "resolved" {
+		return i.Status
+	}
+	return fmt.Sprint(i.Metadata["resolution_notes"])
+}
+
+func (r rig) wantNotes(t *testing.T, id string, parts ...string) {
+	t.Helper()
+	notes := r.notes(id)
+	for _, part := range parts {
+		if !strings.Contains(notes, part) {
+			t.Errorf("the notes of incident %s lack %q: %s", id, part, notes)
+		}
+	}
+	for _, change := range r.service.Changes() {
+		if strings.Contains(change, "/actions/") {
+			t.Errorf("the service was asked to run something: %s", change)
+		}
+	}
+}
+
+func TestAccCanaryRegression(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "canary-regression", map[string]float64{"canary_accuracy": 0.78, "stable_accuracy": 0.9})
+	r.Write("planner.json",
+		`{"revision": 1, "stable": "v1", "versions": {"v1": {"percent": 75}, "v2": {"percent": 25}}}`)
+	r.branches(t)
+	r.wantNotes(t, "7", "Executed: adjust_canary_split (", "target_percent: 5", "Result: accuracy is 0.78", "Duration: ")
+	r.wantNotes(t, "8", "rollback_planner (from_version: v2; immediate: true", "Duration: ")
+	text, err := os.ReadFile(filepath.Join(r.Dir, "planner.json"))
+	if err != nil || !strings.Contains(string(text), `"down": true`) {
+		t.Errorf("the canary is not down: %s, %v", text, err)
+	}
+}
+
+func TestAccDataQualityDrop(t *testing.T) {
+	t.Parallel()
+	project := acctest.NewProject(t)
+	r := newRig(t, "data-quality-drop", map[string]float64{"quality_score": 95},
+		append(project.Environment(), "DBT_PROJECT_DIR="+project.Dir)...)
+	r.branches(t)
+	r.wantNotes(t, "7", "refresh_dbt_dependencies", "rerun_dbt (models: inbox_emails)", "Result: quality_score is 95")
+	if got := r.notes("8"); got != "open" {
+		t.Errorf("incident 8 is %s", got)
+	}
+}
+
+func TestAccLatencySpike(t *testing.T) {
+	t.Parallel()
+	s := elastictest.WithFiles(t)
+	x := s.Searched(t, "scenario", true)
+	x.Rules(t, 1)
+	r := newRig(t, "latency-spike", map[string]float64{"p95_latency_ms": 1850}, "ELASTICSEARCH_ENDPOINTS="+s.URL(),
+		"TF_VAR_index_name="+x.Alias)
+	r.branches(t)
+	r.wantNotes(t, "7", "Executed: clear_cache (", "Result: p95_latency_ms is 1850")
+	if got := r.notes("8"); got != "open" {
+		t.Errorf("incident 8 is %s", got)
+	}
+	s.Do(t, http.MethodGet, "/"+x.Alias+"/_count", nil, nil)
+}
