@@ -2,12 +2,14 @@ package provider
 
 import (
 	"context"
+	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook/gate"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/resolution"
 	"github.com/applylens/terraform-provider-remediation/internal/target/incidents"
 )
@@ -17,9 +19,6 @@ const (
 	incidentsURL   = "REMEDIATION_INCIDENTS_URL"
 	incidentsToken = "REMEDIATION_INCIDENTS_TOKEN" //nolint:gosec // the variable's name, not a token
 )
-
-// checkMetrics is the playbook that only checks metrics.
-const checkMetrics = "check_metrics"
 
 type incidentsBlock struct {
 	URL   types.String `tfsdk:"url"`
@@ -72,12 +71,16 @@ func executedFor(ctx context.Context, e *engine.Engine, incident string) ([]reso
 		if rec.Result == nil {
 			continue
 		}
-		all = append(all, resolution.Execution{
+		x := resolution.Execution{
 			ActionType: rec.Subject.Playbook, Params: rec.Intent.Params, Ended: string(rec.Status),
 			Message: rec.Result.Message, Seconds: rec.Result.ActualDuration,
-			Check:  rec.Subject.Playbook == checkMetrics,
-			Passed: rec.Status == journal.StatusSuccess && rec.Result.Details["verdict"] == "passed",
-		})
+			Check:  rec.Subject.Playbook == gate.ActionType,
+			Passed: rec.Status == journal.StatusSuccess && rec.Result.Details["verdict"] == gate.Passed,
+		}
+		if x.Check { // its verdict is in Passed
+			_, x.Message, _ = strings.Cut(x.Message, ": ")
+		}
+		all = append(all, x)
 	}
 	return all, nil
 }

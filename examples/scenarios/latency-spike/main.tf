@@ -28,6 +28,10 @@ resource "remediation_synonyms_refresh" "synonyms" {
   index_name     = var.index_name
   synonym_filter = var.synonym_filter
   run_if         = !remediation_metric_gate.after_caches.passed
+  after = [
+    remediation_cache_clear.caches.preview.digest,
+    remediation_metric_gate.after_caches.preview.digest,
+  ]
 }
 
 # 4. Watch again.
@@ -36,10 +40,10 @@ resource "remediation_metric_gate" "after_synonyms" {
   triggers    = var.triggers
   wait        = var.watch
   run_if      = !remediation_metric_gate.after_caches.passed
-  depends_on  = [remediation_synonyms_refresh.synonyms]
+  after       = [remediation_synonyms_refresh.synonyms.preview.digest]
 
   guardrail {
-    name          = "p95_latency_ms"
+    name          = "p95_latency_ms_after_synonyms"
     query         = var.latency_query
     max           = var.max_latency_ms
     initial_delay = var.watch
