@@ -44,8 +44,10 @@ type chain struct {
 	Maybe       bool `json:"maybe,omitempty"`
 }
 
+// same reports whether a record of c shows what a plan of other would show. A condition that was unknown and has become
+// true reads the same: Terraform plans again with it inside an apply.
 func (c chain) same(other chain) bool {
-	return c.From == other.From && c.Conditional == other.Conditional && c.Maybe == other.Maybe &&
+	return c.From == other.From && c.Conditional == other.Conditional && (c.Maybe || !other.Maybe) &&
 		slices.Equal(c.After, other.After) && string(c.Start) == string(other.Start)
 }
 

@@ -270,7 +270,7 @@ func UndoRequest(execution journal.Ref, action journal.Undo) Request {
 func Recall(rec journal.Record) Review {
 	r := Review{
 		ActionType: rec.Subject.Playbook, Target: rec.Subject.Target, Request: rec.Subject.Request,
-		Digest: rec.Intent.Digest, IdentityHash: rec.Subject.Identity,
+		Digest: rec.Intent.Digest, IdentityHash: rec.Subject.Identity, ReadOnly: rec.Intent.ReadOnly,
 	}
 	if was, err := decoded(rec); err == nil {
 		r.restore(rec, was)
