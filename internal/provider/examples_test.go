@@ -78,7 +78,8 @@ func knowledgeBase(t *testing.T) string {
 		"settings": {
 			"number_of_replicas": 0,
 			"analysis": {
-				"filter": {"english_synonyms": {"type": "synonym_graph", "synonyms_set": "english", "updateable": true}},
+				"filter": {"english_synonyms": {"type": "synonym_graph", "synonyms_set": "english",
+					"updateable": true}},
 				"analyzer": {"english_search": {"tokenizer": "standard", "filter": ["lowercase", "english_synonyms"]}}
 			}
 		},

@@ -79,7 +79,8 @@ func TestAccCanaryRegression(t *testing.T) {
 	r.Write("planner.json",
 		`{"revision": 1, "stable": "v1", "versions": {"v1": {"percent": 75}, "v2": {"percent": 25}}}`)
 	r.branches(t)
-	r.wantNotes(t, "7", "Executed: adjust_canary_split (", "target_percent: 5", "Result: accuracy is 0.78", "Duration: ")
+	r.wantNotes(t, "7", "Executed: adjust_canary_split (", "target_percent: 5", "Result: accuracy is 0.78",
+		"Duration: ")
 	r.wantNotes(t, "8", "rollback_planner (from_version: v2; immediate: true", "Duration: ")
 	text, err := os.ReadFile(filepath.Join(r.Dir, "planner.json"))
 	if err != nil || !strings.Contains(string(text), `"down": true`) {
