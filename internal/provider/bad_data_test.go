@@ -3,6 +3,7 @@ package provider_test
 // badData are bad values of data sources.
 func badData() map[string]badInput {
 	history := func(v values) badInput { return badInput{data: "remediation_action_history", values: v} }
+	report := func(v values) badInput { return badInput{data: "remediation_report", values: v} }
 	preview := func(v values) badInput {
 		return badInput{data: "remediation_preview",
 			values: with(values{"action_type": "rerun_dbt", "params": `{"models": ["a"]}`}, v)}
@@ -23,10 +24,16 @@ func badData() map[string]badInput {
 		"until yesterday": history(values{"until": "yesterday"}).mustSay("Write a time such as", "until"),
 		"until before since": history(values{"since": "2026-02-01T00:00:00Z",
 			"until": "2026-01-01T00:00:00Z"}).mustSay("since is not before until", "until"),
-		"limit zero":          history(values{"limit": 0}).mustSay("between 1 and 10000", "limit"),
-		"limit negative":      history(values{"limit": -1}).mustSay("between 1 and 10000", "limit"),
-		"limit of everything": history(values{"limit": 10001}).mustSay("between 1 and 10000", "limit"),
-		"preview of nothing":  preview(values{"action_type": ""}).mustSay("is empty", "action_type"),
+		"report on no incident": report(values{"incident_id": ""}).mustSay("is empty", "incident_id"),
+		"report on no playbook": report(values{"action_type": ""}).mustSay("is empty", "action_type"),
+		"report on no target":   report(values{"target": " "}).mustSay("is empty", "target"),
+		"report since a day":    report(values{"since": "2026-01-31"}).mustSay("Write a time such as", "since"),
+		"report until then":     report(values{"until": "yesterday"}).mustSay("Write a time such as", "until"),
+		"report of nothing":     report(values{"limit": 0}).mustSay("between 1 and 10000", "limit"),
+		"limit zero":            history(values{"limit": 0}).mustSay("between 1 and 10000", "limit"),
+		"limit negative":        history(values{"limit": -1}).mustSay("between 1 and 10000", "limit"),
+		"limit of everything":   history(values{"limit": 10001}).mustSay("between 1 and 10000", "limit"),
+		"preview of nothing":    preview(values{"action_type": ""}).mustSay("is empty", "action_type"),
 		"preview unknown": preview(values{"action_type": "reboot"}).mustSay("reboot is not in the catalogue",
 			"action_type"),
 		"preview without a bound": preview(values{"guardrail": list{values{"name": "a", "query": "up"}}}).mustSay(

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
@@ -131,7 +133,8 @@ func fileJournal(ctx context.Context, path string) (journalSettings, error) {
 		return journalSettings{}, problemAt("journal.path", "The journal's path can't be made absolute", err.Error(),
 			"Set an absolute path.")
 	}
-	if err := sqlite.Check(ctx, path); err != nil {
+	// A plan in a checkout that can't be written warns. Apply opens the journal, and refuses then.
+	if err := sqlite.Check(ctx, path); err != nil && !readOnly(err) {
 		var p *problem.Problem
 		if errors.As(err, &p) {
 			at := *p
@@ -142,6 +145,11 @@ func fileJournal(ctx context.Context, path string) (journalSettings, error) {
 			"Set journal.path to a file in a folder that can be written.")
 	}
 	return journalSettings{path: path, dir: filepath.Dir(path)}, nil
+}
+
+// readOnly reports whether the journal can't be written because the checkout is read-only.
+func readOnly(err error) bool {
+	return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)
 }
 
 // minRetention is the shortest retention of records: apply compares a plan that was reviewed yesterday with its record.
