@@ -91,7 +91,7 @@ func (p Policy) checkAliases() error {
 			}
 			if other, ok := taken[one]; ok && other != person {
 				return wrong("One name of two people", fmt.Sprintf("%q is a name of %s and of %s.", name, other,
-					person), "Name each person once, with all other names beside.", path...)
+					person), "List each person once, with all their other names.", path...)
 			}
 			taken[one] = person
 		}

@@ -30,7 +30,7 @@ type Reading struct {
 	Name string `json:"name"`
 	// At is when it was read.
 	At time.Time `json:"at,omitzero"`
-	// Value is nil where there is none.
+	// Value is nil if there is none.
 	Value *float64 `json:"value,omitempty"`
 	// Baseline is the value for relative bounds: the value before the work began, or that of the stable version. Nil if
 	// there is none or none is needed.

@@ -19,7 +19,8 @@ const (
 	shownValues  = 20
 )
 
-// Tally counts the readings of a rail for its limits. The journal keeps it, and a takeover continues the counts.
+// Tally counts the readings of a rail, to compare them with its limits. The journal keeps it, and a takeover continues
+// the counts.
 type Tally struct {
 	// Breached and Inconclusive count readings since the start, Errors counts failures in a row.
 	Breached     int `json:"breached,omitempty"`

@@ -59,7 +59,7 @@ type past struct {
 	why   string
 }
 
-// compared adds to a reading that needed the value why it is missing.
+// compared adds the reason why the value is missing to a reading that needed it.
 func (p past) compared(r Reading) Reading {
 	if p.why != "" && r.State == Inconclusive && r.Value != nil {
 		r.Why += ": " + p.why

@@ -62,8 +62,8 @@ inbox:
 	}
 }
 
-// TestAccAttackAnotherDBT plans a pull request with another program in the place of dbt, where the runner's policy
-// lists the real one. The program doesn't start, and neither does the real one with code of the pull request.
+// TestAccAttackAnotherDBT plans a pull request with another program instead of dbt. The runner's policy lists the real
+// one. The program doesn't start, and neither does the real one with code of the pull request.
 func TestAccAttackAnotherDBT(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

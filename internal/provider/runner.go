@@ -63,7 +63,7 @@ func (r *runner) unusable(why string) error {
 	return &problem.Problem{
 		What: "The runner's policy can't be used", Why: fmt.Sprintf("%s, which %s names: %s.", orEmpty(r.path),
 			policyVariable, strings.TrimSuffix(why, ".")),
-		Next: "Nothing has run. The policy is a JSON file with an absolute path that belongs to another user than " +
+		Next: "Nothing has run. The policy is a JSON file with an absolute path that belongs to a user other than " +
 			"the one who runs Terraform, and that neither group nor others can write. The guide \"The runner's " +
 			"policy\" describes it.",
 	}

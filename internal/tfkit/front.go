@@ -27,7 +27,7 @@ type Front struct {
 	// Watched means that each refresh checks the target for drift. See playbook.Observer.
 	Watched bool
 	// Results are the playbook's own attributes that an execution sets: their names are the JSON names of its
-	// playbook.Report.Values. They are null where there is no result.
+	// playbook.Report.Values. They are null if there is no result.
 	Results map[string]schema.Attribute
 	// Preview are the playbook's own attributes of preview: their names are the JSON names of its facts.
 	Preview map[string]schema.Attribute

@@ -210,7 +210,7 @@ func (d document) setRecord(rec journal.Record, results []string) error {
 	return d.setResults(rec.Result, results)
 }
 
-// setResults puts the playbook's own results into d, null where there are none.
+// setResults puts the playbook's own results into d, null if there are none.
 func (d document) setResults(r *journal.Result, names []string) error {
 	all := map[string]any{}
 	if r != nil && r.Values != nil {

@@ -1,5 +1,5 @@
-// Package incident is the data source remediation_incident: an incident of the incident service, beside what the
-// journal has about it.
+// Package incident is the data source remediation_incident: an incident of the incident service, with what the journal
+// records about it.
 package incident
 
 import (

@@ -11,7 +11,7 @@ import (
 const DefaultIndex = "remediation-journal"
 
 const (
-	// entriesPart stands between the journal's name and the number of a range. No journal name may contain it, so no
+	// entriesPart is between the journal's name and the number of a range. No journal name may contain it, so no
 	// journal's ranges match the pattern of another.
 	entriesPart = "-entries-"
 	leasesPart  = "-leases"

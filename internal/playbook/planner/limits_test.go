@@ -177,7 +177,7 @@ func listenForAgent(t *testing.T, says string) string {
 	return port
 }
 
-// busy is a clock in whose waits requests go through the router.
+// busy is a clock that sends requests through the router while it waits.
 type busy struct {
 	s        *haproxytest.Server
 	requests int
@@ -276,7 +276,7 @@ func TestRevertSurvivesABrokenConnection(t *testing.T) {
 	}
 }
 
-// cutting stands in front of HAProxy's socket and cuts as many answers as are left.
+// cutting is a proxy in front of HAProxy's socket that cuts off the next answers; left counts them.
 type cutting struct {
 	address string
 	left    atomic.Int64

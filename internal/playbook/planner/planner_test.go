@@ -19,11 +19,11 @@ import (
 type fake struct {
 	// unread is why the split can't be read.
 	unread error
-	// odd tells that shares alone do not bring its state back.
+	// odd reports that shares alone do not restore its state.
 	odd    bool
 	split  target.Split
 	writes []string
-	// onSet is called before a change is made; an error of it is the answer.
+	// onSet is called before a change is made. Its error is returned.
 	onSet func(n int, c target.Change) error
 }
 
@@ -35,7 +35,7 @@ func newFake(canary float64) *fake {
 func (f *fake) Name(context.Context) (string, error)       { return "planner:fake", nil }
 func (f *fake) Read(context.Context) (target.Split, error) { return f.now(), f.unread }
 
-// state is that of a fake.
+// state is the state of a fake planner.
 type state struct {
 	Shares map[string]float64 `json:"shares"`
 	Down   []string           `json:"down"`
@@ -343,7 +343,7 @@ func TestRollbackAndDeployment(t *testing.T) {
 		f.writes[2] != "restore v1.2.2 90%, v1.2.3-canary 10%" {
 		t.Errorf("writes %v, %v", f.writes, err)
 	}
-	// Where a version that is off can have a share, it gets the new one before it is switched on.
+	// If a version that is off can have a share, it gets the new share before it is switched on.
 	latent := newFake(25)
 	latent.split.Latent, latent.split.Down = true, []string{"v1.2.3-canary"}
 	a := bind(t, planner.NewDeploy(latent, &quick{}), `{"version": "v1.2.3-canary", "initial_percent": 5}`)
@@ -363,7 +363,7 @@ func TestRollbackAndDeployment(t *testing.T) {
 	}
 }
 
-func TestThirdVersionsAndUnclearStables(t *testing.T) {
+func TestThirdVersionOrUnclearStableIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		shares map[string]float64

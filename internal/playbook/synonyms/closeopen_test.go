@@ -152,7 +152,7 @@ func TestAdoptionAfterDeathOpensTheIndex(t *testing.T) {
 	}
 }
 
-// TestUnreachableClusterIsRetriedLater adopts what can only be told from the cluster.
+// TestUnreachableClusterIsRetriedLater adopts an execution whose outcome only the cluster can show.
 func TestUnreachableClusterIsRetriedLater(t *testing.T) {
 	t.Parallel()
 	nowhere := elastic.Config{Endpoints: []string{"http://127.0.0.1:1"}}

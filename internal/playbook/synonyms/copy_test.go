@@ -144,8 +144,8 @@ func TestCancelledReindexLeavesEverything(t *testing.T) {
 	}
 }
 
-// TestTakenOverReindexIsLeftToTheNewHolder takes the execution away in the middle: the copy goes on, for whoever has it
-// now.
+// TestTakenOverReindexIsLeftToTheNewHolder takes the execution away in the middle: the copy continues for the new
+// holder.
 func TestTakenOverReindexIsLeftToTheNewHolder(t *testing.T) {
 	t.Parallel()
 	for _, byContext := range []bool{false, true} {
@@ -264,7 +264,7 @@ func TestBadInputs(t *testing.T) {
 	}
 }
 
-// disks makes a cluster look as if its disks had so much left.
+// disks makes a cluster report this much free disk space.
 type disks struct {
 	*elastic.Cluster
 	free int64

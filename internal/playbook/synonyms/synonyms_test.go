@@ -26,7 +26,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(elastictest.Main(m)) }
 
-// fixture is a server with a set and a file of synonyms.
+// fixture is a server with a synonym set and a synonym file.
 type fixture struct {
 	*elastictest.Server
 	base, set, file string
@@ -181,7 +181,7 @@ func TestChosenMethod(t *testing.T) {
 	f := newFixture(t)
 	for name, c := range map[string]struct {
 		filter    string
-		analyzer  string // the filter in the analyzer, where it is another one
+		analyzer  string // the filter in the analyzer, if it is another one
 		index     bool
 		reindex   bool
 		want      synonyms.Way
@@ -408,8 +408,8 @@ func TestDocumentsKeepTheirTokens(t *testing.T) {
 	}
 }
 
-// TestIdentityAndContent: the same index by another name is the same thing, and a changed rule, setting or mapping is
-// other content. A field that a document adds is not.
+// TestIdentityAndContent: the same index under another name has the same identity. A changed rule, setting or mapping
+// changes the content. A field that a document adds does not.
 func TestIdentityAndContent(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

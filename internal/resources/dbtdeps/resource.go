@@ -41,8 +41,8 @@ func New() func() resource.Resource {
 				Computed: true, MarkdownDescription: "Packages whose version would change.",
 				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
 					"name":    tfkit.Text("Name of the package."),
-					"current": tfkit.Text("Installed version; empty where the package is not installed."),
-					"planned": tfkit.Text("Version to install; empty where the package would be removed."),
+					"current": tfkit.Text("Installed version; empty if the package is not installed."),
+					"planned": tfkit.Text("Version to install; empty if the package would be removed."),
 				}},
 			},
 			"package_lock_changes": schema.BoolAttribute{Computed: true,

@@ -115,7 +115,7 @@ func TestDeps(t *testing.T) {
 		t.Error("dbt was asked again what follows from package-lock.yml alone")
 	}
 
-	// A new version that the project can't be compiled with: everything goes back as it was.
+	// A new version that the project can't be compiled with: everything is restored.
 	installedBefore := snapshot(t, cfg.ProjectDir)
 	saveDir := filepath.Join(t.TempDir(), "execution")
 	if err := c.SavePackages(t.Context(), saveDir); err != nil {

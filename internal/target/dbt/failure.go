@@ -200,7 +200,7 @@ func (e ending) stopped() *problem.Problem {
 	return explainText(said, isDeps(e.run.record.Argv))
 }
 
-// noArtifacts is the problem of a command that reports success and did not write its artifact where it was told to.
+// noArtifacts is the problem of a command that reports success and did not write its artifact to the requested folder.
 func noArtifacts(name string) *problem.Problem {
 	return &problem.Problem{
 		What: "dbt.executable drops the environment",

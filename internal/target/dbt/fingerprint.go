@@ -203,7 +203,7 @@ func (c *CLI) hash(ctx context.Context, files []string, question []any) (string,
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// dbtPackages returns the names and versions of the Python packages beside exe, which change when an adapter is
+// dbtPackages returns the names and versions of the Python packages next to exe, which change when an adapter is
 // upgraded.
 func dbtPackages(exe string) []string {
 	found, err := filepath.Glob(filepath.Join(filepath.Dir(exe), "..", "lib", "python*", "site-packages",

@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// listByCommand runs `dbt ls` in a scratch folder, for wrappers whose command line is all that is known.
+// listByCommand runs `dbt ls` in a scratch folder. It is for wrappers, which can only be driven by their command line.
 func (c *CLI) listByCommand(ctx context.Context, p project, s Selection) (Listing, error) {
 	release, err := c.slot(ctx)
 	if err != nil {

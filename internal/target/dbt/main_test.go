@@ -61,7 +61,7 @@ func dbtPath(t testing.TB) string {
 	return path
 }
 
-// shop copies the test project to a folder of the test's own and returns a configuration for it.
+// shop copies the test project to a separate folder and returns a configuration for it.
 func shop(t testing.TB) Config {
 	t.Helper()
 	root, err := filepath.EvalSymlinks(t.TempDir())
@@ -129,7 +129,7 @@ func snapshot(t testing.TB, dir string) map[string]string {
 	return files
 }
 
-// wantProblem checks that err is a problem for people: the sentinel, a cause and a way out, and the texts.
+// wantProblem checks that err is a problem for people: the sentinel, a cause, a next step, and the texts.
 func wantProblem(t *testing.T, err, sentinel error, texts ...string) problem.Problem {
 	t.Helper()
 	if !errors.Is(err, sentinel) {

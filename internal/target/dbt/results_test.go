@@ -10,8 +10,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 )
 
-// left runs a stand-in for dbt that exits with status 0 and leaves results, as a script around dbt does that hides the
-// exit status, after a review of the model shop.a.
+// left runs a stand-in for dbt after a review of the model shop.a. It exits with status 0 and leaves results, like a
+// script around dbt that hides the exit status.
 func left(t *testing.T, results string) (Result, error) {
 	t.Helper()
 	cfg, dir := standIn(t, "mkdir -p \"$DBT_TARGET_PATH\"\n"+

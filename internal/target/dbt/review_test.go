@@ -117,7 +117,7 @@ func TestOneHelperAnswersAllSelections(t *testing.T) {
 		t.Errorf("the selector selects %+v", m)
 	}
 
-	// Another process finds the answers in the cache. Whatever somebody else wrote there is no answer.
+	// Another process finds the answers in the cache. An entry that somebody else wrote is ignored.
 	ctx, log = listen(t)
 	if _, err := cli(t, cfg).List(ctx, example); err != nil {
 		t.Fatal(err)
@@ -156,8 +156,8 @@ func forge(t *testing.T, dir, pattern string, edit func([]byte) []byte) {
 	}
 }
 
-// TestContentFollowsWhatRuns edits a project and looks whether the content of a selection moves with it. The edited
-// files keep their size and time where they can.
+// TestContentFollowsWhatRuns edits a project and checks whether the content of a selection changes with it. The edited
+// files keep their size and time if possible.
 func TestContentFollowsWhatRuns(t *testing.T) {
 	t.Parallel()
 	cfg := shop(t)
@@ -237,7 +237,7 @@ func rewrite(t *testing.T, path, old, replacement string) {
 	}
 }
 
-// TestPlanRunsNothingOfTheProject looks at a project that tries to run code, to write and to forge answers.
+// TestPlanRunsNothingOfTheProject lists a project that tries to run code, to write, and to forge answers.
 func TestPlanRunsNothingOfTheProject(t *testing.T) {
 	t.Parallel()
 	cfg := shop(t)

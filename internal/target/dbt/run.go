@@ -203,9 +203,9 @@ func (r *Run) save() error {
 	return writeAtomic(filepath.Join(r.dir, recordFile), data)
 }
 
-// Attach finds the process that an earlier Start left in dir. id is the Run.ID of then, or empty if it is unknown. The
-// Run's Wait waits for a live process, or reads the result of one that has ended. Errors: ErrNeverStarted if nothing
-// was started, ErrOutcomeUnknown if dbt has ended without leaving a result.
+// Attach finds the process that an earlier Start left in dir. id is the Run.ID at that time, or empty if it is unknown.
+// The Run's Wait waits for a live process, or reads the result of one that has ended. Errors: ErrNeverStarted if
+// nothing was started, ErrOutcomeUnknown if dbt has ended without leaving a result.
 func (c *CLI) Attach(ctx context.Context, dir, id string) (*Run, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err

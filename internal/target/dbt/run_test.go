@@ -70,7 +70,7 @@ func TestRunReportsTheResultOfEachModel(t *testing.T) {
 		t.Errorf("files in the project: %v", extra)
 	}
 
-	// Found again when it is long over, by another process's CLI, as often as one likes.
+	// Another process's CLI finds the run again long after its end, any number of times.
 	for range 2 {
 		found, err := New(cfg, clock.System{}).Attach(t.Context(), dir, run.ID())
 		if err != nil {
@@ -92,7 +92,7 @@ func TestRunReportsTheResultOfEachModel(t *testing.T) {
 	}
 }
 
-// unexpected are what dbt would leave in the project if it were not told to put it elsewhere.
+// unexpected are the files that dbt would leave in the project by default.
 func unexpected(t *testing.T, dir string) []string {
 	t.Helper()
 	var found []string
@@ -194,7 +194,7 @@ func waitFor(t *testing.T, done func() bool) {
 	t.Error("it did not happen within a minute")
 }
 
-// TestDBTOutlivesTheProvider starts dbt from a process that dies, its group killed, and adopts it.
+// TestDBTOutlivesTheProvider starts dbt from a process that is killed with its group, and then adopts dbt.
 func TestDBTOutlivesTheProvider(t *testing.T) {
 	t.Parallel()
 	cfg := shop(t)

@@ -7,7 +7,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
 )
 
-func TestAddressesOfOneRouterAreOne(t *testing.T) {
+func TestAddressesOfOneRouterHaveOneIdentity(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		one, other string

@@ -75,7 +75,7 @@ type Split struct {
 	// OnlyWhole reports that a version can have all of the traffic or none, and nothing in between. MayBeOnlyWhole
 	// reports that this can't be determined.
 	OnlyWhole, MayBeOnlyWhole bool
-	// ReadOnly says in a sentence why the planner would refuse a change. Empty if it is not known to.
+	// ReadOnly says in a sentence why the planner would refuse a change. Empty if no such reason is known.
 	ReadOnly string
 	// Unsteady are the versions whose weights something else sets, with what sets them.
 	Unsteady map[string]string

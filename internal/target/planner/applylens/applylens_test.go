@@ -153,7 +153,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-func TestReadsAreKnownToChange(t *testing.T) {
+func TestReadsThatChangeTheSplitAreReported(t *testing.T) {
 	t.Parallel()
 	var p planner.Planner = open("http://127.0.0.1:1")
 	if changing, ok := p.(planner.SelfChanging); !ok || !changing.ReadsChange() {
