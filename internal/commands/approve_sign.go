@@ -62,7 +62,7 @@ func (a *approving) sign(ctx context.Context, env Environment, payload string) (
 	if err := cmd.Run(); err != nil {
 		return "", &problem.Problem{What: "The approval could not be signed",
 			Why:  strings.TrimSpace(fmt.Sprintf("ssh-keygen: %s. %s", err, problems.String())),
-			Next: "Nothing was written. Name a key with --key; of a key in ssh-agent, its .pub file.", Err: err}
+			Next: "Nothing was written. Name a key with --key. For a key in ssh-agent, name its .pub file.", Err: err}
 	}
 	signature := strings.TrimSpace(out.String())
 	return signature, approval.CheckSignature(signature)
@@ -81,5 +81,5 @@ func (a *approving) keyFile(env Environment) (string, error) {
 		}
 	}
 	return "", &problem.Problem{What: "There is no key to sign with", Why: "No usual key is in " + folder + ".",
-		Next: "Name one with --key; of a key in ssh-agent, its .pub file."}
+		Next: "Name one with --key. For a key in ssh-agent, name its .pub file."}
 }

@@ -23,8 +23,8 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(elastictest.Main(m)) }
 
-// patience bounds how long a test waits for another process.
-const patience = time.Minute
+// waitTimeout bounds how long a test waits for another process.
+const waitTimeout = time.Minute
 
 // record is an execution as "journal history --json" lists it.
 type record struct {
@@ -80,7 +80,7 @@ func (b background) wait(t *testing.T) (string, bool) {
 	select {
 	case err := <-b.done:
 		return b.out.String(), err == nil
-	case <-time.After(patience):
+	case <-time.After(waitTimeout):
 		t.Fatal("the command does not end")
 		return "", false
 	}
@@ -89,7 +89,7 @@ func (b background) wait(t *testing.T) (string, bool) {
 // running waits until an execution runs and has changed the target.
 func (r rig) running(from float64) record {
 	r.t.Helper()
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(waitTimeout); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if _, err := os.Stat(filepath.Join(r.Dir, ".remediation", "journal.db")); err != nil || r.share() == from {
 			continue
 		}

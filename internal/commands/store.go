@@ -124,7 +124,7 @@ func execution(ctx context.Context, store journal.Store, args []string) (journal
 	switch {
 	case errors.Is(err, journal.ErrNotFound), err == nil && (rec.DryRun || rec.Status == journal.StatusAdopted):
 		return rec, &problem.Problem{What: fmt.Sprintf("The journal has no execution %d", ref.Number),
-			Why: "Nothing is recorded under that number, or a dry run.", Next: "See journal history.", Err: err}
+			Why: "No entry or only a dry run has that number.", Next: "See journal history.", Err: err}
 	case err != nil:
 		return rec, err
 	case ref.Journal != "" && ref.Journal != rec.Journal:

@@ -29,7 +29,7 @@ func (r *run) obeyCancel(ctx context.Context, rec journal.Record, lose context.C
 	lose(&problem.Problem{What: "It was canceled", Why: why, Err: ErrCancel})
 }
 
-// obedient is work that goes back when somebody asks it to stop.
+// obedient is work that reverts its changes when somebody asks it to stop.
 type obedient struct {
 	playbook.Work
 	// plain is the work without its guardrails.

@@ -14,7 +14,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// link is what the earlier steps of an execution mean for its preview.
+// link describes how earlier steps affect the preview of an execution.
 type link struct {
 	chain
 	// earlier are the digests of all earlier steps, also of those that only earlier steps name.
@@ -188,7 +188,7 @@ func unorderedWarning(target string) string {
 		"one.", target)
 }
 
-// strangerProblem refuses a digest that belongs to no step.
+// strangerProblem refuses a digest in after that belongs to no step.
 func strangerProblem(i int, digest string) error {
 	return &problem.Problem{
 		What: "after names an unknown step", Why: fmt.Sprintf("Neither this run nor the journal knows the digest %s.",
@@ -272,7 +272,7 @@ func (e *Engine) ordered(req Request, review *Review, l link, inside bool) error
 	return e.rememberStep(review)
 }
 
-// deferredProblem is for a preview that is made only once.
+// deferredProblem is the problem of a deferred preview that can't be made again later, as in a data source.
 func deferredProblem(req Request, l link) error {
 	return &problem.Problem{
 		What: fmt.Sprintf("%s can't be previewed yet", req.ActionType), Why: l.deferred + ".",

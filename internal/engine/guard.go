@@ -17,7 +17,7 @@ import (
 // also be reversed if the deadline passes during the rollback.
 const revertTimeout = 2 * time.Minute
 
-// detailRollback is the detail of a result that says what came of a rollback.
+// detailRollback names the detail of a result that reports how a rollback ended.
 const detailRollback = "rollback"
 
 // progress is the body of a progress entry: the playbook's step, and the readings of the guardrails since the last

@@ -75,7 +75,7 @@ func execute(t *testing.T, path string, statements ...string) {
 		t.Fatal(err)
 	}
 	for _, s := range statements {
-		_, err = db.ExecContext(t.Context(), s) // an edit that the database refuses is none
+		_, err = db.ExecContext(t.Context(), s) // an edit that the database refuses does not count
 	}
 	if err != nil && len(statements) == 1 {
 		t.Fatalf("%s: %v", statements[0], err)
@@ -147,7 +147,7 @@ func chained(t *testing.T, path string) {
 	for _, e := range all {
 		sealed, err := journal.Seal(e, prev)
 		if err != nil {
-			continue // its body is no JSON
+			continue // its body is not JSON
 		}
 		if _, err := db.ExecContext(t.Context(), "UPDATE entries SET prev = ?, hash = ? WHERE seq = ?", prev,
 			sealed.Hash, e.Seq); err != nil {
@@ -157,9 +157,9 @@ func chained(t *testing.T, path string) {
 	}
 }
 
-// TestRandomJournalsNeverRunTwice executes requests that were executed before, under the signatures of then, with a
-// journal that was edited, cut, restored from an older copy, or swapped for another one, and in part chained again.
-// Nothing is dispatched. If the journal lacks the newest entry that the state has seen, plan says so.
+// TestRandomJournalsNeverRunTwice executes requests that were executed before, under the signatures that were used
+// then, with a journal that was edited, cut, restored from an older copy, or swapped for another one, and in part
+// chained again. Nothing is dispatched. If the journal lacks the newest entry that the state has seen, plan says so.
 func TestRandomJournalsNeverRunTwice(t *testing.T) {
 	t.Parallel()
 	h := newHistory(t)

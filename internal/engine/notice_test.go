@@ -16,7 +16,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 )
 
-// told keeps notices.
+// told records notices.
 type told struct {
 	mu  sync.Mutex
 	all []engine.Notice

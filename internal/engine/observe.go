@@ -11,9 +11,9 @@ import (
 )
 
 // Observe compares the target with what the request's last execution left, if its playbook can do that. It returns the
-// difference in a sentence, empty if there is none. What a later execution or undo in this journal left is none. It
-// refuses a target other than that of the request's Origin, by name and identity; the error wraps ErrTarget. It changes
-// nothing, and opens the journal only if there is a difference.
+// difference in a sentence, empty if there is none. A state that a later execution or undo in this journal left is not
+// a difference. It refuses a target other than that of the request's Origin, by name and identity; the error wraps
+// ErrTarget. It changes nothing, and opens the journal only if there is a difference.
 func (e *Engine) Observe(ctx context.Context, req Request) (string, error) {
 	action, err := e.Bind(req)
 	if err != nil {

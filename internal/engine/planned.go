@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// stepState is what became of an execution that was planned.
+// stepState is the outcome of an execution that was planned.
 type stepState int
 
 const (
@@ -32,7 +32,7 @@ type step struct {
 // on reports whether the step works on the target.
 func (s step) on(target string) bool { return s.target == target || slices.Contains(s.locks, target) }
 
-// chain is what a plan knows of the steps around an execution.
+// chain is what a plan knows about the steps around an execution.
 type chain struct {
 	// After are the digests of the earlier steps.
 	After []string `json:"after,omitempty"`
@@ -51,8 +51,8 @@ func (c chain) same(other chain) bool {
 		slices.Equal(c.After, other.After) && string(c.Start) == string(other.Start)
 }
 
-// Planned remembers which executions were planned in this process, and what became of them. The engines of a process
-// share one. Its methods are safe for use by several goroutines.
+// Planned remembers which executions were planned in this process, and their outcomes. The engines of a process share
+// one. Its methods are safe for use by several goroutines.
 type Planned struct {
 	mu    sync.Mutex
 	steps map[string]step
@@ -60,7 +60,7 @@ type Planned struct {
 	warned map[string]bool
 }
 
-// NewPlanned returns an empty one.
+// NewPlanned returns an empty Planned.
 func NewPlanned() *Planned { return &Planned{steps: map[string]step{}, warned: map[string]bool{}} }
 
 func (p *Planned) add(digest string, s step) {

@@ -67,8 +67,7 @@ func CheckSteps(rails []Rail, step time.Duration) error {
 		}
 		return &problem.Problem{
 			What: fmt.Sprintf("Guardrail %q is not read often enough", r.Name),
-			Why: fmt.Sprintf("Its interval is %s, and a step stands for %s, so that nothing would be read while it "+
-				"does.",
+			Why: fmt.Sprintf("Its interval is %s, and a step lasts %s, so nothing would be read during a step.",
 				r.Every(), step),
 			Next: "Use a shorter interval, fewer steps or a longer gradual_duration.",
 			Path: []string{pathOf, strconv.Itoa(i), "interval"},

@@ -75,7 +75,7 @@ func fits(kind Kind, body any) error {
 	case KindDryRun, KindIntent, KindSkip, KindAdoption:
 		var intent Intent
 		if intent, ok = body.(Intent); ok && (intent.Adoption != nil) != (kind == KindAdoption) {
-			return errors.New("only an adoption has an adoption")
+			return errors.New("only an entry of kind adoption may have an adoption")
 		}
 	case KindNotice:
 		_, ok = body.(Notice)

@@ -79,11 +79,11 @@ func (b block) notify(r runner) ([]notify.Webhook, error) {
 				"notify is configured without url, and REMEDIATION_NOTIFY_URL is not set.", "Set one of them.")
 		}
 		if why := check.WebAddress(w.URL); why != "" {
-			return nil, problemIn(at, "Not an address of a web server", "The value is not shown, and "+why+".",
+			return nil, problemIn(at, "Invalid web address", "The value is not shown, and "+why+".",
 				"Write it like https://host/path.")
 		}
 		if err := access.Hosts(nil).Check(w.URL); err != nil {
-			return nil, problemIn(at, "An address that is never opened", err.Error()+".",
+			return nil, problemIn(at, "This address is never opened", err.Error()+".",
 				"Use the webhook's own address.")
 		}
 		if err := r.hosts.Check(hostOf(w.URL)); err != nil {

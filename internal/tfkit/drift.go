@@ -107,10 +107,10 @@ func (p *planning) warnOfDrift() {
 	if drift := p.prior.text(attrDrift); drift != "" {
 		if p.plan.text(attrOnDrift) == onDriftReconcile {
 			p.resp.Diagnostics.AddAttributeWarning(path.Root(attrOnDrift),
-				fmt.Sprintf("%s: drift is not reconciled again", p.resource.front.Playbook.Metadata().ActionType),
+				fmt.Sprintf("%s: drift is not reconciled any longer", p.resource.front.Playbook.Metadata().ActionType),
 				fmt.Sprintf("%s.\n\nThe playbook was executed on this target %d times within the last hour, so "+
-					"on_drift only reports. Find out what else changes the target. To run the playbook all the "+
-					"same, change triggers.", drift, p.recent))
+					"on_drift only reports. Find out what else changes the target. To run the playbook anyway, "+
+					"change triggers.", drift, p.recent))
 			return
 		}
 		p.resp.Diagnostics.AddAttributeWarning(path.Root(attrOnDrift),

@@ -90,8 +90,8 @@ func (p *planning) operation() string {
 	return "update"
 }
 
-// skip plans no execution, because run_if is false. If a plan has shown the preview with the condition, it is shown
-// again: Terraform requires the same values inside an apply.
+// skip plans no execution, because run_if is false. If the plan has shown a preview, because run_if was unknown, it is
+// shown again: Terraform requires the same values inside an apply.
 func (p *planning) skip(ctx context.Context, req engine.Request, ready bool) error {
 	p.plan.setUnknown(attrPreview, attrDryRun)
 	if ready {

@@ -39,11 +39,11 @@ type Fault struct {
 	Body, Type string
 	// RetryAfter is the header of that name, or empty.
 	RetryAfter string
-	// After makes the change before it answers so.
+	// After makes the change before it answers with the fault.
 	After bool
-	// Half answers with half of the true answer.
+	// Half sends only the first half of the real answer.
 	Half bool
-	// Times is how many requests meet with the fault. 0: all.
+	// Times is how many requests get the fault. 0: all.
 	Times int
 }
 
@@ -111,7 +111,7 @@ func (s *Server) Get(id string) Incident {
 	return i
 }
 
-// Spoil makes requests that end in a name, such as "resolve" or "history", meet with a fault. "" is a read of an
+// Spoil injects a fault into requests whose path ends in a name, such as "resolve" or "history". "" is a read of an
 // incident.
 func (s *Server) Spoil(name string, f Fault) {
 	s.mu.Lock()

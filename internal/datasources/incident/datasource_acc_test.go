@@ -60,9 +60,9 @@ func apply(t *testing.T, w *acctest.Workspace) (shown, string) {
 	return s, out
 }
 
-// TestAccIncidentBesideTheJournal reads everything, then everything but the service's history, then nothing of the
+// TestAccIncidentWithTheJournal reads everything, then everything but the service's history, then nothing of the
 // service.
-func TestAccIncidentBesideTheJournal(t *testing.T) {
+func TestAccIncidentWithTheJournal(t *testing.T) {
 	t.Parallel()
 	for _, shape := range incidenttest.Shapes() {
 		t.Run(string(shape), func(t *testing.T) {

@@ -217,7 +217,7 @@ func adoptionBeginsAnEpoch(t *testing.T, s journal.Store) {
 		t.Errorf("got %+v, %v", epoch, err)
 	}
 	if again, err := s.Get(t.Context(), before.ID); err != nil || again.Journal != before.Journal {
-		t.Errorf("the identity of an earlier record moved: %+v, %v", again, err)
+		t.Errorf("the identity of an earlier record changed: %+v, %v", again, err)
 	}
 	lost := journal.Mark{Journal: was.Journal, Head: journal.Head{Seq: 40, Hash: "x"}}
 	for m, want := range map[journal.Mark]journal.Standing{

@@ -55,7 +55,7 @@ func (r Retry) models() []string {
 }
 
 // retry finds the execution to retry. Nil: the whole selection runs, because retry_failed is not set, or because the
-// last execution with these arguments succeeded or never was.
+// last execution with these arguments succeeded or does not exist.
 func (a action) retry(ctx context.Context) (*Retry, error) {
 	if !a.params.RetryFailed {
 		return nil, nil //nolint:nilnil // nothing is retried, and that is not an error
@@ -121,7 +121,7 @@ func argumentsOf(p playbook.Past) (arguments, error) {
 	return arguments(inputs.selection()), err
 }
 
-// outcomeOf sorts the models of an execution by what came of them. One that left no result was skipped.
+// outcomeOf sorts the models of an execution by their outcome. One that left no result was skipped.
 func outcomeOf(p playbook.Past) Retry {
 	var content struct {
 		Nodes  map[string]json.RawMessage `json:"nodes"`

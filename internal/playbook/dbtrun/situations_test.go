@@ -15,7 +15,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
 )
 
-// answers is a dbt that gives prepared answers. What real ones give is tested with them: TestVerbsAreWhatDBTDoes.
+// answers is a dbt that returns prepared answers. TestVerbsAreWhatDBTDoes checks them against the real dbt.
 type answers struct {
 	dbtrun.DBT
 	listing dbt.Listing
@@ -58,7 +58,8 @@ func exists(relations ...dbt.Existing) dbt.Catalog {
 
 func keyed(m *dbt.Model) { m.HasUniqueKey = true }
 
-// TestSituations compares the texts of typical dry runs with golden files. Read each one as a person who was woken up.
+// TestSituations compares the texts of typical dry runs with golden files. Read each one like somebody on call who was
+// just woken up.
 func TestSituations(t *testing.T) {
 	t.Parallel()
 	no := false

@@ -102,7 +102,7 @@ func Write(all []Execution) string {
 }
 
 // named is an execution with its inputs, such as "rerun_dbt (models: inbox_emails)". Inputs that are objects are left
-// out: they are long, and may hold what an incident service should not have.
+// out: they are long, and may contain what an incident service should not receive.
 func named(x Execution) string {
 	parts := inputs(x.Params)
 	if x.Ended != "success" {
@@ -176,12 +176,12 @@ func inWords(seconds float64) string {
 	}
 }
 
-// nothingExecuted refuses to write notes about nothing.
+// nothingExecuted refuses to write notes if nothing was executed.
 func nothingExecuted(id string) error {
 	return &problem.Problem{
 		What: fmt.Sprintf("The journal has no execution for incident %s", id),
-		Why: "The notes are written from the executions for the incident, and there is none. Either incident_id of " +
-			"the other resources is another one, or they were skipped.",
+		Why: "The notes are written from the executions for the incident, and there is none. Either the other " +
+			"resources have a different incident_id, or they were skipped.",
 		Next: "Nothing was sent. Set incident_id on the resources that remediate it, or set notes.",
 		Path: []string{"notes"}, Err: playbook.ErrNeverBegan,
 	}

@@ -151,7 +151,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	return p, facts, nil
 }
 
-// described returns what people know the incident by.
+// described returns the title or number by which people know the incident.
 func described(i incidents.Incident) string {
 	parts := []string{}
 	for _, part := range []string{i.Severity, i.Summary} {

@@ -146,7 +146,7 @@ func TestFaultsOfChanges(t *testing.T) {
 	for name, c := range map[string]struct {
 		verb  string
 		fault incidenttest.Fault
-		// want is nil if the incident is resolved all the same.
+		// want is nil if the incident is resolved anyway.
 		want error
 		says string
 	}{
@@ -164,7 +164,7 @@ func TestFaultsOfChanges(t *testing.T) {
 			incidents.ErrUnreachable, "Retry-After: 9"},
 		"403": {"acknowledge", incidenttest.Fault{Status: 403, Body: "Forbidden"},
 			incidents.ErrForbidden, "Forbidden"},
-		"accepted, and nothing done": {"mitigate", incidenttest.Fault{Status: 200, Body: "{}"}, nil, "did not do it"},
+		"accepted, and nothing done": {"mitigate", incidenttest.Fault{Status: 200, Body: "{}"}, nil, "did not perform it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -118,7 +118,7 @@ func (w *work) change(ctx context.Context, before incidents.Incident,
 	if sendErr != nil && !doubtful && !refused {
 		return before, sendErr // it was not accepted
 	}
-	// The read shows what became of it, also if this execution is being stopped.
+	// The read shows the result, even if this execution is being stopped.
 	now, readErr := w.read(context.WithoutCancel(ctx))
 	switch {
 	case readErr != nil && refused:
@@ -135,7 +135,7 @@ func (w *work) change(ctx context.Context, before incidents.Incident,
 		return now, sendErr
 	}
 	return now, &problem.Problem{
-		What: fmt.Sprintf("The incident service accepted %q and did not do it", verb),
+		What: fmt.Sprintf("The incident service accepted %q but did not perform it", verb),
 		Why:  fmt.Sprintf("Incident %s is still %s.", w.params.IncidentID, now.Status),
 		Next: "Look at the incident in the service.",
 	}

@@ -43,7 +43,8 @@ func (a action) checkName(_ context.Context, _ *choice, index elastic.Index) err
 		return &problem.Problem{
 			What: fmt.Sprintf("The name of the new index would be too long (%d bytes)", len(made)+len(execution)),
 			Why:  fmt.Sprintf("Names of indices have at most 255 bytes. It is made from %s.", index.Name),
-			Next: "Reindex into a shorter name by hand once.", Path: []string{"index_name"}, Err: ErrNoWay,
+			Next: "Reindex once manually, into an index with a shorter " +
+				"name.", Path: []string{"index_name"}, Err: ErrNoWay,
 		}
 	}
 	return nil

@@ -255,7 +255,8 @@ func (a action) canReindex(ctx context.Context, c *choice) error {
 			"Make room on the disks first.")
 	case index.Setting("blocks.write") == "true" || index.Setting("blocks.read_only") == "true":
 		return refuse("index_name", index.Name+" is blocked for writing",
-			"No client can write to it, and the new index would not have the block.", "Lift the block first.")
+			"No client can write to it now. The new index would not have the block, so clients could write "+
+				"again.", "Lift the block first.")
 	case index.Setting("mode") == "time_series":
 		return refuse("reindex", index.Name+" can't be reindexed",
 			"It is a time series index, whose documents have no names of "+

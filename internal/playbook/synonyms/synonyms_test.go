@@ -309,7 +309,7 @@ func TestReloadOfASetOverAPattern(t *testing.T) {
 	}
 }
 
-// TestRemovedSynonymsAreNotAFailure: what the plan announced has come true.
+// TestRemovedSynonymsAreNotAFailure: the tokens changed as the plan announced.
 func TestRemovedSynonymsAreNotAFailure(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

@@ -114,7 +114,7 @@ func TestAccServiceThatIsDownBlocksNoRemediation(t *testing.T) {
 	if status := r.Attributes("remediation_canary_split.contain")["status"]; status != "success" {
 		t.Errorf("the remediation is %v", status)
 	}
-	if !strings.Contains(out, "The incident service fails") || r.Changes() != nil {
+	if !strings.Contains(out, "The incident service returned a server error") || r.Changes() != nil {
 		t.Errorf("sent %q:\n%s", r.Changes(), out)
 	}
 	r.Repair()

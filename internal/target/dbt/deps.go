@@ -94,7 +94,7 @@ func (c *CLI) CheckInstalled(ctx context.Context, reviewed map[string]string) er
 	}
 	slices.Sort(differ)
 	return &problem.Problem{
-		What: "dbt deps installed other packages than were reviewed",
+		What: "dbt deps installed different packages than were reviewed",
 		Why:  strings.Join(differ, ", ") + ".",
 		Next: "Plan again, and review the new versions.",
 		Err:  ErrNotReviewed,

@@ -91,13 +91,13 @@ func (c *CLI) review(ctx context.Context, s Selection, state string) (Listing, e
 	}
 	logging.Debug(ctx, logging.DBT, "selection reviewed", "parsed", answer.Parsed, "select", s.selecting().Select)
 	if len(answer.Selections) != 1 {
-		return Listing{}, c.unreadable(errors.New("the helper answered no selection"))
+		return Listing{}, c.unreadable(errors.New("the helper returned no selection"))
 	}
 	return c.reviewListing(s, answer)
 }
 
-// parseAndReview gives the helper a folder to parse in, with dbt's sealed saved parse if there is one, and keeps the
-// new parse.
+// parseAndReview gives the helper a folder to parse the project in, with an earlier parse of dbt's if one was saved. It
+// saves the new parse.
 func (c *CLI) parseAndReview(ctx context.Context, s Selection, q question, answer *reviewed) error {
 	cached, err := c.parsePath(s)
 	if err != nil {

@@ -94,7 +94,7 @@ func (c *Client) judge(got web.Answer, id string, verb Verb) error {
 	case success:
 		return c.problem(fmt.Sprintf("The answer to %q can't be read", verb), c.web.Text(got), ErrUncertain)
 	case got.Status == http.StatusTooManyRequests:
-		return c.problem("The incident service has too many requests", c.reason(got), ErrUnreachable)
+		return c.problem("The incident service is rate limiting requests", c.reason(got), ErrUnreachable)
 	case got.Status == http.StatusBadGateway, got.Status == http.StatusGatewayTimeout:
 		return c.problem(fmt.Sprintf("The answer to %q was lost", verb), c.reason(got), ErrUncertain)
 	case got.Status >= http.StatusInternalServerError:

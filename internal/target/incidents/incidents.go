@@ -38,7 +38,7 @@ var (
 	// ErrRefused: the service refuses the change, for example because of the incident's status.
 	ErrRefused = errors.New("the incident service refuses the change")
 	// ErrMalformed: the answer is not one of an incident service.
-	ErrMalformed = errors.New("what answers is not the incident service")
+	ErrMalformed = errors.New("the server is not the incident service")
 	// ErrFailed: the service answered a change with an error of its own. The change may have been made, and a read
 	// shows whether it was.
 	ErrFailed = errors.New("the incident service failed during a change")
@@ -196,7 +196,7 @@ func (c *Client) refused(got web.Answer, id string) error {
 		return c.problem("The incident service refuses the credentials", text, ErrForbidden)
 	case http.StatusNotFound:
 		if !json.Valid(got.Body) {
-			return c.problem("What answers at the address is not the incident service", text, ErrMalformed)
+			return c.problem("The server at this address is not the incident service", text, ErrMalformed)
 		}
 		return &problem.Problem{
 			What: fmt.Sprintf("The incident service does not know incident %s", id), Why: c.base + ": " + text,
@@ -211,12 +211,12 @@ func (c *Client) refused(got web.Answer, id string) error {
 			Path: []string{"incident_id"}, Err: ErrID,
 		}
 	case http.StatusTooManyRequests:
-		return c.problem("The incident service has too many requests", text, ErrUnreachable)
+		return c.problem("The incident service is rate limiting requests", text, ErrUnreachable)
 	}
 	if got.Status >= http.StatusInternalServerError {
-		return c.problem("The incident service fails", text, ErrUnreachable)
+		return c.problem("The incident service returned a server error", text, ErrUnreachable)
 	}
-	return c.problem("What answers at the address is not the incident service", text, ErrMalformed)
+	return c.problem("The server at this address is not the incident service", text, ErrMalformed)
 }
 
 // reason returns the message of an error in any of the shapes of the service, or the beginning of the answer.
@@ -273,7 +273,7 @@ func (c *Client) malformed(body []byte) error {
 	if strings.HasPrefix(strings.TrimSpace(string(body)), "<") {
 		why = "the answer is a web page, such as a login form"
 	}
-	return c.problem("What answers at the address is not the incident service", why, ErrMalformed)
+	return c.problem("The server at this address is not the incident service", why, ErrMalformed)
 }
 
 func (c *Client) problem(what, why string, cause error) error {

@@ -157,7 +157,7 @@ func Text(shares map[string]float64) string {
 	return strings.Join(parts, ", ")
 }
 
-// Host returns a host as identities contain it: in lower case, and with one name for this machine.
+// Host returns the form of a host that identities use: lower case, and one name for this machine.
 func Host(host string) string {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
