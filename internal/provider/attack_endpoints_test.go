@@ -62,6 +62,8 @@ users: [{name: a, user: {tokenFile: %q}}]
 			"url": server + "/guard", "stable_version": "v1", "canary_version": "v2"}}}, split, moves},
 		"Kubernetes": {"", values{"planner": values{"gateway_api": values{"namespace": "n", "http_route": "r",
 			"backends": values{"v1": "a", "v2": "b"}, "kubeconfig": kubeconfig}}}, split, moves},
+		"incidents": {"REMEDIATION_INCIDENTS_TOKEN", values{"planner": plannerFile, "incidents": values{
+			"url": server + "/incidents"}}, "remediation_incident_resolution", values{"incident_id": "INC-1"}},
 		"Prometheus": {"PROMETHEUS_TOKEN", values{"planner": plannerFile, "prometheus": values{
 			"url": server + "/prometheus"}}, split, with(moves, guarded)},
 		"incident service": {"REMEDIATION_INCIDENTS_TOKEN", values{"incidents": values{
