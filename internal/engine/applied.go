@@ -1,10 +1,12 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
@@ -31,7 +33,7 @@ func (p *planning) applied(ctx context.Context) (applied, error) {
 	if !t.Applies() {
 		return applied{}, nil
 	}
-	dryRuns, err := p.store.Find(ctx, journal.Filter{Request: p.about.Request, DryRuns: true, Limit: searched})
+	dryRuns, err := p.dryRuns(ctx)
 	if err != nil {
 		return applied{}, err
 	}
@@ -43,12 +45,55 @@ func (p *planning) applied(ctx context.Context) (applied, error) {
 		return p.likely(dryRuns), nil //nolint:nilerr // it is encrypted or gone: the newest record is the best guess
 	}
 	for i := len(dryRuns) - 1; i >= 0; i-- {
-		if saved.Names(dryRuns[i].ID, dryRuns[i].Intent.Digest) {
+		if saved.Names(dryRuns[i].ID, dryRuns[i].Intent.Digest) || namesOpen(saved, dryRuns[i]) {
 			return applied{yes: true, record: &dryRuns[i]}, nil
 		}
 	}
 	lost, err := p.lost(ctx, saved)
 	return applied{yes: true, lost: lost}, err
+}
+
+// dryRuns returns the newest dry runs of the request, oldest first, with those that were made before its incident was
+// known.
+func (p *planning) dryRuns(ctx context.Context) ([]journal.Record, error) {
+	own := journal.Filter{Request: p.about.Request, DryRuns: true, Limit: searched}
+	dryRuns, err := p.store.Find(ctx, own)
+	if err != nil || p.req.Incident == "" {
+		return dryRuns, err
+	}
+	before := p.req
+	before.Incident = ""
+	about, err := subject(before, *p.review)
+	if err != nil {
+		return nil, err
+	}
+	earlier, err := p.store.Find(ctx, journal.Filter{Request: about.Request, DryRuns: true, Limit: searched})
+	dryRuns = append(dryRuns, earlier...)
+	slices.SortFunc(dryRuns, func(a, b journal.Record) int { return cmp.Compare(a.ID, b.ID) })
+	return dryRuns, err
+}
+
+// openRecord reports whether the record was made before its triggers were known.
+func openRecord(rec journal.Record) bool {
+	was, err := decoded(rec)
+	return err == nil && was.Chain.Open
+}
+
+// namesOpen reports whether the plan shows a record without its digest, because triggers were unknown.
+func namesOpen(saved proc.SavedPlan, rec journal.Record) bool {
+	was, err := decoded(rec)
+	return err == nil && was.Chain.Open && saved.Names(rec.ID, was.ContentHash)
+}
+
+// sameAs reports whether the record shows what would run now, whatever the triggers if they were unknown.
+func (p *planning) sameAs(rec journal.Record, was shown) (bool, error) {
+	if !was.Chain.Open {
+		return rec.Intent.Digest == p.review.Digest, nil
+	}
+	open, req := *p.review, p.req
+	req.Triggers = nil
+	err := open.bind(req)
+	return rec.Intent.Digest == open.Digest, err
 }
 
 // sameRun finds the record for an apply without a saved plan: the process that planned recorded the same request in the
@@ -121,7 +166,9 @@ func (p *planning) insideApply(ctx context.Context, inside applied) (refused, er
 	if err != nil {
 		return nil, err
 	}
-	if rec.Intent.Digest != p.review.Digest {
+	if same, err := p.sameAs(*rec, was); err != nil {
+		return nil, err
+	} else if !same {
 		if skipped := p.engine.skippedBefore(ctx, p.req); skipped != nil {
 			return skipped, nil
 		}

@@ -240,10 +240,13 @@ func (r *run) record(ctx context.Context) (*journal.Record, error) {
 	}
 	rec, err := r.store.Get(ctx, r.reviewed.Record)
 	switch {
-	case errors.Is(err, journal.ErrNotFound), err == nil && rec.Intent.Digest != r.reviewed.Digest:
+	case errors.Is(err, journal.ErrNotFound):
 		return nil, lostRecord(r.req.ActionType)
 	case err != nil:
 		return nil, err
+	}
+	if rec.Intent.Digest != r.reviewed.Digest && !openRecord(rec) {
+		return nil, lostRecord(r.req.ActionType)
 	}
 	epoch, err := journal.EpochOf(ctx, r.store)
 	if err == nil && rec.ID < epoch.From {

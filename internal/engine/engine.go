@@ -121,6 +121,8 @@ type Request struct {
 	AfterUnknown bool
 	// RunIf is the value of run_if.
 	RunIf RunIf
+	// TriggersUnknown and IncidentUnknown report that Triggers and Incident are empty because they are not known yet.
+	TriggersUnknown, IncidentUnknown bool
 	// ExpectedDigest pins the reviewed preview, or is empty; see approval.CheckPin.
 	ExpectedDigest string
 	// PinnedUndo is an expected_digest that may belong to an undo: if it matches, names count without a signature.

@@ -39,6 +39,8 @@ type chain struct {
 	// From is the playbook of the step whose outcome was previewed on. Empty: the live target. Start is that outcome.
 	From  string          `json:"from,omitempty"`
 	Start json.RawMessage `json:"start,omitempty"`
+	// Open reports that triggers were unknown: the digest is that without triggers.
+	Open bool `json:"open,omitempty"`
 	// Conditional reports that run_if is set and not false, Maybe that it is unknown.
 	Conditional bool `json:"conditional,omitempty"`
 	Maybe       bool `json:"maybe,omitempty"`
@@ -47,7 +49,8 @@ type chain struct {
 // same reports whether a record of c shows what a plan of other would show. A condition that was unknown and has become
 // true reads the same: Terraform plans again with it inside an apply.
 func (c chain) same(other chain) bool {
-	return c.From == other.From && c.Conditional == other.Conditional && (c.Maybe || !other.Maybe) &&
+	return c.From == other.From && c.Open == other.Open && c.Conditional == other.Conditional &&
+		(c.Maybe || !other.Maybe) &&
 		slices.Equal(c.After, other.After) && string(c.Start) == string(other.Start)
 }
 

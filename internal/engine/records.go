@@ -314,7 +314,7 @@ func (p *planning) append(ctx context.Context, latest int64) (journal.Record, er
 // warn adds warnings about what a reader of the plan should act on.
 func (p *planning) warn(ctx context.Context) error {
 	e, r := p.engine, p.review
-	if rec, ok := e.finished(p.req, p.about, r.History); ok {
+	if rec, ok := e.finished(p.req, p.about, r.History); ok && !p.req.TriggersUnknown && !p.req.IncidentUnknown {
 		r.Finished = true
 		r.Warnings = append(r.Warnings, warnOfFinished(rec))
 	}

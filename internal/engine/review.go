@@ -306,7 +306,7 @@ func (e *Engine) Plan(ctx context.Context, req Request) (Review, error) {
 			fmt.Sprintf("%s. %s Apply will refuse to run anything until the journal can be "+
 				"written.", p.What, p.Detail()))
 	}
-	if req.ExpectedDigest != "" && !approval.Pins(req.ExpectedDigest, review.Digest) {
+	if req.ExpectedDigest != "" && !req.TriggersUnknown && !approval.Pins(req.ExpectedDigest, review.Digest) {
 		return Review{}, digestProblem(req.ExpectedDigest, review.Digest)
 	}
 	if review.Decision.RefusedAtPlan {

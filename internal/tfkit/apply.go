@@ -74,7 +74,7 @@ func (r *Resource) tryApply(ctx context.Context, a applying) error {
 		return fmt.Errorf("the provider's configuration is not known, so nothing was run")
 	}
 	req, known, err := r.request(plan, a.operation)
-	if err == nil && !known {
+	if err == nil && (!known || req.TriggersUnknown || req.IncidentUnknown) {
 		err = fmt.Errorf("an input is still unknown at apply, so nothing was run")
 	}
 	if err != nil {

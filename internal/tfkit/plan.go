@@ -145,6 +145,11 @@ func (p *planning) preview(ctx context.Context, req engine.Request, runIf wanted
 	if err != nil {
 		return err
 	}
+	if req.TriggersUnknown {
+		if err := p.plan.setPreviewUnknown("digest", "approval_payload"); err != nil {
+			return err
+		}
+	}
 	p.plan.setUnknown(attrID, attrStatus, attrResult, attrRollback)
 	p.plan.setUnknown(p.resource.results()...)
 	if !p.resource.front.Playbook.Metadata().CanUndo && runIf != maybe {
@@ -153,7 +158,7 @@ func (p *planning) preview(ctx context.Context, req engine.Request, runIf wanted
 		}
 	}
 	p.plan.clearDrift()
-	if len(before.elements) == 0 || runIf == maybe || review.Finished ||
+	if len(before.elements) == 0 || runIf == maybe || req.TriggersUnknown || req.IncidentUnknown || review.Finished ||
 		slices.ContainsFunc(review.History, journal.Record.Open) {
 		// The number of records that apply adds is unknown: none, or also one of an execution that another process
 		// left. Without an earlier execution, a planned element would only repeat the preview.

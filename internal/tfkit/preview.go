@@ -48,6 +48,20 @@ func undoText(undo *playbook.Rollback) (any, error) {
 	return compact(text), err
 }
 
+// setPreviewUnknown makes attributes of preview unknown.
+func (d document) setPreviewUnknown(names ...string) error {
+	typ, _ := d.typ.AttributeTypes[attrPreview].(tftypes.Object)
+	values := map[string]tftypes.Value{}
+	if err := d.values[attrPreview].As(&values); err != nil {
+		return fmt.Errorf("attribute preview: %w", err)
+	}
+	for _, name := range names {
+		values[name] = tftypes.NewValue(typ.AttributeTypes[name], tftypes.UnknownValue)
+	}
+	d.values[attrPreview] = tftypes.NewValue(typ, values)
+	return nil
+}
+
 // describe puts a review into the preview attribute. approval_granted is unknown while the approvals are.
 func (d document) describe(runtime *Runtime, review engine.Review) error {
 	typ, _ := d.typ.AttributeTypes[attrPreview].(tftypes.Object)

@@ -58,9 +58,7 @@ func (r *Resource) request(d document, operation string) (req engine.Request, kn
 	if req.Params, known, err = r.params(d); err != nil || !known {
 		return req, false, err
 	}
-	if !d.known(attrTriggers) || !d.known(attrIncident) {
-		return req, false, nil
-	}
+	req.TriggersUnknown, req.IncidentUnknown = !d.known(attrTriggers), !d.known(attrIncident)
 	req.ExpectedDigest = d.text(attrExpectedDigest)
 	switch runIf := d.runIf(); {
 	case runIf == maybe:
@@ -73,8 +71,10 @@ func (r *Resource) request(d document, operation string) (req engine.Request, kn
 
 // common reads the inputs that all playbooks share into req. It leaves out unknown ones.
 func (d document) common(req *engine.Request, page playbook.Metadata, operation string) error {
-	if err := d.get(attrTriggers, &req.Triggers); err != nil {
-		return err
+	if d.known(attrTriggers) {
+		if err := d.get(attrTriggers, &req.Triggers); err != nil {
+			return err
+		}
 	}
 	if err := d.earlierSteps(req); err != nil {
 		return err

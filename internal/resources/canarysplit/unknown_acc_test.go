@@ -1,0 +1,57 @@
+package canarysplit_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestAccUnknownTriggersLeaveThePreviewKnown covers triggers and an incident that become known only during apply.
+func TestAccUnknownTriggersLeaveThePreviewKnown(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		unknown string
+		digest  bool
+	}{
+		"triggers": {"incident_id = \"INC-7\"\n  triggers = { run = terraform_data.run.id }", false},
+		"incident": {"incident_id = terraform_data.run.id", true},
+		"both":     {"incident_id = terraform_data.run.id\n  triggers = { run = terraform_data.run.id }", false},
+	} {
+		for _, args := range [][]string{{"p"}, {"-auto-approve"}} {
+			t.Run(name+" "+args[0], func(t *testing.T) {
+				t.Parallel()
+				r := newRig(t)
+				main := strings.Replace(config(25, atOnce, ""), `incident_id    = "INC-7"`, tt.unknown, 1)
+				r.Write("main.tf", main+"\nresource \"terraform_data\" \"run\" {}\n")
+				plan := r.Must("plan", "-no-color", "-out=p")
+				if !strings.Contains(plan, "Traffic of "+canary+": 10% to 25%") ||
+					strings.Contains(plan, `digest                     = "sha256:`) != tt.digest {
+					t.Errorf("plan:\n%s", plan)
+				}
+				out, code := r.Run(append([]string{"apply", "-no-color"}, args...)...)
+				if code != 0 || r.share(t) != 25 {
+					t.Errorf("exit code %d, share %g:\n%s", code, r.share(t), out)
+				}
+				r.empty(t)
+			})
+		}
+	}
+}
+
+// TestAccMovedUnderUnknownTriggersIsRefused moves the traffic between plan and apply.
+func TestAccMovedUnderUnknownTriggersIsRefused(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	main := strings.Replace(config(25, atOnce, ""), `incident_id    = "INC-7"`,
+		"triggers = { run = terraform_data.run.id }", 1)
+	r.Write("main.tf", main+"\nresource \"terraform_data\" \"run\" {}\n")
+	r.Must("plan", "-no-color", "-out=p")
+	r.split(15)
+	out := flat(r.MustFail("apply", "-no-color", "p"))
+	if !strings.Contains(out, "current_percent: was 10, now 15") || strings.Contains(out, "bug in the provider") {
+		t.Errorf("refusal:\n%s", out)
+	}
+	if text, err := os.ReadFile(r.file); err != nil || !strings.Contains(string(text), "15") {
+		t.Errorf("%s, %v", text, err)
+	}
+}
