@@ -48,7 +48,7 @@ func newRig(t *testing.T, shape incidenttest.Shape, inputs string) *rig {
 }
 
 func (r *rig) job() playbook.Job {
-	return playbook.Job{ID: 4, Checkpoint: func(ctx context.Context, step any) error {
+	return playbook.Job{ID: 4, Name: "4f9c2a17-4", Checkpoint: func(ctx context.Context, step any) error {
 		text, err := json.Marshal(step)
 		r.journaled = append(r.journaled, text)
 		return errors.Join(err, context.Cause(ctx))
@@ -105,6 +105,11 @@ func TestResolves(t *testing.T) {
 					t.Errorf("the service has %+v", now)
 				}
 				r.sentOnce(t)
+				for _, seen := range r.Seen() {
+					if seen.Method != http.MethodGet && seen.Origin != "4f9c2a17-4" {
+						t.Errorf("%s does not name the execution: %q", seen, seen.Origin)
+					}
+				}
 				if len(r.journaled) != strings.Count(want, ",")+1 {
 					t.Errorf("journaled %s", r.journaled)
 				}
