@@ -216,6 +216,28 @@ const (
 	mirror  = `[{"name": "idle", "port": 80, "weight": 0}, {"name": "planner-v1", "port": 80, "weight": 9}, {"name": "planner-v2", "port": 80, "weight": 1}]`
 )
 
+// odd are weights that people write into a route.
+func (c *cluster) odd(route string) map[string]func(t *testing.T) {
+	out := map[string]func(t *testing.T){}
+	for name, refs := range map[string]string{
+		"7 to 3":             `{"name": "planner-v1", "port": 80, "weight": 7}, {"name": "planner-v2", "port": 80, "weight": 3}`,
+		"100 to 5":           `{"name": "planner-v1", "port": 80, "weight": 100}, {"name": "planner-v2", "port": 80, "weight": 5}`,
+		"1 to 1":             `{"name": "planner-v1", "port": 80, "weight": 1}, {"name": "planner-v2", "port": 80, "weight": 1}`,
+		"default weights":    `{"name": "planner-v1", "port": 80}, {"name": "planner-v2", "port": 80}`,
+		"a million to 1":     `{"name": "planner-v1", "port": 80, "weight": 1000000}, {"name": "planner-v2", "port": 80, "weight": 1}`,
+		"canary at 0":        `{"name": "planner-v1", "port": 80, "weight": 3}, {"name": "planner-v2", "port": 80, "weight": 0}`,
+		"canary alone":       `{"name": "planner-v1", "port": 80, "weight": 0}, {"name": "planner-v2", "port": 80, "weight": 9}`,
+		"an idle third":      mirror[1 : len(mirror)-1],
+		"in the other order": `{"name": "planner-v2", "port": 80, "weight": 13}, {"name": "planner-v1", "port": 80, "weight": 97}`,
+	} {
+		out[name] = func(t *testing.T) {
+			t.Helper()
+			c.patch(t, route, `{"spec": {"rules": [{"backendRefs": [`+refs+`]}]}}`)
+		}
+	}
+	return out
+}
+
 func TestAgainstARealAPIServer(t *testing.T) {
 	c := start(t)
 	t.Run("conformance", func(t *testing.T) {
@@ -229,6 +251,7 @@ func TestAgainstARealAPIServer(t *testing.T) {
 					c.patch(t, name, fmt.Sprintf(`{"spec": {"rules": [{"backendRefs": [{"name": "planner-v1", "port": 80, "weight": %g}, {"name": "planner-v2", "port": 80, "weight": %g}]}]}}`,
 						100-percent, percent))
 				},
+				Odd: c.odd(name),
 			}
 		})
 	})
