@@ -106,7 +106,7 @@ func TestResolves(t *testing.T) {
 				}
 				r.sentOnce(t)
 				for _, seen := range r.Seen() {
-					if seen.Method != http.MethodGet && seen.Origin != "4f9c2a17-4" {
+					if seen.Method != http.MethodGet && seen.Origin != "remediation-4f9c2a17-4" {
 						t.Errorf("%s does not name the execution: %q", seen, seen.Origin)
 					}
 				}
