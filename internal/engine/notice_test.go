@@ -179,7 +179,7 @@ func TestEstimateThatNobodyMeasuredStopsNothing(t *testing.T) {
 	if err != nil || review.Deadline != 24*time.Hour || review.Expected != 2*time.Minute {
 		t.Fatalf("deadline %s, expected %s, %v", review.Deadline, review.Expected, err)
 	}
-	if want := "stopped after 24 h, reported after 2 min (twice the estimate, not measured)"; !strings.Contains(
+	if want := "stopped after 24 h, reported after 2 min (twice the estimate)"; !strings.Contains(
 		review.Text(), want) {
 		t.Errorf("the text lacks %q:\n%s", want, review.Text())
 	}
@@ -222,7 +222,7 @@ func TestDeadlineLine(t *testing.T) {
 			Preview: playbook.Preview{Duration: time.Second, Measured: true}},
 		"stopped after 5 min (the minimum)": {Deadline: 5 * time.Minute, Expected: 5 * time.Minute,
 			Preview: playbook.Preview{Duration: time.Minute, Measured: true, LeastDeadline: 5 * time.Minute}},
-		"stopped after 24 h, reported after 10 s (the minimum, not measured)": {Deadline: 24 * time.Hour,
+		"stopped after 24 h, reported after 10 s (the minimum)": {Deadline: 24 * time.Hour,
 			Expected: 10 * time.Second, Preview: playbook.Preview{Duration: time.Second}},
 		"stopped after 28 h (twice the estimate)": {Deadline: 28 * time.Hour, Expected: 28 * time.Hour,
 			Preview: playbook.Preview{Duration: 14 * time.Hour}},

@@ -123,7 +123,7 @@ func (r Review) deadlineLine() string {
 	case r.Expected >= r.Deadline:
 		return fmt.Sprintf("%s (%s)", stopped, r.expectation())
 	default:
-		return fmt.Sprintf("%s, reported after %s (%s, not measured)", stopped, inWords(r.Expected), r.expectation())
+		return fmt.Sprintf("%s, reported after %s (%s)", stopped, inWords(r.Expected), r.expectation())
 	}
 }
 

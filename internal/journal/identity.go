@@ -77,6 +77,20 @@ func (m Mark) Short() Mark {
 	return m
 }
 
+// String returns the mark as the state keeps it, such as "4f9c2a17-12-1f0e...".
+func (m Mark) String() string { return fmt.Sprintf("%s-%d-%s", m.Journal, m.Seq, m.Hash) }
+
+// ParseMark parses what String returns.
+func ParseMark(s string) (Mark, bool) {
+	const parts = 3
+	fields := strings.Split(s, "-")
+	if len(fields) != parts || fields[0] == "" {
+		return Mark{}, false
+	}
+	seq, err := strconv.ParseInt(fields[1], 10, 64)
+	return Mark{Journal: fields[0], Head: Head{Seq: seq, Hash: fields[2]}}, err == nil && seq >= 0
+}
+
 // Standing is the result of comparing a journal with the mark in a state.
 type Standing string
 

@@ -1,6 +1,9 @@
 package journal
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestRef(t *testing.T) {
 	t.Parallel()
@@ -13,6 +16,19 @@ func TestRef(t *testing.T) {
 		"4f9c2a17-1-2", "x", "4f9c2a17"} {
 		if got, err := ParseRef(text); err == nil && text != "4f9c2a17" {
 			t.Errorf("%q: accepted as %+v", text, got)
+		}
+	}
+}
+
+func TestMark(t *testing.T) {
+	t.Parallel()
+	m := Mark{Journal: "4f9c2a17", Head: Head{Seq: 12, Hash: strings.Repeat("0123456789abcdef", 4)}}
+	if got, ok := ParseMark(m.Short().String()); !ok || got != m.Short() || len(got.Hash) != 32 {
+		t.Errorf("%s is parsed as %+v, %v", m.Short(), got, ok)
+	}
+	for _, text := range []string{"", "4f9c2a17", "4f9c2a17-12", "-12-00", "a-x-00", "a--1-00", "a-1-0-0"} {
+		if got, ok := ParseMark(text); ok {
+			t.Errorf("%q is parsed as %+v", text, got)
 		}
 	}
 }

@@ -22,9 +22,13 @@ type privateState interface {
 
 // markOf reads the newest journal entry that the state has seen, or the zero value.
 func markOf(ctx context.Context, private privateState) journal.Mark {
-	var m journal.Mark
+	var mark string
 	text, diags := private.GetKey(ctx, PrivateMark)
-	if diags.HasError() || text == nil || json.Unmarshal(text, &m) != nil {
+	if diags.HasError() || text == nil || json.Unmarshal(text, &mark) != nil {
+		return journal.Mark{}
+	}
+	m, ok := journal.ParseMark(mark)
+	if !ok {
 		return journal.Mark{}
 	}
 	return m
@@ -36,7 +40,7 @@ func (r *Resource) saveMark(ctx context.Context, a applying) error {
 	if err != nil {
 		return nil //nolint:nilerr // the execution's error reports a journal that can't be read
 	}
-	text, err := json.Marshal(m.Short())
+	text, err := json.Marshal(m.Short().String())
 	if err != nil {
 		return err
 	}

@@ -163,8 +163,8 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	p := playbook.Preview{
 		Summary: summary, Commands: []string{a.caches().Command(found.Indices)}, Duration: estimate,
 		Risk: playbook.RiskLow, EstimateOrigin: "default", Keeps: true,
-		Affected: append([]string{"elasticsearch"}, found.Indices...), Undo: page().Undo,
-		Changes: []string{summary, "May cause a brief latency spike (1-2 s): caches rebuild on the next query"},
+		Affected: append([]string{"elasticsearch"}, found.Indices...),
+		Changes:  []string{summary, "May cause a brief latency spike (1-2 s): caches rebuild on the next query"},
 	}
 	if others := slices.DeleteFunc(Types(),
 		func(t string) bool { return slices.Contains(a.params.CacheTypes, t) }); len(others) > 0 {
