@@ -1,12 +1,10 @@
 package engine
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
@@ -53,24 +51,46 @@ func (p *planning) applied(ctx context.Context) (applied, error) {
 	return applied{yes: true, lost: lost}, err
 }
 
-// dryRuns returns the newest dry runs of the request, oldest first, with those that were made before its incident was
-// known.
+// dryRuns returns the newest dry runs of the request. First are those that were made before its incident was known:
+// searches begin at the end, and another resource may ask for the same without an incident.
 func (p *planning) dryRuns(ctx context.Context) ([]journal.Record, error) {
-	own := journal.Filter{Request: p.about.Request, DryRuns: true, Limit: searched}
-	dryRuns, err := p.store.Find(ctx, own)
-	if err != nil || p.req.Incident == "" {
-		return dryRuns, err
-	}
-	before := p.req
-	before.Incident = ""
-	about, err := subject(before, *p.review)
+	own, err := p.store.Find(ctx, journal.Filter{Request: p.about.Request, DryRuns: true, Limit: searched})
 	if err != nil {
 		return nil, err
 	}
-	earlier, err := p.store.Find(ctx, journal.Filter{Request: about.Request, DryRuns: true, Limit: searched})
-	dryRuns = append(dryRuns, earlier...)
-	slices.SortFunc(dryRuns, func(a, b journal.Record) int { return cmp.Compare(a.ID, b.ID) })
-	return dryRuns, err
+	before, own := apart(own, openIncident)
+	if p.req.Incident != "" {
+		without := p.req
+		without.Incident = ""
+		about, err := subject(without, *p.review)
+		if err != nil {
+			return nil, err
+		}
+		others, err := p.store.Find(ctx, journal.Filter{Request: about.Request, DryRuns: true, Limit: searched})
+		if err != nil {
+			return nil, err
+		}
+		before, _ = apart(others, openIncident)
+	}
+	return append(before, own...), nil
+}
+
+// apart returns the records that have a property, and those that don't.
+func apart(records []journal.Record, has func(journal.Record) bool) (with, without []journal.Record) {
+	for _, rec := range records {
+		if has(rec) {
+			with = append(with, rec)
+		} else {
+			without = append(without, rec)
+		}
+	}
+	return with, without
+}
+
+// openIncident reports whether the record was made before its incident was known.
+func openIncident(rec journal.Record) bool {
+	was, err := decoded(rec)
+	return err == nil && was.Chain.OpenIncident
 }
 
 // openRecord reports whether the record was made before its triggers were known.

@@ -41,6 +41,8 @@ type chain struct {
 	Start json.RawMessage `json:"start,omitempty"`
 	// Open reports that triggers were unknown: the digest is that without triggers.
 	Open bool `json:"open,omitempty"`
+	// OpenIncident reports that the incident was unknown: the request is that without an incident.
+	OpenIncident bool `json:"open_incident,omitempty"`
 	// Conditional reports that run_if is set and not false, Maybe that it is unknown.
 	Conditional bool `json:"conditional,omitempty"`
 	Maybe       bool `json:"maybe,omitempty"`
@@ -49,7 +51,8 @@ type chain struct {
 // same reports whether a record of c shows what a plan of other would show. A condition that was unknown and has become
 // true reads the same: Terraform plans again with it inside an apply.
 func (c chain) same(other chain) bool {
-	return c.From == other.From && c.Open == other.Open && c.Conditional == other.Conditional &&
+	return c.From == other.From && c.Open == other.Open && c.OpenIncident == other.OpenIncident &&
+		c.Conditional == other.Conditional &&
 		(c.Maybe || !other.Maybe) &&
 		slices.Equal(c.After, other.After) && string(c.Start) == string(other.Start)
 }
