@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/applylens/terraform-provider-remediation/internal/logging"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
@@ -25,6 +26,8 @@ const (
 	// version. The server forgets the version of the deleted document within a few hundred milliseconds.
 	recreateTries = 20
 	recreateWait  = 250 * time.Millisecond
+	// probeTimeout is how long a view that may be lost has to answer.
+	probeTimeout = 2 * time.Second
 )
 
 // snapshot is a view of every shard of the old index, with the sequence numbers that it certainly contains.
@@ -33,7 +36,7 @@ type snapshot struct {
 	checkpoints []int64
 }
 
-// view returns the view of a shard, or nil if there is none.
+// view returns the view of a shard, or nil if there is none or it was lost.
 func (s snapshot) view(shard int) *elastic.View {
 	if shard >= len(s.views) {
 		return nil
@@ -44,13 +47,17 @@ func (s snapshot) view(shard int) *elastic.View {
 // touch keeps the views open. If a view has expired anyway, the next pass handles it.
 func (s snapshot) touch(ctx context.Context) {
 	for _, v := range s.views {
-		_, _ = v.Count(ctx)
+		if v != nil {
+			_, _ = v.Count(ctx)
+		}
 	}
 }
 
 func (s snapshot) close(ctx context.Context) {
 	for _, v := range s.views {
-		v.Close(ctx)
+		if v != nil {
+			v.Close(ctx)
+		}
 	}
 }
 
@@ -81,8 +88,44 @@ func (r *Run) snapshot(ctx context.Context) (snapshot, error) {
 
 // pass updates the new index to the present content of the old one. rule is elastic.Newer once clients can write to the
 // new index, and elastic.NotOlder before. It compares the counts of both indices and returns the number of changes that
-// no earlier pass has seen.
+// no earlier pass has seen. If it fails because the views of the last pass were lost with their node, it tries again
+// without them.
 func (r *Run) pass(ctx context.Context, rule elastic.VersionRule) (changed int64, err error) {
+	changed, err = r.tryPass(ctx, rule)
+	if err != nil && ctx.Err() == nil && r.dropLostViews(ctx) {
+		changed, err = r.tryPass(ctx, rule)
+	}
+	return changed, err
+}
+
+// dropLostViews drops the views of the last pass that can't be read, although a new view of the shard can. It reports
+// whether there were any. Without a view, the counts reveal deletions.
+func (r *Run) dropLostViews(ctx context.Context) bool {
+	readable := func(v *elastic.View) bool {
+		inner, done := context.WithTimeout(ctx, probeTimeout)
+		defer done()
+		_, err := v.Count(inner)
+		return err == nil
+	}
+	lost := false
+	for shard, v := range r.last.views {
+		if v == nil || readable(v) {
+			continue
+		}
+		fresh, err := r.cluster.OpenView(ctx, r.state.Old, shard, keepView)
+		if err != nil {
+			continue
+		}
+		if readable(fresh) {
+			logging.Debug(ctx, logging.Elasticsearch, "view lost", "index", r.state.Old, "shard", shard)
+			r.last.views[shard], lost = nil, true
+		}
+		fresh.Close(context.WithoutCancel(ctx))
+	}
+	return lost
+}
+
+func (r *Run) tryPass(ctx context.Context, rule elastic.VersionRule) (changed int64, err error) {
 	now, err := r.snapshot(ctx)
 	if err != nil {
 		return 0, err
@@ -92,8 +135,8 @@ func (r *Run) pass(ctx context.Context, rule elastic.VersionRule) (changed int64
 	group.SetLimit(atOnce)
 	for shard, view := range now.views {
 		group.Go(func() error {
-			if r.last.views != nil {
-				deleted, err := r.deletedSince(inner, r.last.views[shard], view, r.last.checkpoints[shard])
+			if before := r.last.view(shard); before != nil {
+				deleted, err := r.deletedSince(inner, before, view, r.last.checkpoints[shard])
 				if err != nil && !elastic.IsMissing(err) { // if a view has expired, the counts reveal deletions
 					return err
 				}
