@@ -26,8 +26,8 @@ type link struct {
 
 // link looks at the earlier steps of the request: steps that will leave something else on the target than is there now.
 func (e *Engine) link(ctx context.Context, req Request, target string) (link, error) {
-	l := link{chain: chain{After: req.After, Open: req.TriggersUnknown, OpenIncident: req.IncidentUnknown, Conditional: req.RunIf != RunAlways,
-		Maybe: req.RunIf == RunMaybe}}
+	l := link{chain: chain{After: req.After, Open: req.TriggersUnknown, OpenIncident: req.IncidentUnknown,
+		Conditional: req.RunIf != RunAlways, Maybe: req.RunIf == RunMaybe}}
 	if req.AfterUnknown {
 		l.deferred = "it comes after a step whose preview is not known yet"
 		return l, nil

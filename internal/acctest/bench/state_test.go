@@ -24,7 +24,7 @@ func TestAccStateStaysSmall(t *testing.T) {
 	t.Parallel()
 	server := elastictest.Shared(t)
 	base := server.Prefix(t, fmt.Sprintf("kb%x", time.Now().UnixNano()%(1<<16)))
-	const few = 20
+	const few = 40
 	for i := range few {
 		server.Do(t, http.MethodPut, fmt.Sprintf("/%s-%d", base, i), nil, nil)
 	}

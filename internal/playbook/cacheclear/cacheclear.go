@@ -223,7 +223,7 @@ func cached(found elastic.Resolution, sizes map[string]elastic.CacheSizes) strin
 		sum = sum.Add(sizes[i])
 	}
 	if sum == (elastic.CacheSizes{}) {
-		return "Nothing is cached in " + elastic.Names(found.Indices)
+		return "Nothing is cached"
 	}
 	return fmt.Sprintf("Cached in %s: query %s, request %s, field data %s", elastic.Names(found.Indices),
 		elastic.Bytes(sum.Query), elastic.Bytes(sum.Request), elastic.Bytes(sum.Fielddata))

@@ -219,7 +219,7 @@ func TestPreviewChangesNothingAndNamesConcreteIndices(t *testing.T) {
 		identities[name] = fmt.Sprint(preview.Identity)
 		figure := "Cached in " // two has no documents
 		if name == two || name == base+"-alias" {
-			figure = "Nothing is cached in "
+			figure = "Nothing is cached"
 		}
 		if len(preview.Figures) != 1 || !strings.HasPrefix(preview.Figures[0], figure) ||
 			preview.Warnings != nil {
