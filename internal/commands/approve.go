@@ -24,12 +24,10 @@ func approveCommand() command {
 	return command{
 		name: "approve", args: "PLAN.json --as NAME [flags]",
 		summary: "Show what a saved plan executes, and sign what you approve",
-		help: "PLAN.json is the output of \"terraform show -json PLAN\". For each execution that lacks an " +
-			"approval, the " +
-			"command computes the digest from the plan, refuses one that does not follow from what the plan shows, " +
-			"compares the dry run with its record in the journal, shows it, and asks. What you approve is signed " +
-			"with " +
-			"ssh-keygen, which also uses ssh-agent. Standard output has the approval blocks to commit.",
+		help: "PLAN.json is the output of \"terraform show -json PLAN\". For each execution that lacks an approval, " +
+			"the command computes the digest from the plan, refuses one that does not follow from what the plan " +
+			"shows, compares the dry run with its record in the journal, shows it, and asks. What you approve is " +
+			"signed with ssh-keygen, which also uses ssh-agent. Standard output has the approval blocks to commit.",
 		exits: "something was refused, or was not approved",
 		bind: func(flags *pflag.FlagSet) runner {
 			var a approving

@@ -23,10 +23,8 @@ func cancelCommand() command {
 	return command{
 		name: "journal cancel", args: "ID [flags]", summary: "Ask a running execution to stop and to go back",
 		help: "The request is an entry in the journal. The process that holds the execution, on whatever machine, " +
-			"reads " +
-			"it with its next heartbeat, within about 10 seconds. It then stops the work and restores what the " +
-			"playbook " +
-			"can restore. The command does not wait for that.",
+			"reads it with its next heartbeat, within about 10 seconds. It then stops the work and restores what the " +
+			"playbook can restore. The command does not wait for that.",
 		exits: "the execution has ended, or was asked already",
 		bind: func(flags *pflag.FlagSet) runner {
 			var c changing
@@ -48,10 +46,8 @@ func releaseCommand() command {
 		name: "journal release", args: "ID --because TEXT [flags]",
 		summary: "Take an execution from a holder that lives but does nothing",
 		help: "The holder can record nothing more, and stops changing the target with its next heartbeat. The " +
-			"execution " +
-			"stays open: the next apply adopts it, finds out what happened on the target, and records the " +
-			"outcome. Make " +
-			"sure that the holder really does nothing. If it works, use cancel.",
+			"execution stays open: the next apply adopts it, finds out what happened on the target, and records the " +
+			"outcome. Make sure that the holder really does nothing. If it works, use cancel.",
 		exits: "the execution has ended",
 		bind: func(flags *pflag.FlagSet) runner {
 			var c changing
@@ -141,12 +137,9 @@ func adoptCommand() command {
 		name: "journal adopt", args: "--name NAME --because TEXT [flags]",
 		summary: "Accept a journal that was restored or is new",
 		help: "After a restore, apply refuses what needs an approval, because the journal may lack the executions " +
-			"that " +
-			"used it. This entry accepts the journal and gives it a new identity. Every approval from before is " +
-			"void: " +
-			"payloads, signatures, and names. With --replaces, states that were saved with a lost journal are " +
-			"accepted " +
-			"too; the error of plan names its identity.",
+			"that used it. This entry accepts the journal and gives it a new identity. Every approval from before is " +
+			"void: payloads, signatures, and names. With --replaces, states that were saved with a lost journal are " +
+			"accepted too; the error of plan names its identity.",
 		exits: "the journal is broken",
 		bind: func(flags *pflag.FlagSet) runner {
 			var p place
@@ -209,8 +202,7 @@ func backupCommand() command {
 	return command{
 		name: "journal backup", args: "FILE [flags]", summary: "Copy a journal file while it is in use",
 		help: "The copy is consistent, and its hash chain is verified. For a journal in Elasticsearch, take a " +
-			"snapshot of " +
-			"its indices.",
+			"snapshot of its indices.",
 		exits: "the copy does not verify",
 		bind: func(flags *pflag.FlagSet) runner {
 			var p place

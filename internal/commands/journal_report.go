@@ -14,9 +14,8 @@ import (
 func reportCommand() command {
 	return command{
 		name: "journal report", args: "[flags]", summary: "Write the history as one HTML page, or as Markdown",
-		help: "The page is one file that loads nothing. It shows a timeline, durations against estimates, the " +
-			"split of the " +
-			"traffic over time, guardrail readings, approvals, and every execution.",
+		help: "The page is one file that loads nothing. It shows a timeline, durations against estimates, the split " +
+			"of the traffic over time, guardrail readings, approvals, and every execution.",
 		bind: func(flags *pflag.FlagSet) runner {
 			var s selection
 			var markdown bool

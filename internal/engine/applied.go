@@ -206,11 +206,9 @@ func lostRecord(playbook string) error {
 	return &problem.Problem{
 		What: fmt.Sprintf("The journal lacks the dry run of %s that the plan shows", playbook),
 		Why: "The plan was recorded in another journal, or this one was replaced by an older copy. Without the " +
-			"record " +
-			"apply can't compare the target with what was reviewed.",
+			"record apply can't compare the target with what was reviewed.",
 		Next: "Nothing has run. Plan and apply need one journal: keep it on a disk that both use, or in " +
-			"Elasticsearch. " +
-			"Then plan again and apply that plan.",
+			"Elasticsearch. Then plan again and apply that plan.",
 		Err: ErrJournal,
 	}
 }

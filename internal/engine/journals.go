@@ -46,8 +46,7 @@ func (e *Engine) standing(ctx context.Context, store journal.Store, req Request)
 			req.Mark.Seq), nil
 	case journal.StandingEdited:
 		return fmt.Sprintf("Entry %d of the journal is not the one that the state has seen: the journal was rolled "+
-			"back and "+
-			"continued, or rewritten.", req.Mark.Seq), nil
+			"back and continued, or rewritten.", req.Mark.Seq), nil
 	default:
 		return "", nil
 	}
@@ -75,10 +74,8 @@ func (e *Engine) journalWarning(ctx context.Context, store journal.Store, req Re
 		return "", err
 	}
 	return wrong + " Apply runs nothing that needs an approval, and nothing whose last execution had not ended when " +
-		"the " +
-		"state was saved: neither a used approval nor a second run could be noticed. Point the provider to the " +
-		"journal " +
-		"that the state was saved with, or restore the newest backup.", nil
+		"the state was saved: neither a used approval nor a second run could be noticed. Point the provider to the " +
+		"journal that the state was saved with, or restore the newest backup.", nil
 }
 
 // checkJournal refuses what could run twice or on a used approval, if the journal is not intact.
@@ -93,8 +90,7 @@ func (e *Engine) checkJournal(ctx context.Context, store journal.Store, req Requ
 	why := " The execution needs an approval, and it can't be proved that the approval was not used before."
 	if req.Open {
 		why = " The state's last execution had not ended when the state was saved, and this journal can't tell what " +
-			"became " +
-			"of it."
+			"became of it."
 	}
 	return &problem.Problem{
 		What: "The journal can't be relied on", Why: wrong + why,

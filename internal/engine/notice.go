@@ -137,8 +137,7 @@ func late(rec journal.Record) string {
 		return ""
 	}
 	return fmt.Sprintf("It took %s, more than twice its estimate (%s). Nobody had measured the estimate, so it was "+
-		"not "+
-		"stopped. If this happens again, look at its log and at the system.",
+		"not stopped. If this happens again, look at its log and at the system.",
 		inWords(rec.Result.FinishedAt.Sub(rec.CreatedAt)), inWords(rec.Intent.Expected.Sub(rec.CreatedAt)))
 }
 

@@ -179,8 +179,7 @@ func (r Rail) wrongComparison() (at []string, why string) {
 		return []string{"stable_query"}, "it has a stable_query and no query for the version that is compared with it"
 	case r.Stable != "" && !r.Relative():
 		return []string{"stable_query"},
-			"it has a stable_query, and neither max_drop_percent nor max_increase_percent, " +
-				"which compare with it"
+			"it has a stable_query, and neither max_drop_percent nor max_increase_percent, which compare with it"
 	case r.MinSamples != nil && r.Samples == "":
 		return []string{"min_samples"}, "it has min_samples and no samples_query that counts them"
 	case r.Samples != "" && r.MinSamples == nil:

@@ -46,9 +46,8 @@ func journalSchema() schema.Block {
 		MarkdownDescription: "Where dry runs and executions are recorded: in a file on this machine, or in " +
 			"Elasticsearch, shared by a team.",
 		Attributes: map[string]schema.Attribute{
-			"path": optionalString("SQLite file. Default: `.remediation/journal.db`. The folders of " +
-				"executions, with logs and artifacts, are next to it. Environment: " +
-				"`REMEDIATION_JOURNAL_PATH`."),
+			"path": optionalString("SQLite file. Default: `.remediation/journal.db`. The folders of executions, with " +
+				"logs and artifacts, are next to it. Environment: `REMEDIATION_JOURNAL_PATH`."),
 			"keep": optionalString("How long records are kept, such as `8760h`; at least 24h. Default: " +
 				"forever. An apply removes older records at its end, reports it in `result.details`, and " +
 				"lists them in an entry of the journal, so that the hash chain stays valid. Executions " +

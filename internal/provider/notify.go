@@ -43,10 +43,8 @@ func eventNames() []string {
 func notifySchema() schema.Block {
 	return schema.ListNestedBlock{
 		MarkdownDescription: "A webhook that is told what apply does. Each event is sent at most once per execution, " +
-			"in " +
-			"the background: a webhook that is down neither delays nor fails an execution. Plan sends nothing. See " +
-			"the " +
-			"guide \"Incidents\".",
+			"in the background: a webhook that is down neither delays nor fails an execution. Plan sends nothing. " +
+			"See the guide \"Incidents\".",
 		NestedObject: schema.NestedBlockObject{Attributes: map[string]schema.Attribute{
 			"url": schema.StringAttribute{Optional: true, Sensitive: true,
 				Validators: []validator.String{tfkit.SecretLine()},

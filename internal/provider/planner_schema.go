@@ -16,9 +16,8 @@ func plannerSchema() schema.Block {
 			"Default: `file` with its default path.",
 		Blocks: map[string]schema.Block{
 			"file": schema.SingleNestedBlock{
-				MarkdownDescription: "A JSON file that a router watches. The provider replaces it " +
-					"atomically, under a lock, and increases its revision. See the guide \"The planner " +
-					"file\".",
+				MarkdownDescription: "A JSON file that a router watches. The provider replaces it atomically, under " +
+					"a lock, and increases its revision. See the guide \"The planner file\".",
 				Attributes: map[string]schema.Attribute{
 					"path": optionalString("Path of the file. Default: `" + defaultPlanner +
 						"`. Environment: `REMEDIATION_PLANNER_FILE`."),
@@ -34,11 +33,10 @@ func plannerSchema() schema.Block {
 			},
 			"applylens": schema.SingleNestedBlock{
 				Validators: []validator.Object{tfkit.Needs("stable_version", "canary_version")},
-				MarkdownDescription: "The ApplyLens planner guard API, for two versions. It has no " +
-					"revisions, so a change by somebody else in the milliseconds between a read and a " +
-					"write goes unnoticed. While its own detector is in breach, every read of its status " +
-					"rolls the canary back, including the reads of a plan or a refresh. The plan warns " +
-					"about that.",
+				MarkdownDescription: "The ApplyLens planner guard API, for two versions. It has no revisions, so a " +
+					"change by somebody else in the milliseconds between a read and a write goes unnoticed. While " +
+					"its own detector is in breach, every read of its status rolls the canary back, including the " +
+					"reads of a plan or a refresh. The plan warns about that.",
 				Attributes: map[string]schema.Attribute{
 					"url": optionalString("Base URL of the API; `/guard/status` is below it. Environment: " +
 						"`REMEDIATION_PLANNER_URL`."),
@@ -49,10 +47,9 @@ func plannerSchema() schema.Block {
 			},
 			"gateway_api": schema.SingleNestedBlock{
 				Validators: []validator.Object{tfkit.Needs("namespace", "http_route", "backends")},
-				MarkdownDescription: "An HTTPRoute of the Kubernetes Gateway API. Only the weights of the " +
-					"named backends are changed, and only if the route has not changed since it was read. " +
-					"A route that an Argo Rollout controls is refused. The provider neither starts nor " +
-					"stops workloads.",
+				MarkdownDescription: "An HTTPRoute of the Kubernetes Gateway API. Only the weights of the named " +
+					"backends are changed, and only if the route has not changed since it was read. A route that an " +
+					"Argo Rollout controls is refused. The provider neither starts nor stops workloads.",
 				Attributes: map[string]schema.Attribute{
 					"namespace":  required("Namespace of the route."),
 					"http_route": required("Name of the route."),

@@ -90,8 +90,7 @@ func TestPolicyGaps(t *testing.T) {
 	}
 }
 
-const aSigner = "boss@example.com ssh-ed25519 " +
-	"AAAAC3NzaC1lZDI1NTE5AAAAIIyF5y5KMzEzXLsDcwBJhRwOzYhyPiTEKTsBa8qGEVQe"
+const aSigner = "boss@example.com ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIyF5y5KMzEzXLsDcwBJhRwOzYhyPiTEKTsBa8qGEVQe"
 
 // TestConfigurationCanOnlyBeStricter merges one policy with configurations, and checks what holds then.
 func TestConfigurationCanOnlyBeStricter(t *testing.T) {

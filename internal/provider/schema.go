@@ -56,9 +56,8 @@ func optionalText(description string) schema.StringAttribute {
 
 func blockSchema() schema.Schema {
 	return schema.Schema{
-		MarkdownDescription: "Runs incident playbooks as resources. `terraform plan` is the dry run, and " +
-			"`terraform apply` executes it with the approval that the plan requires. The state and a journal keep " +
-			"the history.",
+		MarkdownDescription: "Runs incident playbooks as resources. `terraform plan` is the dry run, and `terraform " +
+			"apply` executes it with the approval that the plan requires. The state and a journal keep the history.",
 		Attributes: map[string]schema.Attribute{
 			"history_limit": schema.NumberAttribute{
 				Optional: true, MarkdownDescription: fmt.Sprintf("Number of executions that a resource keeps in "+

@@ -50,15 +50,13 @@ func description() schema.Schema {
 			NestedObject: schema.NestedAttributeObject{Attributes: attributes}}
 	}
 	return schema.Schema{
-		MarkdownDescription: "An incident of the incident service (the provider's `incidents` block), the actions that " +
-			"the service offers for it, and the service's history, beside the executions in the journal. It only " +
-			"reads. " +
-			"What the service can't answer is null, and `problems` says why, so a service that is down does not stop a " +
-			"plan.",
+		MarkdownDescription: "An incident of the incident service (the provider's `incidents` block), the actions " +
+			"that the service offers for it, and the service's history, beside the executions in the journal. It " +
+			"only reads. What the service can't answer is null, and `problems` says why, so a service that is down " +
+			"does not stop a plan.",
 		Attributes: map[string]schema.Attribute{
 			"incident_id": schema.StringAttribute{Required: true, MarkdownDescription: "Incident, as the service " +
-				"writes " +
-				"its identifier.", Validators: []validator.String{tfkit.Label()}},
+				"writes its identifier.", Validators: []validator.String{tfkit.Label()}},
 			"status": text("`open`, `acknowledged`, `mitigated`, `resolved`, or `closed`. Null if the incident could not " +
 				"be read."),
 			"severity":         text("Severity, such as `sev1`."),
@@ -67,8 +65,7 @@ func description() schema.Schema {
 			"metadata":         text("Metadata, as JSON."),
 			"resolution_notes": text("Notes of the resolution that the service keeps."),
 			"actions": list("Actions that the service offers. The playbook of that name does the same with a dry "+
-				"run, an "+
-				"approval, and a journal.", map[string]schema.Attribute{
+				"run, an approval, and a journal.", map[string]schema.Attribute{
 				"action_type": text("Playbook."), "display_name": text("Name for people."),
 				"description": text("What it does."), "params": text("Suggested inputs, as JSON."),
 				"requires_approval": boolean("Whether the service would require an approval."),
@@ -90,8 +87,7 @@ func description() schema.Schema {
 			}),
 			"problems": schema.ListAttribute{Computed: true, ElementType: types.StringType,
 				MarkdownDescription: "What could not be read, and why. Empty if everything could be read. Each is " +
-					"also a " +
-					"warning."},
+					"also a warning."},
 		},
 	}
 }

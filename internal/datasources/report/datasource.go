@@ -37,9 +37,8 @@ func description() schema.Schema {
 	}
 	return schema.Schema{
 		MarkdownDescription: "The history of executions as a report: a timeline, durations against estimates, the " +
-			"split of " +
-			"the traffic over time, guardrail readings, and approvals. The command `journal report` writes the same " +
-			"page without Terraform.",
+			"split of the traffic over time, guardrail readings, and approvals. The command `journal report` writes " +
+			"the same page without Terraform.",
 		Attributes: map[string]schema.Attribute{
 			"incident_id": filter("Only executions of this incident."),
 			"action_type": filter("Only executions of this playbook, such as `rerun_dbt`."),

@@ -66,8 +66,7 @@ var granted = regexp.MustCompile(`this action is granted by the (index|cluster) 
 
 // needed lists the privileges that the guide on the journal in Elasticsearch asks for.
 const needed = "On %[1]s-entries-* the journal needs read, create_doc, create_index, view_index_metadata and " +
-	"maintenance, with journal.keep also index; on %[1]s-leases read, index, " +
-	"delete and create_index"
+	"maintenance, with journal.keep also index; on %[1]s-leases read, index, delete and create_index"
 
 func (s *Store) privilegeAdvice(reason string) string {
 	all := fmt.Sprintf(needed, s.index) + ". Give them to the user or API key, then run again."
@@ -109,9 +108,8 @@ func (s *Store) explain(ctx context.Context, err error) error {
 func (s *Store) advice(e *elasticsearch.ResponseError) string {
 	switch {
 	case e.Type == "cluster_block_exception":
-		return "Remove the block, or wait until its cause is gone (a full disk also causes one), then run again. " +
-			"The newest " +
-			"range of a journal must not be made read-only."
+		return "Remove the block, or wait until its cause is gone (a full disk also causes one), then run again. The " +
+			"newest range of a journal must not be made read-only."
 	case e.Type == "index_closed_exception":
 		return fmt.Sprintf("Open all indices that match %s, then run again.", s.pattern())
 	case e.Status == http.StatusUnauthorized:

@@ -30,11 +30,9 @@ func damaged(path string, cause error) error {
 	return &problem.Problem{
 		What: fmt.Sprintf("The journal %s is damaged", path),
 		Why:  cause.Error(),
-		Next: fmt.Sprintf("Nothing was repaired or removed. Copy the file with its -wal and -shm files. Then "+
-			"restore a "+
-			"backup, or write what can be read to a new file with: sqlite3 %q .recover. Until then, the provider "+
-			"doesn't "+
-			"see executions that only the damaged journal contains.", path),
+		Next: fmt.Sprintf("Nothing was repaired or removed. Copy the file with its -wal and -shm files. Then restore "+
+			"a backup, or write what can be read to a new file with: sqlite3 %q .recover. Until then, the provider "+
+			"doesn't see executions that only the damaged journal contains.", path),
 		Path: attribute, Err: fmt.Errorf("%w: %w", journal.ErrDamaged, cause),
 	}
 }

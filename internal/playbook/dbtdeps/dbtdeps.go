@@ -115,8 +115,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	facts := Facts{LockChanges: change.LockChanges, DBTVersion: change.DBTVersion, Packages: []Package{},
 		Versions: map[string]string{}}
 	p := playbook.Preview{
-		Summary: "Will reinstall the packages of the dbt project and " +
-			"compile it", Duration: estimate, CostUSD: costUSD,
+		Summary: "Will reinstall the packages of the dbt project and compile it", Duration: estimate, CostUSD: costUSD,
 		Risk: playbook.RiskLow, Affected: []string{"dbt"}, Undo: page().Undo,
 	}
 	p.Changes = []string{p.Summary}

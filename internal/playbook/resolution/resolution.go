@@ -182,8 +182,7 @@ func planned(now incidents.Incident) (changes, warnings []string) {
 	switch {
 	case !ok:
 		return []string{"The incident is resolved"}, []string{fmt.Sprintf("The incident service gives the unknown "+
-			"status "+
-			"%q. Apply refuses to change an incident in that status.", now.Status)}
+			"status %q. Apply refuses to change an incident in that status.", now.Status)}
 	case len(verbs) == 0:
 		return []string{fmt.Sprintf("None: the incident is %s already, so nothing is sent", now.Status)},
 			[]string{fmt.Sprintf("The incident is %s already. Apply sends nothing and keeps the notes in the result.",

@@ -301,8 +301,7 @@ func TestNotes(t *testing.T) {
 		wantNotes: documented,
 		"":        {{ActionType: "resolve_incident", Ended: "failed"}, {ActionType: "check_metrics", Check: true}},
 		"Executed: adjust_canary_split (target_percent: 5; version: v2), rollback_planner (from_version: v2; " +
-			"failed). " +
-			"Result: The planner refused. Duration: 90 seconds.": {
+			"failed). Result: The planner refused. Duration: 90 seconds.": {
 			{ActionType: "adjust_canary_split", Params: json.RawMessage(`{"target_percent":5,"version":"v2"}`),
 				Ended: "success", Message: "Moved v2 to 5%", Seconds: 60},
 			{ActionType: "rollback_planner", Params: json.RawMessage(`{"from_version":"v2","restore":{"a":1}}`),

@@ -15,12 +15,11 @@ import (
 func New() func() resource.Resource {
 	return tfkit.NewResource(tfkit.Front{
 		Name: "incident_resolution", Playbook: resolution.Describe(),
-		Description: "Resolves an incident in the incident service (the provider's `incidents` block), with notes about " +
-			"what was executed. The plan only reads: it shows the statuses that the incident passes through, and the " +
-			"notes. Apply acknowledges, mitigates, and resolves the incident, as far as it is not there yet. Each " +
-			"change is " +
-			"sent at most once, and the incident is read back after it. If the service does not keep the notes, " +
-			"`result.message` says so, and `result.details` keeps them.\n\n" +
+		Description: "Resolves an incident in the incident service (the provider's `incidents` block), with notes " +
+			"about what was executed. The plan only reads: it shows the statuses that the incident passes through, " +
+			"and the notes. Apply acknowledges, mitigates, and resolves the incident, as far as it is not there yet. " +
+			"Each change is sent at most once, and the incident is read back after it. If the service does not keep " +
+			"the notes, `result.message` says so, and `result.details` keeps them.\n\n" +
 			"Let it depend on the steps that remediate the incident, and set `run_if` to the result of the last check. " +
 			"If the service is down at plan, that is a warning; at apply, only this resource fails.",
 		Inputs: map[string]schema.Attribute{

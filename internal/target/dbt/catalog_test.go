@@ -16,10 +16,9 @@ func TestCatalogOfPostgreSQL(t *testing.T) {
 	cfg := shop(t)
 	cfg.ProfilesDir = filepath.Join(filepath.Dir(cfg.ProjectDir), "profiles")
 	write(t, filepath.Join(cfg.ProfilesDir, "profiles.yml"), server.Profile("shop", "main"))
-	server.Query("create schema main; create schema marts; " +
-		"create table main.inbox_emails as select 1 as id, 2 as queue; " +
-		"analyze main.inbox_emails; create view marts.daily as select * from main.inbox_emails; " +
-		"create view marts.weekly as select * from marts.daily; create table main.triage_results (id int)")
+	server.Query("create schema main; create schema marts; create table main.inbox_emails as select 1 as id, 2 as " +
+		"queue; analyze main.inbox_emails; create view marts.daily as select * from main.inbox_emails; create view " +
+		"marts.weekly as select * from marts.daily; create table main.triage_results (id int)")
 	c := cli(t, cfg)
 	s := Selection{Models: []string{"inbox_emails", "triage_results"}}
 	l, err := c.List(t.Context(), s)

@@ -18,32 +18,20 @@ import (
 func TestDiagnose(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]error{
-		"Database Error in model a (models/a.sql)\n  permission denied for " +
-			"schema prod": ErrPermission,
-		"Database Error\n  FATAL:  password authentication failed for user " +
-			"\"x\"": ErrPermission,
-		"003001 (42501): SQL access control error:\nInsufficient privileges to operate on " +
-			"schema 'X'": ErrPermission,
-		"User does not have bigquery.jobs.create permission in " +
-			"project x": ErrPermission,
+		"Database Error in model a (models/a.sql)\n  permission denied for schema prod":               ErrPermission,
+		"Database Error\n  FATAL:  password authentication failed for user \"x\"":                     ErrPermission,
+		"003001 (42501): SQL access control error:\nInsufficient privileges to operate on schema 'X'": ErrPermission,
+		"User does not have bigquery.jobs.create permission in project x":                             ErrPermission,
 		"Database Error\n  connection to server at \"db\" (10.0.0.1), port 5432 failed: Connection " +
 			"refused": ErrConnection,
-		"could not translate host name \"db\" to address: Name or service not " +
-			"known": ErrConnection,
-		"Database Error\n  connection to server at \"db\", port 5432 failed: timeout " +
-			"expired": ErrTimeout,
-		"Database Error in model a (models/a.sql)\n  canceling statement due to statement " +
-			"timeout": ErrTimeout,
-		"HTTPSConnectionPool: Read " +
-			"timed out.": ErrTimeout,
-		"IO Error: Could not set lock on file \"x.duckdb\": Conflicting lock is held in python " +
-			"(PID 1)": ErrLocked,
-		"Compilation Error in model a (models/a.sql)\n  'timeout' is " +
-			"undefined": ErrCompilation,
-		"Parsing Error\n  Error reading shop: bad.yml - Runtime " +
-			"Error": ErrCompilation,
-		"Runtime Error\n  Could not find profile named " +
-			"'shop'": ErrProfiles,
+		"could not translate host name \"db\" to address: Name or service not known":                    ErrConnection,
+		"Database Error\n  connection to server at \"db\", port 5432 failed: timeout expired":           ErrTimeout,
+		"Database Error in model a (models/a.sql)\n  canceling statement due to statement timeout":      ErrTimeout,
+		"HTTPSConnectionPool: Read timed out.":                                                          ErrTimeout,
+		"IO Error: Could not set lock on file \"x.duckdb\": Conflicting lock is held in python (PID 1)": ErrLocked,
+		"Compilation Error in model a (models/a.sql)\n  'timeout' is undefined":                         ErrCompilation,
+		"Parsing Error\n  Error reading shop: bad.yml - Runtime Error":                                  ErrCompilation,
+		"Runtime Error\n  Could not find profile named 'shop'":                                          ErrProfiles,
 		"Runtime Error\n  Credentials in profile \"shop\", target \"dev\" invalid: Could not find adapter " +
 			"type x!": ErrProfiles,
 	} {
@@ -64,8 +52,7 @@ func TestLocation(t *testing.T) {
 	for text, want := range map[string]string{
 		"Compilation Error in model broken (models/a b/broken.sql)\n  Expected\n    line 12\n      " +
 			"select": "models/a b/broken.sql, line 12",
-		"Compilation Error\n  Model 'model.shop.x' (models/x.sql) depends on a node " +
-			"named 'y'": "models/x.sql",
+		"Compilation Error\n  Model 'model.shop.x' (models/x.sql) depends on a node named 'y'": "models/x.sql",
 		"Parsing Error\n  Error reading shop: sub/bad.yml - Runtime Error\n    Syntax error near " +
 			"line 2": "sub/bad.yml, line 2",
 		"Compilation Error\n  dbt found two macros": "",

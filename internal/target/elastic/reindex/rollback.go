@@ -87,8 +87,7 @@ func (r *Run) stuck(cause, err error) error {
 		p.Why += " Undoing it failed, too: " + err.Error()
 	}
 	p.Next = fmt.Sprintf("Check whether clients that use %s reach %s or %s. Remove the index that they don't use if "+
-		"this "+
-		"provider created it, and the write block from the one in use.", r.state.Name, r.state.Old, r.state.New)
+		"this provider created it, and the write block from the one in use.", r.state.Name, r.state.Old, r.state.New)
 	p.Err = errors.Join(cause, err)
 	return &p
 }
