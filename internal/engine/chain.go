@@ -39,7 +39,7 @@ func (e *Engine) link(ctx context.Context, req Request, target string) (link, er
 		case err != nil:
 			return l, err
 		case !known && req.Known == 0:
-			return l, strangerProblem(i, digest)
+			return l, unknownStepProblem(i, digest)
 		case !known:
 			l.warnings = append(l.warnings, fmt.Sprintf("after names a step that neither this run nor the journal "+
 				"knows: %s. It is passed over.", digest))
@@ -189,17 +189,17 @@ func unorderedWarning(target string) string {
 		"one.", target)
 }
 
-// strangerProblem refuses a digest in after that belongs to no step.
-func strangerProblem(i int, digest string) error {
+// unknownStepProblem refuses a digest in after that belongs to no step.
+func unknownStepProblem(i int, digest string) error {
 	return &problem.Problem{
 		What: "after names an unknown step", Why: fmt.Sprintf("Neither this run nor the journal knows the digest %s.",
 			digest),
 		Next: "Refer to preview.digest of the earlier resource instead of writing the digest down.",
-		Path: []string{"after", strconv.Itoa(i)}, Err: errStranger,
+		Path: []string{"after", strconv.Itoa(i)}, Err: errUnknownStep,
 	}
 }
 
-var errStranger = errors.New("no execution has this digest")
+var errUnknownStep = errors.New("no execution has this digest")
 
 // skippedBefore returns the problem of a step whose preview rests on an earlier one that did not run. It is nil if all
 // ran.
@@ -256,7 +256,7 @@ func (e *Engine) planLink(ctx context.Context, req Request, target string) (link
 		return e.undoLink(ctx, req.Origin.Execution)
 	}
 	l, err := e.link(ctx, req, target)
-	if err == nil || errors.Is(err, errStranger) {
+	if err == nil || errors.Is(err, errUnknownStep) {
 		return l, err
 	}
 	return link{chain: l.chain, deferred: "its earlier steps can't be found in the journal"}, nil

@@ -139,6 +139,22 @@ func TestAccEditWithoutEffectRunsNothing(t *testing.T) {
 	}
 }
 
+// TestAccSameRequestWithAndWithoutAnIncident applies two resources that ask for the same, one of them for an incident.
+// The plan inside the apply must show each the record of its own.
+func TestAccSameRequestWithAndWithoutAnIncident(t *testing.T) {
+	t.Parallel()
+	w := newSplitting(t)
+	w.configure("gradual = false", "")
+	w.Must("apply", "-auto-approve", "-no-color")
+	twin := func(name, more string) string {
+		return fmt.Sprintf("resource \"remediation_canary_split\" %q {\n  version = \"v2\"\n  target_percent = 5\n"+
+			"  gradual = false\n  %s\n}\n", name, more)
+	}
+	w.configure("gradual = false", twin("plain", "")+twin("incident", `incident_id = "INC-1"`))
+	w.Must("apply", "-auto-approve", "-no-color")
+	w.empty(t)
+}
+
 // TestAccSkippedHasObjects reads members of preview and result when nothing has run.
 func TestAccSkippedHasObjects(t *testing.T) {
 	t.Parallel()
