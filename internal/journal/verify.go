@@ -96,7 +96,7 @@ func (c Chain) next(e Entry, known []Head) string {
 	}
 	for _, h := range known {
 		if h.Seq == e.Seq && h.Hash != e.Hash {
-			return fmt.Sprintf("entry %d is not the one that was there: the journal was written anew", e.Seq)
+			return fmt.Sprintf("entry %d is not the one that was there: the journal was rewritten", e.Seq)
 		}
 	}
 	return ""

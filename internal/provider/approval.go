@@ -269,7 +269,7 @@ func (b block) policy(r runner) (approval.Policy, error) {
 		if err != nil {
 			return approval.Policy{}, windowProblem(m.Name, err, "maintenance_window", strconv.Itoa(i), at)
 		}
-		// The policy's windows come last; see obey.
+		// The policy's windows come last; see restrict.
 		window.Runner = r.approval != nil && i >= len(a.Maintenance)-len(r.approval.Maintenance)
 		p.Maintenance = append(p.Maintenance, window)
 	}

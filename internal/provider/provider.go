@@ -90,7 +90,7 @@ func (p *remediation) Configure(ctx context.Context, req provider.ConfigureReque
 		report(&resp.Diagnostics, err)
 		return
 	}
-	b, ignored, err := b.obey(r)
+	b, ignored, err := b.restrict(r)
 	if err != nil {
 		report(&resp.Diagnostics, err)
 		return

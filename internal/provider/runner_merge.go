@@ -9,9 +9,9 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/approval"
 )
 
-// obey returns the block with everything that the runner's policy decides. The configuration can only be stricter.
+// restrict returns the block with everything that the runner's policy decides. The configuration can only be stricter.
 // ignored lists its settings that the policy replaces.
-func (b block) obey(r runner) (merged block, ignored []string, err error) {
+func (b block) restrict(r runner) (merged block, ignored []string, err error) {
 	if r.journal != nil {
 		if b.Journal != nil {
 			ignored = append(ignored, "journal")
@@ -25,14 +25,14 @@ func (b block) obey(r runner) (merged block, ignored []string, err error) {
 	if b.Approval != nil {
 		own = *b.Approval
 	}
-	replaced, err := own.obey(*r.approval)
+	replaced, err := own.restrict(*r.approval)
 	b.Approval = &own
 	return b, append(ignored, replaced...), err
 }
 
-// obey makes a as strict as the policy. Approvers stay: an approver must match both lists, see runner.policy. Rules and
+// restrict makes a as strict as the policy. Approvers stay: an approver must match both lists, see runner.policy. Rules and
 // windows of the policy come last, so that a message about one of the configuration's names its position there.
-func (a *approvalBlock) obey(policy approvalBlock) (ignored []string, err error) {
+func (a *approvalBlock) restrict(policy approvalBlock) (ignored []string, err error) {
 	if whole(policy.Minimum) > whole(a.Minimum) {
 		a.Minimum = policy.Minimum
 	}

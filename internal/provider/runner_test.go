@@ -142,7 +142,7 @@ func TestConfigurationCanOnlyBeStricter(t *testing.T) {
 			func(p approval.Policy) any { return p.Signers[0].Principals }, []string{"boss@example.com"}},
 	} {
 		r := policyOf(t, tt.policy, env)
-		b, _, err := block{Approval: &tt.own}.obey(r)
+		b, _, err := block{Approval: &tt.own}.restrict(r)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -178,7 +178,7 @@ func TestSameNameForTwoRulesIsRefused(t *testing.T) {
 	t.Parallel()
 	r := policyOf(t, `{"approval": {"rule": [{"name": "large", "risk": "high"}]}}`, nil)
 	_, _, err := block{Approval: &approvalBlock{Rules: []ruleBlock{{Name: types.StringValue("large"),
-		Risk: types.StringValue("low")}}}}.obey(r)
+		Risk: types.StringValue("low")}}}}.restrict(r)
 	if err == nil || !strings.Contains(err.Error(), `a different rule "large"`) {
 		t.Errorf("got %v", err)
 	}
@@ -188,7 +188,7 @@ func TestSameNameForTwoRulesIsRefused(t *testing.T) {
 func TestConfigurationCannotReplaceTheRunnersJournal(t *testing.T) {
 	t.Parallel()
 	r := policyOf(t, `{"journal": {"path": "/var/lib/journal.db"}}`, nil)
-	b, ignored, err := block{Journal: &journalBlock{Path: types.StringValue("mine.db")}}.obey(r)
+	b, ignored, err := block{Journal: &journalBlock{Path: types.StringValue("mine.db")}}.restrict(r)
 	if err != nil || b.Journal.Path.ValueString() != "/var/lib/journal.db" || !cmp.Equal(ignored, []string{"journal"}) {
 		t.Errorf("%v, %q, %v", b.Journal, ignored, err)
 	}

@@ -42,7 +42,7 @@ type settings struct {
 	redact func(string) string
 }
 
-// settings completes the block, which obeys the runner.
+// settings completes the block, restricted by the runner.
 func (b block) settings(ctx context.Context, r runner) (settings, error) {
 	s := settings{historyLimit: defaultHistory, estimates: playbook.DefaultEstimates(), runner: r}
 	if !b.HistoryLimit.IsNull() {

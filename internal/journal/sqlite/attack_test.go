@@ -137,7 +137,7 @@ func TestJournalWrittenAnewIsFoundByItsHead(t *testing.T) {
 	path, _ := attackable(t)
 	_, other := attackable(t)
 	chain, err := journal.Verify(context.Background(), openTest(t, path), other)
-	if err != nil || !strings.Contains(chain.Broken, "written anew") {
+	if err != nil || !strings.Contains(chain.Broken, "rewritten") {
 		t.Errorf("got %+v, %v", chain, err)
 	}
 }
