@@ -30,8 +30,9 @@ func (b block) restrict(r runner) (merged block, ignored []string, err error) {
 	return b, append(ignored, replaced...), err
 }
 
-// restrict makes a as strict as the policy. Approvers stay: an approver must match both lists, see runner.policy. Rules and
-// windows of the policy come last, so that a message about one of the configuration's names its position there.
+// restrict makes a as strict as the policy. Approvers stay: an approver must match both lists, see runner.policy.
+// Rules and windows of the policy come last, so that a message about one of the configuration's names its position
+// there.
 func (a *approvalBlock) restrict(policy approvalBlock) (ignored []string, err error) {
 	if whole(policy.Minimum) > whole(a.Minimum) {
 		a.Minimum = policy.Minimum

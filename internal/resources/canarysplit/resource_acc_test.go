@@ -501,7 +501,8 @@ func TestAccOneMistakeHasOneError(t *testing.T) {
 	r := newRig(t)
 	r.Write("main.tf", strings.Replace(config(25, "", ""), "= 25", "= var.share", 1)+"\nvariable \"share\" {\n  "+
 		"default = 101\n}\n")
-	if out := r.MustFail("plan", "-no-color"); strings.Count(out, "Error: ") != 1 || !strings.Contains(out, "between 0 and 100") {
+	out := r.MustFail("plan", "-no-color")
+	if strings.Count(out, "Error: ") != 1 || !strings.Contains(out, "between 0 and 100") {
 		t.Errorf("101%%:\n%s", out)
 	}
 }

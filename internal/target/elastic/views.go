@@ -145,7 +145,8 @@ type viewAnswer struct {
 const viewKeep = 5 * time.Minute
 
 // needed selects the parts of an answer that are used, which saves time in writing and reading it.
-const needed = "pit_id,_shards,hits.total,hits.hits._id,hits.hits._routing,hits.hits._version,hits.hits._seq_no,hits.hits._source,hits.hits.sort,aggregations.ranges.buckets.doc_count"
+const needed = "pit_id,_shards,hits.total,hits.hits._id,hits.hits._routing,hits.hits._version,hits.hits._seq_no," +
+	"hits.hits._source,hits.hits.sort,aggregations.ranges.buckets.doc_count"
 
 func (v *View) search(ctx context.Context, query map[string]any) (viewAnswer, error) {
 	query["pit"] = map[string]any{"id": v.name(), "keep_alive": seconds(viewKeep)}
