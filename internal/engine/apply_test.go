@@ -21,7 +21,7 @@ func TestApplyJournalsBeforeEachStep(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	var atWait journal.Record
-	b.book.wait = func(ctx context.Context, job playbook.Job) (playbook.Report, error) {
+	b.fake.wait = func(ctx context.Context, job playbook.Job) (playbook.Report, error) {
 		var err error
 		if atWait, err = b.store.Get(ctx, job.ID); err != nil {
 			return playbook.Report{}, err
@@ -58,7 +58,7 @@ func TestApplyRefusesBeforeAnythingRan(t *testing.T) {
 	t.Parallel()
 	reviewed := &engine.Reviewed{Digest: "sha256:other", Target: "fake:a", Commands: []string{"fake a"},
 		Facts: map[string]any{"things": []any{"a"}}}
-	unapproved := func(b *bench) { b.book.reasons = []string{"it is dangerous"} }
+	unapproved := func(b *bench) { b.fake.reasons = []string{"it is dangerous"} }
 	tests := map[string]struct {
 		change   func(*bench)
 		req      func(*engine.Request)
@@ -73,7 +73,7 @@ func TestApplyRefusesBeforeAnythingRan(t *testing.T) {
 			says: "things: added b (was [\"a\"], now [\"a\",\"b\"])"},
 		"pinned digest": {req: func(r *engine.Request) { r.ExpectedDigest = "sha256:pinned" },
 			want: engine.ErrTargetChanged, says: "sha256:pinned"},
-		"preview fails":   {change: func(b *bench) { b.book.previewErr = errBoom }, want: errBoom},
+		"preview fails":   {change: func(b *bench) { b.fake.previewErr = errBoom }, want: errBoom},
 		"journal is gone": {change: func(b *bench) { _ = b.store.Close() }, says: "database is closed"},
 	}
 	for name, tt := range tests {
@@ -95,7 +95,7 @@ func TestApplyRefusesBeforeAnythingRan(t *testing.T) {
 				!strings.Contains(err.Error(), tt.says) {
 				t.Errorf("got %v, record %d; want %v saying %q", err, x.Record.ID, tt.want, tt.says)
 			}
-			if b.book.count("dispatch") != 0 {
+			if b.fake.count("dispatch") != 0 {
 				t.Error("something was dispatched")
 			}
 		})
@@ -105,7 +105,7 @@ func TestApplyRefusesBeforeAnythingRan(t *testing.T) {
 func TestApprovedRequestRuns(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, func(c *engine.Config) { c.Policy = approval.Policy{Approvers: []string{"*@example.com"}} })
-	b.book.reasons = []string{"it is dangerous"}
+	b.fake.reasons = []string{"it is dangerous"}
 	req := request("a")
 	req.Given.By = "Boss@Example.com"
 	x, err := b.planned(t, req)
@@ -117,7 +117,7 @@ func TestApprovedRequestRuns(t *testing.T) {
 func TestFailureIsKeptAndTheNextApplyRunsAgain(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.book.wait = func(context.Context, playbook.Job) (playbook.Report, error) {
+	b.fake.wait = func(context.Context, playbook.Job) (playbook.Report, error) {
 		return playbook.Report{LogsURL: "file:///here"}, errBoom
 	}
 	x, err := b.apply(t, request("a"))
@@ -129,7 +129,7 @@ func TestFailureIsKeptAndTheNextApplyRunsAgain(t *testing.T) {
 			t.Errorf("error %q lacks %q", err, part)
 		}
 	}
-	b.book.wait = nil
+	b.fake.wait = nil
 	x, err = b.apply(t, request("a"))
 	if err != nil || len(x.Earlier) != 1 || x.Earlier[0].Status != journal.StatusFailed {
 		t.Errorf("earlier %+v, error %v", x.Earlier, err)
@@ -139,17 +139,17 @@ func TestFailureIsKeptAndTheNextApplyRunsAgain(t *testing.T) {
 func TestUncertainDispatchIsNeverSentAgain(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.book.dispatchErr = errors.Join(playbook.ErrUncertain, errBoom)
+	b.fake.dispatchErr = errors.Join(playbook.ErrUncertain, errBoom)
 	if x, err := b.apply(t, request("a")); x.Record.Status != journal.StatusUnknown ||
 		!errors.Is(err, engine.ErrOutcome) {
 		t.Fatalf("record %+v, error %v", x.Record, err)
 	}
-	b.book.dispatchErr = nil
+	b.fake.dispatchErr = nil
 	if _, err := b.apply(t, request("a")); !errors.Is(err, engine.ErrOutcome) ||
 		!strings.Contains(err.Error(), "triggers") {
 		t.Errorf("the second apply gave %v", err)
 	}
-	if n := b.book.count("dispatch"); n != 1 {
+	if n := b.fake.count("dispatch"); n != 1 {
 		t.Errorf("%d dispatches", n)
 	}
 	again := request("a")
@@ -163,7 +163,7 @@ func TestInterruptAndDeadlineAreRecordedAsCancelled(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	started := make(chan struct{}, 1)
-	b.book.wait = func(ctx context.Context, _ playbook.Job) (playbook.Report, error) {
+	b.fake.wait = func(ctx context.Context, _ playbook.Job) (playbook.Report, error) {
 		started <- struct{}{}
 		<-ctx.Done()
 		return playbook.Report{Message: "stopped"}, context.Cause(ctx)
@@ -208,7 +208,7 @@ func TestWorkWhoseNameCannotBeJournaledIsStopped(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	stopped := false
-	b.book.wait = func(ctx context.Context, _ playbook.Job) (playbook.Report, error) {
+	b.fake.wait = func(ctx context.Context, _ playbook.Job) (playbook.Report, error) {
 		<-ctx.Done()
 		stopped = true
 		return playbook.Report{}, context.Cause(ctx)
@@ -236,8 +236,8 @@ func TestOutcomeThatCannotBeJournaledIsReportedAndFoundLater(t *testing.T) {
 	later.cfg.Journal = func(context.Context) (journal.Store, error) { return good, nil }
 	later.Engine = engine.New(later.cfg)
 	x, err = later.apply(t, request("a"))
-	if err != nil || !x.Adopted || b.book.count("dispatch") != 1 {
-		t.Errorf("adopted %v, %d dispatches, error %v", x.Adopted, b.book.count("dispatch"), err)
+	if err != nil || !x.Adopted || b.fake.count("dispatch") != 1 {
+		t.Errorf("adopted %v, %d dispatches, error %v", x.Adopted, b.fake.count("dispatch"), err)
 	}
 }
 
@@ -250,7 +250,7 @@ func TestOneExecutionPerTargetAtATime(t *testing.T) {
 	const patience = 20 * time.Second
 	met := make(chan struct{})
 	var meet sync.Once
-	b.book.wait = func(ctx context.Context, job playbook.Job) (playbook.Report, error) {
+	b.fake.wait = func(ctx context.Context, job playbook.Job) (playbook.Report, error) {
 		rec, err := b.store.Get(ctx, job.ID)
 		if err != nil {
 			return playbook.Report{}, err
@@ -288,13 +288,13 @@ func TestOneExecutionPerTargetAtATime(t *testing.T) {
 func TestUndoRunsTheRollbackAction(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.book.undo = &playbook.Rollback{ActionType: "fake", Params: params{Name: "a"}}
+	b.fake.undo = &playbook.Rollback{ActionType: "fake", Params: params{Name: "a"}}
 	x, err := b.apply(t, request("a"))
 	if err != nil || x.Record.Rollback == nil {
 		t.Fatalf("record %+v, error %v", x.Record, err)
 	}
 	x, err = b.apply(t, engine.UndoRequest(b.ref(t, x.Record), *x.Record.Rollback))
-	if err != nil || x.Record.Intent.Triggers["undo_of_execution"] == "" || b.book.count("dispatch") != 2 {
+	if err != nil || x.Record.Intent.Triggers["undo_of_execution"] == "" || b.fake.count("dispatch") != 2 {
 		t.Errorf("record %+v, error %v", x.Record, err)
 	}
 }
@@ -318,7 +318,7 @@ func TestUndoIsKeptHoweverItEnded(t *testing.T) {
 			b := newBench(t)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			b.book.wait = func(context.Context, playbook.Job) (playbook.Report, error) {
+			b.fake.wait = func(context.Context, playbook.Job) (playbook.Report, error) {
 				if errors.Is(tt.err, context.Canceled) {
 					cancel()
 				}

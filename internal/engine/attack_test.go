@@ -54,7 +54,7 @@ func guarded(t *testing.T, change ...func(*engine.Config)) *bench {
 	b := newBench(t, append([]func(*engine.Config){func(c *engine.Config) {
 		c.Policy = approval.Policy{SignaturesRequired: true, Signers: list, Approvers: []string{"*@example.com"}}
 	}}, change...)...)
-	b.book.reasons = []string{"it is dangerous"}
+	b.fake.reasons = []string{"it is dangerous"}
 	return b
 }
 
@@ -85,12 +85,12 @@ func (b *bench) reviewed(t *testing.T, req engine.Request) (engine.Request, *eng
 // refused checks that the request is refused and nothing more is dispatched.
 func (b *bench) refused(t *testing.T, req engine.Request, was *engine.Reviewed, want error, says string) {
 	t.Helper()
-	before := b.book.count("dispatch")
+	before := b.fake.count("dispatch")
 	x, err := b.Apply(t.Context(), req, was, func(engine.Execution) { t.Error("something was observed to run") })
 	if !errors.Is(err, want) || !strings.Contains(err.Error(), says) || x.Record.ID != 0 {
 		t.Errorf("got %v (record %d), want %v that says %q", err, x.Record.ID, want, says)
 	}
-	if b.book.count("dispatch") != before {
+	if b.fake.count("dispatch") != before {
 		t.Error("something was dispatched")
 	}
 }
@@ -134,26 +134,26 @@ func TestAttackChangeAfterReview(t *testing.T) {
 			says: other},
 		"a model more": {change: func(b *bench,
 			_ *engine.Request) {
-			b.book.facts = map[string]any{"things": []string{"a", "b", "c"}}
+			b.fake.facts = map[string]any{"things": []string{"a", "b", "c"}}
 		}, planned: true,
 			want: engine.ErrTargetChanged, says: "added c"},
 		"a model more, planned anew": {change: func(b *bench,
 			_ *engine.Request) {
-			b.book.facts = map[string]any{"things": []string{"a", "b", "c"}}
+			b.fake.facts = map[string]any{"things": []string{"a", "b", "c"}}
 		},
 			want: engine.ErrNotApproved, says: other},
 		"another order": {change: func(b *bench,
 			_ *engine.Request) {
-			b.book.facts = map[string]any{"things": []string{"b", "a"}}
+			b.fake.facts = map[string]any{"things": []string{"b", "a"}}
 		}, planned: true,
 			want: engine.ErrTargetChanged, says: "another order"},
 		"another order, planned anew": {change: func(b *bench,
 			_ *engine.Request) {
-			b.book.facts = map[string]any{"things": []string{"b", "a"}}
+			b.fake.facts = map[string]any{"things": []string{"b", "a"}}
 		},
 			want: engine.ErrNotApproved, says: other},
 		"another percentage": {change: func(b *bench, _ *engine.Request) {
-			b.book.facts = map[string]any{"things": []string{"a", "b"}, "percent": 11}
+			b.fake.facts = map[string]any{"things": []string{"a", "b"}, "percent": 11}
 		}, want: engine.ErrNotApproved, says: other},
 		"another pinned digest": {change: func(_ *bench, r *engine.Request) { r.ExpectedDigest = "sha256:00" },
 			want: engine.ErrTargetChanged, says: "sha256:00"},
@@ -198,7 +198,7 @@ func TestAttackReplay(t *testing.T) {
 			t.Parallel()
 			b := guarded(t)
 			if fail {
-				b.book.wait = func(context.Context, playbook.Job) (playbook.Report, error) {
+				b.fake.wait = func(context.Context, playbook.Job) (playbook.Report, error) {
 					return playbook.Report{},
 						errBoom
 				}
@@ -213,7 +213,7 @@ func TestAttackReplay(t *testing.T) {
 			elsewhere := req
 			elsewhere.Incident = "INC-2"
 			b.refused(t, elsewhere, nil, engine.ErrNotApproved, "its signature was used by execution 2")
-			b.book.wait = nil
+			b.fake.wait = nil
 			again, _ := b.reviewed(t, request("a"))
 			x, err := b.apply(t, again)
 			if err != nil || !strings.HasSuffix(x.Record.Intent.Payload, "shown="+x.Record.Journal+"-5") {
@@ -226,14 +226,14 @@ func TestAttackReplay(t *testing.T) {
 func TestUnsignedRetryNeedsNoNewApproval(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.book.reasons = []string{"it is dangerous"}
-	b.book.wait = func(context.Context, playbook.Job) (playbook.Report, error) { return playbook.Report{}, errBoom }
+	b.fake.reasons = []string{"it is dangerous"}
+	b.fake.wait = func(context.Context, playbook.Job) (playbook.Report, error) { return playbook.Report{}, errBoom }
 	req := request("a")
 	req.Given.By = "me@example.com"
 	if _, err := b.planned(t, req); !errors.Is(err, errBoom) {
 		t.Fatal(err)
 	}
-	b.book.wait = nil
+	b.fake.wait = nil
 	if _, err := b.planned(t, req); err != nil {
 		t.Errorf("the retry: %v", err)
 	}
@@ -261,8 +261,8 @@ func TestAttackOneSignatureForTwoConcurrentExecutions(t *testing.T) {
 		})
 	}
 	group.Wait()
-	if ran.Load() != 1 || b.book.count("dispatch") != 1 {
-		t.Errorf("%d executions, %d dispatches", ran.Load(), b.book.count("dispatch"))
+	if ran.Load() != 1 || b.fake.count("dispatch") != 1 {
+		t.Errorf("%d executions, %d dispatches", ran.Load(), b.fake.count("dispatch"))
 	}
 }
 
@@ -295,8 +295,8 @@ func TestAttackSignatureUsedBetweenDecisionAndIntent(t *testing.T) {
 	}}
 	x, err := engine.New(b.cfg).Apply(t.Context(), req, nil, func(engine.Execution) {})
 	if !errors.Is(err, engine.ErrNotApproved) || x.Record.Status != journal.StatusCancelled ||
-		b.book.count("dispatch") != 1 {
-		t.Errorf("status %q, %d dispatches, %v", x.Record.Status, b.book.count("dispatch"), err)
+		b.fake.count("dispatch") != 1 {
+		t.Errorf("status %q, %d dispatches, %v", x.Record.Status, b.fake.count("dispatch"), err)
 	}
 }
 
@@ -305,13 +305,13 @@ func TestAttackUnknownAtPlanRiskyAtApply(t *testing.T) {
 	b := guarded(t)
 	// Nothing was shown at plan: an input, or run_if, only became known during apply.
 	b.refused(t, request("a"), nil, engine.ErrNotApproved, "Plan again")
-	b.book.reasons = nil
+	b.fake.reasons = nil
 	req, was := request("b"), &engine.Reviewed{}
 	review, err := b.Plan(t.Context(), req)
 	if err != nil || !review.Decision.Granted {
 		t.Fatalf("%+v, %v", review.Decision, err)
 	}
-	b.book.reasons = []string{"it became dangerous"}
+	b.fake.reasons = []string{"it became dangerous"}
 	was.Digest = review.Digest
 	b.refused(t, req, was, engine.ErrNotApproved, "it became dangerous")
 }
@@ -360,7 +360,7 @@ func TestAttackExpiryIsRefusedWhileThePlanStaysTheSame(t *testing.T) {
 func TestAttackUndoWithTheApprovalOfTheExecution(t *testing.T) {
 	t.Parallel()
 	b := guarded(t)
-	b.book.undo = &playbook.Rollback{ActionType: "fake", Params: params{Name: "a"}}
+	b.fake.undo = &playbook.Rollback{ActionType: "fake", Params: params{Name: "a"}}
 	req, was := b.reviewed(t, request("a"))
 	x, err := b.Apply(t.Context(), req, was, func(engine.Execution) {})
 	if err != nil {

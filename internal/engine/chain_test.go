@@ -11,8 +11,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 )
 
-// chainBook is a playbook whose previews can be projected: the target counts its executions.
-type chainBook struct {
+// chainPlaybook is a playbook whose previews can be projected: the target counts its executions.
+type chainPlaybook struct {
 	*fakePlaybook
 	count int
 	// keeps and blind are those of the preview.
@@ -21,10 +21,10 @@ type chainBook struct {
 
 type chainAction struct {
 	action
-	book *chainBook
+	fake *chainPlaybook
 }
 
-func (b *chainBook) Bind(raw json.RawMessage) (playbook.Action, error) {
+func (b *chainPlaybook) Bind(raw json.RawMessage) (playbook.Action, error) {
 	bound, err := b.fakePlaybook.Bind(raw)
 	if err != nil {
 		return nil, err
@@ -35,8 +35,8 @@ func (b *chainBook) Bind(raw json.RawMessage) (playbook.Action, error) {
 
 func (a chainAction) from(count int) playbook.Preview {
 	p := playbook.Preview{Summary: "Will count", Commands: []string{"count"}, Risk: playbook.RiskLow,
-		Facts: map[string]any{"count": count}, Undo: "none", Keeps: a.book.keeps}
-	if !a.book.blind {
+		Facts: map[string]any{"count": count}, Undo: "none", Keeps: a.fake.keeps}
+	if !a.fake.blind {
 		p.Projection = count + 1
 	}
 	return p
@@ -45,7 +45,7 @@ func (a chainAction) from(count int) playbook.Preview {
 func (a chainAction) Target(context.Context) (string, error) { return "fake:counter", nil }
 
 func (a chainAction) Preview(context.Context) (playbook.Preview, error) {
-	return a.from(a.book.count), nil
+	return a.from(a.fake.count), nil
 }
 
 func (a chainAction) PreviewAfter(_ context.Context, projection json.RawMessage) (playbook.Preview, error) {
@@ -55,17 +55,17 @@ func (a chainAction) PreviewAfter(_ context.Context, projection json.RawMessage)
 }
 
 func (a chainAction) Dispatch(_ context.Context, job playbook.Job) (playbook.Work, error) {
-	a.book.count++
+	a.fake.count++
 	return work{a.action, job}, nil
 }
 
-func counter(t *testing.T) (*bench, *chainBook) {
+func counter(t *testing.T) (*bench, *chainPlaybook) {
 	t.Helper()
 	b := newBench(t)
-	book := &chainBook{fakePlaybook: b.book}
-	b.cfg.Catalogue = playbook.NewCatalogue(book)
+	fake := &chainPlaybook{fakePlaybook: b.fake}
+	b.cfg.Catalogue = playbook.NewCatalogue(fake)
 	b.Engine = engine.New(b.cfg)
-	return b, book
+	return b, fake
 }
 
 func after(name string, digests ...string) engine.Request {
@@ -80,7 +80,7 @@ func (b *bench) process() { b.Engine = engine.New(b.cfg) }
 func TestChainIsPreviewedOnWhatItsStepsLeave(t *testing.T) {
 	t.Parallel()
 	for _, where := range []string{"in this process", "in the journal"} {
-		b, book := counter(t)
+		b, fake := counter(t)
 		first := b.plan(t, request("a"))
 		if where == "in the journal" {
 			b.process()
@@ -102,21 +102,21 @@ func TestChainIsPreviewedOnWhatItsStepsLeave(t *testing.T) {
 		}
 		// Steps that have run count as done.
 		if again := b.plan(t, after("d", first.Digest, third.Digest)); strings.Contains(again.Text(), "Starts from") ||
-			book.count != 3 {
-			t.Errorf("%s: after %d executions:\n%s", where, book.count, again.Text())
+			fake.count != 3 {
+			t.Errorf("%s: after %d executions:\n%s", where, fake.count, again.Text())
 		}
 	}
 }
 
 func TestOthersMoveInAChainIsRefused(t *testing.T) {
 	t.Parallel()
-	b, book := counter(t)
+	b, fake := counter(t)
 	first := b.plan(t, request("a"))
 	second := b.plan(t, after("b", first.Digest))
 	if _, err := b.Apply(t.Context(), request("a"), shownBy(first), func(engine.Execution) {}); err != nil {
 		t.Fatal(err)
 	}
-	book.count = 7
+	fake.count = 7
 	_, err := b.Apply(t.Context(), after("b", first.Digest), shownBy(second), func(engine.Execution) {})
 	if !errors.Is(err, engine.ErrTargetChanged) || !strings.Contains(err.Error(), "count: was 1, now 7") {
 		t.Errorf("got %v", err)
@@ -143,8 +143,8 @@ func TestStepsThatCantBeProjected(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b, book := counter(t)
-			book.blind, book.keeps = tt.blind, tt.keeps
+			b, fake := counter(t)
+			fake.blind, fake.keeps = tt.blind, tt.keeps
 			first := request("a")
 			if tt.first != nil {
 				tt.first(&first)
@@ -230,7 +230,7 @@ func TestTwoExecutionsWithoutAnOrderAreReportedOnce(t *testing.T) {
 
 func TestPlanOfASkippedStepShowsWhatWasShown(t *testing.T) {
 	t.Parallel()
-	b, book := counter(t)
+	b, fake := counter(t)
 	req := request("a")
 	if _, shown := b.PlanSkipped(t.Context(), req); shown {
 		t.Error("nothing was shown")
@@ -245,11 +245,11 @@ func TestPlanOfASkippedStepShowsWhatWasShown(t *testing.T) {
 		review.Record != conditional.Record || review.Digest != conditional.Digest {
 		t.Errorf("shown %t:\n%s", shown, review.Text())
 	}
-	book.count = 3
+	fake.count = 3
 	if _, shown := b.PlanSkipped(t.Context(), req); shown {
 		t.Error("another preview was shown")
 	}
-	book.count = 0
+	fake.count = 0
 	if err := b.Skip(t.Context(), req, conditional.Digest); err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ func TestClockJumpsInTheMiddleOfAnExecution(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
-			b.book.wait = func(ctx context.Context, job playbook.Job) (playbook.Report, error) {
+			b.fake.wait = func(ctx context.Context, job playbook.Job) (playbook.Report, error) {
 				if err := job.Checkpoint(ctx, 1); err != nil {
 					return playbook.Report{}, err
 				}
@@ -63,7 +63,7 @@ func TestClockJumpDoesNotFreeATargetOfALivingProcess(t *testing.T) {
 		b := newBench(t)
 		b.leave(t, request("a"), other(), true)
 		b.clock.jump(jump)
-		if _, err := b.apply(t, request("a")); !errors.Is(err, engine.ErrBusy) || b.book.count("adopt") != 0 {
+		if _, err := b.apply(t, request("a")); !errors.Is(err, engine.ErrBusy) || b.fake.count("adopt") != 0 {
 			t.Errorf("after %s: %v", jump, err)
 		}
 	}

@@ -34,7 +34,7 @@ func TestEveryKindOfFailureEscalates(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
-			b.book.wait = tt.wait
+			b.fake.wait = tt.wait
 			for _, step := range []string{"a", "b", "c"} {
 				ctx, cancel := context.WithCancel(t.Context())
 				if name == "stopped" {
@@ -49,7 +49,7 @@ func TestEveryKindOfFailureEscalates(t *testing.T) {
 			if _, err := b.apply(t, request("d")); !errors.Is(err, engine.ErrNotApproved) {
 				t.Errorf("a fourth execution without an approval: %v", err)
 			}
-			b.book.wait = nil
+			b.fake.wait = nil
 			approved := request("d")
 			approved.Given.By = "lead@example.com"
 			review, err := b.Plan(t.Context(), approved)
@@ -65,9 +65,9 @@ func TestEveryKindOfFailureEscalates(t *testing.T) {
 
 // cancelWhenRunning cancels an apply once its work runs.
 func cancelWhenRunning(b *bench, cancel context.CancelFunc) {
-	before := b.book.count("wait")
+	before := b.fake.count("wait")
 	go func() {
-		for b.book.count("wait") == before {
+		for b.fake.count("wait") == before {
 			time.Sleep(time.Millisecond)
 		}
 		cancel()

@@ -187,7 +187,7 @@ func (h *testClock) jump(d time.Duration) {
 // bench is an engine on a real journal with a fake playbook.
 type bench struct {
 	*engine.Engine
-	book  *fakePlaybook
+	fake  *fakePlaybook
 	store journal.Store
 	clock *testClock
 	cfg   engine.Config
@@ -197,7 +197,7 @@ type bench struct {
 
 func newBench(t *testing.T, change ...func(*engine.Config)) *bench {
 	t.Helper()
-	b := &bench{book: &fakePlaybook{facts: map[string]any{"things": []string{"a", "b"}}}, clock: newTestClock()}
+	b := &bench{fake: &fakePlaybook{facts: map[string]any{"things": []string{"a", "b"}}}, clock: newTestClock()}
 	path := filepath.Join(t.TempDir(), "journal.db")
 	store, err := sqlite.Open(t.Context(), path, b.clock)
 	if err != nil {
@@ -206,7 +206,7 @@ func newBench(t *testing.T, change ...func(*engine.Config)) *bench {
 	t.Cleanup(func() { _ = store.Close() })
 	b.store = store
 	b.cfg = engine.Config{
-		Catalogue: playbook.NewCatalogue(b.book), Policy: approval.Policy{}, Clock: b.clock, Dir: t.TempDir(),
+		Catalogue: playbook.NewCatalogue(b.fake), Policy: approval.Policy{}, Clock: b.clock, Dir: t.TempDir(),
 		HistoryLimit: 50,
 		Self:         proc.Self(),
 		Journal:      func(context.Context) (journal.Store, error) { return b.store, nil },

@@ -92,9 +92,9 @@ func TestSucceededExecutionThatWasNotKeptIsNotRunAgain(t *testing.T) {
 				t.Errorf("plan: finished %v, warnings %q, error %v", review.Finished, review.Warnings, err)
 			}
 			x, err := b.apply(t, req)
-			if err != nil || (b.book.count("dispatch") == 1) != tt.runs || x.Adopted == tt.runs ||
+			if err != nil || (b.fake.count("dispatch") == 1) != tt.runs || x.Adopted == tt.runs ||
 				(x.Record.ID == rec.ID) == tt.runs {
-				t.Errorf("%d dispatches, execution %d after %d, adopted %v, error %v", b.book.count("dispatch"),
+				t.Errorf("%d dispatches, execution %d after %d, adopted %v, error %v", b.fake.count("dispatch"),
 					x.Record.ID, rec.ID, x.Adopted, err)
 			}
 		})
@@ -126,7 +126,7 @@ func TestAdoptedExecutionIsAmongTheEarlierOnes(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	left := b.leave(t, request("a"), dead(), false)
-	b.book.adopt = playbook.ErrNeverBegan
+	b.fake.adopt = playbook.ErrNeverBegan
 	x, err := b.apply(t, request("a"))
 	if err != nil || len(x.Earlier) != 1 || x.Earlier[0].ID != left.ID ||
 		x.Earlier[0].Status != journal.StatusCancelled {
@@ -163,7 +163,7 @@ func TestNormalEndOfTerraformAcknowledgesOutcomes(t *testing.T) {
 		b.cfg.Terraform.Session = session
 		b.cfg.Self = proc.Identity{Host: session, PID: 7, Started: 1, Boot: "x"}
 		b.Engine = engine.New(b.cfg)
-		before := b.book.count("dispatch")
+		before := b.fake.count("dispatch")
 		if _, err := b.apply(t, request("a")); err != nil {
 			t.Fatal(err)
 		}
@@ -171,7 +171,7 @@ func TestNormalEndOfTerraformAcknowledgesOutcomes(t *testing.T) {
 			b.AcknowledgeAll(t.Context())
 			b.AcknowledgeAll(t.Context()) // there is nothing left to acknowledge
 		}
-		return b.book.count("dispatch") > before
+		return b.fake.count("dispatch") > before
 	}
 	for i, run := range []struct{ ends, runs bool }{
 		{ends: true, runs: true}, {ends: true, runs: true}, {ends: false,

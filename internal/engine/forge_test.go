@@ -35,7 +35,7 @@ func confirmed(t *testing.T) (*bench, *reviews) {
 		c.Policy = approval.Policy{Forge: "github acme/search", Aliases: map[string][]string{boss: {"the-boss"}}}
 		c.Forge, c.Terraform = forge, savedPlan()
 	})
-	b.book.reasons = []string{"it is dangerous"}
+	b.fake.reasons = []string{"it is dangerous"}
 	return b, forge
 }
 
@@ -67,7 +67,7 @@ func TestForgeConfirmsAndIsKept(t *testing.T) {
 func TestForgeIsAskedOnlyIfAnApprovalIsNeeded(t *testing.T) {
 	t.Parallel()
 	b, forge := confirmed(t)
-	b.book.reasons = nil
+	b.fake.reasons = nil
 	forge.says.Problem = "it is down"
 	req := request("a")
 	req.Given.By = boss

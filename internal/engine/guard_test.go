@@ -84,14 +84,14 @@ func (a shiftAction) Dispatch(_ context.Context, job playbook.Job) (playbook.Wor
 	return shifting{work: work{a.action, job}, steps: a.steps, reverted: a.reverted, revert: a.revert}, nil
 }
 
-// shiftBook binds to actions whose work has steps.
-type shiftBook struct {
+// shiftPlaybook binds to actions whose work has steps.
+type shiftPlaybook struct {
 	*fakePlaybook
 	steps, reverted int
 	revert          error
 }
 
-func (b *shiftBook) Bind(raw json.RawMessage) (playbook.Action, error) {
+func (b *shiftPlaybook) Bind(raw json.RawMessage) (playbook.Action, error) {
 	bound, err := b.fakePlaybook.Bind(raw)
 	if err != nil {
 		return nil, err
@@ -133,8 +133,8 @@ func TestGuardrailWithoutASourceIsRefused(t *testing.T) {
 			t.Errorf("got %v at %v", err, p.Path)
 		}
 	}
-	if b.book.count("dispatch") != 0 {
-		t.Errorf("calls %v", b.book.calls)
+	if b.fake.count("dispatch") != 0 {
+		t.Errorf("calls %v", b.fake.calls)
 	}
 }
 
@@ -145,10 +145,10 @@ func TestBreachAfterATakeoverIsLeftToTheNewHolder(t *testing.T) {
 	const betweenSteps, afterTheWork, breach = 3, 5, 99
 	for _, at := range []int{betweenSteps, afterTheWork} {
 		metrics := &counting{}
-		book := &shiftBook{}
+		fake := &shiftPlaybook{}
 		b := newBench(t, func(c *engine.Config) { c.Metrics = metrics })
-		book.fakePlaybook = b.book
-		b.cfg.Catalogue = playbook.NewCatalogue(book)
+		fake.fakePlaybook = b.fake
+		b.cfg.Catalogue = playbook.NewCatalogue(fake)
 		b.Engine = engine.New(b.cfg)
 		metrics.read = func(n int) float64 {
 			if n != at {
@@ -167,8 +167,8 @@ func TestBreachAfterATakeoverIsLeftToTheNewHolder(t *testing.T) {
 		req := request("a")
 		req.Guardrails = []guard.Rail{{Name: "errors", Query: guard.Query{Prometheus: "q"}, Max: ptr(10),
 			OnBreach: guard.Rollback}}
-		if _, err := b.apply(t, req); !errors.Is(err, playbook.ErrTakenOver) || book.reverted != 0 {
-			t.Errorf("at reading %d of %d: gone back %d times, error %v", at, metrics.n, book.reverted, err)
+		if _, err := b.apply(t, req); !errors.Is(err, playbook.ErrTakenOver) || fake.reverted != 0 {
+			t.Errorf("at reading %d of %d: gone back %d times, error %v", at, metrics.n, fake.reverted, err)
 		}
 	}
 }
@@ -226,9 +226,9 @@ func TestGuardrailsDecideTheOutcome(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
-			b.book.undo = &playbook.Rollback{ActionType: "fake", Params: params{Name: "back"}}
-			book := &shiftBook{fakePlaybook: b.book}
-			b.cfg.Catalogue, b.cfg.Metrics = playbook.NewCatalogue(book), &metrics{values: tt.values}
+			b.fake.undo = &playbook.Rollback{ActionType: "fake", Params: params{Name: "back"}}
+			fake := &shiftPlaybook{fakePlaybook: b.fake}
+			b.cfg.Catalogue, b.cfg.Metrics = playbook.NewCatalogue(fake), &metrics{values: tt.values}
 			e := engine.New(b.cfg)
 			tt.rail.Name, tt.rail.Prometheus = "errors", "up"
 			if tt.rail.OnBreach == "" {
@@ -238,7 +238,7 @@ func TestGuardrailsDecideTheOutcome(t *testing.T) {
 			req.Guardrails = []guard.Rail{tt.rail}
 			x, err := e.Apply(t.Context(), req, nil, func(engine.Execution) {})
 			if tt.never {
-				if x.Record.ID != 0 || !errors.Is(err, guard.ErrInconclusive) || b.book.count("dispatch") != 0 {
+				if x.Record.ID != 0 || !errors.Is(err, guard.ErrInconclusive) || b.fake.count("dispatch") != 0 {
 					t.Fatalf("record %+v, error %v", x.Record, err)
 				}
 				return
@@ -246,8 +246,8 @@ func TestGuardrailsDecideTheOutcome(t *testing.T) {
 			if (err == nil) != (tt.status == journal.StatusSuccess) || x.Record.Status != tt.status {
 				t.Fatalf("status %q, error %v", x.Record.Status, err)
 			}
-			if book.steps != tt.steps || book.reverted != tt.reverted {
-				t.Errorf("%d steps, reverted %d times", book.steps, book.reverted)
+			if fake.steps != tt.steps || fake.reverted != tt.reverted {
+				t.Errorf("%d steps, reverted %d times", fake.steps, fake.reverted)
 			}
 			d := x.Record.Result.Details
 			if !strings.Contains(d["guardrail.errors"], tt.reading) || d["own"] != "1" ||
@@ -269,7 +269,7 @@ func TestGuardrailsDecideTheOutcome(t *testing.T) {
 func TestReadingsAreJournaledBetweenSteps(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.cfg.Catalogue = playbook.NewCatalogue(&shiftBook{fakePlaybook: b.book})
+	b.cfg.Catalogue = playbook.NewCatalogue(&shiftPlaybook{fakePlaybook: b.fake})
 	b.cfg.Metrics = &metrics{values: []any{1.0}}
 	req := request("a")
 	req.Guardrails = []guard.Rail{{Name: "errors", Query: guard.Query{Prometheus: "up"}, Max: ptr(5),
@@ -291,7 +291,7 @@ func TestReadingsAreJournaledBetweenSteps(t *testing.T) {
 func TestFailedRollbackIsReported(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.cfg.Catalogue, b.cfg.Metrics = playbook.NewCatalogue(&shiftBook{fakePlaybook: b.book,
+	b.cfg.Catalogue, b.cfg.Metrics = playbook.NewCatalogue(&shiftPlaybook{fakePlaybook: b.fake,
 		revert: errBoom}), &metrics{values: []any{1.0, 9.0}}
 	req := request("a")
 	req.Guardrails = []guard.Rail{{Name: "errors", Query: guard.Query{Prometheus: "up"}, Max: ptr(5),
@@ -358,9 +358,9 @@ func TestWorkThatStoppedPartwayContinuesInTheSameApply(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	left := b.leave(t, request("a"), dead(), true)
-	b.book.adopt = errors.Join(playbook.ErrPartway, errBoom)
+	b.fake.adopt = errors.Join(playbook.ErrPartway, errBoom)
 	x, err := b.apply(t, request("a"))
-	if err != nil || x.Record.ID == left.ID || b.book.count("dispatch") != 1 {
+	if err != nil || x.Record.ID == left.ID || b.fake.count("dispatch") != 1 {
 		t.Fatalf("record %+v, error %v", x.Record, err)
 	}
 	if old, err := b.store.Get(t.Context(), left.ID); err != nil || old.Status != journal.StatusCancelled {

@@ -36,16 +36,16 @@ func (m *timed) Read(context.Context, guard.Query) (float64, error) {
 
 // applyGuarded applies three steps under a guardrail, by the clock of the caller's bubble.
 func applyGuarded(t *testing.T, metric guard.Reader,
-	change func(*fakePlaybook, *engine.Request)) (engine.Execution, *shiftBook, error) {
+	change func(*fakePlaybook, *engine.Request)) (engine.Execution, *shiftPlaybook, error) {
 	t.Helper()
 	b := newBench(t, func(c *engine.Config) { c.Metrics, c.Clock = metric, clock.System{} })
-	shifts := &shiftBook{fakePlaybook: b.book}
+	shifts := &shiftPlaybook{fakePlaybook: b.fake}
 	b.cfg.Catalogue = playbook.NewCatalogue(shifts)
 	req := request("a")
 	req.Timeout = 24 * time.Hour
 	req.Guardrails = []guard.Rail{{Name: "errors", Query: guard.Query{Prometheus: "q"}, Max: ptr(5),
 		OnBreach: guard.Rollback}}
-	change(b.book, &req)
+	change(b.fake, &req)
 	x, err := engine.New(b.cfg).Apply(t.Context(), req, nil, func(engine.Execution) {})
 	return x, shifts, err
 }
@@ -184,7 +184,7 @@ func TestAContainmentThatDoesNotHelpNeverGivesTrafficBack(t *testing.T) {
 func TestAnIntervalLongerThanAStepIsRefused(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, func(c *engine.Config) { c.Metrics = &metrics{values: []any{1.0}} })
-	b.book.step = 10 * time.Second
+	b.fake.step = 10 * time.Second
 	req := request("a")
 	req.Guardrails = []guard.Rail{{Name: "errors", Query: guard.Query{Prometheus: "q"}, Max: ptr(5),
 		Interval: "11s", OnBreach: guard.Fail}}

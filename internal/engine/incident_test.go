@@ -15,7 +15,7 @@ import (
 func readOnly(t *testing.T, change ...func(*engine.Config)) *bench {
 	t.Helper()
 	b := newBench(t, change...)
-	b.book.readOnly = true
+	b.fake.readOnly = true
 	return b
 }
 
@@ -23,7 +23,7 @@ func TestReadersDoNotWait(t *testing.T) {
 	t.Parallel()
 	b := readOnly(t)
 	inside, release := make(chan struct{}), make(chan struct{})
-	b.book.wait = func(context.Context, playbook.Job) (playbook.Report, error) {
+	b.fake.wait = func(context.Context, playbook.Job) (playbook.Report, error) {
 		inside <- struct{}{}
 		<-release
 		return playbook.Report{Message: "read"}, nil
@@ -50,8 +50,8 @@ func TestReadersDoNotWait(t *testing.T) {
 func TestReaderOfADeadProcessIsClosedAndReadsAgain(t *testing.T) {
 	t.Parallel()
 	b := readOnly(t)
-	b.book.adopt = playbook.ErrNeverBegan
-	b.book.readOnly = true
+	b.fake.adopt = playbook.ErrNeverBegan
+	b.fake.readOnly = true
 	dead := b.leaveReading(t, request("a"))
 	x, err := b.apply(t, request("a"))
 	if err != nil || x.Adopted || x.Record.ID == dead.ID || x.Record.Status != journal.StatusSuccess {
@@ -83,17 +83,17 @@ func TestReadersAreNotAttempts(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	for range 3 {
-		b.book.readOnly = false
-		b.book.wait = func(context.Context, playbook.Job) (playbook.Report, error) { return playbook.Report{}, errBoom }
+		b.fake.readOnly = false
+		b.fake.wait = func(context.Context, playbook.Job) (playbook.Report, error) { return playbook.Report{}, errBoom }
 		if _, err := b.apply(t, request("a")); err == nil {
 			t.Fatal("no failure")
 		}
-		b.book.readOnly, b.book.wait = true, nil
+		b.fake.readOnly, b.fake.wait = true, nil
 		if _, err := b.apply(t, request("b")); err != nil {
 			t.Fatal(err)
 		}
 	}
-	b.book.readOnly = false
+	b.fake.readOnly = false
 	if _, err := b.apply(t, request("a")); !errors.Is(err, engine.ErrNotApproved) {
 		t.Errorf("a fourth attempt without an approval: %v", err)
 	}
@@ -110,7 +110,7 @@ func TestFreezeDoesNotBlockReaders(t *testing.T) {
 	if _, err := b.apply(t, request("a")); !errors.Is(err, engine.ErrNotApproved) {
 		t.Errorf("a change in the freeze: %v", err)
 	}
-	b.book.readOnly = true
+	b.fake.readOnly = true
 	if _, err := b.apply(t, request("a")); err != nil {
 		t.Error(err)
 	}
@@ -128,12 +128,12 @@ func TestIncidentBeganWithItsFirstChange(t *testing.T) {
 			got, err = job.IncidentBegan(ctx)
 			return playbook.Report{}, err
 		}
-		b.book.readOnly, b.book.wait = true, asks
+		b.fake.readOnly, b.fake.wait = true, asks
 		alone, err := b.apply(t, req)
 		if err != nil || !got.Equal(alone.Record.CreatedAt) {
 			t.Errorf("%s: alone, it began %s (%v), want %s", name, got, err, alone.Record.CreatedAt)
 		}
-		b.book.readOnly, b.book.wait = false, nil
+		b.fake.readOnly, b.fake.wait = false, nil
 		first, err := b.apply(t, req)
 		if err != nil {
 			t.Fatal(err)
@@ -143,7 +143,7 @@ func TestIncidentBeganWithItsFirstChange(t *testing.T) {
 		if _, err := b.apply(t, elsewhere); err != nil {
 			t.Fatal(err)
 		}
-		b.book.readOnly, b.book.wait = true, asks
+		b.fake.readOnly, b.fake.wait = true, asks
 		if _, err := b.apply(t, req); err != nil || !got.Equal(first.Record.CreatedAt) {
 			t.Errorf("%s: it began %s (%v), want %s", name, got, err, first.Record.CreatedAt)
 		}

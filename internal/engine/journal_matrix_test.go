@@ -163,7 +163,7 @@ func chained(t *testing.T, path string) {
 func TestRandomJournalsNeverRunTwice(t *testing.T) {
 	t.Parallel()
 	h := newHistory(t)
-	dispatched, told, lost := h.book.count("dispatch"), 0, 0
+	dispatched, told, lost := h.fake.count("dispatch"), 0, 0
 	for n := range *journals {
 		r := rand.New(rand.NewPCG(*journalSeed, uint64(n))) //nolint:gosec // a repeatable test
 		path := filepath.Join(t.TempDir(), "journal.db")
@@ -183,7 +183,7 @@ func TestRandomJournalsNeverRunTwice(t *testing.T) {
 			chained(t, path)
 		}
 		said, lacks := h.again(t, path, r.IntN(len(h.requests)))
-		if now := h.book.count("dispatch"); now != dispatched {
+		if now := h.fake.count("dispatch"); now != dispatched {
 			t.Fatalf("journal %d: an execution ran again after\n%s", n, strings.Join(steps[2:], "\n"))
 		}
 		if lacks {

@@ -74,9 +74,9 @@ func TestAttackOnTheJournal(t *testing.T) {
 				t.Errorf("the plan warns %q, %v", review.Warnings, err)
 			}
 			b.Engine = later
-			before := b.book.count("dispatch")
+			before := b.fake.count("dispatch")
 			x, err := later.Apply(t.Context(), req, was, func(engine.Execution) {})
-			if err == nil || x.Record.ID != 0 || b.book.count("dispatch") != before {
+			if err == nil || x.Record.ID != 0 || b.fake.count("dispatch") != before {
 				t.Errorf("execution %d, %v", x.Record.ID, err)
 			}
 			if !errors.Is(err, tt.want) {

@@ -68,8 +68,8 @@ func TestHolderElsewhereIsJudgedByItsHeartbeats(t *testing.T) {
 			x, err := b.apply(t, req)
 			if !tt.taken {
 				if !errors.Is(err, engine.ErrBusy) || !strings.Contains(err.Error(), "process 7 on runner-3") ||
-					b.book.count("adopt")+b.book.count("dispatch") != 0 {
-					t.Fatalf("got %v, calls %v", err, b.book.calls)
+					b.fake.count("adopt")+b.fake.count("dispatch") != 0 {
+					t.Fatalf("got %v, calls %v", err, b.fake.calls)
 				}
 				return
 			}
@@ -106,7 +106,7 @@ func TestClockJumpsCauseNoTakeover(t *testing.T) {
 			t.Errorf("after %s: %v", jump, err)
 		}
 	}
-	if n := b.book.count("adopt"); n != 0 {
+	if n := b.fake.count("adopt"); n != 0 {
 		t.Errorf("%d adoptions", n)
 	}
 }
@@ -129,7 +129,7 @@ func TestTakenOverWhileWorking(t *testing.T) {
 			clock := &ticking{testClock: newTestClock()}
 			b := newBench(t, func(c *engine.Config) { c.Clock = clock })
 			var noticed error
-			b.book.wait = func(ctx context.Context, job playbook.Job) (playbook.Report, error) {
+			b.fake.wait = func(ctx context.Context, job playbook.Job) (playbook.Report, error) {
 				hold := journal.Lease{Execution: job.ID, Token: 1}
 				if _, err := b.store.Append(ctx, hold, journal.KindTakeover,
 					journal.Takeover{Holder: elsewhere()}); err != nil {
@@ -157,7 +157,7 @@ func TestLeaseIsRenewedWhileWorking(t *testing.T) {
 	t.Parallel()
 	clock := &ticking{testClock: newTestClock()}
 	b := newBench(t, func(c *engine.Config) { c.Clock = clock })
-	b.book.wait = func(ctx context.Context, job playbook.Job) (playbook.Report, error) {
+	b.fake.wait = func(ctx context.Context, job playbook.Job) (playbook.Report, error) {
 		for {
 			if p, err := b.store.Pulse(ctx, job.ID); err != nil || p.Beats > 2 {
 				return playbook.Report{Message: "done"}, err
@@ -187,7 +187,7 @@ func TestSlowHeartbeatCountsFromItsStart(t *testing.T) {
 	}}
 	b.store = store
 	b.Engine = engine.New(b.cfg)
-	b.book.wait = func(ctx context.Context, _ playbook.Job) (playbook.Report, error) {
+	b.fake.wait = func(ctx context.Context, _ playbook.Job) (playbook.Report, error) {
 		<-ctx.Done()
 		lost = clock.Now()
 		return playbook.Report{}, context.Cause(ctx)
@@ -208,7 +208,7 @@ func TestLeaseThatCannotBeRenewedStopsTheWork(t *testing.T) {
 	store := &leases{Store: b.store, beat: func() error { return errors.New("disk full") }}
 	b.store = store
 	b.Engine = engine.New(b.cfg)
-	b.book.wait = func(ctx context.Context, _ playbook.Job) (playbook.Report, error) {
+	b.fake.wait = func(ctx context.Context, _ playbook.Job) (playbook.Report, error) {
 		<-ctx.Done()
 		return playbook.Report{}, context.Cause(ctx)
 	}

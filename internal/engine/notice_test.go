@@ -66,12 +66,12 @@ func TestEventsOfAnExecution(t *testing.T) {
 			n := &told{}
 			source := &metrics{values: []any{1.0, 1.0, 9.0}} // the plan reads it, too
 			b := newBench(t, telling(n), func(c *engine.Config) { c.Metrics = source })
-			b.book.wait = c.wait
+			b.fake.wait = c.wait
 			req := request("a")
 			if c.rail != nil {
 				c.rail.Name, c.rail.Query = "errors", guard.Query{Prometheus: "q"}
 				req.Guardrails = []guard.Rail{*c.rail}
-				b.cfg.Catalogue = playbook.NewCatalogue(&shiftBook{fakePlaybook: b.book})
+				b.cfg.Catalogue = playbook.NewCatalogue(&shiftPlaybook{fakePlaybook: b.fake})
 				b.Engine = engine.New(b.cfg)
 			}
 			x, _ := b.planned(t, req)
@@ -97,7 +97,7 @@ func TestApprovalNeededIsToldOncePerDigest(t *testing.T) {
 	t.Parallel()
 	n := &told{}
 	b := newBench(t, telling(n))
-	b.book.reasons = []string{"it is a test"}
+	b.fake.reasons = []string{"it is a test"}
 	for range 2 {
 		if _, err := b.planned(t, request("a")); !errors.Is(err, engine.ErrNotApproved) {
 			t.Fatal(err)
@@ -110,7 +110,7 @@ func TestApprovalNeededIsToldOncePerDigest(t *testing.T) {
 	if err != nil || review.Record == 0 || n.all[0].Digest != review.Digest {
 		t.Errorf("the plan after it: record %d, digest %s, notice %+v, %v", review.Record, review.Digest, n.all[0], err)
 	}
-	b.book.facts = map[string]any{"things": []string{"c"}}
+	b.fake.facts = map[string]any{"things": []string{"c"}}
 	if _, err := b.planned(t, request("a")); !errors.Is(err, engine.ErrNotApproved) {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func TestThirdFailureInARowIsAnEscalation(t *testing.T) {
 	t.Parallel()
 	n := &told{}
 	b := newBench(t, telling(n))
-	b.book.wait = func(context.Context, playbook.Job) (playbook.Report, error) {
+	b.fake.wait = func(context.Context, playbook.Job) (playbook.Report, error) {
 		return playbook.Report{}, errors.New("broken")
 	}
 	for range 3 {
@@ -164,8 +164,8 @@ func TestEstimateThatNobodyMeasuredStopsNothing(t *testing.T) {
 	n := &told{}
 	clock := slowClock{newTestClock(), make(chan struct{})}
 	b := newBench(t, telling(n), func(c *engine.Config) { c.Clock = clock })
-	b.book.guessed = true
-	b.book.wait = func(ctx context.Context, job playbook.Job) (playbook.Report, error) {
+	b.fake.guessed = true
+	b.fake.wait = func(ctx context.Context, job playbook.Job) (playbook.Report, error) {
 		close(clock.past)
 		for !strings.Contains(n.events(), "past_estimate") {
 			if ctx.Err() != nil {

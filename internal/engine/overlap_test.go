@@ -20,7 +20,7 @@ import (
 func overlapping(t *testing.T, change ...func(*engine.Config)) *bench {
 	t.Helper()
 	b := newBench(t, change...)
-	b.book.locks = map[string][]string{"alias": {"fake:index-1", "fake:index-2"}, "index-2": {"fake:index-2"}}
+	b.fake.locks = map[string][]string{"alias": {"fake:index-1", "fake:index-2"}, "index-2": {"fake:index-2"}}
 	return b
 }
 
@@ -29,7 +29,7 @@ func TestNamesOfOneTargetNeverRunTogether(t *testing.T) {
 	t.Parallel()
 	b := overlapping(t, func(c *engine.Config) { c.Clock = clock.System{} })
 	var inside, most atomic.Int64
-	b.book.wait = func(context.Context, playbook.Job) (playbook.Report, error) {
+	b.fake.wait = func(context.Context, playbook.Job) (playbook.Report, error) {
 		most.Store(max(most.Load(), inside.Add(1)))
 		defer inside.Add(-1)
 		time.Sleep(20 * time.Millisecond) // long enough for the others to arrive
@@ -49,8 +49,8 @@ func TestNamesOfOneTargetNeverRunTogether(t *testing.T) {
 		}
 	}
 	all.Wait()
-	if most.Load() != 1 || b.book.count("dispatch") != 2*each || b.book.count("adopt") != 0 {
-		t.Errorf("%d at once; calls %v", most.Load(), b.book.calls)
+	if most.Load() != 1 || b.fake.count("dispatch") != 2*each || b.fake.count("adopt") != 0 {
+		t.Errorf("%d at once; calls %v", most.Load(), b.fake.calls)
 	}
 }
 
@@ -75,14 +75,14 @@ func TestHolderUnderAnotherName(t *testing.T) {
 				if !tt.settled {
 					if !errors.Is(err, engine.ErrBusy) || !strings.Contains(err.Error(),
 						"It works on what fake:"+names[1]+" refers to") || !now.Open() ||
-						b.book.count("dispatch") != 0 {
-						t.Errorf("got %v, record %+v, calls %v", err, now, b.book.calls)
+						b.fake.count("dispatch") != 0 {
+						t.Errorf("got %v, record %+v, calls %v", err, now, b.fake.calls)
 					}
 					return
 				}
-				if err != nil || now.Status != journal.StatusSuccess || b.book.count("adopt") != 1 ||
-					b.book.count("dispatch") != 1 || b.book.count("forget") == 0 {
-					t.Errorf("got %v, record %+v, calls %v", err, now, b.book.calls)
+				if err != nil || now.Status != journal.StatusSuccess || b.fake.count("adopt") != 1 ||
+					b.fake.count("dispatch") != 1 || b.fake.count("forget") == 0 {
+					t.Errorf("got %v, record %+v, calls %v", err, now, b.fake.calls)
 				}
 			})
 		}
@@ -96,14 +96,14 @@ func TestUnreadableUnderAnotherName(t *testing.T) {
 	for _, names := range [][2]string{{"alias", "index-2"}, {"index-2", "alias"}} {
 		b := overlapping(t)
 		left := b.leave(t, request(names[0]), dead(), true)
-		b.book.previewErr = errClosed
+		b.fake.previewErr = errClosed
 		review, err := b.Plan(t.Context(), request(names[1]))
 		if err != nil || !review.Unseen {
 			t.Errorf("%s: review %+v, %v", names[1], review, err)
 		}
 		// The adoption opens it.
-		b.book.wait = func(context.Context, playbook.Job) (playbook.Report, error) {
-			b.book.previewErr = nil
+		b.fake.wait = func(context.Context, playbook.Job) (playbook.Report, error) {
+			b.fake.previewErr = nil
 			return playbook.Report{Message: "open again"}, nil
 		}
 		if _, err := b.apply(t, request(names[1])); err != nil {

@@ -76,7 +76,7 @@ func applyOnce(dir, target, run string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), applierTimeout)
 	defer cancel()
 	thing := strings.TrimPrefix(target, also)
-	book := &fakePlaybook{locks: map[string][]string{target: {"fake:" + thing}},
+	fake := &fakePlaybook{locks: map[string][]string{target: {"fake:" + thing}},
 		wait: func(context.Context, playbook.Job) (playbook.Report, error) {
 			// A process that finds the mark of another one overlaps with it.
 			mark := filepath.Join(dir, thing+".busy")
@@ -88,7 +88,7 @@ func applyOnce(dir, target, run string) error {
 			return playbook.Report{Message: "done"}, errors.Join(file.Close(), os.Remove(mark))
 		}}
 	e := engine.New(engine.Config{
-		Catalogue: playbook.NewCatalogue(book), Clock: clock.System{}, Dir: dir, HistoryLimit: 1, Self: proc.Self(),
+		Catalogue: playbook.NewCatalogue(fake), Clock: clock.System{}, Dir: dir, HistoryLimit: 1, Self: proc.Self(),
 		Journal: opener(dir, os.Getenv(indexVariable), elastic.Config{}.WithEnvironment(os.Getenv)),
 	})
 	req := request(target)

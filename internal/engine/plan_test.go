@@ -32,11 +32,11 @@ func TestPlanRecordsEachDryRunOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	b.book.facts = map[string]any{"things": []string{"a"}}
+	b.fake.facts = map[string]any{"things": []string{"a"}}
 	if _, err := b.Plan(t.Context(), request("a")); err != nil {
 		t.Fatal(err)
 	}
-	b.book.previewErr = errBoom
+	b.fake.previewErr = errBoom
 	if _, err := b.Plan(t.Context(), request("a")); !errors.Is(err, errBoom) {
 		t.Fatalf("got %v", err)
 	}
@@ -44,7 +44,7 @@ func TestPlanRecordsEachDryRunOnce(t *testing.T) {
 	if len(found) != 3 || found[0].Status != journal.StatusDryRunOK || found[2].Status != journal.StatusDryRunBad {
 		t.Errorf("dry runs %+v", found)
 	}
-	if b.book.count("dispatch") != 0 {
+	if b.fake.count("dispatch") != 0 {
 		t.Error("plan dispatched")
 	}
 }
@@ -61,7 +61,7 @@ func TestPlanWithinAnApplyNamesWhatChanged(t *testing.T) {
 			if _, err := b.Plan(t.Context(), request("a")); err != nil {
 				t.Fatal(err)
 			}
-			b.book.facts = map[string]any{"things": []string{"a", "b", "c"}}
+			b.fake.facts = map[string]any{"things": []string{"a", "b", "c"}}
 			b.cfg.Terraform, b.cfg.Self = parent, other()
 			_, err := engine.New(b.cfg).Plan(t.Context(), request("a"))
 			if !errors.Is(err, engine.ErrTargetChanged) || !strings.Contains(err.Error(), "things: added c") {
@@ -92,7 +92,7 @@ func TestPlanApproval(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t, func(c *engine.Config) { c.Policy = tt.policy })
-			b.book.reasons = []string{"it is dangerous"}
+			b.fake.reasons = []string{"it is dangerous"}
 			req := request("a")
 			req.Given.By = tt.by
 			review, err := b.Plan(t.Context(), req)
@@ -120,7 +120,7 @@ func TestPlanOnlyWarnsOfABrokenJournal(t *testing.T) {
 func TestThreeFailuresRequireAnApproval(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.book.wait = func(context.Context, playbook.Job) (playbook.Report, error) { return playbook.Report{}, errBoom }
+	b.fake.wait = func(context.Context, playbook.Job) (playbook.Report, error) { return playbook.Report{}, errBoom }
 	for i := range 3 {
 		review, err := b.Plan(t.Context(), request("a"))
 		if err != nil || review.Decision.Needed {
@@ -171,7 +171,7 @@ func TestDigestBindsWhatWasReviewed(t *testing.T) {
 		}
 	}
 	other := digest(request("b"))
-	b.book.facts = map[string]any{"things": []string{"a"}}
+	b.fake.facts = map[string]any{"things": []string{"a"}}
 	for name, d := range map[string]string{"input": other, "trigger": digest(trigger), "fact": digest(request("a"))} {
 		if d == base {
 			t.Errorf("the digest does not bind the %s", name)

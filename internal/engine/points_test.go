@@ -68,13 +68,13 @@ func TestPointsAreReachedInOrder(t *testing.T) {
 					if err != nil || len(found) != 1 {
 						t.Fatalf("at %s: %d records, error %v", p, len(found), err)
 					}
-					got = append(got, passed{p, found[0].Status, found[0].RemoteID, b.book.count("dispatch")})
+					got = append(got, passed{p, found[0].Status, found[0].RemoteID, b.fake.count("dispatch")})
 				}
 			})
 			if tt.leave {
 				b.leave(t, request("a"), dead(), true)
 			}
-			b.book.wait = func(ctx context.Context, job playbook.Job) (playbook.Report, error) {
+			b.fake.wait = func(ctx context.Context, job playbook.Job) (playbook.Report, error) {
 				return playbook.Report{Message: "done"}, job.Checkpoint(ctx, map[string]int{"step": 1})
 			}
 			if _, err := b.apply(t, request("a")); err != nil {

@@ -66,7 +66,7 @@ func TestPlanShowsTheNewestRecord(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
-			b.book.reasons = []string{"it is dangerous"}
+			b.fake.reasons = []string{"it is dangerous"}
 			req := request("a")
 			req.Given.By = boss
 			before := b.plan(t, req)
@@ -135,8 +135,8 @@ func TestTwoEqualRequestsInOneApply(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if b.book.count("dispatch") != 2 {
-		t.Errorf("%d dispatches", b.book.count("dispatch"))
+	if b.fake.count("dispatch") != 2 {
+		t.Errorf("%d dispatches", b.fake.count("dispatch"))
 	}
 }
 
@@ -146,7 +146,7 @@ func TestJournalWithoutTheRecordIsRefused(t *testing.T) {
 	shown := b.plan(t, request("a"))
 	_, err := elsewhere.Apply(t.Context(), request("a"), shownBy(shown), func(engine.Execution) {})
 	if !errors.Is(err, engine.ErrJournal) || !strings.Contains(err.Error(), "need one journal") ||
-		elsewhere.book.count("dispatch") != 0 {
+		elsewhere.fake.count("dispatch") != 0 {
 		t.Errorf("got %v", err)
 	}
 }
@@ -155,7 +155,7 @@ func TestJournalWithoutTheRecordIsRefused(t *testing.T) {
 func TestNameApprovesOnlyWhatItWasGivenFor(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.book.reasons = []string{"it is dangerous"}
+	b.fake.reasons = []string{"it is dangerous"}
 	req := request("a")
 	req.Given.By = boss
 	if _, err := b.planned(t, req); err != nil {
@@ -188,7 +188,7 @@ func TestNameApprovesOnlyWhatItWasGivenFor(t *testing.T) {
 func TestOneNameCanApproveEveryStepOfAPlan(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.book.reasons = []string{"it is dangerous"}
+	b.fake.reasons = []string{"it is dangerous"}
 	first, second := request("a"), request("a")
 	second.Triggers = map[string]string{"run": "2"}
 	first.Given.By, second.Given.By = boss, boss
@@ -206,15 +206,15 @@ func TestOneNameCanApproveEveryStepOfAPlan(t *testing.T) {
 func TestUndoOnAnotherTargetIsRefused(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.book.undo = &playbook.Rollback{ActionType: "fake", Params: params{Name: "a"}}
+	b.fake.undo = &playbook.Rollback{ActionType: "fake", Params: params{Name: "a"}}
 	x, err := b.apply(t, request("a"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := b.book.count("dispatch")
+	before := b.fake.count("dispatch")
 	for name, move := range map[string]func(){
-		"another name":         func() { b.book.target = "elsewhere" },
-		"the same name, moved": func() { b.book.target, b.book.identity = "", "another" },
+		"another name":         func() { b.fake.target = "elsewhere" },
+		"the same name, moved": func() { b.fake.target, b.fake.identity = "", "another" },
 	} {
 		move()
 		undo := engine.UndoRequest(b.ref(t, x.Record), *x.Record.Rollback)
@@ -222,7 +222,7 @@ func TestUndoOnAnotherTargetIsRefused(t *testing.T) {
 			!strings.Contains(err.Error(), "destroy = false") {
 			t.Errorf("%s: plan: %v", name, err)
 		}
-		if _, err := b.apply(t, undo); !errors.Is(err, engine.ErrTarget) || b.book.count("dispatch") != before {
+		if _, err := b.apply(t, undo); !errors.Is(err, engine.ErrTarget) || b.fake.count("dispatch") != before {
 			t.Errorf("%s: apply: %v", name, err)
 		}
 	}
@@ -232,7 +232,7 @@ func TestUndoOnAnotherTargetIsRefused(t *testing.T) {
 func TestOneTargetUnderTwoNamesNeverRunsTwiceAtOnce(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.book.identity = "one warehouse"
+	b.fake.identity = "one warehouse"
 	held := b.leave(t, request("a"), other(), true)
 	if len(held.Intent.Locks) == 0 {
 		t.Fatal("the execution does not lock the identity")
@@ -243,7 +243,7 @@ func TestOneTargetUnderTwoNamesNeverRunsTwiceAtOnce(t *testing.T) {
 	}
 	req := request("b")
 	req.Timeout = time.Second
-	if _, err := b.apply(t, req); !errors.Is(err, engine.ErrBusy) || b.book.count("dispatch") != 0 {
+	if _, err := b.apply(t, req); !errors.Is(err, engine.ErrBusy) || b.fake.count("dispatch") != 0 {
 		t.Errorf("got %v", err)
 	}
 }
@@ -291,7 +291,7 @@ func TestJournalThatIsNotIntact(t *testing.T) {
 			t.Errorf("%s: after an open execution: %v", name, err)
 		}
 	}
-	b.book.reasons = []string{"it is dangerous"}
+	b.fake.reasons = []string{"it is dangerous"}
 	req := request("e")
 	req.Mark, req.Given.By = older, boss
 	review := b.plan(t, req)
@@ -307,7 +307,7 @@ func TestNewJournalNeverRunsTwice(t *testing.T) {
 	req := request("a")
 	req.Known, req.Mark = done.ID+100, journal.Mark{Journal: "00000000"}
 	x, err := b.apply(t, req)
-	if err != nil || !x.Adopted || b.book.count("dispatch") != 0 {
-		t.Errorf("%d dispatches, %v", b.book.count("dispatch"), err)
+	if err != nil || !x.Adopted || b.fake.count("dispatch") != 0 {
+		t.Errorf("%d dispatches, %v", b.fake.count("dispatch"), err)
 	}
 }

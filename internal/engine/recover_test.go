@@ -40,12 +40,12 @@ func TestExecutionOfADeadProcess(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
 			left := b.leave(t, request("a"), dead(), tt.dispatched)
-			b.book.adopt = tt.adopt
+			b.fake.adopt = tt.adopt
 			req := request("a")
 			req.Triggers = map[string]string{"run": tt.triggers}
 			x, err := b.apply(t, req)
-			if !errors.Is(err, tt.want) || x.Adopted != tt.adopted || b.book.count("dispatch") != tt.dispatches {
-				t.Errorf("adopted %v, %d dispatches, error %v", x.Adopted, b.book.count("dispatch"), err)
+			if !errors.Is(err, tt.want) || x.Adopted != tt.adopted || b.fake.count("dispatch") != tt.dispatches {
+				t.Errorf("adopted %v, %d dispatches, error %v", x.Adopted, b.fake.count("dispatch"), err)
 			}
 			if rec, err := b.store.Get(t.Context(), left.ID); err != nil || rec.Status != tt.left {
 				t.Errorf("left record is %q, want %q (%v)", rec.Status, tt.left, err)
@@ -60,7 +60,7 @@ func TestAdoptedWorkWithoutANameGetsOne(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	left := b.leave(t, request("a"), dead(), false)
-	b.book.wait = func(ctx context.Context, job playbook.Job) (playbook.Report, error) {
+	b.fake.wait = func(ctx context.Context, job playbook.Job) (playbook.Report, error) {
 		return playbook.Report{}, job.Checkpoint(ctx, 1)
 	}
 	x, err := b.apply(t, request("a"))
@@ -79,7 +79,7 @@ func TestTargetThatDoesNotAnswerStaysOpen(t *testing.T) {
 		left := b.leave(t, request("a"), dead(), true)
 		req := request("a")
 		req.Triggers = map[string]string{"run": trigger}
-		b.book.adopt = errors.Join(playbook.ErrLater, errBoom)
+		b.fake.adopt = errors.Join(playbook.ErrLater, errBoom)
 		for range 2 {
 			_, err := b.apply(t, req)
 			if !errors.Is(err, playbook.ErrLater) || !errors.Is(err, errBoom) ||
@@ -87,11 +87,11 @@ func TestTargetThatDoesNotAnswerStaysOpen(t *testing.T) {
 				t.Fatalf("got %v", err)
 			}
 			if rec, err := b.store.Get(t.Context(), left.ID); err != nil || !rec.Open() ||
-				b.book.count("dispatch") != 0 {
-				t.Fatalf("%d dispatches, record %+v, %v", b.book.count("dispatch"), rec, err)
+				b.fake.count("dispatch") != 0 {
+				t.Fatalf("%d dispatches, record %+v, %v", b.fake.count("dispatch"), rec, err)
 			}
 		}
-		b.book.adopt = nil
+		b.fake.adopt = nil
 		if _, err := b.apply(t, req); err != nil {
 			t.Fatal(err)
 		}
@@ -105,14 +105,14 @@ func TestUnknownOutcomeAsksForNewTriggersEachTime(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.leave(t, request("a"), dead(), true)
-	b.book.adopt = errBoom
+	b.fake.adopt = errBoom
 	for range 2 {
 		if _, err := b.apply(t, request("a")); !errors.Is(err, engine.ErrOutcome) ||
 			!strings.Contains(err.Error(), "triggers") {
 			t.Fatalf("got %v", err)
 		}
 	}
-	if n := b.book.count("dispatch"); n != 0 {
+	if n := b.fake.count("dispatch"); n != 0 {
 		t.Errorf("%d dispatches", n)
 	}
 }
@@ -126,7 +126,7 @@ func TestLivingHolderIsWaitedForThenNamed(t *testing.T) {
 		!strings.Contains(err.Error(), "execution 2") {
 		t.Fatalf("got %v", err)
 	}
-	if b.book.count("adopt")+b.book.count("dispatch") != 0 {
+	if b.fake.count("adopt")+b.fake.count("dispatch") != 0 {
 		t.Error("the work of a living process was touched")
 	}
 	outcome := journal.Outcome{Status: journal.StatusSuccess, Result: journal.Result{FinishedAt: b.clock.Now()}}
@@ -146,7 +146,7 @@ func TestAdoptionGivesTheActionWhatTheJournalContains(t *testing.T) {
 		map[string]any{"step": map[string]int{"stage": 2}}); err != nil {
 		t.Fatal(err)
 	}
-	b.book.wait = func(_ context.Context, job playbook.Job) (playbook.Report, error) {
+	b.fake.wait = func(_ context.Context, job playbook.Job) (playbook.Report, error) {
 		if job.ID != left.ID || job.RemoteID != "remote-of-the-dead" || string(job.Progress) != `{"stage":2}` {
 			t.Errorf("job %+v", job)
 		}

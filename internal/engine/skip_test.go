@@ -21,7 +21,7 @@ func TestSkipIsJournaledAndHasNotRun(t *testing.T) {
 	if after.Number != 1 || len(after.History) != 0 || before.Digest != after.Digest {
 		t.Errorf("the skip counts as an execution: %+v", after)
 	}
-	if x, err := b.apply(t, request("a")); err != nil || x.Adopted || b.book.count("dispatch") != 1 {
-		t.Errorf("%d dispatches, %v", b.book.count("dispatch"), err)
+	if x, err := b.apply(t, request("a")); err != nil || x.Adopted || b.fake.count("dispatch") != 1 {
+		t.Errorf("%d dispatches, %v", b.fake.count("dispatch"), err)
 	}
 }

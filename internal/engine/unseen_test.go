@@ -27,7 +27,7 @@ func TestTargetThatADeadExecutionLeftUnreadable(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
 			left := b.leave(t, request("a"), dead(), true)
-			b.book.previewErr = errClosed
+			b.fake.previewErr = errClosed
 			req := request("a")
 			change(&req)
 			b.cfg.Terraform = proc.Terraform{Session: "later"}
@@ -44,15 +44,15 @@ func TestTargetThatADeadExecutionLeftUnreadable(t *testing.T) {
 					}
 				}
 			}
-			b.book.adopt = playbook.ErrNeverBegan // the target can be read after the adoption
-			b.book.previewErr = nil
+			b.fake.adopt = playbook.ErrNeverBegan // the target can be read after the adoption
+			b.fake.previewErr = nil
 			if _, err := b.apply(t, req); err != nil {
 				t.Fatal(err)
 			}
 			if rec, err := b.store.Get(t.Context(), left.ID); err != nil || rec.Open() {
 				t.Errorf("left open: %+v, %v", rec, err)
 			}
-			b.book.previewErr = errClosed
+			b.fake.previewErr = errClosed
 			if _, err := b.Plan(t.Context(), req); !errors.Is(err, errClosed) {
 				t.Errorf("nothing is open, so the plan has to fail: %v", err)
 			}
@@ -64,14 +64,14 @@ func TestUnreadableTargetIsAnErrorIfNothingIsOpenOnIt(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.leave(t, request("b"), dead(), true)
-	b.book.previewErr = errClosed
+	b.fake.previewErr = errClosed
 	if _, err := b.Plan(t.Context(), request("a")); !errors.Is(err, errClosed) {
 		t.Errorf("got %v", err)
 	}
 	broken := newBench(t, func(c *engine.Config) {
 		c.Journal = func(context.Context) (journal.Store, error) { return nil, errBoom }
 	})
-	broken.book.previewErr = errClosed
+	broken.fake.previewErr = errClosed
 	if _, err := broken.Plan(t.Context(), request("a")); !errors.Is(err, errClosed) {
 		t.Errorf("without a journal: %v", err)
 	}
@@ -82,7 +82,7 @@ func TestTargetThatWasReadAtPlanMustBeReadWithinApply(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.leave(t, request("a"), dead(), true) // makes a plan, too
-	b.book.previewErr = errClosed
+	b.fake.previewErr = errClosed
 	b.cfg.Terraform = savedPlan()
 	_, err := engine.New(b.cfg).Plan(t.Context(), request("a"))
 	if !errors.Is(err, errClosed) || !strings.Contains(err.Error(), "Plan again") {
