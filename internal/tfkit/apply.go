@@ -114,7 +114,7 @@ func (r *Resource) save(a applying, plan, prior document, x engine.Execution) er
 	} else if err := r.completePreview(d, x); err != nil {
 		return err
 	}
-	if err := d.setRecord(x.Record, r.results()); err != nil {
+	if err := r.setRecord(d, x.Record); err != nil {
 		return err
 	}
 	elements, err := r.earlierAtApply(a, plan, prior, x)

@@ -31,6 +31,9 @@ type Front struct {
 	Results map[string]schema.Attribute
 	// Preview are the playbook's own attributes of preview: their names are the JSON names of its facts.
 	Preview map[string]schema.Attribute
+	// Routine reports that a detail of a result says nothing that the result's message doesn't say. The journal keeps
+	// it, and state leaves it out: Terraform writes the whole state after every resource. Nil: no detail is routine.
+	Routine func(name, text string) bool
 }
 
 // Runtime is what the provider passes to its resources.

@@ -3,6 +3,7 @@ package tfkit
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -192,22 +193,32 @@ func (d document) plannedEntry(req engine.Request) (tftypes.Value, error) {
 	return tftypes.NewValue(typ, values), nil
 }
 
-// setRecord puts the result of an execution into d: all computed attributes except the preview and the history. results
-// are the names of the playbook's own results.
-func (d document) setRecord(rec journal.Record, results []string) error {
+// setRecord puts the result of an execution into d: all computed attributes except the preview and the history.
+func (r *Resource) setRecord(d document, rec journal.Record) error {
 	d.clearDrift()
 	var rollback map[string]any
 	if rec.Rollback != nil {
 		rollback = map[string]any{"action_type": rec.Rollback.Type, "params": compact(rec.Rollback.Params)}
 	}
 	for name, v := range map[string]any{
-		attrID: rec.Ref(), attrStatus: string(rec.Status), attrResult: Result(rec.Result), attrRollback: rollback,
+		attrID: rec.Ref(), attrStatus: string(rec.Status), attrResult: r.result(rec.Result), attrRollback: rollback,
 	} {
 		if err := d.set(name, v); err != nil {
 			return err
 		}
 	}
-	return d.setResults(rec.Result, results)
+	return d.setResults(rec.Result, r.results())
+}
+
+// result is Result without the details that are routine.
+func (r *Resource) result(of *journal.Result) any {
+	if of == nil || r.front.Routine == nil {
+		return Result(of)
+	}
+	kept := *of
+	kept.Details = maps.Clone(of.Details)
+	maps.DeleteFunc(kept.Details, r.front.Routine)
+	return Result(&kept)
 }
 
 // setResults puts the playbook's own results into d, null if there are none.

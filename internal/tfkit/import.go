@@ -61,7 +61,7 @@ func (r *Resource) imported(ctx context.Context, id string, typ tftypes.Type) (t
 	if err := d.set(attrDryRun, review.Text()); err != nil {
 		return tftypes.Value{}, err
 	}
-	if err := d.setRecord(rec, r.results()); err != nil {
+	if err := r.setRecord(d, rec); err != nil {
 		return tftypes.Value{}, err
 	}
 	elements, err := d.entries(all)

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
@@ -107,7 +106,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 		Figures:         now.figures(),
 	}
 	p.Risk, p.RiskReason = risk(effects)
-	p.Changes = []string{p.Summary}
+	p.Changes = []string{"Will re-run " + models(count)}
 	if retry != nil {
 		p.Changes = append(p.Changes, retry.lines(dbt.Line(a.dbt.RunCommand(retry.Arguments)))...)
 	}
@@ -139,8 +138,7 @@ func (a *action) list(ctx context.Context, retry *Retry) (dbt.Listing, error) {
 }
 
 func summary(f Facts) string {
-	count := int64(len(f.SelectedModels))
-	return fmt.Sprintf("Will re-run %s: %s", text.Count(count, "dbt model"), some(f.SelectedModels))
+	return fmt.Sprintf("Will re-run %s: %s", models(len(f.SelectedModels)), some(f.SelectedModels))
 }
 
 // approvalReasons say why the run needs an approval: full_refresh is set, whatever its effect, or the project's own
@@ -236,16 +234,8 @@ func (w work) Wait(ctx context.Context) (playbook.Report, error) {
 // outcome describes the result of each model.
 func outcome(result dbt.Result) playbook.Report {
 	details := map[string]string{}
-	counts := map[string]int{}
 	for _, n := range append(result.Hooks, result.Nodes...) {
 		details[n.UniqueID] = ending(n)
-	}
-	for _, n := range result.Nodes {
-		counts[n.Status]++
-	}
-	details["models"] = strconv.Itoa(len(result.Nodes))
-	for status, n := range counts {
-		details["models_"+strings.ReplaceAll(status, " ", "_")] = strconv.Itoa(n)
 	}
 	return playbook.Report{
 		Message: fmt.Sprintf("Ran %s", models(len(result.Nodes))),
@@ -261,6 +251,11 @@ func ending(n dbt.NodeResult) string {
 		line += ", " + text.Count(*n.Rows, "row")
 	}
 	return line
+}
+
+// Routine reports that a detail of a result is a model or hook that succeeded. The journal keeps its duration.
+func Routine(name, text string) bool {
+	return (strings.HasPrefix(name, "model.") || strings.HasPrefix(name, "operation.")) && statusOf(text) == "success"
 }
 
 func models(n int) string { return text.Count(int64(n), "dbt model") }

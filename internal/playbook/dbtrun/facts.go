@@ -10,7 +10,8 @@ import (
 // shownNames is how many names of downstream models and exposures a preview lists; beyond it there is only a count.
 const shownNames = 20
 
-// Facts are what must still be true at apply.
+// Facts are what must still be true at apply. The attributes of preview have only some of them: the text has the counts,
+// and "affected" has the exposures.
 type Facts struct {
 	// DBTVersion is the version that listed the models.
 	DBTVersion string `json:"dbt_version"`
@@ -51,16 +52,19 @@ func (f Facts) radius() string {
 	if f.DownstreamModelCount+f.ExposureCount == 0 {
 		return "Nothing in the project is downstream of them"
 	}
-	return fmt.Sprintf("Downstream: %s; %s", listed("model", f.DownstreamModelCount, f.DownstreamModels),
-		listed("exposure", f.ExposureCount, f.Exposures))
+	var readers []string
+	if f.DownstreamModelCount > 0 {
+		readers = append(readers, listed("model", f.DownstreamModelCount, f.DownstreamModels))
+	}
+	if f.ExposureCount > 0 {
+		readers = append(readers, listed("exposure", f.ExposureCount, f.Exposures))
+	}
+	return "Downstream: " + strings.Join(readers, "; ")
 }
 
 func listed(noun string, count int, names []string) string {
 	if count != 1 {
 		noun += "s"
-	}
-	if count == 0 {
-		return "no " + noun
 	}
 	text := fmt.Sprintf("%d %s (%s", count, noun, strings.Join(names, ", "))
 	if more := count - len(names); more > 0 {

@@ -20,7 +20,7 @@ func effectLines(effects []effect) []string {
 	var lines, order []string
 	if len(effects) <= shownEffects {
 		for _, e := range effects {
-			lines = append(lines, fmt.Sprintf("%s: %s", e.model.Relation, e.does))
+			lines = append(lines, e.relation()+": "+e.does)
 		}
 		return lines
 	}
@@ -35,6 +35,14 @@ func effectLines(effects []effect) []string {
 		lines = append(lines, fmt.Sprintf("%d x %s: %s", len(same[does]), does, some(same[does])))
 	}
 	return lines
+}
+
+// relation names the relation, and the model if that has another name.
+func (e effect) relation() string {
+	if m := e.model; !strings.EqualFold(m.Relation.Identifier, m.Name) {
+		return fmt.Sprintf("%s (model %s)", m.Relation, m.Name)
+	}
+	return e.model.Relation.String()
 }
 
 // hookLines lists the statements that run in addition to the models, with their templates.

@@ -16,6 +16,7 @@ func New() func() resource.Resource {
 	playbook := dbtrun.Describe()
 	return tfkit.NewResource(tfkit.Front{
 		Name: "dbt_run", Playbook: playbook, Inputs: inputs(playbook.Default), Preview: preview(),
+		Routine: dbtrun.Routine,
 		Description: "Runs dbt models again. The plan shows the command, the models that dbt selects, what is " +
 			"downstream of them, the estimate, and who must approve. Apply runs exactly that.",
 	})
@@ -93,9 +94,6 @@ func preview() map[string]schema.Attribute {
 		"selected_models": tfkit.Texts("Models that will run, by name, as dbt selects them."),
 		"downstream_models": tfkit.Texts("Models that read the selected ones, directly or indirectly. A long list " +
 			"is cut."),
-		"downstream_model_count": tfkit.Number("Number of downstream models."),
-		"exposures":              tfkit.Texts("Exposures, such as dashboards, that read the data. A long list is cut."),
-		"retried_execution":      tfkit.Number("Number of the execution that is retried; null without `retry_failed`."),
-		"exposure_count":         tfkit.Number("Number of exposures that read the data."),
+		"retried_execution": tfkit.Number("Number of the execution that is retried; null without `retry_failed`."),
 	}
 }

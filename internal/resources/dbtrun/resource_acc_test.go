@@ -227,9 +227,9 @@ func TestAccSpecifiedExample(t *testing.T) {
 	if fmt.Sprint(preview["selected_models"]) != "[inbox_emails triage_results]" {
 		t.Errorf("selected_models %v", preview["selected_models"])
 	}
-	if fmt.Sprint(preview["exposures"]) != "[triage_board]" ||
+	if fmt.Sprint(preview["affected"]) != "[dbt triage_board]" ||
 		fmt.Sprint(preview["downstream_models"]) != "[triage_daily]" {
-		t.Errorf("downstream %v, exposures %v", preview["downstream_models"], preview["exposures"])
+		t.Errorf("downstream %v, affected %v", preview["downstream_models"], preview["affected"])
 	}
 }
 
