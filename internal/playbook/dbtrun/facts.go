@@ -10,8 +10,8 @@ import (
 // shownNames is how many names of downstream models and exposures a preview lists; beyond it there is only a count.
 const shownNames = 20
 
-// Facts are what must still be true at apply. The attributes of preview have only some of them: the text has the counts,
-// and "affected" has the exposures.
+// Facts are what must still be true at apply. The attributes of preview have only some of them: the text has the
+// counts, and "affected" has the exposures.
 type Facts struct {
 	// DBTVersion is the version that listed the models.
 	DBTVersion string `json:"dbt_version"`
