@@ -29,7 +29,8 @@ func Self() Reader { return Reader{UID: os.Geteuid()} }
 // /tmp, may be. Root may own them.
 func ReadGuarded(path string, by Reader) (data []byte, err error) {
 	if !filepath.IsAbs(path) {
-		return nil, fmt.Errorf("%w: the path is relative, and the working directory is that of the configuration",
+		return nil, fmt.Errorf("%w: the path is relative to the configuration's folder, which its authors control; "+
+			"set an absolute path",
 			ErrUnguarded)
 	}
 	resolved, err := filepath.EvalSymlinks(path)

@@ -18,7 +18,8 @@ type Confirmed struct {
 	Problem string
 }
 
-// NeedsForge reports whether the decision depends on the forge: an approval must count, or must break a freeze.
+// NeedsForge reports whether the decision depends on the forge, because the case needs an approval or is in a freeze
+// that an approval can break.
 func (p Policy) NeedsForge(c Case, given Given) bool {
 	if p.Forge == "" {
 		return false

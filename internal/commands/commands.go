@@ -52,7 +52,7 @@ type command struct {
 	bind func(*pflag.FlagSet) func(ctx context.Context, env Environment, args []string) error
 }
 
-// finding is the answer "no", which the command has already printed.
+// errFinding is returned when a check found something, such as a broken journal, and has already printed it.
 var errFinding = errors.New("finding")
 
 // usageError is a mistake in the command line.

@@ -159,7 +159,8 @@ func (s *selection) find(ctx context.Context, store journal.Store) ([]journal.Re
 		}
 		t, err := time.Parse(time.RFC3339, bound.text)
 		if err != nil {
-			return nil, usageError{fmt.Sprintf("%q is not a time such as 2026-01-31T03:00:00Z.", bound.text)}
+			return nil, usageError{fmt.Sprintf("%q is not a valid RFC 3339 time, such as 2026-01-31T03:00:00Z.",
+				bound.text)}
 		}
 		*bound.into = t
 	}

@@ -130,7 +130,7 @@ func execution(ctx context.Context, store journal.Store, args []string) (journal
 	case ref.Journal != "" && ref.Journal != rec.Journal:
 		return rec, &problem.Problem{What: "The execution " + args[0] + " is in another journal",
 			Why:  fmt.Sprintf("The number %d of this journal is %s.", ref.Number, rec.Ref()),
-			Next: "Name its journal with --journal or --index."}
+			Next: "Specify the execution's journal with --journal (a file) or --index (in Elasticsearch)."}
 	}
 	return rec, nil
 }

@@ -21,7 +21,7 @@ var (
 	ErrConfiguration = errors.New("invalid Elasticsearch connection settings")
 	// ErrUnreachable: no endpoint answered.
 	ErrUnreachable = errors.New("elasticsearch can't be reached")
-	// ErrTLS: an endpoint's certificate is not trusted, or it does not speak TLS.
+	// ErrTLS: an endpoint's certificate is not trusted, or the endpoint does not speak TLS.
 	ErrTLS = errors.New("no trusted TLS connection to Elasticsearch")
 	// ErrNotElasticsearch: something else answered.
 	ErrNotElasticsearch = errors.New("the server is not Elasticsearch")
@@ -38,7 +38,7 @@ var (
 	// ErrConflict: the object to change is no longer in the expected state.
 	ErrConflict = errors.New("conflict in Elasticsearch")
 	// ErrRequest: the server considers the request invalid.
-	ErrRequest = errors.New("elasticsearch refuses the request")
+	ErrRequest = errors.New("elasticsearch rejected the request")
 	// ErrShards: the request failed on some shards.
 	ErrShards = errors.New("shards failed")
 	// ErrClosed: the index is closed.

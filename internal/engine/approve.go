@@ -331,7 +331,7 @@ func (e *Engine) loosened(ctx context.Context, target string) (string, error) {
 	}
 	var was agreed
 	if err := json.Unmarshal(last[0].Intent.Policy, &was); err != nil {
-		return "", fmt.Errorf("policy of execution %d: %w: %w", last[0].ID, journal.ErrDamaged, err)
+		return "", fmt.Errorf("read the policy recorded with execution %d: %w: %w", last[0].ID, journal.ErrDamaged, err)
 	}
 	list := e.cfg.Policy.Terms().Loosened(was.Terms)
 	if len(list) == 0 {

@@ -232,7 +232,7 @@ type keyedLock struct {
 	held map[string]chan struct{}
 }
 
-// acquire waits for the key's lock or the end of ctx, and returns what releases it.
+// acquire waits until it has the key's lock or ctx is done, and returns a function that releases the lock.
 func (l *keyedLock) acquire(ctx context.Context, key string) (func(), error) {
 	lock := l.lock(key)
 	select {

@@ -40,7 +40,7 @@ type Review struct {
 	Target     string
 	// ReadOnly reports that the execution changes nothing; see playbook.Metadata.
 	ReadOnly bool
-	// Request identifies what is requested; see journal.Subject.
+	// Request identifies the playbook, target, incident, and inputs; see journal.Subject.
 	Request string
 	Digest  string
 	// IdentityHash and ContentHash are the SHA-256 sums, in hexadecimal, of Identity and Content (with Facts).

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// labelWidth aligns the values of the dry run's text.
+	// labelWidth is the width of the label column of the dry run's text.
 	labelWidth = 12
 	// maxItems is how many lines of one list the text shows; the journal has all of them.
 	maxItems = 20

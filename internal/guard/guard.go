@@ -43,7 +43,7 @@ type Rail struct {
 	// Min and Max bound the value itself.
 	Min *float64 `json:"min,omitempty"`
 	Max *float64 `json:"max,omitempty"`
-	// MaxDrop and MaxIncrease bound its change, in percent of the baseline or of the stable version's value.
+	// MaxDrop and MaxIncrease bound its change, as a percentage of the baseline or of the stable version's value.
 	MaxDrop     *float64 `json:"max_drop_percent,omitempty"`
 	MaxIncrease *float64 `json:"max_increase_percent,omitempty"`
 	// Stable is a query for the stable version's value. If it is set, relative bounds compare with that value at the

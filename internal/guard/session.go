@@ -261,8 +261,8 @@ func (s *Session) symptom(i int, reading Reading, final bool) bool {
 	if !s.watch.Baseline[i].Symptom || tally.Held {
 		return false
 	}
-	// After a breach of another bound, a reading within bounds, or at the end of a wait that is set, the metric counts
-	// again.
+	// A metric that was in breach at the start is ignored until it was once within bounds, breaches another bound than
+	// at the start, or a configured wait has ended.
 	if other := reading.State == Breached && reading.Bound != s.watch.Baseline[i].Bound; other || final ||
 		reading.State == Passed {
 		tally.Held = reading.State == Passed || reading.State == Breached

@@ -9,8 +9,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// MaxBody is the largest body of an entry as JSON, in bytes. State files and reports show whole bodies. A larger body
-// is a mistake, such as a log instead of a link to it.
+// MaxBody is the maximum size of an entry's JSON body, in bytes. State files and reports show whole bodies. A larger
+// body is a mistake, such as a log instead of a link to it.
 const MaxBody = 1 << 20
 
 // Errors for entries that are not valid. Nothing has been written.

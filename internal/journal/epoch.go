@@ -8,7 +8,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
 )
 
-// adoptionTarget is the target of entries that adopt the journal. Adoptions are found by it.
+// adoptionTarget is the target that entries of `journal adopt` have in place of a playbook's. Adoptions are searched by
+// it.
 const adoptionTarget = "journal"
 
 // Adoption says who accepts the journal, and why.

@@ -22,7 +22,7 @@ type Description interface {
 
 // Definition declares a playbook's page and its inputs. P is a struct of the inputs by their JSON names.
 type Definition[P any] struct {
-	// Page is the playbook's page in the catalogue.
+	// Page describes the playbook: its action type, title, and texts for the docs and remediation_playbooks.
 	Page Metadata
 	// Defaults contains the inputs at their defaults. Its pointers, slices, and maps must be nil, because inputs are
 	// decoded over a copy of it.
@@ -160,7 +160,7 @@ func (a action[F]) Observe(ctx context.Context) (Observation, error) {
 	return Observation{}, nil
 }
 
-// PreviewAfter implements Follower. It returns ErrNotProjected if the logic has no such method.
+// PreviewAfter implements Follower. It returns ErrNotProjected if the playbook can't be previewed on a projection.
 func (a action[F]) PreviewAfter(ctx context.Context, projection json.RawMessage) (Preview, error) {
 	follower, ok := a.logic.(interface {
 		PreviewAfter(ctx context.Context, projection json.RawMessage) (Preview, F, error)

@@ -16,5 +16,5 @@ func DefaultEstimates() Estimates {
 	return Estimates{DBTSecondsPerModel: 300, DBTCostPerModelUSD: 0.05}
 }
 
-// Seconds turns a figure in seconds into a duration.
+// Seconds converts a number of seconds to a duration.
 func Seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

@@ -78,7 +78,7 @@ func (p SavedPlan) Shows(digest string) bool {
 	return false
 }
 
-// Previews reports whether the plan shows any record.
+// Previews reports whether the plan contains at least one dry run, by its record number.
 func (p SavedPlan) Previews() bool {
 	for _, value := range p.planned {
 		_, after, found := bytes.Cut(value, recordKey)

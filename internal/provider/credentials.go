@@ -43,7 +43,7 @@ func (r runner) service(s service) (address, token string, err error) {
 func (r runner) open(where, address string) error {
 	if err := r.hosts.Check(address); err != nil {
 		return problemAt(where, "The runner's policy doesn't allow this address", err.Error()+".",
-			fmt.Sprintf("Nothing has run. Use an address that %s lists in hosts, or have it added there.",
+			fmt.Sprintf("Nothing has run. Use an address that %s lists in hosts, or add this one to the list.",
 				orEmpty(r.path)))
 	}
 	return nil

@@ -49,8 +49,9 @@ func forgeSchema() schema.Block {
 	return schema.SingleNestedBlock{
 		Validators: []validator.Object{tfkit.Needs("kind")},
 		MarkdownDescription: "The forge where the change is reviewed. An approval then counts only if its approver " +
-			"also approved the newest commit of the pull request there and is not its author. Map logins that differ " +
-			"from `approved_by` in `aliases`. If the forge can't be read, no execution that needs an approval runs.",
+			"also approved the latest commit of the pull request there and is not the pull request's author. Set " +
+			"`aliases` where a login in the forge differs from the name in `approved_by`. If the forge can't be read, " +
+			"no execution that needs an approval runs.",
 		Attributes: map[string]schema.Attribute{
 			"kind": schema.StringAttribute{Optional: true,
 				MarkdownDescription: "Required. `github`, `gitlab`, or `gitea` (also for Forgejo).",

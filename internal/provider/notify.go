@@ -86,7 +86,7 @@ func (b block) notify(r runner) ([]notify.Webhook, error) {
 		}
 		if err := r.hosts.Check(hostOf(w.URL)); err != nil {
 			return nil, problemIn(at, "An address that the runner doesn't allow", err.Error()+".",
-				fmt.Sprintf("Nothing has run. Use an address that %s lists in hosts, or have it added there.",
+				fmt.Sprintf("Nothing has run. Use an address that %s lists in hosts, or add this one to the list.",
 					orEmpty(r.path)))
 		}
 		for _, e := range n.Events {

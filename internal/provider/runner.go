@@ -94,7 +94,8 @@ func (r *runner) take(d policyDocument) error {
 		case j.Elasticsearch != nil && !j.Path.IsNull():
 			return fmt.Errorf("journal: path and elasticsearch are both set")
 		case !j.Path.IsNull() && !filepath.IsAbs(j.Path.ValueString()):
-			return fmt.Errorf("journal.path: %q is relative, and the working directory is that of the configuration",
+			return fmt.Errorf("journal.path: %q is relative to the configuration's folder, which its authors control; "+
+				"set an absolute path",
 				j.Path.ValueString())
 		}
 		if _, err := d.retention(); err != nil {

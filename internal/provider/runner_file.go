@@ -168,7 +168,8 @@ func checkNames(object map[string]any, of schema.Block, at []string) error {
 	return nil
 }
 
-// checkBlock checks the names in a block: an object, or a list of objects if the block may be repeated.
+// checkBlock checks the argument names of a block against its schema. The block is an object, or a list of objects if
+// it may be repeated.
 func checkBlock(value any, of schema.Block, at []string) error {
 	if _, _, repeated := membersOf(of); !repeated {
 		object, ok := value.(map[string]any)

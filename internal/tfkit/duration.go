@@ -40,7 +40,7 @@ func (v duration) ValidateString(ctx context.Context, req validator.StringReques
 			req.Path, v.Description(ctx), text))
 }
 
-// Short writes a duration without units that are zero: 24h rather than 24h0m0s.
+// Short formats a duration without units that are zero: 24h rather than 24h0m0s.
 func Short(d time.Duration) string {
 	text := d.String()
 	if strings.HasSuffix(text, "m0s") {

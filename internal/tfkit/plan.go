@@ -279,7 +279,7 @@ func (r *Resource) planDestroy(ctx context.Context, req resource.ModifyPlanReque
 	resp.Diagnostics.Append(resp.Private.SetKey(ctx, undoAnnounced, announced)...)
 }
 
-// undoText returns the text of a destroy's plan about the undo, and what it shows; nil if it can't preview the undo.
+// undoText returns what a destroy plan says about the undo. Reviewed is the undo's preview, or nil if there is none.
 func (r *Resource) undoText(ctx context.Context, prior document) (string, *engine.Reviewed, error) {
 	if r.runtime == nil || r.runtime.Engine == nil {
 		return "The undo is previewed at apply, before any of it runs, when the provider's configuration is " +

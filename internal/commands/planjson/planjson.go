@@ -56,7 +56,7 @@ type Plan struct {
 	Errored bool
 	// Changes are the changes of the provider's resources, in the order of the plan.
 	Changes []Change
-	// Others counts the changes of other resources.
+	// Others counts the changes to resources of other providers.
 	Others int
 	// Signatures reports that a provider block requires signatures.
 	Signatures bool

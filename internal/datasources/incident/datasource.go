@@ -1,4 +1,4 @@
-// Package incident is the data source remediation_incident: an incident of the incident service, with what the journal
+// Package incident is the data source remediation_incident: an incident from the incident service, with the journal's
 // records about it.
 package incident
 

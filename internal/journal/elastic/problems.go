@@ -35,7 +35,8 @@ func (s *Store) foreign(why string) error {
 func (s *Store) newer(what string, version int) error {
 	return &problem.Problem{
 		What: fmt.Sprintf("The journal %s in Elasticsearch was written by a newer version of the provider", s.index),
-		Why:  fmt.Sprintf("%s has version %d; this provider knows versions up to %d.", what, version, s.limits.version),
+		Why: fmt.Sprintf("%s has version %d; this provider supports versions up to %d.", what, version,
+			s.limits.version),
 		Next: "It was left as it is. Use the newer version of the provider, or set journal.elasticsearch.index to " +
 			"another name.",
 		Path: attribute, Err: journal.ErrNewer,

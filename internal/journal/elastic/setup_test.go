@@ -43,7 +43,7 @@ func TestForeignObjectsAreLeftUnchanged(t *testing.T) {
 		"an index of somebody's": {"/%-entries-old", `{"mappings":{"_meta":{"owner":"search team"}}}`,
 			journal.ErrForeign, "%-entries-old"},
 		"a newer index": {"/%-entries-000000", `{"mappings":{` + newer + `}}`, journal.ErrNewer,
-			"has version 2; this provider knows versions up to 1"},
+			"has version 2; this provider supports versions up to 1"},
 		"a hidden index": {"/%-entries-1", `{"settings":{"index.hidden":true}}`, journal.ErrForeign,
 			"%-entries-1"},
 		"somebody's template": {"/_index_template/%", `{"index_patterns":["%*"]}`, journal.ErrForeign,

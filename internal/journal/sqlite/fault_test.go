@@ -244,7 +244,7 @@ func TestMigrate(t *testing.T) {
 		t.Errorf("entries changed:\n%s", diff)
 	}
 	_, err := Open(t.Context(), path, clock.System{})
-	explained(t, err, journal.ErrNewer, fmt.Sprintf("knows versions up to %d", known))
+	explained(t, err, journal.ErrNewer, fmt.Sprintf("supports versions up to %d", known))
 }
 
 // TestFirstVersion opens a journal that the first version of the provider wrote, with an open execution.

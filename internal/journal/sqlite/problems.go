@@ -40,7 +40,8 @@ func damaged(path string, cause error) error {
 func newer(path string, version, known int) error {
 	return &problem.Problem{
 		What: fmt.Sprintf("The journal %s was written by a newer version of the provider", path),
-		Why:  fmt.Sprintf("Its schema has version %d; this provider knows versions up to %d.", version, known),
+		Why: fmt.Sprintf("The journal has schema version %d; this provider supports versions up to %d.", version,
+			known),
 		Next: "It was left as it is. Use the newer version of the provider, or set journal.path to another file.",
 		Path: attribute, Err: journal.ErrNewer,
 	}
@@ -81,7 +82,7 @@ func isBusy(err error) bool {
 	return code == lib.SQLITE_BUSY || code == lib.SQLITE_LOCKED
 }
 
-// explain turns errors of database/sql and SQLite into problems. It returns existing problems unchanged.
+// explain converts errors from database/sql and SQLite to *problem.Problem. It returns errors of that type unchanged.
 func explain(ctx context.Context, path string, err error) error {
 	var p *problem.Problem
 	var held *journal.BusyError

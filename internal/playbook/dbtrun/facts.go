@@ -17,8 +17,8 @@ type Facts struct {
 	DBTVersion string `json:"dbt_version"`
 	// SelectedModels are what will run, by name.
 	SelectedModels []string `json:"selected_models"`
-	// DownstreamModels are models that read the selected ones, directly or indirectly: the first shownNames of
-	// DownstreamModelCount.
+	// DownstreamModels are models that read the selected ones, directly or indirectly: at most shownNames of them.
+	// DownstreamModelCount has the number of all.
 	DownstreamModels     []string `json:"downstream_models"`
 	DownstreamModelCount int      `json:"downstream_model_count"`
 	// Exposures are dashboards and the like that read any of these: the first shownNames of ExposureCount.

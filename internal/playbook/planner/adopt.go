@@ -39,8 +39,8 @@ func (a action) Adopt(ctx context.Context, job playbook.Job, f Facts) (playbook.
 		return nil, fmt.Errorf("the process died before anything was moved: %w", playbook.ErrNeverBegan)
 	}
 	return nil, &problem.Problem{
-		What: "The move stopped partway", Why: fmt.Sprintf("Its process died; the split stays at %s%s.",
-			target.Text(split.Shares), a.reached(job, f, split)),
+		What: "The move stopped partway", Why: fmt.Sprintf("The process that moved the traffic "+
+			"died; the split stays at %s%s.", target.Text(split.Shares), a.reached(job, f, split)),
 		Next: "Another execution continues from there.", Err: playbook.ErrPartway,
 	}
 }

@@ -178,7 +178,7 @@ func (a action) restoration(split target.Split, f Facts) (Facts, error) {
 		return f, problem.At(err, "restore")
 	}
 	if math.Abs(shares[a.move.Version]-a.move.Target) > target.Tolerance {
-		return f, playbook.Invalid("Leave it out: only undo actions set it.",
+		return f, playbook.Invalid("Remove it: only the provider sets it, in the undo action of an execution.",
 			fmt.Sprintf("It gives %s %s of the traffic, and the target is %s.", a.move.Version,
 				target.Percent(shares[a.move.Version]), target.Percent(a.move.Target)), "restore")
 	}

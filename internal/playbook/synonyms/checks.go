@@ -122,7 +122,7 @@ func (a action) checkShards(ctx context.Context, c *choice, index elastic.Index)
 		return nil
 	}
 	return &problem.Problem{
-		What: "The cluster has too many shards for a reindex of " + index.Name,
+		What: "The cluster has no room for the shards of a copy of " + index.Name,
 		Why: fmt.Sprintf("It needs up to %d more shards, and cluster.max_shards_per_node leaves %d.", needed,
 			max(0, free)),
 		Next: "Remove indices that nobody needs, or raise the limit.", Path: []string{"reindex"}, Err: ErrNoWay,

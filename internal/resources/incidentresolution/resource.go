@@ -29,7 +29,7 @@ func New() func() resource.Resource {
 				Validators: []validator.String{tfkit.Label()},
 			},
 			"notes": schema.StringAttribute{
-				Optional: true, MarkdownDescription: "Notes of the resolution. Default: written at apply from the " +
+				Optional: true, MarkdownDescription: "Resolution notes. Default: generated at apply from the " +
 					"executions for the incident in the journal, such as `Executed: rerun_dbt (models: inbox_emails). " +
 					"Result: Rebuilt 1 model. Duration: 12 minutes.` The result is that of the newest metric gate that " +
 					"passed, or else of the newest execution.",

@@ -38,7 +38,7 @@ func New() func() resource.Resource {
 			"verdict": tfkit.Text("`passed`, `failed`, or `inconclusive` (a metric could not be read or has no " +
 				"value)."),
 			"readings": schema.ListNestedAttribute{
-				Computed: true, MarkdownDescription: "The last reading of each guardrail.",
+				Computed: true, MarkdownDescription: "The last reading of each guardrail's metric.",
 				NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
 					"name":     tfkit.Text("Name of the guardrail."),
 					"state":    tfkit.Text("`passed`, `breached`, `inconclusive`, or `error`."),

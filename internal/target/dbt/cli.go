@@ -143,8 +143,8 @@ func (c *CLI) allowed(path string) error {
 	if err := c.cfg.Executables.Check(path); err != nil {
 		return &problem.Problem{
 			What: "This dbt may not be started", Why: err.Error() + ".",
-			Next: "Nothing has been started. Use a dbt that the runner's policy lists in executables, or have it " +
-				"added there.",
+			Next: "Nothing has been started. Use a dbt executable that the runner's policy lists in executables, or " +
+				"add this one to the list.",
 			Path: []string{"dbt", "executable"}, Err: errors.Join(ErrExecutable, err),
 		}
 	}

@@ -20,7 +20,7 @@ const lockName = "package-lock.yml"
 
 // DepsChange is what `dbt deps` would do.
 type DepsChange struct {
-	// Packages are all packages, installed or to be installed, sorted by name.
+	// Packages lists the packages that are installed or will be, sorted by name.
 	Packages []PackageChange `json:"packages"`
 	// LockChanges reports whether package-lock.yml would be rewritten.
 	LockChanges bool `json:"lock_changes"`

@@ -106,7 +106,7 @@ func (c Config) Check() error {
 		return &problem.Problem{
 			What: "Invalid dbt target", Why: fmt.Sprintf("%q begins with - or contains invisible characters.",
 				c.Target),
-			Next: "Name one of the profile's targets.", Path: []string{"dbt", "target"}, Err: ErrUnknownTarget,
+			Next: "Specify one of the profile's targets.", Path: []string{"dbt", "target"}, Err: ErrUnknownTarget,
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Environment)) {

@@ -101,7 +101,7 @@ func (r *Run) stop(ctx context.Context) error {
 	}
 	err = errors.Join(err, killGroup(r.record.Process.PID))
 	if !r.awaitExit(ctx, killWait) {
-		err = errors.Join(err, fmt.Errorf("%s is still there after SIGKILL", r.record.Process))
+		err = errors.Join(err, fmt.Errorf("%s is still running after SIGKILL", r.record.Process))
 	}
 	return err
 }

@@ -217,7 +217,8 @@ func (c *Cluster) InFlight(ctx context.Context, kind, index string) (InFlight, e
 	if err != nil {
 		return InFlight{}, err
 	}
-	// The shard-level task exists once the request has resolved its indices. It identifies all of its parent requests.
+	// A request has a task on a shard only after it has resolved its indices. So the parents of such a task are
+	// decided: they are on the index, or on another one.
 	dispatched, onIndex := map[string]bool{}, map[string]bool{}
 	var out InFlight
 	for id, t := range tasks {

@@ -290,7 +290,7 @@ func (c *Cluster) Current(ctx context.Context, index string, documents []Documen
 	}
 	err := c.get(ctx, "Read documents of "+index, request, &answer)
 	if err == nil && len(answer.Docs) != len(documents) {
-		err = fmt.Errorf("read documents of %s: %d asked, %d answered", index, len(documents), len(answer.Docs))
+		err = fmt.Errorf("read documents from %s: requested %d, got %d", index, len(documents), len(answer.Docs))
 	}
 	return answer.Docs, err
 }

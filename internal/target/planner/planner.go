@@ -179,7 +179,7 @@ func Same(a, b map[string]float64) bool {
 	return true
 }
 
-// SameState reports whether two states are the same, whatever the format of their JSON.
+// SameState reports whether two states are equal, regardless of JSON formatting.
 func SameState(a, b State) bool {
 	var left, right any
 	return json.Unmarshal(a, &left) == nil && json.Unmarshal(b, &right) == nil && reflect.DeepEqual(left, right)

@@ -35,7 +35,7 @@ func (r *Run) rollBack(ctx context.Context, cause error) error {
 		}
 	}
 	p := *problem.Of(cause, "The reindex failed")
-	p.Next += fmt.Sprintf(" Clients go on with %s, and the unfinished index is gone.", r.state.Old)
+	p.Next += fmt.Sprintf(" Clients still use %s, and the unfinished index is gone.", r.state.Old)
 	p.Err = errors.Join(ErrFailed, cause)
 	return &p
 }
@@ -75,8 +75,8 @@ func (r *Run) stillRunning(cause, err error) error {
 	p := *problem.Of(cause, "The reindex failed")
 	p.What = fmt.Sprintf("The copy of %s to %s could not be stopped, and still runs", r.state.Old, r.state.New)
 	p.Why = strings.TrimSpace(problem.Of(cause, "").Error() + " " + problem.Of(err, "").Error())
-	p.Next = fmt.Sprintf("Clients go on with %s. Stop the copy with the cluster privilege manage (POST "+
-		"/_tasks/%s/_cancel), then remove %s.", r.state.Old, task, r.state.New)
+	p.Next = fmt.Sprintf("Clients still use %s. Cancel the copy with POST /_tasks/%s/_cancel, which needs the cluster "+
+		"privilege manage, then delete %s.", r.state.Old, task, r.state.New)
 	p.Err = errors.Join(ErrStillRunning, cause, err)
 	return &p
 }

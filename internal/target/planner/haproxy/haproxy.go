@@ -169,7 +169,7 @@ func (p *Planner) others(r running, s *planner.Split) error {
 				"traffic when no other server is up", name))
 		default:
 			return p.problem("The backend has a server that belongs to no version",
-				fmt.Sprintf("%s/%s has weight %d, so the shares would not cover all traffic.", p.cfg.Backend,
+				fmt.Sprintf("%s/%s has weight %d and takes traffic that no version's share counts.", p.cfg.Backend,
 					name, found.Weight), "servers", planner.ErrMalformed)
 		}
 	}
