@@ -18,13 +18,15 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/metrics/prometheus"
 )
 
-// scrape is how often the exporter is read, and so how old a value can be.
-const scrape = "200ms"
+// scrape is how often Start's Prometheus reads the exporter, and so how old a value can be.
+const scrape = 200 * time.Millisecond
 
 // Exporter serves gauges in the text format of Prometheus.
 type Exporter struct {
 	mu     sync.Mutex
 	gauges map[string]float64
+	// once are the values of the next scrape alone.
+	once map[string]float64
 }
 
 // Set sets a gauge.
@@ -34,12 +36,22 @@ func (e *Exporter) Set(name string, v float64) {
 	e.gauges[name] = v
 }
 
+// Once sets a gauge for the next scrape alone.
+func (e *Exporter) Once(name string, v float64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.once[name] = v
+}
+
 // ServeHTTP implements http.Handler.
 func (e *Exporter) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, name := range slices.Sorted(maps.Keys(e.gauges)) {
-		_, _ = fmt.Fprintf(w, "# TYPE %s gauge\n%s %g\n", name, name, e.gauges[name])
+	gauges := maps.Clone(e.gauges)
+	maps.Copy(gauges, e.once)
+	clear(e.once)
+	for _, name := range slices.Sorted(maps.Keys(gauges)) {
+		_, _ = fmt.Fprintf(w, "# TYPE %s gauge\n%s %g\n", name, name, gauges[name])
 	}
 }
 
@@ -53,7 +65,13 @@ type Server struct {
 // Start starts a Prometheus. It fails the test if there is none.
 func Start(t testing.TB) *Server {
 	t.Helper()
-	exporter := &Exporter{gauges: map[string]float64{}}
+	return StartEvery(t, scrape)
+}
+
+// StartEvery starts a Prometheus with another interval between two scrapes.
+func StartEvery(t testing.TB, scrape time.Duration) *Server {
+	t.Helper()
+	exporter := &Exporter{gauges: map[string]float64{}, once: map[string]float64{}}
 	scraped := httptest.NewServer(exporter)
 	t.Cleanup(scraped.Close)
 	dir := t.TempDir()

@@ -13,6 +13,8 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/acctest"
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/prometheustest"
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/spawn"
 )
 
 func TestMain(m *testing.M) { os.Exit(elastictest.Main(m)) }
@@ -258,5 +260,77 @@ func TestAccSearchesAreGuardrails(t *testing.T) {
 				t.Errorf("status %v, want %s; reading %s, want %q", got["status"], tt.status, reading, tt.says)
 			}
 		})
+	}
+}
+
+// TestAccCacheClearRunsWhileItsMetricIsInBreach covers a latency spike: the breach is the reason for the execution. A
+// metric that can't be read stops it before any change.
+func TestAccCacheClearRunsWhileItsMetricIsInBreach(t *testing.T) {
+	t.Parallel()
+	s, prom := elastictest.Shared(t), prometheustest.Start(t)
+	prom.Show("p95_latency_ms", 1850)
+	for name, tt := range map[string]struct{ prometheus, status, says string }{
+		"in breach":       {prom.URL, "success", "1850 is above the maximum of 500), as before the execution"},
+		"Prometheus down": {"http://" + spawn.Address(t), "<nil>", "Guardrail \"latency\" can't be read"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			index := s.Name(t, "spike")
+			fill(t, s, index)
+			before, _ := sizes(t, s, index)
+			w := acctest.NewWorkspace(t, append(s.Environment(s.URL()), "PROMETHEUS_URL="+tt.prometheus)...)
+			w.Write("main.tf", config(index, `cache_types = ["request"]
+  guardrail {
+    name  = "latency"
+    query = "p95_latency_ms"
+    max   = 500
+  }`))
+			out, code := w.Run("apply", "-auto-approve", "-no-color")
+			got := w.Attributes(address)
+			result, _ := got["result"].(map[string]any)
+			runs := tt.status == "success"
+			if text := out + fmt.Sprint(result["details"]); fmt.Sprint(got["status"]) != tt.status ||
+				(code == 0) != runs || !strings.Contains(text, tt.says) {
+				t.Errorf("exit code %d, status %v, want %s and %q:\n%s", code, got["status"], tt.status, tt.says, text)
+			}
+			if after, _ := sizes(t, s, index); before == 0 || (after == 0) != runs {
+				t.Errorf("the request cache had %d bytes, and has %d", before, after)
+			}
+		})
+	}
+}
+
+// TestAccRequestsNameTheirExecution expects the identifier of the execution in each request that an apply sends after it
+// has begun the execution, the change among them.
+func TestAccRequestsNameTheirExecution(t *testing.T) {
+	t.Parallel()
+	s := elastictest.Shared(t)
+	index := s.Name(t, "origin")
+	fill(t, s, index)
+	target, err := url.Parse(s.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	origins, changes := map[string]bool{}, 0
+	proxy := &httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(target) }}
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		if strings.HasSuffix(r.URL.Path, "/_cache/clear") {
+			changes++
+		}
+		if changes > 0 {
+			origins[r.Header.Get("X-Opaque-Id")] = true
+		}
+		mu.Unlock()
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(front.Close)
+	w := acctest.NewWorkspace(t, s.Environment(front.URL)...)
+	w.Write("main.tf", config(index, ""))
+	w.Must("apply", "-auto-approve", "-no-color")
+	id := fmt.Sprint(w.Attributes(address)["id"])
+	if changes != 1 || len(origins) != 1 || !origins["remediation-"+id] {
+		t.Errorf("%d changes; the requests name %v, and the execution is %s", changes, origins, id)
 	}
 }

@@ -10,6 +10,9 @@ import (
 	"testing"
 
 	"github.com/applylens/terraform-provider-remediation/internal/acctest"
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/haproxytest"
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/prometheustest"
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/spawn"
 )
 
 type version struct {
@@ -168,5 +171,40 @@ func TestAccBadInput(t *testing.T) {
 	}
 	if v := r.versions(t); v["v2"].Percent != 10 {
 		t.Errorf("versions %v", v)
+	}
+}
+
+// TestAccRollbackRunsWhateverItsMetricShows rolls a canary back on a real router. Its guardrail is in breach, or its
+// Prometheus is down. A rollback that does not help fails, and never gives the canary its traffic back.
+func TestAccRollbackRunsWhateverItsMetricShows(t *testing.T) {
+	t.Parallel()
+	prom := prometheustest.Start(t)
+	prom.Show("error_rate", 0.5)
+	for name, tt := range map[string]struct{ prometheus, wait, status string }{
+		"in breach":         {prom.URL, "", "success"},
+		"Prometheus down":   {"http://" + spawn.Address(t), "", "success"},
+		"it does not help":  {prom.URL, "wait = \"2s\"", "failed"},
+		"no reading at end": {"http://" + spawn.Address(t), "wait = \"1s\"", "success"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			proxy, r := haproxytest.Start(t), newRig(t)
+			main := rollback(fmt.Sprintf("immediate = true\n  approved_by = \"lead@example.com\"\n  guardrail {\n    "+
+				"name = \"errors\"\n    query = \"error_rate\"\n    max = 0.05\n    on_breach = \"rollback\"\n    "+
+				"%s\n  }", tt.wait))
+			r.Write("main.tf", strings.Replace(main, `file { path = "planner.json" }`, fmt.Sprintf(
+				"haproxy {\n      address = %q\n      backend = \"planner\"\n      servers = "+
+					"{ v1 = \"srv1\", v2 = \"srv2\" }\n    }\n  }\n  prometheus {\n    url = %q", proxy.Socket,
+				tt.prometheus), 1))
+			out, code := r.Run("apply", "-auto-approve", "-no-color")
+			status := r.Attributes("remediation_planner_rollback.canary")["status"]
+			if (code == 0) != (tt.status == "success") || status != tt.status {
+				t.Errorf("exit code %d, status %v:\n%s", code, status, out)
+			}
+			const maintenance = "admin 1 weight 0" // SRV_ADMF_FMAINT
+			if got := proxy.Configured(t); !strings.Contains(got, "srv2 "+maintenance) {
+				t.Errorf("the canary is still in rotation:\n%s", got)
+			}
+		})
 	}
 }
