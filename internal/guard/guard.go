@@ -115,6 +115,14 @@ type PastReader interface {
 	ReadAt(ctx context.Context, q Query, at time.Time) (float64, error)
 }
 
+// MomentReader also reads two metrics of the same moment.
+type MomentReader interface {
+	PastReader
+	// ReadNow is Read, and also returns the time of the value by the clock of its source, for ReadAt. It is zero if the
+	// source has no clock.
+	ReadNow(ctx context.Context, q Query) (float64, time.Time, error)
+}
+
 // duration returns the parsed text; empty is the default.
 func duration(text string, otherwise time.Duration) (time.Duration, error) {
 	if text == "" {

@@ -95,14 +95,14 @@ func (r Rail) Take(ctx context.Context, reader Reader, baseline *float64, first 
 			return out.undecided(fmt.Errorf("samples_query: %w", err))
 		}
 	}
-	v, err := read(ctx, reader, r.Query)
+	v, at, err := readNow(ctx, reader, r.Query)
 	if err != nil {
 		return out.undecided(err)
 	}
 	out.Value = &v
 	if r.Relative() {
 		if r.Stable != "" {
-			stable, err := read(ctx, reader, r.prometheus(r.Stable))
+			stable, err := readAt(ctx, reader, r.prometheus(r.Stable), at)
 			if err != nil {
 				return out.undecided(fmt.Errorf("stable_query: %w", err))
 			}
@@ -117,6 +117,31 @@ func (r Rail) Take(ctx context.Context, reader Reader, baseline *float64, first 
 // read returns a finite value.
 func read(ctx context.Context, reader Reader, q Query) (float64, error) {
 	v, err := reader.Read(ctx, q)
+	return finite(v, err)
+}
+
+// readNow is read, and also returns the time of the value, if the reader knows it.
+func readNow(ctx context.Context, reader Reader, q Query) (float64, time.Time, error) {
+	timed, ok := reader.(MomentReader)
+	if !ok {
+		v, err := read(ctx, reader, q)
+		return v, time.Time{}, err
+	}
+	v, at, err := timed.ReadNow(ctx, q)
+	v, err = finite(v, err)
+	return v, at, err
+}
+
+// readAt is read for the moment of another value. A zero time is now.
+func readAt(ctx context.Context, reader Reader, q Query, at time.Time) (float64, error) {
+	past, ok := reader.(PastReader)
+	if !ok || at.IsZero() {
+		return read(ctx, reader, q)
+	}
+	return finite(past.ReadAt(ctx, q, at))
+}
+
+func finite(v float64, err error) (float64, error) {
 	if err == nil && (math.IsNaN(v) || math.IsInf(v, 0)) {
 		return 0, fmt.Errorf("%w: the value is %s", ErrNoValue, number(v))
 	}

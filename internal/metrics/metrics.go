@@ -77,6 +77,19 @@ func (r *Reader) ReadAt(ctx context.Context, q guard.Query, at time.Time) (float
 	return v, answered(err, prometheus.ErrUnavailable)
 }
 
+// ReadNow implements guard.MomentReader.
+func (r *Reader) ReadNow(ctx context.Context, q guard.Query) (float64, time.Time, error) {
+	if lack := r.Lacks(q); lack != "" || q.Prometheus == "" {
+		v, err := r.Read(ctx, q)
+		return v, time.Time{}, err
+	}
+	v, at, err := r.sources.Prometheus.QueryNow(ctx, q.Prometheus, q.AcceptWarnings...)
+	if err != nil {
+		logging.Debug(ctx, logging.Guardrail, "metric not read", "error", err.Error())
+	}
+	return v, at, answered(err, prometheus.ErrUnavailable)
+}
+
 func (r *Reader) read(ctx context.Context, q guard.Query) (float64, error) {
 	if lack := r.Lacks(q); lack != "" {
 		return 0, errors.New(lack)

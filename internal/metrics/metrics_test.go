@@ -6,9 +6,11 @@ import (
 	"testing"
 
 	"github.com/applylens/terraform-provider-remediation/internal/access"
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/prometheustest"
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/guard"
 	"github.com/applylens/terraform-provider-remediation/internal/metrics"
+	"github.com/applylens/terraform-provider-remediation/internal/metrics/prometheus"
 )
 
 func TestSearch(t *testing.T) {
@@ -22,6 +24,27 @@ func TestSearch(t *testing.T) {
 		if got, err := r.Read(t.Context(), q); err != nil || got != want || r.Lacks(q) != "" {
 			t.Errorf("%s: %g, %v", measure, got, err)
 		}
+	}
+}
+
+// TestVersionsAreComparedAtTheSameMoment compares the time of a real Prometheus with itself. A second query at its own
+// moment would have a later time.
+func TestVersionsAreComparedAtTheSameMoment(t *testing.T) {
+	t.Parallel()
+	prom := prometheustest.Start(t)
+	r := metrics.New(metrics.Sources{Clock: clock.System{}, Prometheus: prometheus.New(prom.URL, "")})
+	none := 0.0
+	rail := guard.Rail{Name: "time", Query: guard.Query{Prometheus: "time()"}, Stable: "time()", MaxDrop: &none,
+		MaxIncrease: &none}
+	for range 5 {
+		got := rail.Take(t.Context(), r, nil, false)
+		if got.State != guard.Passed || got.Baseline == nil || *got.Value < 1e9 || *got.Value != *got.Baseline {
+			t.Errorf("reading %s", got)
+		}
+	}
+	rail.Prometheus = "vector(time())"
+	if got := rail.Take(t.Context(), r, nil, false); got.State != guard.Passed {
+		t.Errorf("a vector: reading %s", got)
 	}
 }
 

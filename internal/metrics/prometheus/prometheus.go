@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -63,23 +64,39 @@ func errorTypes() []string {
 // Query returns the value of an instant query that results in one number: a scalar, or a vector of one series. It may
 // be NaN or infinite. A warning in the answer is an error, unless it contains one of the accepted texts.
 func (c *Client) Query(ctx context.Context, query string, accepted ...string) (float64, error) {
+	v, _, err := c.QueryNow(ctx, query, accepted...)
+	return v, err
+}
+
+// QueryNow is Query, and also returns the time of the value by the clock of Prometheus, for QueryAt.
+func (c *Client) QueryNow(ctx context.Context, query string, accepted ...string) (float64, time.Time, error) {
 	return c.query(ctx, url.Values{"query": {query}}, accepted)
 }
 
 // QueryAt is Query for an earlier time, to the millisecond.
 func (c *Client) QueryAt(ctx context.Context, query string, at time.Time, accepted ...string) (float64, error) {
 	values := url.Values{"query": {query}, "time": {at.UTC().Format("2006-01-02T15:04:05.000Z")}}
-	return c.query(ctx, values, accepted)
+	v, _, err := c.query(ctx, values, accepted)
+	return v, err
 }
 
-func (c *Client) query(ctx context.Context, values url.Values, accepted []string) (float64, error) {
+func (c *Client) query(ctx context.Context, values url.Values, accepted []string) (float64, time.Time, error) {
+	s, err := c.sample(ctx, values, accepted)
+	if err != nil {
+		return 0, time.Time{}, err
+	}
+	v, err := s.number()
+	return v, s.time(), err
+}
+
+func (c *Client) sample(ctx context.Context, values url.Values, accepted []string) (sample, error) {
 	got, err := c.web.Do(ctx, web.Request{Method: http.MethodGet, URL: c.base + "/api/v1/query?" + values.Encode()})
 	if err != nil {
-		return 0, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return sample{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	var a answer
 	if err := json.Unmarshal(got.Body, &a); err != nil {
-		return 0, fmt.Errorf("%w: status %d, and the answer is not Prometheus's", ErrUnavailable, got.Status)
+		return sample{}, fmt.Errorf("%w: status %d, and the answer is not Prometheus's", ErrUnavailable, got.Status)
 	}
 	said := ""
 	if slices.Contains(errorTypes(), a.ErrorType) {
@@ -87,17 +104,17 @@ func (c *Client) query(ctx context.Context, values url.Values, accepted []string
 	}
 	switch {
 	case got.Status == http.StatusBadRequest || got.Status == http.StatusUnprocessableEntity:
-		return 0, fmt.Errorf("%w%s", ErrQuery, said)
+		return sample{}, fmt.Errorf("%w%s", ErrQuery, said)
 	case got.Status != http.StatusOK || a.Status != "success":
-		return 0, fmt.Errorf("%w: status %d%s", ErrUnavailable, got.Status, said)
+		return sample{}, fmt.Errorf("%w: status %d%s", ErrUnavailable, got.Status, said)
 	}
 	warnings := slices.DeleteFunc(a.Warnings, func(warning string) bool {
 		return slices.ContainsFunc(accepted, func(text string) bool { return strings.Contains(warning, text) })
 	})
 	if len(warnings) > 0 {
-		return 0, fmt.Errorf("%w: %s", ErrWarnings, c.web.Mask(strings.Join(warnings, "; ")))
+		return sample{}, fmt.Errorf("%w: %s", ErrWarnings, c.web.Mask(strings.Join(warnings, "; ")))
 	}
-	return a.number()
+	return a.sample()
 }
 
 // sample is a time and a value as Prometheus encodes them.
@@ -113,30 +130,37 @@ func (s sample) number() (float64, error) {
 	return v, nil
 }
 
-func (a answer) number() (float64, error) {
+// time returns the time of the value, to the millisecond.
+func (s sample) time() time.Time {
+	seconds, _ := s[0].(float64)
+	const perSecond = 1000
+	return time.UnixMilli(int64(math.Round(seconds * perSecond)))
+}
+
+func (a answer) sample() (sample, error) {
 	switch a.Data.ResultType {
 	case "scalar":
 		var s sample
 		if err := json.Unmarshal(a.Data.Result, &s); err != nil {
-			return 0, fmt.Errorf("%w: the scalar has another form", ErrUnavailable)
+			return sample{}, fmt.Errorf("%w: the scalar has another form", ErrUnavailable)
 		}
-		return s.number()
+		return s, nil
 	case "vector":
 		var series []struct {
 			Value sample `json:"value"`
 		}
 		if err := json.Unmarshal(a.Data.Result, &series); err != nil {
-			return 0, fmt.Errorf("%w: the vector has another form", ErrUnavailable)
+			return sample{}, fmt.Errorf("%w: the vector has another form", ErrUnavailable)
 		}
 		switch len(series) {
 		case 0:
-			return 0, ErrNoData
+			return sample{}, ErrNoData
 		case 1:
-			return series[0].Value.number()
+			return series[0].Value, nil
 		default:
-			return 0, fmt.Errorf("%w: %d; aggregate them, for example with sum or max", ErrSeveral, len(series))
+			return sample{}, fmt.Errorf("%w: %d; aggregate them, for example with sum or max", ErrSeveral, len(series))
 		}
 	default:
-		return 0, fmt.Errorf("%w: the result must be one number, a scalar or a vector of one series", ErrQuery)
+		return sample{}, fmt.Errorf("%w: the result must be one number, a scalar or a vector of one series", ErrQuery)
 	}
 }

@@ -48,7 +48,9 @@
 // _update of a document that was written in that moment sees the document's state before the last pass. An _update may
 // then fail with 404 or 409, as for a document that another client writes. A write that itself sets
 // wait_for_active_shards does not wait. The passes after the move therefore write and remove a document only if it is
-// as this package left it (if_seq_no), so what such a client has written or deleted stays. _update_by_query and
+// as this package left it (if_seq_no), so what such a client has written or deleted stays. A document whose version is
+// more than elastic.MostVersions ahead is checked first and then written with its own version, which can't be combined
+// with if_seq_no: a client that writes it between these two requests can be overwritten. _update_by_query and
 // _delete_by_query that run across the switch continue with the old index and fail with 403 once it is blocked. A write
 // waits as long as its own timeout allows, one minute by default. If this process dies within those seconds, writes
 // through the alias begin to fail after a minute. They continue when the next apply adopts the execution, which first

@@ -24,8 +24,9 @@ type step struct {
 	beforeMove bool
 }
 
-// Bounds of steps. While writers wait, from the move until they are released, the bounds add up to less than the minute
-// that a write waits by default.
+// Bounds of steps. From the move until their release, writers wait for drainTimeout and lastWritesTimeout at most: half of
+// the minute that a write waits by default. The release is one request, which is repeated while the cluster can't be
+// reached.
 const (
 	settingsTimeout   = 30 * time.Second
 	drainTimeout      = 10 * time.Second
