@@ -98,7 +98,7 @@ func StartEvery(t testing.TB, scrape time.Duration) *Server {
 func (s *Server) Show(name string, v float64) {
 	s.t.Helper()
 	s.Set(name, v)
-	const within, poll = 10 * time.Second, 50 * time.Millisecond
+	const within, poll = 30 * time.Second, 50 * time.Millisecond
 	client := prometheus.New(s.URL, "")
 	for deadline := time.Now().Add(within); time.Now().Before(deadline); time.Sleep(poll) {
 		if got, err := client.Query(s.t.Context(), name); err == nil && got == v {

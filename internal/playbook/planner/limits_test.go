@@ -5,9 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
-	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -250,74 +248,6 @@ func TestScheduleInThePlanIsWhatPacesTheMove(t *testing.T) {
 	if at != 10*time.Second {
 		t.Errorf("the move took %s", at)
 	}
-}
-
-// TestRevertSurvivesABrokenConnection cuts the answers of HAProxy for a while.
-func TestRevertSurvivesABrokenConnection(t *testing.T) {
-	t.Parallel()
-	for name, after := range map[string]int{"before the answer": 0, "in the middle of the answer": 30} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := haproxytest.StartWith(t, servers("weight 100", "weight 5"))
-			cut := cutter(t, s.Socket, after)
-			p := haproxy.New(haproxy.Config{Address: cut.address, Backend: "planner",
-				Servers: map[string]string{"v1": "srv1", "v2": "srv2"}, Stable: "v1"})
-			before := s.Configured(t)
-			work, _, err := run(t, bind(t, planner.NewSplit(p, &quick{}), toHalf), func(int) error { return errStop })
-			if !errors.Is(err, errStop) {
-				t.Fatal(err)
-			}
-			cut.left.Store(3)
-			back, err := work.(playbook.Reverter).Revert(t.Context()) //nolint:forcetypeassert // it has to be one
-			if err != nil || s.Configured(t) != before || cut.left.Load() > 0 {
-				t.Errorf("back (%v): %v\n%s, want\n%s", back, err, s.Configured(t), before)
-			}
-		})
-	}
-}
-
-// cutting is a proxy in front of HAProxy's socket that cuts off the next answers; left counts them.
-type cutting struct {
-	address string
-	left    atomic.Int64
-}
-
-func cutter(t *testing.T, socket string, after int) *cutting {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "s")
-	l, err := net.Listen("unix", path) //nolint:noctx // a test
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	c := &cutting{address: "unix://" + path}
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			c.serve(conn, strings.TrimPrefix(socket, "unix://"), after)
-		}
-	}()
-	return c
-}
-
-func (c *cutting) serve(conn net.Conn, socket string, after int) {
-	defer conn.Close()
-	real, err := net.Dial("unix", socket) //nolint:noctx // a test
-	if err != nil {
-		return
-	}
-	defer real.Close()
-	line := make([]byte, 4096) // one line fits
-	n, _ := conn.Read(line)
-	_, _ = real.Write(line[:n])
-	answer, _ := io.ReadAll(real)
-	if c.left.Add(-1) >= 0 {
-		answer = answer[:min(after, len(answer))]
-	}
-	_, _ = conn.Write(answer)
 }
 
 func TestRollbackGoesToTheStableVersionByDefault(t *testing.T) {

@@ -85,7 +85,7 @@ func (w *work) own(now target.Split) bool {
 	if target.Same(now.Shares, w.last) {
 		return true
 	}
-	if len(now.Unsteady) > 0 || now.Instance != w.now.Instance {
+	if len(now.Unsteady) > 0 || now.Instance != "" && now.Instance != w.now.Instance {
 		return true
 	}
 	for _, step := range w.facts.Schedule { // a step whose answer was lost

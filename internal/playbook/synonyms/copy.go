@@ -75,6 +75,9 @@ func (w *copyWork) Wait(ctx context.Context) (playbook.Report, error) {
 	}
 	out.Message = fmt.Sprintf("Reindexed %s into %s, which %s refers to now", text.Count(result.Documents, "document"),
 		w.req.New, w.req.Name)
+	if remark := result.Remark(); remark != "" {
+		out.Message += ". " + remark
+	}
 	out.Details["kept_index"] = w.req.Kept()
 	// Clients use the new index. What follows only reads, and runs even if the caller has given up.
 	ctx = context.WithoutCancel(ctx)

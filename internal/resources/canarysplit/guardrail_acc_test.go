@@ -38,13 +38,12 @@ func awaitStep(t *testing.T, proxy *haproxytest.Server, before string) {
 }
 
 // TestAccMetricsDuringAStep changes metrics of a real Prometheus in the middle of the first step of a shift on a real
-// router. A scrape is 3 s, a guardrail is read every 2 s, and a step lasts 10 s: a value of one scrape is read once or
-// twice, and never at the end of the step.
+// router. A value of one scrape is seen for 6 s. A guardrail that is read every 2 s reads it more than once, and one that
+// is read every 4 s once or twice. No step of 16 s ends meanwhile.
 func TestAccMetricsDuringAStep(t *testing.T) {
 	t.Parallel()
-	const scrape = 3 * time.Second
+	const scrape = 6 * time.Second
 	prom := prometheustest.StartEvery(t, scrape)
-	const every = "\n    interval = \"2s\"\n    on_breach = \"rollback\""
 	for name, tt := range map[string]struct {
 		// bounds are the guardrail's; CANARY and STABLE are metrics of this test.
 		bounds string
@@ -58,7 +57,7 @@ func TestAccMetricsDuringAStep(t *testing.T) {
 		"a breach of one scrape is seen": {"query = \"CANARY\"\n    max = 0.05", 0.01, 0,
 			func(canary, _ string) { prom.Once(canary, 0.5) },
 			[2]int{90, 10}, "failed", "0.5 is above the maximum of 0.05"},
-		"one bad sample is tolerated": {"query = \"CANARY\"\n    max = 0.05\n    failure_limit = 2", 0.01, 0,
+		"one bad sample is tolerated": {"query = \"CANARY\"\n    max = 0.05\n    failure_limit = 2\n    interval = \"4s\"", 0.01, 0,
 			func(canary, _ string) { prom.Once(canary, 0.5) },
 			[2]int{140, 60}, "success", "0.5"},
 		"no data in one scrape": {"query = \"CANARY > 0\"\n    max = 0.05", 0.01, 0,
@@ -85,8 +84,11 @@ func TestAccMetricsDuringAStep(t *testing.T) {
 			proxy := haproxytest.Start(t)
 			before := proxy.Configured(t)
 			w := acctest.NewWorkspace(t)
-			bounds := strings.NewReplacer("CANARY", canary, "STABLE", stable).Replace(tt.bounds + every)
-			w.Write("main.tf", routed(proxy, 30, "gradual_duration = \"20s\"\n  steps = 2\n  "+guardrail(bounds), prom.URL))
+			bounds := strings.NewReplacer("CANARY", canary, "STABLE", stable).Replace(tt.bounds + "\n    on_breach = \"rollback\"")
+			if !strings.Contains(bounds, "interval") {
+				bounds += "\n    interval = \"2s\""
+			}
+			w.Write("main.tf", routed(proxy, 30, "gradual_duration = \"32s\"\n  steps = 2\n  "+guardrail(bounds), prom.URL))
 			changed := make(chan struct{})
 			go func() {
 				defer close(changed)

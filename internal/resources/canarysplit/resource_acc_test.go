@@ -452,6 +452,7 @@ func TestAccSomeoneElseMovesTrafficDuringAShift(t *testing.T) {
 
 func TestAccBadInput(t *testing.T) {
 	t.Parallel()
+	const prometheus = `prometheus { url = "http://127.0.0.1:1" }`
 	tests := map[string]struct{ main, says string }{
 		"over 100":           {config(101, "", ""), "between 0 and 100"},
 		"below 0":            {config(-1, "", ""), "between 0 and 100"},
@@ -474,6 +475,22 @@ func TestAccBadInput(t *testing.T) {
   max  = 1
 }`, ""),
 			"It has 0 of query, http and elasticsearch"},
+		"interval longer than a step": {config(25, `gradual_duration = "10s"
+steps = 2
+`+guardrail("query = \"up\"\n    max = 1\n    interval = \"6s\""), prometheus),
+			"Its interval is 6s, and a step lasts 5s, so nothing would be read during a step"},
+		"negative limit": {config(25, guardrail("query = \"up\"\n    max = 1\n    failure_limit = -1"), prometheus),
+			"failure_limit"},
+		"no samples needed": {config(25,
+			guardrail("query = \"up\"\n    max = 1\n    samples_query = \"up\"\n    min_samples = 0"), prometheus),
+			"min_samples"},
+		"minimum without samples": {config(25, guardrail("query = \"up\"\n    max = 1\n    min_samples = 100"), prometheus),
+			"It has min_samples and no samples_query that counts them"},
+		"stable without canary": {config(25, guardrail("stable_query = \"up\"\n    max_increase_percent = 5\n    "+
+			"http { url = \"http://localhost\" }"), prometheus),
+			"It has a stable_query and no query for the version that is compared with it"},
+		"stable without percentage": {config(25, guardrail("query = \"up\"\n    max = 1\n    stable_query = \"up\""),
+			prometheus), "neither max_drop_percent nor max_increase_percent"},
 		"two sources": {config(25,
 			`guardrail {
   name  = "x"

@@ -41,8 +41,9 @@ func TestWritersContinueWhenABoundHasPassed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Contains(result.Late, "copy the last writes") {
-		t.Errorf("late steps: %q", result.Late)
+	if !slices.Contains(result.Late, "copy the last writes") ||
+		!strings.Contains(result.Remark(), "writers continued before it was complete") {
+		t.Errorf("late steps: %q, %q", result.Late, result.Remark())
 	}
 	before["/last"], before["/alone"] = `v1 {"t":"last","n":1}`, `v1 {"t":"alone","n":-1}`
 	if diff := cmp.Diff(before, f.all(t, f.alias)); diff != "" {

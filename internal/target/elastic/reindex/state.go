@@ -3,6 +3,7 @@ package reindex
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -111,4 +112,14 @@ type Result struct {
 	Refused bool `json:"refused"`
 	// Late are the steps of the switch that passed their bound, after which the next step followed.
 	Late []string `json:"late,omitempty"`
+}
+
+// Remark says what clients may notice after a step that passed its bound, or is empty.
+func (r Result) Remark() string {
+	if !slices.Contains(r.Late, stepLastWrites) {
+		return ""
+	}
+	return fmt.Sprintf("Copying the last writes took longer than %s, so writers continued before it was complete: an "+
+		"_update or a script of that moment may have read an older document, and what it wrote was left as it is",
+		lastWritesTimeout)
 }

@@ -37,13 +37,16 @@ const (
 	switchTimeout = 5 * time.Minute
 )
 
+// stepLastWrites is a step of both tables.
+const stepLastWrites = "copy the last writes"
+
 // delaySteps make writers wait at the new index while the last writes to the old one are copied.
 func delaySteps() []step {
 	return []step{
 		{name: "make writers wait", action: (*Run).delayWriters, bound: settingsTimeout, beforeMove: true},
 		{name: "move the aliases", action: (*Run).moveAliases, beforeMove: true},
 		{name: "wait for writes to the old index", action: (*Run).drainWrites, bound: drainTimeout, goesOn: true},
-		{name: "copy the last writes", action: (*Run).copyLastWrites, bound: lastWritesTimeout, goesOn: true},
+		{name: stepLastWrites, action: (*Run).copyLastWrites, bound: lastWritesTimeout, goesOn: true},
 		{name: "let writers continue", action: (*Run).releaseWriters},
 	}
 }
@@ -52,7 +55,7 @@ func delaySteps() []step {
 func refuseSteps() []step {
 	return []step{
 		{name: "block writes to the old index", action: (*Run).blockWrites, bound: settingsTimeout, beforeMove: true},
-		{name: "copy the last writes", action: (*Run).copyWhileBlocked, bound: lastWritesTimeout, beforeMove: true},
+		{name: stepLastWrites, action: (*Run).copyWhileBlocked, bound: lastWritesTimeout, beforeMove: true},
 		{name: "clone the old index", action: (*Run).cloneOld, bound: cloneTimeout, beforeMove: true},
 		{name: "apply the last settings", action: (*Run).applyLastSettings, bound: settingsTimeout, beforeMove: true},
 		{name: "move the aliases", action: (*Run).moveAliases, beforeMove: true},

@@ -67,24 +67,21 @@ func (p *Planner) look(ctx context.Context) (running, error) {
 	if err != nil {
 		return running{}, err
 	}
-	if strings.TrimSpace(text) == "" {
-		return running{}, p.problem("HAProxy's runtime API closed the connection", "It gave no answer.", "address",
-			planner.ErrUnreachable)
-	}
 	if strings.Contains(text, "Can't find backend") || strings.Contains(text, "No such proxy") {
 		return running{}, p.problem("HAProxy has no such backend", fmt.Sprintf("It knows no %q.", p.cfg.Backend),
 			"backend", planner.ErrMalformed)
 	}
-	answers := strings.Split(strings.TrimLeft(text, "\n"), end)
-	const tables = 2
-	if len(answers) <= tables || !strings.Contains(answers[0], "# be_id") ||
-		!strings.HasPrefix(answers[1], "# pxname") {
-		cause := planner.ErrMalformed
-		if strings.HasPrefix(text, "1\n# be_id") {
-			cause = planner.ErrUnreachable // it is HAProxy, and the answer was cut off
-		}
+	text = strings.TrimLeft(text, "\n")
+	answers := strings.Split(text, end)
+	// The answers begin like this, and end with an empty line. Anything else is of another server, or was cut off.
+	const tables, start = 2, "1\n# be_id"
+	switch begins := strings.HasPrefix(text, start); {
+	case strings.HasPrefix(start, text), begins && (len(answers) <= tables || !strings.HasSuffix(text, end)):
+		return running{}, p.problem("HAProxy's runtime API closed the connection", "Its answer is incomplete.",
+			"address", planner.ErrUnreachable)
+	case !begins, !strings.HasPrefix(answers[1], "# pxname"):
 		return running{}, p.problem("The server at this address is not HAProxy's runtime API",
-			fmt.Sprintf("%s answered: %s", p.cfg.Address, short(text)), "address", cause)
+			fmt.Sprintf("%s answered: %s", p.cfg.Address, short(text)), "address", planner.ErrMalformed)
 	}
 	r := running{servers: map[string]server{}}
 	if err = r.readState(answers[0]); err == nil {
