@@ -174,7 +174,8 @@ func TestRevertSurvivesABrokenControlAPI(t *testing.T) {
 					t.Fatal(err)
 				}
 				left.Store(1)
-				if _, err := work.(playbook.Reverter).Revert(t.Context()); err != nil { //nolint:forcetypeassert // as above
+				_, err = work.(playbook.Reverter).Revert(t.Context()) //nolint:forcetypeassert // as above
+				if err != nil {
 					t.Error(err)
 				}
 				if got := api.Now()["v2"].Percent; got != 12.5 || left.Load() > 0 {

@@ -300,8 +300,8 @@ func TestAccCacheClearRunsWhileItsMetricIsInBreach(t *testing.T) {
 	}
 }
 
-// TestAccRequestsNameTheirExecution expects the identifier of the execution in each request that an apply sends after it
-// has begun the execution, the change among them.
+// TestAccRequestsNameTheirExecution expects the identifier of the execution in the request that clears the cache, and in
+// each later one.
 func TestAccRequestsNameTheirExecution(t *testing.T) {
 	t.Parallel()
 	s := elastictest.Shared(t)

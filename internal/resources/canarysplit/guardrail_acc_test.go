@@ -38,8 +38,8 @@ func awaitStep(t *testing.T, proxy *haproxytest.Server, before string) {
 }
 
 // TestAccMetricsDuringAStep changes metrics of a real Prometheus in the middle of the first step of a shift on a real
-// router. A value of one scrape is seen for 6 s. A guardrail that is read every 2 s reads it more than once, and one that
-// is read every 4 s once or twice. No step of 16 s ends meanwhile.
+// router. A value of one scrape is seen for 6 s. A guardrail that is read every 2 s reads it more than once, and one
+// that is read every 4 s once or twice. No step of 16 s ends meanwhile.
 func TestAccMetricsDuringAStep(t *testing.T) {
 	t.Parallel()
 	const scrape = 6 * time.Second
@@ -84,11 +84,13 @@ func TestAccMetricsDuringAStep(t *testing.T) {
 			proxy := haproxytest.Start(t)
 			before := proxy.Configured(t)
 			w := acctest.NewWorkspace(t)
-			bounds := strings.NewReplacer("CANARY", canary, "STABLE", stable).Replace(tt.bounds + "\n    on_breach = \"rollback\"")
+			bounds := strings.NewReplacer("CANARY", canary, "STABLE", stable).Replace(tt.bounds) +
+				"\n    on_breach = \"rollback\""
 			if !strings.Contains(bounds, "interval") {
 				bounds += "\n    interval = \"2s\""
 			}
-			w.Write("main.tf", routed(proxy, 30, "gradual_duration = \"32s\"\n  steps = 2\n  "+guardrail(bounds), prom.URL))
+			w.Write("main.tf", routed(proxy, 30, "gradual_duration = \"32s\"\n  steps = 2\n  "+guardrail(bounds),
+				prom.URL))
 			changed := make(chan struct{})
 			go func() {
 				defer close(changed)
@@ -134,8 +136,8 @@ func TestAccMetricsBeforeAMove(t *testing.T) {
 		bounds     string
 		// waits is how the dry run describes the guardrail's wait.
 		waits string
-		// weights are those of srv1 and srv2 afterwards, says is a substring of the output, and status is the execution's
-		// status, empty if nothing ran.
+		// weights are those of srv1 and srv2 afterwards, says is a substring of the output, and status is that of the
+		// execution, empty if nothing ran.
 		weights      [2]int
 		says, status string
 	}{
@@ -166,8 +168,9 @@ func TestAccMetricsBeforeAMove(t *testing.T) {
 			} else {
 				shown += "; rollback on a breach"
 			}
-			if out := flat(w.Must("plan", "-no-color")); !strings.Contains(strings.Join(strings.Fields(out), " "), shown) {
-				t.Errorf("the plan lacks %q:\n%s", shown, out)
+			plan := strings.Join(strings.Fields(w.Must("plan", "-no-color")), " ")
+			if !strings.Contains(plan, shown) {
+				t.Errorf("the plan lacks %q:\n%s", shown, plan)
 			}
 			out, code := w.Run("apply", "-auto-approve", "-no-color")
 			got := w.Attributes(address)
@@ -193,8 +196,8 @@ func orNil(status string) string {
 	return status
 }
 
-// TestAccUndecodableGuardrailHolds kills an apply that watches the only step of its shift, and replaces its execution in
-// the journal with one whose guardrails can't be decoded. The next apply adopts it and does not call it a success.
+// TestAccUndecodableGuardrailHolds kills an apply that watches the only step of its shift, and replaces its execution
+// in the journal with one whose guardrails can't be decoded. The next apply adopts it and does not call it a success.
 func TestAccUndecodableGuardrailHolds(t *testing.T) {
 	t.Parallel()
 	proxy, prom := haproxytest.Start(t), prometheustest.Start(t)

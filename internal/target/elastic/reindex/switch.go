@@ -24,8 +24,8 @@ type step struct {
 	beforeMove bool
 }
 
-// Bounds of steps. From the move until their release, writers wait for drainTimeout and lastWritesTimeout at most: half of
-// the minute that a write waits by default. The release is one request, which is repeated while the cluster can't be
+// Bounds of steps. From the move until their release, writers wait for drainTimeout and lastWritesTimeout at most: half
+// of the minute that a write waits by default. The release is one request, which is repeated while the cluster can't be
 // reached.
 const (
 	settingsTimeout   = 30 * time.Second
