@@ -300,8 +300,8 @@ func TestAccCacheClearRunsWhileItsMetricIsInBreach(t *testing.T) {
 	}
 }
 
-// TestAccRequestsNameTheirExecution expects the identifier of the execution in the request that clears the cache, and in
-// each later one.
+// TestAccRequestsNameTheirExecution expects the identifier of the execution in the request that clears the cache, and
+// in each later one.
 func TestAccRequestsNameTheirExecution(t *testing.T) {
 	t.Parallel()
 	s := elastictest.Shared(t)
