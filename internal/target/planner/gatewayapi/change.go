@@ -47,12 +47,14 @@ func (p *Planner) Set(ctx context.Context, change planner.Change) (planner.Split
 	patch := []operation{{"test", "/metadata/resourceVersion", change.Revision}}
 	for _, version := range slices.Sorted(maps.Keys(s.refs)) {
 		r := s.refs[version]
-		weight := int64(math.Round(change.Shares[version] * weightSum / planner.Whole))
 		patch = append(patch, operation{"add", fmt.Sprintf("/spec/rules/%d/backendRefs/%d/weight", r.rule, r.backend),
-			weight})
+			weightOf(change.Shares[version])})
 	}
 	return p.send(ctx, append(patch, s.annotate(change.By, s.save().Down)...))
 }
+
+// weightOf returns the weight that gives a share, in percent.
+func weightOf(share float64) int64 { return int64(math.Round(share * weightSum / planner.Whole)) }
 
 // send patches the route and waits until it is accepted.
 func (p *Planner) send(ctx context.Context, patch []operation) (planner.Split, error) {
@@ -96,18 +98,23 @@ func (p *Planner) mark(ctx context.Context, v planner.Version, down bool) error 
 	if err := check(v.Name); err != nil || now.Deployed(v.Name) != down {
 		return err
 	}
-	list := slices.DeleteFunc(slices.Clone(s.down), func(name string) bool { return name == v.Name })
-	if down {
-		list = append(list, v.Name)
-	}
-	var names *string
-	if len(list) > 0 {
-		text := strings.Join(list, ",")
-		names = &text
-	}
 	test := operation{"test", "/metadata/resourceVersion", s.route.GetResourceVersion()}
-	_, err = p.patch(ctx, append([]operation{test}, s.annotate(v.By, names)...))
+	_, err = p.patch(ctx, append([]operation{test}, s.annotate(v.By, s.decommissioned(v.Name, down))...))
 	return err
+}
+
+// decommissioned returns the annotation of decommissioned versions once a version is among them or no longer is, nil
+// if there are none.
+func (s state) decommissioned(version string, down bool) *string {
+	list := slices.DeleteFunc(slices.Clone(s.down), func(name string) bool { return name == version })
+	if down {
+		list = append(list, version)
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	names := strings.Join(list, ",")
+	return &names
 }
 
 // annotate returns the operations that set the annotations: the execution that changes the route, and decommissioned

@@ -39,7 +39,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		"reads": reads, "sets": sets, "refuses what moved": refusesMoved, "refuses no split": refusesNoSplit,
 		"comes and goes": comesAndGoes, "loses no update": losesNoUpdate, "is named": isNamed,
 		"is identified": isIdentified, "restores": restores, "restores odd states": restoresOdd,
-		"restores only what holds": restoresOnlyWhatHolds,
+		"restores only what holds": restoresOnlyWhatHolds, "projects": projects,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
