@@ -76,6 +76,7 @@ func (p *planning) run(ctx context.Context) error {
 	case runIf == no:
 		return p.skip(ctx, req, ready)
 	case !ready:
+		p.warnUnknown()
 		p.plan.setUnknown(r.computed()...)
 		return nil
 	default:
@@ -182,8 +183,8 @@ func (p *planning) describe(review engine.Review) (earlier, error) {
 	if err := p.plan.describe(p.resource.runtime, review); err != nil {
 		return earlier{}, err
 	}
-	if !p.plan.approvalsKnown() || !p.plan.known(blockTimeouts) || !p.plan.known(blockGuardrail) {
-		p.plan.setUnknown(attrDryRun) // its text contains all three
+	if !p.plan.approvalsKnown() {
+		p.plan.setUnknown(attrDryRun) // its text says who has approved
 		return was, nil
 	}
 	return was, p.plan.set(attrDryRun, review.Text())

@@ -36,7 +36,7 @@ func (r *Resource) Binding(ctx context.Context, p Planned) (approval.Binding, er
 	if err != nil {
 		return approval.Binding{}, err
 	}
-	if !known || req.TriggersUnknown || !d.known(blockGuardrail) || !d.known(blockTimeouts) || !d.known(attrOnDestroy) {
+	if !known || req.TriggersUnknown {
 		return approval.Binding{}, ErrUnknown
 	}
 	var preview struct {

@@ -55,6 +55,9 @@ func (r *Resource) params(d document) (params json.RawMessage, known bool, err e
 func (r *Resource) request(d document, operation string) (req engine.Request, known bool, err error) {
 	page := r.front.Playbook.Metadata()
 	req.ActionType = page.ActionType
+	if len(r.unknownInputs(d)) > 0 {
+		return req, false, nil
+	}
 	if req.Params, known, err = r.params(d); err != nil || !known {
 		return req, false, err
 	}

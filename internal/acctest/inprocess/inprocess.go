@@ -176,23 +176,45 @@ func (s *Server) encode(schema *tfprotov6.Schema, values Values) *tfprotov6.Dyna
 		s.t.Fatalf("a schema of type %s", schema.ValueType())
 	}
 	values = withEmptyBlocks(schema.Block, values)
-	encoded := make(map[string]tftypes.Value, len(object.AttributeTypes))
-	for name, t := range object.AttributeTypes {
-		if _, unknown := values[name].(Unknown); unknown {
-			encoded[name] = tftypes.NewValue(t, tftypes.UnknownValue)
-			continue
-		}
-		var err error
-		if encoded[name], err = codec.Terraform(t, values[name]); err != nil {
-			s.t.Fatalf("%s: %v", name, err)
-		}
-	}
 	if wrong := strangers("", object, values); len(wrong) > 0 {
 		s.t.Fatalf("the schema has no %s", strings.Join(wrong, ", "))
 	}
-	v, err := tfprotov6.NewDynamicValue(object, tftypes.NewValue(object, encoded))
+	unknown := map[string]bool{}
+	encoded, err := codec.Terraform(object, known("", values, unknown))
+	s.must(err)
+	encoded, err = tftypes.Transform(encoded, func(at *tftypes.AttributePath, v tftypes.Value) (tftypes.Value, error) {
+		if unknown[Path(at)] {
+			return tftypes.NewValue(v.Type(), tftypes.UnknownValue), nil
+		}
+		return v, nil
+	})
+	s.must(err)
+	v, err := tfprotov6.NewDynamicValue(object, encoded)
 	s.must(err)
 	return &v
+}
+
+// known returns v with nulls for the unknown values in it, and adds their paths, as Path formats them, to unknown.
+func known(at string, v any, unknown map[string]bool) any {
+	switch v := v.(type) {
+	case Unknown:
+		unknown[at] = true
+		return nil
+	case Values:
+		all := Values{}
+		for name, in := range v {
+			all[name] = known(strings.TrimPrefix(at+"."+name, "."), in, unknown)
+		}
+		return all
+	case []any:
+		all := make([]any, len(v))
+		for i, in := range v {
+			all[i] = known(fmt.Sprintf("%s[%d]", at, i), in, unknown)
+		}
+		return all
+	default:
+		return v
+	}
 }
 
 // withEmptyBlocks adds empty lists for the repeated blocks that values lacks, as Terraform does.

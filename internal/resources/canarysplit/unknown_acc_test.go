@@ -55,3 +55,33 @@ func TestAccMovedUnderUnknownTriggersIsRefused(t *testing.T) {
 		t.Errorf("%s, %v", text, err)
 	}
 }
+
+// TestAccUnknownInputsArePreviewedAtApply covers inputs of the digest that become known only during apply.
+func TestAccUnknownInputsArePreviewedAtApply(t *testing.T) {
+	t.Parallel()
+	const later = `terraform_data.run.id == "" ? `
+	for at, more := range map[string]string{
+		"target_percent": "target_percent = " + later + "6 : 5",
+		"on_destroy":     "target_percent = 5\n  on_destroy = " + later + `"keep" : "rollback"`,
+		"timeouts.create": "target_percent = 5\n  timeouts {\n    create = " + later + `"1m" : "2m"` +
+			"\n  }",
+		"guardrail[0].max": "target_percent = 5\n  guardrail {\n    name = \"errors\"\n    on_breach = \"warn\"\n" +
+			"    http {\n      url = \"http://127.0.0.1:1/\"\n    }\n    max = " + later + "1 : 2\n  }",
+	} {
+		t.Run(at, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			main := strings.Replace(config(5, atOnce, ""), "target_percent = 5", more, 1)
+			r.Write("main.tf", main+"\nresource \"terraform_data\" \"run\" {}\n")
+			plan := flat(r.Must("plan", "-no-color", "-out=p"))
+			if !strings.Contains(plan, "can't be previewed yet: "+at+" is not known") {
+				t.Errorf("plan:\n%s", plan)
+			}
+			out, code := r.Run("apply", "-no-color", "p")
+			if code != 0 || r.share(t) != 5 {
+				t.Errorf("exit code %d, share %g:\n%s", code, r.share(t), out)
+			}
+			r.empty(t)
+		})
+	}
+}
