@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
@@ -35,6 +36,9 @@ func (p *planning) applied(ctx context.Context) (applied, error) {
 	if err != nil {
 		return applied{}, err
 	}
+	// Two resources can ask for the same thing at two places of a chain: the searches begin at the end.
+	here, elsewhere := apart(dryRuns, p.samePlace)
+	dryRuns = append(elsewhere, here...)
 	if t.PlanFile == "" {
 		return p.sameRun(dryRuns), nil
 	}
@@ -73,6 +77,13 @@ func (p *planning) dryRuns(ctx context.Context) ([]journal.Record, error) {
 		before, _ = apart(others, openIncident)
 	}
 	return append(before, own...), nil
+}
+
+// samePlace reports whether the record was made at this place of a chain.
+func (p *planning) samePlace(rec journal.Record) bool {
+	was, err := decoded(rec)
+	return err == nil && slices.Equal(was.Chain.After, p.review.chain.After) &&
+		was.Chain.Conditional == p.review.chain.Conditional
 }
 
 // apart returns the records that have a property, and those that don't.

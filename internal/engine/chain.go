@@ -32,7 +32,6 @@ func (e *Engine) link(ctx context.Context, req Request, target string) (link, er
 		l.deferred = "it comes after a step whose preview is not known yet"
 		return l, nil
 	}
-	pending := map[string]step{}
 	for i, digest := range req.After {
 		s, known, err := e.step(ctx, digest)
 		switch {
@@ -43,17 +42,34 @@ func (e *Engine) link(ctx context.Context, req Request, target string) (link, er
 		case !known:
 			l.warnings = append(l.warnings, fmt.Sprintf("after names a step that neither this run nor the journal "+
 				"knows: %s. It is passed over.", digest))
-		case s.state == stepPlanned:
+		case s.state == stepPlanned && !slices.Contains(l.earlier, digest):
 			l.earlier = append(l.earlier, digest)
 			if err := e.before(ctx, s, &l.earlier); err != nil {
 				return l, err
 			}
-			if s.on(target) && !s.readOnly {
-				pending[digest] = s
-			}
 		}
 	}
+	pending, err := e.pendingOn(ctx, target, l.earlier)
+	if err != nil {
+		return l, err
+	}
 	return l, e.follow(ctx, &l, pending)
+}
+
+// pendingOn returns the steps among the earlier ones that will change the target. A step that only an earlier step
+// names counts too: a rollback after a gate is previewed on what the containment before the gate leaves.
+func (e *Engine) pendingOn(ctx context.Context, target string, earlier []string) (map[string]step, error) {
+	pending := map[string]step{}
+	for _, digest := range earlier {
+		s, _, err := e.step(ctx, digest)
+		if err != nil {
+			return nil, err
+		}
+		if s.on(target) && !s.readOnly {
+			pending[digest] = s
+		}
+	}
+	return pending, nil
 }
 
 // follow decides on what the preview starts: the outcome of the last of the pending steps on its target.
@@ -205,13 +221,19 @@ var errUnknownStep = errors.New("no execution has this digest")
 // ran.
 func (e *Engine) skippedBefore(ctx context.Context, req Request) error {
 	var names []string
-	for _, digest := range req.After {
-		s, known, err := e.step(ctx, digest)
+	all := slices.Clone(req.After)
+	for i := 0; i < len(all); i++ {
+		s, known, err := e.step(ctx, all[i])
 		if err != nil {
 			return err
 		}
 		if known && s.state != stepRan && !s.readOnly {
 			names = append(names, fmt.Sprintf("%s on %s", s.playbook, s.target))
+		}
+		for _, before := range s.chain.After {
+			if !slices.Contains(all, before) {
+				all = append(all, before)
+			}
 		}
 	}
 	if len(names) == 0 {

@@ -17,10 +17,12 @@ type Bound struct {
 }
 
 // Rebound returns what the digest of a request covers, as computed from what a plan shows. page is that of the
-// request's
-// playbook, and req.Params must be normalized.
+// request's playbook, and req.Params must be normalized.
 func Rebound(page playbook.Metadata, req Request, b Bound) (approval.Binding, error) {
 	req.page, req.inputs = page, req.Params
+	if err := req.place(); err != nil {
+		return approval.Binding{}, err
+	}
 	s, err := safety(req, nil)
 	if err != nil {
 		return approval.Binding{}, err

@@ -116,7 +116,7 @@ type Request struct {
 	// OnDestroy is what destroy does with the execution, "keep" or "rollback". Empty: "keep".
 	OnDestroy string
 	// After are the digests of earlier steps of the configuration. They are policy and not part of the request's
-	// identity. AfterUnknown reports that one of them is unknown.
+	// identity, except for a gate. AfterUnknown reports that one of them is unknown.
 	After        []string
 	AfterUnknown bool
 	// RunIf is the value of run_if.
@@ -184,8 +184,30 @@ func (e *Engine) bind(req *Request) (playbook.Action, error) {
 	}
 	book := e.cfg.Catalogue[req.ActionType]
 	req.page = book.Metadata()
-	req.inputs, err = book.Normalize(req.Params)
+	if req.inputs, err = book.Normalize(req.Params); err == nil {
+		err = req.place()
+	}
 	return action, err
+}
+
+// place adds the place in a chain to the inputs of a gate. Two gates with the same guardrails at two places are two
+// requests, with a digest and a history each: what one has read says nothing about the moment of the other.
+func (r *Request) place() error {
+	if !r.page.Gate || len(r.After) == 0 {
+		return nil
+	}
+	var all map[string]json.RawMessage
+	err := json.Unmarshal(r.inputs, &all)
+	if err == nil {
+		all["after"], err = json.Marshal(r.After)
+	}
+	if err == nil {
+		r.inputs, err = json.Marshal(all)
+	}
+	if err != nil {
+		return fmt.Errorf("add the place in the chain to the inputs: %w", err)
+	}
+	return nil
 }
 
 // Bind checks the request's inputs and returns its action, without any I/O.
