@@ -35,8 +35,8 @@ type fakePlaybook struct {
 	exposure playbook.Exposure
 	step     time.Duration
 
-	// readOnly reports that executions change nothing.
-	readOnly bool
+	// readOnly reports that executions change nothing, and gate that the playbook reads its guardrails itself.
+	readOnly, gate bool
 	// guessed reports that nobody measured the estimate.
 	guessed bool
 
@@ -71,7 +71,7 @@ func (b *fakePlaybook) count(call string) int {
 }
 
 func (b *fakePlaybook) Metadata() playbook.Metadata {
-	return playbook.Metadata{ActionType: "fake", ReadOnly: b.readOnly}
+	return playbook.Metadata{ActionType: "fake", ReadOnly: b.readOnly, Gate: b.gate}
 }
 
 func (b *fakePlaybook) Check(raw json.RawMessage) error { return playbook.Decode(raw, &params{}) }
