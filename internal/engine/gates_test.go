@@ -22,7 +22,7 @@ func TestVerdictIsNotThatOfAnotherGate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
-			b.book.gate, b.book.readOnly = true, true
+			b.fake.gate, b.fake.readOnly = true, true
 			digests := map[string]string{"first": b.plan(t, request("first")).Digest,
 				"second": b.plan(t, request("second")).Digest}
 			at := func(place string) engine.Request {
@@ -49,11 +49,11 @@ func TestVerdictIsNotThatOfAnotherGate(t *testing.T) {
 // TestStepAfterAGateIsPreviewedOnWhatComesBeforeIt names only the step in the middle.
 func TestStepAfterAGateIsPreviewedOnWhatComesBeforeIt(t *testing.T) {
 	t.Parallel()
-	b, book := counter(t)
+	b, fake := counter(t)
 	first := b.plan(t, request("a"))
-	book.readOnly = true
+	fake.readOnly = true
 	gate := b.plan(t, after("gate", first.Digest))
-	book.readOnly = false
+	fake.readOnly = false
 	last := b.plan(t, after("b", gate.Digest))
 	if from := last.Facts.(map[string]any)["count"]; from != 1 { //nolint:forcetypeassert // the test's own facts
 		t.Errorf("previewed on %v, want 1:\n%s", from, last.Text())
