@@ -4,7 +4,6 @@ package scenarios_test
 
 import (
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,26 +17,34 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(elastictest.Main(m)) }
 
-// rig is a scenario with an incident service, whose incidents 7 and 8 are open, and a Prometheus.
+// rig is a working directory with an incident service, whose incidents 7 and 8 are open, and a Prometheus.
 type rig struct {
 	*acctest.Workspace
-	service *incidenttest.Server
+	service    *incidenttest.Server
+	prometheus *prometheustest.Server
 }
 
+// newRig is a rig whose working directory is a copy of a scenario.
 func newRig(t *testing.T, scenario string, gauges map[string]float64, env ...string) rig {
+	t.Helper()
+	r := newServices(t, gauges, env...)
+	from := filepath.Join(acctest.Root(t), "examples", "scenarios", scenario)
+	if err := os.CopyFS(r.Dir, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// newServices is a rig with an empty working directory.
+func newServices(t *testing.T, gauges map[string]float64, env ...string) rig {
 	t.Helper()
 	prom, service := prometheustest.Start(t), incidenttest.Start(t, incidenttest.Observed)
 	for name, v := range gauges {
 		prom.Show(name, v)
 	}
 	service.Put("8", incidenttest.Incident{Status: "open", Severity: "sev1", Summary: "The other branch"})
-	r := rig{acctest.NewWorkspace(t, append(env, "PROMETHEUS_URL="+prom.URL, "REMEDIATION_INCIDENTS_URL="+service.URL,
-		"REMEDIATION_INCIDENTS_TOKEN="+incidenttest.Token)...), service}
-	from := filepath.Join(acctest.Root(t), "examples", "scenarios", scenario)
-	if err := os.CopyFS(r.Dir, os.DirFS(from)); err != nil {
-		t.Fatal(err)
-	}
-	return r
+	return rig{acctest.NewWorkspace(t, append(env, "PROMETHEUS_URL="+prom.URL, "REMEDIATION_INCIDENTS_URL="+service.URL,
+		"REMEDIATION_INCIDENTS_TOKEN="+incidenttest.Token)...), service, prom}
 }
 
 // branches runs the module's own tests. The journal of a test run is in the working folder.
@@ -73,21 +80,6 @@ func (r rig) wantNotes(t *testing.T, id string, parts ...string) {
 	}
 }
 
-func TestAccCanaryRegression(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, "canary-regression", map[string]float64{"canary_accuracy": 0.78, "stable_accuracy": 0.9})
-	r.Write("planner.json",
-		`{"revision": 1, "stable": "v1", "versions": {"v1": {"percent": 75}, "v2": {"percent": 25}}}`)
-	r.branches(t)
-	r.wantNotes(t, "7", "Executed: adjust_canary_split (", "target_percent: 5", "Result: accuracy is 0.78",
-		"Duration: ")
-	r.wantNotes(t, "8", "rollback_planner (from_version: v2; immediate: true", "Duration: ")
-	text, err := os.ReadFile(filepath.Join(r.Dir, "planner.json"))
-	if err != nil || !strings.Contains(string(text), `"down": true`) {
-		t.Errorf("the canary is not down: %s, %v", text, err)
-	}
-}
-
 func TestAccDataQualityDrop(t *testing.T) {
 	t.Parallel()
 	project := acctest.NewProject(t)
@@ -98,19 +90,4 @@ func TestAccDataQualityDrop(t *testing.T) {
 	if got := r.notes("8"); got != "open" {
 		t.Errorf("incident 8 is %s", got)
 	}
-}
-
-func TestAccLatencySpike(t *testing.T) {
-	t.Parallel()
-	s := elastictest.WithFiles(t)
-	x := s.Searched(t, "scenario", true)
-	x.Rules(t, 1)
-	r := newRig(t, "latency-spike", map[string]float64{"p95_latency_ms": 1850}, "ELASTICSEARCH_ENDPOINTS="+s.URL(),
-		"TF_VAR_index_name="+x.Alias)
-	r.branches(t)
-	r.wantNotes(t, "7", "Executed: clear_cache (", "Result: p95_latency_ms is 1850")
-	if got := r.notes("8"); got != "open" {
-		t.Errorf("incident 8 is %s", got)
-	}
-	s.Do(t, http.MethodGet, "/"+x.Alias+"/_count", nil, nil)
 }
