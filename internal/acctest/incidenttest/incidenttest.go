@@ -45,6 +45,8 @@ type Fault struct {
 	Half bool
 	// Times is how many requests get the fault. 0: all.
 	Times int
+	// Stop stops the service with this request: no later request is answered until Repair.
+	Stop bool
 }
 
 // Seen is a request that the proxy received.
@@ -71,6 +73,7 @@ type Server struct {
 	mu        sync.Mutex
 	incidents map[string]*Incident
 	faults    map[string]*Fault
+	stopped   bool
 	seen      []Seen
 }
 
@@ -119,11 +122,12 @@ func (s *Server) Spoil(name string, f Fault) {
 	s.faults[name] = &f
 }
 
-// Repair removes all faults.
+// Repair removes all faults, and starts the service again.
 func (s *Server) Repair() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.faults)
+	s.stopped = false
 }
 
 // Seen returns the requests so far.
@@ -154,7 +158,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.seen = append(s.seen, Seen{r.Method, path, string(body), r.Header.Get("X-Opaque-Id")})
+	if s.stopped {
+		panic(http.ErrAbortHandler)
+	}
 	f := s.fault(path)
+	s.stopped = f != nil && f.Stop
 	var answer *httptest.ResponseRecorder
 	if f == nil || f.After || f.Half {
 		answer = httptest.NewRecorder()
