@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
@@ -57,5 +58,25 @@ func TestStepAfterAGateIsPreviewedOnWhatComesBeforeIt(t *testing.T) {
 	last := b.plan(t, after("b", gate.Digest))
 	if from := last.Facts.(map[string]any)["count"]; from != 1 { //nolint:forcetypeassert // the test's own facts
 		t.Errorf("previewed on %v, want 1:\n%s", from, last.Text())
+	}
+}
+
+// TestStepsWithoutAnOrderAreReportedOncePerTarget plans several steps on two targets.
+func TestStepsWithoutAnOrderAreReportedOncePerTarget(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	reported := map[string]int{}
+	for _, target := range []string{"one", "other"} {
+		b.fake.target = target
+		for _, name := range []string{"a", "b", "c"} {
+			for _, w := range b.plan(t, request(name)).Warnings {
+				if strings.Contains(w, "neither names the other in after") {
+					reported[target]++
+				}
+			}
+		}
+	}
+	if reported["one"] != 1 || reported["other"] != 1 {
+		t.Errorf("reported %v times, want once per target", reported)
 	}
 }

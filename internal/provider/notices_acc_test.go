@@ -77,3 +77,61 @@ resource "remediation_canary_split" "canary" {
 		t.Errorf("want the start and the failure in two formats, with the planner's answer, got:\n%s", all)
 	}
 }
+
+// TestAccBadWebhooksHoldNothingUp applies with a webhook that fails and one that never answers, before one that works.
+func TestAccBadWebhooksHoldNothingUp(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	received := map[string]int{}
+	release := make(chan struct{})
+	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.ReadAll(r.Body)
+		mu.Lock()
+		received[r.URL.Path]++
+		mu.Unlock()
+		switch r.URL.Path {
+		case "/fails":
+			w.WriteHeader(http.StatusInternalServerError)
+		case "/hangs":
+			select {
+			case <-release:
+			case <-r.Context().Done():
+			}
+		}
+	}))
+	defer hook.Close()
+	defer close(release)
+	w := acctest.NewWorkspace(t)
+	w.Write("planner.json", splitFile)
+	w.Write("main.tf", fmt.Sprintf(`terraform {
+  required_providers {
+    remediation = { source = "applylens/remediation" }
+  }
+}
+
+provider "remediation" {
+  planner {
+    file { path = "planner.json" }
+  }
+  notify { url = "%[1]s/fails" }
+  notify { url = "%[1]s/hangs" }
+  notify { url = "%[1]s/works" }
+}
+
+resource "remediation_canary_split" "canary" {
+  version        = "v2"
+  target_percent = 5
+  gradual        = false
+}
+`, hook.URL))
+	w.Must("apply", "-auto-approve", "-no-color")
+	if got := w.Attributes("remediation_canary_split.canary")["status"]; got != "success" {
+		t.Errorf("status %v", got)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	// Two events. One that failed is not sent again, and the webhook that hangs still has the first.
+	if received["/fails"] != 2 || received["/works"] != 2 || received["/hangs"] != 1 {
+		t.Errorf("requests %v", received)
+	}
+}
