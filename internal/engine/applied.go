@@ -38,7 +38,7 @@ func (p *planning) applied(ctx context.Context) (applied, error) {
 	}
 	// Two resources can ask for the same thing at two places of a chain: the searches begin at the end.
 	here, elsewhere := apart(dryRuns, p.samePlace)
-	dryRuns = append(elsewhere, here...)
+	dryRuns = slices.Concat(elsewhere, here)
 	if t.PlanFile == "" {
 		return p.sameRun(dryRuns), nil
 	}

@@ -33,7 +33,8 @@ func (r *Resource) unknownInputs(d document) [][]string {
 // errFound ends a walk.
 var errFound = errors.New("found")
 
-// firstUnknown returns the path of the first unknown value within v, as far as it has names. A member of a set has none.
+// firstUnknown returns the path of the first unknown value within v, as far as it has names. A member of a set has
+// none.
 func firstUnknown(v tftypes.Value) []string {
 	var steps []string
 	_ = tftypes.Walk(v, func(at *tftypes.AttributePath, v tftypes.Value) (bool, error) {
@@ -57,11 +58,9 @@ func firstUnknown(v tftypes.Value) []string {
 	return steps
 }
 
-const (
-	// previewedAtApply says what happens to an execution that can't be previewed at plan.
-	previewedAtApply = "It is previewed during apply, before it runs. If it needs an approval, that apply refuses it: " +
-		"plan again then, and approve what the second plan shows."
-)
+// previewedAtApply says what happens to an execution that can't be previewed at plan.
+const previewedAtApply = "It is previewed during apply, before it runs. If it needs an approval, that apply refuses " +
+	"it: plan again then, and approve what the second plan shows."
 
 // warnUnknown warns that the execution can't be previewed, and names the inputs that are missing.
 func (p *planning) warnUnknown() {

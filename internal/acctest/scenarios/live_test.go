@@ -14,8 +14,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/acctest"
 )
 
-// live writes a configuration that uses a scenario as a module, as its README shows, and gets the module. In these tests
-// the metrics follow what the steps do to the real components.
+// live writes a configuration that uses a scenario as a module, as its README shows, and gets the module. In these
+// tests the metrics follow what the steps do to the real components.
 func (r rig) live(t *testing.T, scenario, provider string, arguments ...string) {
 	t.Helper()
 	to := filepath.Join(r.Dir, scenario)

@@ -9,8 +9,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
 )
 
-// TestAccEqualStepsAtTwoPlacesOfAChain clears one cache twice, with the same inputs and triggers. Both resources ask for
-// the same thing, and each must run once.
+// TestAccEqualStepsAtTwoPlacesOfAChain clears one cache twice, with the same inputs and triggers. Both resources ask
+// for the same thing, and each must run once.
 func TestAccEqualStepsAtTwoPlacesOfAChain(t *testing.T) {
 	t.Parallel()
 	s := elastictest.Shared(t)

@@ -46,6 +46,20 @@ func newStubborn(t *testing.T) *stubborn {
 	return s
 }
 
+// holds is a guardrail that holds the step after its change.
+func (s *stubborn) holds() string {
+	return fmt.Sprintf(`
+  guardrail {
+    name      = "errors"
+    max       = 5
+    on_breach = "hold"
+    http {
+      url          = "%s/errors"
+      json_pointer = "/rate"
+    }
+  }`, s.URL)
+}
+
 // step is a containment for the incident. Each one has another share, so that none repeats another.
 func (s *stubborn) step(name string, percent int, more string) string {
 	return fmt.Sprintf(`resource "remediation_canary_split" %q {
@@ -57,8 +71,9 @@ func (s *stubborn) step(name string, percent int, more string) string {
 `, name, percent, more)
 }
 
-// TestAccFourthExecutionNeedsAnApproval lets three executions for an incident go wrong, in every way that counts: failed,
-// stopped at the deadline, held, and of unknown outcome. The fourth is never refused outright: an approval lets it run.
+// TestAccFourthExecutionNeedsAnApproval lets three executions for an incident go wrong, in every way that counts:
+// failed, stopped at the deadline, held, and of unknown outcome. The fourth is never refused outright: an approval lets
+// it run.
 func TestAccFourthExecutionNeedsAnApproval(t *testing.T) {
 	t.Parallel()
 	const atOnce = "gradual = false"
@@ -92,8 +107,7 @@ provider "remediation" {
 				case "stopped":
 					more, status = "gradual_duration = \"10m\"\n  timeouts {\n    create = \"1s\"\n  }", "cancelled"
 				case "held":
-					more, status = atOnce+"\n  guardrail {\n    name = \"errors\"\n    max = 5\n    on_breach = \"hold\""+
-						"\n    http {\n      url = \""+s.URL+"/errors\"\n      json_pointer = \"/rate\"\n    }\n  }", "cancelled"
+					more, status = atOnce+s.holds(), "cancelled"
 				}
 				name := fmt.Sprintf("step%d", i)
 				write(s.step(name, 8-i, more))
@@ -123,8 +137,8 @@ provider "remediation" {
 	}
 }
 
-// TestAccAfterOfAStepThatNobodyKnows runs a step, and then names a digest that nobody knows: an error in a create, and a
-// warning where the step has run before. Nulls are passed over.
+// TestAccAfterOfAStepThatNobodyKnows runs a step, and then names a digest that nobody knows: an error in a create, and
+// a warning where the step has run before. Nulls are passed over.
 func TestAccAfterOfAStepThatNobodyKnows(t *testing.T) {
 	t.Parallel()
 	nobody := `after = [null, "sha256:` + strings.Repeat("a", 64) + `"]`

@@ -103,7 +103,8 @@ func TestAccIncidentThatNeedsNothing(t *testing.T) {
 	r.Put("8", incidenttest.Incident{Status: "resolved"})
 	r.Put("9", incidenttest.Incident{Status: "open"})
 	r.Write("main.tf", config("8", ""))
-	if out := flat(r.Must("plan", "-no-color")); !strings.Contains(out, "The incident is resolved already. Apply sends nothing") {
+	if out := flat(r.Must("plan", "-no-color")); !strings.Contains(out,
+		"The incident is resolved already. Apply sends nothing") {
 		t.Errorf("the plan lacks the warning:\n%s", out)
 	}
 	r.Must("apply", "-auto-approve", "-no-color")
