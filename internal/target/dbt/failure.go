@@ -46,6 +46,22 @@ var rules = []rule{
 		"Run `dbt deps`, for example by a remediation_dbt_deps resource that this one depends on.", nil,
 	},
 	{
+		regexp.MustCompile(`is not a valid method name|Invalid node spec|Invalid selector spec`), ErrSelection,
+		"A selector is not valid",
+		"Use a model's name or a method of dbt, such as tag:nightly, path:models/marts, or config.materialized:view.",
+		[]string{"models"},
+	},
+	{
+		regexp.MustCompile(`no comparison manifest|No comparison run_results|No (previous|current) state comparison`),
+		ErrSelection, "A selector compares with another run, and its artifacts are missing",
+		"Set state to the folder with the artifacts of that run: manifest.json for state:, run_results.json for " +
+			"result:, sources.json for source_status:.", []string{"state"},
+	},
+	{
+		regexp.MustCompile(`Could not find selector named`), ErrSelection, "Unknown selector",
+		"Use one of the names above, or add it to selectors.yml.", []string{"selector"},
+	},
+	{
 		regexp.MustCompile(`source and target schemas on this incremental model are out of sync`), ErrSchemaChange,
 		"The columns of an incremental model have changed",
 		"Set full_refresh to rebuild the table with the new columns, or set on_schema_change of the model to a value " +

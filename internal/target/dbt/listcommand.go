@@ -8,8 +8,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
 // listByCommand runs `dbt ls` in a scratch folder. It is for wrappers, which can only be driven by their command line.
@@ -29,8 +32,11 @@ func (c *CLI) listByCommand(ctx context.Context, p project, s Selection) (Listin
 		return Listing{}, err
 	}
 	end := run.end(ctx)
-	if err := end.failure(); err != nil {
-		return Listing{}, err
+	failure := end.failure()
+	// Where a project treats warnings as errors, dbt stops at the first selector that matches nothing.
+	stopped := unmatchedCriterion.FindStringSubmatch(end.summary.Failure)
+	if failure != nil && stopped == nil {
+		return Listing{}, failure
 	}
 	m, err := readManifest(filepath.Join(scratch, targetFolder, "manifest.json"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -38,6 +44,9 @@ func (c *CLI) listByCommand(ctx context.Context, p project, s Selection) (Listin
 	}
 	if err != nil {
 		return Listing{}, c.unreadable(err)
+	}
+	if failure != nil {
+		return Listing{}, c.stoppedAt(s, stopped[1], m)
 	}
 	l, passive, err := c.listing(end.summary, m)
 	if err != nil {
@@ -99,6 +108,22 @@ func (c *CLI) unmatched(s Selection, criteria []string, l *Listing, m manifest) 
 		return nil
 	}
 	return c.unknownSelectors(s, unknown, m.kinds())
+}
+
+// unmatchedCriterion matches dbt's error for a selector that matches nothing, in a project that treats warnings as
+// errors.
+var unmatchedCriterion = regexp.MustCompile(`The selection criterion '(.*)' does not match any enabled nodes`)
+
+// stoppedAt returns the problem of a selector at which dbt stopped, because the project treats warnings as errors.
+func (c *CLI) stoppedAt(s Selection, criterion string, m manifest) error {
+	if err := c.unmatched(s, []string{criterion}, &Listing{}, m); err != nil {
+		return err
+	}
+	return &problem.Problem{
+		What: "An exclude matches nothing",
+		Why:  fmt.Sprintf("%q matches nothing, and the project treats warnings as errors (warn_error).", criterion),
+		Next: "Remove it from exclude.", Path: []string{"exclude"}, Err: ErrUnknownModel,
+	}
 }
 
 // fileContent covers the project's files when dbt's own view of them is not available: any change to a file that dbt

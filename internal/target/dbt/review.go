@@ -128,7 +128,7 @@ func (c *CLI) reviewProblem(err error) error {
 	if !errors.As(err, &failure) {
 		return err
 	}
-	if failure.Kind == refused {
+	if _, known := diagnose(failure.Text); failure.Kind == refused || known {
 		return c.mask(explainText(failure.Text, false))
 	}
 	return c.mask(&problem.Problem{

@@ -86,6 +86,12 @@ def run(request):
             if self.graph is None:
                 super().compile_manifest()
 
+        def get_graph_queue(self):
+            # The plan has warned about an exclude that matches nothing. Where a project treats warnings as errors, dbt
+            # would refuse it.
+            with project.Unmatched():
+                return super().get_graph_queue()
+
         def run(self):
             self.compile_manifest()
             now = project.Project.of(self.args, self.config, self.manifest, self.graph)
