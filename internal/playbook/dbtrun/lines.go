@@ -176,12 +176,22 @@ func (s situation) figures() []string {
 // rows formats "1 row" or "1,200,300 rows".
 func rows(n int64) string { return humanize.Comma(n) + " " + english.PluralWord(int(n), "row", "") }
 
-// locked warns that a run can't open the database file.
+// locked warns that a run can't open the database file, or would wait for locks of other sessions.
 func (s situation) locked() []string {
-	if s.catalog.State != dbt.CatalogLocked {
+	if s.catalog.State == dbt.CatalogLocked {
+		return []string{"Another process has the database open for writing, so a run would fail: " + s.catalog.Why}
+	}
+	var held []string
+	for _, m := range s.listing.Models {
+		if existing, _, _ := s.existing(m); len(existing.LockedBy) > 0 {
+			held = append(held, fmt.Sprintf("%s by %s", m.Relation, some(existing.LockedBy)))
+		}
+	}
+	if len(held) == 0 {
 		return nil
 	}
-	return []string{"Another process has the database open for writing, so a run would fail: " + s.catalog.Why}
+	return []string{"Other sessions hold locks, and the run waits until they end: " + strings.Join(
+		held[:min(len(held), shownEffects)], "; ") + ". End them, or set timeouts to limit how long the run may wait"}
 }
 
 // some lists the first names and counts the others.

@@ -1,6 +1,7 @@
 package dbtrun_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -8,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/acctest"
 )
 
 // slowModel is a query that keeps DuckDB busy for some seconds.
@@ -72,6 +75,39 @@ func TestAccKilledApplyIsAdopted(t *testing.T) {
 		t.Errorf("status %q, %d executions", status, len(history))
 	}
 	r.empty(t)
+}
+
+// TestAccTwoNamesOfOneWarehouse starts a run on the default target of the profile, and then one on the same target by
+// name. The second waits, and its plan says for whom.
+func TestAccTwoNamesOfOneWarehouse(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.project.Write("models/triage_results.sql", slowModel)
+	r.Write("main.tf", config("", ""))
+	named := rig{acctest.NewWorkspace(t, r.project.Environment()...), r.project}
+	named.Write("main.tf", config(fmt.Sprintf("dbt { target = \"dev\" }\n  journal { path = %q }",
+		filepath.Join(r.Dir, ".remediation", "journal.db")), ""))
+	cmd, out := r.begin(t)
+	plan := flat(named.Must("plan", "-no-color"))
+	for _, want := range []string{"dbt:inbox/default is held by execution 2 (rerun_dbt)", "Apply waits for it"} {
+		if !strings.Contains(plan, want) {
+			t.Errorf("the plan lacks %q:\n%s", want, plan)
+		}
+	}
+	named.Must("apply", "-auto-approve", "-no-color")
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	first, second := r.Attributes(address), named.Attributes(address)
+	identity := func(of map[string]any) any { p, _ := of["preview"].(map[string]any); return p["identity"] }
+	if identity(first) == nil || identity(first) != identity(second) {
+		t.Errorf("identities %v and %v", identity(first), identity(second))
+	}
+	ended, _ := first["result"].(map[string]any)
+	began, _ := second["result"].(map[string]any)
+	if fmt.Sprint(began["started_at"]) < fmt.Sprint(ended["finished_at"]) {
+		t.Errorf("the second run began at %v, before the first ended at %v", began["started_at"], ended["finished_at"])
+	}
 }
 
 // TestAccInterruptStopsDBT interrupts Terraform as Ctrl-C does.

@@ -49,6 +49,9 @@ type Existing struct {
 	Columns []string `json:"columns,omitempty"`
 	// Dependents are the views that the database drops if it drops this relation, as [schema, name].
 	Dependents [][2]string `json:"dependents,omitempty"`
+	// LockedBy describes the sessions that hold a lock for which a run would wait, such as "session 4711 of etl (psql),
+	// since 14:02 UTC".
+	LockedBy []string `json:"locked_by,omitempty"`
 }
 
 // Known reports whether the absence of a relation in the catalog means that it does not exist.
@@ -95,6 +98,9 @@ func (c *CLI) Catalog(ctx context.Context, s Selection, l Listing) (Catalog, err
 		return Catalog{}, c.reviewProblem(err)
 	}
 	catalog.Why, catalog.At = c.secrets.String(catalog.Why), c.clk.Now()
+	for i := range catalog.Relations {
+		catalog.Relations[i].LockedBy = c.maskList(catalog.Relations[i].LockedBy)
+	}
 	return catalog, nil
 }
 

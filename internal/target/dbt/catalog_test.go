@@ -49,6 +49,14 @@ func TestCatalogOfPostgreSQL(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 
+	// A user who may not connect is no error either: the text of the plan says so.
+	server.Query("revoke connect on database " + server.Database + " from public")
+	c.runs.Add(1)
+	got, err = cli(t, cfg).Catalog(t.Context(), s, l)
+	if err != nil || got.State != CatalogUnreadable || !strings.Contains(got.Why, "permission denied for database") {
+		t.Errorf("%+v, %v", got, err)
+	}
+
 	// A server that can't be reached is no error: the text of the plan says so.
 	write(t, filepath.Join(cfg.ProfilesDir, "profiles.yml"),
 		strings.ReplaceAll(server.Profile("shop", "main"), "port: "+server.Port, "port: 1"))

@@ -1,9 +1,7 @@
 package dbt
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -12,8 +10,22 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// dotEnv is a file in the project's folder from which dbt 1.12 and later set variables.
+// dotEnv is the name of a file from which dbt 1.12 and later set variables: the first one in the working directory or
+// above it.
 const dotEnv = ".env"
+
+// dotEnvPath returns the .env file that dbt reads for the project, or nothing.
+func (p project) dotEnvPath() string {
+	for dir := p.Dir; ; dir = filepath.Dir(dir) {
+		path := filepath.Join(dir, dotEnv)
+		if info, err := os.Stat(path); err == nil && !info.IsDir() {
+			return path
+		}
+		if dir == filepath.Dir(dir) {
+			return ""
+		}
+	}
+}
 
 var (
 	// assignment matches the name in a line such as "export DBT_TARGET=prod".
@@ -25,11 +37,11 @@ var (
 // checkDotEnv refuses a .env file that sets flags of dbt. They would change what runs without being part of the command
 // that is shown and approved. Other variables in it are facts: the content covers those that models read.
 func (c *CLI) checkDotEnv(p project) error {
-	path := filepath.Join(p.Dir, dotEnv)
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) || !c.readsDotEnv() {
+	path := p.dotEnvPath()
+	if path == "" || !c.readsDotEnv() {
 		return nil
 	}
+	data, err := os.ReadFile(path)
 	if err != nil {
 		return &problem.Problem{
 			What: "The .env file of the dbt project can't be read", Why: err.Error() + ".",

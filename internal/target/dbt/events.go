@@ -33,6 +33,8 @@ type summary struct {
 	Warnings []string
 	// Causes are the first error of each node that the log names, by unique id. Results lack those of batches.
 	Causes map[string]string
+	// Started are the unique ids of the models that have started, in that order.
+	Started []string
 }
 
 // event is a line of dbt's JSON log. This package depends on a few of its fields.
@@ -43,11 +45,14 @@ type event struct {
 		Msg   string `json:"msg"`
 	} `json:"info"`
 	Data struct {
-		Version           string  `json:"version"`
-		Msg               string  `json:"msg"`
-		SpecRaw           string  `json:"spec_raw"`
-		Exc               string  `json:"exc"`
-		UniqueID          string  `json:"unique_id"`
+		Version  string `json:"version"`
+		Msg      string `json:"msg"`
+		SpecRaw  string `json:"spec_raw"`
+		Exc      string `json:"exc"`
+		UniqueID string `json:"unique_id"`
+		NodeInfo struct {
+			UniqueID string `json:"unique_id"`
+		} `json:"node_info"`
 		KeyboardInterrupt bool    `json:"keyboard_interrupt"`
 		CommandSuccess    bool    `json:"command_success"`
 		Seconds           float64 `json:"command_wall_clock_time"`
@@ -93,6 +98,8 @@ func summarize(path string) (summary, error) {
 			if s.Causes[e.Data.UniqueID] == "" {
 				s.Causes[e.Data.UniqueID] = clip(strings.TrimPrefix(e.Data.Exc, "Exception on worker thread. "))
 			}
+		case "LogStartLine":
+			s.Started = append(s.Started, e.Data.NodeInfo.UniqueID)
 		case "EndOfRunSummary":
 			s.Interrupted = e.Data.KeyboardInterrupt
 		case "ResourceReport":

@@ -156,7 +156,7 @@ func (c *CLI) fingerprint(ctx context.Context, p project, s Selection) (string, 
 		return "", err
 	}
 	files = append(files, filepath.Join(profiles, "profiles.yml"))
-	if path := filepath.Join(p.Dir, dotEnv); exists(path) {
+	if path := p.dotEnvPath(); path != "" && c.readsDotEnv() {
 		files = append(files, path)
 	}
 	for _, name := range [...]string{"manifest.json", "run_results.json", "sources.json"} {

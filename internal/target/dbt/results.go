@@ -57,17 +57,19 @@ func (n NodeResult) IsHook() bool { return strings.HasPrefix(n.UniqueID, "operat
 
 // runResults contains the fields of run_results.json that this package reads (schema v6; later versions may lack some).
 type runResults struct {
-	Results []struct {
-		UniqueID      string  `json:"unique_id"`
-		Status        string  `json:"status"`
-		Message       *string `json:"message"`
-		ExecutionTime float64 `json:"execution_time"`
-		Adapter       struct {
-			Rows *int64 `json:"rows_affected"`
-		} `json:"adapter_response"`
-	} `json:"results"`
+	Results []runResult    `json:"results"`
 	Elapsed float64        `json:"elapsed_time"`
 	Args    map[string]any `json:"args"`
+}
+
+type runResult struct {
+	UniqueID      string  `json:"unique_id"`
+	Status        string  `json:"status"`
+	Message       *string `json:"message"`
+	ExecutionTime float64 `json:"execution_time"`
+	Adapter       struct {
+		Rows *int64 `json:"rows_affected"`
+	} `json:"adapter_response"`
 }
 
 // maxResults is the largest run_results.json that is read, in bytes. A model takes about 2 KB plus its compiled SQL.

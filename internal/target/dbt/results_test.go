@@ -106,15 +106,7 @@ func TestModelsOfOneNameAndHooksAreDistinguished(t *testing.T) {
 	var r runResults
 	for _, id := range []string{"model.shop.orders", "model.util.orders", "model.shop.items.v2",
 		"operation.shop.shop-on-run-end-0"} {
-		r.Results = append(r.Results, struct {
-			UniqueID      string  `json:"unique_id"`
-			Status        string  `json:"status"`
-			Message       *string `json:"message"`
-			ExecutionTime float64 `json:"execution_time"`
-			Adapter       struct {
-				Rows *int64 `json:"rows_affected"`
-			} `json:"adapter_response"`
-		}{UniqueID: id})
+		r.Results = append(r.Results, runResult{UniqueID: id})
 	}
 	models, hooks := split(c.nodes(r, nil))
 	var names []string

@@ -166,7 +166,7 @@ func TestCancelInterruptsDBT(t *testing.T) {
 		cancel(why)
 	}()
 	result, err := run.Wait(ctx)
-	wantProblem(t, err, ErrCancelled, why.Error(), "1 model done")
+	wantProblem(t, err, ErrCancelled, why.Error(), "1 model done by then, unfinished: slow.")
 	if !errors.Is(err, why) {
 		t.Errorf("%v does not wrap the cause", err)
 	}
@@ -176,6 +176,26 @@ func TestCancelInterruptsDBT(t *testing.T) {
 	if run.alive() {
 		t.Error("dbt is still there")
 	}
+}
+
+// late is the cause of a context that ended at a deadline.
+type late struct{}
+
+func (late) Error() string { return "the execution passed its deadline" }
+func (late) Timeout() bool { return true }
+
+func TestRunThatIsLateGetsAdvice(t *testing.T) {
+	t.Parallel()
+	cfg, dir := standIn(t, "exec sleep 60\n")
+	c := New(cfg, clock.System{})
+	run, err := c.Start(t.Context(), c.RunCommand(example), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(late{})
+	_, err = run.Wait(ctx)
+	wantProblem(t, err, ErrTimeout, "passed its deadline", "Run fewer models, or use more threads")
 }
 
 func logged(dir, text string) bool {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/logging"
@@ -190,7 +191,7 @@ func (e ending) stopProblem() error {
 	}
 	p := &problem.Problem{
 		What: "The dbt run was stopped",
-		Why:  fmt.Sprintf("%v; %s done by then.", e.ctxErr, text.Count(int64(done), "model")),
+		Why:  fmt.Sprintf("%v; %s done by then%s.", e.ctxErr, text.Count(int64(done), "model"), e.unfinished()),
 		Next: "Apply again to run it.",
 		Err:  errors.Join(ErrCancelled, e.ctxErr),
 	}
@@ -204,6 +205,25 @@ func (e ending) stopProblem() error {
 		p.Err = errors.Join(p.Err, ErrTimeout)
 	}
 	return e.run.cli.mask(p)
+}
+
+// unfinished lists the models that had started and did not succeed, at most ten.
+func (e ending) unfinished() string {
+	const most = 10
+	succeeded := map[string]bool{}
+	for _, r := range e.results.Results {
+		succeeded[r.UniqueID] = r.Status == "success"
+	}
+	var names []string
+	for _, id := range e.summary.Started {
+		if !succeeded[id] && len(names) < most {
+			names = append(names, nameOf(id))
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return ", unfinished: " + strings.Join(names, ", ")
 }
 
 // status describes how our child process exited.

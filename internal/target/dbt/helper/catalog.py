@@ -101,6 +101,21 @@ join pg_catalog.pg_namespace sn on sn.oid = s.relnamespace
 where s.oid <> v.oid and sn.nspname not in ('pg_catalog', 'information_schema')
 """
 
+# Locks of other sessions that make a run wait. Building a table again waits for every lock, but a lock of a reader counts
+# only if its transaction is old: most reads end soon.
+POSTGRES_LOCKS = """
+select distinct n.nspname, c.relname, l.pid, coalesce(a.usename, ''), coalesce(a.application_name, ''),
+  coalesce(to_char(a.xact_start at time zone 'UTC', 'HH24:MI'), '')
+from pg_catalog.pg_locks l
+join pg_catalog.pg_class c on c.oid = l.relation
+join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+join pg_catalog.pg_database d on d.oid = l.database and d.datname = current_database()
+left join pg_catalog.pg_stat_activity a on a.pid = l.pid
+where l.granted and l.pid <> pg_backend_pid() and lower(n.nspname) = any(%s) and (
+  l.mode in ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+  or a.xact_start < clock_timestamp() - interval '1 minute')
+"""
+
 POSTGRES_KINDS = {"r": "table", "p": "table", "f": "table", "v": "view", "m": "materialized_view"}
 
 
@@ -122,12 +137,30 @@ def postgres(profile, schemas):
             rows = cursor.fetchall()
             cursor.execute(POSTGRES_DEPENDENTS)
             dependents = closure(cursor.fetchall())
-        return {"state": "read", "relations": [postgres_relation(row, dependents) for row in rows]}
+            cursor.execute(POSTGRES_LOCKS, (schemas,))
+            locks = sessions(cursor.fetchall())
+        return {"state": "read", "relations": [
+            dict(postgres_relation(row, dependents), locked_by=locks.get((row[0], row[1]), [])) for row in rows]}
     except Exception as failure:
         return unread("unreadable", failure)
     finally:
         if handle is not None:
             handle.close()
+
+
+def sessions(rows):
+    """Who holds locks, in phrases, by schema and name of the relation."""
+    found = {}
+    for schema, name, pid, user, application, since in sorted(rows):
+        phrase = "session %d" % pid
+        if user:
+            phrase += " of " + user
+        if application:
+            phrase += " (%s)" % application
+        if since:
+            phrase += ", since %s UTC" % since
+        found.setdefault((schema, name), []).append(phrase)
+    return found
 
 
 def postgres_relation(row, dependents):
