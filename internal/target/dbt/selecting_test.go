@@ -28,25 +28,25 @@ func throughBoth(t *testing.T, test func(t *testing.T, cfg Config)) {
 }
 
 // TestSelectorsThatMatchNothingAreNamed covers projects in which dbt treats each warning as an error, too: there, dbt's
-// own answer to a misspelt name is a compilation error.
+// own answer to a misspelled name is a compilation error.
 func TestSelectorsThatMatchNothingAreNamed(t *testing.T) {
 	t.Parallel()
-	misspelt := []string{`"triage_result" matches no`, "Did you mean triage_results"}
+	misspelled := []string{`"triage_result" matches no`, "Did you mean triage_results"}
 	for flags, tests := range map[string][]struct {
 		selection Selection
 		texts     []string
 		not       string
 	}{
 		"": {
-			{Selection{Models: []string{"inbox_emails", "triage_result"}}, misspelt, "inbox_emails matches"},
+			{Selection{Models: []string{"inbox_emails", "triage_result"}}, misspelled, "inbox_emails matches"},
 			{Selection{Models: []string{"triage_results,tag:nope"}, Exclude: []string{"tag:nope"}},
 				[]string{`"triage_results,tag:nope" matches no`}, "exclude"},
 			{Selection{Models: []string{"categories"}}, []string{`"categories" is a seed`}, ""},
 			{Selection{Models: []string{"tag:nope", "path:nowhere"}}, []string{"tag:nope", "path:nowhere"}, ""},
 		},
-		"flags: {warn_error: true}\n": {{Selection{Models: []string{"triage_result"}}, misspelt, "compile"}},
+		"flags: {warn_error: true}\n": {{Selection{Models: []string{"triage_result"}}, misspelled, "compile"}},
 		"flags: {warn_error_options: {include: [NoNodesForSelectionCriteria]}}\n": {
-			{Selection{Models: []string{"triage_result"}}, misspelt, "compile"}},
+			{Selection{Models: []string{"triage_result"}}, misspelled, "compile"}},
 	} {
 		throughBoth(t, func(t *testing.T, cfg Config) {
 			appendTo(t, filepath.Join(cfg.ProjectDir, "dbt_project.yml"), flags)
@@ -54,8 +54,11 @@ func TestSelectorsThatMatchNothingAreNamed(t *testing.T) {
 			for _, test := range tests {
 				_, err := c.List(t.Context(), test.selection)
 				p := wantProblem(t, err, ErrUnknownModel, test.texts...)
-				if !slices.Equal(p.Path, []string{"models"}) || test.not != "" && strings.Contains(p.Error(), test.not) {
-					t.Errorf("%v at %v, with %q", err, p.Path, test.not)
+				if !slices.Equal(p.Path, []string{"models"}) {
+					t.Errorf("%v at %v", err, p.Path)
+				}
+				if test.not != "" && strings.Contains(p.Error(), test.not) {
+					t.Errorf("%v contains %q", err, test.not)
 				}
 			}
 		})
@@ -73,7 +76,8 @@ func TestExcludeThatMatchesNothingIsAWarning(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := []string{"exclude: tag:nope matches nothing"}; !slices.Equal(l.Warnings, want) || len(l.Models) != 1 {
+		want := []string{"exclude: tag:nope matches nothing"}
+		if !slices.Equal(l.Warnings, want) || len(l.Models) != 1 {
 			t.Errorf("warnings %q, %d models", l.Warnings, len(l.Models))
 		}
 		runReviewed(t, c, s, l)
