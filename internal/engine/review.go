@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gowebpki/jcs"
@@ -274,6 +275,9 @@ func (e *Engine) Plan(ctx context.Context, req Request) (Review, error) {
 	review, lookErr := e.look(ctx, req, action, l)
 	if errors.Is(lookErr, playbook.ErrNotProjected) {
 		l.deferred = fmt.Sprintf("it comes after %s on the same target", l.From)
+		if p := new(problem.Problem); errors.As(lookErr, &p) {
+			l.deferred += ". " + p.What + ". " + strings.TrimSuffix(p.Why, ".")
+		}
 		return deferredReview(req, target, l), nil
 	}
 	if lookErr != nil && (review.Target == "" || ctx.Err() != nil) {

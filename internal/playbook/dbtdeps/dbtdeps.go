@@ -129,7 +129,9 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 		facts.Packages = append(facts.Packages, Package{Name: c.Name, Current: c.Now, Planned: c.Then})
 		p.Changes = append(p.Changes, fmt.Sprintf("Package %s: %s becomes %s", c.Name, orNone(c.Now), orNone(c.Then)))
 	}
-	p.Keeps = len(facts.Packages) == 0 && !change.LockChanges
+	if p.Keeps = len(facts.Packages) == 0 && !change.LockChanges; !p.Keeps && change.Resolved != nil {
+		p.Projection = change.Resolved
+	}
 	if len(facts.Packages) == 0 {
 		p.Changes = append(p.Changes, "No package changes its version")
 	}

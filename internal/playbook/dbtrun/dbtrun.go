@@ -4,6 +4,7 @@ package dbtrun
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,6 +26,8 @@ type DBT interface {
 	RunCommand(s dbt.Selection) []string
 	// List returns what a selection would run, and what is downstream. It changes nothing.
 	List(ctx context.Context, s dbt.Selection) (dbt.Listing, error)
+	// ListAfter is List with packages that are not installed yet.
+	ListAfter(ctx context.Context, s dbt.Selection, packages dbt.Resolved) (dbt.Listing, error)
 	// Catalog returns what the warehouse contains of the relations in the listing of a selection.
 	Catalog(ctx context.Context, s dbt.Selection, l dbt.Listing) (dbt.Catalog, error)
 	// StartReviewed runs exactly what was reviewed, with its artifacts in dir.
@@ -65,6 +68,8 @@ type action struct {
 	params    params
 	// selection is what runs: that of the inputs, or what is left of an execution that is retried.
 	selection dbt.Selection
+	// packages are those that an earlier step will install. Nil: those that are installed count.
+	packages *dbt.Resolved
 }
 
 // Target implements playbook.Logic.
@@ -117,16 +122,38 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	return p, facts, nil
 }
 
+// PreviewAfter implements playbook.Follower: it lists with the packages that an earlier step will install.
+func (a action) PreviewAfter(ctx context.Context, projection json.RawMessage) (playbook.Preview, Facts, error) {
+	var packages dbt.Resolved
+	if err := json.Unmarshal(projection, &packages); err != nil {
+		return playbook.Preview{}, Facts{}, fmt.Errorf("%w: %w", playbook.ErrNotProjected, err)
+	}
+	a.packages = &packages
+	p, facts, err := a.Preview(ctx)
+	if errors.Is(err, dbt.ErrNoCopy) {
+		err = errors.Join(playbook.ErrNotProjected, err)
+	}
+	return p, facts, err
+}
+
+// listing lists what a selection runs.
+func (a action) listing(ctx context.Context, s dbt.Selection) (dbt.Listing, error) {
+	if a.packages != nil {
+		return a.dbt.ListAfter(ctx, s, *a.packages)
+	}
+	return a.dbt.List(ctx, s)
+}
+
 // list lists what runs, and sets the selection to it.
 func (a *action) list(ctx context.Context, retry *Retry) (dbt.Listing, error) {
 	if retry == nil {
-		return a.dbt.List(ctx, a.selection)
+		return a.listing(ctx, a.selection)
 	}
 	listing := dbt.Listing{}
 	for _, qualified := range []bool{false, true} {
 		a.selection = retry.selection(a.params.selection().Threads, qualified)
 		var err error
-		if listing, err = a.dbt.List(ctx, a.selection); err != nil {
+		if listing, err = a.listing(ctx, a.selection); err != nil {
 			return listing, err
 		}
 		if slices.Equal(listing.IDs(), retry.models()) {

@@ -28,6 +28,10 @@ func (answers) RunCommand(s dbt.Selection) []string {
 }
 
 func (a answers) List(context.Context, dbt.Selection) (dbt.Listing, error) { return a.listing, nil }
+
+func (a answers) ListAfter(context.Context, dbt.Selection, dbt.Resolved) (dbt.Listing, error) {
+	return a.listing, nil
+}
 func (a answers) Catalog(context.Context, dbt.Selection, dbt.Listing) (dbt.Catalog, error) {
 	return a.catalog, nil
 }

@@ -64,6 +64,7 @@ type CLI struct {
 	// slots bounds how many dbt processes List and PreviewDeps run at once: each needs a processor and about 150 MB.
 	slots   chan struct{}
 	preview previews
+	copies  copies
 	secrets *redact.Redactor
 	helper  *helper
 	seal    seal

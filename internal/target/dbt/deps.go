@@ -26,6 +26,8 @@ type DepsChange struct {
 	LockChanges bool `json:"lock_changes"`
 	// DBTVersion is dbt Core's version.
 	DBTVersion string `json:"dbt_version"`
+	// Resolved are the packages as they will be installed, for ListAfter. Nil: they can't be installed elsewhere.
+	Resolved *Resolved `json:"resolved,omitempty"`
 }
 
 // PackageChange is one package, now and after `dbt deps`.
@@ -229,6 +231,7 @@ func (c *CLI) resolve(ctx context.Context, p project, locals []string, d Deps) (
 		Packages:    c.compare(p, before, after),
 		LockChanges: !bytes.Equal(before.data, after.data),
 		DBTVersion:  end.summary.Version,
+		Resolved:    c.resolved(after, d),
 	}, nil
 }
 

@@ -79,8 +79,8 @@ func TestDeps(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", why, err)
 		}
-		if diff := cmp.Diff(DepsChange{Packages: want, LockChanges: lockChanges, DBTVersion: got.DBTVersion},
-			got); diff != "" {
+		if diff := cmp.Diff(DepsChange{Packages: want, LockChanges: lockChanges, DBTVersion: got.DBTVersion,
+			Resolved: got.Resolved}, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", why, diff)
 		}
 		if diff := cmp.Diff(before, snapshot(t, cfg.ProjectDir)); diff != "" {

@@ -34,6 +34,8 @@ var (
 	ErrPackagesMissing = errors.New("dbt packages are not installed")
 	// ErrPackages: dbt deps can't resolve or fetch a package.
 	ErrPackages = errors.New("dbt packages can't be resolved")
+	// ErrNoCopy: packages that dbt deps has resolved can't be installed in a copy of the project.
+	ErrNoCopy = errors.New("dbt packages can't be installed in a copy")
 	// ErrConnection: the warehouse can't be reached.
 	ErrConnection = errors.New("dbt can't reach the warehouse")
 	// ErrTimeout: the warehouse, or the whole run, took too long.

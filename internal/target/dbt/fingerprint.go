@@ -19,7 +19,7 @@ import (
 )
 
 // fingerprintVersion enters every fingerprint. Change it when the meaning of cache entries changes.
-const fingerprintVersion = "3"
+const fingerprintVersion = "4"
 
 // parsed are the extensions of the files that dbt reads: models, macros and tests, Python models, properties, docs,
 // seeds.
@@ -32,7 +32,7 @@ func (c *CLI) files(p project) ([]string, error) {
 	if work, err := filepath.Abs(c.cfg.WorkDir); err == nil && c.cfg.WorkDir != "" {
 		w.skip = append(w.skip, work)
 	}
-	roots := []string{p.InstallPath}
+	roots := slices.Clone(p.Packages)
 	for _, path := range p.Paths {
 		if !filepath.IsAbs(path) {
 			path = filepath.Join(p.Dir, path)
@@ -168,7 +168,7 @@ func (c *CLI) fingerprint(ctx context.Context, p project, s Selection) (string, 
 			files = append(files, path)
 		}
 	}
-	return c.hash(ctx, files, []any{p.Dir, c.cfg.Target})
+	return c.hash(ctx, files, []any{p.Dir, c.cfg.Target, p.Resolved})
 }
 
 // hash covers dbt, its environment, the question, and the contents of files.

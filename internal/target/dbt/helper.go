@@ -77,11 +77,13 @@ type helperProcess struct {
 
 // question is one line of the helper's input.
 type question struct {
-	ID         int         `json:"id"`
-	Op         string      `json:"op"`
-	Argv       []string    `json:"argv,omitempty"`
-	State      string      `json:"state,omitempty"`
-	TargetPath string      `json:"target_path,omitempty"`
+	ID         int      `json:"id"`
+	Op         string   `json:"op"`
+	Argv       []string `json:"argv,omitempty"`
+	State      string   `json:"state,omitempty"`
+	TargetPath string   `json:"target_path,omitempty"`
+	// Packages is the folder of the installed packages. Empty: that of the project.
+	Packages   string      `json:"packages,omitempty"`
 	Selections []selecting `json:"selections,omitempty"`
 	// The rest is for the operation "catalog": either the path of a DuckDB file or a profile.
 	Path       string            `json:"path,omitempty"`
@@ -346,8 +348,10 @@ func (h *helper) endWhenIdle(ctx context.Context, p *helperProcess, id int) {
 	}
 }
 
-// Close ends the process that answers questions about the project. The next question starts a new one.
+// Close ends the process that answers questions about the project, and removes the copies with packages. The next
+// question starts a new one.
 func (c *CLI) Close() {
+	defer c.copies.remove()
 	c.helper.turn <- struct{}{}
 	defer func() { <-c.helper.turn }()
 	c.helper.mu.Lock()

@@ -125,7 +125,10 @@ type Hooks struct {
 // long as the project's files, the profiles, the environment, and dbt stay the same. Errors: ErrUnknownModel if a
 // selector matches nothing, ErrNoMatch if the selection contains no model to run, and ErrUnknownVar for an unknown
 // variable.
-func (c *CLI) List(ctx context.Context, s Selection) (Listing, error) {
+func (c *CLI) List(ctx context.Context, s Selection) (Listing, error) { return c.list(ctx, s, nil) }
+
+// list lists with the installed packages, or with others if after is not nil.
+func (c *CLI) list(ctx context.Context, s Selection, after *Resolved) (Listing, error) {
 	if err := s.Validate(); err != nil {
 		return Listing{}, err
 	}
@@ -133,6 +136,9 @@ func (c *CLI) List(ctx context.Context, s Selection) (Listing, error) {
 		return Listing{}, err
 	}
 	p, err := c.project()
+	if err == nil && after != nil {
+		p, err = p.after(*after)
+	}
 	if err != nil {
 		return Listing{}, err
 	}
@@ -171,6 +177,13 @@ func (c *CLI) List(ctx context.Context, s Selection) (Listing, error) {
 
 // answer asks dbt through its programmatic interface, or through its command line if there is no other way.
 func (c *CLI) answer(ctx context.Context, p project, s Selection, state string) (Listing, error) {
+	if p.Resolved != nil {
+		var err error
+		if p.Copy, err = c.installedCopy(ctx, p); err != nil {
+			return Listing{}, err
+		}
+		p.Packages = []string{p.Copy}
+	}
 	files, err := c.files(p)
 	if err != nil {
 		return Listing{}, err
@@ -183,7 +196,7 @@ func (c *CLI) answer(ctx context.Context, p project, s Selection, state string) 
 	var l Listing
 	switch {
 	case err == nil:
-		l, err = c.review(ctx, s, state)
+		l, err = c.review(ctx, p, s, state)
 	case errors.Is(err, ErrNoInterface):
 		l, err = c.listByCommand(ctx, p, s)
 	}

@@ -23,6 +23,12 @@ type project struct {
 	Paths []string
 	// InstallPath is the absolute path to which packages are installed.
 	InstallPath string
+	// Packages are the folders with installed packages: InstallPath, or local packages and a copy, see ListAfter.
+	Packages []string
+	// Resolved are packages that are to be installed. Nil: those of InstallPath count.
+	Resolved *Resolved
+	// Copy is the folder in which Resolved is installed, or empty.
+	Copy string
 	// InstallDynamic reports that InstallPath is a guess, because only dbt can render its template.
 	InstallDynamic bool
 	// Skip are the absolute paths of dbt's own output.
@@ -84,6 +90,7 @@ func newProject(dir, name string, raw map[string]any) project {
 	}
 	p.InstallPath = text("packages-install-path", "dbt_packages")
 	p.InstallDynamic = p.Dynamic
+	p.Packages = []string{p.InstallPath}
 	p.Skip = []string{text("target-path", "target"), text("log-path", "logs")}
 	for key, fallback := range defaultPaths {
 		list, ok := raw[key].([]any)

@@ -73,10 +73,10 @@ type reviewedModel struct {
 
 // review asks the helper what s would run. If the helper must parse the project first, it says so and gets a folder for
 // it.
-func (c *CLI) review(ctx context.Context, s Selection, state string) (Listing, error) {
+func (c *CLI) review(ctx context.Context, p project, s Selection, state string) (Listing, error) {
 	var answer reviewed
 	q := question{Op: "review", Argv: append([]string{"run"}, c.common(s)...), State: state,
-		Selections: []selecting{s.selecting()}}
+		Selections: []selecting{s.selecting()}, Packages: p.Copy}
 	if s.FullRefresh {
 		q.Argv = append(q.Argv, "--full-refresh")
 	}
@@ -116,7 +116,7 @@ func (c *CLI) parseAndReview(ctx context.Context, s Selection, q question, answe
 		q.TargetPath = folder
 		return q, err
 	}, answer)
-	if err == nil && answer.Parsed {
+	if err == nil && answer.Parsed && q.Packages == "" {
 		c.keepParse(filepath.Join(folder, parseState), cached)
 	}
 	return err

@@ -49,14 +49,15 @@ def review(parses, question):
     if not parses.get("prepared"):
         project.prepare()
         parses["prepared"] = True
-    key = json.dumps([question["argv"], question["state"]])
+    key = json.dumps([question["argv"], question["state"], question.get("packages")])
     parsed = key not in parses
     if parsed:
         if not question.get("target_path"):
             return {"must_parse": True}
         for old in [k for k in parses if k != "prepared"][:-MOST_PARSES + 1 or None]:
             del parses[old]
-        parses[key] = project.Project(question["argv"] + ["--target-path", question["target_path"]])
+        parses[key] = project.Project(question["argv"] + ["--target-path", question["target_path"]],
+                                       question.get("packages"))
     known = parses[key]
     return {"parsed": parsed, "about": known.about(), "selections": [known.review(s) for s in question["selections"]]}
 

@@ -1,7 +1,9 @@
 """A dbt project, parsed by dbt itself the way `dbt run` parses it, and what selections of it would run."""
 
+import contextlib
 import hashlib
 import os
+import pathlib
 import re
 
 from remediation.content import Content, plain
@@ -54,10 +56,27 @@ def versions(config):
     return {"dbt": __version__, "adapter": adapter, "adapter_version": adapter_version}
 
 
-class Project:
-    """One parse, for one set of inputs."""
+@contextlib.contextmanager
+def installed_in(folder):
+    """Makes dbt find the packages of the project in another folder, if one is given."""
+    from dbt.config.runtime import RuntimeConfig
 
-    def __init__(self, argv):
+    if not folder:
+        yield
+        return
+    real = RuntimeConfig._get_project_directories
+    RuntimeConfig._get_project_directories = lambda self: (
+        path for path in sorted(pathlib.Path(folder).iterdir()) if path.is_dir() and not path.name.startswith("__"))
+    try:
+        yield
+    finally:
+        RuntimeConfig._get_project_directories = real
+
+
+class Project:
+    """One parse, for one set of inputs, with the packages of the project or of another folder."""
+
+    def __init__(self, argv, packages=None):
         import dbt.task.run
         from dbt.cli.main import dbtRunner
 
@@ -78,7 +97,8 @@ class Project:
 
         dbt.task.run.RunTask = Keep
         try:
-            result = dbtRunner().invoke(argv)
+            with installed_in(packages):
+                result = dbtRunner().invoke(argv)
         finally:
             dbt.task.run.RunTask = real
         if "manifest" not in kept:
