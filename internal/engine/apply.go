@@ -297,7 +297,8 @@ func (r *run) execute(ctx context.Context, x Execution) (Execution, error) {
 
 // finish waits for dispatched work and records its outcome.
 func (r *run) finish(ctx context.Context, x Execution, work playbook.Work) (Execution, error) {
-	outcome, err := work.Wait(ctx)
+	past := r.engine.past(x.Record.Subject.Playbook, x.Record.Subject.Target)
+	outcome, err := work.Wait(playbook.WithPast(ctx, past))
 	r.engine.reached(ctx, PointWaited, x.Record)
 	switch {
 	case err == nil:

@@ -108,6 +108,30 @@ func TestChainIsPreviewedOnWhatItsStepsLeave(t *testing.T) {
 	}
 }
 
+// TestRunOfTerraformKeepsItsRecord plans a step again once the earlier one has run, as `terraform test` does during an
+// apply. Only that run shows the old record.
+func TestRunOfTerraformKeepsItsRecord(t *testing.T) {
+	t.Parallel()
+	b, _ := counter(t)
+	b.cfg.Terraform.Session = "one"
+	b.process()
+	first := b.plan(t, request("a"))
+	second := b.plan(t, after("b", first.Digest))
+	if _, err := b.Apply(t.Context(), request("a"), shownBy(first), func(engine.Execution) {}); err != nil {
+		t.Fatal(err)
+	}
+	again := b.plan(t, after("b", first.Digest))
+	if again.Record != second.Record || again.Text() != second.Text() {
+		t.Errorf("record %d became %d:\n%s", second.Record, again.Record, again.Text())
+	}
+	b.cfg.Terraform.Session = "other"
+	b.process()
+	if now := b.plan(t, after("b", first.Digest)); now.Record == second.Record ||
+		strings.Contains(now.Text(), "Starts from") {
+		t.Errorf("another run shows record %d:\n%s", now.Record, now.Text())
+	}
+}
+
 func TestOthersMoveInAChainIsRefused(t *testing.T) {
 	t.Parallel()
 	b, fake := counter(t)

@@ -57,6 +57,13 @@ func (c chain) same(other chain) bool {
 		slices.Equal(c.After, other.After) && string(c.Start) == string(other.Start)
 }
 
+// continues reports whether c showed what a plan of other would show in the same run of Terraform: the earlier steps,
+// on whose outcome c was previewed, have run since.
+func (c chain) continues(other chain) bool {
+	c.From, c.Start = "", nil
+	return other.From == "" && c.same(other)
+}
+
 // Planned remembers which executions were planned in this process, and their outcomes. The engines of a process share
 // one. Its methods are safe for use by several goroutines.
 type Planned struct {

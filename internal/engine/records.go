@@ -286,7 +286,10 @@ func (p *planning) shows(ctx context.Context, newest journal.Record) (bool, erro
 	if err := e.decide(ctx, p.req, p.review, shownBy{record: newest.ID}); err != nil {
 		return false, err
 	}
-	if !was.Approval.same(p.review.standing(e.policyPrint())) || !was.Chain.same(p.review.chain) {
+	// A test plans and applies in one run, and nothing tells its plans from those inside of its applies.
+	one := e.cfg.Terraform.Session != "" && newest.Intent.Session == e.cfg.Terraform.Session
+	if !was.Approval.same(p.review.standing(e.policyPrint())) ||
+		!was.Chain.same(p.review.chain) && !(one && was.Chain.continues(p.review.chain)) {
 		return false, nil
 	}
 	p.review.restore(newest, was)

@@ -26,7 +26,7 @@ type ReadPast func(ctx context.Context, limit int) ([]Past, error)
 
 type pastKey struct{}
 
-// WithPast returns a context for Preview that knows the history of the target.
+// WithPast returns a context for Preview and Work.Wait that knows the history of the target.
 func WithPast(ctx context.Context, read ReadPast) context.Context {
 	return context.WithValue(ctx, pastKey{}, read)
 }

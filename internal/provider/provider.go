@@ -105,11 +105,11 @@ func (p *remediation) Configure(ctx context.Context, req provider.ConfigureReque
 	}
 	settings.redact = b.redactor(settings)
 	p.incidents = incidents.New(settings.incidents)
-	e, sender := wire(settings, p.engines.planned, p.options.Reached)
-	runtime.Engine, runtime.HistoryLimit = e, settings.historyLimit
+	w := wire(settings, p.engines.planned, p.options.Reached)
+	runtime.Engine, runtime.HistoryLimit = w.engine, settings.historyLimit
 	runtime.ForgeDecides = settings.forge != nil
 	runtime.Redact = settings.redact
-	p.engines.add(e, sender)
+	p.engines.add(w)
 }
 
 func report(diags *diag.Diagnostics, err error) {

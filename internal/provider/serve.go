@@ -12,7 +12,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6/tf6server"
 
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
-	"github.com/applylens/terraform-provider-remediation/internal/notify"
 	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
 	"github.com/applylens/terraform-provider-remediation/internal/unchanged"
 )
@@ -73,32 +72,41 @@ func newServer(o Options, configured *engines) (unchanged.Server, error) {
 	return unchanged.Front(whole, tfkit.PrivateMark), nil
 }
 
-// engines holds one engine per call of Configure, with its sender of notices.
+// engines holds one engine per call of Configure, with what ends with the process.
 type engines struct {
-	mu      sync.Mutex
-	all     []*engine.Engine
-	senders []*notify.Sender
+	mu  sync.Mutex
+	all []wired
 	// planned remembers the executions that were planned in this process.
 	planned *engine.Planned
 }
 
-func (e *engines) add(one *engine.Engine, sender *notify.Sender) {
+func (e *engines) add(one wired) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.all = append(e.all, one)
-	if sender != nil {
-		e.senders = append(e.senders, sender)
-	}
 }
 
-// end acknowledges what was delivered, and waits for notices that are under way.
+// end acknowledges what was delivered, waits for notices that are under way, and removes dbt's scratch folders.
 func (e *engines) end(ctx context.Context) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, one := range e.all {
-		one.AcknowledgeAll(ctx)
+		one.engine.AcknowledgeAll(ctx)
 	}
-	for _, sender := range e.senders {
-		sender.Flush(ctx)
+	for _, one := range e.all {
+		if one.sender != nil {
+			one.sender.Flush(ctx)
+		}
+	}
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		for _, one := range e.all {
+			one.dbt.Close() // waits for the answer to a question
+		}
+	}()
+	select {
+	case <-closed:
+	case <-ctx.Done():
 	}
 }

@@ -25,9 +25,16 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/incidents"
 )
 
-// wire returns the engine with every playbook and its target, and the sender of notices, which may be nil. It does no
-// I/O.
-func wire(s settings, planned *engine.Planned, reached func(engine.Point)) (*engine.Engine, *notify.Sender) {
+// wired is a configured engine with what has to be ended with the process.
+type wired struct {
+	engine *engine.Engine
+	// sender sends notices; nil if there are none.
+	sender *notify.Sender
+	dbt    *dbt.CLI
+}
+
+// wire returns the engine with every playbook and its target. It does no I/O.
+func wire(s settings, planned *engine.Planned, reached func(engine.Point)) wired {
 	clk := clock.System{}
 	sender := notify.New(clk, s.redact, s.webhooks)
 	cluster := elastic.New(s.elastic, clk)
@@ -50,7 +57,7 @@ func wire(s settings, planned *engine.Planned, reached func(engine.Point)) (*eng
 		cfg.Notifier = sender
 	}
 	e = engine.New(cfg)
-	return e, sender
+	return wired{engine: e, sender: sender, dbt: to.dbt}
 }
 
 // targets are the systems that playbooks change or read.

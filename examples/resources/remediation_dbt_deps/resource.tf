@@ -3,9 +3,9 @@ resource "remediation_dbt_deps" "packages" {
   incident_id = "INC-2041"
 }
 
-# Run the models once the packages are installed, and again whenever they are reinstalled.
+# Run the models with these packages. The plan shows both steps, and one apply runs them.
 resource "remediation_dbt_run" "triage" {
   incident_id = "INC-2041"
   models      = ["triage_results"]
-  triggers    = { packages = remediation_dbt_deps.packages.id }
+  after       = [remediation_dbt_deps.packages.preview.digest]
 }

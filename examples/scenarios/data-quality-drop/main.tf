@@ -5,7 +5,7 @@ resource "remediation_dbt_deps" "packages" {
   upgrade     = var.upgrade
 }
 
-# 2. Run the models with these packages.
+# 2. Run the models with these packages. The plan shows them as they will be then, and one apply runs both steps.
 resource "remediation_dbt_run" "models" {
   incident_id = var.incident_id
   triggers    = var.triggers

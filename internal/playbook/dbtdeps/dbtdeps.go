@@ -36,6 +36,8 @@ type DBT interface {
 	CheckInstalled(ctx context.Context, reviewed map[string]string) error
 	// Start starts a command with its artifacts in dir.
 	Start(ctx context.Context, argv []string, dir string) (*dbt.Run, error)
+	// Warnings returns the warnings in the log of an earlier command, or false if the log can't be read.
+	Warnings(dir string) ([]string, bool)
 	// Attach finds the process that Start started in a process that died.
 	Attach(ctx context.Context, dir, id string) (*dbt.Run, error)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +18,13 @@ import (
 
 // stages are the folders of an execution in which its commands keep their artifacts, in the order of DepsCommands.
 var stages = []string{"deps", "compile"}
+
+const (
+	// searched is how many executions are searched for the previous one whose warnings are known.
+	searched = 20
+	// shownWarnings is how many warnings the details have. The rest is in the logs.
+	shownWarnings = 20
+)
 
 // progress is journaled before each stage except the first.
 type progress struct {
@@ -97,13 +105,14 @@ func (w *work) RemoteID() string { return w.first }
 func (w *work) Wait(ctx context.Context) (playbook.Report, error) {
 	out, warnings, err := w.wait(ctx)
 	out.Details = w.logs()
-	if len(warnings) > 0 {
-		out.Details["warnings"] = strings.Join(warnings, "\n")
+	named, noun := w.named(ctx, warnings)
+	if len(named) > 0 {
+		out.Details["warnings"] = strings.Join(named[:min(len(named), shownWarnings)], "\n")
 	}
 	if err == nil {
 		out.Message = "Packages are installed and the project compiles"
-		if len(warnings) > 0 {
-			out.Message += ", with " + text.Count(int64(len(warnings)), "warning") + ": " + warnings[0]
+		if len(named) > 0 {
+			out.Message += ", with " + text.Count(int64(len(named)), noun) + ": " + named[0]
 		}
 		return out, nil
 	}
@@ -121,6 +130,47 @@ func (w *work) Wait(ctx context.Context) (playbook.Report, error) {
 	return out, &p
 }
 
+// named returns the warnings that the logs of the previous execution lack, and what they are called. If there is no such
+// execution, or its logs are elsewhere, these are all warnings.
+func (w *work) named(ctx context.Context, warnings []string) (named []string, noun string) {
+	known, ok := w.previous(ctx)
+	if !ok {
+		return warnings, "warning"
+	}
+	return slices.DeleteFunc(slices.Clone(warnings), func(warning string) bool {
+		return slices.Contains(known, warning)
+	}), "new warning"
+}
+
+// previous returns the warnings of the previous execution that got as far as compiling.
+func (w *work) previous(ctx context.Context) (warnings []string, ok bool) {
+	past, err := playbook.PastOf(ctx, searched)
+	if err != nil {
+		return nil, false // all warnings are named
+	}
+	for _, p := range past {
+		if p.Details[logDetail(stages[len(stages)-1])] == "" {
+			continue
+		}
+		for _, stage := range stages {
+			at, err := url.Parse(p.Details[logDetail(stage)])
+			if err != nil {
+				return nil, false
+			}
+			found, ok := w.dbt.Warnings(filepath.Dir(at.Path))
+			if !ok {
+				return nil, false
+			}
+			warnings = append(warnings, found...)
+		}
+		return warnings, true
+	}
+	return nil, false
+}
+
+// logDetail is the detail with the address of the log of a stage.
+func logDetail(stage string) string { return stage + "_log" }
+
 // environmental reports that compiling failed because of the database and not because of the packages.
 func environmental(err error) bool {
 	return slices.ContainsFunc([]error{dbt.ErrLocked, dbt.ErrConnection, dbt.ErrTimeout, dbt.ErrPermission},
@@ -131,7 +181,7 @@ func environmental(err error) bool {
 func (w *work) logs() map[string]string {
 	found := map[string]string{}
 	for _, stage := range stages[:w.stage+1] {
-		found[stage+"_log"] = playbook.FileURL(filepath.Join(w.job.Dir, stage, dbt.LogName))
+		found[logDetail(stage)] = playbook.FileURL(filepath.Join(w.job.Dir, stage, dbt.LogName))
 	}
 	return found
 }

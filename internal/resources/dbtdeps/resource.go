@@ -17,7 +17,7 @@ func New() func() resource.Resource {
 		Name: "dbt_deps", Playbook: playbook,
 		Description: "Installs the packages of the dbt project and compiles it. The plan resolves the packages in a " +
 			"copy of the project and shows which would change. A failed compilation restores the old packages, byte " +
-			"for byte.",
+			"for byte. A `remediation_dbt_run` with the digest in `after` is planned with the new packages.",
 		Inputs: map[string]schema.Attribute{
 			"upgrade": schema.BoolAttribute{
 				Optional: true,

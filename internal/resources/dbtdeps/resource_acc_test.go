@@ -26,30 +26,40 @@ resource "remediation_dbt_deps" "packages" {
 }
 `
 
+// runIn runs a command in a folder, and returns what it prints.
+func runIn(t *testing.T, dir string, env []string, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func runGit(t *testing.T, dir string, args ...string) {
+	t.Helper()
+	runIn(t, dir, nil, "git", append([]string{"-c", "user.name=t", "-c", "user.email=t@example.com"}, args...)...)
+}
+
+func writeFile(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // repository makes a git repository with a dbt package in two tagged versions: 0.1.0 has the macro queue_of, 0.2.0 does
 // not.
 func repository(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	git := func(args ...string) {
-		t.Helper()
-		cmd := exec.CommandContext(t.Context(), "git",
-			append([]string{"-c", "user.name=t", "-c", "user.email=t@example.com"}, args...)...)
-		cmd.Dir = dir
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("git %v: %v\n%s", args, err, out)
-		}
-	}
-	write := func(name, text string) {
-		t.Helper()
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	git := func(args ...string) { runGit(t, dir, args...) }
+	write := func(name, text string) { writeFile(t, filepath.Join(dir, name), text) }
 	git("init", "--quiet")
 	for _, v := range []struct{ version, macro string }{{"0.1.0", "queue_of"}, {"0.2.0", "queue_number"}} {
 		write("dbt_project.yml", "name: triage_utils\nversion: '"+v.version+"'\n")
@@ -69,6 +79,7 @@ func TestAccDependenciesAreRefreshedOrRestored(t *testing.T) {
 		project.Write("packages.yml", fmt.Sprintf("packages:\n  - git: %q\n    revision: %q\n", repo, revision))
 	}
 	pin("0.1.0")
+	project.Write("models/odd.yml", "models: [{name: not_there}]\n")
 	w := acctest.NewWorkspace(t, project.Environment()...)
 	plan := func(run string) string {
 		t.Helper()
@@ -91,9 +102,11 @@ func TestAccDependenciesAreRefreshedOrRestored(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(project.Dir, "dbt_packages")); !os.IsNotExist(err) {
 		t.Errorf("plan installed something: %v", err)
 	}
-	if got := apply(); got["status"] != "success" {
-		t.Errorf("status %v", got["status"])
+	first := apply()
+	if first["status"] != "success" {
+		t.Errorf("status %v", first["status"])
 	}
+	wantMessage(t, first, "compiles, with 1 warning: Did not find matching node", "not_there")
 	if out, code := w.Run("plan", "-no-color", "-detailed-exitcode"); code != 0 {
 		t.Errorf("the second plan is not empty:\n%s", out)
 	}
@@ -102,6 +115,7 @@ func TestAccDependenciesAreRefreshedOrRestored(t *testing.T) {
 		t.Errorf("a plan with nothing to change:\n%s", out)
 	}
 	done := apply()
+	wantMessage(t, done, "Packages are installed and the project compiles")
 	result, _ := done["result"].(map[string]any)
 	details, _ := result["details"].(map[string]any)
 	for _, name := range []string{"deps_log", "compile_log"} {
@@ -121,7 +135,8 @@ func TestAccDependenciesAreRefreshedOrRestored(t *testing.T) {
 		t.Errorf("a locked database:\n%s", out)
 	}
 	release()
-	apply()
+	project.Write("models/odd.yml", "models: [{name: not_there}, {name: elsewhere}]\n")
+	wantMessage(t, apply(), "compiles, with 1 new warning: Did not find matching node", "elsewhere")
 
 	// The next version lacks a macro that the project uses. The project no longer compiles.
 	project.Write("models/triage_results.sql",
@@ -144,6 +159,23 @@ func TestAccDependenciesAreRefreshedOrRestored(t *testing.T) {
 	project.Repair()
 	if got := apply(); got["status"] != "success" || len(history(got)) != 6 {
 		t.Errorf("status %v, history %v", got["status"], got["history"])
+	}
+}
+
+// wantMessage checks the message of a result, of which the parts are all that is said about warnings.
+func wantMessage(t *testing.T, values map[string]any, parts ...string) {
+	t.Helper()
+	result, _ := values["result"].(map[string]any)
+	message := fmt.Sprint(result["message"])
+	for _, part := range parts {
+		if !strings.Contains(message, part) {
+			t.Errorf("the message lacks %q: %s", part, message)
+		}
+	}
+	details, _ := result["details"].(map[string]any)
+	if named := details["warnings"]; (named == nil) != (len(parts) == 1) ||
+		strings.Contains(message, "warning") != (named != nil) {
+		t.Errorf("the details say %v; the message says %s", named, message)
 	}
 }
 

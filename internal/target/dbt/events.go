@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -16,7 +18,7 @@ const (
 	maxPrinted = 64 << 20 // all that dbt ls prints
 	maxText    = 16 << 10 // an error message
 
-	maxWarnings = 20
+	maxWarnings = 500
 )
 
 // summary is what the log of one dbt invocation contains.
@@ -76,7 +78,7 @@ func summarize(path string) (summary, error) {
 		if json.Unmarshal(line, &e) != nil {
 			return
 		}
-		if warning := gist(e.Info.Msg); e.Info.Level == "warn" && warning != "" &&
+		if warning := gist(warningMark.ReplaceAllString(e.Info.Msg, "")); e.Info.Level == "warn" && warning != "" &&
 			len(s.Warnings) < maxWarnings && !slices.Contains(s.Warnings, warning) {
 			s.Warnings = append(s.Warnings, warning)
 		}
@@ -108,6 +110,17 @@ func summarize(path string) (summary, error) {
 	})
 	return s, err
 }
+
+// Warnings returns the warnings of a command whose artifacts are in dir, as in Result. It reports false if the log is
+// not there.
+func (c *CLI) Warnings(dir string) ([]string, bool) {
+	path := filepath.Join(dir, eventsFile)
+	s, err := summarize(path)
+	return s.Warnings, err == nil && exists(path)
+}
+
+// warningMark is the level in front of the message of a warning.
+var warningMark = regexp.MustCompile(`^\s*(\x1b\[\d+m)?\[WARNING\](\x1b\[0m)?(\[\w+\])*:?\s*`)
 
 // eachLine calls f with every line of at most maxLine bytes, without its line ending; longer lines are skipped.
 func eachLine(from io.Reader, f func(line []byte)) error {

@@ -43,7 +43,7 @@ var rules = []rule{
 	{
 		regexp.MustCompile(`Run "dbt deps"|run dbt deps`), ErrPackagesMissing, "The project's dbt packages are not " +
 			"installed",
-		"Run `dbt deps`, for example by a remediation_dbt_deps resource that this one depends on.", nil,
+		"Run `dbt deps`, for example with a remediation_dbt_deps resource whose preview.digest is in after.", nil,
 	},
 	{
 		regexp.MustCompile(`is not a valid method name|Invalid node spec|Invalid selector spec`), ErrSelection,

@@ -152,7 +152,7 @@ func (c *CLI) installedCopy(ctx context.Context, p project) (string, error) {
 	})
 }
 
-// installCopy lets dbt install the packages in a copy of the files that name them. They are the same ones that PreviewDeps has
+// installCopy lets dbt install the packages in a copy of the files that name them. They are those that PreviewDeps has
 // resolved, because dbt installs what package-lock.yml names.
 func (c *CLI) installCopy(ctx context.Context, p project, locals []string) (root, dir string, err error) {
 	release, err := c.slot(ctx)

@@ -46,7 +46,8 @@ func deps(t *testing.T, c *CLI, d Deps) {
 	}
 }
 
-// upgradable is the shop with the package in v1, installed, and v2 in packages.yml. The model uses_rules calls its macro.
+// upgradable is the shop with v1 of the package installed and v2 in packages.yml. The model uses_rules calls its
+// macro.
 func upgradable(t *testing.T) (cfg Config, repo string) {
 	t.Helper()
 	cfg, repo = shop(t), changingPackage(t)
@@ -54,7 +55,8 @@ func upgradable(t *testing.T) (cfg Config, repo string) {
 		"name: shared\nversion: 0.3.0\nconfig-version: 2\n")
 	write(t, filepath.Join(cfg.ProjectDir, "..", "shared", "models", "shared_days.sql"), "select 1 as day\n")
 	write(t, filepath.Join(cfg.ProjectDir, "models", "uses_rules.sql"),
-		"{{ config(materialized='incremental') }}\nselect {{ triage_rules.rule() }} as rule, '{{ var(\"shade\", 1) }}' as shade\n")
+		"{{ config(materialized='incremental') }}\n"+
+			"select {{ triage_rules.rule() }} as rule, '{{ var(\"shade\", 1) }}' as shade\n")
 	packages(t, cfg, repo, "v1")
 	deps(t, cli(t, cfg), Deps{})
 	packages(t, cfg, repo, "v2")

@@ -2,9 +2,22 @@
 # PROMETHEUS_URL, and REMEDIATION_INCIDENTS_URL.
 
 variables {
-  models        = ["inbox_emails"]
+  models        = ["triage_results"]
   quality_query = "quality_score"
   wait          = "1s"
+}
+
+run "plan" {
+  command = plan
+
+  variables {
+    incident_id = "7"
+  }
+
+  assert {
+    condition     = remediation_dbt_run.models.preview.digest != remediation_dbt_deps.packages.preview.digest
+    error_message = "The plan should show the models with the packages that the first step will install."
+  }
 }
 
 run "recovered" {
