@@ -14,8 +14,8 @@ type Package struct {
 	project *Project
 }
 
-// NewPackage makes a package, adds it to the project, and installs it. Its macro queue_of spreads ids over 3 queues, and
-// triage_results calls it. Its model is old_queues.
+// NewPackage makes a package, adds it to the project, and installs it. Its macro queue_of, which triage_results calls,
+// spreads ids over 3 queues. Its model is old_queues.
 func (p *Project) NewPackage() *Package {
 	p.t.Helper()
 	k := &Package{Dir: p.t.TempDir(), project: p}
@@ -29,7 +29,7 @@ func (p *Project) NewPackage() *Package {
 	return k
 }
 
-// Commit makes the newest version of the package, which is not installed: with so many queues, and with that model only.
+// Commit makes the newest version of the package, with so many queues and that model only. It is not installed.
 func (k *Package) Commit(queues int, model string) {
 	k.project.t.Helper()
 	if err := os.RemoveAll(filepath.Join(k.Dir, "models")); err != nil {

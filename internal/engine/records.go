@@ -288,8 +288,8 @@ func (p *planning) shows(ctx context.Context, newest journal.Record) (bool, erro
 	}
 	// A test plans and applies in one run, and nothing tells its plans from those inside of its applies.
 	one := e.cfg.Terraform.Session != "" && newest.Intent.Session == e.cfg.Terraform.Session
-	if !was.Approval.same(p.review.standing(e.policyPrint())) ||
-		!was.Chain.same(p.review.chain) && !(one && was.Chain.continues(p.review.chain)) {
+	chained := was.Chain.same(p.review.chain) || one && was.Chain.continues(p.review.chain)
+	if !was.Approval.same(p.review.standing(e.policyPrint())) || !chained {
 		return false, nil
 	}
 	p.review.restore(newest, was)

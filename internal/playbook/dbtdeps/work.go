@@ -130,8 +130,8 @@ func (w *work) Wait(ctx context.Context) (playbook.Report, error) {
 	return out, &p
 }
 
-// named returns the warnings that the logs of the previous execution lack, and what they are called. If there is no such
-// execution, or its logs are elsewhere, these are all warnings.
+// named returns the warnings that the logs of the previous execution lack, and what they are called. If there is no
+// such execution, or its logs are elsewhere, these are all warnings.
 func (w *work) named(ctx context.Context, warnings []string) (named []string, noun string) {
 	known, ok := w.previous(ctx)
 	if !ok {
