@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -100,4 +101,26 @@ func (r rig) verdicts(t *testing.T, first, second string) {
 			t.Errorf("%s: history %v", name, history)
 		}
 	}
+}
+
+// TestAccAChangedPlaceAloneRunsNothing takes a gate out of its chain: the verdict that it has stays.
+func TestAccAChangedPlaceAloneRunsNothing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.prometheus.Show("error_rate", 0.01)
+	r.twice(t, "")
+	r.Must("apply", "-no-color", "-auto-approve")
+	before := r.has(t, "remediation_metric_gate.first", map[string]any{"verdict": "passed"})
+	text, err := os.ReadFile(filepath.Join(r.Dir, "main.tf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const after = "after = [remediation_canary_split.contain.preview.digest]"
+	r.Write("main.tf", strings.Replace(string(text), after, "", 1))
+	out := r.Must("apply", "-no-color", "-auto-approve")
+	now := r.has(t, "remediation_metric_gate.first", map[string]any{"verdict": "passed"})
+	if before["id"] != now["id"] {
+		t.Errorf("the gate has run again:\n%s", out)
+	}
+	r.empty(t)
 }
