@@ -133,7 +133,9 @@ func TestAccCanaryIsRolledBackOnceApproved(t *testing.T) {
 		t.Errorf("incident 7 is %s", got)
 	}
 	r.canary(t, proxy, `rollback_approved_by = "manager@example.com"`)
-	r.saved(t)
+	if plan := r.saved(t); !strings.Contains(plan, "Plan: 2 to add, 0 to change, 0 to destroy.") {
+		t.Errorf("the second apply does more than roll back and resolve:\n%s", plan)
+	}
 	proxy.wantCanary(t, false)
 	r.wantNotes(t, "7", "adjust_canary_split (", "rollback_planner (from_version: v2; immediate: true", "Duration: ")
 }

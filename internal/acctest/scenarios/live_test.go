@@ -61,14 +61,15 @@ func (r rig) when(t *testing.T, happened func() bool, gauge string, value float6
 	}()
 }
 
-// saved plans, and applies that plan.
-func (r rig) saved(t *testing.T) {
+// saved plans, applies that plan, and returns what the plan says.
+func (r rig) saved(t *testing.T) string {
 	t.Helper()
-	r.Must("plan", "-no-color", "-out=p")
+	plan := r.Must("plan", "-no-color", "-out=p")
 	r.Must("apply", "-no-color", "p")
 	if out, code := r.Run("plan", "-no-color", "-detailed-exitcode"); code != 0 {
 		t.Errorf("the second plan is not empty (exit code %d):\n%s", code, out)
 	}
+	return plan
 }
 
 // outputs are those of a scenario.
