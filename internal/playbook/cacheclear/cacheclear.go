@@ -4,6 +4,7 @@ package cacheclear
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -41,6 +42,8 @@ type Elastic interface {
 	Forget()
 	// UUID identifies the cluster.
 	UUID(ctx context.Context) (string, error)
+	// Serverless reports whether the cluster is a serverless one.
+	Serverless(ctx context.Context) (bool, error)
 	// Resolve returns the concrete indices that a name matches.
 	Resolve(ctx context.Context, expression string, allowAll bool) (elastic.Resolution, error)
 	// AllCacheSizes returns the sizes of the caches per index, possibly cached.
@@ -151,6 +154,9 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 		return playbook.Preview{Locks: elastic.Targets(a.elastic.Name(), found.Closed...)}, Facts{},
 			problem.At(err, "index_name")
 	}
+	if serverless, err := a.elastic.Serverless(ctx); err != nil || serverless {
+		return playbook.Preview{}, Facts{}, errors.Join(err, refuseServerless(serverless))
+	}
 	facts := Facts{Indices: found.Indices, CacheTypes: a.params.CacheTypes}
 	what := list(a.params.CacheTypes)
 	if len(a.params.Fields) > 0 {
@@ -187,6 +193,20 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	p.Figures = []string{cached(found, sizes)}
 	p.Identity, err = a.identity(ctx, found, sizes)
 	return p, facts, err
+}
+
+// ErrServerless: a serverless cluster has no API to clear caches.
+var ErrServerless = errors.New("the cluster is a serverless one")
+
+func refuseServerless(serverless bool) error {
+	if !serverless {
+		return nil
+	}
+	return &problem.Problem{
+		What: "The caches of a serverless cluster can't be cleared",
+		Why:  "Serverless Elasticsearch has no API for it, and manages its caches by itself.",
+		Next: "Remove the resource, and look at the queries instead.", Path: []string{"index_name"}, Err: ErrServerless,
+	}
 }
 
 // often is how many executions within period suggest that the queries are the cause and not the caches. mostPast is how

@@ -433,3 +433,22 @@ func TestIndexThatDoesNotExistFails(t *testing.T) {
 		t.Errorf("error %v, want ErrNotFound", err)
 	}
 }
+
+// TestServerless: the plan refuses what a serverless cluster has no API for.
+func TestServerless(t *testing.T) {
+	t.Parallel()
+	s := elastictest.Shared(t)
+	index := s.Name(t, "serverless")
+	s.Do(t, http.MethodPut, "/"+index, nil, nil)
+	cfg := s.Config
+	cfg.Transport = elastictest.Serverless
+	action, err := cacheclear.New(elastic.New(cfg, clock.System{}), clock.System{}).Bind(
+		json.RawMessage(fmt.Sprintf(`{"index_name": %q}`, index)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := action.Preview(t.Context()); !errors.Is(err, cacheclear.ErrServerless) ||
+		!strings.Contains(err.Error(), "has no API for it") {
+		t.Errorf("error %v", err)
+	}
+}

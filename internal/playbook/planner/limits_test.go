@@ -229,8 +229,9 @@ func (p *pacer) Sleep(ctx context.Context, d time.Duration) error {
 func TestScheduleInThePlanIsWhatPacesTheMove(t *testing.T) {
 	t.Parallel()
 	clk := &pacer{}
-	a := bind(t, planner.NewSplit(newFake(10), clk),
-		`{"version": "v1.2.3-canary", "target_percent": 25, "gradual_duration": "10s", "steps": 3}`)
+	_, p := oddState{setup: servers("weight 90", "weight 10")}.start(t)
+	a := bind(t, planner.NewSplit(p, clk),
+		`{"version": "v2", "target_percent": 25, "gradual_duration": "10s", "steps": 3}`)
 	facts, ok := look(t, a).Facts.(planner.Facts)
 	if !ok {
 		t.Fatal("no facts")

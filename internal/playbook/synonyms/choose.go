@@ -27,6 +27,8 @@ type choice struct {
 	synonyms []elastic.Synonyms
 	// rules are those of a synonyms set.
 	rules []string
+	// serverless reports that the cluster is a serverless one.
+	serverless bool
 	// notes require action by the reader, figures are routine.
 	notes, figures []string
 	// keepTokens says what happens to existing documents without a reindex; estimateOrigin says where the estimate is
@@ -70,7 +72,13 @@ func (a action) choose(ctx context.Context) (choice, error) {
 	if err := a.alike(c); err != nil {
 		return choice{}, err
 	}
+	if c.serverless, err = a.elastic.Serverless(ctx); err != nil {
+		return choice{}, err
+	}
 	if err := a.pick(ctx, &c); err != nil {
+		return choice{}, err
+	}
+	if err := c.offered(); err != nil {
 		return choice{}, err
 	}
 	if err := a.keepTokens(ctx, &c); err != nil {
@@ -78,6 +86,23 @@ func (a action) choose(ctx context.Context) (choice, error) {
 	}
 	err = a.loadable(ctx, &c)
 	return c, err
+}
+
+// offered refuses a way whose APIs the cluster does not have.
+func (c choice) offered() error {
+	if !c.serverless || c.way == WayReload {
+		return nil
+	}
+	lacks, path := "to close and open an index", "synonym_filter"
+	if c.way == WayReindex {
+		lacks, path = "to cancel a copy", "reindex"
+	}
+	return &problem.Problem{
+		What: "Serverless Elasticsearch can't refresh these synonyms",
+		Why:  fmt.Sprintf("It has no API %s, which is needed because %s.", lacks, c.reason),
+		Next: "Use an updateable filter in a search analyzer, with a synonyms set, and reindex = false.",
+		Path: []string{path}, Err: ErrNoWay,
+	}
 }
 
 // alike checks that the same way is right for all indices.
@@ -109,6 +134,9 @@ func (a action) pick(ctx context.Context, c *choice) error {
 		if len(fields) > 0 {
 			c.reason = "documents were analyzed with the filter when they were indexed (fields " +
 				strings.Join(fields, ", ") + ")"
+		}
+		if err := c.offered(); err != nil {
+			return err
 		}
 		return a.canReindex(ctx, c)
 	case !s.Updateable:

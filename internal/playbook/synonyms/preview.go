@@ -91,9 +91,16 @@ func (a action) describeReload(p *playbook.Preview, c choice) {
 	_, s := c.first()
 	p.Summary = fmt.Sprintf("Will reload the search analyzers of %s with the filter %s", elastic.Names(c.found.Indices),
 		a.params.SynonymFilter)
-	p.Commands = []string{elastic.ReloadCommand(c.found.Indices, s.Set), requestCache.Command(c.found.Indices)}
+	p.Commands = []string{elastic.ReloadCommand(c.found.Indices, s.Set)}
 	p.RiskReason = "the index stays open"
-	p.Changes = []string{"No downtime: the index stays open", "Cached answers of these indices are dropped"}
+	p.Changes = []string{"No downtime: the index stays open"}
+	if c.serverless {
+		p.NotDone = append(p.NotDone, "The request cache is not cleared: serverless Elasticsearch has no API for it, "+
+			"so searches may return cached answers for a while")
+		return
+	}
+	p.Commands = append(p.Commands, requestCache.Command(c.found.Indices))
+	p.Changes = append(p.Changes, "Cached answers of these indices are dropped")
 }
 
 func (a action) describeCloseOpen(p *playbook.Preview, c choice) {

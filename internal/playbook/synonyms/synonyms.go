@@ -38,6 +38,8 @@ type Elastic interface {
 	Name() string
 	// Forget drops cached answers.
 	Forget()
+	// Serverless reports whether the cluster is a serverless one.
+	Serverless(ctx context.Context) (bool, error)
 	// Resolve returns the concrete indices that a name matches.
 	Resolve(ctx context.Context, expression string, allowAll bool) (elastic.Resolution, error)
 	// Describe returns settings, mappings, and aliases, possibly cached; DescribeNow reads them again.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -384,9 +383,46 @@ func (g gone) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !strings.Contains(req.URL.Path, g.path) {
 		return g.next.RoundTrip(req)
 	}
-	return &http.Response{StatusCode: http.StatusGone, Header: http.Header{"X-Elastic-Product": {"Elasticsearch"}},
-		Body:    io.NopCloser(strings.NewReader(`{"error":{"type":"api_not_available_exception","reason":"none"}}`)),
-		Request: req}, nil
+	return elastictest.Unavailable(req), nil
+}
+
+// TestServerless: the plan refuses what a serverless cluster has no API for, and says that a reload clears no cache.
+func TestServerless(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	cfg := f.Config
+	cfg.Transport = elastictest.Serverless
+	for name, tt := range map[string]struct {
+		filter  string
+		reindex bool
+		says    string
+	}{
+		"reload":         {"from_set", false, ""},
+		"close and open": {"from_file_fixed", false, "no API to close and open an index"},
+		"reindex":        {"from_set", true, "no API to cancel a copy"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			index := f.makeIndex(t, strings.ReplaceAll(name, " ", "-"), tt.filter, false)
+			action := f.bind(t, cfg, map[string]any{"index_name": index, "synonym_filter": tt.filter,
+				"reindex": tt.reindex})
+			if tt.says != "" {
+				if _, err := action.Preview(t.Context()); !errors.Is(err, synonyms.ErrNoWay) ||
+					!strings.Contains(err.Error(), tt.says) {
+					t.Errorf("error %v", err)
+				}
+				return
+			}
+			p, _ := preview(t, action)
+			if len(p.Commands) != 1 || !strings.Contains(strings.Join(p.NotDone, "\n"), "request cache is not cleared") {
+				t.Errorf("commands %q, not done %q", p.Commands, p.NotDone)
+			}
+			out, err := run(t, action, &journal{})
+			if err != nil || !strings.Contains(out.Details["request_cache"], "not cleared: serverless") {
+				t.Errorf("error %v; %+v", err, out)
+			}
+		})
+	}
 }
 
 // TestDocumentsKeepTheirTokens: without a reindex, new synonyms reach queries, and the plan says what they don't reach.

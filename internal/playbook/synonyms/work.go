@@ -160,7 +160,11 @@ func (w *work) reload(ctx context.Context, out *playbook.Report) error {
 		}
 	}
 	out.Message = fmt.Sprintf("Reloaded the search analyzers of %s", elastic.Names(w.facts.Indices))
-	// The synonyms are loaded. A service without this API, such as a serverless one, drops old results by itself.
+	// The synonyms are loaded, whether the cache is cleared or not.
+	if serverless, err := w.elastic.Serverless(ctx); err == nil && serverless {
+		out.Details["request_cache"] = "not cleared: serverless Elasticsearch has no API for it"
+		return nil
+	}
 	if err := w.elastic.ClearCaches(ctx, w.facts.Indices, requestCache); err != nil {
 		out.Details["request_cache"] = "could not be cleared: " + problem.Of(err, "").Why
 	}

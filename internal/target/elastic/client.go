@@ -22,7 +22,7 @@ type Cluster struct {
 	client *elasticsearch.Client
 	clk    clock.Clock
 
-	uuid   cached[string]
+	about  cached[about]
 	names  cached[names]
 	sizes  cached[map[string]CacheSizes]
 	detail indexCache
@@ -53,15 +53,33 @@ func (c *Cluster) Name() string {
 
 // UUID identifies the cluster whatever its address. It is empty if the credentials lack the privilege to read it.
 func (c *Cluster) UUID(ctx context.Context) (string, error) {
-	return c.uuid.get(ctx, c.clk, func(ctx context.Context) (string, error) {
-		var answer struct {
-			UUID string `json:"cluster_uuid"`
-		}
+	a, err := c.describe(ctx)
+	return a.UUID, err
+}
+
+// Serverless reports whether the cluster is a serverless one, which has no APIs to clear caches, to close and open
+// indices, and to cancel tasks. It is false if the credentials lack the privilege to read it.
+func (c *Cluster) Serverless(ctx context.Context) (bool, error) {
+	a, err := c.describe(ctx)
+	return a.Version.Flavor == "serverless", err
+}
+
+// about is what a cluster says about itself.
+type about struct {
+	UUID    string `json:"cluster_uuid"`
+	Version struct {
+		Flavor string `json:"build_flavor"`
+	}
+}
+
+func (c *Cluster) describe(ctx context.Context) (about, error) {
+	return c.about.get(ctx, c.clk, func(ctx context.Context) (about, error) {
+		var answer about
 		err := c.get(ctx, "Read the identity of the cluster", esapi.InfoRequest{}, &answer)
 		if errors.Is(err, ErrForbidden) {
-			return "", nil
+			return about{}, nil
 		}
-		return answer.UUID, err
+		return answer, err
 	})
 }
 
