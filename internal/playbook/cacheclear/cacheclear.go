@@ -195,7 +195,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	return p, facts, err
 }
 
-// ErrServerless: a serverless cluster has no API to clear caches.
+// ErrServerless is the cause where a serverless cluster has no API to clear caches.
 var ErrServerless = errors.New("the cluster is a serverless one")
 
 func refuseServerless(serverless bool) error {

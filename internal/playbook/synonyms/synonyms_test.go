@@ -414,7 +414,8 @@ func TestServerless(t *testing.T) {
 				return
 			}
 			p, _ := preview(t, action)
-			if len(p.Commands) != 1 || !strings.Contains(strings.Join(p.NotDone, "\n"), "request cache is not cleared") {
+			if told := strings.Join(p.NotDone, "\n"); len(p.Commands) != 1 ||
+				!strings.Contains(told, "request cache is not cleared") {
 				t.Errorf("commands %q, not done %q", p.Commands, p.NotDone)
 			}
 			out, err := run(t, action, &journal{})
