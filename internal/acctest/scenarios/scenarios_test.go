@@ -39,13 +39,20 @@ func newRig(t *testing.T, scenario string, gauges map[string]float64, env ...str
 // newServices is a rig with an empty working directory.
 func newServices(t *testing.T, gauges map[string]float64, env ...string) rig {
 	t.Helper()
+	return newServicesOf(t, acctest.Provider(t), gauges, env...)
+}
+
+// newServicesOf is newServices with the provider in a folder.
+func newServicesOf(t *testing.T, provider string, gauges map[string]float64, env ...string) rig {
+	t.Helper()
 	prom, service := prometheustest.Start(t), incidenttest.Start(t, incidenttest.Observed)
 	for name, v := range gauges {
 		prom.Show(name, v)
 	}
 	service.Put("8", incidenttest.Incident{Status: "open", Severity: "sev1", Summary: "The other branch"})
-	return rig{acctest.NewWorkspace(t, append(env, "PROMETHEUS_URL="+prom.URL, "REMEDIATION_INCIDENTS_URL="+service.URL,
-		"REMEDIATION_INCIDENTS_TOKEN="+incidenttest.Token)...), service, prom}
+	env = append(env, "PROMETHEUS_URL="+prom.URL, "REMEDIATION_INCIDENTS_URL="+service.URL,
+		"REMEDIATION_INCIDENTS_TOKEN="+incidenttest.Token)
+	return rig{acctest.NewWorkspaceOf(t, provider, env...), service, prom}
 }
 
 // branches runs the module's own tests, at least one per branch. The journal of a test run is in the working folder.
