@@ -36,8 +36,9 @@ func description() schema.Schema {
 	})
 	return schema.Schema{
 		MarkdownDescription: "A dry run of any playbook. It takes the inputs and blocks of the playbook's resource " +
-			"and returns the same digest, facts, risk, and approval reasons. With unknown inputs, " +
-			"Terraform reads it at apply.",
+			"and returns the same digest, facts, risk, and approval reasons. Terraform reads it at apply if an " +
+			"input is unknown, or if it refers directly to a resource that changes. To see a later step of a chain " +
+			"at plan, put the digest of the earlier one in a local value, and refer to that in `after`.",
 		Attributes: attributes, Blocks: blocks,
 	}
 }
