@@ -315,15 +315,15 @@ func (e *Engine) policyPrint() string {
 }
 
 // loosened compares the policy with that of the target's last execution, or otherwise with the last execution's in the
-// journal, and says where it requires less now. Dry runs don't count: the plan that loosens the policy would hide that
-// from the next one.
+// journal, and says where it requires less now. After an execution of this process, the last one in the journal has the
+// same policy. Dry runs don't count: the plan that loosens the policy would hide that from the next one.
 func (e *Engine) loosened(ctx context.Context, target string) (string, error) {
 	store, err := e.Journal(ctx)
 	if err != nil {
 		return "", err
 	}
 	last, err := store.Find(ctx, journal.Filter{Target: target, Limit: 1})
-	if err == nil && len(last) == 0 {
+	if err == nil && len(last) == 0 && !e.hasExecuted() {
 		last, err = store.Find(ctx, journal.Filter{Limit: 1})
 	}
 	if err != nil || len(last) == 0 || last[0].Intent.Policy == nil {

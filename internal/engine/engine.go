@@ -73,6 +73,8 @@ type Engine struct {
 	store journal.Store
 	// delivered are the executions whose outcomes were returned to callers.
 	delivered []int64
+	// executed reports that this process has begun an execution.
+	executed bool
 	// broken is what the verification of the journal's newest entries found, once it has run.
 	verified bool
 	broken   string

@@ -285,6 +285,20 @@ func (b *bench) leave(t *testing.T, req engine.Request, holder proc.Identity, di
 	return rec
 }
 
+// newestEntry returns the newest entry of an engine's journal.
+func newestEntry(t *testing.T, e *engine.Engine) journal.Mark {
+	t.Helper()
+	store, err := e.Journal(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	mark, err := journal.Newest(t.Context(), store)
+	if err != nil || mark.Journal == "" {
+		t.Fatalf("%+v, %v", mark, err)
+	}
+	return mark
+}
+
 // dead is a process of this host that has ended: no process with this PID has its start time.
 func dead() proc.Identity {
 	p := proc.Self()

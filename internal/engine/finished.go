@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
 
@@ -54,14 +56,26 @@ func warnOfFinished(rec journal.Record) string {
 		"triggers.", rec.ID, rec.CreatedAt.UTC().Format(time.RFC3339))
 }
 
+// hasExecuted reports whether an execution that this process began was returned to a caller.
+func (e *Engine) hasExecuted() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.executed
+}
+
 // markDelivered records that the outcome of rec was returned to the caller.
 func (e *Engine) markDelivered(rec journal.Record) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.executed = e.executed || rec.ID != 0 && rec.Intent.Holder == e.cfg.Self
 	if rec.Status == journal.StatusSuccess && !rec.Acknowledged {
 		e.delivered = append(e.delivered, rec.ID)
 	}
 }
+
+// acknowledgers is how many outcomes are acknowledged at a time, which is as many as Terraform applies at a time. The
+// journal may commit them together.
+const acknowledgers = 10
 
 // AcknowledgeAll journals that Terraform ended in order, and its state contains every outcome that was returned: the
 // same requests may run again. An outcome that can't be acknowledged stays unacknowledged, which is safe.
@@ -70,11 +84,12 @@ func (e *Engine) AcknowledgeAll(ctx context.Context) {
 	delivered := e.delivered
 	e.delivered = nil
 	e.mu.Unlock()
+	all, ctx := errgroup.WithContext(ctx)
+	all.SetLimit(acknowledgers)
 	for _, id := range delivered {
-		if e.acknowledge(ctx, id) != nil {
-			return
-		}
+		all.Go(func() error { return e.acknowledge(ctx, id) })
 	}
+	_ = all.Wait() // see above
 }
 
 // Acknowledge journals that the resource of an execution was destroyed: the same request with the same triggers may run

@@ -58,10 +58,7 @@ func newHistory(t *testing.T) *history {
 		h.requests, h.reviewed = append(h.requests, req), append(h.reviewed, was)
 		keep(filepath.Join(dir, "journal.db"))
 	}
-	var err error
-	if h.mark, err = h.Mark(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	h.mark = newestEntry(t, h.Engine)
 	use(filepath.Join(dir, "other.db"))
 	h.plan(t, request("a"))
 	keep(filepath.Join(dir, "other.db"))

@@ -12,16 +12,6 @@ import (
 // verifiedTail is about how many of the newest entries are verified once per process.
 const verifiedTail = 2000
 
-// Mark is the newest entry of the journal. A state that keeps it detects that the journal is another one, an older
-// copy, or was rewritten.
-func (e *Engine) Mark(ctx context.Context) (journal.Mark, error) {
-	store, err := e.Journal(ctx)
-	if err != nil {
-		return journal.Mark{}, err
-	}
-	return journal.Newest(ctx, store)
-}
-
 // standing says in a sentence what is wrong with the journal: with its newest entries, or compared with what the state
 // has seen of it. It is empty if the journal is intact.
 func (e *Engine) standing(ctx context.Context, store journal.Store, req Request) (string, error) {

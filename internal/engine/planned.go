@@ -69,17 +69,29 @@ func (c chain) continues(other chain) bool {
 type Planned struct {
 	mu    sync.Mutex
 	steps map[string]step
+	// on are the digests of the steps that change something, by their target and locks.
+	on map[string][]string
 	// warned are the targets on which two executions without an order were reported.
 	warned map[string]bool
 }
 
 // NewPlanned returns an empty Planned.
-func NewPlanned() *Planned { return &Planned{steps: map[string]step{}, warned: map[string]bool{}} }
+func NewPlanned() *Planned {
+	return &Planned{steps: map[string]step{}, on: map[string][]string{}, warned: map[string]bool{}}
+}
 
 func (p *Planned) add(digest string, s step) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.steps[digest] = s
+	if s.readOnly {
+		return
+	}
+	for _, target := range append([]string{s.target}, s.locks...) {
+		if !slices.Contains(p.on[target], digest) {
+			p.on[target] = append(p.on[target], digest)
+		}
+	}
 }
 
 // became records that the digest has run or was skipped.
@@ -107,8 +119,10 @@ func (p *Planned) unordered(r *Review, earlier []string) bool {
 	if p.warned[r.Target] {
 		return false
 	}
-	for digest, s := range p.steps {
-		other := s.state == stepPlanned && !s.readOnly && s.request != r.Request && s.on(r.Target)
+	for _, digest := range p.on[r.Target] {
+		s := p.steps[digest]
+		// A digest that is planned again may have other locks.
+		other := s.state == stepPlanned && s.request != r.Request && s.on(r.Target)
 		if other && !slices.Contains(earlier, digest) && !slices.Contains(s.chain.After, r.Digest) {
 			p.warned[r.Target] = true
 			return true

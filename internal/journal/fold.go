@@ -48,6 +48,7 @@ func (r *Record) add(e Entry) error {
 	if sealed, err := Seal(e, e.Prev); e.Hash != "" && (err != nil || sealed.Hash != e.Hash) {
 		r.Edited = e.Seq
 	}
+	r.Newest = Head{Seq: e.Seq, Hash: e.Hash}
 	switch e.Kind {
 	case KindIntent, KindDryRun, KindSkip, KindAdoption:
 		r.ID, r.Subject, r.CreatedAt = e.Seq, e.Subject, e.At

@@ -239,6 +239,8 @@ type Record struct {
 	NewIdentity string
 	// Cancel is set after somebody has asked the holder to stop.
 	Cancel *Cancel
+	// Newest is the newest entry of the record.
+	Newest Head
 	// Edited is the number of an entry that was edited after it was written, or zero.
 	Edited int64
 	// Notices are the events that people were told about; see KindNotice.
@@ -254,6 +256,9 @@ func (r Record) Identity() string {
 	}
 	return r.Subject.Identity
 }
+
+// Mark is the newest entry of the record, for a state that has seen it.
+func (r Record) Mark() Mark { return Mark{Journal: r.Journal, Head: r.Newest} }
 
 // Ref is the record's identifier outside of its journal, such as "4f9c2a17-12".
 func (r Record) Ref() string { return Ref{Journal: r.Journal, Number: r.ID}.String() }

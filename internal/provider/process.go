@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"errors"
 	"runtime/debug"
 	"strings"
 )
@@ -28,13 +29,11 @@ func tune(lookup func(string) (string, bool)) {
 
 // quiet sets the level of the SDK's log lines to Terraform's log level, and turns them off if logging is off. By
 // default, the SDK writes all of them and Terraform discards them, which costs a fifth of the provider's processor
-// time.
-func quiet(lookup func(string) (string, bool), set func(name, value string) error) error {
-	const sdk = "TF_LOG_SDK"
-	if v, _ := lookup(sdk); v != "" {
-		return nil
-	}
-	level := "OFF"
+// time. It reports whether Terraform discards the lines of the provider, too.
+func quiet(lookup func(string) (string, bool), set func(name, value string) error) (discarded bool, err error) {
+	const sdk, off = "TF_LOG_SDK", "OFF"
+	names := []string{sdk}
+	level := off
 	for _, name := range []string{"TF_LOG_PROVIDER", "TF_LOG"} { // in Terraform's order of precedence
 		if v, _ := lookup(name); v != "" {
 			level = strings.ToUpper(v)
@@ -44,5 +43,14 @@ func quiet(lookup func(string) (string, bool), set func(name, value string) erro
 	if level == "JSON" { // Terraform's level for all lines, as JSON
 		level = "TRACE"
 	}
-	return set(sdk, level)
+	if v, _ := lookup(sdk); v != "" {
+		return level == off, nil
+	}
+	if level == off { // with a level, a subsystem of the SDK recognizes sooner that it has nothing to write
+		names = append(names, sdk+"_FRAMEWORK", sdk+"_PROTO")
+	}
+	for _, name := range names {
+		err = errors.Join(err, set(name, level))
+	}
+	return level == off, err
 }

@@ -75,7 +75,7 @@ func (p *remediation) DataSources(context.Context) []func() datasource.DataSourc
 
 // Configure implements provider.Provider.
 func (p *remediation) Configure(ctx context.Context, req provider.ConfigureRequest, resp *provider.ConfigureResponse) {
-	runtime := &tfkit.Runtime{}
+	runtime := &tfkit.Runtime{Quiet: p.options.quiet}
 	resp.ResourceData, resp.DataSourceData = runtime, runtime
 	if !req.Config.Raw.IsFullyKnown() {
 		return // without it, previews are unknown

@@ -30,13 +30,17 @@ type Options struct {
 	Debug bool
 	// Reached, if set, is called at each point of an execution. It is for tests.
 	Reached func(engine.Point)
+
+	// quiet reports that Terraform discards the provider's log lines.
+	quiet bool
 }
 
 // Serve serves the provider until Terraform ends it. It sets environment variables and the garbage collector of this
 // process, so call it only once. It journals a normal end: until then, an execution may be missing from Terraform's
 // state.
 func Serve(ctx context.Context, o Options) error {
-	if err := quiet(os.LookupEnv, os.Setenv); err != nil {
+	var err error
+	if o.quiet, err = quiet(os.LookupEnv, os.Setenv); err != nil {
 		return err
 	}
 	tune(os.LookupEnv)

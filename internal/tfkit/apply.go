@@ -92,7 +92,7 @@ func (r *Resource) tryApply(ctx context.Context, a applying) error {
 	execution, err := r.runtime.Engine.Apply(ctx, req, reviewed, save)
 	if execution.Record.ID != 0 {
 		save(execution)
-		saveErr = errors.Join(saveErr, r.saveMark(ctx, a))
+		saveErr = errors.Join(saveErr, saveMark(ctx, a, execution.Record.Mark()))
 		if execution.Late != "" {
 			a.diags.AddWarning(fmt.Sprintf("Execution %d of %s took long", execution.Record.ID,
 				r.front.Playbook.Metadata().ActionType), execution.Late)

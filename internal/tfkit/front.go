@@ -44,6 +44,8 @@ type Runtime struct {
 	HistoryLimit int
 	// Redact masks secrets in the log. Nil means that there are none.
 	Redact func(string) string
+	// Quiet means that Terraform discards the log, so it is not written.
+	Quiet bool
 	// ForgeDecides means that approvals count only with a review at a forge, which plan does not show.
 	ForgeDecides bool
 }

@@ -28,7 +28,7 @@ func withLog(ctx context.Context, redact func(string) string) context.Context {
 
 // logged is withLog for the RPCs of resources and data sources.
 func (r *Runtime) logged(ctx context.Context) context.Context {
-	if r == nil {
+	if r == nil || r.Quiet {
 		return ctx
 	}
 	return withLog(ctx, r.Redact)

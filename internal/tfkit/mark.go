@@ -34,12 +34,9 @@ func markOf(ctx context.Context, private privateState) journal.Mark {
 	return m
 }
 
-// saveMark saves the newest entry of the journal in the private state.
-func (r *Resource) saveMark(ctx context.Context, a applying) error {
-	m, err := r.runtime.Engine.Mark(context.WithoutCancel(ctx))
-	if err != nil {
-		return nil //nolint:nilerr // the execution's error reports a journal that can't be read
-	}
+// saveMark saves the newest entry of an execution in the private state. A state that keeps it detects that the journal
+// is another one, an older copy, or was rewritten.
+func saveMark(ctx context.Context, a applying, m journal.Mark) error {
 	text, err := json.Marshal(m.Short().String())
 	if err != nil {
 		return err

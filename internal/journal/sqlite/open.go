@@ -44,7 +44,7 @@ func open(ctx context.Context, path string, clk clock.Clock, busy time.Duration)
 	if err != nil {
 		return nil, unusable(path, err)
 	}
-	s := &Store{path: abs, clock: clk}
+	s := &Store{path: abs, clock: clk, turn: make(chan struct{}, 1)}
 	if err := s.connect(ctx, busy); err != nil {
 		return nil, s.explain(ctx, errors.Join(err, s.Close()))
 	}

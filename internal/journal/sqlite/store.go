@@ -23,6 +23,12 @@ type Store struct {
 	// prepared contains the statements of appends by their text; see transaction.
 	prepared map[string]*sql.Stmt
 
+	// turn is taken by the goroutine that commits. queue has the changes of the next transaction; see update.
+	turn  chan struct{}
+	queue queue
+	// written are the open executions as this process last wrote them.
+	written written
+
 	mu sync.Mutex
 	// reading contains the statements of reads by their text; see preparedReader.
 	reading map[string]*sql.Stmt
@@ -35,7 +41,8 @@ const (
 		(seq, execution, kind, at, playbook, target, request, incident, digest, identity, body, prev, hash)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	newestOfRequest = "SELECT coalesce(max(seq), 0) FROM entries WHERE seq = execution AND request = ?"
-	holders         = "SELECT execution FROM open_executions"
+	openExecutions  = "SELECT execution FROM open_executions"
+	newestOf        = "SELECT max(seq) FROM entries WHERE execution = ?"
 	insertOpen      = "INSERT INTO open_executions (target, execution) VALUES (?, ?)"
 	deleteOpen      = "DELETE FROM open_executions WHERE execution = ?"
 	getBeat         = "SELECT beats, beat_at FROM open_executions WHERE execution = ?"
@@ -80,6 +87,7 @@ func (s *Store) begin(ctx context.Context, f first,
 		return journal.Record{}, err
 	}
 	var record journal.Record
+	var seq int64
 	err = s.update(ctx, func(ctx context.Context, tx transaction) error {
 		if check != nil {
 			if err := check(ctx, tx); err != nil {
@@ -87,7 +95,7 @@ func (s *Store) begin(ctx context.Context, f first,
 			}
 		}
 		if kind == journal.KindIntent && !intent.ReadOnly {
-			if err := busy(ctx, tx, subject.Target, intent.Locks); err != nil {
+			if err := s.busy(ctx, tx, subject.Target, intent.Locks); err != nil {
 				return err
 			}
 		}
@@ -104,48 +112,27 @@ func (s *Store) begin(ctx context.Context, f first,
 				return err
 			}
 		}
+		seq = entry.Seq
 		record, err = journal.Record{}.With(entry)
 		return err
 	})
+	s.written.keep(record, seq, err)
 	s.log(ctx, kind, record, err)
 	return record, s.explain(ctx, err)
 }
 
 // busy returns a *journal.BusyError if an open execution excludes one of target with these locks.
-func busy(ctx context.Context, tx transaction, target string, locks []string) error {
-	open, err := openExecutions(ctx, tx)
+func (s *Store) busy(ctx context.Context, tx transaction, target string, locks []string) error {
+	open, err := s.openRecords(ctx, tx)
 	if err != nil {
 		return err
 	}
-	for _, id := range open {
-		record, err := one(ctx, tx, id)
-		switch {
-		case errors.Is(err, journal.ErrNotFound):
-			return fmt.Errorf("%w: execution %d is open and has no entries", journal.ErrDamaged, id)
-		case err != nil:
-			return err
-		case record.Excludes(target, locks):
+	for _, record := range open {
+		if record.Excludes(target, locks) {
 			return &journal.BusyError{Record: record}
 		}
 	}
 	return nil
-}
-
-// openExecutions returns the identifiers of the open executions.
-func openExecutions(ctx context.Context, tx transaction) (open []int64, err error) {
-	rows, err := tx.QueryContext(ctx, holders)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		open = append(open, id)
-	}
-	return open, rows.Err()
 }
 
 // Append implements journal.Store.
@@ -155,8 +142,9 @@ func (s *Store) Append(ctx context.Context, lease journal.Lease, kind journal.Ki
 		return journal.Record{}, err
 	}
 	var record journal.Record
+	var seq int64
 	err = s.update(ctx, func(ctx context.Context, tx transaction) error {
-		before, err := held(ctx, tx, lease, kind)
+		before, err := s.held(ctx, tx, lease, kind)
 		if err != nil {
 			return err
 		}
@@ -174,9 +162,11 @@ func (s *Store) Append(ctx context.Context, lease journal.Lease, kind journal.Ki
 		if err != nil {
 			return err
 		}
+		seq = entry.Seq
 		record, err = before.With(entry)
 		return err
 	})
+	s.written.keep(record, seq, err)
 	s.log(ctx, kind, record, err)
 	return record, s.explain(ctx, err)
 }
@@ -191,8 +181,9 @@ func (s *Store) log(ctx context.Context, kind journal.Kind, record journal.Recor
 }
 
 // held returns the record that an entry of the kind is to be added to. It fails if the caller may not add it.
-func held(ctx context.Context, tx transaction, lease journal.Lease, kind journal.Kind) (journal.Record, error) {
-	record, err := one(ctx, tx, lease.Execution)
+func (s *Store) held(ctx context.Context, tx transaction, lease journal.Lease,
+	kind journal.Kind) (journal.Record, error) {
+	record, err := s.current(ctx, tx, lease.Execution)
 	switch {
 	case err != nil:
 		return journal.Record{}, err
@@ -206,7 +197,7 @@ func held(ctx context.Context, tx transaction, lease journal.Lease, kind journal
 func (s *Store) Beat(ctx context.Context, lease journal.Lease) error {
 	err := s.update(ctx, func(ctx context.Context, tx transaction) error {
 		// A heartbeat has the same condition as a takeover: the execution is open and the token is the present one.
-		if _, err := held(ctx, tx, lease, journal.KindTakeover); err != nil {
+		if _, err := s.held(ctx, tx, lease, journal.KindTakeover); err != nil {
 			return err
 		}
 		pulse, err := pulse(ctx, tx, lease.Execution)
@@ -258,69 +249,6 @@ func (s *Store) insert(ctx context.Context, tx transaction, e journal.Entry) (jo
 		e.Subject.Target, e.Subject.Request, e.Subject.Incident, e.Subject.Digest, e.Subject.Identity,
 		string(e.Body), e.Prev, e.Hash)
 	return e, err
-}
-
-// prepare compiles the statements of appends, because compiling a statement takes longer than running it.
-func (s *Store) prepare(ctx context.Context) error {
-	s.prepared = map[string]*sql.Stmt{}
-	for _, query := range []string{newestEntry, insertEntry, insertOpen, deleteOpen, holders, newestOfRequest, getBeat,
-		setBeat, essential(oneRecord)} {
-		statement, err := s.write.PrepareContext(ctx, query)
-		if err != nil {
-			return err
-		}
-		s.prepared[query] = statement
-	}
-	return nil
-}
-
-// transaction is a transaction of database/sql that uses prepared statements if there are any.
-type transaction struct {
-	*sql.Tx
-	prepared map[string]*sql.Stmt
-}
-
-func (t transaction) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	if statement, ok := t.prepared[query]; ok {
-		return t.StmtContext(ctx, statement).ExecContext(ctx, args...)
-	}
-	return t.Tx.ExecContext(ctx, query, args...)
-}
-
-func (t transaction) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	if statement, ok := t.prepared[query]; ok {
-		return t.StmtContext(ctx, statement).QueryContext(ctx, args...)
-	}
-	return t.Tx.QueryContext(ctx, query, args...)
-}
-
-func (t transaction) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	if statement, ok := t.prepared[query]; ok {
-		return t.StmtContext(ctx, statement).QueryRowContext(ctx, args...)
-	}
-	return t.Tx.QueryRowContext(ctx, query, args...)
-}
-
-// update runs change in a transaction that has the write lock from the beginning. The wait for the lock ends with ctx,
-// and a change that is not committed by then is rolled back. The context doesn't interrupt single statements, each of
-// which takes well under a millisecond.
-func (s *Store) update(ctx context.Context, change func(ctx context.Context, tx transaction) error) error {
-	tx, err := s.write.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	if err := change(context.WithoutCancel(ctx), transaction{Tx: tx, prepared: s.prepared}); err != nil {
-		return errors.Join(err, ignoreDone(tx.Rollback()))
-	}
-	return tx.Commit()
-}
-
-// ignoreDone ignores the error of a transaction that was already rolled back because its context ended.
-func ignoreDone(err error) error {
-	if errors.Is(err, sql.ErrTxDone) {
-		return nil
-	}
-	return err
 }
 
 // timeFormat is RFC 3339 in UTC with all nine digits. As text, it sorts in order of time. It is exactly what Seal
