@@ -1,30 +1,54 @@
 package provider
 
 import (
+	"context"
 	"errors"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
+
+	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
+
+	"github.com/applylens/terraform-provider-remediation/internal/unchanged"
 )
 
 const (
-	// gcPercent is the garbage collector's target: it runs when the heap is six times the memory in use. Go's default
-	// is twice. Most memory that a call allocates is garbage at its end, and the collector took a quarter of the
-	// processor time.
+	// manyPlans is from how many plans of resources in one process the garbage collector runs less often. A process
+	// with few resources ends before the collector matters, and needs little memory with Go's default.
+	manyPlans = 150
+	// gcPercent is the garbage collector's target then: it runs when the heap is six times the memory in use. Go's
+	// default is twice. Most memory that a call allocates is garbage at its end, and the collector took a quarter of
+	// the processor time.
 	gcPercent = 500
-	// memoryLimit, in bytes, bounds the effect of gcPercent: near the limit, the collector runs more often. It is about
-	// the memory that a provider without logic needs for 1,000 resources.
-	memoryLimit = 64 << 20
+	// memoryLimit, in bytes, bounds the effect of gcPercent: near the limit, the collector runs more often. With the
+	// pages of the program, it is less than what a provider without logic needs for 1,000 resources.
+	memoryLimit = 96 << 20
 )
 
-// tune sets the garbage collector's target and the memory limit together, unless the user has set one of them.
-func tune(lookup func(string) (string, bool)) {
+// tuned is a server that sets the garbage collector's target and the memory limit together at the manyPlans-th plan.
+type tuned struct {
+	unchanged.Server
+	plans atomic.Int64
+}
+
+// PlanResourceChange implements tfprotov6.ResourceServer.
+func (t *tuned) PlanResourceChange(ctx context.Context, req *tfprotov6.PlanResourceChangeRequest) (
+	*tfprotov6.PlanResourceChangeResponse, error) {
+	if t.plans.Add(1) == manyPlans {
+		debug.SetGCPercent(gcPercent)
+		debug.SetMemoryLimit(memoryLimit)
+	}
+	return t.Server.PlanResourceChange(ctx, req)
+}
+
+// tune returns the server as tuned, unless the user has set the target or the limit.
+func tune(server unchanged.Server, lookup func(string) (string, bool)) unchanged.Server {
 	for _, name := range []string{"GOGC", "GOMEMLIMIT"} {
 		if v, set := lookup(name); set && v != "" {
-			return
+			return server
 		}
 	}
-	debug.SetGCPercent(gcPercent)
-	debug.SetMemoryLimit(memoryLimit)
+	return &tuned{Server: server}
 }
 
 // quiet sets the level of the SDK's log lines to Terraform's log level, and turns them off if logging is off. By

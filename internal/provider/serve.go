@@ -43,12 +43,12 @@ func Serve(ctx context.Context, o Options) error {
 	if o.quiet, err = quiet(os.LookupEnv, os.Setenv); err != nil {
 		return err
 	}
-	tune(os.LookupEnv)
 	configured := &engines{planned: engine.NewPlanned()}
 	server, err := newServer(o, configured)
 	if err != nil {
 		return err
 	}
+	server = tune(server, os.LookupEnv)
 	var options []tf6server.ServeOpt
 	if o.Debug {
 		options = append(options, tf6server.WithManagedDebug())

@@ -191,6 +191,16 @@ func same(t *testing.T, want, got any) {
 	}
 }
 
+// follows compares a record with what an entry should have made of it. The entry is the newest of the record.
+func follows(t *testing.T, want, got journal.Record) {
+	t.Helper()
+	if got.Newest.Seq <= want.Newest.Seq || got.Newest.Hash == "" || got.Newest.Hash == want.Newest.Hash {
+		t.Fatalf("the newest entry is %+v, after %+v", got.Newest, want.Newest)
+	}
+	want.Newest = got.Newest
+	same(t, want, got)
+}
+
 // each runs work(0) to work(workers-1) concurrently and returns their errors.
 func each(ctx context.Context, work func(ctx context.Context, i int) error) []error {
 	errs := make([]error, workers)

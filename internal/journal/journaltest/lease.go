@@ -30,7 +30,7 @@ func takeoverFences(t *testing.T, s journal.Store) {
 	}
 	want := old
 	want.Holder, want.Token = heir().Holder, old.Token+1
-	same(t, want, stored(t, s, now))
+	follows(t, want, stored(t, s, now))
 	before := len(Verify(t, s))
 	for kind, body := range map[journal.Kind]any{
 		journal.KindDispatch: journal.Dispatch{}, journal.KindProgress: 2, journal.KindTakeover: heir(),
@@ -203,6 +203,7 @@ func adoptionBeginsAnEpoch(t *testing.T, s journal.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	same(t, was, before.Mark())
 	a := journal.Adoption{By: "ann@example.com", Because: "restored", Replaces: []string{"0badc0de"}}
 	adopted, err := journal.Adopt(t.Context(), s, a, heir().Holder)
 	if err != nil || adopted.Status != journal.StatusAdopted || adopted.Open() {
