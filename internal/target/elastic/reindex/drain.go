@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
+	"github.com/applylens/terraform-provider-remediation/internal/elasticsearch"
 	"github.com/applylens/terraform-provider-remediation/internal/logging"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
@@ -68,16 +69,16 @@ func (r *Run) await(ctx context.Context, requests []string) error {
 	})
 }
 
-// releaseWriters retries release for a while if the cluster can't be reached or is busy, because clients are waiting.
+// releaseWriters retries release for a while unless the cluster refuses it, because clients are waiting. The settings
+// that hold them must not stay: a later reindex would take them for the user's.
 func (r *Run) releaseWriters(ctx context.Context) error {
 	ctx, done := context.WithTimeout(ctx, switchTimeout)
 	defer done()
 	var failure error
 	err := clock.Poll(ctx, r.clk, clock.Every(releasePause), func(time.Duration) (bool, error) {
 		failure = r.release(ctx)
-		again := errors.Is(failure, elastic.ErrUnreachable) || errors.Is(failure, elastic.ErrTimeout) ||
-			errors.Is(failure, elastic.ErrBusy)
-		return !again || !r.delaying, nil
+		refused := elasticsearch.FateOf(failure) == elasticsearch.Refused && !errors.Is(failure, elastic.ErrBusy)
+		return failure == nil || refused, nil
 	})
 	return errors.Join(failure, err)
 }
