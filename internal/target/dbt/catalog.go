@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/logging"
 )
 
 // Catalog is what the warehouse contains of the relations that a Listing builds and reads.
@@ -93,10 +95,13 @@ func (c *CLI) Catalog(ctx context.Context, s Selection, l Listing) (Catalog, err
 		q.Profile = &warehouseProfile{Target: c.cfg.Target, Vars: s.Vars}
 	}
 	var catalog Catalog
+	began := c.clk.Now()
 	err := c.helper.ask(ctx, func(string) (question, error) { return q, nil }, &catalog)
 	if err != nil {
 		return Catalog{}, c.reviewProblem(err)
 	}
+	logging.Debug(ctx, logging.DBT, "catalog read", "state", string(catalog.State),
+		"ms", c.clk.Now().Sub(began).Milliseconds())
 	catalog.Why, catalog.At = c.secrets.String(catalog.Why), c.clk.Now()
 	for i := range catalog.Relations {
 		catalog.Relations[i].LockedBy = c.maskList(catalog.Relations[i].LockedBy)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/applylens/terraform-provider-remediation/internal/logging"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
@@ -145,10 +146,12 @@ func (c *CLI) list(ctx context.Context, s Selection, after *Resolved) (Listing, 
 	if err := c.checkDotEnv(p); err != nil {
 		return Listing{}, err
 	}
+	began := c.clk.Now()
 	state, err := c.fingerprint(ctx, p, s)
 	if err != nil {
 		return Listing{}, err
 	}
+	logging.Debug(ctx, logging.DBT, "project hashed", "ms", c.clk.Now().Sub(began).Milliseconds())
 	key, err := questionKey(state, s)
 	if err != nil {
 		return Listing{}, err

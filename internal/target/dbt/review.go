@@ -29,7 +29,12 @@ type reviewed struct {
 	// MustParse reports that there is no answer yet, because the project must be parsed first.
 	MustParse bool `json:"must_parse"`
 	Parsed    bool `json:"parsed"`
-	About     struct {
+	// Seconds is how long the import of dbt and the parse took, if the question needed them.
+	Seconds struct {
+		Import float64 `json:"import"`
+		Parse  float64 `json:"parse"`
+	} `json:"seconds"`
+	About struct {
 		Versions struct {
 			DBT string `json:"dbt"`
 		} `json:"versions"`
@@ -71,6 +76,9 @@ type reviewedModel struct {
 	} `json:"config"`
 }
 
+// milliseconds in a second.
+const milliseconds = 1000
+
 // review asks the helper what s would run. If the helper must parse the project first, it says so and gets a folder for
 // it.
 func (c *CLI) review(ctx context.Context, p project, s Selection, state string) (Listing, error) {
@@ -83,6 +91,9 @@ func (c *CLI) review(ctx context.Context, p project, s Selection, state string) 
 	ask := func(string) (question, error) { return q, nil }
 	err := c.helper.ask(ctx, ask, &answer)
 	if err == nil && answer.MustParse {
+		if imported := answer.Seconds.Import; imported > 0 {
+			logging.Debug(ctx, logging.DBT, "dbt imported", "ms", int64(imported*milliseconds))
+		}
 		answer = reviewed{}
 		err = c.parseAndReview(ctx, s, q, &answer)
 	}
@@ -116,6 +127,9 @@ func (c *CLI) parseAndReview(ctx context.Context, s Selection, q question, answe
 		q.TargetPath = folder
 		return q, err
 	}, answer)
+	if err == nil && answer.Parsed {
+		logging.Debug(ctx, logging.DBT, "project parsed", "ms", int64(answer.Seconds.Parse*milliseconds))
+	}
 	if err == nil && answer.Parsed && q.Packages == "" {
 		c.keepParse(filepath.Join(folder, parseState), cached)
 	}

@@ -130,7 +130,7 @@ class Content:
 
     def of(self, unique_ids):
         """The part of the digest for these nodes."""
-        return {
+        content = {
             "format": 1,
             "versions": self.versions,
             "builtin_macros": self.macros.builtin,
@@ -139,6 +139,12 @@ class Content:
             "run_hooks": self.run_hooks(),
             "nodes": {i: self.node(i) for i in sorted(unique_ids)},
         }
+        try:
+            with open(os.path.join(self.config.project_root, "catalogs.yml"), encoding="utf-8") as file:
+                content["catalogs"] = text_digest(file.read())
+        except FileNotFoundError:
+            pass  # most projects have none
+        return content
 
     def project(self):
         projects = {}

@@ -46,20 +46,26 @@ def listen(questions):
 def review(parses, question):
     from remediation import project
 
+    seconds = {}
     if not parses.get("prepared"):
+        began = time.monotonic()
         project.prepare()
         parses["prepared"] = True
+        seconds["import"] = time.monotonic() - began
     key = json.dumps([question["argv"], question["state"], question.get("packages")])
     parsed = key not in parses
     if parsed:
         if not question.get("target_path"):
-            return {"must_parse": True}
+            return {"must_parse": True, "seconds": seconds}
         for old in [k for k in parses if k != "prepared"][:-MOST_PARSES + 1 or None]:
             del parses[old]
+        began = time.monotonic()
         parses[key] = project.Project(question["argv"] + ["--target-path", question["target_path"]],
                                        question.get("packages"))
+        seconds["parse"] = time.monotonic() - began
     known = parses[key]
-    return {"parsed": parsed, "about": known.about(), "selections": [known.review(s) for s in question["selections"]]}
+    return {"parsed": parsed, "seconds": seconds, "about": known.about(),
+            "selections": [known.review(s) for s in question["selections"]]}
 
 
 def catalog(parses, question):

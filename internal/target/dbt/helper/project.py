@@ -38,7 +38,9 @@ def forget_file_times(module):
 
 def prepare():
     """Imports dbt and patches it."""
+    import dbt.cli.main
     import dbt.parser.manifest
+    import dbt.task.run
 
     forget_file_times(dbt.parser.manifest)
 
@@ -86,8 +88,8 @@ class Project:
         class Keep:
             """Replaces dbt's task: keeps what dbt prepared for the run, and runs nothing."""
 
-            def __init__(self, flags, config, manifest):
-                kept.update(flags=flags, config=config, manifest=manifest)
+            def __init__(self, flags, config, manifest, **more):
+                kept.update(flags=flags, config=config, manifest=manifest, more=more)
 
             def run(self):
                 return None
@@ -103,7 +105,7 @@ class Project:
             dbt.task.run.RunTask = real
         if "manifest" not in kept:
             raise Failure(str(result.exception or "dbt stopped without a message"))
-        self.use(kept["flags"], kept["config"], kept["manifest"])
+        self.use(kept["flags"], kept["config"], kept["manifest"], more=kept["more"])
 
     @classmethod
     def of(cls, flags, config, manifest, graph):
@@ -111,11 +113,12 @@ class Project:
         project.use(flags, config, manifest, graph)
         return project
 
-    def use(self, flags, config, manifest, graph=None):
+    def use(self, flags, config, manifest, graph=None, more=None):
+        """more are further arguments of dbt's task: dbt 1.12 passes its catalogs."""
         from dbt.compilation import Compiler
 
-        self.flags, self.config, self.manifest = flags, config, manifest
-        self.graph = graph or Compiler(config).compile(manifest, write=False)
+        self.flags, self.config, self.manifest, self.more = flags, config, manifest, more or {}
+        self.graph = graph or Compiler(config).compile(manifest, write=False, **self.more)
         self.versions = versions(config)
         self.content = Content(manifest, config, self.versions)
 
@@ -131,7 +134,7 @@ class Project:
             value = tuple(value) if isinstance(value, list) and value else (value or None)
             object.__setattr__(flags, name, value)
             object.__setattr__(flags, name.upper(), value)
-        task = RunTask(flags, self.config, self.manifest)
+        task = RunTask(flags, self.config, self.manifest, **self.more)
         task.graph = self.graph
         return task
 
@@ -267,11 +270,15 @@ class Unmatched:
     def __enter__(self):
         import dbt.graph.selector as module
 
-        self.module, self.kept = module, module.warn_or_error
-        module.warn_or_error = lambda *args, **kwargs: None
+        # dbt before 1.12 reports it with warn_or_error, and later ones with fire_event.
+        self.module, self.kept = module, {n: getattr(module, n) for n in ("warn_or_error", "fire_event")
+                                          if hasattr(module, n)}
+        for name in self.kept:
+            setattr(module, name, lambda *args, **kwargs: None)
 
     def __exit__(self, *args):
-        self.module.warn_or_error = self.kept
+        for name, function in self.kept.items():
+            setattr(self.module, name, function)
 
 
 def state_digest(folder):
