@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -82,6 +83,9 @@ func (h Hosts) Check(address string) error {
 		if err := checkIP(ip); err != nil {
 			return err
 		}
+	} else if looksLikeIPv4(host) {
+		return fmt.Errorf("%w: %s is a number, and not every system reads it as the same address; write it like "+
+			"192.0.2.1", ErrRefused, host)
 	}
 	if h == nil || slices.ContainsFunc(h, func(entry string) bool { return matches(entry, host, port) }) {
 		return nil
@@ -127,13 +131,40 @@ func split(address string) (host, port string) {
 	return host, port
 }
 
+// looksLikeIPv4 reports whether a host that is no address in the usual form may be read as one: 2852039166, 0xa9fea9fe
+// and 169.254.43518 are all 169.254.169.254 to a proxy or a C library. The last label of a name in DNS is not a number.
+func looksLikeIPv4(host string) bool {
+	last := host[strings.LastIndex(host, ".")+1:]
+	if _, err := strconv.ParseUint(last, 10, 64); err == nil {
+		return true
+	}
+	hex, found := strings.CutPrefix(last, "0x")
+	return found && strings.Trim(hex, "0123456789abcdef") == ""
+}
+
+// embedded returns the IPv4 address in an IPv6 address that a network may translate, or ip itself.
+func embedded(ip netip.Addr) netip.Addr {
+	ip = ip.Unmap().WithZone("")
+	if ip.Is4() {
+		return ip
+	}
+	b := ip.As16()
+	for prefix, at := range map[string]int{
+		"64:ff9b::/96":   12, // NAT64
+		"64:ff9b:1::/48": 12, // NAT64 for local use
+		"::/96":          12, // IPv4-compatible
+		"2002::/16":      2,  // 6to4
+	} {
+		if netip.MustParsePrefix(prefix).Contains(ip) {
+			return netip.AddrFrom4([4]byte(b[at : at+4]))
+		}
+	}
+	return ip
+}
+
 // checkIP refuses link-local addresses and those of metadata services, which give credentials to anyone who asks.
 func checkIP(ip netip.Addr) error {
-	ip = ip.Unmap().WithZone("")
-	if nat64 := netip.MustParsePrefix("64:ff9b::/96"); nat64.Contains(ip) {
-		b := ip.As16()
-		ip = netip.AddrFrom4([4]byte(b[12:]))
-	}
+	ip = embedded(ip)
 	switch {
 	case ip.IsLinkLocalUnicast():
 		return fmt.Errorf("%w: %s is a link-local address, where metadata services give credentials away", ErrRefused,

@@ -42,6 +42,9 @@ func TestMetadataServicesAreRefusedWithoutAList(t *testing.T) {
 		"http://169.254.169.254/latest/meta-data", "http://[fe80::1]:80", "http://[fe80::1%25eth0]/",
 		"http://metadata.google.internal/", "http://METADATA.google.internal./", "http://[fd00:ec2::254]/",
 		"http://[::ffff:169.254.169.254]/", "http://100.100.100.200", "http://[64:ff9b::a9fe:a9fe]/",
+		"http://[64:ff9b:1::a9fe:a9fe]/", "http://[2002:a9fe:a9fe::1]/", "http://[::169.254.169.254]/",
+		"http://2852039166/", "http://0xa9fea9fe/", "http://0251.0376.0251.0376/", "http://169.254.43518/",
+		"http://127.1/", "http://2852039166./",
 	} {
 		for _, hosts := range []access.Hosts{nil, {"169.254.169.254", "metadata.google.internal", "*.internal"}} {
 			if err := hosts.Check(address); !errors.Is(err, access.ErrRefused) {

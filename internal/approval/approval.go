@@ -50,9 +50,33 @@ type Policy struct {
 	Maintenance []Freeze
 	// RunnerApprovers are the approvers of the runner's policy, which an approver must also match. Empty means anybody.
 	RunnerApprovers []string
+	// Claimed says which settings come from the configuration although the runner's policy compares people.
+	Claimed Claimed
 	// Forge names where approvals must also have been given, or is empty. An approval then counts only if
 	// Case.Confirmed contains its approver.
 	Forge string
+}
+
+// Claimed says what the author of the change wrote while the runner's policy decides who may approve it. Such settings
+// can show that two names are one person's, and never that they are two people's: otherwise authors could approve their
+// own changes.
+type Claimed struct{ Aliases, Groups, Signers, Forge bool }
+
+// proved returns the policy without the settings that the author of the change wrote.
+func (p Policy) proved() Policy {
+	if p.Claimed.Aliases {
+		p.Aliases = nil
+	}
+	if p.Claimed.Groups {
+		p.Groups = nil
+	}
+	if p.Claimed.Signers {
+		p.Signers = nil
+	}
+	if p.Claimed.Forge {
+		p.Forge = ""
+	}
+	return p
 }
 
 // Approval is one approval in the configuration.
@@ -95,6 +119,8 @@ func (g Given) All() []Approval {
 // Case is an execution to decide on.
 type Case struct {
 	Playbook, Target, Digest string
+	// OtherNames are the target's other names. A rule that names one of them applies.
+	OtherNames []string
 	// Payload is what approvers sign; see the function of that name.
 	Payload string
 	// Reasons are why the playbook needs an approval. If empty, it needs none.

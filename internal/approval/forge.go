@@ -43,24 +43,30 @@ func (p Policy) confirm(forge *Confirmed, v *vote) {
 		v.timed = "the forge could not confirm it: " + forge.Problem
 		return
 	}
-	who, err := p.person(v.By)
-	if err != nil {
+	if _, err := p.person(v.By); err != nil {
 		v.timed = err.Error()
 		return
 	}
 	for _, author := range forge.Authors {
-		if person, err := p.person(author); err == nil && person == who {
+		if p.samePerson(author, v.By) || p.proved().samePerson(author, v.By) {
 			v.timed = fmt.Sprintf("they wrote a part of %s (%q)", forge.Change, author)
 			return
 		}
 	}
 	for _, login := range forge.By {
-		if person, err := p.person(login); err == nil && person == who {
+		if p.proved().samePerson(login, v.By) {
 			v.Confirmed = forge.Change
 			return
 		}
 	}
 	v.timed = fmt.Sprintf("they have not approved %s (those who have: %s)", forge.Change, orNobody(forge.By))
+}
+
+// samePerson reports whether two names are one person's.
+func (p Policy) samePerson(a, b string) bool {
+	first, err := p.person(a)
+	second, other := p.person(b)
+	return err == nil && other == nil && first == second
 }
 
 func orNobody(who []string) string {

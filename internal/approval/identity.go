@@ -77,11 +77,20 @@ func (p Policy) comparesPeople() bool {
 	return false
 }
 
-// separate returns why by may not approve the requester's change, or "".
+// separate returns why by may not approve the requester's change, or "". What the author of the change claims about
+// names is looked at once with and once without it, and both must hold.
 func (p Policy) separate(by string) string {
 	if !p.SeparationOfDuties {
 		return ""
 	}
+	if why := p.apart(by); why != "" || p.Claimed == (Claimed{}) {
+		return why
+	}
+	return p.proved().apart(by)
+}
+
+// apart is separate for one reading of the policy.
+func (p Policy) apart(by string) string {
 	if len(p.Requesters) == 0 {
 		return "it is not known who asked for the change: set requester in the provider's approval block " +
 			"(separation_of_duties)"
@@ -104,10 +113,18 @@ func (p Policy) separate(by string) string {
 	}
 	if !apart {
 		return fmt.Sprintf("it is not known whether %q, who asked for the change, is somebody else "+
-			"(separation_of_duties): if so, list all names of the requester in the approval block, as in %s",
-			strings.Join(p.Requesters, ", "), p.aliasesLine())
+			"(separation_of_duties): if so, list all names of the requester in %s, as in %s",
+			strings.Join(p.Requesters, ", "), p.aliasesPlace(), p.aliasesLine())
 	}
 	return ""
+}
+
+// aliasesPlace is where aliases count.
+func (p Policy) aliasesPlace() string {
+	if p.Claimed != (Claimed{}) {
+		return "the runner's policy, since the author of a change can edit the configuration"
+	}
+	return "the approval block"
 }
 
 // aliasesLine is the configuration that maps the requester's names to a person.

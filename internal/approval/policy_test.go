@@ -105,6 +105,25 @@ func TestAttacksOnWhoApproves(t *testing.T) {
 			separate("carol@private.example")(p)
 			p.Signers = signers(t, boss+" "+public(t, boss), "carol@private.example "+public(t, boss))
 		}, given: approval.Given{By: boss}, says: "list all names"},
+		"self, hidden by aliases of one's own": {policy: func(p *approval.Policy) {
+			separate("boss")(p)
+			p.Aliases = map[string][]string{"nobody@example.com": {"boss"}}
+			p.Claimed.Aliases = true
+		}, given: approval.Given{By: boss}, says: "separation_of_duties needs somebody else"},
+		"a login given away by aliases of one's own": {policy: func(p *approval.Policy) {
+			separate("xy-91")(p)
+			p.Aliases = map[string][]string{lead: {"xy-91"}}
+			p.Claimed.Aliases = true
+		}, given: approval.Given{By: boss}, says: "the runner's policy"},
+		"another domain, a group of one's own": {policy: func(p *approval.Policy) {
+			separate("carol@private.example")(p)
+			p.Groups = map[string][]string{"all": {"carol@private.example", boss}}
+			p.Claimed.Groups = true
+		}, given: approval.Given{By: boss}, says: "the runner's policy"},
+		"another domain, a forge of one's own": {policy: func(p *approval.Policy) {
+			separate("carol@private.example")(p)
+			p.Forge, p.Claimed.Forge = "github", true
+		}, given: approval.Given{By: boss}, says: "the runner's policy"},
 		"not in the runner's policy": {policy: func(p *approval.Policy) { p.RunnerApprovers = []string{lead} },
 			given: approval.Given{By: boss}, says: "not among the approvers"},
 		"none: in both policies": {policy: func(p *approval.Policy) { p.RunnerApprovers = []string{lead, boss} },
@@ -180,6 +199,11 @@ func TestRules(t *testing.T) {
 			facts: func(c *approval.Case) { c.Count, c.Risk = 11, "" }, given: one, says: "1 of 2"},
 		"a rule asks where the playbook does not": {policy: rule(approval.Rule{Name: "prod",
 			Targets: []string{"*prod"}}), facts: plain, says: "nobody has approved it"},
+		"another name of the target": {policy: rule(approval.Rule{Name: "prod", Targets: []string{"*prod"}}),
+			facts: func(c *approval.Case) {
+				c.Reasons, c.Target, c.OtherNames = nil, "dbt:shop/x", []string{"dbt:shop/prod"}
+			},
+			says: "nobody has approved it"},
 		"none: another target": {policy: rule(approval.Rule{Name: "prod",
 			Targets: []string{"*staging"}}), facts: plain},
 		"cost": {policy: rule(approval.Rule{Name: "cost", MinCostUSD: 1,

@@ -14,7 +14,8 @@ type Rule struct {
 	Playbooks []string `json:"playbooks,omitempty"`
 	// Risk is the minimum risk: "low", "medium" or "high".
 	Risk string `json:"risk,omitempty"`
-	// Targets are patterns of targets, in which * matches any characters.
+	// Targets are patterns of targets, in which * matches any characters. One that matches any name of the target
+	// matches.
 	Targets []string `json:"targets,omitempty"`
 	// MinCostUSD and MinCount are the minimum cost and the minimum number of things changed.
 	MinCostUSD float64 `json:"min_cost_usd,omitempty"`
@@ -36,8 +37,10 @@ func (r Rule) applies(c Case) bool {
 		c.Count < r.MinCount:
 		return false
 	}
-	return len(r.Targets) == 0 || slices.ContainsFunc(r.Targets,
-		func(pattern string) bool { return wildcard(pattern, c.Target) })
+	return len(r.Targets) == 0 || slices.ContainsFunc(r.Targets, func(pattern string) bool {
+		return wildcard(pattern, c.Target) ||
+			slices.ContainsFunc(c.OtherNames, func(name string) bool { return wildcard(pattern, name) })
+	})
 }
 
 // reason is why an execution needs the rule's approvals.

@@ -68,7 +68,8 @@ func (e *Engine) decideAlone(req Request, review *Review) {
 func (e *Engine) caseOf(req Request, review Review) approval.Case {
 	return approval.Case{
 		Playbook: review.ActionType, Target: review.Target, Digest: review.Digest, Reasons: review.playbookReasons(),
-		ReadOnly: review.ReadOnly, Risk: string(review.Risk), CostUSD: review.CostUSD, Count: review.Size(),
+		OtherNames: slices.Concat(review.Locks, review.OtherNames),
+		ReadOnly:   review.ReadOnly, Risk: string(review.Risk), CostUSD: review.CostUSD, Count: review.Size(),
 		Now: e.cfg.Clock.Now(), Clock: e.cfg.Clock.Now(),
 		Names: approval.Names{Any: approval.Pins(req.ExpectedDigest, review.Digest) ||
 			approval.Pins(req.PinnedUndo, review.Digest)},

@@ -92,9 +92,9 @@ func decoded(rec journal.Record) (shown, error) {
 
 // restore makes the review show what the record shows.
 func (r *Review) restore(rec journal.Record, was shown) {
-	warnings, locks := r.Preview.Warnings, r.Locks
+	warnings, locks, names := r.Preview.Warnings, r.Locks, r.OtherNames
 	r.Preview, r.facts, r.safety = was.Preview, was.Facts, was.Safety
-	r.Preview.Warnings, r.Locks = warnings, locks
+	r.Preview.Warnings, r.Locks, r.OtherNames = warnings, locks, names
 	r.Record, r.Number, r.Last, r.AsOf = rec.ID, was.Number, was.Last, was.AsOf
 	r.Deadline, r.Expected, r.TimeoutSet = was.Deadline, was.Expected, was.TimeoutSet
 	r.chain = was.Chain

@@ -231,6 +231,8 @@ type Preview struct {
 	// Locks are what the execution works on, under the other names that Target would return for it, such as the indices
 	// behind an alias. No other execution runs on them at the same time.
 	Locks []string `json:"-"`
+	// OtherNames are names of the target that Target never returns, such as its address. Rules match them, too.
+	OtherNames []string `json:"-"`
 }
 
 // Size returns how many things the execution changes.

@@ -171,8 +171,10 @@ func ruleSchema() schema.Block {
 				MarkdownDescription: "Condition: at least this risk, `low`, `medium` or `high`.",
 				Validators: []validator.String{stringvalidator.OneOf(string(playbook.RiskLow),
 					string(playbook.RiskMedium), string(playbook.RiskHigh))}},
-			"targets": approverList("Condition: `preview.target` matches one of these patterns. `*` matches any " +
-				"characters."),
+			"targets": approverList("Condition: a name of the target matches one of these patterns. `*` matches any " +
+				"characters. Names are `preview.target`, the other names of the same target, such as indices behind an " +
+				"alias and loopback names, and for dbt the warehouse, such as `dbt:duckdb:/srv/shop.duckdb` or " +
+				"`dbt:postgres:db.example.com:5432/shop`, alone and with `/SCHEMA`."),
 			"min_cost_usd": schema.NumberAttribute{Optional: true,
 				MarkdownDescription: "Condition: at least this estimated cost in US dollars.",
 				Validators:          []validator.Number{tfkit.Decimal(0, maxCostUSD)}},
@@ -274,7 +276,7 @@ func (b block) policy(r runner) (approval.Policy, error) {
 		p.Maintenance = append(p.Maintenance, window)
 	}
 	if r.approval != nil {
-		p.RunnerApprovers = r.approval.Approvers
+		p.RunnerApprovers, p.Claimed = r.approval.Approvers, a.claimed(*r.approval)
 	}
 	return p, p.Check(func(actionType string) bool { return slices.Contains(ActionTypes(), actionType) })
 }

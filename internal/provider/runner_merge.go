@@ -2,11 +2,13 @@ package provider
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/applylens/terraform-provider-remediation/internal/approval"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 )
 
 // restrict returns the block with everything that the runner's policy decides. The configuration can only be stricter.
@@ -75,6 +77,30 @@ func (a *approvalBlock) restrict(policy approvalBlock) (ignored []string, err er
 	a.Maintenance, err = joined(a.Maintenance, policy.Maintenance, "maintenance_window",
 		func(m maintenanceBlock) types.String { return m.Name })
 	return ignored, err
+}
+
+// claimed says what the configuration wrote about people although the policy compares them.
+func (a approvalBlock) claimed(policy approvalBlock) approval.Claimed {
+	compares := policy.SeparationOfDuties.ValueBool() || policy.Forge != nil || whole(policy.Minimum) > 1 ||
+		slices.ContainsFunc(policy.Rules, func(r ruleBlock) bool { return whole(r.Minimum) > 1 })
+	if !compares {
+		return approval.Claimed{}
+	}
+	return approval.Claimed{
+		Aliases: policy.Aliases == nil, Groups: policy.Groups == nil, Signers: policy.AllowedSigners.IsNull(),
+		Forge: policy.Forge == nil,
+	}
+}
+
+// costPerModel returns the rate by which costs are estimated, in US dollars. If a rule of the policy depends on the
+// cost, the configuration can't make executions look cheaper than by default.
+func (r runner) costPerModel(configured float64) float64 {
+	if r.approval != nil && slices.ContainsFunc(r.approval.Rules, func(rule ruleBlock) bool {
+		return !rule.MinCostUSD.IsNull()
+	}) {
+		return max(configured, playbook.DefaultEstimates().DBTCostPerModelUSD)
+	}
+	return configured
 }
 
 // shorter returns the shorter of two durations. One that is not set is longest.

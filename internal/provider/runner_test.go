@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/applylens/terraform-provider-remediation/internal/approval"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 )
 
 // policyOf returns a runner with the policy.
@@ -127,6 +128,14 @@ func TestConfigurationCanOnlyBeStricter(t *testing.T) {
 			func(p approval.Policy) any { return p.Groups["leads"] }, []string{"a@x.com", "b@x.com", "c@x.com"}},
 		"other aliases": {strict, approvalBlock{Aliases: map[string][]string{"z@x.com": {"zed"}}},
 			func(p approval.Policy) any { return p.Aliases }, map[string][]string{"a@x.com": {"ay"}}},
+		"aliases where the policy has none": {`{"approval": {"minimum": 2}}`,
+			approvalBlock{Aliases: map[string][]string{"z@x.com": {"zed"}}},
+			func(p approval.Policy) any { return p.Claimed.Aliases }, true},
+		"aliases where the policy compares nobody": {`{"approval": {"enforce": "plan"}}`,
+			approvalBlock{Aliases: map[string][]string{"z@x.com": {"zed"}}},
+			func(p approval.Policy) any { return p.Claimed.Aliases }, false},
+		"aliases of the policy": {strict, approvalBlock{}, func(p approval.Policy) any { return p.Claimed },
+			approval.Claimed{Signers: true, Forge: true}},
 		"another requester is one more": {strict, approvalBlock{Requester: types.StringValue("other@x.com")},
 			func(p approval.Policy) any { return p.Requesters }, []string{"author@x.com", "other@x.com"}},
 		"a rule more": {strict, approvalBlock{Rules: []ruleBlock{{Name: types.StringValue("own"),
@@ -154,6 +163,23 @@ func TestConfigurationCanOnlyBeStricter(t *testing.T) {
 		}
 		if diff := cmp.Diff(tt.want, tt.check(p)); diff != "" {
 			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+// TestCostsAreNotEstimatedLowerThanThePolicyExpects checks that a configuration can't evade a rule by a lower rate.
+func TestCostsAreNotEstimatedLowerThanThePolicyExpects(t *testing.T) {
+	t.Parallel()
+	const rule = `{"approval": {"rule": [{"name": "dear", "min_cost_usd": 1}]}}`
+	usual := playbook.DefaultEstimates().DBTCostPerModelUSD
+	for _, tt := range []struct {
+		policy           string
+		configured, want float64
+	}{
+		{rule, 0, usual}, {rule, 2, 2}, {`{}`, 0, 0}, {`{"approval": {"minimum": 2}}`, 0.01, 0.01},
+	} {
+		if got := policyOf(t, tt.policy, nil).costPerModel(tt.configured); got != tt.want {
+			t.Errorf("%s with %g: got %g, want %g", tt.policy, tt.configured, got, tt.want)
 		}
 	}
 }

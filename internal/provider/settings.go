@@ -90,6 +90,7 @@ func (b block) settings(ctx context.Context, r runner) (settings, error) {
 	if e := b.Estimates; e != nil {
 		override(&s.estimates.DBTSecondsPerModel, e.DBTSecondsPerModel)
 		override(&s.estimates.DBTCostPerModelUSD, e.DBTCostPerModelUSD)
+		s.estimates.DBTCostPerModelUSD = r.costPerModel(s.estimates.DBTCostPerModelUSD)
 	}
 	return s, nil
 }

@@ -106,6 +106,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 		Undo:            page().Undo,
 		Where:           where(listing, a.selection.Threads),
 		Identity:        listing.Identity,
+		OtherNames:      otherNames(listing.Identity),
 		Content:         listing.Content,
 		Warnings:        slices.Concat(listing.Warnings, now.locked(), now.missingUpstream()),
 		Figures:         now.figures(),

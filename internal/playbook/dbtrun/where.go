@@ -41,6 +41,35 @@ func where(l dbt.Listing, threads int) []string {
 		"runs, and its results afterwards")
 }
 
+// otherNames returns the names of the warehouse that don't depend on the names in a profile, which the author of a
+// project chooses: "dbt:duckdb:/srv/shop.duckdb" or "dbt:postgres:db.example.com:5432/shop", and the same with the
+// schema after a slash.
+func otherNames(identity map[string]string) []string {
+	adapter := identity["adapter"]
+	if adapter == "" {
+		return nil
+	}
+	place := identity["path"]
+	if place == "" {
+		for _, key := range []string{"host", "account", "server", "project", "unique_field"} {
+			if place = identity[key]; place != "" {
+				break
+			}
+		}
+		if port := identity["port"]; port != "" {
+			place += ":" + port
+		}
+		if database := identity["database"]; database != "" && database != place {
+			place += "/" + database
+		}
+	}
+	name := "dbt:" + adapter + ":" + place
+	if schema := identity["schema"]; schema != "" {
+		return []string{name, name + "/" + schema}
+	}
+	return []string{name}
+}
+
 // connection formats "postgres at db:5432, target prod: ", as far as it is known.
 func connection(of map[string]string) string {
 	if of["adapter"] == "" {

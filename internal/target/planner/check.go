@@ -6,6 +6,7 @@ import (
 	"math"
 	"net"
 	"net/url"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -160,11 +161,19 @@ func Text(shares map[string]float64) string {
 // Host returns the form of a host that identities use: lower case, and one name for this machine.
 func Host(host string) string {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
-		return "localhost"
+	// The kernel connects an unspecified address to this machine.
+	ip := net.ParseIP(host)
+	if host == thisMachine || ip != nil && (ip.IsLoopback() || ip.IsUnspecified()) {
+		return thisMachine
+	}
+	if ip != nil {
+		return ip.String()
 	}
 	return host
 }
+
+// thisMachine is the name under which identities have this machine.
+const thisMachine = "localhost"
 
 // Address is the identity of the server at a URL.
 type Address struct {
@@ -179,27 +188,49 @@ func AddressOf(base string) Address {
 	if err != nil {
 		return Address{Host: base} // it was checked when the provider was configured
 	}
-	port := u.Port()
+	port := Port(u.Port())
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	}
-	return Address{Host: Host(u.Hostname()), Port: port, Path: strings.TrimRight(u.Path, "/")}
+	return Address{Host: Host(u.Hostname()), Port: port, Path: strings.TrimRight(path.Clean("/"+u.Path), "/")}
 }
 
-// Aliases returns the other ways to write a URL of this machine. It returns none for another host.
+// Port returns a port without leading zeros.
+func Port(port string) string {
+	if number, err := strconv.ParseUint(port, 10, 16); err == nil {
+		return strconv.FormatUint(number, 10)
+	}
+	return port
+}
+
+// Aliases returns the other ways to write a URL that people use in a rule: with a host in lower case, without the
+// default port, with a clean path, and with every name of this machine.
 func Aliases(base string) []string {
 	u, err := url.Parse(base)
-	if err != nil || Host(u.Hostname()) != "localhost" {
+	if err != nil || u.Host == "" {
 		return nil
 	}
-	var out []string
-	for _, host := range []string{"localhost", "127.0.0.1", "[::1]"} {
-		other := *u
-		if other.Host = host; u.Port() != "" {
-			other.Host += ":" + u.Port()
+	at := AddressOf(base)
+	hosts := []string{at.Host}
+	if at.Host == thisMachine {
+		hosts = []string{thisMachine, "127.0.0.1", "[::1]"}
+	} else if strings.Contains(at.Host, ":") {
+		hosts = []string{"[" + at.Host + "]"}
+	}
+	authorities := make([]string, 0, len(hosts)+len(hosts))
+	for _, host := range hosts {
+		if at.Port != "" {
+			authorities = append(authorities, host+":"+at.Port)
 		}
-		if other.String() != base {
-			out = append(out, other.String())
+		if standard := AddressOf(u.Scheme + "://x"); standard.Port == at.Port {
+			authorities = append(authorities, host)
+		}
+	}
+	var out []string
+	for _, authority := range authorities {
+		other := url.URL{Scheme: u.Scheme, Host: authority, Path: at.Path}
+		if name := other.String(); name != base {
+			out = append(out, name)
 		}
 	}
 	return out

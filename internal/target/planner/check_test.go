@@ -42,8 +42,12 @@ func TestAliasesOfThisMachine(t *testing.T) {
 	for base, want := range map[string][]string{
 		"http://localhost:8080/api":   {"http://127.0.0.1:8080/api", "http://[::1]:8080/api"},
 		"tcp://127.0.0.1:9999":        {"tcp://localhost:9999", "tcp://[::1]:9999"},
-		"https://planner.example.com": nil,
-		"unix:///run/haproxy.sock":    nil,
+		"https://planner.example.com": {"https://planner.example.com:443"},
+		"https://Planner.Example.COM.:0443//api/./v1/": {"https://planner.example.com:443/api/v1",
+			"https://planner.example.com/api/v1"},
+		"http://0.0.0.0:80": {"http://localhost:80", "http://localhost", "http://127.0.0.1:80", "http://127.0.0.1",
+			"http://[::1]:80", "http://[::1]"},
+		"unix:///run/haproxy.sock": nil,
 	} {
 		if got := planner.Aliases(base); !slices.Equal(got, want) {
 			t.Errorf("%s: got %q, want %q", base, got, want)

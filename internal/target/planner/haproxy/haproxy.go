@@ -65,7 +65,7 @@ type identity struct {
 func (p *Planner) identity() identity {
 	network, at, err := dialTo(p.cfg.Address)
 	if host, port, splitErr := net.SplitHostPort(at); err == nil && network == "tcp" && splitErr == nil {
-		return identity{Host: planner.Host(host), Port: port, Backend: p.cfg.Backend}
+		return identity{Host: planner.Host(host), Port: planner.Port(port), Backend: p.cfg.Backend}
 	}
 	if real, err := filepath.EvalSymlinks(at); err == nil {
 		at = real

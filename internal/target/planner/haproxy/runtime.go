@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,8 +29,16 @@ var errNotSent = errors.New("nothing was sent")
 
 // CheckAddress returns an error if address is not that of a runtime API.
 func CheckAddress(address string) error {
-	_, _, err := dialTo(address)
-	return err
+	network, at, err := dialTo(address)
+	if err != nil || network != "tcp" {
+		return err
+	}
+	host, port, err := net.SplitHostPort(at)
+	if _, portErr := strconv.ParseUint(port, 10, 16); err != nil || portErr != nil || host == "" ||
+		strings.ContainsAny(host, "@/?# ") {
+		return errors.New("an address of tcp:// is a host and a port, such as tcp://127.0.0.1:9999")
+	}
+	return nil
 }
 
 func dialTo(address string) (network, at string, err error) {
