@@ -23,6 +23,7 @@ log=$build/bench.log
 {
   go test -run '^$' -bench . -benchtime 200x -timeout "$timeout" ./internal/journal/sqlite
   go test -run '^$' -bench . -benchtime 1x -timeout "$timeout" ./internal/journal/elastic
+  go test -run '^$' -bench Page -benchtime 1x -timeout "$timeout" ./internal/report
   go test -run '^$' -bench Writers -benchtime 1x -timeout "$timeout" ./internal/target/elastic/reindex
   go test -run '^$' -bench . -benchtime 1x -timeout "$timeout" ./internal/acctest/bench -args -sizes "$sizes"
 } | tee "$log" >&2

@@ -12,6 +12,7 @@ source_of() {
     govulncheck) echo tools golang.org/x/vuln/cmd/govulncheck ;;
     deadcode) echo tools golang.org/x/tools/cmd/deadcode ;;
     goreleaser) echo tools/release github.com/goreleaser/goreleaser/v2 ;;
+    gitea) echo tools/gitea code.gitea.io/gitea ;;
     testsum | benchtable) echo tools "./$1" ;;
     *) fail "there is no tool called $1" ;;
   esac
@@ -27,6 +28,10 @@ for name in "$@"; do
     continue
   fi
   [ "$package" = "./$name" ] || say "building $name (once)"
-  go -C "$root/$module" build -trimpath -o "$bin/$name" "$package"
+  flags=()
+  if [ "$name" = gitea ]; then # clients refuse a server without a version
+    flags=(-tags "sqlite sqlite_unlock_notify" -ldflags "-s -w -X main.Version=$(go -C "$root/$module" list -m -f '{{.Version}}' "$package" | tr -d v)")
+  fi
+  go -C "$root/$module" build -trimpath "${flags[@]}" -o "$bin/$name" "$package"
   printf '%s\n' "$made_from" >"$stamp"
 done

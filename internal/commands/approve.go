@@ -55,6 +55,8 @@ type approving struct {
 type signedOff struct {
 	Address string `json:"address"`
 	Digest  string `json:"digest"`
+	// Undo reports that the undo of a destroy was approved.
+	Undo bool `json:"undo,omitempty"`
 	grant
 }
 
@@ -90,10 +92,22 @@ func (a *approving) run(ctx context.Context, env Environment, args []string) (er
 	var done []signedOff
 	refused := 0
 	for _, c := range plan.Changes {
-		if c.Approval != planjson.Missing {
+		if c.Kind != planjson.Undoes && c.Approval != planjson.Missing {
 			continue
 		}
-		ok, err := a.show(ctx, env, store, c)
+		var seen seen
+		if c.Kind == planjson.Undoes {
+			c, seen, err = ofUndo(ctx, store, c)
+		} else {
+			seen, err = ofPlan(ctx, store, c)
+		}
+		if err != nil {
+			return err
+		}
+		if c.Approval == planjson.NotNeeded || c.Approval == planjson.Given {
+			continue
+		}
+		ok, err := show(env, c, seen)
 		if err != nil {
 			return err
 		}
@@ -102,7 +116,8 @@ func (a *approving) run(ctx context.Context, env Environment, args []string) (er
 			say(env.Stderr, "Not approved: %s\n\n", oneLine(c.Address))
 			continue
 		}
-		one := signedOff{Address: c.Address, Digest: c.Preview.Digest, grant: grant{By: a.as, Ticket: a.ticket}}
+		one := signedOff{Address: c.Address, Digest: c.Preview.Digest, Undo: c.Kind == planjson.Undoes,
+			grant: grant{By: a.as, Ticket: a.ticket}}
 		if !a.nameOnly {
 			if one.Signature, err = a.sign(ctx, env, c.Preview.Payload); err != nil {
 				return err
@@ -137,37 +152,49 @@ func (a *approving) records(ctx context.Context, env Environment) (journal.Store
 	return a.open(ctx, env, false)
 }
 
-// show checks an execution and shows what a signature covers. It reports whether the checks passed.
-func (a *approving) show(ctx context.Context, env Environment, store journal.Store, c planjson.Change) (bool, error) {
+// seen is what was checked before an execution is shown.
+type seen struct {
+	// covered is what the digest covers.
+	covered approval.Binding
+	// why says why nothing can be approved, or is empty.
+	why string
+}
+
+// ofPlan checks an execution that the plan shows.
+func ofPlan(ctx context.Context, store journal.Store, c planjson.Change) (seen, error) {
 	binding, err := provider.Binding(ctx, c.Type, tfkit.Planned{Values: c.Values, Unknowns: c.Unknowns,
 		Operation: c.Operation})
-	var why string
+	s := seen{covered: binding}
 	switch {
 	case errors.Is(err, tfkit.ErrUnknown):
-		why = "an input is not known before apply, so there is no digest yet"
+		s.why = "an input is not known before apply, so there is no digest yet"
+		return s, nil
 	case err != nil:
-		why = "its digest can't be computed from the plan: " + err.Error()
-	default:
-		if why, err = contradiction(c, binding); err != nil {
-			return false, err
-		}
+		s.why = "its digest can't be computed from the plan: " + err.Error()
+		return s, nil
 	}
-	if why == "" && store != nil {
-		why, err = againstJournal(ctx, store, c)
-		if err != nil {
-			return false, err
-		}
+	if s.why, err = contradiction(c, binding); err == nil && s.why == "" && store != nil {
+		s.why, err = againstJournal(ctx, store, c)
 	}
-	if why != "" {
-		say(env.Stderr, "Refused: %s: %s.\n", oneLine(c.Address), oneLine(why))
+	return s, err
+}
+
+// show shows what a signature covers, and reports whether it can be approved.
+func show(env Environment, c planjson.Change, s seen) (bool, error) {
+	if s.why != "" {
+		say(env.Stderr, "Refused: %s: %s.\n", oneLine(c.Address), oneLine(s.why))
 		return false, nil
 	}
-	covered, err := json.MarshalIndent(binding, "  ", "  ")
+	covered, err := json.MarshalIndent(s.covered, "  ", "  ")
 	if err != nil {
 		return false, err
 	}
-	say(env.Stderr, "%s\n\n%s\nThe digest covers:\n  %s\n\n%s\n%s\n\n", oneLine(c.Address), markup.Visible(c.DryRun),
-		markup.Visible(string(covered)), c.Preview.Digest, oneLine(c.Preview.Payload))
+	what := ""
+	if c.Kind == planjson.Undoes {
+		what = ": its destroy undoes execution " + oneLine(c.Execution)
+	}
+	say(env.Stderr, "%s%s\n\n%s\nThe digest covers:\n  %s\n\n%s\n%s\n\n", oneLine(c.Address), what,
+		markup.Visible(c.DryRun), markup.Visible(string(covered)), c.Preview.Digest, oneLine(c.Preview.Payload))
 	return true, nil
 }
 
@@ -233,6 +260,9 @@ func (a *approving) write(env Environment, done []signedOff) error {
 func (s signedOff) block(nameOnly bool) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# %s\n", oneLine(s.Address))
+	if s.Undo {
+		b.WriteString("# Its undo: apply this block, which runs nothing, and then destroy.\n")
+	}
 	if nameOnly {
 		fmt.Fprintf(&b, "approved_by     = %s\nexpected_digest = %s\n\n", quoted(s.By),
 			quoted(strings.TrimPrefix(s.Digest, "sha256:")))

@@ -193,7 +193,7 @@ func TestAccApproveRefusesWhatThePlanDoesNotShow(t *testing.T) {
 		"the payload":      {`"approval_payload":"remediation`, `"approval_payload":"other`, "its payload is not the one"},
 		"another dry run":  {`"record":1`, `"record":7`, "the journal has no dry run 7"},
 		"a reused payload": {`-1","approval_reasons"`, `-9","approval_reasons"`, "its payload is not the one of the dry run"},
-		"a hidden dry run": {`"dry_run":"Execution`, `"dry_run":"","x":"Execution`, "no dry run"},
+		"a hidden dry run": {`"dry_run":"1st`, `"dry_run":"","x":"1st`, "no dry run"},
 		"an unknown input": {`"triggers":{}`, `"triggers":true`, "not known before apply"},
 	} {
 		edited := strings.ReplaceAll(plan, c.old, c.new)
@@ -242,5 +242,47 @@ func TestAccApproveAsJSON(t *testing.T) {
 	if err := json.NewDecoder(bytes.NewReader([]byte(out))).Decode(&done); err != nil || code != 0 || len(done) != 1 ||
 		done[0].By != lead || !strings.Contains(done[0].Signature, "BEGIN SSH SIGNATURE") {
 		t.Errorf("%v, exit code %d\n%s%s", err, code, out, problems)
+	}
+}
+
+// TestAccApproveUndo signs the undo of a destroy. The JSON of the plan doesn't contain it, so the command takes it from
+// the journal.
+func TestAccApproveUndo(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	key, signer := r.keygen("key")
+	config := func(approval string) {
+		r.Write("main.tf", head(signed(signer))+split("canary", "5", "gradual = false\n  on_destroy = \"rollback\"\n"+approval))
+	}
+	config("")
+	r.Must("apply", "-auto-approve", "-no-color")
+	approve := []string{"approve", "plan.json", "--as", lead, "--key", key}
+	r.save("-destroy")
+	if out, problems, code := r.run("y\n", append(approve, "--without-journal")...); code != commands.ExitFinding ||
+		out != "" || !strings.Contains(problems, "which only the journal shows") {
+		t.Errorf("without a journal: exit code %d\n%s%s", code, out, problems)
+	}
+	block, asked, code := r.run("y\n", approve...)
+	if code != commands.ExitOK || !strings.Contains(block, "approval {") || !strings.Contains(block, "# Its undo") {
+		t.Fatalf("exit code %d\n%s%s", code, block, asked)
+	}
+	for _, want := range []string{"Traffic of v2: 5% to 10%", "its destroy undoes execution", `"undo_of_execution": "`,
+		"remediation-approval-v2 adjust_canary_split planner:file:"} {
+		if !strings.Contains(asked, want) {
+			t.Errorf("what was signed is not shown, %q is missing:\n%s", want, asked)
+		}
+	}
+	if out := flat(r.MustFail("destroy", "-auto-approve", "-no-color")); !strings.Contains(out, "needs an approval") {
+		t.Errorf("a destroy that nobody approved:\n%s", out)
+	}
+	config(block)
+	r.Must("apply", "-auto-approve", "-no-color")
+	r.save("-destroy")
+	if out, _, code := r.run("", approve...); code != commands.ExitOK || out != "" {
+		t.Errorf("an undo that is approved already: exit code %d\n%s", code, out)
+	}
+	r.Must("destroy", "-auto-approve", "-no-color")
+	if share := r.share(); share != 10 {
+		t.Errorf("v2 has %g%% of the traffic", share)
 	}
 }

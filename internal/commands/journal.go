@@ -19,7 +19,7 @@ type runner = func(ctx context.Context, env Environment, args []string) error
 
 func journalCommands() []command {
 	return []command{verifyCommand(), historyCommand(), reportCommand(), backupCommand(), cancelCommand(),
-		releaseCommand(), adoptCommand()}
+		releaseCommand(), adoptCommand(), mergeCommand()}
 }
 
 func verifyCommand() command {
@@ -208,6 +208,8 @@ type entry struct {
 	Message    string  `json:"message,omitempty"`
 	LogsURL    string  `json:"logs_url,omitempty"`
 	Holder     string  `json:"holder,omitempty"`
+	// Origin is the identifier in the journal from which it was merged.
+	Origin string `json:"origin,omitempty"`
 }
 
 func entriesOf(records []journal.Record) []entry {
@@ -231,6 +233,9 @@ func entryOf(r journal.Record) entry {
 	if r.Open() {
 		e.Holder = r.Holder.String()
 	}
+	if o := r.Intent.Origin; o != nil {
+		e.Origin = o.Execution
+	}
 	return e
 }
 
@@ -244,6 +249,9 @@ func table(env Environment, records []journal.Record) error {
 		took := "-"
 		if r.Result != nil {
 			took = time.Duration(e.Seconds * float64(time.Second)).Round(time.Second).String()
+		}
+		if e.Origin != "" {
+			e.Message = "from " + e.Origin + ": " + e.Message
 		}
 		cells := []string{e.ID, e.CreatedAt, e.Playbook, e.Target, e.Status, took, orDash(e.ApprovedBy),
 			markup.Cut(markup.Line(e.Message), maxMessage)}

@@ -28,6 +28,7 @@ const waitTimeout = time.Minute
 
 // record is an execution as "journal history --json" lists it.
 type record struct {
+	Origin                      string
 	ID, Status, Message, Holder string
 	ApprovedBy                  string `json:"approved_by"`
 }

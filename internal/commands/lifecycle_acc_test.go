@@ -78,7 +78,7 @@ data "remediation_preview" "same" {
 			}
 		}
 		if text := fmt.Sprint(resource.Values["dry_run"]); strings.Contains(text, "not needed") ||
-			strings.Contains(text, "there was none before") || strings.Contains(text, "Execution ") {
+			strings.Contains(text, "there was none before") || strings.Contains(text, "execution of ") {
 			t.Errorf("the text of the data source:\n%s", text)
 		}
 		return

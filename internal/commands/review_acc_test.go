@@ -104,7 +104,7 @@ func (r rig) ok(args ...string) string {
 func (r rig) steady(text string) string {
 	text = strings.ReplaceAll(text, r.Dir, "WORK")
 	for pattern, with := range map[string]string{`[0-9a-f]{64}`: "...", `"[0-9a-f]{20}"`: `"..."`, `shown=[0-9a-f]{8}`: "shown=...",
-		`execution \d+ succeeded at [0-9TZ:-]+`: "execution N succeeded at TIME"} {
+		`execution [0-9a-f]{8}-\d+ succeeded at [0-9TZ:-]+`: "execution N succeeded at TIME"} {
 		text = regexp.MustCompile(pattern).ReplaceAllString(text, with)
 	}
 	return text
@@ -117,16 +117,7 @@ func visible(t *testing.T, markdown string) []string {
 	if err := goldmark.New(goldmark.WithExtensions(extension.GFM)).Convert([]byte(markdown), &out); err != nil {
 		t.Fatal(err)
 	}
-	text := regexp.MustCompile(`(?s)<details>.*?</details>|<!--.*?-->`).ReplaceAllString(out.String(), "")
-	text = regexp.MustCompile(`\n?</t[dh]>\s*`).ReplaceAllString(text, " | ")
-	text = regexp.MustCompile(`<[^>]*>`).ReplaceAllString(text, "")
-	var lines []string
-	for line := range strings.Lines(text) {
-		if line = strings.TrimSpace(line); line != "" {
-			lines = append(lines, line)
-		}
-	}
-	return lines
+	return acctest.Visible(out.String())
 }
 
 // TestAccReview reviews a plan with each kind of change.

@@ -274,7 +274,7 @@ func (r *run) execute(ctx context.Context, x Execution) (Execution, error) {
 		if errors.Is(err, playbook.ErrUncertain) {
 			status = journal.StatusUnknown
 		} else if interrupted(ctx, err) {
-			status = journal.StatusCancelled
+			status, err = journal.StatusCancelled, stopped(ctx, playbook.Report{}, err)
 		}
 		return r.conclude(ctx, x, ending{status, playbook.Report{}, err})
 	}
@@ -305,7 +305,9 @@ func (r *run) finish(ctx context.Context, x Execution, work playbook.Work) (Exec
 		return r.conclude(ctx, x, ending{journal.StatusSuccess, outcome, nil})
 	case errors.Is(err, playbook.ErrUncertain), errors.Is(err, playbook.ErrNotStopped):
 		return r.conclude(ctx, x, ending{journal.StatusUnknown, outcome, err})
-	case interrupted(ctx, err), held(err):
+	case interrupted(ctx, err):
+		return r.conclude(ctx, x, ending{journal.StatusCancelled, outcome, stopped(ctx, outcome, err)})
+	case held(err):
 		return r.conclude(ctx, x, ending{journal.StatusCancelled, outcome, err})
 	default:
 		return r.conclude(ctx, x, ending{journal.StatusFailed, outcome, err})

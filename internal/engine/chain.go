@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gowebpki/jcs"
+
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
@@ -153,10 +155,23 @@ func (e *Engine) step(ctx context.Context, digest string) (step, bool, error) {
 		return step{}, false, err
 	}
 	s.chain, s.keeps = was.Chain, was.Keeps
-	if was.Projection != nil {
-		s.projection, err = json.Marshal(was.Projection)
-	}
+	s.projection, err = projected(was.Projection)
 	return s, true, err
+}
+
+// projected encodes what a step leaves, the same whether it was previewed now or comes from a record: nil for nil.
+func projected(projection any) (json.RawMessage, error) {
+	if projection == nil {
+		return nil, nil
+	}
+	text, err := json.Marshal(projection)
+	if err == nil {
+		text, err = jcs.Transform(text)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("encode the projection of the preview: %w", err)
+	}
+	return text, nil
 }
 
 // rememberStep makes the review known to later steps.
@@ -167,11 +182,9 @@ func (e *Engine) rememberStep(r *Review) error {
 	s := step{request: r.Request, playbook: r.ActionType, target: r.Target, locks: r.Locks, readOnly: r.ReadOnly,
 		chain: r.chain,
 		keeps: r.Keeps}
-	if r.Projection != nil {
-		var err error
-		if s.projection, err = json.Marshal(r.Projection); err != nil {
-			return fmt.Errorf("encode the projection of the preview: %w", err)
-		}
+	var err error
+	if s.projection, err = projected(r.Projection); err != nil {
+		return err
 	}
 	e.cfg.Planned.add(r.Digest, s)
 	return nil
@@ -268,7 +281,7 @@ func (e *Engine) undoLink(ctx context.Context, execution journal.Ref) (link, err
 		return link{}, err
 	}
 	l := link{chain: chain{From: own.Subject.Playbook}}
-	l.Start, err = json.Marshal(was.Projection)
+	l.Start, err = projected(was.Projection)
 	return l, err
 }
 

@@ -45,6 +45,10 @@ type Evidence struct {
 	Identity, Content string
 	// Payload is what approvers sign.
 	Payload string
+	// Binding is what the digest covers. It is that of a playbook other than a gate.
+	Binding approval.Binding
+	// Required reports that an approval was needed, and Granted that it was given.
+	Required, Granted bool
 }
 
 // EvidenceOf recomputes what the record shows, and the hashes that the digest contains. It returns journal.ErrDamaged
@@ -61,6 +65,11 @@ func EvidenceOf(rec journal.Record) (Evidence, error) {
 	r.restore(rec, was)
 	r.ApprovalReasons = r.Decision.Reasons
 	e := Evidence{Text: r.Text(), Digest: r.Digest, Payload: r.signed(rec.Journal, rec.ID)}
+	e.Required, e.Granted = r.Decision.Needed, r.Decision.Shown
 	e.Identity, e.Content, err = r.hashes()
+	e.Binding = approval.Binding{
+		Format: approval.DigestFormat, Playbook: r.ActionType, Target: r.Target, Inputs: rec.Intent.Params,
+		Triggers: rec.Intent.Triggers, Commands: r.Commands, Safety: r.safety, Identity: e.Identity, Content: e.Content,
+	}
 	return e, err
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
@@ -37,6 +38,28 @@ func failure(ctx context.Context, x Execution, cause error) error {
 		p.Next += "\n\nLogs: " + x.Record.Result.LogsURL
 	}
 	return &p
+}
+
+// stopped says why an execution ended early, where that left the target, and what to do next.
+func stopped(ctx context.Context, outcome playbook.Report, err error) error {
+	if p := new(problem.Problem); errors.As(err, &p) {
+		return err
+	}
+	p := &problem.Problem{What: "The apply was interrupted", Why: outcome.Message, Err: err,
+		Next: "Plan again: the plan starts from what is there now."}
+	if p.Why != "" {
+		p.Why += "."
+	}
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, ErrDeadline):
+		p.What = "The deadline passed"
+	case !errors.Is(cause, context.Canceled):
+		p.What = "The execution was stopped: " + cause.Error()
+	}
+	if outcome.Undo != nil {
+		p.Next += " To go back instead, destroy the resource with on_destroy = \"rollback\"."
+	}
+	return p
 }
 
 func verb(s journal.Status) string {

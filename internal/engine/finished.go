@@ -15,15 +15,15 @@ import (
 // finished returns the execution of exactly this request that succeeded and that the caller doesn't know: Terraform
 // died after the outcome was journaled, before its state was certain to contain it. It is the outcome of this apply;
 // nothing runs a second time. An execution of this process was delivered to its caller, so another resource with the
-// same request runs separately. So does a resource after a Terraform run that ended in order, or after its predecessor
-// was destroyed. A gate that names no earlier step reads again: without a place in a chain, the verdict may be that of
-// another gate with the same guardrails.
+// same request runs separately. So does a resource after a Terraform run that ended in order, after its predecessor was
+// destroyed, or after the execution was merged from another journal, whose state knows it. A gate that names no earlier
+// step reads again: without a place in a chain, the verdict may be that of another gate with the same guardrails.
 func (e *Engine) finished(req Request, about journal.Subject, past []journal.Record) (journal.Record, bool) {
 	if len(past) == 0 || req.page.Gate && len(req.After) == 0 {
 		return journal.Record{}, false
 	}
 	last := past[len(past)-1]
-	return last, last.Status == journal.StatusSuccess && !last.Acknowledged && last.ID > req.known(last.Journal) &&
+	return last, last.Status == journal.StatusSuccess && !last.Acknowledged && last.Intent.Origin == nil && last.ID > req.known(last.Journal) &&
 		sameRun(req, last, about) &&
 		last.Holder != e.cfg.Self && (last.Intent.Session == "" || last.Intent.Session != e.cfg.Terraform.Session)
 }

@@ -95,7 +95,7 @@ func (r *run) closeReadings(ctx context.Context, about journal.Subject) error {
 		if err == nil && why == "" && r.engine.cfg.Clock.Now().After(rec.Intent.Deadline.Add(leaseTerm)) {
 			why = "its deadline has passed"
 		}
-		if err != nil || why == "" || rec.Holder == r.engine.cfg.Self {
+		if err != nil || why == "" || rec.Holder == r.engine.cfg.Self || rec.Intent.Origin != nil {
 			continue
 		}
 		if _, err := r.adopt(ctx, rec, why); !errors.Is(err, playbook.ErrNeverBegan) && !overtakenByOthers(err) {
@@ -132,6 +132,14 @@ func (r *run) recoverOrphan(ctx context.Context, about journal.Subject, rec jour
 	why, err := r.holderGone(ctx, rec, heard)
 	if err != nil || why == "" {
 		return Execution{}, false, err
+	}
+	if o := rec.Intent.Origin; o != nil {
+		return Execution{}, false, &problem.Problem{
+			What: fmt.Sprintf("The merge of execution %s into the journal was interrupted", o.Execution),
+			Why:  fmt.Sprintf("Entry %d lacks its outcome, which the other journal has.", rec.ID),
+			Next: "Nothing has run. Run journal merge again with the same file.",
+			Err:  ErrOutcome,
+		}
 	}
 	x, err := r.adopt(ctx, rec, why)
 	return x, true, err
@@ -262,9 +270,15 @@ func UndoRequest(execution journal.Ref, action journal.Undo) Request {
 	return Request{
 		ActionType: action.Type, Params: action.Params, Origin: Origin{Execution: execution},
 		// The undo of one execution is a different request from the undo of the next one.
-		Triggers: map[string]string{"undo_of_execution": execution.String()},
+		Triggers: map[string]string{undoTrigger: execution.String()},
 	}
 }
+
+// undoTrigger is the trigger of an undo. Its value is the identifier of the execution that is undone.
+const undoTrigger = "undo_of_execution"
+
+// UndoOf returns the identifier of the execution that the record undoes, or "".
+func UndoOf(rec journal.Record) string { return rec.Intent.Triggers[undoTrigger] }
 
 // Recall returns the review on which rec ran, as far as the journal contains it.
 func Recall(rec journal.Record) Review {

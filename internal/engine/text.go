@@ -6,6 +6,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/dustin/go-humanize"
+
 	"github.com/applylens/terraform-provider-remediation/internal/guard"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
@@ -20,11 +22,12 @@ const (
 )
 
 // Text is the dry run as text for people. Its first line names the execution, and therefore differs from the text of
-// any other execution: a plan hides what did not change.
+// any other execution: a plan hides what did not change. Executions are counted with ordinals, because a number names
+// an entry in the journal.
 func (r Review) Text() string {
 	var b strings.Builder
 	if r.Number > 0 {
-		fmt.Fprintf(&b, "Execution %d of %s on %s\n", r.Number, r.ActionType, r.Target)
+		fmt.Fprintf(&b, "%s execution of %s on %s\n", humanize.Ordinal(r.Number), r.ActionType, r.Target)
 		section(&b, "Last", []string{r.Last})
 	} else {
 		fmt.Fprintf(&b, "%s on %s\n", r.ActionType, r.Target)
@@ -35,7 +38,6 @@ func (r Review) Text() string {
 	if r.chain.From != "" {
 		section(&b, "Starts from", []string{"what " + r.chain.From + " will leave"})
 	}
-	b.WriteByte('\n')
 	section(&b, "Where", r.Where)
 	label := "Command"
 	if len(r.Commands) > 1 {
@@ -185,7 +187,7 @@ func lastLine(last journal.Record) string {
 	if !ok {
 		verb = "started"
 	}
-	line := fmt.Sprintf("execution %d %s at %s", last.ID, verb, at.UTC().Format(time.RFC3339))
+	line := fmt.Sprintf("execution %s %s at %s", last.Ref(), verb, at.UTC().Format(time.RFC3339))
 	if last.Result != nil && last.Result.Message != "" && last.Status != journal.StatusSuccess {
 		line += ": " + last.Result.Message
 	}

@@ -56,6 +56,9 @@ func (r *Record) add(e Entry) error {
 			return err
 		}
 		r.Status, r.Holder, r.Token, r.Notices = StatusPending, r.Intent.Holder, 1, r.Intent.Notices
+		if o := r.Intent.Origin; o != nil {
+			r.CreatedAt = o.At
+		}
 		if e.Kind == KindSkip {
 			r.Status, r.Token = StatusSkipped, 0
 		}

@@ -121,6 +121,8 @@ type Intent struct {
 	Problem string `json:"problem,omitempty"`
 	// Adoption is set in an entry of that kind only.
 	Adoption *Adoption `json:"adoption,omitempty"`
+	// Origin is set in an execution that was merged from another journal.
+	Origin *Origin `json:"origin,omitempty"`
 }
 
 // Dispatch is the body of the second entry: the work was sent and has a name.

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
 // Decode reads a playbook's parameters. An unknown parameter, or one of the wrong type, is a problem.
@@ -29,7 +30,7 @@ func Decode(params json.RawMessage, into any) error {
 			fmt.Sprintf("%s is the %s.", mistyped.Field, mistyped.Value), strings.Split(mistyped.Field, ".")...)
 	}
 	if err != nil {
-		return &problem.Problem{What: "Invalid parameters", Why: err.Error() + ".",
+		return &problem.Problem{What: "Invalid parameters", Why: text.JSONProblem(err, params),
 			Next: "See the playbook's inputs in the documentation.", Err: err}
 	}
 	return nil

@@ -53,7 +53,7 @@ func badData() map[string]badInput {
 		"params null":    preview(values{"params": "null"}).mustSay("expected a JSON object", "params"),
 		"params of two": preview(values{"params": `{"models": ["a"]} {}`}).mustSay("unexpected data after the JSON object",
 			"params"),
-		"params unknown": preview(values{"params": `{"model": "a"}`}).mustSay(`unknown field "model"`, "params"),
+		"params unknown": preview(values{"params": `{"model": "a"}`}).mustSay(`unknown name "model"`, "params"),
 		"params mistyped": preview(values{"params": `{"models": "a"}`}).mustSay("params (models): models is the "+
 			"string", "params"),
 		"params of a flag": preview(values{"params": `{"models": ["a", "--full-refresh"]}`}).mustSay("params (models[1])", "params"),

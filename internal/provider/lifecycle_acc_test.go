@@ -66,7 +66,7 @@ resource "remediation_dbt_run" "triage" {
 					plancheck.ExpectKnownValue(address, value("preview").AtMapKey("selected_models"),
 						knownvalue.ListExact([]knownvalue.Check{knownvalue.StringExact("inbox_emails")})),
 					plancheck.ExpectKnownValue(address, value("dry_run"),
-						knownvalue.StringRegexp(regexp.MustCompile(`^Execution 1 of rerun_dbt`))),
+						knownvalue.StringRegexp(regexp.MustCompile(`^1st execution of rerun_dbt`))),
 					plancheck.ExpectUnknownValue(address, value("result")),
 					plancheck.ExpectUnknownValue(address, value("history")),
 				),
@@ -83,7 +83,7 @@ resource "remediation_dbt_run" "triage" {
 				ConfigPlanChecks: plan(
 					plancheck.ExpectResourceAction(address, plancheck.ResourceActionUpdate),
 					plancheck.ExpectKnownValue(address, value("dry_run"),
-						knownvalue.StringRegexp(regexp.MustCompile(`(?s)^Execution 2 .*Last +execution .* succeeded at `))),
+						knownvalue.StringRegexp(regexp.MustCompile(`(?s)^2nd execution .*Last +execution [0-9a-f]{8}-\d+ succeeded at `))),
 				),
 			},
 			{

@@ -40,8 +40,11 @@ type remediation struct {
 }
 
 // New returns the constructor of a provider for tests that serve it themselves. See also Serve.
-func New(version string) func() provider.Provider {
-	return newProvider(Options{Version: version}, &engines{planned: engine.NewPlanned()})
+func New(version string) func() provider.Provider { return With(Options{Version: version}) }
+
+// With is New with more options.
+func With(o Options) func() provider.Provider {
+	return newProvider(o, &engines{planned: engine.NewPlanned()})
 }
 
 func newProvider(o Options, configured *engines) func() provider.Provider {
@@ -105,7 +108,7 @@ func (p *remediation) Configure(ctx context.Context, req provider.ConfigureReque
 	}
 	settings.redact = b.redactor(settings)
 	p.incidents = incidents.New(settings.incidents)
-	w := wire(settings, p.engines.planned, p.options.Reached)
+	w := wire(settings, p.engines.planned, p.options)
 	runtime.Engine, runtime.HistoryLimit = w.engine, settings.historyLimit
 	runtime.ForgeDecides = settings.forge != nil
 	runtime.Redact = settings.redact

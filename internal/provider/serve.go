@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6/tf6server"
 
+	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
 	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
 	"github.com/applylens/terraform-provider-remediation/internal/unchanged"
@@ -30,6 +31,8 @@ type Options struct {
 	Debug bool
 	// Reached, if set, is called at each point of an execution. It is for tests.
 	Reached func(engine.Point)
+	// Clock is the clock, nil for that of the machine. It is for tests.
+	Clock clock.Clock
 
 	// quiet reports that Terraform discards the provider's log lines.
 	quiet bool

@@ -165,7 +165,7 @@ output "target" { value = remediation_canary_split.canary.preview.target == null
 output "id" { value = remediation_canary_split.canary.id == null ? "null" : remediation_canary_split.canary.id }
 `
 	w.configure("run_if = false\n  gradual = false", outputs)
-	if out := w.Must("plan", "-no-color"); strings.Contains(out, "Execution 1") || !strings.Contains(out, "Skipped") {
+	if out := w.Must("plan", "-no-color"); strings.Contains(out, "1st execution") || !strings.Contains(out, "Skipped") {
 		t.Errorf("the plan:\n%s", out)
 	}
 	w.Must("apply", "-auto-approve", "-no-color")

@@ -34,8 +34,11 @@ type wired struct {
 }
 
 // wire returns the engine with every playbook and its target. It does no I/O.
-func wire(s settings, planned *engine.Planned, reached func(engine.Point)) wired {
-	clk := clock.System{}
+func wire(s settings, planned *engine.Planned, o Options) wired {
+	clk := o.Clock
+	if clk == nil {
+		clk = clock.System{}
+	}
 	sender := notify.New(clk, s.redact, s.webhooks)
 	cluster := elastic.New(s.elastic, clk)
 	reader := newMetrics(s, cluster, clk)
@@ -50,7 +53,7 @@ func wire(s settings, planned *engine.Planned, reached func(engine.Point)) wired
 		Metrics:   reader,
 		Policy:    s.policy, Forge: newForge(s.forge,
 			clk), Clock: clk, Dir: s.journal.dir, HistoryLimit: s.historyLimit, Keep: s.retention,
-		Self: proc.Self(), Terraform: proc.Parent(os.Getenv), Reached: reached, Redact: s.redact,
+		Self: proc.Self(), Terraform: proc.Parent(os.Getenv), Reached: o.Reached, Redact: s.redact,
 		Configuration: s.fingerprint(), LogsBaseURL: s.logsBaseURL, Planned: planned,
 	}
 	if sender != nil {

@@ -1,7 +1,9 @@
 package text
 
 import (
+	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -27,5 +29,51 @@ func TestNearest(t *testing.T) {
 	}
 	if got := DidYouMean("x", names); got != "" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// TestUnlikeSharesNoLine alternates between two layouts, and returns to the plain one.
+func TestUnlikeSharesNoLine(t *testing.T) {
+	t.Parallel()
+	const first, second = "1st\nChanges     a\n            b\nUndo        none\n",
+		"2nd\nChanges     a\n            b\nUndo        none\n"
+	shown := Unlike(second, first)
+	for line := range strings.Lines(shown) {
+		if slices.Contains(slices.Collect(strings.Lines(first)), line) {
+			t.Errorf("both have %q", line)
+		}
+	}
+	if got := Outdented(shown); got != second {
+		t.Errorf("plain again: %q", got)
+	}
+	for name, got := range map[string]string{
+		"after an indented one": Unlike(second, shown), "without an earlier one": Unlike(second, ""),
+		"already plain": Outdented(second),
+	} {
+		if got != second {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	if got := Unlike(first, "Skipped: run_if is false.\n"); got != first {
+		t.Errorf("after a text of one line: %q", got)
+	}
+}
+
+// TestJSONProblemHasNoJargon reads what the decoder of Go says about broken files.
+func TestJSONProblemHasNoJargon(t *testing.T) {
+	t.Parallel()
+	for content, want := range map[string]string{
+		`{"share": 1`:              "It ends in the middle.",
+		``:                         "It is empty.",
+		"{\n\"share\": x}":         "Line 2 is not JSON: invalid character 'x' looking for beginning of value.",
+		`{"share": "10"}`:          "share is a string.",
+		`{"share": 1, "weight":2}`: `It has the unknown name "weight".`,
+	} {
+		var into struct{ Share int }
+		decoder := json.NewDecoder(strings.NewReader(content))
+		decoder.DisallowUnknownFields()
+		if got := JSONProblem(decoder.Decode(&into), []byte(content)); got != want {
+			t.Errorf("%s: %q, want %q", content, got, want)
+		}
 	}
 }

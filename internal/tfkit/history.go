@@ -125,17 +125,23 @@ func (d document) ended() (earlier, error) {
 		}
 		if journal.Status(e.Status).Final() {
 			was.elements, was.newest = append(was.elements, elements[i]), ref.Number
+			was.ids = append(was.ids, e.ID)
 		}
 	}
 	return was, nil
 }
 
-// earlierWith is ended, plus the records that have ended since.
+// earlierWith is ended, plus the records that have ended since. A record that was merged from another journal may be in
+// d already, under its identifier there.
 func (d document) earlierWith(records []journal.Record) (earlier, error) {
 	was, err := d.ended()
 	if err != nil {
 		return earlier{}, err
 	}
+	records = slices.DeleteFunc(slices.Clone(records), func(rec journal.Record) bool {
+		return slices.Contains(was.ids, rec.Ref()) ||
+			rec.Intent.Origin != nil && slices.Contains(was.ids, rec.Intent.Origin.Execution)
+	})
 	elements, err := d.entries(after(records, was.newest))
 	was.elements = append(was.elements, elements...)
 	return was, err

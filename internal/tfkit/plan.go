@@ -13,6 +13,7 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
+	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
 // dryRunSkipped is the text of a resource whose run_if is false.
@@ -187,14 +188,25 @@ func (p *planning) describe(review engine.Review) (earlier, error) {
 		p.plan.setUnknown(attrDryRun) // its text says who has approved
 		return was, nil
 	}
-	return was, p.plan.set(attrDryRun, review.Text())
+	return was, p.plan.set(attrDryRun, p.layout(review))
+}
+
+// layout returns the text of the dry run in the layout that the text in the state doesn't have, see text.Unlike. A create
+// doesn't see the text of the resource that it replaces, which was usually that of the previous execution.
+func (p *planning) layout(review engine.Review) string {
+	const both = 2
+	if p.create && review.Number%both == 0 && review.Number > 0 {
+		return text.Indented(review.Text())
+	}
+	return text.Unlike(review.Text(), p.prior.text(attrDryRun))
 }
 
 // earlier lists executions that have ended: their history elements, oldest first, and the number of the newest one in
-// the journal, or zero.
+// the journal, or zero. ids are the identifiers of those in the state.
 type earlier struct {
 	elements []tftypes.Value
 	newest   int64
+	ids      []string
 }
 
 // earlier reads executions from the state, and from the journal those that a terminated process left since. A create
@@ -266,12 +278,12 @@ func (r *Resource) planDestroy(ctx context.Context, req resource.ModifyPlanReque
 		}
 		return
 	}
-	text, shown, err := r.undoText(ctx, prior)
+	told, shown, err := r.undoText(ctx, prior)
 	if err != nil {
 		addError(&resp.Diagnostics, err, "Unable to preview the undo", r.has)
 		return
 	}
-	resp.Diagnostics.AddWarning("Destroy undoes execution "+prior.text(attrID), text)
+	resp.Diagnostics.AddWarning("Destroy undoes execution "+prior.text(attrID), told)
 	announced, err := json.Marshal(shown)
 	if err != nil {
 		addError(&resp.Diagnostics, err, "Unable to preview the undo", r.has)
@@ -297,11 +309,11 @@ func (r *Resource) undoText(ctx context.Context, prior document) (string, *engin
 	if review.Unseen {
 		return strings.Join(review.Warnings, "\n\n"), nil, nil
 	}
-	text := review.Text()
+	told := review.Text()
 	if d := review.Decision; !d.Granted {
-		text += fmt.Sprintf("\nApply will refuse: %s. %s\nSet an approval of the undo first, with an apply that runs "+
+		told += fmt.Sprintf("\nApply will refuse: %s. %s\nSet an approval of the undo first, with an apply that runs "+
 			"nothing.", d.Missing, d.Next)
 	}
-	return text, &engine.Reviewed{Record: review.Record, Digest: review.Digest, Target: review.Target,
+	return told, &engine.Reviewed{Record: review.Record, Digest: review.Digest, Target: review.Target,
 		Commands: review.Commands}, nil
 }

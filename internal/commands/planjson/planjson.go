@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
 const (
@@ -68,14 +69,15 @@ type Change struct {
 	Kind          Kind
 	// Operation is "create", "update", or "delete". A replacement is a create.
 	Operation string
-	// DryRun is the text that plan shows, or empty if it is unknown.
+	// DryRun is the text that plan shows, in its plain layout, or empty if it is unknown.
 	DryRun string
 	// Preview is empty if it is unknown.
 	Preview Preview
 	// Approval is the status of the approval.
 	Approval Approval
-	// Undo is the action that a destroy runs.
-	Undo Action
+	// Undo is the action that a destroy runs, and Execution the identifier of what it undoes.
+	Undo      Action
+	Execution string
 	// Values are the planned values as JSON, and Unknowns marks those that are unknown.
 	Values, Unknowns json.RawMessage
 }
@@ -138,22 +140,23 @@ type attributes struct {
 	Status    string  `json:"status"`
 	OnDestroy string  `json:"on_destroy"`
 	Rollback  *Action `json:"rollback_action"`
+	ID        string  `json:"id"`
 }
 
 // Read reads the output of "terraform show -json".
 func Read(r io.Reader) (Plan, error) {
-	text, err := io.ReadAll(io.LimitReader(r, maxBytes+1))
+	content, err := io.ReadAll(io.LimitReader(r, maxBytes+1))
 	if err != nil {
 		return Plan{}, invalid(err.Error())
 	}
-	if len(text) > maxBytes {
+	if len(content) > maxBytes {
 		return Plan{}, invalid(fmt.Sprintf("It has more than %d bytes.", maxBytes))
 	}
-	if strings.HasPrefix(string(text), "PK") {
+	if strings.HasPrefix(string(content), "PK") {
 		return Plan{}, invalid("It is a saved plan, not its JSON.")
 	}
 	var d document
-	if err := json.Unmarshal(text, &d); err != nil {
+	if err := json.Unmarshal(content, &d); err != nil {
 		return Plan{}, invalid("It is not JSON: " + err.Error() + ".")
 	}
 	if !strings.HasPrefix(d.FormatVersion, "1.") {
@@ -199,11 +202,11 @@ func (c *Change) read(actions []string, prior json.RawMessage) error {
 		c.Operation, c.Kind = "delete", Forgets
 		c.Preview = Preview{Target: was.Preview.Target}
 		if was.OnDestroy == "rollback" && was.Rollback != nil && slices.Contains(actions, "delete") {
-			c.Kind, c.Undo, c.Approval = Undoes, *was.Rollback, Later
+			c.Kind, c.Undo, c.Execution, c.Approval = Undoes, *was.Rollback, was.ID, Later
 		}
 		return nil
 	}
-	c.DryRun, c.Preview = now.DryRun, now.Preview
+	c.DryRun, c.Preview = text.Outdented(now.DryRun), now.Preview
 	return c.classify(now)
 }
 
@@ -261,12 +264,12 @@ func (p Preview) standing(previewUnknown, grantedUnknown bool) Approval {
 	}
 }
 
-// decode is json.Unmarshal for a text that may be absent.
-func decode(text json.RawMessage, into any) error {
-	if len(text) == 0 {
+// decode is json.Unmarshal for JSON that may be absent.
+func decode(raw json.RawMessage, into any) error {
+	if len(raw) == 0 {
 		return nil
 	}
-	return json.Unmarshal(text, into)
+	return json.Unmarshal(raw, into)
 }
 
 // signatures reports whether a provider block says that signatures are required.

@@ -21,8 +21,15 @@ const (
 	marker = "<!-- remediation review -->"
 )
 
+// brief is the shortest length of a list. At that length, a dry run that lacks no approval has its commands and changes
+// only.
+const brief = 1
+
+// shortened is the note about brief dry runs.
+const shortened = "\nDry runs that lack no approval are shortened. The plan has all of them.\n"
+
 // listLimits are the lengths to which lists are cut, one after the other, until the comment is readable.
-var listLimits = [...]int{20, 8, 4, 2} //nolint:gochecknoglobals // an array can't be a constant
+var listLimits = [...]int{20, 8, 4, 2, brief} //nolint:gochecknoglobals // an array can't be a constant
 
 // Options of the output.
 type Options struct {
@@ -42,7 +49,11 @@ func Markdown(p planjson.Plan, o Options) string {
 	var body string
 	var left int
 	for _, limit := range listLimits {
-		body, left = folds(rows, limit, o.MaxBytes-len(head)-len(footer(len(p.Changes), len(p.Changes))))
+		body, left = folds(rows, limit,
+			o.MaxBytes-len(head)-len(shortened)-len(footer(len(p.Changes), len(p.Changes))))
+		if limit == brief {
+			body += shortened
+		}
 		if left == 0 && len(head)+len(body) <= readable {
 			break
 		}

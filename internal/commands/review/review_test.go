@@ -27,7 +27,7 @@ func planned(t *testing.T, n int, name string) planjson.Plan {
 			"change": map[string]any{
 				"actions": []string{"create"}, "before": nil,
 				"after": map[string]any{
-					"dry_run": "Execution 1 of adjust_canary_split on " + name + "\n\nChanges     Traffic of " + name +
+					"dry_run": "1st execution of adjust_canary_split on " + name + "\nChanges     Traffic of " + name +
 						": 10% to 25%\n" + strings.Repeat("            and a further line of what changes\n", 15) +
 						"Estimate    10 min, USD 0.00\nRisk        medium\nApproval    NEEDED before apply, from " + name +
 						"\n            because it goes up\n",

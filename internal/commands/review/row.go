@@ -139,6 +139,9 @@ func summary(p planjson.Plan) string {
 	return line
 }
 
+// essential are the sections of a brief dry run.
+var essential = [...]string{"Condition", "Starts from", "Command", "Commands", "Changes", "Undo"} //nolint:gochecknoglobals // as listLimits
+
 // folded returns the dry run without what the table says. Each list has at most limit lines.
 func (r row) folded(limit int) string {
 	var b strings.Builder
@@ -150,6 +153,7 @@ func (r row) folded(limit int) string {
 		switch {
 		case s.Label == "Risk" && single && s.Lines[0] == r.risk,
 			s.Label == "Approval" && single && s.Lines[0] == "not needed",
+			limit == brief && r.change.Approval != planjson.Missing && !slices.Contains(essential[:], s.Label),
 			s.Label == "Estimate" && single && !strings.Contains(s.Lines[0], "("):
 			continue
 		}

@@ -402,7 +402,7 @@ func TestBadInput(t *testing.T) {
 			"gradual_duration is 0s"},
 		"too short": {"canary", `{"version": "v", "target_percent": 5, "gradual_duration": "4s"}`,
 			"too short for 5 steps"},
-		"unknown input": {"canary", `{"version": "v", "target_percent": 5, "speed": 1}`, "unknown field"},
+		"unknown input": {"canary", `{"version": "v", "target_percent": 5, "speed": 1}`, "unknown name"},
 		"same":          {"rollback", `{"from_version": "v", "to_version": "v"}`, "are both v"},
 		"nowhere to go": {"rollback", `{"from_version": "v", "to_version": ".."}`,
 			"to_version leads to another path"},

@@ -1,6 +1,7 @@
 package canarysplit_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -360,10 +361,12 @@ func TestAccGuardrails(t *testing.T) {
 }
 
 // begin starts an apply and waits until the canary has passed a share.
-func (r rig) begin(t *testing.T, beyond float64) (kill func(syscall.Signal)) {
+func (r rig) begin(t *testing.T, beyond float64) (kill func(syscall.Signal) string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	cmd := r.Command(ctx, "apply", "-auto-approve", "-no-color")
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -371,7 +374,7 @@ func (r rig) begin(t *testing.T, beyond float64) (kill func(syscall.Signal)) {
 	for r.share(t) <= beyond && ctx.Err() == nil {
 		time.Sleep(20 * time.Millisecond)
 	}
-	return func(sig syscall.Signal) {
+	return func(sig syscall.Signal) string {
 		defer cancel()
 		to := cmd.Process.Pid
 		if sig == syscall.SIGKILL {
@@ -379,6 +382,7 @@ func (r rig) begin(t *testing.T, beyond float64) (kill func(syscall.Signal)) {
 		}
 		_ = syscall.Kill(to, sig)
 		_ = cmd.Wait()
+		return out.String()
 	}
 }
 
@@ -391,9 +395,15 @@ func TestAccInterruptAndDeathInTheMiddle(t *testing.T) {
 			t.Parallel()
 			r := newRig(t)
 			r.Write("main.tf", gradual)
-			r.begin(t, 10)(sig)
+			out := flat(r.begin(t, 10)(sig))
 			if got := r.share(t); got != 15 && got != 20 {
 				t.Fatalf("the canary has %g%%, which is no step", got)
+			}
+			// The message names the share that was reached, and what to do next.
+			reached := fmt.Sprintf("The apply was interrupted. v1.2.3-canary has %g%% of the traffic, step", r.share(t))
+			if sig == syscall.SIGINT && (!strings.Contains(out, reached) ||
+				!strings.Contains(out, "Plan again: the plan starts from what is there now")) {
+				t.Errorf("the apply says:\n%s", out)
 			}
 			if sig == syscall.SIGINT && (r.Attributes(address)["status"] != "cancelled" ||
 				!strings.Contains(r.detail("percent_now"), "5")) {

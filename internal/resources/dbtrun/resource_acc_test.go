@@ -50,7 +50,7 @@ func (r rig) anonymous(text string) string {
 	for _, rule := range []struct{ pattern, name string }{
 		{`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`, "2026-01-02T03:04:05Z"},
 		{`sha256:[0-9a-f]{64}`, "sha256:..."}, {`"[0-9a-f]{64}"`, `"..."`}, {`shown=[0-9a-f]{8}`, "shown=..."},
-		{`([="])[0-9a-f]{8}-(\d+)`, "${1}4f9c2a17-$2"},
+		{`([="]|execution )[0-9a-f]{8}-(\d+)`, "${1}4f9c2a17-$2"},
 		{`\S+/warehouse\.duckdb`, "/srv/warehouse.duckdb"},
 		{`file:///\S+/executions`, "file:///WORK/.remediation/executions"},
 		{`\d+\.\d+ s\b`, "N s"},

@@ -25,6 +25,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/logging"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
+	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
 // resolution, in percentage points: the file can contain more digits, but its readers may round.
@@ -139,8 +140,8 @@ func (d document) shares() map[string]float64 {
 }
 
 func (p *Planner) load(ctx context.Context) (document, error) {
-	text, err := os.ReadFile(p.path)
-	logging.Debug(ctx, logging.Planner, "read the planner file", "path", p.path, "bytes", len(text), "failed",
+	content, err := os.ReadFile(p.path)
+	logging.Debug(ctx, logging.Planner, "read the planner file", "path", p.path, "bytes", len(content), "failed",
 		err != nil)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -149,10 +150,11 @@ func (p *Planner) load(ctx context.Context) (document, error) {
 		return document{}, p.problem("The planner file can't be read", err.Error(), planner.ErrUnreachable)
 	}
 	var d document
-	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder := json.NewDecoder(bytes.NewReader(content))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&d); err != nil {
-		return document{}, p.problem("The planner file is malformed", err.Error(), planner.ErrMalformed)
+		why := text.JSONProblem(err, content)
+		return document{}, p.problem("The planner file is malformed", why, planner.ErrMalformed)
 	}
 	if why := d.wrong(); why != "" {
 		return document{}, p.problem("The planner file is malformed", why, planner.ErrMalformed)
