@@ -6,10 +6,12 @@ import (
 	"strings"
 )
 
-// Visible returns the lines of a comment, rendered as HTML, that a reader sees without unfolding anything. The cells of a
-// row are one line.
+// Visible returns the lines of a comment, rendered as HTML, that a reader sees without unfolding anything. The cells of
+// a row are one line.
 func Visible(rendered string) []string {
-	for _, rule := range [][2]string{{`(?s)<details>.*?</details>|<!--.*?-->`, ""}, {`\n?</t[dh]>\s*`, " | "}, {`<[^>]*>`, ""}} {
+	for _, rule := range [][2]string{
+		{`(?s)<details>.*?</details>|<!--.*?-->`, ""}, {`\n?</t[dh]>\s*`, " | "}, {`<[^>]*>`, ""},
+	} {
 		rendered = regexp.MustCompile(rule[0]).ReplaceAllString(rendered, rule[1])
 	}
 	var lines []string

@@ -252,7 +252,8 @@ func TestAccApproveUndo(t *testing.T) {
 	r := newRig(t)
 	key, signer := r.keygen("key")
 	config := func(approval string) {
-		r.Write("main.tf", head(signed(signer))+split("canary", "5", "gradual = false\n  on_destroy = \"rollback\"\n"+approval))
+		r.Write("main.tf", head(signed(signer))+
+			split("canary", "5", "gradual = false\n  on_destroy = \"rollback\"\n"+approval))
 	}
 	config("")
 	r.Must("apply", "-auto-approve", "-no-color")

@@ -12,8 +12,8 @@ import (
 // undoSearch is how many of the newest dry runs of the undo's playbook on the target are searched.
 const undoSearch = 1000
 
-// ofUndo completes a destroy with the dry run of its undo. The JSON of a plan doesn't contain it, so it is taken from the
-// journal, and its digest is computed from what the record has.
+// ofUndo completes a destroy with the dry run of its undo. The JSON of a plan doesn't contain it, so it is taken from
+// the journal, and its digest is computed from what the record has.
 func ofUndo(ctx context.Context, store journal.Store, c planjson.Change) (planjson.Change, seen, error) {
 	if store == nil {
 		return c, seen{why: "its destroy runs an undo, which only the journal shows"}, nil
@@ -30,8 +30,8 @@ func ofUndo(ctx context.Context, store journal.Store, c planjson.Change) (planjs
 		}
 	}
 	if newest.ID == 0 {
-		return c, seen{why: "the journal has no dry run of the undo of execution " + c.Execution + ". Plan the destroy " +
-			"again"}, nil
+		return c, seen{why: "the journal has no dry run of the undo of execution " + c.Execution +
+			". Plan the destroy again"}, nil
 	}
 	proof, err := engine.EvidenceOf(newest)
 	if errors.Is(err, journal.ErrDamaged) {

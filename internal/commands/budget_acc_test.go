@@ -24,14 +24,12 @@ const (
 // twenty returns a configuration with 20 executions of all kinds of playbooks, and the environment that it needs.
 func twenty(t *testing.T) (config string, env []string) {
 	t.Helper()
-	server, project, other := elastictest.WithFiles(t), acctest.NewProject(t), acctest.NewProject(t)
+	server, project := elastictest.WithFiles(t), acctest.NewProject(t)
 	prometheus, incidents := prometheustest.Start(t), incidenttest.Start(t, incidenttest.Observed)
 	prometheus.Show("error_rate", 0.5)
 	project.Run()
 	var b strings.Builder
 	b.WriteString(head(approvers + "\n  prometheus { url = \"" + prometheus.URL + "\" }"))
-	fmt.Fprintf(&b, "provider \"remediation\" {\n  alias = \"other\"\n  dbt {\n    project_dir  = %[1]q\n    profiles_dir = "+
-		"%[1]q\n  }\n}\n", other.Dir)
 	add := func(kind, name, arguments string, after ...string) {
 		for i, address := range after {
 			after[i] = "remediation_" + address + ".preview.digest"
@@ -42,23 +40,19 @@ func twenty(t *testing.T) (config string, env []string) {
 		fmt.Fprintf(&b, "resource \"remediation_%s\" %q {\n  %s\n}\n", kind, name, arguments)
 	}
 	add("dbt_deps", "packages", `incident_id = "INC-7"`)
-	add("dbt_run", "rebuild", "models = [\"inbox_emails\", \"triage_results\"]\n  full_refresh = true", "dbt_deps.packages")
-	add("dbt_run", "upstream", "provider = remediation.other\n  models = [\"triage_daily\"]\n  upstream = true")
-	for i := range 4 {
+	for i := range 6 {
 		add("cache_clear", fmt.Sprintf("kb%d", i), fmt.Sprintf("index_name = %q",
 			server.Cached(t, fmt.Sprintf("twenty%d", i)).Index))
 	}
-	for i := range 2 {
-		add("synonyms_refresh", fmt.Sprintf("kb%d", i), fmt.Sprintf("index_name = %q\n  synonym_filter = \"rules\"\n  "+
-			"probe_texts = [\"notebook\"]", server.Searched(t, fmt.Sprintf("synonyms%d", i), true).Alias))
-	}
-	add("canary_split", "up", "version = \"v2\"\n  target_percent = 25\n  gradual = false")
-	add("canary_split", "down", "version = \"v2\"\n  target_percent = 5\n  gradual = false", "canary_split.up")
+	add("synonyms_refresh", "kb", fmt.Sprintf("index_name = %q\n  synonym_filter = \"rules\"\n  "+
+		"probe_texts = [\"notebook\"]", server.Searched(t, "synonyms", true).Alias))
+	add("dbt_run", "emails", "models = [\"triage_daily\"]\n  upstream = true", "dbt_deps.packages")
+	add("canary_split", "down", "version = \"v2\"\n  target_percent = 5\n  gradual = false")
 	add("planner_rollback", "back", "from_version = \"v2\"\n  immediate = true\n  approved_by = \"lead@example.com\"",
-		"canary_split.up", "canary_split.down")
-	add("planner_deploy", "next", "version = \"v2\"\n  initial_percent = 1", "canary_split.up", "canary_split.down",
+		"canary_split.down")
+	add("planner_deploy", "next", "version = \"v2\"\n  initial_percent = 1", "canary_split.down",
 		"planner_rollback.back")
-	for i, wait := range []string{"", `wait = "10m"`, "fail = true", `wait = "1h"`} {
+	for i, wait := range []string{"", `wait = "10m"`, "fail = true", `wait = "1h"`, `wait = "5m"`} {
 		add("metric_gate", fmt.Sprintf("gate%d", i), wait+"\n  guardrail {\n    name  = \"errors\"\n    query = "+
 			"\"error_rate\"\n    max   = "+fmt.Sprintf("0.%d", i+4)+"\n  }")
 	}
@@ -83,7 +77,8 @@ func TestAccTwentyExecutions(t *testing.T) {
 	config, env := twenty(t)
 	r := rig{Workspace: acctest.NewWorkspaceOf(t, folder, append(env, "REMEDIATION_TEST_AHEAD=0s")...), t: t,
 		binary: filepath.Join(acctest.Provider(t), "terraform-provider-remediation")}
-	r.Write("planner.json", `{"revision": 1, "stable": "v1", "versions": {"v1": {"percent": 90}, "v2": {"percent": 10}}}`)
+	r.Write("planner.json", `{"revision": 1, "stable": "v1",
+		"versions": {"v1": {"percent": 90}, "v2": {"percent": 10}}}`)
 	r.Write("main.tf", config)
 	first := r.Must("plan", "-no-color", "-parallelism=1", "-out=saved")
 	firstJSON := r.Must("show", "-json", "saved")
@@ -108,7 +103,7 @@ func TestAccTwentyExecutions(t *testing.T) {
 // usual shortens names of the tests to the length of names in practice.
 func (r rig) usual(text string) string {
 	text = regexp.MustCompile(`remediation-test-(\w+?)-[0-9a-f]{16}`).ReplaceAllString(text, "$1")
-	return regexp.MustCompile(`/\S*?/TestAcc\w+/\d+`).ReplaceAllString(text, "/srv/remediation")
+	return regexp.MustCompile(`/[^\s"]*?/TestAcc\w+/\d+`).ReplaceAllString(text, "/srv/remediation")
 }
 
 // withoutTime returns the JSON of a saved plan without the time at which it was made.

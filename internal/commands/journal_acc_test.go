@@ -203,7 +203,7 @@ func TestAccCancel(t *testing.T) {
 		t.Errorf("a second cancel: exit code %d\n%s", code, problems)
 	}
 	text, ok := apply.wait(t)
-	if ok || !strings.Contains(text, "was cancelled") ||
+	if ok || !strings.Contains(text, "was canceled") ||
 		!strings.Contains(text, "ann@example.com asked it to stop: wrong") {
 		t.Errorf("the apply says:\n%s", text)
 	}

@@ -105,7 +105,8 @@ func TestAccBreakGlassWithAFileJournal(t *testing.T) {
 		t.Errorf("a plan before the merge doesn't warn:\n%s", out)
 	}
 	config("25", used)
-	merge := []string{"journal", "merge", file, "--name", "ann@example.com", "--because", "the cluster is back", "--json"}
+	merge := []string{"journal", "merge", file, "--name", "ann@example.com", "--because", "the cluster is back",
+		"--json"}
 	if done := r.merged(merge...); len(done.Executions) != 1 || !done.Adopted || done.Journal == usual {
 		t.Errorf("merged: %+v", done)
 	}
@@ -181,7 +182,8 @@ func TestAccMergeRefuses(t *testing.T) {
 	const own = ".remediation/journal.db"
 	apply := r.start("apply", "-auto-approve", "-no-color")
 	rec := r.running(10)
-	if text, code := merge("usual.db", own); code != commands.ExitFinding || !strings.Contains(text, "has no outcome") {
+	if text, code := merge("usual.db", own); code != commands.ExitFinding ||
+		!strings.Contains(text, "has no outcome") {
 		t.Errorf("a running execution: exit code %d\n%s", code, text)
 	}
 	r.ok("journal", "cancel", rec.ID, "--name=ann")
@@ -190,11 +192,13 @@ func TestAccMergeRefuses(t *testing.T) {
 	if text, code := merge(own, "copy.db"); code != commands.ExitFinding || !strings.Contains(text, "copies of one") {
 		t.Errorf("a copy: exit code %d\n%s", code, text)
 	}
-	if text, code := merge("usual.db", "absent.db"); code != commands.ExitError || !strings.Contains(text, "no journal") {
+	if text, code := merge("usual.db", "absent.db"); code != commands.ExitError ||
+		!strings.Contains(text, "no journal") {
 		t.Errorf("no file: exit code %d\n%s", code, text)
 	}
 	r.edit("copy.db", `UPDATE entries SET body = replace(body, 'lead@', 'boss@')`)
-	if text, code := merge("usual.db", "copy.db"); code != commands.ExitFinding || !strings.Contains(text, "is broken") {
+	if text, code := merge("usual.db", "copy.db"); code != commands.ExitFinding ||
+		!strings.Contains(text, "is broken") {
 		t.Errorf("an edited file: exit code %d\n%s", code, text)
 	}
 	if all := r.history("--journal", "usual.db"); len(all) != 0 {

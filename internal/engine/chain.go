@@ -218,6 +218,14 @@ func unorderedWarning(target string) string {
 		"one.", target)
 }
 
+// undoneWarning is for an execution and an undo on one target, such as after a resource got another key.
+func undoneWarning(target string) string {
+	return fmt.Sprintf("A destroy in this plan undoes an execution on %s, and another execution is planned there. "+
+		"Whichever comes second finds another target than it was reviewed on, and apply refuses it. If the resource "+
+		"only got another name or key, add a moved block: then nothing is undone, and nothing runs. Otherwise apply "+
+		"the destroy first.", target)
+}
+
 // unknownStepProblem refuses a digest in after that belongs to no step.
 func unknownStepProblem(i int, digest string) error {
 	return &problem.Problem{
@@ -299,8 +307,14 @@ func (e *Engine) planLink(ctx context.Context, req Request, target string) (link
 
 // ordered makes the review known to later steps, and warns of another execution on its target without an order.
 func (e *Engine) ordered(req Request, review *Review, l link, inside bool) error {
-	if req.Origin.Execution.Number != 0 {
-		return nil // a destroy orders its undos
+	if req.Origin.Execution.Number != 0 { // a destroy orders its undos
+		if !inside && e.cfg.Planned.undoes(review.Target) {
+			review.Warnings = append(slices.Clip(review.Warnings), undoneWarning(review.Target))
+		}
+		return nil
+	}
+	if !inside && !review.ReadOnly && e.cfg.Planned.undone(review.Target) {
+		review.Warnings = append(slices.Clip(review.Warnings), undoneWarning(review.Target))
 	}
 	if !inside && !review.ReadOnly && e.cfg.Planned.unordered(review, l.earlier) {
 		review.Warnings = append(slices.Clip(review.Warnings), unorderedWarning(review.Target))

@@ -65,7 +65,7 @@ func stopped(ctx context.Context, outcome playbook.Report, err error) error {
 func verb(s journal.Status) string {
 	switch s {
 	case journal.StatusCancelled:
-		return "was cancelled"
+		return "was canceled"
 	case journal.StatusUnknown:
 		return "may or may not have run"
 	default:

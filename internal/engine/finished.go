@@ -23,7 +23,8 @@ func (e *Engine) finished(req Request, about journal.Subject, past []journal.Rec
 		return journal.Record{}, false
 	}
 	last := past[len(past)-1]
-	return last, last.Status == journal.StatusSuccess && !last.Acknowledged && last.Intent.Origin == nil && last.ID > req.known(last.Journal) &&
+	return last, last.Status == journal.StatusSuccess && !last.Acknowledged && last.Intent.Origin == nil &&
+		last.ID > req.known(last.Journal) &&
 		sameRun(req, last, about) &&
 		last.Holder != e.cfg.Self && (last.Intent.Session == "" || last.Intent.Session != e.cfg.Terraform.Session)
 }

@@ -73,11 +73,14 @@ type Planned struct {
 	on map[string][]string
 	// warned are the targets on which two executions without an order were reported.
 	warned map[string]bool
+	// undos are the targets on which a destroy is planned that undoes something.
+	undos map[string]bool
 }
 
 // NewPlanned returns an empty Planned.
 func NewPlanned() *Planned {
-	return &Planned{steps: map[string]step{}, on: map[string][]string{}, warned: map[string]bool{}}
+	return &Planned{steps: map[string]step{}, on: map[string][]string{}, warned: map[string]bool{},
+		undos: map[string]bool{}}
 }
 
 func (p *Planned) add(digest string, s step) {
@@ -109,6 +112,26 @@ func (p *Planned) find(digest string) (step, bool) {
 	defer p.mu.Unlock()
 	s, ok := p.steps[digest]
 	return s, ok
+}
+
+// undoes records that a destroy undoes an execution on the target, and reports whether another one is planned there.
+func (p *Planned) undoes(target string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.undos[target] = true
+	for _, s := range p.steps {
+		if s.state == stepPlanned && !s.readOnly && s.on(target) {
+			return true
+		}
+	}
+	return false
+}
+
+// undone reports whether a destroy is planned that undoes an execution on the target.
+func (p *Planned) undone(target string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.undos[target]
 }
 
 // unordered reports, once per target, that another request is planned on the target of r and neither comes after the

@@ -66,8 +66,10 @@ func section(b *strings.Builder, label string, values []string) {
 		if v == "" {
 			continue
 		}
-		entry(b, label, shortened(v))
-		label = ""
+		for line := range strings.SplitSeq(v, "\n") { // a message may have several lines
+			entry(b, label, shortened(line))
+			label = ""
+		}
 	}
 	if rest > 0 {
 		entry(b, "", fmt.Sprintf("... and %d more", rest))

@@ -83,7 +83,8 @@ resource "remediation_dbt_run" "triage" {
 				ConfigPlanChecks: plan(
 					plancheck.ExpectResourceAction(address, plancheck.ResourceActionUpdate),
 					plancheck.ExpectKnownValue(address, value("dry_run"),
-						knownvalue.StringRegexp(regexp.MustCompile(`(?s)^2nd execution .*Last +execution [0-9a-f]{8}-\d+ succeeded at `))),
+						knownvalue.StringRegexp(regexp.MustCompile(
+							`(?s)^2nd execution .*Last +execution [0-9a-f]{8}-\d+ succeeded at `))),
 				),
 			},
 			{

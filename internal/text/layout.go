@@ -5,9 +5,9 @@ import "strings"
 // indent is what Indented adds.
 const indent = "  "
 
-// Unlike returns block in the layout that old doesn't have, so that no two of their lines are equal: with every line but
-// the first one indented, or as it is. Terraform shows a changed text as a comparison by lines, and one without equal
-// lines reads as two blocks.
+// Unlike returns block in the layout that old doesn't have, so that no two of their lines are equal: with every line
+// but the first one indented, or as it is. Terraform shows a changed text as a comparison by lines, and one without
+// equal lines reads as two blocks.
 func Unlike(block, old string) string {
 	if strings.Count(old, "\n") <= 1 || isIndented(old) {
 		return block

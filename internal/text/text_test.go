@@ -69,7 +69,9 @@ func TestJSONProblemHasNoJargon(t *testing.T) {
 		`{"share": "10"}`:          "share is a string.",
 		`{"share": 1, "weight":2}`: `It has the unknown name "weight".`,
 	} {
-		var into struct{ Share int }
+		var into struct {
+			Share int `json:"share"`
+		}
 		decoder := json.NewDecoder(strings.NewReader(content))
 		decoder.DisallowUnknownFields()
 		if got := JSONProblem(decoder.Decode(&into), []byte(content)); got != want {

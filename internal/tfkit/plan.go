@@ -191,8 +191,8 @@ func (p *planning) describe(review engine.Review) (earlier, error) {
 	return was, p.plan.set(attrDryRun, p.layout(review))
 }
 
-// layout returns the text of the dry run in the layout that the text in the state doesn't have, see text.Unlike. A create
-// doesn't see the text of the resource that it replaces, which was usually that of the previous execution.
+// layout returns the text of the dry run in the layout that the text in the state doesn't have, see text.Unlike. A
+// create doesn't see the text of the resource that it replaces, which was usually that of the previous execution.
 func (p *planning) layout(review engine.Review) string {
 	const both = 2
 	if p.create && review.Number%both == 0 && review.Number > 0 {
@@ -310,6 +310,9 @@ func (r *Resource) undoText(ctx context.Context, prior document) (string, *engin
 		return strings.Join(review.Warnings, "\n\n"), nil, nil
 	}
 	told := review.Text()
+	for _, warning := range review.Warnings {
+		told += "\n" + warning + "\n"
+	}
 	if d := review.Decision; !d.Granted {
 		told += fmt.Sprintf("\nApply will refuse: %s. %s\nSet an approval of the undo first, with an apply that runs "+
 			"nothing.", d.Missing, d.Next)

@@ -211,9 +211,12 @@ func TestAccAtlantis(t *testing.T) {
 		}
 		return all.String(), nil
 	}
-	b := r.branch(25)
-	b.text = strings.Replace(b.text, "kind = var.forge", "kind = var.forge\n      url  = \""+forge.URL+"\"", 1)
-	dir := filepath.Join(b.clone(), "remediation")
+	cloned := func(percent int) string {
+		b := r.branch(percent)
+		b.text = strings.Replace(b.text, "kind = var.forge", "kind = var.forge\n      url  = \""+forge.URL+"\"", 1)
+		return filepath.Join(b.clone(), "remediation")
+	}
+	dir := cloned(25)
 	out, err := run(dir, "plan")
 	if err != nil || !strings.Contains(out, "v2 25") {
 		t.Fatalf("plan: %v\n%s", err, out)
@@ -235,7 +238,17 @@ func TestAccAtlantis(t *testing.T) {
 		t.Fatalf("plan after the approval: %v\n%s", err, out)
 	}
 	forge.only(t)
+	other := cloned(30) // of another pull request on the same target
+	if out, err := run(other, "plan"); err != nil {
+		t.Fatalf("plan of another pull request: %v\n%s", err, out)
+	}
 	if out, err := run(dir, "apply"); err != nil || !strings.Contains(out, "1 added") {
 		t.Errorf("an approved apply: %v\n%s", err, out)
+	}
+	if out, err := run(other, "apply"); err == nil || !strings.Contains(out, "changed since it was reviewed") {
+		t.Errorf("an apply of a plan that no longer holds: %v\n%s", err, out)
+	}
+	if share := r.api.Now()["v2"].Percent; share != 25 {
+		t.Errorf("v2 has %g%% of the traffic", share)
 	}
 }

@@ -110,8 +110,8 @@ func (f *forge) request() {
 	f.call(http.MethodPost, f.path("/contents/main.tf"), map[string]any{"content": "IyBhIGNoYW5nZQo=",
 		"new_branch": "change", "message": "Move the split"}, nil)
 	var made struct{ Number int }
-	f.call(http.MethodPost, f.path("/pulls"), map[string]any{"title": "Move the split", "base": "main", "head": "change"},
-		&made)
+	f.call(http.MethodPost, f.path("/pulls"), map[string]any{"title": "Move the split", "base": "main",
+		"head": "change"}, &made)
 	f.pull = made.Number
 }
 
@@ -208,7 +208,8 @@ func newCheckout(t *testing.T, f *forge) checkout {
 			t.Fatal(err)
 		}
 	}
-	c.Write("planner.json", `{"revision": 1, "stable": "v1", "versions": {"v1": {"percent": 90}, "v2": {"percent": 10}}}`)
+	c.Write("planner.json", `{"revision": 1, "stable": "v1",
+		"versions": {"v1": {"percent": 90}, "v2": {"percent": 10}}}`)
 	return c
 }
 
@@ -240,7 +241,8 @@ resource "remediation_canary_split" "canary" {
 	cmd := exec.CommandContext(c.f.t.Context(), "bash", script)
 	cmd.Dir = c.Dir
 	cmd.Env = append(c.Command(c.f.t.Context()).Env, "PLANFILE=saved", fmt.Sprintf("PULL_NUM=%d", c.f.pull),
-		"BASE_REPO_OWNER="+owner, "BASE_REPO_NAME="+repository, "FORGE_API="+c.f.url+"/api/v1", "FORGE_TOKEN="+c.f.token,
+		"BASE_REPO_OWNER="+owner, "BASE_REPO_NAME="+repository, "FORGE_API="+c.f.url+"/api/v1",
+		"FORGE_TOKEN="+c.f.token,
 		"PATH="+c.bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		c.f.t.Fatalf("%v\n%s", err, out)
@@ -262,7 +264,8 @@ func TestAccReviewInGitea(t *testing.T) { //nolint:paralleltest // it sets HOME
 	first := strings.Join(lines[:min(most, len(lines))], "\n")
 	t.Logf("the first lines:\n%s", first)
 	for _, want := range []string{`remediation_canary_split.canary["search"]`, "planner:file:" + c.Dir, "medium",
-		"Traffic of v2: 10% to 25%", "MISSING, from *@example.com", "sign it with the command approve, or set approved_by",
+		"Traffic of v2: 10% to 25%", "MISSING, from *@example.com",
+		"sign it with the command approve, or set approved_by",
 		"terraform-provider-remediation approve "} {
 		if !strings.Contains(first, want) {
 			t.Errorf("the first lines lack %q:\n%s", want, first)

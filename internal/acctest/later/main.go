@@ -1,4 +1,5 @@
-// Command later is the released provider with a clock that is ahead of the machine's, for tests of what a later plan shows.
+// Command later is the released provider with a clock that is ahead of the machine's, for tests of what a later plan
+// shows.
 package main
 
 import (
@@ -19,7 +20,8 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := provider.Serve(context.Background(), provider.Options{Version: "later", Clock: later{by: ahead}}); err != nil {
+	options := provider.Options{Version: "later", Clock: later{by: ahead}}
+	if err := provider.Serve(context.Background(), options); err != nil {
 		log.Fatal(err)
 	}
 }

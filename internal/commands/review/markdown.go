@@ -48,10 +48,12 @@ func Markdown(p planjson.Plan, o Options) string {
 	rows = rows[:shown]
 	var body string
 	var left int
+	budget := o.MaxBytes - len(head) - len(footer(len(p.Changes), len(p.Changes)))
 	for _, limit := range listLimits {
-		body, left = folds(rows, limit,
-			o.MaxBytes-len(head)-len(shortened)-len(footer(len(p.Changes), len(p.Changes))))
-		if limit == brief {
+		if limit == brief && budget < len(shortened) {
+			break
+		}
+		if body, left = folds(rows, limit, budget-len(shortened)); limit == brief {
 			body += shortened
 		}
 		if left == 0 && len(head)+len(body) <= readable {

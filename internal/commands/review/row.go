@@ -140,7 +140,9 @@ func summary(p planjson.Plan) string {
 }
 
 // essential are the sections of a brief dry run.
-var essential = [...]string{"Condition", "Starts from", "Command", "Commands", "Changes", "Undo"} //nolint:gochecknoglobals // as listLimits
+//
+//nolint:gochecknoglobals // as listLimits
+var essential = [...]string{"Condition", "Starts from", "Command", "Commands", "Changes", "Undo"}
 
 // folded returns the dry run without what the table says. Each list has at most limit lines.
 func (r row) folded(limit int) string {

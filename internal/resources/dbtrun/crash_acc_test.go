@@ -126,7 +126,7 @@ func TestAccInterruptStopsDBT(t *testing.T) {
 	if status, history := r.status(t); status != "cancelled" || len(history) != 1 {
 		t.Errorf("status %q, %d executions\n%s", status, len(history), out.String())
 	}
-	if !strings.Contains(flat(out.String()), "was cancelled") {
+	if !strings.Contains(flat(out.String()), "was canceled") {
 		t.Errorf("the message:\n%s", out.String())
 	}
 	r.project.Repair()
