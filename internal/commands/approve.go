@@ -171,7 +171,7 @@ func ofPlan(ctx context.Context, store journal.Store, c planjson.Change) (seen, 
 		return s, nil
 	case err != nil:
 		s.why = "its digest can't be computed from the plan: " + err.Error()
-		return s, nil
+		return s, nil //nolint:nilerr // the reason is shown
 	}
 	if s.why, err = contradiction(c, binding); err == nil && s.why == "" && store != nil {
 		s.why, err = againstJournal(ctx, store, c)
