@@ -74,18 +74,20 @@ func Merge(ctx context.Context, s Store, m Merging) (Merged, error) {
 		if at >= 0 {
 			got = ours[at]
 		}
-		if done.Known++; got.ID != 0 && !got.Open() {
+		if got.ID != 0 && !got.Open() {
+			done.Known++
 			continue
 		}
 		if got, err = got.merge(ctx, s, rec, m.Self); err != nil {
 			return done, err
 		}
-		done.Known--
 		done.Executions = append(done.Executions, got)
 	}
-	if len(done.Executions) == 0 && !accepted(ctx, s, replaces) || len(done.Executions) > 0 {
-		done.Adoption, err = Adopt(ctx, s, Adoption{By: m.By, Because: m.Because, Replaces: replaces}, m.Self)
+	known, err := accepted(ctx, s, replaces)
+	if err != nil || known && len(done.Executions) == 0 {
+		return done, err
 	}
+	done.Adoption, err = Adopt(ctx, s, Adoption{By: m.By, Because: m.Because, Replaces: replaces}, m.Self)
 	return done, err
 }
 
@@ -142,10 +144,10 @@ func identities(ctx context.Context, s, from Store) ([]string, error) {
 	return all, nil
 }
 
-// accepted reports whether states of the journals are accepted already, or there is nothing to accept.
-func accepted(ctx context.Context, s Store, journals []string) bool {
+// accepted reports whether states of all the journals are accepted already.
+func accepted(ctx context.Context, s Store, journals []string) (bool, error) {
 	all, err := epochs(ctx, s)
-	return err != nil || !slices.ContainsFunc(journals, func(id string) bool {
+	return !slices.ContainsFunc(journals, func(id string) bool {
 		return !slices.ContainsFunc(all, func(e Epoch) bool { return e.accepts(id) })
-	})
+	}), err
 }
