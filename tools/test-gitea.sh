@@ -12,4 +12,4 @@ export REMEDIATION_TEST_GITEA=$bin/gitea
 REMEDIATION_TEST_GITEA_STATIC=$(go -C tools/gitea list -m -f '{{.Dir}}' code.gitea.io/gitea)
 export REMEDIATION_TEST_GITEA_STATIC
 say "tests with $("$REMEDIATION_TEST_GITEA" --version)"
-go -C internal/acctest/giteatest test -count=1 "$@" ./...
+go test -count=1 -tags gitea "$@" ./internal/acctest/giteatest

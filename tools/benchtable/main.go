@@ -115,11 +115,6 @@ func tables(all []result) string {
 			fmt.Fprintf(&b, "| `%s` %s | %s | %.2f |\n", r.name, ours, theirs, r.metrics[unit])
 		}
 	}
-	for _, r := range all {
-		if ms, ok := r.metrics["chromium-ms"]; ok {
-			fmt.Fprintf(&b, "\nChromium opens a report of 5,000 executions in %.0f ms.\n", ms)
-		}
-	}
 	b.WriteString("\n| Resources | Kind | Plan (s) | Apply (s) | Plan, nothing to do (s) | Provider CPU (s) | " +
 		"Provider memory (MB) | State per resource (bytes) |\n|---|---|---|---|---|---|---|---|\n")
 	for _, r := range all {

@@ -1,4 +1,5 @@
-// Package giteatest_test posts the review of a plan to a real Gitea and reads how its comment is rendered there.
+//go:build gitea
+
 package giteatest_test
 
 import (
