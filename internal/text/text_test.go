@@ -35,8 +35,8 @@ func TestNearest(t *testing.T) {
 // TestUnlikeSharesNoLine alternates between two layouts, and returns to the plain one.
 func TestUnlikeSharesNoLine(t *testing.T) {
 	t.Parallel()
-	const first, second = "1st\nChanges     a\n            b\nUndo        none\n",
-		"2nd\nChanges     a\n            b\nUndo        none\n"
+	const first, second = "1st of x on y\nChanges     a\n            b\nUndo        none\n",
+		"2nd of x on y\nChanges     a\n            b\nUndo        none\n"
 	shown := Unlike(second, first)
 	for line := range strings.Lines(shown) {
 		if slices.Contains(slices.Collect(strings.Lines(first)), line) {
@@ -45,6 +45,13 @@ func TestUnlikeSharesNoLine(t *testing.T) {
 	}
 	if got := Outdented(shown); got != second {
 		t.Errorf("plain again: %q", got)
+	}
+	if strings.Count(shown, "\n") == strings.Count(first, "\n") {
+		t.Errorf("Terraform 1.15 pairs texts of as many lines: %q", shown)
+	}
+	third := Unlike(second, Indented(first))
+	if strings.Count(third, "\n") == strings.Count(first, "\n") || Outdented(third) != second {
+		t.Errorf("after an indented one of as many lines: %q", third)
 	}
 	for name, got := range map[string]string{
 		"after an indented one": Unlike(second, shown), "without an earlier one": Unlike(second, ""),
