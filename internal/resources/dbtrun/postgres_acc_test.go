@@ -94,8 +94,8 @@ func TestAccPostgreSQL(t *testing.T) {
 		t.Fatal("the interrupted apply succeeded")
 	}
 	until(t, server, sessionsOfDBT, false)
-	if out := flat(said.String()); !strings.Contains(out, "was cancelled") ||
-		!strings.Contains(out, "unfinished: triage_results") {
+	if out := flat(said.String()); !strings.Contains(out, "was canceled") ||
+		!strings.Contains(out, "The apply was interrupted; 1 model done by then, unfinished: triage_results") {
 		t.Errorf("the message:\n%s", said)
 	}
 	lock()

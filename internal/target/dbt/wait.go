@@ -191,7 +191,7 @@ func (e ending) stopProblem() error {
 	}
 	p := &problem.Problem{
 		What: "The dbt run was stopped",
-		Why:  fmt.Sprintf("%v; %s done by then%s.", e.ctxErr, text.Count(int64(done), "model"), e.unfinished()),
+		Why:  fmt.Sprintf("%s; %s done by then%s.", e.cause(), text.Count(int64(done), "model"), e.unfinished()),
 		Next: "Apply again to run it.",
 		Err:  errors.Join(ErrCancelled, e.ctxErr),
 	}
@@ -205,6 +205,14 @@ func (e ending) stopProblem() error {
 		p.Err = errors.Join(p.Err, ErrTimeout)
 	}
 	return e.run.cli.mask(p)
+}
+
+// cause says why the run was stopped.
+func (e ending) cause() string {
+	if errors.Is(e.ctxErr, context.Canceled) {
+		return "The apply was interrupted"
+	}
+	return e.ctxErr.Error()
 }
 
 // unfinished lists the models that had started and did not succeed, at most ten.
