@@ -12,7 +12,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
 )
 
-// searched is how many dry runs are compared with a saved plan.
+// searched is how many dry runs at most are compared with a saved plan.
 const searched = 1000
 
 // applied says whether a plan is made inside an apply, and what the applied plan shows. Terraform plans every resource
@@ -25,8 +25,8 @@ type applied struct {
 	lost bool
 }
 
-// applied looks at the command of the parent process, because neither the protocol nor the plan says whether this is an
-// apply.
+// applied finds out whether this plan is made inside an apply. It looks at the command of the parent process, because
+// neither the protocol nor the plan says so.
 func (p *planning) applied(ctx context.Context) (applied, error) {
 	t := p.engine.cfg.Terraform
 	if !t.Applies() {
@@ -36,7 +36,8 @@ func (p *planning) applied(ctx context.Context) (applied, error) {
 	if err != nil {
 		return applied{}, err
 	}
-	// Two resources can ask for the same thing at two places of a chain: the searches begin at the end.
+	// Two resources can make the same request at two places in a chain. The dry runs of this place go last, because the
+	// searches begin at the end.
 	here, elsewhere := apart(dryRuns, p.samePlace)
 	dryRuns = slices.Concat(elsewhere, here)
 	if t.PlanFile == "" {
@@ -55,8 +56,8 @@ func (p *planning) applied(ctx context.Context) (applied, error) {
 	return applied{yes: true, lost: lost}, err
 }
 
-// dryRuns returns the newest dry runs of the request. First are those that were made before its incident was known:
-// searches begin at the end, and another resource may ask for the same without an incident.
+// dryRuns returns the newest dry runs of the request. Those made before an incident was known come first: another
+// resource may have made them, and searches begin at the end.
 func (p *planning) dryRuns(ctx context.Context) ([]journal.Record, error) {
 	own, err := p.store.Find(ctx, journal.Filter{Request: p.about.Request, DryRuns: true, Limit: searched})
 	if err != nil {
@@ -79,7 +80,7 @@ func (p *planning) dryRuns(ctx context.Context) ([]journal.Record, error) {
 	return append(before, own...), nil
 }
 
-// samePlace reports whether the record was made at this place of a chain.
+// samePlace reports whether the record was made at this place in a chain, and with run_if set or not as in this plan.
 func (p *planning) samePlace(rec journal.Record) bool {
 	was, err := decoded(rec)
 	return err == nil && slices.Equal(was.Chain.After, p.review.chain.After) &&
@@ -110,13 +111,15 @@ func openRecord(rec journal.Record) bool {
 	return err == nil && was.Chain.Open
 }
 
-// namesOpen reports whether the plan shows a record without its digest, because triggers were unknown.
+// namesOpen reports whether the plan shows a record by its content hash instead of its digest, because triggers were
+// unknown.
 func namesOpen(saved proc.SavedPlan, rec journal.Record) bool {
 	was, err := decoded(rec)
 	return err == nil && was.Chain.Open && saved.Names(rec.ID, was.ContentHash)
 }
 
-// sameAs reports whether the record shows what would run now, whatever the triggers if they were unknown.
+// sameAs reports whether the record shows what would run now. Triggers that were unknown when it was made are not
+// compared.
 func (p *planning) sameAs(rec journal.Record, was shown) (bool, error) {
 	if !was.Chain.Open {
 		return rec.Intent.Digest == p.review.Digest, nil
@@ -127,8 +130,8 @@ func (p *planning) sameAs(rec journal.Record, was shown) (bool, error) {
 	return rec.Intent.Digest == open.Digest, err
 }
 
-// sameRun finds the record for an apply without a saved plan: the process that planned recorded the same request in the
-// same run of Terraform.
+// sameRun finds the record for an apply without a saved plan: another process recorded the same request in the same run
+// of Terraform.
 func (p *planning) sameRun(dryRuns []journal.Record) applied {
 	cfg := p.engine.cfg
 	for i := len(dryRuns) - 1; i >= 0; i-- {
@@ -151,8 +154,9 @@ func (p *planning) likely(dryRuns []journal.Record) applied {
 	return applied{}
 }
 
-// lost reports whether the saved plan shows records of another journal: this one has none of them. Otherwise the plan
-// could not preview this resource.
+// lost says why the saved plan names no record of this request. It returns true if the plan was recorded in another
+// journal: the plan shows this digest, or records of which this journal has none. Otherwise, the plan could not preview
+// this resource.
 func (p *planning) lost(ctx context.Context, saved proc.SavedPlan) (bool, error) {
 	if saved.Shows(p.review.Digest) {
 		return p.review.Digest != "", nil
@@ -169,7 +173,7 @@ func (p *planning) lost(ctx context.Context, saved proc.SavedPlan) (bool, error)
 	return err == nil, err
 }
 
-// savedPlan reads the plan that the parent applies, once.
+// savedPlan reads the saved plan that the parent applies, once.
 func (e *Engine) savedPlan() (proc.SavedPlan, error) {
 	if e.cfg.Terraform.PlanFile == "" {
 		return proc.SavedPlan{}, errors.New("the parent process applies no saved plan")
@@ -224,7 +228,7 @@ func lostRecord(playbook string) error {
 	}
 }
 
-// adoptedProblem refuses a plan from before the journal was adopted.
+// adoptedProblem returns the error for a plan that was made before the journal was adopted.
 func adoptedProblem(playbook string) error {
 	return &problem.Problem{
 		What: "The journal was adopted after " + playbook + " was planned",

@@ -21,23 +21,24 @@ import (
 type Execution struct {
 	// Record is the execution's record; its ID is zero if nothing has run.
 	Record journal.Record
-	// Review is the preview on which it ran. Its digest is empty for an execution that was adopted.
+	// Review is the preview that it ran on. Its digest is empty for an execution that was adopted.
 	Review Review
 	// Adopted reports that an earlier process had begun it.
 	Adopted bool
 	// Late says that it passed twice its estimate, which nobody had measured. Empty otherwise.
 	Late string
-	// TookOver says from which process it was adopted, and how it was known to be gone. Empty if it was not taken over.
+	// TookOver names the process that it was taken over from, and says why that process counted as gone. Empty if it
+	// was not taken over.
 	TookOver string
 	// Earlier are the executions of the same request before this one, oldest first.
 	Earlier []journal.Record
 }
 
 // Apply executes the request, or adopts an execution of it that an earlier process left open. reviewed is what plan
-// showed, or nil if plan could not know. observe is called with the record as soon as something may have run.
+// showed, or nil if plan had no preview. observe is called with the record as soon as something may have run.
 //
 // An error with a zero Record.ID means that nothing has run. With a record it means that the execution failed, was
-// cancelled, or has an unknown outcome.
+// canceled, has an unknown outcome, or is still open.
 func (e *Engine) Apply(ctx context.Context, req Request, reviewed *Reviewed,
 	observe func(Execution)) (Execution, error) {
 	action, err := e.bind(&req)
@@ -73,11 +74,11 @@ type run struct {
 	req      Request
 	reviewed *Reviewed
 	observe  func(Execution)
-	// earlier are the request's executions that existed when the apply began.
+	// earlier are the request's newest earlier executions, as last read from the journal.
 	earlier []journal.Record
 	// locks are the names that the execution would lock besides the target, as far as they are known.
 	locks []string
-	// now is the newest review of the target.
+	// now is the review of the target as it is now, if its digest is not the reviewed one.
 	now Review
 	// logPath is the execution's own log, or empty.
 	logPath string
@@ -143,7 +144,7 @@ func (r *run) apply(ctx context.Context, target string) (Execution, error) {
 	}
 }
 
-// link is that of an apply: the earlier steps have run, so the target is live.
+// link returns the link for an apply: the earlier steps have run, so the live target is previewed.
 func (r *run) link() link {
 	return link{chain: chain{After: r.req.After, Conditional: r.req.RunIf != RunAlways}}
 }
@@ -192,8 +193,8 @@ func (r *run) admit(ctx context.Context, now *Review) error {
 	return r.decided(ctx, now, seen)
 }
 
-// moved returns the problem of a target that is not as it was reviewed. It is nil for an undo that starts from what an
-// execution in this journal left: an undo binds what it restores.
+// moved returns the error for a target that is not as it was reviewed. It returns nil for an undo if the target is as
+// an execution in this journal left it: the undo's inputs say what it restores.
 func (r *run) moved(ctx context.Context, rec *journal.Record) error {
 	if left, err := r.undoesFromHere(ctx, r.now); left || err != nil {
 		return err
@@ -232,8 +233,8 @@ func (r *run) decided(ctx context.Context, now *Review, seen shownBy) error {
 	return e.checkJournal(ctx, r.store, r.req, now.Decision.Needed)
 }
 
-// record returns the dry run that the plan showed. A journal that lacks it is not the one in which the plan was
-// recorded.
+// record returns the dry run that the plan showed, or nil if the plan could not write the journal. It refuses a journal
+// that lacks the dry run: the plan was recorded in another one.
 func (r *run) record(ctx context.Context) (*journal.Record, error) {
 	if r.reviewed.Record == 0 {
 		return nil, nil //nolint:nilnil // the plan could not write the journal
@@ -255,7 +256,7 @@ func (r *run) record(ctx context.Context) (*journal.Record, error) {
 	return &rec, err
 }
 
-// execute sends the work and completes it. The intent is in the journal.
+// execute sends the work, waits for it, and journals the outcome. The intent is in the journal already.
 func (r *run) execute(ctx context.Context, x Execution) (Execution, error) {
 	r.observe(x)
 	ctx, cancel := r.withDeadline(ctx, x.Record.Intent.Deadline)
@@ -388,12 +389,13 @@ func (r *run) conclude(ctx context.Context, x Execution, e ending) (Execution, e
 	return x, failure(ctx, x, cause)
 }
 
-// interrupted reports whether err is the end of ctx.
+// interrupted reports whether err says that ctx has ended.
 func interrupted(ctx context.Context, err error) bool {
 	return ctx.Err() != nil && (errors.Is(err, context.Cause(ctx)) || errors.Is(err, ctx.Err()))
 }
 
-// withDeadline ends ctx at the deadline, by the injected clock.
+// withDeadline returns a context that ends with ErrDeadline at the deadline, by the engine's clock. A zero deadline
+// sets none.
 func (r *run) withDeadline(ctx context.Context, deadline time.Time) (context.Context, context.CancelFunc) {
 	if deadline.IsZero() {
 		return context.WithCancel(ctx)

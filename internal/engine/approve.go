@@ -20,11 +20,12 @@ import (
 type shownBy struct {
 	// record is the number of the record that showed it; zero if there is none.
 	record int64
-	// any makes every name count, for a preview that is never applied.
+	// any makes every approver's name count, for a preview that is never applied.
 	any bool
 }
 
-// decide evaluates the approvals of req, with what the journal knows about them.
+// decide evaluates the approvals given in req with what the journal knows about them, and puts the decision into
+// review.
 func (e *Engine) decide(ctx context.Context, req Request, review *Review, by shownBy) error {
 	c := e.caseOf(req, *review)
 	if e.cfg.Forge != nil && e.cfg.Policy.NeedsForge(c, req.Given) {
@@ -55,7 +56,7 @@ func (e *Engine) decide(ctx context.Context, req Request, review *Review, by sho
 	return err
 }
 
-// decideAlone decides on the configuration alone, where the journal can't be read. That is good enough for a plan:
+// decideAlone decides from the configuration alone, because the journal can't be read. That is good enough for a plan:
 // apply doesn't run without a journal.
 func (e *Engine) decideAlone(req Request, review *Review) {
 	c := e.caseOf(req, *review)
@@ -76,7 +77,8 @@ func (e *Engine) caseOf(req Request, review Review) approval.Case {
 	}
 }
 
-// playbookReasons returns why the playbook needs an approval, without the reasons of policy that a decision has added.
+// playbookReasons returns why the playbook needs an approval, without the policy's reasons, which a decision adds to
+// ApprovalReasons.
 func (r *Review) playbookReasons() []string {
 	if r.ownReasons == nil {
 		r.ownReasons = append([]string{}, r.ApprovalReasons...)
@@ -91,9 +93,9 @@ type evidenceFor struct {
 	by     shownBy
 }
 
-// evidence completes c with what the journal knows: which executions of the digest there were, which signatures they
-// used, when the digest was first shown since, which names count without a signature, and a time that is not before
-// anything in the journal. It looks up playbook, target, and digest, whatever the incident.
+// evidence completes c with what the journal knows: which signatures earlier executions of the digest used, when the
+// digest was first shown since the last of them, which names count without a signature, and a time that is not before
+// any record. It searches by playbook, target, and digest, regardless of the incident.
 func (e *Engine) evidence(ctx context.Context, store journal.Store, of evidenceFor, c *approval.Case) error {
 	newest, err := store.Find(ctx, journal.Filter{All: true, Limit: 1})
 	if err != nil {
@@ -136,9 +138,9 @@ func (e *Engine) evidence(ctx context.Context, store journal.Store, of evidenceF
 	return e.names(ctx, store, of, c)
 }
 
-// names decides which names count without a signature: those under which nothing was executed on this identity when the
-// record was made, every name for a retry that needs the approval for no new reason, and none for a preview that nobody
-// could see.
+// names decides which names count without a signature: those under which nothing had been executed on the target's
+// identity when the record was made, every name for a retry that needs the approval for no new reason, and none for a
+// preview that nobody could see.
 func (e *Engine) names(ctx context.Context, store journal.Store, of evidenceFor, c *approval.Case) error {
 	if c.Names.Any {
 		return nil
@@ -190,8 +192,8 @@ func usedBy(rec journal.Record) (used []approval.Used, err error) {
 	return used, nil
 }
 
-// retries reports whether an execution of the digest would repeat one that never succeeded, and needs the approval for
-// no new reason. An execution that was held needs a new decision.
+// retries reports whether an execution of the digest would only repeat executions that failed or were canceled, and
+// needs the approval for no new reason. After an execution that a guardrail held, a new decision is needed.
 func retries(past []journal.Record, reasons []string) bool {
 	if len(past) == 0 {
 		return false
@@ -213,7 +215,7 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// spent returns which executions used which signatures.
+// spent returns the execution that used each signature, by the signature's hash.
 func spent(past []journal.Record) (map[string]int64, error) {
 	used := map[string]int64{}
 	for _, rec := range past {
@@ -230,15 +232,15 @@ func spent(past []journal.Record) (map[string]int64, error) {
 	return used, nil
 }
 
-// escalateAfter is how many executions of one incident may end without success in a row before each further one needs
+// escalateAfter is how many executions for one incident may end without success in a row before each further one needs
 // an approval.
 const escalateAfter = 3
 
-// escalationSearch is how many of the incident's newest executions are searched for attempts.
+// escalationSearch is how many of the incident's newest executions are searched for those that change something.
 const escalationSearch = 100
 
-// escalation returns why the next execution of the incident needs an approval: the newest ones all failed, were stopped
-// or held, or have an unknown outcome. It is empty if no approval is needed for this reason.
+// escalation returns why the next execution for the incident needs an approval: the newest ones all failed, were
+// stopped or held, or have an unknown outcome. It is empty if no approval is needed for this reason.
 //
 // Executions that change nothing are not attempts: they don't count, and they don't need the approval.
 func (e *Engine) escalation(ctx context.Context, store journal.Store, req Request) (string, error) {
@@ -289,7 +291,7 @@ type agreed struct {
 	Terms       approval.Terms `json:"terms"`
 }
 
-// encodedPolicy returns the policy for an intent, nil if there is none.
+// encodedPolicy returns the policy as an intent stores it, or nil if there is none.
 func (e *Engine) encodedPolicy() json.RawMessage {
 	terms := e.cfg.Policy.Terms()
 	if terms.Empty() {
@@ -315,9 +317,9 @@ func (e *Engine) policyPrint() string {
 	return print
 }
 
-// loosened compares the policy with that of the target's last execution, or otherwise with the last execution's in the
-// journal, and says where it requires less now. After an execution of this process, the last one in the journal has the
-// same policy. Dry runs don't count: the plan that loosens the policy would hide that from the next one.
+// loosened says where the policy requires less than it did for the target's last execution. If the target has none, it
+// compares with the last execution in the journal, unless this process has executed something: then the two policies
+// are the same. Dry runs don't count: the plan that loosens the policy would hide that from the next one.
 func (e *Engine) loosened(ctx context.Context, target string) (string, error) {
 	store, err := e.Journal(ctx)
 	if err != nil {
@@ -378,7 +380,7 @@ func approvalProblem(review Review) error {
 	}
 }
 
-// overtaken ends an execution if another one used its approval at the same moment. Nothing was sent.
+// overtaken ends an execution whose approval another one used at the same moment. Nothing was sent.
 func (r *run) overtaken(ctx context.Context, x Execution) (Execution, error) {
 	cause := &problem.Problem{
 		What: "Another execution used the approval at the same moment",

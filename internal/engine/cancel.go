@@ -11,11 +11,11 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// ErrCancel is the cause of an execution that somebody asked to stop; see journal.KindCancel.
+// ErrCancel is why the context of an execution ends if somebody asks the execution to stop; see journal.KindCancel.
 var ErrCancel = errors.New("somebody asked the execution to stop")
 
-// obeyCancel calls lose if somebody has asked the holder of rec to stop. Heartbeats continue: the target is not free
-// until the work has stopped.
+// obeyCancel stops the work by calling lose if somebody has asked the holder of rec to stop. Heartbeats continue: the
+// target is not free until the work has stopped.
 func (r *run) obeyCancel(ctx context.Context, rec journal.Record, lose context.CancelCauseFunc) {
 	now, err := r.store.Get(ctx, rec.ID)
 	if err != nil || now.Cancel == nil {

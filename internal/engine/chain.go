@@ -19,14 +19,14 @@ import (
 // link describes how earlier steps affect the preview of an execution.
 type link struct {
 	chain
-	// earlier are the digests of all earlier steps, also of those that only earlier steps name.
+	// earlier are the digests of all earlier steps that are still to run, including those that only earlier steps name.
 	earlier []string
-	// deferred says why it can't be previewed before the earlier steps have run. Empty: it can.
+	// deferred says why the execution can't be previewed before the earlier steps have run. Empty: it can.
 	deferred string
 	warnings []string
 }
 
-// link looks at the earlier steps of the request: steps that will leave something else on the target than is there now.
+// link finds out how the request's earlier steps affect its preview: they may change the target before it runs.
 func (e *Engine) link(ctx context.Context, req Request, target string) (link, error) {
 	l := link{chain: chain{After: req.After, Open: req.TriggersUnknown, OpenIncident: req.IncidentUnknown,
 		Conditional: req.RunIf != RunAlways, Maybe: req.RunIf == RunMaybe}}
@@ -59,7 +59,7 @@ func (e *Engine) link(ctx context.Context, req Request, target string) (link, er
 }
 
 // pendingOn returns the steps among the earlier ones that will change the target. A step that only an earlier step
-// names counts too: a rollback after a gate is previewed on what the containment before the gate leaves.
+// names counts too: a rollback after a gate is previewed on what the step before the gate leaves.
 func (e *Engine) pendingOn(ctx context.Context, target string, earlier []string) (map[string]step, error) {
 	pending := map[string]step{}
 	for _, digest := range earlier {
@@ -74,7 +74,7 @@ func (e *Engine) pendingOn(ctx context.Context, target string, earlier []string)
 	return pending, nil
 }
 
-// follow decides on what the preview starts: the outcome of the last of the pending steps on its target.
+// follow decides what the preview starts from: the outcome of the last pending step on its target.
 func (e *Engine) follow(ctx context.Context, l *link, pending map[string]step) error {
 	for digest, s := range pending {
 		var all []string
@@ -106,7 +106,7 @@ func (e *Engine) follow(ctx context.Context, l *link, pending map[string]step) e
 	return nil
 }
 
-// before adds the digests of all planned steps before s.
+// before adds to all the digests of the planned steps before s, directly or through other steps.
 func (e *Engine) before(ctx context.Context, s step, all *[]string) error {
 	for _, digest := range s.chain.After {
 		if slices.Contains(*all, digest) {
@@ -127,7 +127,7 @@ func (e *Engine) before(ctx context.Context, s step, all *[]string) error {
 	return nil
 }
 
-// step finds an execution by its digest: in this process, or by its newest record in the journal.
+// step finds an execution by its digest: among those planned in this process, or by its newest record in the journal.
 func (e *Engine) step(ctx context.Context, digest string) (step, bool, error) {
 	if s, ok := e.cfg.Planned.find(digest); ok {
 		return s, true, nil
@@ -159,7 +159,8 @@ func (e *Engine) step(ctx context.Context, digest string) (step, bool, error) {
 	return s, true, err
 }
 
-// projected encodes what a step leaves, the same whether it was previewed now or comes from a record: nil for nil.
+// projected encodes what a step leaves as canonical JSON, because a new preview and a record of it must give the same
+// text. It returns nil for nil.
 func projected(projection any) (json.RawMessage, error) {
 	if projection == nil {
 		return nil, nil
@@ -210,7 +211,7 @@ func deferredReview(req Request, target string, l link) Review {
 			"the second plan shows.", l.deferred))}
 }
 
-// unorderedWarning is for two executions on one target.
+// unorderedWarning warns of two executions on one target of which neither names the other in after.
 func unorderedWarning(target string) string {
 	return fmt.Sprintf("More than one execution is planned on %s, and neither names the other in after. Each is "+
 		"previewed on the target as it is now. If the first one changes what the second was reviewed on, apply "+
@@ -218,7 +219,8 @@ func unorderedWarning(target string) string {
 		"one.", target)
 }
 
-// undoneWarning is for an execution and an undo on one target, such as after a resource got another key.
+// undoneWarning warns of an execution and an undo on one target, for example because a resource got another for_each
+// key.
 func undoneWarning(target string) string {
 	return fmt.Sprintf("A destroy in this plan undoes an execution on %s, and another execution is planned there. "+
 		"Whichever comes second finds another target than it was reviewed on, and apply refuses it. If the resource "+
@@ -226,7 +228,7 @@ func undoneWarning(target string) string {
 		"the destroy first.", target)
 }
 
-// unknownStepProblem refuses a digest in after that belongs to no step.
+// unknownStepProblem returns the error for a digest in after that belongs to no step.
 func unknownStepProblem(i int, digest string) error {
 	return &problem.Problem{
 		What: "after names an unknown step", Why: fmt.Sprintf("Neither this run nor the journal knows the digest %s.",
@@ -238,8 +240,8 @@ func unknownStepProblem(i int, digest string) error {
 
 var errUnknownStep = errors.New("no execution has this digest")
 
-// skippedBefore returns the problem of a step whose preview rests on an earlier one that did not run. It is nil if all
-// ran.
+// skippedBefore returns the error for a step whose preview depends on earlier steps that did not run. It is nil if all
+// of them ran. Steps that change nothing don't count.
 func (e *Engine) skippedBefore(ctx context.Context, req Request) error {
 	var names []string
 	all := slices.Clone(req.After)
@@ -269,8 +271,8 @@ func (e *Engine) skippedBefore(ctx context.Context, req Request) error {
 	}
 }
 
-// undoLink is the link of an undo. If later executions have changed the target since, their undos come first: it starts
-// from what the execution itself left.
+// undoLink returns the link for an undo of the execution. If later executions have changed the target, they are undone
+// first, so the preview starts from what the execution itself left.
 func (e *Engine) undoLink(ctx context.Context, execution journal.Ref) (link, error) {
 	store, err := e.Journal(ctx)
 	if err != nil {
@@ -293,7 +295,8 @@ func (e *Engine) undoLink(ctx context.Context, execution journal.Ref) (link, err
 	return l, err
 }
 
-// planLink is link for a plan. Without a journal, only this process knows the earlier steps.
+// planLink is link for a plan. If the journal can't be read, it defers the preview, unless all earlier steps were
+// planned in this process.
 func (e *Engine) planLink(ctx context.Context, req Request, target string) (link, error) {
 	if req.Origin.Execution.Number != 0 {
 		return e.undoLink(ctx, req.Origin.Execution)
@@ -305,7 +308,8 @@ func (e *Engine) planLink(ctx context.Context, req Request, target string) (link
 	return link{chain: l.chain, deferred: "its earlier steps can't be found in the journal"}, nil
 }
 
-// ordered makes the review known to later steps, and warns of another execution on its target without an order.
+// ordered makes the review known to later steps, and warns of another execution on its target if neither names the
+// other in after.
 func (e *Engine) ordered(req Request, review *Review, l link, inside bool) error {
 	if req.Origin.Execution.Number != 0 { // a destroy orders its undos
 		if !inside && e.cfg.Planned.undoes(review.Target) {
@@ -322,7 +326,8 @@ func (e *Engine) ordered(req Request, review *Review, l link, inside bool) error
 	return e.rememberStep(review)
 }
 
-// deferredProblem is the problem of a deferred preview that can't be made again later, as in a data source.
+// deferredProblem returns the error for a preview that needs earlier steps to have run, if it can't be made during
+// apply, as in a data source.
 func deferredProblem(req Request, l link) error {
 	return &problem.Problem{
 		What: fmt.Sprintf("%s can't be previewed yet", req.ActionType), Why: l.deferred + ".",

@@ -8,7 +8,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 )
 
-// Bound is what a plan shows of the members of a digest that a request doesn't contain.
+// Bound contains the members of a digest that a plan shows and a request doesn't contain.
 type Bound struct {
 	Target, Identity, Content string
 	Commands                  []string
@@ -16,7 +16,7 @@ type Bound struct {
 	Undo json.RawMessage
 }
 
-// Rebound returns what the digest of a request covers, as computed from what a plan shows. page is that of the
+// Rebound returns what the digest of a request covers, as computed from what a plan shows. page is the metadata of the
 // request's playbook, and req.Params must be normalized.
 func Rebound(page playbook.Metadata, req Request, b Bound) (approval.Binding, error) {
 	req.page, req.inputs = page, req.Params
@@ -45,7 +45,8 @@ type Evidence struct {
 	Identity, Content string
 	// Payload is what approvers sign.
 	Payload string
-	// Binding is what the digest covers. It is that of a playbook other than a gate.
+	// Binding is what the digest covers. It is wrong for a gate, whose digest covers other inputs than the record
+	// contains.
 	Binding approval.Binding
 	// Required reports that an approval was needed, and Granted that it was given.
 	Required, Granted bool

@@ -1,6 +1,6 @@
 // Package engine is the only place that knows the order of an execution: preview, approve, journal, dispatch, wait,
-// record, and recovery after a crash. Playbooks define what each step does; fronts (Terraform resources) only call
-// Plan, Apply, and Undo.
+// record, and recovery after a crash. Playbooks define what each step does; fronts (Terraform resources) only call its
+// methods, such as Plan and Apply.
 //
 // The order is chosen for crashes: the next apply can always find out what happened. The intent is durable before
 // anything is sent, the name of the remote work before anything waits, and a dispatch that may have happened is never
@@ -23,25 +23,24 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
 )
 
-// Forge reads who approved the change at the forge where it was reviewed. If it can't be read, the answer says so and
-// confirms nobody.
+// Forge reads who approved the change at the forge, such as GitHub, where it was reviewed. If the forge can't be read,
+// the answer says so and confirms nobody.
 type Forge interface {
 	Confirmed(ctx context.Context) approval.Confirmed
 }
 
-// Config contains the dependencies of an Engine. All fields are required except Terraform, Metrics, Forge, Notifier,
-// Planned, and Reached.
+// Config contains the dependencies of an Engine. Catalogue, Journal, Clock, Dir, and Self are required.
 type Config struct {
 	Catalogue playbook.Catalogue
 	// Journal opens the store. It is called when the journal is first needed, and again after it failed.
 	Journal func(ctx context.Context) (journal.Store, error)
 	Policy  approval.Policy
 	Clock   clock.Clock
-	// Metrics reads the metrics of guardrails. Nil: every guardrail is inconclusive.
+	// Metrics reads the metrics of guardrails. Nil: no guardrail can be read.
 	Metrics guard.Reader
 	// Forge is asked if an approval is needed. Nil: the policy names no forge.
 	Forge Forge
-	// HistoryLimit is how many executions of a request are read back from the journal.
+	// HistoryLimit is how many of a request's executions, the newest ones, are read from the journal. Zero: all.
 	HistoryLimit int
 	// Keep is how long the journal keeps entries that are no longer needed. Zero: forever.
 	Keep time.Duration
@@ -60,7 +59,7 @@ type Config struct {
 	Redact func(string) string
 	// Notifier tells people about events. Nil: nobody.
 	Notifier Notifier
-	// Reached, if set, is called at each Point of an execution. Tests die there.
+	// Reached, if set, is called at each Point of an execution. Tests kill the process there.
 	Reached func(Point)
 }
 
@@ -73,9 +72,9 @@ type Engine struct {
 	store journal.Store
 	// delivered are the executions whose outcomes were returned to callers.
 	delivered []int64
-	// executed reports that this process has begun an execution.
+	// executed reports that an execution that this process began was returned to a caller.
 	executed bool
-	// broken is what the verification of the journal's newest entries found, once it has run.
+	// verified reports that the journal's newest entries were verified. broken is what is wrong with them, or empty.
 	verified bool
 	broken   string
 
@@ -102,7 +101,7 @@ const (
 	RunMaybe // it is unknown
 )
 
-// Request asks for one playbook with its inputs.
+// Request asks to run one playbook with these inputs.
 type Request struct {
 	// ActionType names the playbook.
 	ActionType string
@@ -117,7 +116,7 @@ type Request struct {
 	Timeout time.Duration
 	// OnDestroy is what destroy does with the execution, "keep" or "rollback". Empty: "keep".
 	OnDestroy string
-	// After are the digests of earlier steps of the configuration. They are policy and not part of the request's
+	// After are the digests of earlier steps in the configuration. They are policy and not part of the request's
 	// identity, except for a gate. AfterUnknown reports that one of them is unknown.
 	After        []string
 	AfterUnknown bool
@@ -127,10 +126,11 @@ type Request struct {
 	TriggersUnknown, IncidentUnknown bool
 	// ExpectedDigest pins the reviewed preview, or is empty; see approval.CheckPin.
 	ExpectedDigest string
-	// PinnedUndo is an expected_digest that may belong to an undo: if it matches, names count without a signature.
+	// PinnedUndo is, for an undo, the resource's expected_digest: if it is the undo's digest, names count without a
+	// signature.
 	PinnedUndo string
-	// Known is the newest execution that the caller has kept, or zero. Mark is the newest entry of the journal that the
-	// caller has seen, and Open reports that Known had not ended then.
+	// Known is the newest execution that had ended when the caller's state was saved, or zero. Mark is the newest
+	// journal entry that the state has seen. Open reports that the state's last execution had not ended.
 	Known int64
 	Mark  journal.Mark
 	Open  bool
@@ -144,7 +144,7 @@ type Request struct {
 
 // Origin is the target that an execution changed. Empty members are not compared.
 type Origin struct {
-	// Execution is its number in the journal, which knows more than the state.
+	// Execution identifies that execution. If the journal has its record, Target and Identity are taken from there.
 	Execution journal.Ref
 	Target    string
 	// Identity is the hash of the target's identity; see Review.IdentityHash.
@@ -178,7 +178,8 @@ func (e *Engine) Journal(ctx context.Context) (journal.Store, error) {
 // Catalogue returns the playbooks.
 func (e *Engine) Catalogue() playbook.Catalogue { return e.cfg.Catalogue }
 
-// bind is Bind, and normalizes the inputs for digest and request: an input at its default counts as not set.
+// bind is Bind, and normalizes the inputs that the digest and the request's identity cover: an input at its default
+// counts as not set.
 func (e *Engine) bind(req *Request) (playbook.Action, error) {
 	action, err := e.Bind(*req)
 	if err != nil {
@@ -193,7 +194,7 @@ func (e *Engine) bind(req *Request) (playbook.Action, error) {
 }
 
 // place adds the place in a chain to the inputs of a gate. Two gates with the same guardrails at two places are two
-// requests, with a digest and a history each: what one has read says nothing about the moment of the other.
+// requests with separate digests and histories, because they read the metrics at different times.
 func (r *Request) place() error {
 	if !r.page.Gate || len(r.After) == 0 {
 		return nil

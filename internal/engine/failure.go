@@ -10,7 +10,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// failure is the error for the reader of a failed apply.
+// failure returns the error that a failed apply shows, or nil if cause is nil.
 func failure(ctx context.Context, x Execution, cause error) error {
 	if cause == nil {
 		return nil
@@ -40,7 +40,7 @@ func failure(ctx context.Context, x Execution, cause error) error {
 	return &p
 }
 
-// stopped says why an execution ended early, where that left the target, and what to do next.
+// stopped returns an error that says why an execution ended early, where that left the target, and what to do next.
 func stopped(ctx context.Context, outcome playbook.Report, err error) error {
 	if p := new(problem.Problem); errors.As(err, &p) {
 		return err

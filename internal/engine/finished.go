@@ -12,12 +12,13 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
 
-// finished returns the execution of exactly this request that succeeded and that the caller doesn't know: Terraform
-// died after the outcome was journaled, before its state was certain to contain it. It is the outcome of this apply;
-// nothing runs a second time. An execution of this process was delivered to its caller, so another resource with the
-// same request runs separately. So does a resource after a Terraform run that ended in order, after its predecessor was
-// destroyed, or after the execution was merged from another journal, whose state knows it. A gate that names no earlier
-// step reads again: without a place in a chain, the verdict may be that of another gate with the same guardrails.
+// finished returns the last execution of exactly this request if it succeeded and no state is known to contain it:
+// Terraform died after the outcome was journaled, before its state was certain to contain it. That execution is the
+// outcome of this apply; nothing runs a second time. An execution does not count if this process or this run of
+// Terraform began it, since its own resource received it; if it was acknowledged, because Terraform ended normally or
+// the resource was destroyed; or if it was merged from another journal, whose state contains it. A gate that names no
+// earlier step reads again: without a place in a chain, the verdict may be that of another gate with the same
+// guardrails.
 func (e *Engine) finished(req Request, about journal.Subject, past []journal.Record) (journal.Record, bool) {
 	if len(past) == 0 || req.page.Gate && len(req.After) == 0 {
 		return journal.Record{}, false
@@ -29,7 +30,7 @@ func (e *Engine) finished(req Request, about journal.Subject, past []journal.Rec
 		last.Holder != e.cfg.Self && (last.Intent.Session == "" || last.Intent.Session != e.cfg.Terraform.Session)
 }
 
-// known returns the newest execution that the caller has kept. Numbers of another journal can't be compared.
+// known returns Known, or zero if it is a number in another journal, which can't be compared.
 func (r Request) known(identity string) int64 {
 	if r.Mark.Journal != "" && r.Mark.Journal != identity {
 		return 0
@@ -37,7 +38,7 @@ func (r Request) known(identity string) int64 {
 	return r.Known
 }
 
-// asOf returns the history to its state at the dry run: Terraform plans again inside an apply and requires the result
+// asOf reduces the history to what it was at the dry run: Terraform plans again inside an apply and requires the result
 // of the first plan. Apply itself finds what has started or ended since.
 func (r *Review) asOf(dryRun journal.Record) {
 	before := slices.DeleteFunc(slices.Clone(r.History), func(rec journal.Record) bool { return rec.ID > dryRun.ID })
@@ -74,11 +75,11 @@ func (e *Engine) markDelivered(rec journal.Record) {
 	}
 }
 
-// acknowledgers is how many outcomes are acknowledged at a time, which is as many as Terraform applies at a time. The
+// acknowledgers is how many outcomes are acknowledged concurrently: as many as Terraform applies by default. The
 // journal may commit them together.
 const acknowledgers = 10
 
-// AcknowledgeAll journals that Terraform ended in order, and its state contains every outcome that was returned: the
+// AcknowledgeAll journals that Terraform ended normally, and its state contains every outcome that was returned: the
 // same requests may run again. An outcome that can't be acknowledged stays unacknowledged, which is safe.
 func (e *Engine) AcknowledgeAll(ctx context.Context) {
 	e.mu.Lock()

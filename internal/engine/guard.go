@@ -13,8 +13,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// revertTimeout bounds a rollback after a breach. It does not depend on the execution's context: a harmful change must
-// also be reversed if the deadline passes during the rollback.
+// revertTimeout bounds a rollback after a breach or a cancel. The rollback does not depend on the execution's context:
+// a harmful change must also be reversed if the deadline passes during the rollback.
 const revertTimeout = 2 * time.Minute
 
 // detailRollback names the detail of a result that reports how a rollback ended.
@@ -105,8 +105,8 @@ func (r *run) watch(rec journal.Record) watched {
 	return w
 }
 
-// guard makes the job's steps and checkpoints read the guardrails. A step is journaled before they are read, and again
-// with the readings.
+// guard makes the job's steps and checkpoints read the guardrails. A step is journaled before the reading, and again
+// with its result.
 func (w watched) guard(job playbook.Job) playbook.Job {
 	if w.session == nil {
 		return job
@@ -128,7 +128,7 @@ func (w watched) guard(job playbook.Job) playbook.Job {
 	return job
 }
 
-// journal writes the readings since the last entry, if there are any.
+// journal journals the readings since the last entry, if there are any.
 func (w watched) journal(ctx context.Context) error {
 	readings := w.session.Drain()
 	if len(readings) == 0 {
@@ -138,7 +138,7 @@ func (w watched) journal(ctx context.Context) error {
 		progress{Step: *w.step, Readings: readings, Tallies: w.session.Tallies()})
 }
 
-// over is work with its guardrails, which also obeys a cancel.
+// over wraps work so that it is under its guardrails and obeys a request to stop.
 func (w watched) over(work playbook.Work) playbook.Work {
 	o := obedient{Work: work, plain: work, under: w}
 	if w.session != nil {

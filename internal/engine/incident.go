@@ -10,8 +10,8 @@ import (
 // longestApply bounds how far back the executions of one apply are searched.
 const longestApply = 48 * time.Hour
 
-// incidentBegan returns when the first execution of the record's incident that changes something began. Without an
-// incident, only those of the same apply count. It is the beginning of rec if there is no earlier one.
+// incidentBegan returns when the first execution for the record's incident that changes something began. Without an
+// incident, only executions in the same apply count. If there is no earlier one, it is when rec began.
 func (e *Engine) incidentBegan(ctx context.Context, store journal.Store, rec journal.Record) (time.Time, error) {
 	past := journal.Filter{Incident: rec.Subject.Incident}
 	if past.Incident == "" {

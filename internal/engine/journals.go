@@ -9,7 +9,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// verifiedTail is about how many of the newest entries are verified once per process.
+// verifiedTail is about how many of the newest entries are verified, once per Engine.
 const verifiedTail = 2000
 
 // standing says in a sentence what is wrong with the journal: with its newest entries, or compared with what the state
@@ -42,7 +42,7 @@ func (e *Engine) standing(ctx context.Context, store journal.Store, req Request)
 	}
 }
 
-// verify checks the chain of the newest entries, once per process.
+// verify checks the hash chain of the newest entries, once per Engine, and returns what is wrong with it, or "".
 func (e *Engine) verify(ctx context.Context, store journal.Store) (string, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -123,7 +123,8 @@ func (e *Engine) checkOrigin(ctx context.Context, req Request, now Review) error
 	}
 }
 
-// origin completes what the state knows about an execution's target with what the journal knows.
+// origin returns what the journal knows about the target of o's execution. If the journal can't be opened or lacks that
+// execution, it returns o, which is what the state knows.
 func (e *Engine) origin(ctx context.Context, o Origin) (Origin, error) {
 	if o.Execution.Number == 0 {
 		return o, nil

@@ -24,8 +24,8 @@ const (
 )
 
 // heartbeat renews the lease on rec until the returned function is called. The returned context ends with
-// playbook.ErrTakenOver when another process holds rec, and with ErrLease when the journal could not be written for
-// renewTimeout.
+// playbook.ErrTakenOver when another process holds rec, with ErrLease when the journal could not be written for
+// renewTimeout, and with ErrCancel when somebody asks the execution to stop.
 func (r *run) heartbeat(ctx context.Context, rec journal.Record) (context.Context, context.CancelFunc) {
 	// Heartbeats continue while the work is being stopped: the target is not free until it has stopped.
 	beating, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -38,7 +38,8 @@ func (r *run) heartbeat(ctx context.Context, rec journal.Record) (context.Contex
 	return ctx, func() { stop(); <-stopped; lose(context.Canceled) }
 }
 
-// renew renews the lease on rec until ctx ends, and calls lose when the lease is lost.
+// renew renews the lease on rec until ctx ends, and calls lose when the lease is lost or somebody asks the execution to
+// stop.
 func (r *run) renew(ctx context.Context, rec journal.Record, lose context.CancelCauseFunc) {
 	clk := r.engine.cfg.Clock
 	heard := clk.Now()
@@ -62,7 +63,7 @@ func (r *run) renew(ctx context.Context, rec journal.Record, lose context.Cancel
 	}
 }
 
-// renewWithin gives up early enough that the work stops before another process takes over.
+// renewWithin renews the lease, and gives up at the timeout: the work must stop before another process takes over.
 func (r *run) renewWithin(ctx context.Context, rec journal.Record, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

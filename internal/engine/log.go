@@ -39,7 +39,8 @@ func (e *Engine) openLog(ctx context.Context, rec journal.Record) (logged contex
 	return logged, path, func() { _ = file.Close() } // each line was written when it was logged
 }
 
-// logsURL is where readers find a log: under the configured base address if it is in the engine's folder.
+// logsURL returns where readers find the log at url, or ownLog if url is empty: below LogsBaseURL if that is set and
+// the log is in the engine's folder.
 func (e *Engine) logsURL(url, ownLog string) string {
 	if url == "" {
 		url = playbook.FileURL(absolute(ownLog))
@@ -64,7 +65,7 @@ func absolute(path string) string {
 	return path
 }
 
-// reached logs that the execution is at a point, and calls the hook of tests.
+// reached logs that the execution is at a point, and calls Config.Reached.
 func (e *Engine) reached(ctx context.Context, p Point, rec journal.Record) {
 	logging.Info(ctx, logging.Engine, p.describe(), "point", string(p), "execution", rec.ID,
 		"playbook", rec.Subject.Playbook, "target", rec.Subject.Target)

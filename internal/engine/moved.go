@@ -14,7 +14,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// leaves are the single facts that a digest covers, by their path.
+// leaves are the individual facts that a digest covers, by their path.
 type leaves map[string]any
 
 // leavesOf returns the facts that a record showed.
@@ -42,7 +42,7 @@ func collect(target string, inputs json.RawMessage, triggers map[string]string, 
 	return all
 }
 
-// add adds a value under its name. It adds each member of an object.
+// add adds a value under its name, and each member of an object separately.
 func (l leaves) add(name string, value any) {
 	text, err := json.Marshal(value)
 	if err != nil {
@@ -106,7 +106,7 @@ func movedProblem(was leaves, now Review, req Request) error {
 	}
 }
 
-// reviewedLeaves returns the facts that the plan showed: from its record, or as far as the state contains them.
+// reviewedLeaves returns the facts that the plan showed: from its record, or as far as the plan itself contains them.
 func (r *run) reviewedLeaves(was Reviewed, rec *journal.Record) leaves {
 	if rec != nil {
 		if content, err := decoded(*rec); err == nil {
@@ -167,7 +167,7 @@ func plain(v any) string {
 	return string(text)
 }
 
-// digestProblem refuses a pin that belongs to another preview.
+// digestProblem returns the error for an expected_digest that belongs to another preview.
 func digestProblem(expected, now string) error {
 	next := "Nothing has run. Review the new preview, then set expected_digest to its digest or remove it."
 	why := fmt.Sprintf("expected_digest is %s, but what would run now has the digest %s.", expected, now)

@@ -13,8 +13,8 @@ import (
 // Event is what a notice is about.
 type Event string
 
-// Events. Only apply has events. Each one happens at most once per execution, and an approval that is needed once per
-// digest: the journal has an entry before anybody is told, and its author tells.
+// Events. Only apply has events. Each one is sent at most once per execution, and EventApprovalNeeded at most once per
+// digest: the journal has an entry about it first, and only the process that wrote the entry sends the notice.
 const (
 	EventStart          Event = "start"
 	EventSuccess        Event = "success"
@@ -26,7 +26,7 @@ const (
 	EventApprovalNeeded Event = "approval_needed"
 )
 
-// Events lists them.
+// Events returns all events.
 func Events() []Event {
 	return []Event{EventStart, EventSuccess, EventFailure, EventRollback, EventHold, EventPastEstimate, EventEscalation,
 		EventApprovalNeeded}
@@ -36,11 +36,11 @@ func Events() []Event {
 type Notice struct {
 	Event Event
 	At    time.Time
-	// Execution is its identifier, or empty if there is none.
+	// Execution is the execution's identifier, or empty if there is none.
 	Execution string
-	// Playbook, Target and Incident are those of the execution. Incident may be empty.
+	// Playbook, Target, and Incident are those of the execution. Incident may be empty.
 	Playbook, Target, Incident string
-	// Status is that of the execution at the event.
+	// Status is the execution's status at the event.
 	Status string
 	// Message is what happened, in one or two sentences.
 	Message string
@@ -53,7 +53,7 @@ type Notifier interface {
 	Notify(ctx context.Context, n Notice)
 }
 
-// tell tells people about an event of an execution.
+// tell sends a notice about an event of an execution.
 func (e *Engine) tell(ctx context.Context, rec journal.Record, event Event, message string) {
 	if e.cfg.Notifier == nil {
 		return
@@ -69,7 +69,7 @@ func (e *Engine) tell(ctx context.Context, rec journal.Record, event Event, mess
 	e.cfg.Notifier.Notify(ctx, n)
 }
 
-// tellEnd tells people how an execution ended, and when several have failed in a row.
+// tellEnd sends a notice about how an execution ended, and another one if several have failed in a row.
 func (r *run) tellEnd(ctx context.Context, rec journal.Record) {
 	if r.engine.cfg.Notifier == nil {
 		return
@@ -94,8 +94,8 @@ func (r *run) tellEnd(ctx context.Context, rec journal.Record) {
 	}
 }
 
-// pastEstimate returns what ends the watch for twice the estimate of an execution: passing it is logged, journaled, and
-// told, once. It has no effect on the execution.
+// pastEstimate watches whether an execution passes twice its estimate, and returns a function that ends the watch. If
+// the execution passes it, this is logged, journaled, and sent as a notice, once. The execution continues.
 func (r *run) pastEstimate(ctx context.Context, rec journal.Record) (stop func()) {
 	expected := rec.Intent.Expected
 	told := slices.Contains(rec.Notices, string(EventPastEstimate))
@@ -114,7 +114,7 @@ func (r *run) pastEstimate(ctx context.Context, rec journal.Record) (stop func()
 	return func() { cancel(); <-done }
 }
 
-// reportPast journals that the execution has passed twice its estimate, and tells people.
+// reportPast journals that the execution has passed twice its estimate, and sends a notice.
 func (r *run) reportPast(ctx context.Context, rec journal.Record) {
 	message := fmt.Sprintf("Execution %d of %s has run for more than %s, twice its estimate. It continues until %s. "+
 		"Look at its log, and escalate to the team that owns the system.", rec.ID, rec.Subject.Playbook,
@@ -126,12 +126,12 @@ func (r *run) reportPast(ctx context.Context, rec journal.Record) {
 	if err != nil {
 		logging.Warn(ctx, logging.Engine, "past twice the estimate, and not journaled", "execution", rec.ID, "error",
 			err.Error())
-		return // without the entry, another process could tell it again
+		return // without the entry, another process could send it again
 	}
 	r.engine.tell(ctx, noted, EventPastEstimate, message)
 }
 
-// late is the warning about an execution that passed twice its estimate, or "".
+// late returns the warning about an execution that passed twice its estimate, or "".
 func late(rec journal.Record) string {
 	if rec.Result == nil || !slices.Contains(rec.Notices, string(EventPastEstimate)) {
 		return ""
@@ -141,7 +141,7 @@ func late(rec journal.Record) string {
 		inWords(rec.Result.FinishedAt.Sub(rec.CreatedAt)), inWords(rec.Intent.Expected.Sub(rec.CreatedAt)))
 }
 
-// refused tells people that an approval is needed, once per digest, and journals that as a dry run that failed.
+// refused sends a notice that an approval is needed, once per digest, and journals this as a dry run that failed.
 func (r *run) refused(ctx context.Context, review Review) {
 	if r.engine.cfg.Notifier == nil {
 		return

@@ -60,8 +60,8 @@ func (e *Engine) newestOn(ctx context.Context, identity string) (journal.Record,
 	return newest[0], true, nil
 }
 
-// leftByNewest reports whether the target with the identity is as the newest execution on it left it, if that execution
-// is not older than first and its playbook can tell.
+// leftByNewest reports whether the target with the identity is as the newest execution on it left it. told is false if
+// this is not known: that execution is older than first, did not succeed, or its playbook can't tell.
 func (e *Engine) leftByNewest(ctx context.Context, identity string, first int64) (left, told bool, err error) {
 	newest, ok, err := e.newestOn(ctx, identity)
 	if err != nil || !ok || newest.ID < first || newest.Status != journal.StatusSuccess {

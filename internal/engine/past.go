@@ -9,7 +9,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 )
 
-// past returns a function that reads the executions of a playbook on a target that have ended.
+// past returns a function that reads the ended executions of a playbook on a target, newest first.
 func (e *Engine) past(actionType, target string) playbook.ReadPast {
 	return func(ctx context.Context, limit int) ([]playbook.Past, error) {
 		store, err := e.Journal(ctx)

@@ -24,7 +24,8 @@ type step struct {
 	locks            []string
 	readOnly         bool
 	chain            chain
-	// projection is what it leaves on its target. Nil: that can't be projected, or nothing is changed there; see keeps.
+	// projection is what it leaves on its target. Nil: that can't be projected or, if keeps is set, looks as before to
+	// every later preview.
 	projection json.RawMessage
 	keeps      bool
 }
@@ -36,7 +37,8 @@ func (s step) on(target string) bool { return s.target == target || slices.Conta
 type chain struct {
 	// After are the digests of the earlier steps.
 	After []string `json:"after,omitempty"`
-	// From is the playbook of the step whose outcome was previewed on. Empty: the live target. Start is that outcome.
+	// From is the playbook of the step whose outcome the preview starts from, and Start is that outcome. Empty: the
+	// live target.
 	From  string          `json:"from,omitempty"`
 	Start json.RawMessage `json:"start,omitempty"`
 	// Open reports that triggers were unknown: the digest is that without triggers.
@@ -48,8 +50,8 @@ type chain struct {
 	Maybe       bool `json:"maybe,omitempty"`
 }
 
-// same reports whether a record of c shows what a plan of other would show. A condition that was unknown and has become
-// true reads the same: Terraform plans again with it inside an apply.
+// same reports whether a record with chain c shows what a plan with chain other would show. A condition that was
+// unknown and has become true reads the same: Terraform plans again with it inside an apply.
 func (c chain) same(other chain) bool {
 	return c.From == other.From && c.Open == other.Open && c.OpenIncident == other.OpenIncident &&
 		c.Conditional == other.Conditional &&
@@ -57,8 +59,8 @@ func (c chain) same(other chain) bool {
 		slices.Equal(c.After, other.After) && string(c.Start) == string(other.Start)
 }
 
-// continues reports whether c showed what a plan of other would show in the same run of Terraform: the earlier steps,
-// on whose outcome c was previewed, have run since.
+// continues reports whether a record with chain c shows what a plan with chain other shows later in the same run of
+// Terraform: the earlier steps, whose outcome the record starts from, have run since.
 func (c chain) continues(other chain) bool {
 	c.From, c.Start = "", nil
 	return other.From == "" && c.same(other)

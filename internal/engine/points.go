@@ -1,10 +1,10 @@
 package engine
 
-// Point is a named place in the order of an execution. A process can die at any of them. The description of each point
+// Point is a named place in the order of an execution. A process can die at any point. The description of each point
 // says what the next apply finds.
 type Point string
 
-// Points of the order, first to last.
+// Points, in the order of an execution; adoption comes last.
 const (
 	// PointIntent: the intent is in the journal. Nothing was sent and nothing is in state.
 	PointIntent Point = "intent"
@@ -35,7 +35,7 @@ func Points() []Point {
 	}
 }
 
-// describe is the message for the log at the point.
+// describe returns the log message for the point.
 func (p Point) describe() string {
 	switch p {
 	case PointIntent:

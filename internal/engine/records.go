@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// recordTerm is how long a record is shown before its figures are read again.
+	// recordTerm is how long plans show the same record before a new one is made, with figures read again.
 	recordTerm = time.Hour
 	// recordAttempts bounds how often a plan starts over because another plan was faster.
 	recordAttempts = 10
@@ -27,7 +27,7 @@ const (
 type shown struct {
 	playbook.Preview
 	Facts json.RawMessage `json:"facts"`
-	// ContentHash is in the plan; its leaves are Facts and Content.
+	// ContentHash is the hash of Facts and Content that the plan shows.
 	ContentHash string          `json:"content_hash,omitempty"`
 	Safety      approval.Safety `json:"safety"`
 	Number      int             `json:"number,omitempty"`
@@ -109,7 +109,7 @@ func (r *Review) restore(rec journal.Record, was shown) {
 	r.payload(rec.Journal, rec.ID)
 }
 
-// payload completes the decision with what approvers sign: it names the first record since the digest was last
+// payload completes the decision with what approvers sign, which names the first record since the digest was last
 // executed.
 func (r *Review) payload(identity string, own int64) {
 	r.Decision.Payload = ""
@@ -118,7 +118,7 @@ func (r *Review) payload(identity string, own int64) {
 	}
 }
 
-// signed is the payload, whether or not the execution needs an approval.
+// signed returns the payload, whether or not the execution needs an approval.
 func (r *Review) signed(identity string, own int64) string {
 	first := r.first
 	if first == 0 {
@@ -127,7 +127,8 @@ func (r *Review) signed(identity string, own int64) string {
 	return approval.Payload(r.ActionType, r.Target, r.Digest, journal.Ref{Journal: identity, Number: first}.String())
 }
 
-// advise rebuilds the advice with the payload of the record that was appended. The decision stays as recorded.
+// advise updates what the decision says is missing and what to do next, which may contain the payload of the appended
+// record. The rest of the decision stays as recorded.
 func (p *planning) advise(appended journal.Record) {
 	r := p.review
 	if r.Decision.Granted || r.weighed.Payload != "" {
@@ -199,7 +200,8 @@ func (p *planning) history(ctx context.Context) error {
 	return p.engine.number(ctx, p.store, r)
 }
 
-// number returns which execution of the playbook on the target comes next, and how the last one ended.
+// number sets Number and Last of r: which execution of the playbook on the target comes next, and how the last one
+// ended.
 func (e *Engine) number(ctx context.Context, store journal.Store, r *Review) error {
 	all := journal.Filter{Playbook: r.ActionType, Target: r.Target}
 	all.Limit = 1
@@ -286,7 +288,7 @@ func (p *planning) shows(ctx context.Context, newest journal.Record) (bool, erro
 	if err := e.decide(ctx, p.req, p.review, shownBy{record: newest.ID}); err != nil {
 		return false, err
 	}
-	// A test plans and applies in one run, and nothing tells its plans from those inside of its applies.
+	// terraform test plans and applies in one run, and nothing distinguishes its plans from those inside its applies.
 	one := e.cfg.Terraform.Session != "" && newest.Intent.Session == e.cfg.Terraform.Session
 	chained := was.Chain.same(p.review.chain) || one && was.Chain.continues(p.review.chain)
 	if !was.Approval.same(p.review.standing(e.policyPrint())) || !chained {
@@ -337,7 +339,7 @@ func (p *planning) warn(ctx context.Context) error {
 	return err
 }
 
-// intent is the first entry of an execution or a dry run.
+// intent returns the body of the first entry of an execution or a dry run.
 func (e *Engine) intent(req Request, review Review) (journal.Intent, error) {
 	intent := journal.Intent{
 		Params: req.Params, Triggers: req.Triggers, Preview: review.encoded(e.policyPrint()), Digest: review.Digest,

@@ -14,14 +14,14 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// A waiting apply looks whether the target is free after firstPoll, then at doubling intervals up to busyPoll.
+// A waiting apply checks whether the target is free after firstPoll, then at doubling intervals up to busyPoll.
 const (
 	firstPoll = 50 * time.Millisecond
 	busyPoll  = time.Second
 )
 
-// busyTimeout is how long an apply waits for a target that can't be previewed, and for which it therefore has no
-// deadline.
+// busyTimeout is how long an apply waits for a busy target that can't be previewed: without a preview, there is no
+// estimate to derive the time from.
 const busyTimeout = 10 * time.Minute
 
 // awaitTarget returns once no execution is open on the target or on anything else that this one would lock. It waits
@@ -145,8 +145,8 @@ func (r *run) recoverOrphan(ctx context.Context, about journal.Subject, rec jour
 	return x, true, err
 }
 
-// waitTimeout is how long this apply waits for a busy target: as long as its own work may take, and long enough to
-// notice that a holder on another host is gone.
+// waitTimeout returns how long this apply waits for a busy target: the configured timeout, or as long as its own work
+// may take, and long enough to notice that a holder on another host is gone.
 func (r *run) waitTimeout(ctx context.Context) time.Duration {
 	if r.req.Timeout != 0 {
 		return r.req.Timeout
@@ -223,7 +223,7 @@ func (r *run) adopt(ctx context.Context, rec journal.Record, why string) (Execut
 	return past.finish(ctx, x, watched.over(work))
 }
 
-// laterProblem is the error for an execution that stays open because its target doesn't answer.
+// laterProblem returns the error for an execution that stays open because its target doesn't answer.
 func laterProblem(rec journal.Record, cause error) error {
 	p := *problem.Of(cause, "The target does not answer")
 	p.Why = p.What + ". " + p.Why
@@ -265,7 +265,8 @@ func (r *run) refuseUnknown(about journal.Subject) error {
 	}
 }
 
-// UndoRequest asks for the action that undoes an execution. It needs a separate approval if its playbook needs one.
+// UndoRequest returns the request for the action that undoes an execution. The undo needs a separate approval if its
+// playbook needs one.
 func UndoRequest(execution journal.Ref, action journal.Undo) Request {
 	return Request{
 		ActionType: action.Type, Params: action.Params, Origin: Origin{Execution: execution},
@@ -280,7 +281,7 @@ const undoTrigger = "undo_of_execution"
 // UndoOf returns the identifier of the execution that the record undoes, or "".
 func UndoOf(rec journal.Record) string { return rec.Intent.Triggers[undoTrigger] }
 
-// Recall returns the review on which rec ran, as far as the journal contains it.
+// Recall returns the review that rec ran on, as far as the journal contains it.
 func Recall(rec journal.Record) Review {
 	r := Review{
 		ActionType: rec.Subject.Playbook, Target: rec.Subject.Target, Request: rec.Subject.Request,

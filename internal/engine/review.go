@@ -21,14 +21,15 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// deadlineFactor times the estimate is the deadline if none is configured and the estimate was measured. Otherwise,
-// passing it is reported.
+// deadlineFactor is multiplied by the estimate. The product is the deadline if none is configured and the estimate was
+// measured; otherwise, passing the product is only reported.
 const deadlineFactor = 2
 
 // leastDeadline is the shortest deadline that follows from an estimate: a deadline of zero would end at once.
 const leastDeadline = 10 * time.Second
 
-// unmeasuredDeadline stops an execution whose estimate nobody measured: healthy work must not end because of a guess.
+// unmeasuredDeadline is the shortest deadline of an execution whose estimate nobody measured: healthy work must not end
+// because of a guess.
 const unmeasuredDeadline = 24 * time.Hour
 
 // defaultOnDestroy is what destroy does if the configuration doesn't say.
@@ -63,7 +64,7 @@ type Review struct {
 	Number int
 	Last   string
 	// History contains the newest executions of the same request, oldest first. Executions is how many there are in
-	// all.
+	// total.
 	History    []journal.Record
 	Executions int
 	// Finished reports that the newest of them is the outcome of an apply that the state doesn't contain; see
@@ -71,8 +72,9 @@ type Review struct {
 	Finished bool
 	// Warnings are for what the reader of the plan should act on.
 	Warnings []string
-	// Unseen reports that the target can't be previewed before apply has adopted the execution that is open on it. Only
-	// ActionType, Target, Request and the history are known then; see the warnings.
+	// Unseen reports that there is no preview before apply: an execution is open on the target and has to be adopted
+	// first, or earlier steps have to run first. At most ActionType, Target, Request, and the history are known then;
+	// see the warnings.
 	Unseen bool
 
 	chain  chain
@@ -137,7 +139,7 @@ func (e *Engine) look(ctx context.Context, req Request, action playbook.Action, 
 	return review, review.bind(req)
 }
 
-// limit sets the deadline. An estimate that nobody measured stops no work.
+// limit sets Expected and Deadline. An estimate that nobody measured makes no deadline shorter than unmeasuredDeadline.
 func (r *Review) limit(req Request) {
 	r.Expected = max(deadlineFactor*r.Duration, leastDeadline, r.LeastDeadline) + r.Overtime +
 		guard.Longest(req.watched())
@@ -195,7 +197,7 @@ func (r Request) watched() []guard.Rail {
 	return r.Guardrails
 }
 
-// ownInputs returns the inputs as they are in the digest. Guardrails are always in its safety member.
+// ownInputs returns the inputs as they are in the digest. Guardrails are always in the digest's safety member.
 func (r Request) ownInputs() (json.RawMessage, error) {
 	if !r.page.Gate {
 		return r.inputs, nil
@@ -231,7 +233,7 @@ func safety(req Request, undo *playbook.Rollback) (approval.Safety, error) {
 	return s, nil
 }
 
-// identityLock is the lock on the target, whatever its name.
+// identityLock returns the name of the lock on the target's identity, which is the same under every name of the target.
 func (r *Review) identityLock() string { return "identity:" + r.IdentityHash }
 
 // subject identifies the request. The same playbook, target, incident, and inputs are the same request. Triggers are
@@ -340,7 +342,7 @@ func (deadlineError) Error() string { return "the execution passed its deadline"
 // Timeout reports that time ran out.
 func (deadlineError) Timeout() bool { return true }
 
-// Problems that fronts and tests distinguish.
+// Errors that fronts and tests distinguish.
 var (
 	ErrNotApproved   = errors.New("not approved")
 	ErrTargetChanged = errors.New("the target changed since it was reviewed")

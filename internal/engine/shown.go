@@ -8,7 +8,7 @@ import (
 )
 
 // PlanSkipped returns what a plan with a false run_if shows: the newest record of what would run now, if a plan has
-// shown it with the condition, and it has neither run nor been skipped since. Inside an apply it is the record that the
+// shown it with run_if set, and it has neither run nor been skipped since. Inside an apply it is the record that the
 // applied plan shows. It records nothing, and reports false if there is no such record.
 func (e *Engine) PlanSkipped(ctx context.Context, req Request) (Review, bool) {
 	review, err := e.planSkipped(ctx, req)

@@ -7,8 +7,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/logging"
 )
 
-// Skip journals that run_if prevented the request, with the digest of the preview that was shown, or "". The target is
-// named, but not previewed, and nothing runs.
+// Skip journals that run_if prevented the request, with the digest of the preview that was shown, or "" if there was
+// none. The target is named, but not previewed, and nothing runs.
 func (e *Engine) Skip(ctx context.Context, req Request, digest string) error {
 	action, err := e.bind(&req)
 	if err != nil {

@@ -15,15 +15,15 @@ import (
 const (
 	// labelWidth is the width of the label column of the dry run's text.
 	labelWidth = 12
-	// maxItems is how many lines of one list the text shows; the journal has all of them.
+	// maxItems is how many items of one list the text shows; the journal has all of them.
 	maxItems = 20
 	// maxLine is how many characters of one line the text shows.
 	maxLine = 400
 )
 
-// Text is the dry run as text for people. Its first line names the execution, and therefore differs from the text of
-// any other execution: a plan hides what did not change. Executions are counted with ordinals, because a number names
-// an entry in the journal.
+// Text returns the dry run as text for people. Its first line differs from that of every other execution, because
+// Terraform hides lines that did not change. It counts executions with ordinals, because a plain number names an entry
+// in the journal.
 func (r Review) Text() string {
 	var b strings.Builder
 	if r.Number > 0 {
@@ -143,7 +143,7 @@ func (r Review) expectation() string {
 	return how
 }
 
-// guardrailLines describe each guardrail: its bounds, when it is read, and what a breach does.
+// guardrailLines describes each guardrail: its bounds, when it is read, and what a breach does.
 func (r Review) guardrailLines() []string {
 	lines := make([]string, len(r.Guardrails))
 	for i, rail := range r.Guardrails {

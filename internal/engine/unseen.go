@@ -30,8 +30,8 @@ func (e *Engine) unseen(ctx context.Context, review Review, reason error) (Revie
 	return review, nil
 }
 
-// outOfSight refuses, inside an apply, a target that was previewed at plan and can't be previewed now. Terraform
-// reports a known value that becomes unknown as "a bug in the provider".
+// outOfSight returns the error, inside an apply, for a target that was previewed at plan and can't be previewed now. An
+// unknown preview is not an option: Terraform reports a known value that becomes unknown as "a bug in the provider".
 func outOfSight(reason error) error {
 	p := *problem.Of(reason, "The target can't be previewed")
 	p.Err, p.Next = reason, "Nothing has run. Plan again and apply the new plan. "+p.Next
