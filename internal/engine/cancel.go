@@ -11,7 +11,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// ErrCancel is why the context of an execution ends if somebody asks the execution to stop; see journal.KindCancel.
+// ErrCancel is the cause of the end of an execution's context after somebody asked the execution to stop; see
+// journal.KindCancel.
 var ErrCancel = errors.New("somebody asked the execution to stop")
 
 // obeyCancel stops the work by calling lose if somebody has asked the holder of rec to stop. Heartbeats continue: the

@@ -129,8 +129,8 @@ type Request struct {
 	// PinnedUndo is, for an undo, the resource's expected_digest: if it is the undo's digest, names count without a
 	// signature.
 	PinnedUndo string
-	// Known is the newest execution that had ended when the caller's state was saved, or zero. Mark is the newest
-	// journal entry that the state has seen. Open reports that the state's last execution had not ended.
+	// Known is the number of the newest execution that had ended when the caller's state was saved, or zero. Mark is
+	// the newest journal entry that the state has seen. Open reports that the state's last execution had not ended.
 	Known int64
 	Mark  journal.Mark
 	Open  bool

@@ -20,13 +20,13 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
 )
 
-// minAge is the least max_age.
+// minAge is the shortest max_age that is accepted.
 const minAge = time.Minute
 
 // maxMinimum is the largest number of approvers that a policy may demand.
 const maxMinimum = 10
 
-// maxAffected bounds min_affected. No change is larger.
+// maxAffected bounds min_affected. No change affects more.
 const maxAffected = 1_000_000
 
 // signaturesRequired is the value of signatures with which only signed approvals count.
@@ -69,7 +69,7 @@ type freezeBlock struct {
 	BreakGlass []string     `tfsdk:"break_glass"`
 }
 
-// maintenanceBlock is a window outside of which the named playbooks do not run.
+// maintenanceBlock is a window outside of which the named playbooks do not run, or need an approval.
 type maintenanceBlock struct {
 	Name       types.String `tfsdk:"name"`
 	Recurrence types.String `tfsdk:"recurrence"`
@@ -188,7 +188,7 @@ func ruleSchema() schema.Block {
 	}
 }
 
-// windowAttributes returns the attributes that every recurring window has.
+// windowAttributes returns the attributes that freeze and maintenance windows share.
 func windowAttributes() map[string]schema.Attribute {
 	required := func(description string) schema.StringAttribute {
 		return schema.StringAttribute{Required: true, MarkdownDescription: description,
@@ -230,7 +230,7 @@ func maintenanceSchema() schema.Block {
 }
 
 // policy converts the block, to which the runner's policy was applied, to an approval policy. It loads time zones and
-// reads the environment, because the policy itself does no I/O.
+// reads the environment, because approval.Policy does no I/O.
 func (b block) policy(r runner) (approval.Policy, error) {
 	a := b.Approval
 	if a == nil {
@@ -271,7 +271,7 @@ func (b block) policy(r runner) (approval.Policy, error) {
 		if err != nil {
 			return approval.Policy{}, windowProblem(m.Name, err, "maintenance_window", strconv.Itoa(i), at)
 		}
-		// The policy's windows come last; see restrict.
+		// The windows in the runner's policy come last; see restrict.
 		window.Runner = r.approval != nil && i >= len(a.Maintenance)-len(r.approval.Maintenance)
 		p.Maintenance = append(p.Maintenance, window)
 	}
@@ -354,9 +354,10 @@ func (f freezeBlock) window() (w approval.Freeze, at string, err error) {
 	return w, "recurrence", err
 }
 
-// requesters returns the names of the requester. If the runner's policy demands separate duties without a requester,
-// the environment names the requester; a name in the configuration can only be another one. If the environment names
-// nobody either, the requester is unknown, because the author of the change could write any name.
+// requesters returns the names of the requester. If the runner's policy demands separation of duties and names no
+// requester, the environment names the requester, and the configuration can only add a name. If the environment names
+// nobody, the requester is unknown: a name in the configuration could be anybody's, because the author of the change
+// wrote it.
 func (r runner) requesters(configured types.String) []string {
 	if r.approval == nil || !r.approval.SeparationOfDuties.ValueBool() || !r.approval.Requester.IsNull() {
 		return requesters(configured.ValueString(), r.getenv)

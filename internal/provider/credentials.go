@@ -10,21 +10,22 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/access"
 )
 
-// hostsVariable lists hosts, separated by commas, whose addresses may come from the configuration while their
-// credentials come from the environment.
+// hostsVariable names the environment variable with the hosts, separated by commas, to which credentials from the
+// environment may be sent even if their addresses come from the configuration.
 const hostsVariable = "REMEDIATION_HOSTS"
 
 // service is a web service that the provider calls, with the credential that it sends there.
 type service struct {
-	// url and token are the configured values. The paths of their attributes are at plus ".url" and ".token".
+	// url and token are the configured values. The paths of their attributes are at + ".url" and at + ".token".
 	at         string
 	url, token types.String
-	// urlVariable and tokenVariable are the environment variables that replace them.
+	// urlVariable and tokenVariable are the environment variables that are used if they are not set.
 	urlVariable, tokenVariable string
 }
 
-// service returns the address and the token of a service. It refuses an address that the policy doesn't list, and one
-// of the configuration if the token comes from the environment and the runner doesn't say that it may be sent there.
+// service returns the address and the token of a service. It refuses an address that the runner's policy doesn't list.
+// It also refuses an address from the configuration if the token comes from the environment and the runner doesn't
+// allow sending it there.
 func (r runner) service(s service) (address, token string, err error) {
 	address, token = first(s.url, s.urlVariable, ""), first(s.token, s.tokenVariable, "")
 	if err := checkURL(s.at+".url", address); err != nil {
@@ -39,7 +40,7 @@ func (r runner) service(s service) (address, token string, err error) {
 	return address, token, r.entrust(destination{s.at + ".url", s.url.ValueString(), s.urlVariable}, s.tokenVariable)
 }
 
-// open refuses an address that the policy doesn't list. where is its attribute.
+// open refuses an address that the runner's policy doesn't list. where is the attribute of the address.
 func (r runner) open(where, address string) error {
 	if err := r.hosts.Check(address); err != nil {
 		return problemAt(where, "The runner's policy doesn't allow this address", err.Error()+".",
@@ -49,9 +50,9 @@ func (r runner) open(where, address string) error {
 	return nil
 }
 
-// destination is an address of the configuration to which a credential would be sent.
+// destination is an address from the configuration to which a credential would be sent.
 type destination struct {
-	// where is the attribute of the address, and address its value. Empty if the address comes from elsewhere.
+	// where is the attribute of the address. address is its value, or empty if the address comes from elsewhere.
 	where, address string
 	// variable is the environment variable of the address.
 	variable string
@@ -79,8 +80,8 @@ func (r runner) entrust(to destination, credentials ...string) error {
 			hostsVariable, host, to.variable))
 }
 
-// trusts reports whether the runner names the address: in its environment variable, in REMEDIATION_HOSTS, or in the
-// policy's hosts.
+// trusts reports whether the runner names the address: in the environment variable for it, in REMEDIATION_HOSTS, or in
+// the policy's hosts.
 func (r runner) trusts(to destination) bool {
 	for _, own := range list(r.getenv(to.variable)) {
 		if strings.TrimRight(own, "/") == strings.TrimRight(to.address, "/") {
@@ -90,7 +91,7 @@ func (r runner) trusts(to destination) bool {
 	return access.Hosts(list(r.getenv(hostsVariable))).Lists(to.address) || r.hosts.Lists(to.address)
 }
 
-// hostOf returns host and port of an address, for REMEDIATION_HOSTS.
+// hostOf returns the host and port of an address, as REMEDIATION_HOSTS takes them.
 func hostOf(address string) string {
 	if u, err := url.Parse(address); err == nil && u.Host != "" {
 		return u.Host
@@ -98,7 +99,7 @@ func hostOf(address string) string {
 	return address
 }
 
-// list splits a value at commas. It returns nil for an empty one.
+// list splits a value at commas. It returns nil for an empty value.
 func list(value string) []string {
 	var out []string
 	for _, part := range strings.Split(value, ",") {

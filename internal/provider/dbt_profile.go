@@ -13,11 +13,11 @@ import (
 // readsVars matches var('x') in a profile, but not env_var('x').
 var readsVars = regexp.MustCompile(`(^|[^\w])var\s*\(`)
 
-// mayConnect returns the function that says why a plan must not connect to the host of a dbt profile, or is empty if it
-// may. A plan runs on pull requests, and the profile's password may be one of the runner's: it is only sent where the
-// runner allows it. A profile in ~/.dbt or in the folder that DBT_PROFILES_DIR names is the runner's, unless the folder
-// is in the project or the author of the change chooses a part of it. The runner must list the host of any other
-// profile.
+// mayConnect returns a function that says why a plan must not connect to the host in a dbt profile. The function
+// returns "" if the plan may. A plan runs on pull requests, and the profile's password may be one of the runner's: it
+// is only sent where the runner allows it. A profile in ~/.dbt or in the folder that DBT_PROFILES_DIR names is the
+// runner's, unless the folder is in the project or the author of the change chooses a part of it. The runner must list
+// the host of any other profile.
 func (r runner) mayConnect(cfg dbt.Config) func(profilesDir, host string) string {
 	return func(profilesDir, host string) string {
 		if err := r.hosts.Check(host); err != nil {
@@ -35,8 +35,8 @@ func (r runner) mayConnect(cfg dbt.Config) func(profilesDir, host string) string
 	}
 }
 
-// packageHost says why a plan must not resolve packages of a host; see dbt.Config. A secret of the runner's environment
-// goes only to hosts that the runner lists.
+// packageHost says why a plan must not resolve packages from a host, or returns "" if it may; see dbt.Config. A secret
+// from the runner's environment is sent only to hosts that the runner lists.
 func (r runner) packageHost(host, secret string) string {
 	if err := r.hosts.Check(host); err != nil {
 		return err.Error()
@@ -48,7 +48,8 @@ func (r runner) packageHost(host, secret string) string {
 		secret, host, hostsVariable, host)
 }
 
-// profileOf describes what the author of a change decides about the profile, or is empty if it is the runner's.
+// profileOf says which part of the profile the author of a change decides, or returns "" if the profile is the
+// runner's.
 func (r runner) profileOf(cfg dbt.Config, profilesDir string) string {
 	dir := resolved(profilesDir)
 	if inside, err := filepath.Rel(resolved(cfg.ProjectDir), dir); err == nil && filepath.IsLocal(inside) {
@@ -74,7 +75,7 @@ func (r runner) profileOf(cfg dbt.Config, profilesDir string) string {
 	return ""
 }
 
-// resolved is the absolute path with links resolved, as far as that is possible.
+// resolved returns the absolute path with links resolved, as far as that is possible.
 func resolved(path string) string {
 	if abs, err := filepath.Abs(path); err == nil {
 		path = abs

@@ -12,7 +12,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
-// endpointsVariable is the environment variable of the cluster's addresses.
+// endpointsVariable names the environment variable with the cluster's addresses.
 const endpointsVariable = "ELASTICSEARCH_ENDPOINTS"
 
 type elasticsearchBlock struct {
@@ -93,7 +93,7 @@ func (b block) elasticsearch(r runner) (elastic.Config, error) {
 	}
 	own := cfg
 	cfg = cfg.WithEnvironment(r.getenv)
-	var taken []string // variables of credentials that come from the environment
+	var taken []string // environment variables from which credentials are taken
 	for variable, from := range map[string][2]string{
 		"ELASTICSEARCH_API_KEY":                  {own.APIKey, cfg.APIKey},
 		"ELASTICSEARCH_BEARER_TOKEN":             {own.BearerToken, cfg.BearerToken},

@@ -75,7 +75,7 @@ func forgeSchema() schema.Block {
 	}
 }
 
-// surroundings provides the defaults of the forge's settings.
+// surroundings provides the CI system's environment and files, from which the forge's settings get their defaults.
 type surroundings struct {
 	getenv func(string) string
 	open   func(string) (io.ReadCloser, error)
@@ -86,7 +86,7 @@ func system() surroundings {
 	return surroundings{getenv: os.Getenv, open: func(path string) (io.ReadCloser, error) { return os.Open(path) }}
 }
 
-// pullRequest is the pull request that the first CI system found provides. Missing values are empty.
+// pullRequest is the pull request as the first CI system that is found describes it. Missing values are empty.
 type pullRequest struct{ url, repository, number, commit string }
 
 func (s surroundings) pullRequest() pullRequest {
@@ -205,7 +205,7 @@ type forgeReader struct {
 	change string
 }
 
-// newForge returns nil if no forge is configured.
+// newForge returns the forge that the engine asks, or nil if none is configured.
 func newForge(cfg *forge.Config, clk clock.Clock) engine.Forge {
 	if cfg == nil {
 		return nil
@@ -222,7 +222,7 @@ func (f forgeReader) Confirmed(ctx context.Context) approval.Confirmed {
 	return approval.Confirmed{Change: f.change, By: found.Approvers, Authors: found.Authors}
 }
 
-// forgeURLVariable is the environment variable in which the CI system names its API.
+// forgeURLVariable returns the name of the environment variable with the address of the CI system's API.
 func forgeURLVariable(getenv func(string) string) string {
 	if getenv("GITLAB_CI") != "" {
 		return "CI_API_V4_URL"

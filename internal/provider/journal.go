@@ -73,12 +73,12 @@ func journalSchema() schema.Block {
 // journalSettings is the location of the journal: index if it is set, otherwise path.
 type journalSettings struct {
 	path, index string
-	// dir is the folder of executions and caches. Each journal has a separate one, because it assigns the identifiers
+	// dir is the folder for executions and caches. Each journal has a separate one, because it assigns the identifiers
 	// of executions.
 	dir string
 }
 
-// journal returns the settings. The configuration takes precedence over the environment.
+// journal returns the journal's settings. The configuration takes precedence over the environment.
 func (b block) journal(ctx context.Context, cluster bool) (journalSettings, error) {
 	var j journalBlock
 	if b.Journal != nil {
@@ -132,7 +132,7 @@ func fileJournal(ctx context.Context, path string) (journalSettings, error) {
 		return journalSettings{}, problemAt("journal.path", "The journal's path can't be made absolute", err.Error(),
 			"Set an absolute path.")
 	}
-	// A plan in a checkout that can't be written warns. Apply opens the journal, and refuses then.
+	// In a read-only checkout, a plan only warns. Apply refuses when it opens the journal.
 	if err := sqlite.Check(ctx, path); err != nil && !readOnly(err) {
 		var p *problem.Problem
 		if errors.As(err, &p) {

@@ -9,11 +9,12 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/redact"
 )
 
-// leastMasked is the length from which logs mask a value of dbt's environment. Masking a shorter one, such as "prod",
-// would make the logs unreadable.
+// leastMasked is the length of the shortest value in dbt's environment that logs mask. Masking a shorter one, such as
+// "prod", would make the logs unreadable.
 const leastMasked = 6
 
-// redactor returns a function that masks every credential of the provider block and its environment variables.
+// redactor returns a function that masks every credential in the provider block and in the environment variables for
+// it.
 func (b block) redactor(s settings) func(string) string {
 	secrets := []string{s.prometheus.token, os.Getenv(plannerToken), s.elastic.Password, s.elastic.APIKey,
 		s.elastic.BearerToken, s.elastic.ESClientAuthentication, s.incidents.Token}

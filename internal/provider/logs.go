@@ -7,7 +7,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/check"
 )
 
-// logsVariable is the environment variable of logs.base_url. The runner publishes the folder, so it can set both.
+// logsVariable names the environment variable for logs.base_url. The runner publishes the folder, so it knows the
+// address.
 const logsVariable = "REMEDIATION_LOGS_BASE_URL"
 
 type logsBlock struct {

@@ -58,7 +58,7 @@ func (b block) prometheus(r runner) (prometheusSettings, error) {
 	return s, err
 }
 
-// checkURL refuses an address that is not one of a web server.
+// checkURL refuses an address that is not a web address, or that is never opened.
 func checkURL(where, address string) error {
 	if why := check.WebBase(address); why != "" {
 		return problemAt(where, "Invalid web address", "The value can't be used: "+why+".",
@@ -82,7 +82,7 @@ func checkToken(where, token string) error {
 	return nil
 }
 
-// newMetrics returns the reader of the guardrails' metrics.
+// newMetrics returns the reader for the guardrails' metrics.
 func newMetrics(s settings, cluster *elastic.Cluster, clk clock.Clock) *metrics.Reader {
 	sources := metrics.Sources{Clock: clk, Hosts: s.runner.hosts}
 	if s.prometheus.url != "" {

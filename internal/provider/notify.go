@@ -19,7 +19,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
 )
 
-// notifyURL is the environment variable of a webhook's address.
+// notifyURL names the environment variable with a webhook's address.
 const notifyURL = "REMEDIATION_NOTIFY_URL"
 
 // maxWebhooks is the largest number of notify blocks.
@@ -62,7 +62,7 @@ func notifySchema() schema.Block {
 	}
 }
 
-// notify returns the webhooks.
+// notify returns the configured webhooks.
 func (b block) notify(r runner) ([]notify.Webhook, error) {
 	if len(b.Notify) > maxWebhooks {
 		return nil, problemIn([]string{"notify", strconv.Itoa(maxWebhooks)}, "Too many webhooks",
@@ -97,7 +97,7 @@ func (b block) notify(r runner) ([]notify.Webhook, error) {
 	return all, nil
 }
 
-// notifySecrets are the parts of the webhooks' addresses that are never shown.
+// notifySecrets returns the parts of the webhooks' addresses that are never shown.
 func notifySecrets(all []notify.Webhook) []string {
 	secrets := []string{os.Getenv(notifyURL)}
 	for _, w := range all {

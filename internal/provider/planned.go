@@ -11,7 +11,7 @@ import (
 )
 
 // Binding returns what the digest of a planned execution covers. typeName is the resource's type, such as
-// "remediation_dbt_run". It returns tfkit.ErrUnknown if an input is unknown.
+// "remediation_dbt_run". It returns tfkit.ErrUnknown if an input that the digest covers is unknown.
 func Binding(ctx context.Context, typeName string, p tfkit.Planned) (approval.Binding, error) {
 	for _, constructor := range (&remediation{}).Resources(ctx) {
 		one, ok := constructor().(*tfkit.Resource)

@@ -13,15 +13,15 @@ import (
 )
 
 const (
-	// manyPlans is from how many plans of resources in one process the garbage collector runs less often. A process
-	// with few resources ends before the collector matters, and needs little memory with Go's default.
+	// manyPlans is the number of resource plans in one process after which the garbage collector runs less often. A
+	// process with few resources ends before the collector matters, and needs little memory with Go's default.
 	manyPlans = 150
-	// gcPercent is the garbage collector's target then: it runs when the heap is six times the memory in use. Go's
-	// default is twice. Most memory that a call allocates is garbage at its end, and the collector took a quarter of
-	// the processor time.
+	// gcPercent is the garbage collector's target after manyPlans: it runs when the heap is six times the memory in
+	// use. Go's default is twice. Most memory that a call allocates is garbage at its end, and the collector took a
+	// quarter of the processor time.
 	gcPercent = 500
-	// memoryLimit, in bytes, bounds the effect of gcPercent: near the limit, the collector runs more often. With the
-	// pages of the program, it is less than what a provider without logic needs for 1,000 resources.
+	// memoryLimit, in bytes, bounds the effect of gcPercent: near the limit, the collector runs more often. The limit
+	// and the program's own pages together are less than what a provider without logic needs for 1,000 resources.
 	memoryLimit = 96 << 20
 )
 
@@ -41,7 +41,7 @@ func (t *tuned) PlanResourceChange(ctx context.Context, req *tfprotov6.PlanResou
 	return t.Server.PlanResourceChange(ctx, req)
 }
 
-// tune returns the server as tuned, unless the user has set the target or the limit.
+// tune returns the server wrapped in tuned, unless the user has set the target or the limit.
 func tune(server unchanged.Server, lookup func(string) (string, bool)) unchanged.Server {
 	for _, name := range []string{"GOGC", "GOMEMLIMIT"} {
 		if v, set := lookup(name); set && v != "" {

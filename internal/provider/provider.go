@@ -39,7 +39,7 @@ type remediation struct {
 	incidents *incidents.Client
 }
 
-// New returns the constructor of a provider for tests that serve it themselves. See also Serve.
+// New returns the constructor of the provider, for tests that serve it themselves. See also Serve.
 func New(version string) func() provider.Provider { return With(Options{Version: version}) }
 
 // With is New with more options.
@@ -81,7 +81,7 @@ func (p *remediation) Configure(ctx context.Context, req provider.ConfigureReque
 	runtime := &tfkit.Runtime{Quiet: p.options.quiet}
 	resp.ResourceData, resp.DataSourceData = runtime, runtime
 	if !req.Config.Raw.IsFullyKnown() {
-		return // without it, previews are unknown
+		return // without a known configuration, previews are unknown
 	}
 	var b block
 	resp.Diagnostics.Append(req.Config.Get(ctx, &b)...)

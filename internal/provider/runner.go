@@ -15,12 +15,12 @@ import (
 // policyVariable names the file with the runner's policy.
 const policyVariable = "REMEDIATION_POLICY"
 
-// runner is what the machine that runs Terraform decides, whatever the configuration says: the policy in the file that
+// runner is what the machine that runs Terraform decides, regardless of the configuration: the policy in the file that
 // REMEDIATION_POLICY names, and the environment.
 type runner struct {
-	// path is that of the policy, or empty if there is none.
+	// path is the path of the policy, or empty if there is none.
 	path string
-	// approval and journal are those of the policy; nil if it has none.
+	// approval and journal are the blocks in the policy, or nil if it has none.
 	approval *approvalBlock
 	journal  *journalBlock
 	// hosts and executables list what may be opened and started. Nil: the policy has no such list.
@@ -76,7 +76,7 @@ func orEmpty(path string) string {
 	return path
 }
 
-// take checks that the policy makes sense alone, and keeps it.
+// take checks that the policy is valid without the configuration, and stores it in r.
 func (r *runner) take(d policyDocument) error {
 	if i, why, ok := access.CheckHosts(d.Hosts); !ok {
 		return fmt.Errorf("hosts[%d]: %q: %s", i, d.Hosts[i], why)
@@ -107,13 +107,13 @@ func (r *runner) take(d policyDocument) error {
 	return nil
 }
 
-// located writes a problem of the policy with its place.
+// located formats a problem in the policy with its place.
 func located(err error) error {
 	p := problem.Of(err, "")
 	return fmt.Errorf("%s: %s: %s %s", problem.Where(p.Path), p.What, p.Why, p.Next)
 }
 
-// gaps names the lists that the policy lacks.
+// gaps says what the policy leaves to the configuration.
 func (r *runner) gaps() []string {
 	var gaps []string
 	if r.hosts == nil {

@@ -23,14 +23,14 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/tfkit/codec"
 )
 
-// policyDocument is the file that REMEDIATION_POLICY names. Its names are those of the provider block.
+// policyDocument is the file that REMEDIATION_POLICY names. Settings have the same names as in the provider block.
 type policyDocument struct {
 	block                       // approval and journal only
 	Hosts, Executables []string // nil: the policy has no such list
 }
 
-// parsePolicy reads the document. It refuses names that are unknown or occur twice, because each of them would silently
-// restrict nothing, and validates everything else like the provider block.
+// parsePolicy reads the document. It refuses names that are unknown or occur twice, because such a setting would
+// silently restrict nothing, and validates everything else like the provider block.
 func parsePolicy(ctx context.Context, data []byte) (policyDocument, error) {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.UseNumber()
@@ -103,7 +103,7 @@ func decodeStrictly(from *json.Decoder, at []string) (any, error) {
 	}
 }
 
-// ended reads the end of an object or a list.
+// ended reads the closing delimiter of an object or a list.
 func ended(from *json.Decoder) error {
 	if _, err := from.Token(); err != nil {
 		return fmt.Errorf("it is not valid JSON: %w", err)
@@ -111,7 +111,7 @@ func ended(from *json.Decoder) error {
 	return nil
 }
 
-// takeList removes a list of strings from the object. It returns nil if there is none.
+// takeList removes a list of strings from the object and returns it, or nil if there is none.
 func takeList(object map[string]any, name string) ([]string, error) {
 	value, ok := object[name]
 	if !ok {
@@ -136,7 +136,7 @@ func takeList(object map[string]any, name string) ([]string, error) {
 	return list, nil
 }
 
-// membersOf returns the names of the block's attributes, its blocks, and whether it may be repeated.
+// membersOf returns the names of a block's attributes, its inner blocks, and whether it may be repeated.
 func membersOf(of schema.Block) (attributes []string, blocks map[string]schema.Block, repeated bool) {
 	switch b := of.(type) {
 	case schema.SingleNestedBlock:
@@ -147,7 +147,7 @@ func membersOf(of schema.Block) (attributes []string, blocks map[string]schema.B
 	return nil, nil, false
 }
 
-// checkNames refuses a name that the block doesn't have. Null is refused too: it looks like a setting and is none.
+// checkNames refuses a name that the block doesn't have. It refuses null too, which looks like a setting and is none.
 func checkNames(object map[string]any, of schema.Block, at []string) error {
 	attributes, blocks, _ := membersOf(of)
 	names := slices.Concat(attributes, slices.Collect(maps.Keys(blocks)))
@@ -224,7 +224,7 @@ func decodeBlock(ctx context.Context, object map[string]any, whole schema.Schema
 	return b, nil
 }
 
-// stepsOf writes the path of a diagnostic.
+// stepsOf formats the path of a diagnostic.
 func stepsOf(at *tftypes.AttributePath) string {
 	var steps []string
 	for _, step := range at.Steps() {

@@ -12,7 +12,7 @@ import (
 )
 
 // restrict returns the block with everything that the runner's policy decides. The configuration can only be stricter.
-// ignored lists its settings that the policy replaces.
+// ignored lists the configuration's settings that the policy replaces.
 func (b block) restrict(r runner) (merged block, ignored []string, err error) {
 	if r.journal != nil {
 		if b.Journal != nil {
@@ -32,9 +32,9 @@ func (b block) restrict(r runner) (merged block, ignored []string, err error) {
 	return b, append(ignored, replaced...), err
 }
 
-// restrict makes a as strict as the policy. Approvers stay: an approver must match both lists, see runner.policy.
-// Rules and windows of the policy come last, so that a message about one of the configuration's names its position
-// there.
+// restrict makes a at least as strict as the policy. Approvers stay: an approver must match both lists; see
+// block.policy. The policy's rules and windows come last: a message about one in the configuration then names its
+// position there.
 func (a *approvalBlock) restrict(policy approvalBlock) (ignored []string, err error) {
 	if whole(policy.Minimum) > whole(a.Minimum) {
 		a.Minimum = policy.Minimum
@@ -79,7 +79,7 @@ func (a *approvalBlock) restrict(policy approvalBlock) (ignored []string, err er
 	return ignored, err
 }
 
-// claimed says what the configuration wrote about people although the policy compares them.
+// claimed returns what the configuration, and not the policy, says about people, if the policy compares people.
 func (a approvalBlock) claimed(policy approvalBlock) approval.Claimed {
 	compares := policy.SeparationOfDuties.ValueBool() || policy.Forge != nil || whole(policy.Minimum) > 1 ||
 		slices.ContainsFunc(policy.Rules, func(r ruleBlock) bool { return whole(r.Minimum) > 1 })
@@ -92,8 +92,8 @@ func (a approvalBlock) claimed(policy approvalBlock) approval.Claimed {
 	}
 }
 
-// costPerModel returns the rate by which costs are estimated, in US dollars. If a rule of the policy depends on the
-// cost, the configuration can't make executions look cheaper than by default.
+// costPerModel returns the estimated cost of a dbt model, in US dollars. If a rule of the policy depends on the cost,
+// the configuration can't make executions look cheaper than by default.
 func (r runner) costPerModel(configured float64) float64 {
 	if r.approval != nil && slices.ContainsFunc(r.approval.Rules, func(rule ruleBlock) bool {
 		return !rule.MinCostUSD.IsNull()
@@ -103,7 +103,7 @@ func (r runner) costPerModel(configured float64) float64 {
 	return configured
 }
 
-// shorter returns the shorter of two durations. One that is not set is longest.
+// shorter returns the shorter of two durations. A duration that is not set counts as longer.
 func shorter(a, b types.String) (types.String, error) {
 	if a.IsNull() || b.IsNull() {
 		if a.IsNull() {
@@ -123,7 +123,7 @@ func shorter(a, b types.String) (types.String, error) {
 }
 
 // joined returns the configuration's elements and then the policy's. An element that is in both stays once, as the
-// policy's. One name for two different elements is refused, since a message could mean either.
+// policy's. It refuses one name for two different elements, since a message could mean either.
 func joined[T any](own, policy []T, attribute string, name func(T) types.String) ([]T, error) {
 	var out []T
 	for i, element := range own {

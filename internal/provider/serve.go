@@ -39,8 +39,8 @@ type Options struct {
 }
 
 // Serve serves the provider until Terraform ends it. It sets environment variables and the garbage collector of this
-// process, so call it only once. It journals a normal end: until then, an execution may be missing from Terraform's
-// state.
+// process, so call it only once. If Terraform ends normally, Serve journals that: until then, an execution may be
+// missing from Terraform's state.
 func Serve(ctx context.Context, o Options) error {
 	var err error
 	if o.quiet, err = quiet(os.LookupEnv, os.Setenv); err != nil {
@@ -79,7 +79,7 @@ func newServer(o Options, configured *engines) (unchanged.Server, error) {
 	return unchanged.Front(whole, tfkit.PrivateMark), nil
 }
 
-// engines holds one engine per call of Configure, with what ends with the process.
+// engines holds one engine per call of Configure, with what has to be closed when the process ends.
 type engines struct {
 	mu  sync.Mutex
 	all []wired
@@ -93,7 +93,8 @@ func (e *engines) add(one wired) {
 	e.all = append(e.all, one)
 }
 
-// end acknowledges what was delivered, waits for notices that are under way, and removes dbt's scratch folders.
+// end acknowledges the outcomes that were delivered, waits for notices that are being sent, and closes dbt, which
+// removes its scratch folders.
 func (e *engines) end(ctx context.Context) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -109,7 +110,7 @@ func (e *engines) end(ctx context.Context) {
 	go func() {
 		defer close(closed)
 		for _, one := range e.all {
-			one.dbt.Close() // waits for the answer to a question
+			one.dbt.Close() // waits until dbt has answered the current question
 		}
 	}()
 	select {

@@ -35,14 +35,14 @@ type settings struct {
 	forge        *forge.Config
 	estimates    playbook.Estimates
 	historyLimit int
-	// logsBaseURL is where the journal's folder is published, or empty.
+	// logsBaseURL is the address under which the journal's folder is published, or empty.
 	logsBaseURL string
 	runner      runner
 	// redact masks secrets in logs.
 	redact func(string) string
 }
 
-// settings completes the block, restricted by the runner.
+// settings completes the block, to which the runner's policy was applied.
 func (b block) settings(ctx context.Context, r runner) (settings, error) {
 	s := settings{historyLimit: defaultHistory, estimates: playbook.DefaultEstimates(), runner: r}
 	if !b.HistoryLimit.IsNull() {

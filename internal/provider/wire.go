@@ -25,7 +25,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/incidents"
 )
 
-// wired is a configured engine with what has to be ended with the process.
+// wired is a configured engine with what has to be closed when the process ends.
 type wired struct {
 	engine *engine.Engine
 	// sender sends notices; nil if there are none.
@@ -68,7 +68,7 @@ type targets struct {
 	dbt     *dbt.CLI
 	elastic *elastic.Cluster
 	metrics *metrics.Reader
-	// incidents is the incident service, and executed lists what was executed for an incident.
+	// incidents is the incident service, and executed lists the executions for an incident.
 	incidents *incidents.Client
 	executed  resolution.Executed
 }

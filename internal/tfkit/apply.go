@@ -105,8 +105,8 @@ func (r *Resource) tryApply(ctx context.Context, a applying) error {
 }
 
 // save puts the current state of an execution into the Terraform state. A failed create is saved too: Terraform taints
-// it, and the next apply runs it again. A failed update saves the prior inputs. The difference remains, and the next
-// apply runs it again.
+// it, and the next apply runs it again. A failed update saves the prior inputs: they still differ from the
+// configuration, and the next apply runs it again.
 func (r *Resource) save(a applying, plan, prior document, x engine.Execution) error {
 	d := plan.clone()
 	if !a.prior.IsNull() && x.Record.Status != journal.StatusSuccess {
@@ -196,8 +196,8 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 	}
 }
 
-// acknowledge lets the same triggers run again. It runs nothing, so the resource is removed even if the journal can't
-// be written.
+// acknowledge journals that the resource was destroyed, which lets the same request with the same triggers run again.
+// It runs nothing, so the resource is removed even if the journal can't be written.
 func (r *Resource) acknowledge(ctx context.Context, prior document, resp *resource.DeleteResponse) {
 	id, err := journal.ParseRef(prior.text(attrID))
 	if err != nil || prior.text(attrStatus) != string(journal.StatusSuccess) || resp.Diagnostics.HasError() ||

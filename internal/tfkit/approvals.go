@@ -13,10 +13,10 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// blockApproval is an approval with its signature, in addition to approved_by.
+// blockApproval is the name of the block for one approval with its signature, in addition to approved_by.
 const blockApproval = "approval"
 
-// Bounds of approvals, which state and plans contain in full.
+// Bounds for approvals, which state and plans contain in full.
 const (
 	maxApprovals = 20
 	maxSignature = 16 << 10
@@ -50,7 +50,7 @@ func approvalBlock() schema.Block {
 	}
 }
 
-// given returns the known approvals in d.
+// given returns the approvals in d that are known.
 func (d document) given() (approval.Given, error) {
 	given := approval.Given{By: d.text(attrApprovedBy)}
 	if !d.known(blockApproval) {

@@ -8,8 +8,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 )
 
-// Needs returns a validator that requires arguments of a single block if the block is present. The schema can't express
-// that: the framework demands required arguments even if their block is absent.
+// Needs returns a validator for a single block that requires some of its arguments, if it is present. The schema can't
+// express that: the framework demands required arguments even if their block is absent.
 func Needs(names ...string) validator.Object { return needs{names} }
 
 type needs struct{ names []string }
@@ -35,7 +35,8 @@ func (v needs) ValidateObject(_ context.Context, req validator.ObjectRequest, re
 	}
 }
 
-// ExactlyOne returns a validator that requires exactly one of several blocks within a single block, if that is present.
+// ExactlyOne returns a validator for a single block that requires exactly one of several blocks within it, if it is
+// present.
 func ExactlyOne(names ...string) validator.Object { return exactlyOne{names} }
 
 type exactlyOne struct{ names []string }

@@ -14,22 +14,22 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// DataFront is what one data source adds to the common envelope.
+// DataFront is what one data source adds to the code that all of them share.
 type DataFront struct {
 	// Name is the data source's name without the provider's prefix.
 	Name string
-	// Schema describes it.
+	// Schema describes the data source.
 	Schema schema.Schema
-	// Read takes the configured values and returns the computed ones, by JSON names.
+	// Read takes the configured values and returns the computed ones, by attribute name.
 	Read func(ctx context.Context, runtime *Runtime, config Values) (map[string]any, error)
-	// Warnings names a computed list of strings, each of which is also a warning. Empty: there is none.
+	// Warnings names a computed list of strings that are also shown as one warning. Empty: there is none.
 	Warnings string
 }
 
 // Values are the configured values of a data source.
 type Values struct{ d document }
 
-// Get decodes an attribute into a Go value, by its JSON. A null leaves the value unchanged.
+// Get decodes an attribute into a Go value, by its JSON. A null leaves into unchanged.
 func (v Values) Get(name string, into any) error { return v.d.get(name, into) }
 
 // Text returns a string attribute, or "".

@@ -27,7 +27,7 @@ func addError(diags *diag.Diagnostics, err error, summary string, has func(name 
 	}
 }
 
-// split returns the errors of a join, to report each as a separate diagnostic.
+// split returns the errors in a result of errors.Join, to report each as a separate diagnostic.
 func split(err error) []error {
 	//nolint:errorlint // only the outermost join is split
 	joined, ok := err.(interface{ Unwrap() []error })

@@ -20,15 +20,15 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
 
-// reconcileLimit is how many executions of a playbook on a target within reconcilePeriod keep on_drift = "reconcile"
-// from planning another one: whatever else changes the target has to be found first.
+// reconcileLimit is the number of executions of a playbook on a target within reconcilePeriod after which on_drift =
+// "reconcile" plans no further one: somebody has to find out first what else changes the target.
 const (
 	reconcileLimit  = 3
 	reconcilePeriod = time.Hour
 )
 
-// privateRecent is the key of the private state for the number of executions that the refresh counted in
-// reconcilePeriod. Both plans of an apply see the number of the same refresh.
+// privateRecent is the key in private state of the number of executions within reconcilePeriod, which a refresh counts.
+// The plan and the plan inside its apply must use the number from the same refresh.
 const privateRecent = "recent_executions"
 
 // Names of the attributes of resources that detect drift, and the values of on_drift.
@@ -76,13 +76,14 @@ func (d document) clearDrift() {
 	}
 }
 
-// reconciles reports whether drift alone requires an execution, after so many recent ones on the target.
+// reconciles reports whether drift alone requires an execution. recent is the number of recent executions on the
+// target.
 func (r *Resource) reconciles(plan, prior document, recent int) bool {
 	return r.front.Watched && plan.text(attrOnDrift) == onDriftReconcile && prior.text(attrDrift) != "" &&
 		recent < reconcileLimit
 }
 
-// recentExecutions is the number that the last refresh counted, or zero.
+// recentExecutions returns the number of executions that the last refresh counted, or zero.
 func recentExecutions(ctx context.Context, private privateState) int {
 	n := 0
 	text, diags := private.GetKey(ctx, privateRecent)
@@ -92,7 +93,7 @@ func recentExecutions(ctx context.Context, private privateState) int {
 	return n
 }
 
-// origin returns the target that the state's execution changed.
+// origin returns the target that the execution in the state changed.
 func (d document) origin() (engine.Origin, error) {
 	var was struct {
 		Target   string `json:"target"`
@@ -120,7 +121,7 @@ func (p *planning) warnOfDrift() {
 	}
 }
 
-// countRecent stores how many executions there were on the target, for the plans that follow the refresh.
+// countRecent stores the number of recent executions on the target, for the plans after this refresh.
 func (r *Resource) countRecent(ctx context.Context, params json.RawMessage, resp *resource.ReadResponse) error {
 	n, err := r.runtime.Engine.Recent(ctx, engine.Request{ActionType: r.front.Playbook.Metadata().ActionType,
 		Params: params}, reconcilePeriod)
@@ -134,8 +135,8 @@ func (r *Resource) countRecent(ctx context.Context, params json.RawMessage, resp
 	return err
 }
 
-// Read implements resource.Resource. An execution never disappears from the state, whatever happens to its target. If
-// drift can be detected at low cost, Read does so, and a failure is only a warning.
+// Read implements resource.Resource. An execution never disappears from the state, regardless of what happens to its
+// target. If drift can be detected at low cost, Read does so, and a failure is only a warning.
 func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
 	if !r.front.Watched || r.runtime == nil || r.runtime.Engine == nil {
 		return
@@ -162,7 +163,7 @@ func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *res
 		drift, err = r.runtime.Engine.Observe(ctx, observed)
 	}
 	elsewhere := errors.Is(err, engine.ErrTarget)
-	if err == nil || elsewhere { // nothing is known about the target, and what was known must not be reconciled here
+	if err == nil || elsewhere { // elsewhere: the drift in the state is another target's
 		err = errors.Join(err, d.set(attrDrift, optional(drift)))
 	}
 	if elsewhere {

@@ -14,20 +14,20 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 )
 
-// Front is what one playbook resource adds to the common envelope.
+// Front is what one playbook resource adds to the code that all of them share.
 type Front struct {
 	// Name is the resource's name without the provider's prefix, such as "dbt_run".
 	Name string
 	// Playbook is the playbook without its target.
 	Playbook playbook.Description
-	// Description is Markdown, put above the catalogue's facts.
+	// Description is Markdown, put above what the catalogue says about the playbook.
 	Description string
 	// Inputs are the playbook's own inputs: their names are the JSON names of the playbook's parameters.
 	Inputs map[string]schema.Attribute
 	// Watched means that each refresh checks the target for drift. See playbook.Observer.
 	Watched bool
 	// Results are the playbook's own attributes that an execution sets: their names are the JSON names of its
-	// playbook.Report.Values. They are null if there is no result.
+	// playbook.Report.Values. They are null while there is no result.
 	Results map[string]schema.Attribute
 	// Preview are the playbook's own attributes of preview: their names are the JSON names of its facts.
 	Preview map[string]schema.Attribute

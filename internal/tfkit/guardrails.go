@@ -15,13 +15,13 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// maxPercent bounds the allowed change of a metric, in percent.
+// maxPercent bounds the allowed change of a metric, as a percentage.
 const maxPercent = 1e6
 
 // maxSamples bounds min_samples.
 const maxSamples = 1e12
 
-// gateGuardrails describes the guardrails of a gate.
+// gateGuardrails is the description of a gate's guardrail blocks.
 const gateGuardrails = "Required. A metric with its bounds. It is read when the gate begins, every `interval` " +
 	"during `wait`, and at the end. The gate passes if the last reading of every guardrail passes and no limit was " +
 	"exceeded. A bound that is in breach at the beginning counts again once it has passed, or at the end. " +
@@ -117,14 +117,15 @@ func guardrailReadings(bound func(string, ...validator.Number) schema.NumberAttr
 	}
 }
 
-// writtenGuardrails returns the guardrails in d as written.
+// writtenGuardrails returns the guardrails in d as written, without defaults.
 func (d document) writtenGuardrails() ([]guard.Rail, error) {
 	var rails []guard.Rail
 	err := d.get(blockGuardrail, &rails)
 	return rails, err
 }
 
-// guardrails returns the guardrails in d, or nil while they are unknown. canUndo selects the default of on_breach.
+// guardrails returns the guardrails in d with defaults, or nil while they are unknown. It refuses invalid ones. canUndo
+// selects the default of on_breach.
 func (d document) guardrails(canUndo bool) ([]guard.Rail, error) {
 	if !d.known(blockGuardrail) {
 		return nil, nil

@@ -17,7 +17,7 @@ import (
 
 const statusSkipped = string(journal.StatusSkipped)
 
-// result is a journal.Result in the form of the schema.
+// result is a journal.Result with the members of the result attribute.
 type result struct {
 	Message    string            `json:"message"`
 	StartedAt  string            `json:"started_at"`
@@ -27,7 +27,7 @@ type result struct {
 	Details    map[string]string `json:"details"`
 }
 
-// entry is an execution in the form of the history attribute.
+// entry is an execution with the members of a history element.
 type entry struct {
 	ID         string   `json:"id"`
 	ActionType string   `json:"action_type"`
@@ -41,7 +41,7 @@ type entry struct {
 	Message    *string  `json:"message"`
 }
 
-// Result returns a record's result by JSON names, or nil.
+// Result converts a record's result to a value for the result attribute. It returns nil for nil.
 func Result(r *journal.Result) any {
 	if r == nil {
 		return nil
@@ -72,7 +72,7 @@ func entryOf(rec journal.Record) entry {
 	return e
 }
 
-// Stamp writes a time as RFC 3339 in UTC.
+// Stamp formats a time as RFC 3339 in UTC.
 func Stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 func optional(s string) *string {
@@ -131,8 +131,8 @@ func (d document) ended() (earlier, error) {
 	return was, nil
 }
 
-// earlierWith is ended, plus the records that have ended since. A record that was merged from another journal may be in
-// d already, under its identifier there.
+// earlierWith is ended, plus those of the records that have ended since d was saved. A record that was merged from
+// another journal may be in d already, under its identifier there.
 func (d document) earlierWith(records []journal.Record) (earlier, error) {
 	was, err := d.ended()
 	if err != nil {
@@ -152,7 +152,7 @@ func after(records []journal.Record, id int64) []journal.Record {
 	return slices.DeleteFunc(slices.Clone(records), func(rec journal.Record) bool { return rec.Open() || rec.ID <= id })
 }
 
-// setHistory puts the newest limit of elements into d.
+// setHistory puts the newest elements into d, up to limit.
 func (d document) setHistory(elements []tftypes.Value, limit int) {
 	if over := len(elements) - limit; over > 0 {
 		elements = elements[over:]
@@ -169,7 +169,7 @@ func (d document) entryType() tftypes.Object {
 	return object
 }
 
-// entries turns records into history elements.
+// entries converts records to history elements.
 func (d document) entries(records []journal.Record) ([]tftypes.Value, error) {
 	elements := make([]tftypes.Value, 0, len(records)+1)
 	for _, rec := range records {
@@ -199,7 +199,8 @@ func (d document) plannedEntry(req engine.Request) (tftypes.Value, error) {
 	return tftypes.NewValue(typ, values), nil
 }
 
-// setRecord puts the result of an execution into d: all computed attributes except the preview and the history.
+// setRecord puts the result of an execution into d: all computed attributes except the preview, the dry run's text, and
+// the history.
 func (r *Resource) setRecord(d document, rec journal.Record) error {
 	d.clearDrift()
 	var rollback map[string]any
@@ -216,7 +217,7 @@ func (r *Resource) setRecord(d document, rec journal.Record) error {
 	return d.setResults(rec.Result, r.results())
 }
 
-// result is Result without the details that are routine.
+// result is Result without routine details; see Front.
 func (r *Resource) result(of *journal.Result) any {
 	if of == nil || r.front.Routine == nil {
 		return Result(of)
@@ -243,8 +244,9 @@ func (d document) setResults(r *journal.Result, names []string) error {
 	return nil
 }
 
-// eighths rounds seconds to a fraction that a binary number holds exactly. Terraform compares and encodes numbers in
-// decimal with 512 bits: other fractions took a sixth of its time in a plan with nothing to do (Terraform 1.11).
+// eighths rounds seconds to eighths, which a binary number represents exactly. Terraform compares and encodes numbers
+// in decimal with 512 bits: with other fractions, this took a sixth of its time in a plan with nothing to do (Terraform
+// 1.11).
 func eighths(seconds float64) float64 {
 	const parts = 8
 	return math.Round(seconds*parts) / parts

@@ -10,8 +10,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
 
-// PrivateMark is the key of the private state for the newest journal entry that the state has seen. A read and a plan
-// with nothing to do don't look at it.
+// PrivateMark is the key in private state of the newest journal entry that the state has seen. A plan with nothing to
+// do and a read without drift detection don't depend on it.
 const PrivateMark = "journal"
 
 // privateState is the framework's private state of a resource.
@@ -34,8 +34,8 @@ func markOf(ctx context.Context, private privateState) journal.Mark {
 	return m
 }
 
-// saveMark saves the newest entry of an execution in the private state. A state that keeps it detects that the journal
-// is another one, an older copy, or was rewritten.
+// saveMark saves the newest entry of an execution in the private state. A later plan or apply compares it with the
+// journal, to detect that the journal is another one, an older copy, or was rewritten.
 func saveMark(ctx context.Context, a applying, m journal.Mark) error {
 	text, err := json.Marshal(m.Short().String())
 	if err != nil {
@@ -45,7 +45,8 @@ func saveMark(ctx context.Context, a applying, m journal.Mark) error {
 	return nil
 }
 
-// fillIn completes a request from the state: its newest execution, and the newest journal entry that it has seen.
+// fillIn completes a request with what the state knows: its newest ended execution, whether its last execution was
+// open, and the newest journal entry that it has seen.
 func (d document) fillIn(req *engine.Request, mark journal.Mark) error {
 	was, err := d.ended()
 	if err != nil {

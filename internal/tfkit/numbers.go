@@ -11,7 +11,7 @@ import (
 )
 
 // All numeric inputs use the schema's number type. For a value that does not fit, the framework's integer and float
-// types report an error in the provider.
+// types would report a bug in the provider.
 
 // Whole accepts whole numbers within bounds.
 func Whole(least, most int64) validator.Number {

@@ -16,7 +16,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
-// dryRunSkipped is the text of a resource whose run_if is false.
+// dryRunSkipped is the dry run's text for a resource whose run_if is false.
 const dryRunSkipped = "Skipped: run_if is false, so nothing runs.\n"
 
 // ModifyPlan implements resource.ResourceWithModifyPlan: the dry run.
@@ -92,8 +92,8 @@ func (p *planning) operation() string {
 	return "update"
 }
 
-// skip plans no execution, because run_if is false. If the plan has shown a preview, because run_if was unknown, it is
-// shown again: Terraform requires the same values inside an apply.
+// skip plans no execution, because run_if is false. If a plan has shown a preview, because run_if was unknown, the
+// preview is shown again: Terraform requires the same values inside an apply.
 func (p *planning) skip(ctx context.Context, req engine.Request, ready bool) error {
 	p.plan.setUnknown(attrPreview, attrDryRun)
 	if ready {
@@ -162,8 +162,8 @@ func (p *planning) preview(ctx context.Context, req engine.Request, runIf wanted
 	p.plan.clearDrift()
 	if len(before.elements) == 0 || runIf == maybe || req.TriggersUnknown || req.IncidentUnknown || review.Finished ||
 		slices.ContainsFunc(review.History, journal.Record.Open) {
-		// The number of records that apply adds is unknown: none, or also one of an execution that another process
-		// left. Without an earlier execution, a planned element would only repeat the preview.
+		// The number of history elements that apply adds is unknown: none, or also one for an execution that another
+		// process left. Without an earlier execution, a planned element would only repeat the preview.
 		p.plan.setUnknown(attrHistory)
 		return nil
 	}
@@ -185,14 +185,15 @@ func (p *planning) describe(review engine.Review) (earlier, error) {
 		return earlier{}, err
 	}
 	if !p.plan.approvalsKnown() {
-		p.plan.setUnknown(attrDryRun) // its text says who has approved
+		p.plan.setUnknown(attrDryRun) // the text says who has approved
 		return was, nil
 	}
 	return was, p.plan.set(attrDryRun, p.layout(review))
 }
 
-// layout returns the text of the dry run in the layout that the text in the state doesn't have, see text.Unlike. A
-// create doesn't see the text of the resource that it replaces, which was usually that of the previous execution.
+// layout returns the text of the dry run in the layout that the text in the state doesn't have; see text.Unlike. A
+// create doesn't see the text of the resource that it replaces, which was usually that of the previous execution: the
+// layouts alternate by the execution's number then.
 func (p *planning) layout(review engine.Review) string {
 	const both = 2
 	if p.create && review.Number%both == 0 && review.Number > 0 {
@@ -201,17 +202,18 @@ func (p *planning) layout(review engine.Review) string {
 	return text.Unlike(review.Text(), p.prior.text(attrDryRun))
 }
 
-// earlier lists executions that have ended: their history elements, oldest first, and the number of the newest one in
-// the journal, or zero. ids are the identifiers of those in the state.
+// earlier lists executions that have ended: their history elements, oldest first, and the journal's number of the
+// newest one in the state, or zero. ids are the identifiers of those in the state.
 type earlier struct {
 	elements []tftypes.Value
 	newest   int64
 	ids      []string
 }
 
-// earlier reads executions from the state, and from the journal those that a terminated process left since. A create
-// has no state: its history is that of the same request in the journal. This restores the history of a failed create,
-// which Terraform replaces. An execution that is still open is left out, because it becomes the outcome of the apply.
+// earlier returns the ended executions in the state, and from the journal those that the state lacks because a process
+// was terminated. A create has no state: its history is that of the same request in the journal. This restores the
+// history of a failed create, which Terraform replaces. An execution that is still open is left out, because it becomes
+// the outcome of the apply.
 func (p *planning) earlier(review engine.Review) (earlier, error) {
 	if !p.create {
 		return p.prior.earlierWith(review.History)
@@ -258,8 +260,9 @@ func reasons(list []string) string {
 	return out
 }
 
-// undoAnnounced is the key of the private state that records, for the apply of a destroy, that the plan announced the
-// undo. A destroy that is part of a replacement, as after a failed create, is not planned and undoes nothing.
+// undoAnnounced is the key in private state that tells the apply of a destroy that the plan announced the undo, and
+// which preview it showed. A destroy that is part of a replacement, as after a failed create, is not planned and undoes
+// nothing.
 const undoAnnounced = "undo_announced"
 
 // planDestroy warns about what a destroy does besides removing the resource from the state.

@@ -22,11 +22,11 @@ type Planned struct {
 	Operation string
 }
 
-// ErrUnknown reports that an input which the digest covers is not known before apply.
+// ErrUnknown reports that an input that the digest covers is not known before apply.
 var ErrUnknown = errors.New("an input is not known before apply")
 
 // Binding returns what the digest of a planned execution covers, computed from the planned inputs and from the members
-// of preview. It returns ErrUnknown if one of them is unknown.
+// of preview. It returns ErrUnknown if an input that the digest covers is unknown.
 func (r *Resource) Binding(ctx context.Context, p Planned) (approval.Binding, error) {
 	d, err := r.plannedDocument(ctx, p)
 	if err != nil {
@@ -59,7 +59,7 @@ func (r *Resource) Binding(ctx context.Context, p Planned) (approval.Binding, er
 	return engine.Rebound(r.front.Playbook.Metadata(), req, b)
 }
 
-// plannedDocument decodes the planned values. An attribute of which a part is unknown is unknown.
+// plannedDocument decodes the planned values. An attribute with an unknown part is unknown as a whole, except preview.
 func (r *Resource) plannedDocument(ctx context.Context, p Planned) (document, error) {
 	var schema resource.SchemaResponse
 	r.Schema(ctx, resource.SchemaRequest{}, &schema)

@@ -39,7 +39,7 @@ func (r *Runtime) Preview(review engine.Review) (map[string]any, error) {
 	return all, err
 }
 
-// undoText returns an action and its parameters as JSON, or nil.
+// undoText returns the undo action with its parameters as JSON, or nil.
 func undoText(undo *playbook.Rollback) (any, error) {
 	if undo == nil {
 		return nil, nil //nolint:nilnil // the attribute is null then
@@ -62,7 +62,7 @@ func (d document) setPreviewUnknown(names ...string) error {
 	return nil
 }
 
-// describe puts a review into the preview attribute. approval_granted is unknown while the approvals are.
+// describe puts a review into the preview attribute. approval_granted is unknown while the approvals are unknown.
 func (d document) describe(runtime *Runtime, review engine.Review) error {
 	typ, _ := d.typ.AttributeTypes[attrPreview].(tftypes.Object)
 	facts, err := json.Marshal(review.Facts)

@@ -40,7 +40,7 @@ func (r *Resource) written(d document) (params json.RawMessage, known bool, err 
 	return params, true, err
 }
 
-// params are the written inputs without those that are at their default or have no effect. Requests, digests, the
+// params returns the written inputs without those that are at their default or have no effect. Requests, digests, the
 // history, and the comparison with the state use these, so an input at its default counts as not set everywhere.
 func (r *Resource) params(d document) (params json.RawMessage, known bool, err error) {
 	params, known, err = r.written(d)
@@ -51,7 +51,7 @@ func (r *Resource) params(d document) (params json.RawMessage, known bool, err e
 	return params, true, err
 }
 
-// request turns the inputs in d into a request; known is false if an input that decides what runs is unknown.
+// request converts the inputs in d to a request; known is false if an input that decides what runs is unknown.
 func (r *Resource) request(d document, operation string) (req engine.Request, known bool, err error) {
 	page := r.front.Playbook.Metadata()
 	req.ActionType = page.ActionType
@@ -95,7 +95,7 @@ func (d document) common(req *engine.Request, page playbook.Metadata, operation 
 	return err
 }
 
-// earlierSteps reads after into req, without nulls.
+// earlierSteps reads after into req, without nulls and duplicates.
 func (d document) earlierSteps(req *engine.Request) error {
 	if req.AfterUnknown = !d.known(attrAfter); req.AfterUnknown {
 		return nil
@@ -112,7 +112,7 @@ func (d document) earlierSteps(req *engine.Request) error {
 	return nil
 }
 
-// wanted reports whether run_if allows the playbook to run.
+// wanted says whether run_if allows the playbook to run.
 type wanted int
 
 const (
@@ -161,7 +161,7 @@ func (r *Resource) changed(plan, prior document, create bool) bool {
 	return err != nil || !known || !bytes.Equal(now, was)
 }
 
-// unknownAsNull keeps what is known of a value. One unknown member, such as whether an approval is granted, must not
+// unknownAsNull replaces unknown values with null. One unknown member, such as whether an approval is granted, must not
 // keep apply from comparing the rest with what was shown.
 func unknownAsNull(_ *tftypes.AttributePath, v tftypes.Value) (tftypes.Value, error) {
 	if v.IsKnown() {
@@ -170,7 +170,7 @@ func unknownAsNull(_ *tftypes.AttributePath, v tftypes.Value) (tftypes.Value, er
 	return tftypes.NewValue(v.Type(), nil), nil
 }
 
-// reviewed returns what plan showed, or nil if plan didn't know.
+// reviewed returns what plan showed, or nil if plan had no preview.
 func (r *Resource) reviewed(d document) (*engine.Reviewed, error) {
 	v, err := tftypes.Transform(d.values[attrPreview], unknownAsNull)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 )
 
-// Resource is the resource of any playbook.
+// Resource implements the resource of every playbook.
 type Resource struct {
 	front   Front
 	runtime *Runtime
@@ -114,7 +114,7 @@ func noUndo(metadata playbook.Metadata) string {
 	return fmt.Sprintf("Undo of %s: %s.", metadata.ActionType, metadata.Undo)
 }
 
-// has reports whether the resource has an attribute or block of that name.
+// has reports whether the resource has an input of that name, as an attribute or a block.
 func (r *Resource) has(name string) bool {
 	_, own := r.front.Inputs[name]
 	return own || slices.Contains(commonNames, name) || (r.front.Watched && name == attrOnDrift)

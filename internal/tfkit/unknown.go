@@ -13,11 +13,12 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// decisive are the common inputs that a digest covers, as it covers the playbook's own.
+// decisive are the common inputs that must be known for a preview, because the digest covers them. Triggers are covered
+// too, and may be unknown; see engine.Request.
 var decisive = []string{attrOnDestroy, blockTimeouts, blockGuardrail}
 
-// unknownInputs returns the paths of the inputs that decide what runs and are not known yet: for each input its first
-// unknown value.
+// unknownInputs returns the paths of the inputs that must be known for a preview and are not: for each input, the path
+// of its first unknown value.
 func (r *Resource) unknownInputs(d document) [][]string {
 	names := append(slices.Collect(maps.Keys(r.front.Inputs)), decisive...)
 	slices.Sort(names)
@@ -30,7 +31,7 @@ func (r *Resource) unknownInputs(d document) [][]string {
 	return paths
 }
 
-// errFound ends a walk.
+// errFound ends the walk in firstUnknown.
 var errFound = errors.New("found")
 
 // firstUnknown returns the path of the first unknown value within v, as far as it has names. A member of a set has

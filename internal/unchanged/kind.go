@@ -23,7 +23,7 @@ type kind struct {
 	defaulted []string
 }
 
-// read returns the types that the front may answer for, or none if the schema can't be read.
+// read returns the resource types that the front may answer for, or none if the schema can't be read.
 func read(ctx context.Context, next Server) map[string]kind {
 	schemas, err := next.GetProviderSchema(ctx, &tfprotov6.GetProviderSchemaRequest{})
 	if err != nil || schemas == nil {
@@ -115,8 +115,8 @@ func text(value *tfprotov6.DynamicValue, attribute string) (string, bool) {
 	return *found, true
 }
 
-// eachAttribute calls visit for each attribute of an object until visit returns false. It reports whether everything
-// that it read was encoded as an object. visit consumes the attribute's value.
+// eachAttribute calls visit for each attribute of an object until visit returns false. It reports whether the value is
+// an object with attributes, and everything that it read was encoded as such. visit consumes the attribute's value.
 func eachAttribute(value *tfprotov6.DynamicValue, visit func(d *msgpack.Decoder, name string) (bool, error)) bool {
 	if value == nil {
 		return false

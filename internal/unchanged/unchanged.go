@@ -8,10 +8,10 @@
 // An answer of the front must equal the framework's. The front passes on every call whose answer could differ:
 //
 //   - a create, a destroy, and every proposed change;
-//   - a resource whose last execution did not succeed: skipped, unfinished, failed or of unknown outcome;
+//   - a resource whose last execution did not succeed: skipped, unfinished, failed, canceled, or of unknown outcome;
 //   - a resource that detects drift of its target;
 //   - a resource with an identity, or with private state, for example after an import. Private state with only the
-//     keys that the caller of Front names is passed back as it came;
+//     keys that the caller of Front names is returned unchanged;
 //   - an attribute that is both optional and computed and is not configured: its default may differ from the state;
 //   - a resource with attributes that are write-only, or that hide a default within another attribute;
 //   - a client that allows deferred answers, and values that are not encoded as Terraform encodes them.
@@ -30,7 +30,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
 )
 
-// Server is a provider's server with every kind of call in the plugin library. A wrapper with fewer calls would hide
+// Server is a provider's server for every kind of call in the plugin library. A wrapper with fewer calls would hide
 // actions, lists, and state stores.
 type Server interface {
 	tfprotov6.ProviderServer
@@ -40,7 +40,7 @@ type Server interface {
 }
 
 // Front returns a server that answers for unchanged resources and passes all other calls on to next. unread are the
-// keys of private state that no read and no plan of an unchanged resource looks at.
+// keys of private state on which the answer for an unchanged resource does not depend.
 func Front(next Server, unread ...string) Server { return &front{Server: next, unread: unread} }
 
 type front struct {
@@ -69,7 +69,7 @@ func (f *front) ReadResource(ctx context.Context, req *tfprotov6.ReadResourceReq
 	return &tfprotov6.ReadResourceResponse{NewState: req.CurrentState, Private: req.Private}, nil
 }
 
-// ignores reports whether private state has only keys that are not read, in the framework's own encoding.
+// ignores reports whether private state has only unread keys, in the framework's own encoding.
 func (f *front) ignores(private []byte) bool {
 	if len(private) == 0 {
 		return true
