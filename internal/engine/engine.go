@@ -44,7 +44,7 @@ type Config struct {
 	HistoryLimit int
 	// Keep is how long the journal keeps entries that are no longer needed. Zero: forever.
 	Keep time.Duration
-	// Dir is where executions keep their folders.
+	// Dir is the folder in which each execution has a folder.
 	Dir string
 	// Self is this process; Terraform is its parent.
 	Self      proc.Identity
@@ -70,7 +70,7 @@ type Engine struct {
 
 	mu    sync.Mutex
 	store journal.Store
-	// delivered are the executions whose outcomes were returned to callers.
+	// delivered are the successful executions that were returned to callers and are not acknowledged yet.
 	delivered []int64
 	// executed reports that an execution that this process began was returned to a caller.
 	executed bool
@@ -134,10 +134,10 @@ type Request struct {
 	Known int64
 	Mark  journal.Mark
 	Open  bool
-	// Origin is the target that an execution changed, if the request is to undo or to observe it.
+	// Origin is the target that an execution changed, if the request is to undo or observe that execution.
 	Origin Origin
 
-	// inputs are the normalized Params. page is the playbook's page.
+	// inputs are the normalized Params. page is the playbook's metadata.
 	inputs json.RawMessage
 	page   playbook.Metadata
 }

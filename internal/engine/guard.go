@@ -91,7 +91,7 @@ type watched struct {
 	step *any
 }
 
-// watch returns the guardrails of rec from the journal, which outlive the process that began the execution.
+// watch continues the guardrails of rec as the journal stores them: they outlive the process that began the execution.
 func (r *run) watch(rec journal.Record) watched {
 	w := watched{run: r, rec: rec, step: new(any)}
 	if rec.Intent.Guardrails == nil {
@@ -187,7 +187,7 @@ func (g guarded) Wait(ctx context.Context) (playbook.Report, error) {
 	return g.goBack(ctx, outcome, p)
 }
 
-// goBack reverts the work in one step.
+// goBack reverts the work in one step, and completes p with how that ended.
 func (g guarded) goBack(ctx context.Context, outcome playbook.Report, p *problem.Problem) (playbook.Report, error) {
 	reverter, ok := g.Work.(playbook.Reverter)
 	if !ok {

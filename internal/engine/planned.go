@@ -41,9 +41,9 @@ type chain struct {
 	// live target.
 	From  string          `json:"from,omitempty"`
 	Start json.RawMessage `json:"start,omitempty"`
-	// Open reports that triggers were unknown: the digest is that without triggers.
+	// Open reports that triggers were unknown: the digest was computed without triggers.
 	Open bool `json:"open,omitempty"`
-	// OpenIncident reports that the incident was unknown: the request is that without an incident.
+	// OpenIncident reports that the incident was unknown: the request is recorded as one without an incident.
 	OpenIncident bool `json:"open_incident,omitempty"`
 	// Conditional reports that run_if is set and not false, Maybe that it is unknown.
 	Conditional bool `json:"conditional,omitempty"`
@@ -99,7 +99,7 @@ func (p *Planned) add(digest string, s step) {
 	}
 }
 
-// became records that the digest has run or was skipped.
+// became records that the execution with the digest has run or was skipped.
 func (p *Planned) became(digest string, state stepState) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -40,7 +40,8 @@ type shown struct {
 	Chain       chain           `json:"chain,omitzero"`
 }
 
-// standing is the status of the approval by policy and approvals, regardless of the clock and the forge.
+// standing is whether an approval is needed and given by the policy and the approvals alone, regardless of the clock
+// and the forge.
 type standing struct {
 	Needed  bool     `json:"needed"`
 	Reasons []string `json:"reasons,omitempty"`
@@ -243,8 +244,8 @@ func (p *planning) record(ctx context.Context) error {
 	return fmt.Errorf("the dry run could not be recorded: %w", journal.ErrStale)
 }
 
-// newest returns the newest record of the request with this digest, and the number of the request's newest record of
-// any kind. A dry run that failed has no digest.
+// newest returns the newest record of the request with this digest, which is empty for a dry run that failed, and the
+// number of the request's newest record of any kind.
 func (p *planning) newest(ctx context.Context) (latest int64, newest journal.Record, ok bool, err error) {
 	found, err := p.store.Find(ctx, journal.Filter{Request: p.about.Request, All: true, Limit: 1})
 	if err != nil || len(found) == 0 {
@@ -262,8 +263,8 @@ func (p *planning) newest(ctx context.Context) (latest int64, newest journal.Rec
 	return latest, found[0], true, nil
 }
 
-// shows reports whether the record still says everything that a plan would say now. If it does, the review then shows
-// the record.
+// shows reports whether the record still says everything that a plan would say now. If so, it makes the review show the
+// record.
 func (p *planning) shows(ctx context.Context, newest journal.Record) (bool, error) {
 	e := p.engine
 	if p.lookErr != nil {

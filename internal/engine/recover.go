@@ -105,7 +105,7 @@ func (r *run) closeReadings(ctx context.Context, about journal.Subject) error {
 	return r.readEarlier(ctx, about)
 }
 
-// blocking returns an open execution that excludes an execution on target with these locks.
+// blocking returns an open execution that excludes an execution on target with these locks, if there is one.
 func blocking(ctx context.Context, store journal.Store, target string, locks []string) (journal.Record, bool, error) {
 	open, err := store.Find(ctx, journal.Filter{Open: true})
 	if err != nil {

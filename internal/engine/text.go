@@ -209,7 +209,7 @@ func rangeInWords(from, to time.Duration) string {
 	return low + " to " + high + " " + unit
 }
 
-// split returns d as a number in the unit that suits the size of like.
+// split formats d in the unit that suits the size of like, and returns the number and the unit.
 func split(d, like time.Duration) (value, unit string) {
 	switch {
 	case like < 2*time.Minute:

@@ -54,7 +54,7 @@ func (r runner) open(where, address string) error {
 type destination struct {
 	// where is the attribute of the address. address is its value, or empty if the address comes from elsewhere.
 	where, address string
-	// variable is the environment variable of the address.
+	// variable names the environment variable for the address.
 	variable string
 }
 

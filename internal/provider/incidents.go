@@ -14,7 +14,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/incidents"
 )
 
-// Environment variables of the incident service.
+// Environment variables for the incident service.
 const (
 	incidentsURL   = "REMEDIATION_INCIDENTS_URL"
 	incidentsToken = "REMEDIATION_INCIDENTS_TOKEN" //nolint:gosec // the variable's name, not a token

@@ -94,7 +94,7 @@ func (b block) filePlanner() (planner.Planner, error) {
 	return file.New(path), nil
 }
 
-// Environment variables of planners with an HTTP API.
+// Environment variables for planners with an HTTP API.
 const (
 	plannerURL   = "REMEDIATION_PLANNER_URL"
 	plannerToken = "REMEDIATION_PLANNER_TOKEN" //nolint:gosec // the variable's name, not a token
@@ -140,7 +140,7 @@ func (h *haproxyPlannerBlock) planner(r runner) (planner.Planner, error) {
 	if err := r.open("planner.haproxy.address", cfg.Address); err != nil {
 		return nil, err
 	}
-	// Both are sent in commands of the runtime API, where a space or a semicolon would end them.
+	// Both are sent in commands to the runtime API, where a space or a semicolon would end them.
 	if !haproxy.IsName(cfg.Backend) {
 		return nil, problemAt("planner.haproxy.backend", "Invalid HAProxy name",
 			fmt.Sprintf("%q has characters other than letters, digits, and - _ . :",
@@ -188,7 +188,7 @@ func (g *gatewayPlannerBlock) planner(r runner) (planner.Planner, error) {
 	return gatewayapi.New(cfg, clock.System{}), nil
 }
 
-// checkVersion refuses an invalid name of a version.
+// checkVersion refuses an invalid version name.
 func checkVersion(at []string, name string) error {
 	if why := planner.CheckName(name); why != "" {
 		return problemIn(at, "Invalid name of a version", fmt.Sprintf("%q %s.", name, why),

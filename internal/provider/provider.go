@@ -1,5 +1,5 @@
-// Package provider is the provider block: its schema, defaults, environment variables, and the wiring of the packages
-// below it. It makes no decisions about executions.
+// Package provider implements the provider block: its schema, defaults, environment variables, and the wiring of the
+// packages below it. It makes no decisions about executions.
 package provider
 
 import (

@@ -31,7 +31,7 @@ type Options struct {
 	Debug bool
 	// Reached, if set, is called at each point of an execution. It is for tests.
 	Reached func(engine.Point)
-	// Clock is the clock, nil for that of the machine. It is for tests.
+	// Clock, if set, replaces the machine's clock. It is for tests.
 	Clock clock.Clock
 
 	// quiet reports that Terraform discards the provider's log lines.

@@ -130,7 +130,7 @@ func (r *Resource) save(a applying, plan, prior document, x engine.Execution) er
 	return nil
 }
 
-// completePreview fills in the preview if plan could not.
+// completePreview fills in the preview and its text if plan could not.
 func (r *Resource) completePreview(d document, x engine.Execution) error {
 	review := x.Review
 	if x.Adopted {

@@ -69,7 +69,7 @@ func (v Values) withGuardrails(of playbook.Description) (json.RawMessage, error)
 	return json.Marshal(all)
 }
 
-// within changes the path of err, a playbook's input, to the attribute that contains all inputs.
+// within changes the path of err from a playbook's input to the attribute that contains all inputs.
 func within(attribute string, err error) error {
 	p := *problem.Of(err, "Invalid parameters")
 	if len(p.Path) > 0 {

@@ -14,8 +14,8 @@ import (
 // TF_LOG_PROVIDER_REMEDIATION_ENGINE.
 const logVariable = "TF_LOG_PROVIDER_REMEDIATION"
 
-// withLog forwards log records to Terraform's log, by subsystem. ctx is the context of an RPC and carries Terraform's
-// log. Every text passes through redact.
+// withLog returns a context that forwards log records to Terraform's log, by subsystem. ctx is the context of an RPC
+// and carries Terraform's log. Every text passes through redact.
 func withLog(ctx context.Context, redact func(string) string) context.Context {
 	for _, s := range logging.Subsystems() {
 		ctx = tflog.NewSubsystem(ctx, string(s), tflog.WithLevelFromEnv(logVariable, strings.ToUpper(string(s))))

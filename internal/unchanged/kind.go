@@ -10,7 +10,7 @@ import (
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
 )
 
-// Attributes of a resource that decide whether the front may answer.
+// Names of the attributes that decide whether the front may answer.
 const (
 	statusName  = "status"
 	onDriftName = "on_drift"

@@ -5,7 +5,8 @@
 // package wraps the framework's server and answers two calls with the bytes of the request: a read of a resource that
 // does not detect drift, and a plan whose proposed state is the prior state.
 //
-// An answer of the front must equal the framework's. The front passes on every call whose answer could differ:
+// An answer from the front must equal the framework's. The front passes every call whose answer could differ on to the
+// framework:
 //
 //   - a create, a destroy, and every proposed change;
 //   - a resource whose last execution did not succeed: skipped, unfinished, failed, canceled, or of unknown outcome;
