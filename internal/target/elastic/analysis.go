@@ -41,7 +41,8 @@ type filterSettings struct {
 	all map[string]json.RawMessage
 }
 
-// UnmarshalJSON implements json.Unmarshaler. It also keeps the original JSON for a copy of the filter.
+// UnmarshalJSON implements json.Unmarshaler. It also keeps all settings in their original JSON, because FreshTokens
+// copies the filter.
 func (f *filterSettings) UnmarshalJSON(text []byte) error {
 	type plain filterSettings
 	if err := json.Unmarshal(text, (*plain)(f)); err != nil {
@@ -57,7 +58,7 @@ type analyzerSettings struct {
 	CharFilter many   `json:"char_filter"`
 }
 
-// boolean is a Boolean that a server may write as a string.
+// boolean is a Boolean that the server may encode as a string.
 type boolean bool
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -66,7 +67,7 @@ func (b *boolean) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// mapping contains the relevant attributes of an index's fields.
+// mapping is the part of an index's mapping that this package uses.
 type mapping struct {
 	Source struct {
 		Enabled  *bool `json:"enabled"`
@@ -86,7 +87,7 @@ type field struct {
 	Properties          map[string]field `json:"properties"`
 }
 
-// Synonyms is a synonym filter in an index, and where it is used.
+// Synonyms describes a synonym filter in an index and the analyzers that use it.
 type Synonyms struct {
 	Filter string
 	// Set or Path is where the rules are stored: a set of the synonyms API, or a file on every data node. Exactly one
@@ -100,7 +101,7 @@ type Synonyms struct {
 	Analyzers []Analyzer
 }
 
-// Source names where the rules are stored.
+// Source names the set or file that contains the rules, such as "set products".
 func (s Synonyms) Source() string {
 	if s.Set != "" {
 		return "set " + s.Set
@@ -117,7 +118,7 @@ func (s Synonyms) Names() []string {
 	return out
 }
 
-// AtIndexTime reports whether documents were analyzed with the filter, and for which fields.
+// AtIndexTime returns the fields that are analyzed with the filter when documents are indexed, sorted.
 func (s Synonyms) AtIndexTime() []string {
 	var out []string
 	for _, a := range s.Analyzers {
@@ -132,7 +133,8 @@ type Analyzer struct {
 	Name string
 	// Wrapped reports that the filter is inside a multiplexer or a condition, where a reload doesn't update it.
 	Wrapped bool
-	// IndexFields were analyzed with it when documents were indexed. SearchFields use it for queries.
+	// IndexFields are the fields that use the analyzer when documents are indexed, SearchFields those that use it for
+	// queries.
 	IndexFields, SearchFields []string
 }
 
@@ -170,7 +172,7 @@ func (i Index) Synonyms(filter string) (Synonyms, error) {
 	return s, nil
 }
 
-// lenient returns the setting, which is true by default for an updateable filter.
+// lenient returns the lenient setting. Its default is true for an updateable filter, otherwise false.
 func (f filterSettings) lenient() bool {
 	if _, set := f.all["lenient"]; set {
 		return bool(f.Lenient)
@@ -201,7 +203,7 @@ func (i Index) noFilter(filter string, exists bool, kind string) error {
 	return p
 }
 
-// contains reports whether a chain of filters has the filter, directly or inside another one.
+// contains reports whether a chain of filters contains the filter, directly or wrapped in another filter.
 func (a analysis) contains(chain []string, filter string) (direct, wrapped bool) {
 	for _, name := range chain {
 		name = strings.TrimSpace(name)
@@ -219,7 +221,7 @@ func (a analysis) contains(chain []string, filter string) (direct, wrapped bool)
 	return false, wrapped
 }
 
-// uses maps the name of each analyzer to the fields that use it.
+// uses maps the name of each analyzer to the fields that use it at index time and for queries.
 type uses struct{ index, search map[string][]string }
 
 func (m mapping) uses() uses {
@@ -237,7 +239,8 @@ func (m mapping) uses() uses {
 	return u
 }
 
-// analyzed lists the types whose text is analyzed, by default with the index's analyzer called default.
+// analyzed lists the field types whose text is analyzed. A field without a configured analyzer uses the index's
+// analyzer named "default".
 var analyzed = []string{"text", "match_only_text", "search_as_you_type", "annotated_text"}
 
 func (u uses) walk(prefix string, fields map[string]field) {

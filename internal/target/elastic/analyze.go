@@ -27,15 +27,15 @@ type Token struct {
 // FromSynonyms reports whether a synonym filter added the token.
 func (t Token) FromSynonyms() bool { return t.Type == "SYNONYM" }
 
-// Tokens analyzes a text with an analyzer of the index in its loaded state.
+// Tokens analyzes a text with an analyzer of the index, and the synonyms that the analyzer has loaded.
 func (c *Cluster) Tokens(ctx context.Context, index, analyzer, text string) ([]Token, error) {
 	return c.analyze(ctx, index, map[string]any{"analyzer": analyzer, "text": text})
 }
 
-// Probe is a text to analyze with an analyzer that uses a filter.
+// Probe is a text for FreshTokens, the analyzer to use, and the synonym filter in that analyzer.
 type Probe struct {
 	Analyzer, Filter, Text string
-	// Strict makes a rule that a lenient filter drops an error.
+	// Strict overrides the lenient setting of the filter: a rule that the filter would drop is an error.
 	Strict bool
 }
 
@@ -95,8 +95,8 @@ func (c *Cluster) PreviewReload(ctx context.Context, indices []string, set strin
 }
 
 // ReloadAnalyzers reloads the updateable analyzers of the indices on all nodes. With the name of a synonym set, it
-// reloads only the analyzers that use the set. It returns an error if the reload failed on some shards, for which the
-// server also answers 200.
+// reloads only the analyzers that use the set. It returns an error if the reload failed on some shards, although the
+// server then answers 200.
 func (c *Cluster) ReloadAnalyzers(ctx context.Context, indices []string, set string) (Reloaded, error) {
 	return c.reload(ctx, indices, set, false)
 }
@@ -149,7 +149,7 @@ func (r Reloaded) Lacks(wanted Reloaded) []string {
 	return out
 }
 
-// SynonymsSet returns the rules of a set.
+// SynonymsSet returns the rules of a set of the synonyms API.
 func (c *Cluster) SynonymsSet(ctx context.Context, set string) ([]string, error) {
 	const page = 1_000
 	var rules []string

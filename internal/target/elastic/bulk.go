@@ -13,7 +13,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// VersionRule decides whether a written document replaces an existing one.
+// VersionRule decides by version whether a written document replaces an existing one.
 type VersionRule string
 
 // Version rules.
@@ -24,8 +24,9 @@ const (
 	NotOlder VersionRule = "external_gte"
 )
 
-// bulkWrite bypasses the default pipeline of the index, and its setting that makes writes wait for more copies. Each
-// line of actions is safe to repeat.
+// bulkWrite sends the lines of a bulk request. It bypasses the index's default pipeline, and its setting that makes
+// writes wait for more shard copies. Every action must be safe to repeat, because a request whose answer was lost is
+// sent again.
 func (c *Cluster) bulkWrite(ctx context.Context, index string, lines []byte) ([]bulkItem, error) {
 	what := "Write to " + index
 	var items []bulkItem
@@ -103,7 +104,7 @@ func addAction(lines *bytes.Buffer, kind string, action bulkAction, source json.
 	return nil
 }
 
-// items sends the lines and returns one item per action.
+// items is bulkWrite for a known number of actions. It returns an error unless each of them was answered.
 func (c *Cluster) items(ctx context.Context, index string, lines []byte, actions int) ([]bulkItem, error) {
 	items, err := c.bulkWrite(ctx, index, lines)
 	if err == nil && len(items) != actions {
@@ -137,12 +138,13 @@ func (c *Cluster) Put(ctx context.Context, index string, documents []Document, r
 	return kept, nil
 }
 
-// MostVersions is how much lower the version of a document may be for Replace to raise it.
+// MostVersions is the largest difference between two versions of a document that Replace makes up for.
 const MostVersions = 16
 
-// Replace writes documents over what the index had when now was read, and creates those that it did not have. It raises
-// the version of each to the document's own, one by one, and at most by MostVersions. Documents that someone else has
-// changed since are left as they are. It returns the sequence numbers of what it wrote, by Key.
+// Replace overwrites documents that have not changed in the index since now was read, and creates those that did not
+// exist then. Documents that somebody else has changed since are left as they are. Every write raises the version by
+// one, so Replace writes a document again until its version is that of the argument, which may be MostVersions higher.
+// It returns the sequence numbers of its writes, by Key.
 func (c *Cluster) Replace(ctx context.Context, index string, documents, now []Document) (map[string]int64, error) {
 	wrote := map[string]int64{}
 	for round := 0; len(documents) > 0 && round <= MostVersions; round++ {

@@ -16,7 +16,7 @@ import (
 // confused with another.
 const freshFor = 30 * time.Second
 
-// cached is a value that concurrent callers share. The zero value is ready for use.
+// cached keeps a value for freshFor, and lets concurrent callers share one read. The zero value is ready for use.
 type cached[T any] struct {
 	mu     sync.Mutex
 	value  T
@@ -24,7 +24,7 @@ type cached[T any] struct {
 	flight singleflight.Group
 }
 
-// get returns the value, which is at most freshFor old.
+// get returns the value. If it is older than freshFor, get reads it again first.
 func (c *cached[T]) get(ctx context.Context, clk clock.Clock, read func(context.Context) (T, error)) (T, error) {
 	for {
 		c.mu.Lock()
@@ -42,7 +42,7 @@ func (c *cached[T]) get(ctx context.Context, clk clock.Clock, read func(context.
 			}
 			return value, err
 		})
-		// The shared read ended because its caller's context did. Read again.
+		// The shared read ended with the context of the caller that had started it. Read again.
 		if err != nil && shared && ctx.Err() == nil && (errors.Is(err, context.Canceled) ||
 			errors.Is(err, context.DeadlineExceeded)) {
 			continue

@@ -11,7 +11,7 @@ import (
 	"github.com/elastic/go-elasticsearch/v8/esapi"
 )
 
-// many is a list that a server may write as a single string.
+// many is a list of strings that the server may encode as a single string.
 type many []string
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -32,7 +32,7 @@ type CacheSizes struct {
 	UUID string
 }
 
-// Add returns the sum.
+// Add returns the sum of s and o.
 func (s CacheSizes) Add(o CacheSizes) CacheSizes {
 	return CacheSizes{Query: s.Query + o.Query, Request: s.Request + o.Request, Fielddata: s.Fielddata + o.Fielddata}
 }
@@ -46,8 +46,8 @@ type Caches struct {
 
 // noField is a field that no index has. If only the request cache is to be cleared, Elasticsearch (8.16) also clears
 // the field data and query caches, because none of the narrower flags is given. With a list of fields, it clears the
-// field data of those fields instead and keeps the query cache. The list of a nonexistent field therefore limits the
-// request.
+// field data of those fields instead and keeps the query cache. Naming one nonexistent field therefore limits the
+// request to the request cache.
 const noField = "remediation-no-such-field"
 
 func (t Caches) flags() (query, request, fielddata bool, fields []string) {
@@ -98,7 +98,7 @@ func (c *Cluster) ClearCaches(ctx context.Context, indices []string, which Cache
 	return nil
 }
 
-// sizeMetrics are the statistics that contain the sizes. sizePath selects the relevant part of the answer.
+// sizeMetrics are the statistics that contain the sizes. sizePath and uuidPath select the relevant parts of the answer.
 func sizeMetrics() []string { return []string{"query_cache", "request_cache", "fielddata"} }
 
 const sizePath = "indices.*.total.*.memory_size_in_bytes"
@@ -124,7 +124,7 @@ func (a sizesAnswer) sizes() map[string]CacheSizes {
 	return out
 }
 
-// AllCacheSizes returns the sizes of every index by its name. One request answers all callers for a while. Use the
+// AllCacheSizes returns the sizes of every index by its name. Callers share one request for half a minute, so use the
 // sizes for display only.
 func (c *Cluster) AllCacheSizes(ctx context.Context) (map[string]CacheSizes, error) {
 	return c.sizes.get(ctx, c.clk, func(ctx context.Context) (map[string]CacheSizes,
@@ -156,8 +156,8 @@ func (c *Cluster) readSizes(ctx context.Context, indices []string) (map[string]C
 	return answer.sizes(), err
 }
 
-// urlNames is how many bytes of names one URL contains. Elasticsearch accepts 4,096 bytes for a whole request line by
-// default.
+// urlNames is the largest number of bytes of names in one URL. Elasticsearch accepts 4,096 bytes for a whole request
+// line by default.
 const urlNames = 3000
 
 // chunks splits names so that each group fits into a URL.

@@ -36,7 +36,8 @@ func New(cfg Config, clk clock.Clock) *Cluster {
 // Client returns the connection to the cluster.
 func (c *Cluster) Client() *elasticsearch.Client { return c.client }
 
-// Name identifies the cluster in the names of targets: its first endpoint in alphabetical order, as host and port.
+// Name identifies the cluster in the names of targets: its first endpoint in alphabetical order, as host, port, and
+// path.
 func (c *Cluster) Name() string {
 	endpoints := c.client.Config().Endpoints
 	if len(endpoints) == 0 {
@@ -51,20 +52,20 @@ func (c *Cluster) Name() string {
 	return "elasticsearch:" + slices.Min(append(hosts, "~"))
 }
 
-// UUID identifies the cluster whatever its address. It is empty if the credentials lack the privilege to read it.
+// UUID identifies the cluster regardless of its address. It is empty if the credentials lack the privilege to read it.
 func (c *Cluster) UUID(ctx context.Context) (string, error) {
 	a, err := c.describe(ctx)
 	return a.UUID, err
 }
 
 // Serverless reports whether the cluster is a serverless one, which has no APIs to clear caches, to close and open
-// indices, and to cancel tasks. It is false if the credentials lack the privilege to read it.
+// indices, or to cancel tasks. It returns false if the credentials lack the privilege to find out.
 func (c *Cluster) Serverless(ctx context.Context) (bool, error) {
 	a, err := c.describe(ctx)
 	return a.Version.Flavor == "serverless", err
 }
 
-// about is what a cluster says about itself.
+// about is the answer to a request for the identity of the cluster.
 type about struct {
 	UUID    string `json:"cluster_uuid"`
 	Version struct {
@@ -83,7 +84,7 @@ func (c *Cluster) describe(ctx context.Context) (about, error) {
 	})
 }
 
-// Target returns the target of executions for an index, alias or pattern of the cluster.
+// Target returns the name of the target for executions on an index, alias or pattern of the cluster.
 func Target(cluster, name string) string { return cluster + "/" + name }
 
 // Targets is Target for several names.
@@ -106,7 +107,7 @@ func (c *Cluster) get(ctx context.Context, what string, request esapi.Request, o
 	return c.client.Do(ctx, elasticsearch.Call{What: what, Request: request, Out: out})
 }
 
-// once sends a request that must not happen twice.
+// once is get for a request that must not be performed twice.
 func (c *Cluster) once(ctx context.Context, what string, request esapi.Request, out any) error {
 	return c.client.Do(ctx, elasticsearch.Call{What: what, Request: request, Out: out, Once: true})
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/elastic/go-elasticsearch/v8/esapi"
 )
 
-// watermark is the disk usage above which Elasticsearch places no more shards on a disk.
+// watermark is the low disk watermark: the usage above which Elasticsearch places no more shards on a disk.
 type watermark struct {
 	// enabled is false if Elasticsearch does not check disks.
 	enabled bool
@@ -101,8 +101,8 @@ func (c *Cluster) FreeShards(ctx context.Context) (int64, error) {
 	return most*answer.Nodes - answer.Active - answer.Initializing - answer.Unassigned, err
 }
 
-// FreeBytes returns how many bytes of new shards fit on all data nodes: the sum of the space below the low disk
-// watermark.
+// FreeBytes returns how many bytes of new shards fit on the nodes with the role data or data_content: the sum of their
+// space below the low disk watermark.
 func (c *Cluster) FreeBytes(ctx context.Context) (int64, error) {
 	mark, err := c.watermark(ctx)
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package elastic is a client of Elasticsearch 8 and 9 for playbooks: it resolves names, reads and clears caches,
+// Package elastic is a client for Elasticsearch 8 and 9 that playbooks use: it resolves names, reads and clears caches,
 // inspects and reloads analyzers, and closes and opens indices. Its subpackage reindex copies an index without
 // downtime. The package does not depend on Terraform or on playbooks.
 //
@@ -14,6 +14,6 @@
 // # Metadata in bulk
 //
 // Names and cache sizes are read for the whole cluster with one request each, which is shared by all callers within
-// half a minute. The plan of a thousand resources therefore costs only a few requests. Changes name concrete indices,
-// which the server checks at that moment.
+// half a minute. The plan of a thousand resources therefore costs only a few requests. Requests that change something
+// name concrete indices, which the server checks at that moment.
 package elastic

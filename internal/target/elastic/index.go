@@ -24,7 +24,7 @@ type Index struct {
 	mapping  mapping
 }
 
-// indexCache keeps descriptions as long as other metadata.
+// indexCache keeps descriptions of indices for freshFor, by the requested names.
 type indexCache struct {
 	mu    sync.Mutex
 	byKey map[string]*cached[map[string]Index]
@@ -48,8 +48,8 @@ func (c *indexCache) forget() {
 	c.byKey = nil
 }
 
-// Describe returns the indices with their settings, mappings and aliases, in the order of names. One request answers
-// all callers for a while.
+// Describe returns the indices with their settings, mappings and aliases, in the order of names. Callers with the same
+// names share one request for half a minute.
 func (c *Cluster) Describe(ctx context.Context, names []string) ([]Index, error) {
 	byName, err := c.detail.of(strings.Join(names, ",")).get(ctx, c.clk,
 		func(ctx context.Context) (map[string]Index, error) { return c.readIndices(ctx, names) })
@@ -63,7 +63,7 @@ func (c *Cluster) Describe(ctx context.Context, names []string) ([]Index, error)
 	return out, nil
 }
 
-// DescribeNow is Describe for one index in its present state.
+// DescribeNow describes one index, and never returns a cached description.
 func (c *Cluster) DescribeNow(ctx context.Context, name string) (Index, error) {
 	byName, err := c.readIndices(ctx, []string{name})
 	return byName[name], err
@@ -111,7 +111,7 @@ func (i *Index) parse() error {
 // Setting returns a setting by its dotted name below "index", such as "blocks.write". It is empty if not set.
 func (i Index) Setting(name string) string { return lookup(i.Settings, name) }
 
-// lookup returns a text in nested settings by its dotted name. It is empty if there is none.
+// lookup returns the string at a dotted name in nested settings, or an empty string if there is none.
 func lookup(at map[string]json.RawMessage, name string) string {
 	parts := strings.Split(name, ".")
 	for n := range parts {
@@ -142,7 +142,7 @@ func (i Index) SourceKept() bool {
 	return (s.Enabled == nil || *s.Enabled) && len(s.Includes) == 0 && len(s.Excludes) == 0
 }
 
-// AliasNames returns the names of its aliases, sorted.
+// AliasNames returns the names of the index's aliases, sorted.
 func (i Index) AliasNames() []string {
 	var names []string
 	for n := range i.Aliases {

@@ -43,7 +43,7 @@ func (c *Cluster) BlockWrites(ctx context.Context, index string) error {
 		esapi.IndicesAddBlockRequest{Index: escaped(index), Block: "write"}, nil)
 }
 
-// AllowWrites lifts the block.
+// AllowWrites removes the block that BlockWrites adds.
 func (c *Cluster) AllowWrites(ctx context.Context, index string) error {
 	return c.PutSettings(ctx, index, map[string]any{"index.blocks.write": nil})
 }
@@ -57,9 +57,9 @@ func (c *Cluster) CloneIndex(ctx context.Context, from, to string) error {
 	}, nil)
 }
 
-// MoveAliases moves all aliases of an index to another index in one atomic call. If replaced is the name of the first
-// index, the same call deletes that index and makes its name an alias too. ErrNotFound means that an alias does not
-// point to the first index.
+// MoveAliases moves all aliases of an index to another index in one atomic call. If replaced is not empty, it must be
+// the name of the first index: the same call deletes that index and makes its name an alias, too. ErrNotFound means
+// that an alias no longer points to the first index.
 func (c *Cluster) MoveAliases(ctx context.Context, from, to, replaced string) error {
 	old, err := c.DescribeNow(ctx, from)
 	if err != nil {
@@ -139,7 +139,7 @@ func (c *Cluster) Count(ctx context.Context, index string) (int64, error) {
 	return answer.Count, err
 }
 
-// Health is the health of an index and the smallest number of active copies of any of its shards.
+// Health reports whether an index is green, and how many active copies the shard with the fewest has.
 type Health struct {
 	Green     bool
 	MinActive int
@@ -171,12 +171,12 @@ func (c *Cluster) Health(ctx context.Context, index string) (Health, error) {
 type Size struct {
 	// Documents and Bytes are those of the primary shards. TotalBytes is that of all copies.
 	Documents, Bytes, TotalBytes int64
-	// PerSecond is how many documents per second one thread of this cluster has indexed into it, according to the
-	// index's own statistics. It is zero if too few were indexed for a rate.
+	// PerSecond is the rate at which one thread has indexed documents so far, from the index's statistics. It is zero
+	// if there were fewer than minimumSample.
 	PerSecond float64
 }
 
-// minimumSample is how many documents must have been indexed for their rate to say something.
+// minimumSample is how many indexed documents are needed to derive a rate from them.
 const minimumSample = 1000
 
 // Size measures an index.

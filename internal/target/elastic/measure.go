@@ -11,7 +11,7 @@ import (
 
 // Measured is the duration and the result of a search.
 type Measured struct {
-	// TookMS is how long it took on the server, in milliseconds.
+	// TookMS is how long the search took on the server, in milliseconds.
 	TookMS int64
 	// Hits is how many documents match.
 	Hits int64

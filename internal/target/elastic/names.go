@@ -15,7 +15,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
-// Kind is the kind of a name.
+// Kind says what a name refers to.
 type Kind string
 
 // Kinds of names.
@@ -26,12 +26,12 @@ const (
 	KindPattern    Kind = "pattern"
 )
 
-// Resolution is what a name resolves to.
+// Resolution contains the indices to which a name refers.
 type Resolution struct {
 	Kind Kind
 	// Indices are the concrete open indices, sorted.
 	Indices []string
-	// Closed are the closed indices that a pattern, alias or data stream also includes.
+	// Closed are the concrete closed indices, sorted.
 	Closed []string
 	// WriteIndex is the index that a data stream writes to, otherwise empty.
 	WriteIndex string
@@ -51,8 +51,8 @@ type indexName struct {
 // backingPrefix is the prefix of the indices behind data streams, whose names look like those of system indices.
 const backingPrefix = ".ds-"
 
-// CheckExpression returns a *problem.Problem for a name that is never valid here, without any I/O. Everything (empty,
-// _all, *) needs allowAll.
+// CheckExpression returns a *problem.Problem for a name that is never valid here, without any I/O. An expression for
+// all indices (empty, _all, *) is valid only with allowAll.
 func CheckExpression(expression string, allowAll bool) error {
 	refuse := func(why, next string) error {
 		return &problem.Problem{What: fmt.Sprintf("%q is not a valid index, alias, pattern or data stream",
@@ -87,8 +87,8 @@ func CheckExpression(expression string, allowAll bool) error {
 }
 
 // Resolve resolves an expression: a name, a pattern, or several separated by commas. It reads all names with one
-// request, which further calls share. It returns a *problem.Problem with ErrRefused, ErrNotFound (with similar names)
-// or ErrClosed. With ErrClosed, it also returns the names of the closed indices.
+// request, which other calls share for half a minute. It returns a *problem.Problem with ErrRefused, ErrNotFound (with
+// similar names) or ErrClosed. With ErrClosed, it also returns the names of the closed indices.
 func (c *Cluster) Resolve(ctx context.Context, expression string, allowAll bool) (Resolution, error) {
 	if err := CheckExpression(expression, allowAll); err != nil {
 		return Resolution{}, err
@@ -161,8 +161,8 @@ func (n names) resolve(part string) (Resolution, error) {
 	return Resolution{}, n.notFound(part)
 }
 
-// match returns the names that match a pattern. As in Elasticsearch, hidden names need a pattern that begins with a
-// dot. Other patterns never match system indices.
+// match resolves a pattern. As in Elasticsearch, hidden indices and names that begin with a dot only match a pattern
+// that begins with a dot.
 func (n names) match(pattern string) (Resolution, error) {
 	var found []string
 	covers := func(name string) bool {
@@ -199,7 +199,7 @@ func (n names) split(kind Kind, indices []string) Resolution {
 	return r
 }
 
-// notFound suggests names with a similar spelling.
+// notFound is the error for a name that does not exist. It suggests names with a similar spelling.
 func (n names) notFound(part string) error {
 	p := &problem.Problem{
 		What: fmt.Sprintf("No index, alias or data stream is called %q",
@@ -221,7 +221,8 @@ func (n names) notFound(part string) error {
 	return p
 }
 
-// IndicesLike returns the names of the cluster's indices that match, sorted. It shares the request of Resolve.
+// IndicesLike returns the names of the cluster's indices for which match returns true, sorted. It shares Resolve's
+// request.
 func (c *Cluster) IndicesLike(ctx context.Context, match func(name string) bool) ([]string, error) {
 	all, err := c.names.get(ctx, c.clk, c.readNames)
 	if err != nil {

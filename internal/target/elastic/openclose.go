@@ -41,7 +41,7 @@ const (
 	answerTimeout = 2 * time.Minute
 )
 
-// WaitForHealth waits until the index is at least yellow or green.
+// WaitForHealth waits until the index has at least the status "yellow" or "green".
 func (c *Cluster) WaitForHealth(ctx context.Context, index, status string, timeout time.Duration) error {
 	var answer struct {
 		Status   string `json:"status"`
@@ -65,7 +65,8 @@ func (c *Cluster) WaitForHealth(ctx context.Context, index, status string, timeo
 	return err
 }
 
-// unassigned returns the server's reason why a shard of the index has no node, or nothing if that can't be read.
+// unassigned returns the server's explanation why the index's first primary shard has no node, or an empty string if
+// there is none.
 func (c *Cluster) unassigned(ctx context.Context, index string) string {
 	var answer struct {
 		Explanation string `json:"allocate_explanation"`

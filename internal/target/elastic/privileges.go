@@ -13,7 +13,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/elasticsearch"
 )
 
-// Privileges are the privileges that a caller needs on the cluster, and on indices by their names.
+// Privileges are those that a caller needs: Cluster on the cluster, and Index on the indices called Names.
 type Privileges struct {
 	Cluster []string
 	Index   []string

@@ -24,7 +24,7 @@ type CopyRequest struct {
 	PerSecond float64
 }
 
-// body bypasses the pipelines of the new index, and preserves the versions of the documents.
+// body returns a body that bypasses the new index's default pipeline and preserves the documents' versions.
 func (r CopyRequest) body() []byte {
 	return []byte(fmt.Sprintf(
 		`{"source":{"index":%q},"dest":{"index":%q,"version_type":"external","pipeline":"_none"}}`, r.From, r.To))
@@ -47,7 +47,7 @@ func (r CopyRequest) Command() string { return "POST " + r.path() + " " + string
 
 const copyAction = "indices:data/write/reindex"
 
-// StartCopy starts the task and returns its name.
+// StartCopy starts the copy as a task on the server, and returns the task's name.
 func (c *Cluster) StartCopy(ctx context.Context, r CopyRequest) (string, error) {
 	var answer struct {
 		Task string `json:"task"`
@@ -106,8 +106,8 @@ func (c *Cluster) Copy(ctx context.Context, task string) (Progress, error) {
 	return p, nil
 }
 
-// WithParts adds the running slices of the task to p. Each slice is a separate task, and the parent task counts only
-// those that have ended.
+// WithParts adds the progress of the task's running slices to p. Each slice is a separate task, and the parent task
+// counts only those that have ended.
 func (c *Cluster) WithParts(ctx context.Context, task string, p Progress) (Progress, error) {
 	parts, err := c.listTasks(ctx, esapi.TasksListRequest{ParentTaskID: task, Detailed: yes()})
 	if err != nil {
@@ -168,7 +168,7 @@ func (c *Cluster) CancelCopy(ctx context.Context, task string) error {
 	return err
 }
 
-// task is a task in the cluster's list.
+// task is an entry in the cluster's task list.
 type task struct {
 	Action      string          `json:"action"`
 	Description string          `json:"description"`
@@ -197,12 +197,13 @@ const (
 	Reads  = "indices:data/read/"
 )
 
-// byQuery reports whether an action resolves names once and then runs for a long time. Such actions are not waited for.
+// byQuery reports whether an action is a reindex, or an update or delete by query. These resolve index names once and
+// then may run for hours, so InFlight leaves them out.
 func byQuery(action string) bool {
 	return action == copyAction || strings.HasSuffix(action, "/byquery")
 }
 
-// InFlight contains running requests by the names of their tasks.
+// InFlight contains the task names of running requests.
 type InFlight struct {
 	// On contains the requests that work on a shard of the index.
 	On []string

@@ -72,7 +72,7 @@ func (c *Cluster) Templates(ctx context.Context, name string) (Templates, error)
 	return out, nil
 }
 
-// composable returns the composable template that applies, and whether it creates data streams.
+// composable returns the name of the composable template that applies, if any, and whether it creates data streams.
 func (c *Cluster) composable(ctx context.Context, name string) (chosen string, dataStream bool, err error) {
 	var answer struct {
 		Templates []struct {

@@ -67,7 +67,7 @@ func (c *Cluster) seqNos(ctx context.Context, index string, newest bool) ([]int6
 	return out, nil
 }
 
-// View is one shard of an index at the time when the view was opened. It is safe for use by several goroutines.
+// View is a point-in-time view of one shard of an index. It is safe for use by several goroutines.
 type View struct {
 	cluster *Cluster
 	index   string
@@ -105,13 +105,14 @@ func (c *Cluster) OpenView(ctx context.Context, index string, shard int, keep ti
 	return &View{cluster: c, index: index, id: answer.ID}, err
 }
 
-// Close closes the view. A failure only uses memory of the cluster for a while, so it is not reported.
+// Close closes the view. If that fails, the view only occupies memory on the cluster until it expires, so the error is
+// dropped.
 func (v *View) Close(ctx context.Context) {
 	_ = v.cluster.get(ctx, "Close a view of "+v.index,
 		esapi.ClosePointInTimeRequest{Body: elasticsearch.Body(map[string]any{"id": v.name()})}, nil)
 }
 
-// Document is a document of a view.
+// Document is a document that was read from a view or an index.
 type Document struct {
 	ID      string          `json:"_id"`
 	Routing string          `json:"_routing"`
@@ -141,7 +142,7 @@ type viewAnswer struct {
 	} `json:"aggregations"`
 }
 
-// viewKeep is how long each search of a view keeps it open.
+// viewKeep is how long a view stays open at least after a search.
 const viewKeep = 5 * time.Minute
 
 // needed selects the parts of an answer that are used, which saves time in writing and reading it.
@@ -167,7 +168,7 @@ func (v *View) search(ctx context.Context, query map[string]any) (viewAnswer, er
 // Span is a range of sequence numbers from Low (included) to High (excluded). A High of 0 means no bound.
 type Span struct{ Low, High int64 }
 
-// in matches documents whose last operation is in one of the spans.
+// in returns the query for documents whose last operation is in one of the spans.
 func in(spans []Span) map[string]any {
 	clauses := make([]any, 0, len(spans))
 	for _, s := range spans {
@@ -186,7 +187,7 @@ func (v *View) Count(ctx context.Context) (int64, error) {
 	return answer.Hits.Total.Value, err
 }
 
-// Counts returns how many documents each span has. Spans are in order and do not overlap.
+// Counts returns how many documents each span has. The spans must be bounded and in order, and must not overlap.
 func (v *View) Counts(ctx context.Context, spans []Span) ([]int64, error) {
 	// The JSON of thousands of spans is written directly, because encoding a value per span costs more than the search.
 	ranges := []byte{'['}
