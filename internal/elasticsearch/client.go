@@ -96,7 +96,7 @@ func (c *Client) dial() (*elastictransport.Client, error) {
 	nextNode := func(req *http.Request, err error) bool {
 		return len(nodes) > 1 && req.Context().Err() == nil && notSent(err)
 	}
-	// The transport only tries another node if it can't connect. Do decides everything else.
+	// The transport only tries another node if it can't connect. Do handles all other retries.
 	out, err := elastictransport.NewClient(
 		elastictransport.WithURLs(nodes...), elastictransport.WithTransport(transport),
 		elastictransport.WithBasicAuth(c.cfg.Username, c.cfg.Password), elastictransport.WithAPIKey(c.cfg.APIKey),
@@ -109,8 +109,8 @@ func (c *Client) dial() (*elastictransport.Client, error) {
 	return out, nil
 }
 
-// Do sends the request of a call until it is answered, and decodes a successful answer. Errors are *problem.Problem
-// values.
+// Do sends the request of a call, repeats it as call.Retry allows, and decodes a successful answer. Errors are
+// *problem.Problem values.
 func (c *Client) Do(ctx context.Context, call Call) error {
 	call = call.withDefaults()
 	on, err := c.connect()
@@ -155,7 +155,7 @@ func (r Retry) pause(attempt int) time.Duration {
 	return wait + rand.N(wait) //nolint:gosec // spreads load, hides nothing
 }
 
-// result is the result of one attempt.
+// result is the outcome of one attempt.
 type result struct {
 	err error
 	// again means that the request may be retried, after the pause in after at the earliest.
@@ -212,7 +212,7 @@ func read(body io.ReadCloser, limit int64) ([]byte, error) {
 	return answer, nil
 }
 
-// evaluate turns an answer into a result.
+// evaluate converts an HTTP response to the result of the attempt.
 func (c *Client) evaluate(call Call, res *http.Response, answer []byte) result {
 	const success = 2
 	product := res.Header.Get("X-Elastic-Product") != ""
@@ -246,7 +246,7 @@ func (c *Client) evaluate(call Call, res *http.Response, answer []byte) result {
 	return out
 }
 
-// retryAfter parses the header: seconds or a date.
+// retryAfter parses the Retry-After header, which contains seconds or a date.
 func retryAfter(header string, now time.Time) time.Duration {
 	if seconds, err := strconv.Atoi(header); err == nil {
 		return time.Duration(max(seconds, 0)) * time.Second

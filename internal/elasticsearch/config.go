@@ -40,7 +40,7 @@ type Config struct {
 	Insecure bool
 	// Headers are sent with every request.
 	Headers map[string]string
-	// Transport replaces the connection itself, for tests. Nil uses the real one.
+	// Transport, unless nil, wraps or replaces the real transport, for tests.
 	Transport func(http.RoundTripper) http.RoundTripper
 }
 
@@ -80,7 +80,7 @@ func (c Config) WithEnvironment(getenv func(string) string) Config {
 // Configured reports whether a cluster is configured.
 func (c Config) Configured() bool { return len(c.Endpoints) > 0 }
 
-// Check returns a *problem.Problem for an invalid configuration, with the path of the attribute at fault. It reads the
+// Check returns a *problem.Problem for an invalid configuration, with the path of the invalid attribute. It reads the
 // configured files but makes no connection. A configuration without endpoints is valid, because most playbooks need no
 // cluster.
 func (c Config) Check() error {
@@ -151,7 +151,7 @@ func set(name, value string) string {
 	return name
 }
 
-// Secrets masks the configuration's credentials.
+// Secrets returns a redactor for the configuration's credentials.
 func (c Config) Secrets() *redact.Redactor {
 	secrets := []string{c.Password, c.APIKey, c.BearerToken, c.ESClientAuthentication, c.KeyData}
 	// An API key is the Base64 of its identifier and the actual secret.

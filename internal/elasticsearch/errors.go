@@ -85,7 +85,7 @@ func permanent(err error) bool {
 	return errors.Is(err, ErrTLS) || errors.Is(err, ErrTooLong)
 }
 
-// ResponseError is an unsuccessful answer of the server.
+// ResponseError is an unsuccessful answer from the server.
 type ResponseError struct {
 	// Status is the HTTP status; Type and Reason are the server's own, masked.
 	Status int
@@ -107,10 +107,10 @@ func (e *ResponseError) passing() bool {
 		e.Status >= http.StatusInternalServerError
 }
 
-// shownBody is how many bytes an error quotes of a body that is not Elasticsearch's.
+// shownBody is how many bytes an error quotes from a body that is not Elasticsearch's.
 const shownBody = 200
 
-// refusal parses why the server refused.
+// refusal parses an unsuccessful answer.
 func (c *Client) refusal(status int, answer []byte) *ResponseError {
 	out := &ResponseError{Status: status}
 	var body struct {
@@ -145,7 +145,7 @@ func Passing(err error) bool {
 	return errors.As(err, &e) && e.passing()
 }
 
-// deeper returns the causes below the first one. They explain errors in a synonym rule, for example.
+// deeper returns the reasons of the nested causes. They explain errors in a synonym rule, for example.
 func deeper(raw json.RawMessage) string {
 	var out strings.Builder
 	for len(raw) > 0 {
@@ -179,7 +179,8 @@ func Unanswered(err error) bool {
 // [manage,all]".
 var granted = regexp.MustCompile(`this action is granted by the (index|cluster) privileges \[([^\]]*)\]`)
 
-// refused explains a refusal to the user. what names the operation, such as "Clear the caches of kb".
+// refused returns the problem that explains a refusal to the user. what names the operation, such as "Clear the caches
+// of kb".
 func (c *Client) refused(what string, e *ResponseError) error {
 	p := &problem.Problem{What: what + " failed", Why: "Elasticsearch answered: " + e.Error() + ".", Err: e}
 	as := func(sentinel error, next string) error {
@@ -228,7 +229,7 @@ func privilegeAdvice(reason string) string {
 		m[1], names[0], strings.Join(names[1:], " or "))
 }
 
-// unanswered explains a request without an answer to the user.
+// unanswered returns the problem that explains to the user why a request has no answer.
 func (c *Client) unanswered(what string, err error) error {
 	text := c.secrets.String(err.Error())
 	p := &problem.Problem{What: what + " failed", Why: text + "."}
@@ -268,7 +269,7 @@ func (c *Client) unreadable(what string, err error) error {
 	return c.unanswered(what, fmt.Errorf("unexpected response: %w", err))
 }
 
-// otherProduct is the error for a success of a server that does not identify itself as Elasticsearch.
+// otherProduct is the error for a successful answer from a server that does not identify itself as Elasticsearch.
 func (c *Client) otherProduct(what string) error {
 	return &problem.Problem{
 		What: what + " failed", Why: "The server at " + strings.Join(c.cfg.Endpoints, ", ") +
@@ -278,7 +279,7 @@ func (c *Client) otherProduct(what string) error {
 	}
 }
 
-// foreignAnswer is the error for a refusal that is not Elasticsearch's, but from a proxy or another server.
+// foreignAnswer is the error for a refusal that comes from a proxy or another server and not from Elasticsearch.
 func (c *Client) foreignAnswer(what string, said *ResponseError) error {
 	p := &problem.Problem{What: what + " failed",
 		Why: "A server that is not Elasticsearch answered: " + said.Error() + "."}
@@ -293,7 +294,7 @@ func (c *Client) foreignAnswer(what string, said *ResponseError) error {
 	return p
 }
 
-// tried adds how often a request was sent.
+// tried adds the number of attempts to the explanation in err.
 func tried(err error, attempts int) error {
 	var p *problem.Problem
 	if attempts == 1 || !errors.As(err, &p) {
@@ -304,7 +305,7 @@ func tried(err error, attempts int) error {
 	return &out
 }
 
-// Shards is the result of a request on its shards.
+// Shards is the part of an answer that says on how many shards the request failed.
 type Shards struct {
 	Total    int `json:"total"`
 	Failed   int `json:"failed"`
@@ -315,7 +316,7 @@ type Shards struct {
 	} `json:"failures"`
 }
 
-// Check returns an error if shards failed, because the server also answers 200 then.
+// Check returns an error if the request failed on some shards: the server answers 200 even then.
 func (s Shards) Check(what string) error {
 	if s.Failed == 0 {
 		return nil
@@ -351,7 +352,7 @@ func HasType(err error, name string) bool {
 	return errors.As(err, &e) && e.Type == name
 }
 
-// maskedError shows the masked text and keeps the cause for errors.Is.
+// maskedError has the masked text of its cause, and wraps the cause for errors.Is.
 type maskedError struct {
 	text  string
 	cause error

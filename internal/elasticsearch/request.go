@@ -16,13 +16,13 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/logging"
 )
 
-// Call is one API operation of the cluster.
+// Call is one API operation on the cluster.
 type Call struct {
 	// What names the operation for users, in the imperative: "Clear the caches of knowledge_base".
 	What string
 	// Request is the request to send. Use Plain for requests that esapi does not support.
 	Request esapi.Request
-	// Once marks a request that must not happen twice.
+	// Once marks a request that must not be performed twice. It is retried only if it was not sent.
 	Once bool
 	// Timeout bounds the call with all its attempts. Zero means 2 minutes. If negative, only the context and Retry
 	// bound it.
@@ -33,7 +33,7 @@ type Call struct {
 	Limit int64
 	// Out receives the decoded successful answer. Nil ignores the answer.
 	Out any
-	// Read reads a successful answer instead of Out. If it returns an error, the answer counts as lost.
+	// Read decodes a successful answer instead of Out. If it returns an error, the fate of the request is Lost.
 	Read func(answer []byte) error
 	// Log is the subsystem that logs the request. Empty means logging.Elasticsearch.
 	Log logging.Subsystem
@@ -94,7 +94,7 @@ func (c Call) decode(answer []byte) error {
 	return nil
 }
 
-// Plain is a request by its path, for parameters that esapi does not support.
+// Plain is a request with a given path, for parameters that esapi does not support.
 type Plain struct {
 	Method string
 	// Path includes the query.
@@ -147,7 +147,7 @@ func (b *builder) Perform(req *http.Request) (*http.Response, error) {
 // compatible asks a newer server to answer as version 8 does.
 const compatible = "application/vnd.elasticsearch+json;compatible-with=8"
 
-// build returns the request of a call, without an address. Each attempt can read its body once.
+// build returns the request of a call, without the address of a node. Each attempt gets a body of its own from GetBody.
 func build(ctx context.Context, c Call) (*http.Request, error) {
 	var b builder
 	res, err := c.Request.Do(ctx, &b)

@@ -11,8 +11,9 @@ import (
 // ErrNothing means that there is no state to continue from.
 var ErrNothing = errors.New("the reindex was never started")
 
-// Adopt returns a Run for a state that another process journaled. It finds a copy that was started but not journaled by
-// its label. If there is none, Wait removes the incomplete index and fails. ErrNothing means that the state is empty.
+// Adopt returns a Run for a state that another process journaled. To find a copy that was started but not journaled, it
+// searches the task list for one that writes to the new index. If there is none, Wait removes the incomplete index and
+// fails. ErrNothing means that the state is empty.
 func (c Copier) Adopt(ctx context.Context, state State) (*Run, error) {
 	if state.Old == "" || state.New == "" || state.Name == "" {
 		return nil, ErrNothing

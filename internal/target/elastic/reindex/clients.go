@@ -8,8 +8,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
-// written contains the sequence numbers of what a Run has written to the new index after the move, by the documents'
-// keys. Shards are written concurrently.
+// written contains the sequence numbers of a Run's own writes to the new index after the move, by document key. It has
+// a mutex because shards are written concurrently.
 type written struct {
 	mu     sync.Mutex
 	seqNos map[string]int64
@@ -32,15 +32,16 @@ func (w *written) is(d, now elastic.Document) bool {
 }
 
 // changedByClient reports whether a client has changed a document of a shard in the new index since the aliases moved.
-// Writes that set wait_for_active_shards themselves do not wait during the switch. What they have written is newer than
-// anything in the old index. now is the document in the new index.
+// Clients can do that even during the switch: a write that itself sets wait_for_active_shards does not wait. Such a
+// write is newer than anything in the old index. now is the document in the new index.
 func (r *Run) changedByClient(shard int, d, now elastic.Document) bool {
 	return r.moved && shard < len(r.state.Ours) && now.Version != 0 && now.SeqNo > r.state.Ours[shard] &&
 		!r.written.is(d, now)
 }
 
-// writeAfterMove is write once clients use the new index. It changes no document that a client has changed there.
-// before is the view of the last pass: a document that it had, and that the new index lacks, was deleted by a client.
+// writeAfterMove copies documents after the aliases have moved, except those that a client has changed in the new
+// index. It returns the documents that remain to be written with their own versions. before is the view of the last
+// pass: a document that was in it and that the new index lacks was deleted by a client.
 func (r *Run) writeAfterMove(ctx context.Context, shard int, documents []elastic.Document,
 	before *elastic.View) ([]elastic.Document, error) {
 	now, err := r.cluster.Current(ctx, r.state.New, documents, false)
@@ -56,8 +57,8 @@ func (r *Run) writeAfterMove(ctx context.Context, shard int, documents []elastic
 		switch {
 		case deleted[d.Key()] || r.changedByClient(shard, d, now[i]):
 		case d.Version-now[i].Version > elastic.MostVersions, now[i].Version >= d.Version:
-			// Only clients with versions of their own make such gaps, and a newer one of theirs is not overwritten. A
-			// document without a higher version was deleted and created again.
+			// Only clients that set versions themselves make such gaps, and a write with a version does not overwrite a
+			// newer one. A document without a higher version was deleted and created again.
 			external = append(external, d)
 		default:
 			replaced, states = append(replaced, d), append(states, now[i])
@@ -68,7 +69,7 @@ func (r *Run) writeAfterMove(ctx context.Context, shard int, documents []elastic
 	return external, err
 }
 
-// noteWritten records the documents that were written with their own versions.
+// noteWritten records the sequence numbers of the documents that were written with their own versions.
 func (r *Run) noteWritten(ctx context.Context, documents []elastic.Document) error {
 	now, err := r.cluster.Current(ctx, r.state.New, documents, false)
 	if err != nil {

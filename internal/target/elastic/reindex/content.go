@@ -9,9 +9,9 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
-// Definition returns the settings and mappings of an index that a person has chosen. It leaves out attributes of the
-// index itself, such as its UUID, and fields with the definition that dynamic mapping gives them, because new documents
-// can add those at any time.
+// Definition returns those settings and mappings of an index that somebody has chosen. It leaves out attributes of the
+// index itself, such as its UUID, and fields that are defined as dynamic mapping would define them, because new
+// documents can add those at any time.
 func Definition(index elastic.Index) map[string]any {
 	settings := map[string]any{}
 	if err := flatten("index", index.Settings, settings); err != nil {

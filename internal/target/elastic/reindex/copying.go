@@ -12,15 +12,15 @@ import (
 )
 
 const (
-	// firstPoll and lastPoll bound the interval of polling the copy's task, which is pollShare of the time it has taken
-	// so far. The end of a short copy is noticed soon, and a long copy is not polled too often.
+	// firstPoll and lastPoll bound the interval for polling the copy's task, which is the time it has taken so far
+	// divided by pollShare. The end of a short copy is noticed soon, and a long copy is not polled too often.
 	firstPoll = 20 * time.Millisecond
 	lastPoll  = 2 * time.Second
 	pollShare = 64
 	// journalEvery is how often progress is journaled.
 	journalEvery = 15 * time.Second
-	// smallPass is the limit of documents in a pass before the switch may begin. It approximates the work of the last
-	// pass, during which writers wait. shortPass is the alternative limit, in time.
+	// smallPass and shortPass say when the switch may begin: after a pass with at most this many changes, or of at most
+	// this duration. The last pass, during which writers wait, is then about as small.
 	smallPass = 500
 	shortPass = time.Second
 	// mostPasses bounds the attempts to catch up with the writers.
@@ -62,7 +62,8 @@ func (r *Run) awaitCopy(ctx context.Context) error {
 	})
 }
 
-// catchUp copies what was written during the copy, prepares the new index for clients, and ends with a small pass.
+// catchUp copies what was written during the copy, prepares the new index for clients, and ends with a small or short
+// pass.
 func (r *Run) catchUp(ctx context.Context) error {
 	if err := r.passUntilSmall(ctx); err != nil {
 		return err
@@ -74,7 +75,7 @@ func (r *Run) catchUp(ctx context.Context) error {
 	return r.passUntilSmall(ctx)
 }
 
-// passUntilSmall repeats passes until one is small.
+// passUntilSmall repeats passes until one is small or short; see smallPass.
 func (r *Run) passUntilSmall(ctx context.Context) error {
 	for range mostPasses {
 		start := r.clk.Now()
@@ -93,8 +94,8 @@ func (r *Run) passUntilSmall(ctx context.Context) error {
 		fmt.Sprintf("Clients write to %s faster than its documents can be copied.", r.state.Old), nil)
 }
 
-// applySettings applies the final settings to the new index, and waits until it has as many active shard copies as the
-// old one.
+// applySettings applies the final settings to the new index, except lastSettings, and waits until it is green. It does
+// not wait while the old index is not green either.
 func (r *Run) applySettings(ctx context.Context) error {
 	now := maps.Clone(r.state.Late)
 	for name := range r.lastSettings() {
@@ -107,8 +108,8 @@ func (r *Run) applySettings(ctx context.Context) error {
 	if err := r.cluster.Flush(ctx, r.state.New); err != nil {
 		return err
 	}
-	// Creating replicas takes as long as copying files. The caller's context bounds it. If a node fails meanwhile, the
-	// old index has lost its replicas too.
+	// Creating replicas takes as long as copying files. Only the caller's context bounds it. If a node fails meanwhile,
+	// the old index has lost replicas, too.
 	for {
 		old, err := r.cluster.Health(ctx, r.state.Old)
 		if err != nil || !old.Green {

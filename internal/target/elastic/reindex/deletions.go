@@ -21,9 +21,9 @@ const (
 	clauses = 500
 )
 
-// deletedSince returns the documents of a shard that before had and now does not have. Up to the checkpoint, a span of
-// sequence numbers can only lose documents, so a span that lost none is unchanged. Above it, all documents are
-// compared.
+// deletedSince returns the documents of a shard that are in the view before and not in the view now. Up to the
+// checkpoint, a span of sequence numbers can only lose documents, so a span that lost none is unchanged. Above it, all
+// documents are compared.
 func (r *Run) deletedSince(ctx context.Context, before, now *elastic.View,
 	checkpoint int64) ([]elastic.Document, error) {
 	var spans []elastic.Span
@@ -124,8 +124,9 @@ func absent(ctx context.Context, documents []elastic.Document, views []*elastic.
 	return out, nil
 }
 
-// compare checks that the new index has exactly as many documents as the view of the old one. If not, it removes the
-// documents that are not in the view. Once clients may write to the new index, there is nothing to compare.
+// compare checks that the new index has exactly as many documents as the views of the old one, and that a sample of
+// them is equal. If the counts differ, it first removes the documents that are not in the views, and returns how many
+// these were. Once clients may write to the new index, there is nothing to compare.
 func (r *Run) compare(ctx context.Context, now snapshot) (swept int64, err error) {
 	want, have, err := r.counts(ctx, now)
 	if err != nil || r.open {
@@ -163,8 +164,8 @@ func (r *Run) counts(ctx context.Context, now snapshot) (want, have int64, err e
 	return want, have, err
 }
 
-// sweep compares all names, and removes documents from the new index that are not in the views of the old one. After
-// the switch it only considers documents that this package wrote and no client has changed since.
+// sweep compares all identifiers, and removes documents from the new index that are not in the views of the old one.
+// Once the switch has begun, it only considers documents that nobody has written since then.
 func (r *Run) sweep(ctx context.Context, now snapshot) (int64, error) {
 	var removed atomic.Int64
 	group, inner := errgroup.WithContext(ctx)

@@ -31,9 +31,9 @@ func (r *Run) drainReads(ctx context.Context) error {
 	return r.drain(ctx, elastic.Reads)
 }
 
-// drain waits until the requests that had resolved the old index have ended. If the task list does not show where a
-// request works, drain waits for it only up to undecidedTimeout, because a single update may already be waiting at the
-// new index for this process.
+// drain waits until the requests of a kind (elastic.Writes or elastic.Reads) that had resolved the old index have
+// ended. If the task list does not show where a request works, drain waits for it only up to undecidedTimeout, because
+// a single update may already be waiting at the new index for this process.
 func (r *Run) drain(ctx context.Context, kind string) error {
 	first := true
 	return clock.Poll(ctx, r.clk, clock.Every(drainPoll), func(waited time.Duration) (bool, error) {
@@ -70,7 +70,7 @@ func (r *Run) await(ctx context.Context, requests []string) error {
 }
 
 // releaseWriters retries release for a while unless the cluster refuses it, because clients are waiting. The settings
-// that hold them must not stay: a later reindex would take them for the user's.
+// that make them wait must not stay: a later reindex would take them for the user's.
 func (r *Run) releaseWriters(ctx context.Context) error {
 	ctx, done := context.WithTimeout(ctx, switchTimeout)
 	defer done()
@@ -83,7 +83,7 @@ func (r *Run) releaseWriters(ctx context.Context) error {
 	return errors.Join(failure, err)
 }
 
-// replicas returns the number of replicas that each shard of the new index certainly has.
+// replicas returns the number of active replicas that every shard of the new index has at least.
 func (r *Run) replicas(ctx context.Context) (int, error) {
 	h, err := r.cluster.Health(ctx, r.state.New)
 	return max(0, h.MinActive-1), err
@@ -122,7 +122,7 @@ func (r *Run) release(ctx context.Context) error {
 	return r.cluster.PutSettings(ctx, r.state.New, rest)
 }
 
-// awaitWaiting waits until the writes that waited at the new index have ended.
+// awaitWaiting waits until the writes that waited at the new index have ended, but at most drainTimeout.
 func (r *Run) awaitWaiting(ctx context.Context) error {
 	first, err := r.cluster.InFlight(ctx, elastic.Writes, r.state.New)
 	if err != nil {

@@ -15,7 +15,8 @@ import (
 const (
 	// pageNames is how many document names are read at a time.
 	pageNames = 5_000
-	// pageBytes is roughly how much text of documents is read at a time, and pageMost is the limit in documents.
+	// pageBytes is roughly how many bytes of documents are read at a time, and pageMost is the largest number of
+	// documents.
 	pageBytes = 8 << 20
 	pageMost  = 1_000
 	// keepView is how long a view stays open after its last use. It is longer than one pass.
@@ -30,7 +31,8 @@ const (
 	probeTimeout = 2 * time.Second
 )
 
-// snapshot is a view of every shard of the old index, with the sequence numbers that it certainly contains.
+// snapshot contains a view of every shard of the old index, and the sequence number up to which each view is certainly
+// complete.
 type snapshot struct {
 	views       []*elastic.View
 	checkpoints []int64
@@ -86,10 +88,10 @@ func (r *Run) snapshot(ctx context.Context) (snapshot, error) {
 	return s, nil
 }
 
-// pass updates the new index to the present content of the old one. rule is elastic.Newer once clients can write to the
-// new index, and elastic.NotOlder before. It compares the counts of both indices and returns the number of changes that
-// no earlier pass has seen. If it fails because the views of the last pass were lost with their node, it tries again
-// without them.
+// pass copies changes until the new index has the present content of the old one. rule is elastic.Newer once clients
+// can write to the new index, and elastic.NotOlder before. It compares the counts of both indices and returns the
+// number of changes that no earlier pass has seen. If it fails because the views of the last pass were lost with their
+// node, it tries again without them.
 func (r *Run) pass(ctx context.Context, rule elastic.VersionRule) (changed int64, err error) {
 	changed, err = r.tryPass(ctx, rule)
 	if err != nil && ctx.Err() == nil && r.dropLostViews(ctx) {
@@ -165,8 +167,8 @@ func (r *Run) tryPass(ctx context.Context, rule elastic.VersionRule) (changed in
 }
 
 // write copies the documents with a sequence number above the checkpoint. It returns how many of them no earlier pass
-// has seen. The checkpoint may lag behind what a search finds, by seconds if the index is written with asynchronous
-// durability.
+// has seen. It may copy documents that were copied before, because the checkpoint lags behind what a search finds: by
+// seconds, if the index is written with asynchronous durability.
 func (r *Run) write(ctx context.Context, view *elastic.View, shard int, rule elastic.VersionRule) (int64, error) {
 	var fresh int64
 	span, seen := elastic.Span{Low: r.state.Checkpoints[shard] + 1}, r.seen[shard]

@@ -14,8 +14,9 @@ import (
 func (r *Run) rollBack(ctx context.Context, cause error) error {
 	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), switchTimeout)
 	defer done()
-	// Don't remove an index that clients may be using: the answer to a switch can have been lost. A new index under
-	// construction is blocked, whatever alias a template gave it.
+	// Don't remove an index that clients may be using: the answer to a switch can have been lost. In StageCreate,
+	// nobody uses the new index, even if a template gave it an alias: its writes are blocked until verify has found no
+	// alias.
 	if r.state.Stage != StageCreate {
 		if at, err := r.where(ctx); err != nil || at != atOld {
 			return r.stuck(cause, err)
@@ -40,7 +41,7 @@ func (r *Run) rollBack(ctx context.Context, cause error) error {
 	return &p
 }
 
-// stopCopy returns once the copy has ended.
+// stopCopy stops the copy, if there is one, and returns once it has ended.
 func (r *Run) stopCopy(ctx context.Context) error {
 	if r.maybeCopying {
 		task, err := r.cluster.FindCopy(ctx, r.state.New)
@@ -65,8 +66,8 @@ func (r *Run) stopCopy(ctx context.Context) error {
 	return err
 }
 
-// stillRunning is the error for a copy that could not be stopped. If its index were removed, Elasticsearch would
-// recreate it with other mappings.
+// stillRunning is the error for a copy that could not be stopped. The new index is kept: if it were removed, the next
+// write of the copy would create it again with other mappings.
 func (r *Run) stillRunning(cause, err error) error {
 	task := r.state.Task
 	if task == "" {

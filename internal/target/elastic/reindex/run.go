@@ -9,7 +9,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
-// Errors of a Run, in addition to those of package elastic.
+// Errors from Run.Wait, in addition to those of package elastic.
 var (
 	// ErrFailed: the copy failed. Clients continue to use the old index, and the new one was removed.
 	ErrFailed = errors.New("the reindex failed")
@@ -17,18 +17,18 @@ var (
 	ErrUnfinished = errors.New("the reindex is not finished")
 	// ErrStillRunning: the copy could not be stopped and continues. Its index was not removed.
 	ErrStillRunning = errors.New("the copy still runs")
-	// ErrLeave is for the caller: if an error of save or a cause of the context's end wraps it, Wait returns at once
-	// and changes nothing more, because another process continues the reindex.
+	// ErrLeave comes from the caller, when another process continues the reindex: if an error from save or the cause of
+	// the context's end wraps it, Wait returns at once and changes nothing more.
 	ErrLeave = errors.New("another process continues the reindex")
 )
 
-// Run is a reindex in progress. It is used by one goroutine.
+// Run is a reindex in progress. Only one goroutine may use it.
 type Run struct {
 	cluster *elastic.Cluster
 	clk     clock.Clock
 	state   State
 	save    func(ctx context.Context, state State) error
-	// last is the newest pass's view of the old index.
+	// last is the snapshot of the old index from the newest pass.
 	last snapshot
 	// seen is the highest sequence number per shard that a pass has copied.
 	seen []int64
@@ -36,10 +36,10 @@ type Run struct {
 	page int
 	// open reports that clients may write to the new index.
 	open bool
-	// delaying and blocked report what must be reverted: writers that wait at the new index, or that the old one
-	// refuses.
+	// delaying reports that writers may be waiting at the new index, blocked that the old index may refuse them. Both
+	// must be reverted.
 	delaying, blocked bool
-	// moved reports that the aliases are at the new index.
+	// moved reports that the aliases have moved to the new index.
 	moved bool
 	// written is what this Run has written to the new index after the move.
 	written written
@@ -55,7 +55,7 @@ type Run struct {
 	undecided []string
 }
 
-// Copier makes Runs on one cluster.
+// Copier starts and adopts Runs on one cluster.
 type Copier struct {
 	cluster *elastic.Cluster
 	clk     clock.Clock
@@ -71,12 +71,13 @@ func (c Copier) resume(state State) *Run {
 	return &Run{cluster: c.cluster, clk: c.clk, state: state, page: pageMost}
 }
 
-// Request returns the request. Its New is the name that Wait has chosen.
+// Request returns the request. After Wait, its New is the name that the new index really got.
 func (r *Run) Request() Request { return r.state.Request }
 
 // Wait does the work. If ctx ends before the switch has begun, Wait stops the copy, removes the new index and restores
 // the original state. If it ends later, Wait completes the work. An error wraps ErrFailed if clients use the old index
-// and the new one was removed, ErrUnfinished if they use the new one, and neither if the rollback failed too.
+// and the new one was removed, ErrStillRunning if the copy could not be stopped, ErrUnfinished if clients use the new
+// index, and none of these if the rollback failed, too.
 func (r *Run) Wait(ctx context.Context, save func(ctx context.Context, state State) error) (Result, error) {
 	r.save = save
 	defer func() { r.last.close(context.WithoutCancel(ctx)) }()

@@ -16,8 +16,8 @@ var (
 		"routing.allocation.initial_recovery.", "store.snapshot.", "lifecycle.indexing_complete"}
 )
 
-// Settings that are applied after the copy, and their values until then. These values speed the copy up, preserve the
-// documents unchanged, and allow a document to be created again with a lower version.
+// building contains the settings that are applied after the copy, with their values until then. These values speed the
+// copy up, preserve the documents unchanged, and allow a document to be created again with a lower version.
 var building = map[string]any{
 	"index.number_of_replicas":           0,
 	"index.auto_expand_replicas":         "false",

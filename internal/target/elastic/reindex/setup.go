@@ -50,7 +50,7 @@ func (r *Run) create(ctx context.Context) error {
 		return err
 	}
 	r.state.Late, r.state.Aliases = late, old.AliasNames()
-	// The copy reads what a search finds. It must find everything up to the checkpoints, and snapshot ensures this.
+	// The copy reads what a search finds. That must be everything up to the checkpoints, which snapshot ensures.
 	if r.last, err = r.snapshot(ctx); err != nil {
 		return err
 	}
@@ -75,8 +75,8 @@ func (r *Run) create(ctx context.Context) error {
 	return r.enter(ctx, StageCopy)
 }
 
-// freeName chooses another name if an index with the planned name exists, because a new journal numbers its executions
-// from 1 again.
+// freeName chooses another name if an index with the planned name exists. That happens with a new journal, whose
+// executions are numbered from 1 again.
 func (r *Run) freeName(ctx context.Context) error {
 	const mostNames = 100
 	planned := r.state.New

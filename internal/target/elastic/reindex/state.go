@@ -22,7 +22,7 @@ const (
 	StageFinish  Stage = "finish"
 )
 
-// Request requests a reindex.
+// Request says which index to reindex, and how.
 type Request struct {
 	// Name is what clients use: an alias of Old, or Old itself.
 	Name string `json:"name"`
@@ -41,7 +41,7 @@ type Request struct {
 // concrete reports whether clients use the index by its own name.
 func (r Request) concrete() bool { return r.Name == r.Old }
 
-// copy returns the request to the server.
+// copy returns the request for the server's copy.
 func (r Request) copy() elastic.CopyRequest {
 	return elastic.CopyRequest{From: r.Old, To: r.New, Slices: r.Slices, PerSecond: r.PerSecond}
 }
@@ -64,7 +64,7 @@ func (r Request) Kept() string {
 // madeSuffix matches the suffix that NewName adds, including the number for a name in use.
 var madeSuffix = regexp.MustCompile(`-reindexed-\d+(-\d+)?$`)
 
-// BaseName is the common name of all indices that were reindexed from each other.
+// BaseName returns the common part of the names of all indices that were reindexed from each other.
 func BaseName(name string) string {
 	return madeSuffix.ReplaceAllString(strings.TrimSuffix(name, keptSuffix), "")
 }
@@ -110,11 +110,11 @@ type Result struct {
 	Pause    time.Duration `json:"pause"`
 	// Refused reports that writers were refused instead of delayed.
 	Refused bool `json:"refused"`
-	// Late are the steps of the switch that passed their bound, after which the next step followed.
+	// Late contains the steps of the switch that exceeded their bound, and that the switch did not wait for.
 	Late []string `json:"late,omitempty"`
 }
 
-// Remark says what clients may notice after a step that passed its bound, or is empty.
+// Remark says what clients may notice after a step that exceeded its bound, or is empty.
 func (r Result) Remark() string {
 	if !slices.Contains(r.Late, stepLastWrites) {
 		return ""

@@ -37,7 +37,7 @@ const (
 	switchTimeout = 5 * time.Minute
 )
 
-// stepLastWrites is a step of both tables.
+// stepLastWrites is the name of a step in both tables, which Result.Remark looks for.
 const stepLastWrites = "copy the last writes"
 
 // delaySteps make writers wait at the new index while the last writes to the old one are copied.
@@ -74,7 +74,7 @@ func finishSteps() []step {
 	}
 }
 
-// errLate is the cause of a context whose bound has passed.
+// errLate is the cause with which the context of an action ends if its bound has passed.
 var errLate = errors.New("the bound has passed")
 
 // within runs an action for a limited time, and reports whether the time has passed.
@@ -163,7 +163,7 @@ func (r *Run) switchOver(ctx context.Context) error {
 	return r.finish(ctx)
 }
 
-// moveClients moves clients to the new index.
+// moveClients performs the steps that move clients to the new index.
 func (r *Run) moveClients(ctx context.Context) (err error) {
 	if !r.moved {
 		if r.state.Ours, err = r.cluster.MaxSeqNos(ctx, r.state.New); err != nil {
@@ -223,7 +223,8 @@ func (r *Run) delayWriters(ctx context.Context) error {
 	return r.cluster.PutSettings(ctx, r.state.New, settings)
 }
 
-// moveAliases moves the aliases, and the name of a concrete index. If the answer was lost, it looks where they are.
+// moveAliases moves the aliases, and the name of a concrete index. If the request fails, it looks where they are,
+// because only the answer may have been lost.
 func (r *Run) moveAliases(ctx context.Context) error {
 	replaced := ""
 	if r.state.concrete() {
@@ -282,7 +283,7 @@ func (r *Run) copyWhileBlocked(ctx context.Context) error {
 	return err
 }
 
-// cloneOld keeps an index whose name becomes an alias.
+// cloneOld keeps the old index as a clone if its own name becomes an alias.
 func (r *Run) cloneOld(ctx context.Context) error {
 	if !r.state.concrete() || !r.state.KeepOld {
 		return nil
@@ -296,7 +297,8 @@ func (r *Run) applyLastSettings(ctx context.Context) error {
 
 func (r *Run) blockOld(ctx context.Context) error { return r.cluster.BlockWrites(ctx, r.state.Old) }
 
-// copyRest compares the two indices once more. A switch that refused writers has already done so.
+// copyRest copies what was written to the old index after the last pass, until it was blocked, and compares the two
+// indices. If the switch refused writers, nothing was written since.
 func (r *Run) copyRest(ctx context.Context) error {
 	if r.state.Result.Refused {
 		return nil

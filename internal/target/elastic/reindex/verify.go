@@ -152,7 +152,7 @@ func merged(a, b map[string]any) map[string]any {
 	return out
 }
 
-// settingText returns a setting as the server writes it.
+// settingText formats a setting for comparisons. The server returns numbers and Booleans as strings.
 func settingText(settings map[string]any, name string) string {
 	value, ok := settings[name]
 	if !ok || value == nil {
@@ -235,7 +235,7 @@ func (r *Run) compareSample(ctx context.Context, now snapshot) error {
 
 const shownDifferences = 5
 
-// sample requests fewer documents if they are too large for one answer.
+// sample returns at most size randomly selected documents, and fewer if they are too large for one answer.
 func sample(ctx context.Context, view *elastic.View, size int) ([]elastic.Document, error) {
 	for {
 		documents, err := view.Sample(ctx, size)
@@ -286,7 +286,7 @@ func (r *Run) where(ctx context.Context) (place, error) {
 	return atBoth, nil
 }
 
-// misplaced is the error for a switch that differs from the plan.
+// misplaced is the error for aliases that are not where the switch should have left them.
 func (r *Run) misplaced() error {
 	return &problem.Problem{
 		What: fmt.Sprintf("The aliases of %s are not where they should be", r.state.Old),
