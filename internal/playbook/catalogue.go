@@ -18,7 +18,7 @@ func NewCatalogue(playbooks ...Playbook) Catalogue {
 	return c
 }
 
-// Entries returns the pages of all playbooks, sorted by action type.
+// Entries returns the Metadata of all playbooks, sorted by action type.
 func (c Catalogue) Entries() []Metadata {
 	entries := make([]Metadata, 0, len(c))
 	for p := range maps.Values(c) {

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// Default is the sentence of the documentation that states the default of an input, such as "Default: `5`." It is empty
-// where the input has none.
+// Default returns the sentence with which the documentation states an input's default, such as "Default: `5`." It is
+// empty if the input has none.
 func (d Definition[P]) Default(input string) string {
 	var all map[string]any
 	text, err := json.Marshal(d.Defaults)

@@ -13,7 +13,7 @@ import (
 type Description interface {
 	// Metadata is the playbook's page in the catalogue.
 	Metadata() Metadata
-	// Check checks inputs, given as a JSON object. A bad input is a *problem.Problem with the input's path.
+	// Check checks inputs, given as a JSON object. The error for an invalid input is a *problem.Problem with its path.
 	Check(params json.RawMessage) error
 	// Normalize returns valid inputs without those that are null, at their default, or without effect in combination
 	// with the others. Two sets of inputs that ask for the same thing are equal afterwards.
@@ -119,7 +119,7 @@ func (b bound[P, F]) Bind(params json.RawMessage) (Action, error) {
 	return action[F]{b.bind(p)}, nil
 }
 
-// action adapts Logic to Action; its facts are in the previews.
+// action adapts Logic to Action. It keeps the facts in Preview.Facts.
 type action[F any] struct{ logic Logic[F] }
 
 // Target implements Action.

@@ -6,7 +6,7 @@ import (
 	"net/url"
 )
 
-// NeverBegan adds ErrNeverBegan to err if err wraps said, the target's own error for it.
+// NeverBegan adds ErrNeverBegan to err if err wraps said, the target's own error for work that never began.
 func NeverBegan(err, said error) error {
 	if errors.Is(err, said) {
 		return errors.Join(ErrNeverBegan, err)
@@ -14,7 +14,7 @@ func NeverBegan(err, said error) error {
 	return err
 }
 
-// FileURL returns the URL of a file on this machine, or nothing for no file.
+// FileURL returns the URL of a file on this machine, or an empty string if path is empty.
 func FileURL(path string) string {
 	if path == "" {
 		return ""

@@ -54,7 +54,8 @@ func expected(t reflect.Type) string {
 	}
 }
 
-// Invalid returns the problem of an invalid parameter: which one, what is wrong with it, and what is allowed.
+// Invalid returns the problem for the invalid parameter at path: allowed says which values are valid, and why what is
+// wrong with this one.
 func Invalid(allowed, why string, path ...string) error {
 	return &problem.Problem{What: fmt.Sprintf("Invalid %s", path[0]), Why: why, Next: allowed, Path: path}
 }

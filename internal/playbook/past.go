@@ -26,14 +26,14 @@ type ReadPast func(ctx context.Context, limit int) ([]Past, error)
 
 type pastKey struct{}
 
-// WithPast returns a context for Preview and Work.Wait that knows the history of the target.
+// WithPast returns a context for Preview and Work.Wait, in which PastOf can read the target's history.
 func WithPast(ctx context.Context, read ReadPast) context.Context {
 	return context.WithValue(ctx, pastKey{}, read)
 }
 
 // PastOf returns the newest executions of the playbook on the target, at most limit, newest first. There are none if
-// the context doesn't know the history. What is learned from them may be shown, but must not be part of the digest,
-// unless an input asks for a certain execution.
+// the context is not from WithPast. A preview may show what it derives from them, but not make it part of the digest,
+// unless an input asks for a certain execution: every execution would change the digest.
 func PastOf(ctx context.Context, limit int) ([]Past, error) {
 	read, ok := ctx.Value(pastKey{}).(ReadPast)
 	if !ok {

@@ -22,8 +22,8 @@ type Playbook interface {
 type Action interface {
 	// Target names what would be changed, such as "dbt:shop/prod". It is cheap and only reads.
 	Target(ctx context.Context) (string, error)
-	// Preview reads the live target and changes nothing. Return the Locks that are known with an error too: the reason
-	// may be what a dead execution left there.
+	// Preview reads the live target and changes nothing. Return the known Locks even with an error: the engine looks
+	// for an open execution on them, which may be the reason.
 	Preview(ctx context.Context) (Preview, error)
 	// Dispatch prepares the work and names it; the engine journals the name, then calls Wait, which sends the change.
 	// Only work that gets its name by being started, such as a process, starts here. An error that wraps ErrUncertain
@@ -39,7 +39,7 @@ type Action interface {
 type Job struct {
 	// ID is the execution's identifier in the journal, unique there.
 	ID int64
-	// Name identifies the execution in any journal, such as "4f9c2a17-12". Traces in other systems have it.
+	// Name identifies the execution in any journal, such as "4f9c2a17-12". Requests to other systems carry it.
 	Name string
 	// Dir is the folder of this execution, for logs and artifacts. An action that needs it creates it.
 	Dir string
@@ -92,7 +92,7 @@ type Reverter interface {
 
 // Observer is an Action whose effect can be checked later, cheaply.
 type Observer interface {
-	// Observe changes nothing.
+	// Observe reads the target and changes nothing.
 	Observe(ctx context.Context) (Observation, error)
 }
 
@@ -104,7 +104,7 @@ type Observation struct {
 	Identity any
 }
 
-// Follower is an Action that can be previewed on what an earlier execution will leave.
+// Follower is an Action that can be previewed on the state that an earlier execution will leave.
 type Follower interface {
 	// PreviewAfter is Preview on the Projection of an earlier preview of the same target, as JSON. It returns
 	// ErrNotProjected if it needs the live target.
@@ -163,8 +163,8 @@ const (
 	ExposureDown Exposure = "down"
 )
 
-// Preview is what an execution would do to the live target. The comments mark what is part of the digest; everything
-// else is shown, and kept in the record of the dry run.
+// Preview is what an execution would do to the live target. The comments mark what is part of the digest, the hash that
+// approvals refer to. Everything else is shown, and kept in the record of the dry run.
 type Preview struct {
 	// Summary is one sentence, such as "Will re-run 2 dbt models: inbox_emails, triage_results".
 	Summary string `json:"summary"`
@@ -184,7 +184,7 @@ type Preview struct {
 	DurationFrom time.Duration `json:"duration_from,omitempty"`
 	// Measured reports that Duration was measured in earlier executions. Otherwise nobody knows how long it takes.
 	Measured bool `json:"measured,omitempty"`
-	// LeastDeadline is the shortest deadline that may follow from Duration; zero for the engine's own.
+	// LeastDeadline is the shortest deadline that the engine may derive from Duration. Zero: the engine's own minimum.
 	LeastDeadline time.Duration `json:"least_deadline,omitempty"`
 	// CostUSD is the estimate in US dollars.
 	CostUSD float64 `json:"cost_usd"`
@@ -196,13 +196,13 @@ type Preview struct {
 	// Affected are the systems that the change affects.
 	Affected []string `json:"affected"`
 	// Count is how many things the execution changes, such as models, if that is not the number of Affected. Rules of
-	// the approval policy can ask for more above a certain number.
+	// the approval policy can require more approvals above a certain number.
 	Count int `json:"count,omitempty"`
 	// ApprovalReasons say why an approval is needed. Empty: none is needed.
 	ApprovalReasons []string `json:"approval_reasons"`
-	// RollbackAvailable reports whether it can be undone.
+	// RollbackAvailable reports whether the execution can be undone.
 	RollbackAvailable bool `json:"rollback_available"`
-	// Undo says how, or why not, in a phrase.
+	// Undo says in a phrase how the execution can be undone, or why not.
 	Undo string `json:"undo"`
 	// Rollback is the action that would undo the change, as far as it is known before the execution, or nil. Part of
 	// the digest.
@@ -215,13 +215,14 @@ type Preview struct {
 	// Facts are the playbook's own attributes of preview, by their JSON names: a struct or a map. Part of the digest,
 	// by the content hash.
 	Facts any `json:"facts"`
-	// Identity identifies the target whatever its name, for example by host, port, and database. Nil: the name. Part of
-	// the digest, by its hash.
+	// Identity identifies the target regardless of its name, for example by host, port, and database. Nil: the name.
+	// Part of the digest, by its hash.
 	Identity any `json:"identity,omitempty"`
 	// Content is what runs beyond Facts, such as a checksum per model. Part of the digest, by the content hash.
 	Content any `json:"content,omitempty"`
 	// Projection is what the target looks like after the execution, for Follower, as a JSON value without a revision.
-	// Nil: it can't be projected. Keeps reports that it looks as before to every later preview.
+	// Nil: it can't be projected. Keeps reports that the execution changes nothing that later previews of the target
+	// read.
 	Projection any  `json:"projection,omitempty"`
 	Keeps      bool `json:"keeps,omitempty"`
 	// Exposure says whether a version gets more or less traffic. Empty: neither.
@@ -270,7 +271,7 @@ type Rollback struct {
 	Params any `json:"params"`
 }
 
-// InputGuardrails is the input of a gate that has its guardrails.
+// InputGuardrails is the name of the input that contains a gate's guardrails.
 const InputGuardrails = "guardrail"
 
 // Metadata is a playbook's page in the catalogue.
@@ -292,7 +293,7 @@ type Metadata struct {
 	// ReadOnly reports that executions change nothing. They lock no target, no freeze holds them back, and they don't
 	// count as attempts to end an incident.
 	ReadOnly bool
-	// Gate reports that the guardrails are inputs of the playbook, by the name InputGuardrails: it reads them itself,
-	// and a change of them runs it again. The engine watches no execution of it.
+	// Gate reports that the guardrails are in the input InputGuardrails: the playbook reads them itself, and a change
+	// to them runs it again. The engine does not watch its executions.
 	Gate bool
 }

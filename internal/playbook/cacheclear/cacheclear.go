@@ -21,7 +21,7 @@ import (
 // ActionType is the playbook's name in the history.
 const ActionType = "clear_cache"
 
-// estimate is how long it takes, from the playbooks' specification. It costs nothing.
+// estimate is how long an execution takes, from the playbooks' specification. Executions cost nothing.
 const estimate = 5 * time.Second
 
 // Types of caches, as cache_types names them, in display order.
@@ -34,7 +34,7 @@ const (
 // Types returns all types of caches.
 func Types() []string { return []string{Query, Request, Fielddata} }
 
-// Elastic is what the playbook needs of Elasticsearch.
+// Elastic is what the playbook needs from Elasticsearch.
 type Elastic interface {
 	// Name returns the name of the cluster.
 	Name() string
@@ -195,7 +195,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	return p, facts, err
 }
 
-// ErrServerless is the cause where a serverless cluster has no API to clear caches.
+// ErrServerless is the cause if the cluster is a serverless one, which has no API to clear caches.
 var ErrServerless = errors.New("the cluster is a serverless one")
 
 func refuseServerless(serverless bool) error {
@@ -209,8 +209,8 @@ func refuseServerless(serverless bool) error {
 	}
 }
 
-// often is how many executions within period suggest that the queries are the cause and not the caches. mostPast is how
-// many executions are looked at.
+// often is how many executions within period suggest that queries are the problem and not caches. mostPast is how many
+// of the newest executions are counted.
 const (
 	often    = 3
 	period   = 24 * time.Hour
@@ -249,8 +249,8 @@ func cached(found elastic.Resolution, sizes map[string]elastic.CacheSizes) strin
 		elastic.Bytes(sum.Query), elastic.Bytes(sum.Request), elastic.Bytes(sum.Fielddata))
 }
 
-// identity identifies the cluster and the indices by their UUIDs, or by a pattern or data stream, whose indices change
-// over time.
+// identity identifies the cluster and the indices by their UUIDs. It identifies a pattern or data stream by its name,
+// because its indices change over time.
 func (a action) identity(ctx context.Context, found elastic.Resolution,
 	sizes map[string]elastic.CacheSizes) (any, error) {
 	cluster, err := a.elastic.UUID(ctx)

@@ -10,7 +10,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
-// remoteID is the name of the request.
+// remoteID is a constant, because Elasticsearch gives the request no name.
 const remoteID = "cache_clear"
 
 // progress is journaled right before the request is sent: without it, nothing was sent.
@@ -18,7 +18,7 @@ type progress struct {
 	Clearing bool `json:"clearing"`
 }
 
-// Dispatch implements playbook.Logic. Wait sends the request, when the journal has the dispatch.
+// Dispatch implements playbook.Logic. Wait sends the request, once the dispatch is in the journal.
 func (a action) Dispatch(_ context.Context, job playbook.Job, facts Facts) (playbook.Work, error) {
 	return work{action: a, job: job, facts: facts}, nil
 }

@@ -20,7 +20,7 @@ const (
 	costUSD  = 0.01
 )
 
-// DBT is what the playbook needs of dbt.
+// DBT is what the playbook needs from dbt.
 type DBT interface {
 	// Name names the project and target.
 	Name(ctx context.Context) (string, error)
@@ -38,7 +38,7 @@ type DBT interface {
 	Start(ctx context.Context, argv []string, dir string) (*dbt.Run, error)
 	// Warnings returns the warnings in the log of an earlier command, or false if the log can't be read.
 	Warnings(dir string) ([]string, bool)
-	// Attach finds the process that Start started in a process that died.
+	// Attach finds the command that Start started before the process that called it died.
 	Attach(ctx context.Context, dir, id string) (*dbt.Run, error)
 }
 

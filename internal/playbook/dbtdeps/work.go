@@ -22,7 +22,7 @@ var stages = []string{"deps", "compile"}
 const (
 	// searched is how many executions are searched for the previous one whose warnings are known.
 	searched = 20
-	// shownWarnings is how many warnings the details have. The rest is in the logs.
+	// shownWarnings is how many warnings the details contain at most. The rest is in the logs.
 	shownWarnings = 20
 )
 
@@ -130,8 +130,8 @@ func (w *work) Wait(ctx context.Context) (playbook.Report, error) {
 	return out, &p
 }
 
-// named returns the warnings that the logs of the previous execution lack, and what they are called. If there is no
-// such execution, or its logs are elsewhere, these are all warnings.
+// named returns the warnings that are not in the logs of the previous execution, and the noun for them. If there is no
+// such execution, or its logs are not on this machine, it returns all warnings.
 func (w *work) named(ctx context.Context, warnings []string) (named []string, noun string) {
 	known, ok := w.previous(ctx)
 	if !ok {
@@ -168,16 +168,16 @@ func (w *work) previous(ctx context.Context) (warnings []string, ok bool) {
 	return nil, false
 }
 
-// logDetail is the detail with the address of the log of a stage.
+// logDetail returns the name of the detail that contains the address of a stage's log.
 func logDetail(stage string) string { return stage + "_log" }
 
-// environmental reports that compiling failed because of the database and not because of the packages.
+// environmental reports whether a command failed because of the database and not because of the packages.
 func environmental(err error) bool {
 	return slices.ContainsFunc([]error{dbt.ErrLocked, dbt.ErrConnection, dbt.ErrTimeout, dbt.ErrPermission},
 		func(reason error) bool { return errors.Is(err, reason) })
 }
 
-// logs are the addresses of the logs of the commands that were started.
+// logs returns details with the addresses of the logs of all commands so far.
 func (w *work) logs() map[string]string {
 	found := map[string]string{}
 	for _, stage := range stages[:w.stage+1] {

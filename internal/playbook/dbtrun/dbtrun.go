@@ -18,7 +18,7 @@ import (
 // ActionType is the playbook's name in the history.
 const ActionType = "rerun_dbt"
 
-// DBT is what the playbook needs of dbt.
+// DBT is what the playbook needs from dbt.
 type DBT interface {
 	// Name names the project and target that runs change.
 	Name(ctx context.Context) (string, error)
@@ -32,7 +32,7 @@ type DBT interface {
 	Catalog(ctx context.Context, s dbt.Selection, l dbt.Listing) (dbt.Catalog, error)
 	// StartReviewed runs exactly what was reviewed, with its artifacts in dir.
 	StartReviewed(ctx context.Context, r dbt.Reviewed, dir string) (*dbt.Run, error)
-	// Attach finds the process that Start started in a process that died.
+	// Attach finds the command that StartReviewed started before the process that called it died.
 	Attach(ctx context.Context, dir, id string) (*dbt.Run, error)
 }
 
@@ -68,7 +68,7 @@ type action struct {
 	params    params
 	// selection is what runs: that of the inputs, or what is left of an execution that is retried.
 	selection dbt.Selection
-	// packages are those that an earlier step will install. Nil: those that are installed count.
+	// packages are those that an earlier step will install. Nil: the installed ones are used.
 	packages *dbt.Resolved
 }
 
@@ -145,7 +145,7 @@ func (a action) listing(ctx context.Context, s dbt.Selection) (dbt.Listing, erro
 	return a.dbt.List(ctx, s)
 }
 
-// list lists what runs, and sets the selection to it.
+// list lists what runs. For a retry, it first sets the selection to the models that are left to run.
 func (a *action) list(ctx context.Context, retry *Retry) (dbt.Listing, error) {
 	if retry == nil {
 		return a.listing(ctx, a.selection)
@@ -169,8 +169,8 @@ func summary(f Facts) string {
 	return fmt.Sprintf("Will re-run %s: %s", models(len(f.SelectedModels)), some(f.SelectedModels))
 }
 
-// approvalReasons say why the run needs an approval: full_refresh is set, whatever its effect, or the project's own
-// configuration rebuilds a table from scratch.
+// approvalReasons say why the run needs an approval: full_refresh is set, regardless of its effect, or the project's
+// own configuration rebuilds a table from scratch.
 func (a action) approvalReasons(effects []effect) []string {
 	rebuilt := named(effects, func(e effect) bool { return e.rebuilds })
 	switch {
@@ -194,7 +194,7 @@ func (a action) changes(l dbt.Listing, effects []effect, facts Facts) []string {
 	return append(append(lines, hookLines(l)...), facts.radius())
 }
 
-// look reads what exists in the warehouse. The text says so if that is not possible.
+// look reads what exists in the warehouse. If that is not possible, the figures say so.
 func (a action) look(ctx context.Context, l dbt.Listing) (situation, error) {
 	catalog, err := a.dbt.Catalog(ctx, a.selection, l)
 	if cause := context.Cause(ctx); err != nil && cause != nil {
@@ -272,7 +272,8 @@ func outcome(result dbt.Result) playbook.Report {
 	}
 }
 
-// ending formats "success in 2.1 s, 100 rows". Causes of failures are in the message of the execution, and in the log.
+// ending formats the result of a model, such as "success in 2.1 s, 100 rows". Causes of failures are in the message of
+// the execution, and in the log.
 func ending(n dbt.NodeResult) string {
 	line := fmt.Sprintf("%s in %.1f s", n.Status, n.Seconds)
 	if n.Rows != nil && *n.Rows >= 0 {
@@ -281,7 +282,8 @@ func ending(n dbt.NodeResult) string {
 	return line
 }
 
-// Routine reports that a detail of a result is a model or hook that succeeded. The journal keeps its duration.
+// Routine reports whether a detail of a result is about a model or hook that succeeded. Terraform state leaves such
+// details out, and the journal keeps them.
 func Routine(name, text string) bool {
 	return (strings.HasPrefix(name, "model.") || strings.HasPrefix(name, "operation.")) && statusOf(text) == "success"
 }

@@ -44,7 +44,7 @@ type effect struct {
 	dropped []string
 }
 
-// whereMissing is added if a model builds its table in full if it does not exist, and nobody knows whether it does.
+// whereMissing is added to the effect on a table that may not exist: the model would then build it in full.
 const whereMissing = " (built in full where it is missing)"
 
 // situation is what the effects depend on, apart from the models.
@@ -139,8 +139,8 @@ func replacement(materialization, kind, existing string) (v verb, does string, d
 	}
 }
 
-// keyed are the adapters whose default strategy uses a unique key if there is one, with what it does. With others, only
-// the configured strategy is known.
+// keyed maps adapters to their default strategy for a model with a unique key. For other adapters, only a configured
+// strategy is known.
 var keyed = map[string]string{
 	"duckdb": "delete+insert", "postgres": "delete+insert", "redshift": "delete+insert", "snowflake": "merge",
 	"bigquery": "merge", "databricks": "merge",
@@ -289,7 +289,7 @@ func named(effects []effect, is func(effect) bool) []string {
 	return names
 }
 
-// risk depends on the effects, not on the inputs.
+// risk returns the risk of a run and its reason. It depends on the effects, not on the inputs.
 func risk(effects []effect) (playbook.Risk, string) {
 	var dropped []string
 	for _, e := range effects {

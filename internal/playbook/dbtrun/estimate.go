@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// learnedRuns is how many durations of a model count, the newest first.
+	// learnedRuns is how many of the newest durations of a model are used.
 	learnedRuns = 20
 	// leastDeadline is the shortest deadline that follows from measured durations: starting dbt on a busy machine takes
 	// a minute, and a warehouse may have to wake up.
@@ -28,8 +28,8 @@ type durations map[string][]float64
 // succeeded matches a detail such as "success in 2.1 s, 100 rows".
 var succeeded = regexp.MustCompile(`^success in (\d+(?:\.\d+)?) s`)
 
-// measured returns the durations in earlier executions with the same full_refresh, how many of them have any, and how
-// long the rest of an execution takes in seconds, at least and at most.
+// measured returns the durations of models in earlier executions with the same full_refresh, how many executions have
+// any, and how many seconds an execution took besides its models, at least and at most.
 func (a action) measured(past []playbook.Past, l dbt.Listing) (found durations, runs int, rest [2]float64) {
 	found = durations{}
 	var others []float64

@@ -24,7 +24,7 @@ type Facts struct {
 	// Exposures are dashboards and the like that read any of these: the first shownNames of ExposureCount.
 	Exposures     []string `json:"exposures"`
 	ExposureCount int      `json:"exposure_count"`
-	// RetriedExecution is the execution that is retried, and Retry is which of its models. Nil: none.
+	// RetriedExecution is the execution that is retried, and Retry says which of its models run again. Nil: none.
 	RetriedExecution *int64 `json:"retried_execution,omitempty"`
 	Retry            *Retry `json:"retry,omitempty"`
 }

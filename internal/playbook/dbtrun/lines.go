@@ -45,7 +45,7 @@ func (e effect) relation() string {
 	return e.model.Relation.String()
 }
 
-// hookLines lists the statements that run in addition to the models, with their templates.
+// hookLines lists the statements that run in addition to the models, with unrendered templates.
 func hookLines(l dbt.Listing) []string {
 	const most = 5
 	var lines []string

@@ -22,7 +22,7 @@ type params struct {
 	// Threads is how many models run at once. Nil: the profile decides.
 	Threads *int           `json:"threads,omitempty"`
 	Vars    map[string]any `json:"vars,omitempty"`
-	// RetryFailed runs only what failed and was skipped in the last execution, with its arguments.
+	// RetryFailed runs only what failed or was skipped in the last execution, with the arguments of that execution.
 	RetryFailed bool `json:"retry_failed"`
 	// TaskID is a reference of the caller, kept in the history.
 	TaskID string `json:"task_id"`

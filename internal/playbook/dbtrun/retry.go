@@ -27,7 +27,7 @@ type Retry struct {
 	Succeeded []string `json:"succeeded"`
 }
 
-// selection selects exactly what failed and was skipped. qualified adds the package to each name, for names that exist
+// selection selects exactly what failed or was skipped. qualified adds the package to each name, for names that exist
 // in several packages.
 func (r Retry) selection(threads int, qualified bool) dbt.Selection {
 	s := r.Arguments
@@ -97,7 +97,7 @@ func nothingToRetry(why string) error {
 	}
 }
 
-// arguments are those of an earlier execution.
+// arguments are the dbt arguments of an earlier execution.
 type arguments dbt.Selection
 
 // sameAs compares the arguments, except for the number of threads.
@@ -158,7 +158,7 @@ func statusOf(detail string) string {
 	return status
 }
 
-// lines say what is retried, and with which arguments.
+// lines returns the lines that say what is retried, and with which arguments.
 func (r Retry) lines(command string) []string {
 	line := fmt.Sprintf("Retries execution %d", r.Execution)
 	for _, group := range []struct {

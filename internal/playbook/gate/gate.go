@@ -94,7 +94,7 @@ func (p params) validate() (params, error) {
 	return p, guard.Check(p.rails())
 }
 
-// checkRail refuses what a guardrail of a gate can't have.
+// checkRail refuses settings that a gate's guardrail can't have.
 func checkRail(r guard.Rail, i string) error {
 	refuse := func(allowed, why, at string) error {
 		return playbook.Invalid(allowed, fmt.Sprintf("Guardrail %q: %s", r.Name, why), playbook.InputGuardrails, i, at)
@@ -118,7 +118,7 @@ func checkRail(r guard.Rail, i string) error {
 	return nil
 }
 
-// rails returns the guardrails for package guard: a breach decides the verdict.
+// rails returns the guardrails with the OnBreach that package guard needs: a breach fails, which decides the verdict.
 func (p params) rails() []guard.Rail {
 	rails := slices.Clone(p.Guardrails)
 	for i := range rails {
@@ -136,7 +136,7 @@ func (p params) wait() time.Duration {
 	return d
 }
 
-// names lists the guardrails.
+// names returns the names of the guardrails.
 func (p params) names() []string {
 	names := make([]string, len(p.Guardrails))
 	for i, r := range p.Guardrails {
@@ -145,12 +145,12 @@ func (p params) names() []string {
 	return names
 }
 
-// relative reports whether a guardrail compares with an earlier time.
+// relative reports whether a guardrail compares the metric with its own value at an earlier time.
 func (p params) relative() bool {
 	return slices.ContainsFunc(p.Guardrails, func(r guard.Rail) bool { return r.Relative() && r.Stable == "" })
 }
 
-// overtime is how long readings that fail or are inconclusive can take until the limits of their guardrails.
+// overtime is how long readings that fail or are inconclusive can go on until the limits of the guardrails end them.
 func (p params) overtime() time.Duration {
 	longest := time.Duration(0)
 	for _, r := range p.rails() {

@@ -44,7 +44,7 @@ type Reading struct {
 // ErrVerdict is the error of a gate with fail = true whose verdict is not Passed.
 var ErrVerdict = errors.New("the gate did not pass")
 
-// remoteID is the name of the work: there is none outside of this process.
+// remoteID is a constant, because the work exists only in this process.
 const remoteID = "readings"
 
 // Dispatch implements playbook.Logic. Wait reads the metrics.
@@ -52,7 +52,8 @@ func (a action) Dispatch(_ context.Context, job playbook.Job, _ Facts) (playbook
 	return work{action: a, job: job}, nil
 }
 
-// Adopt implements playbook.Logic. Readings of a process that died are read again.
+// Adopt implements playbook.Logic. A process that died has changed nothing, so its execution never began, and the
+// metrics are read again.
 func (action) Adopt(context.Context, playbook.Job, Facts) (playbook.Work, error) {
 	return nil, fmt.Errorf("the process died while it read the metrics, and nothing was changed: %w",
 		playbook.ErrNeverBegan)
@@ -112,7 +113,7 @@ func (w work) past(ctx context.Context, r guard.Rail, at time.Time) (float64, er
 	}
 }
 
-// conclude gives the verdict. stop is what ended the readings, or nil if every guardrail passed.
+// conclude completes the report with the verdict. stop is what ended the readings, or nil if every guardrail passed.
 func (w work) conclude(out playbook.Report, newest []guard.Reading, stop *guard.Verdict) (playbook.Report, error) {
 	v := Values{Verdict: Passed, Passed: stop == nil, Readings: make([]Reading, len(newest))}
 	sentences := make([]string, 0, len(newest))

@@ -12,8 +12,8 @@ import (
 	target "github.com/applylens/terraform-provider-remediation/internal/target/planner"
 )
 
-// Adopt implements playbook.Logic. The live split shows what a dead process left: where the move began, its target, or
-// a step between them, where it stays.
+// Adopt implements playbook.Logic. The live split shows where a dead process left the traffic: where the move began, at
+// its target, or at a step between them, where it stays.
 func (a action) Adopt(ctx context.Context, job playbook.Job, f Facts) (playbook.Work, error) {
 	split, err := a.planner.Read(ctx)
 	if target.Unanswered(err) {
@@ -45,7 +45,7 @@ func (a action) Adopt(ctx context.Context, job playbook.Job, f Facts) (playbook.
 	}
 }
 
-// content is the router's configuration when a move is reviewed.
+// content is the Preview.Content of a move: the router's configuration when the move was reviewed.
 type content struct {
 	State target.State `json:"state"`
 	// Router is the rest of the router's configuration, nil if there is none.
@@ -70,7 +70,7 @@ func progressOf(job playbook.Job) (progress, bool) {
 	return p, job.Progress != nil && json.Unmarshal(job.Progress, &p) == nil
 }
 
-// reached returns the step that a live split is at.
+// reached says, for a message, at which step of the schedule a live split is.
 func (a action) reached(job playbook.Job, f Facts, split target.Split) string {
 	i := slices.IndexFunc(f.Schedule, func(s Step) bool {
 		return target.Same(split.Shares, a.move.shares(f.StableVersion, s.Percent))

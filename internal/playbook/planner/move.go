@@ -53,7 +53,8 @@ type rules interface {
 	approvals(f Facts, current float64) []string
 	// risk returns the risk of a move from the current share.
 	risk(current float64) playbook.Risk
-	// undo returns the action that reverses the move, to a state if shares alone would not restore it.
+	// undo returns the action that reverses the move. It gets the state before the move, or nil if setting shares is
+	// enough.
 	undo(Facts, target.State) *playbook.Rollback
 }
 
@@ -64,7 +65,7 @@ type inputs interface {
 	move() Move
 }
 
-// bind returns the playbook of a definition, on a planner.
+// bind returns the playbook with this definition, for a planner.
 func bind[P inputs](d playbook.Definition[P], p target.Planner, clk clock.Clock) playbook.Playbook {
 	return playbook.New(d, func(in P) playbook.Logic[Facts] {
 		return action{planner: p, clock: clk, move: in.move(), rules: in}
@@ -78,7 +79,7 @@ type pace struct {
 	Steps    int    `json:"steps"`
 }
 
-// defaultPace is a pace in its normal form; duration is a valid one.
+// defaultPace returns a pace with a duration, which must be valid, and DefaultSteps, in its normal form.
 func defaultPace(duration string) pace {
 	p, err := pace{Duration: duration, Steps: DefaultSteps}.check()
 	if err != nil {
@@ -140,7 +141,7 @@ func checkVersion(name, v string) error {
 
 // Step is one step of a schedule.
 type Step struct {
-	// AfterSeconds is when it is taken, from the start. The step before lasts until then.
+	// AfterSeconds is when the step is taken, in seconds from the start. The step before lasts until then.
 	AfterSeconds int64 `json:"after_seconds"`
 	// Percent is the share of the version that moves.
 	Percent float64 `json:"percent"`

@@ -103,7 +103,7 @@ func (a action) preview(split target.Split) (playbook.Preview, Facts, error) {
 	return p, facts, nil
 }
 
-// effect returns what the whole move does.
+// effect describes the whole move for target.Project.
 func (a action) effect(f Facts) target.Effect {
 	if a.move.Restore != nil {
 		return target.Effect{Restore: a.move.Restore}
@@ -194,7 +194,8 @@ func (m Move) shares(stable string, percent float64) map[string]float64 {
 	return map[string]float64{m.Version: percent, stable: clean(target.Whole - percent)}
 }
 
-// counterpart returns the version that takes the rest.
+// counterpart returns the version that takes the rest of the traffic. It refuses versions between which no traffic can
+// be moved.
 func (m Move) counterpart(split target.Split) (string, error) {
 	if err := split.Check(m.Version); err != nil {
 		return "", problem.At(err, m.VersionInput)
@@ -358,7 +359,7 @@ func (a action) Observe(ctx context.Context) (playbook.Observation, error) {
 	return seen, nil
 }
 
-// before returns the split in which the move began.
+// before returns the split at which the move began.
 func (f Facts) before(m Move) map[string]float64 {
 	return maps.Clone(map[string]float64{m.Version: f.CurrentPercent, f.StableVersion: f.StablePercentBefore})
 }

@@ -79,8 +79,8 @@ func (w *work) back(ctx context.Context) error {
 	return w.isBack(set)
 }
 
-// own reports whether the split is one that this move has left, or differs from it only in weights that something else
-// sets.
+// own reports whether the split can be one that this move has left. It can if its shares are those of a step, or if
+// something besides users explains the difference: the router was restarted, or something else sets weights as well.
 func (w *work) own(now target.Split) bool {
 	if target.Same(now.Shares, w.last) {
 		return true

@@ -58,7 +58,7 @@ type work struct {
 	job   playbook.Job
 	facts Facts
 	name  string
-	// before is the state from which the move began. Nil if an adopted move doesn't know it.
+	// before is the state from which the move began. Nil if the move was adopted and the journal doesn't contain it.
 	before target.State
 	// now is the split as last seen, last are the shares that the last step left.
 	now  target.Split
@@ -66,7 +66,7 @@ type work struct {
 	// percent is the version's share now, step is how many steps were taken.
 	percent float64
 	step    int
-	// counted are the requests per version when the last step was taken.
+	// counted are the router's request counts per version when the last step was taken.
 	counted map[string]int64
 	// done reports that there is nothing left to do.
 	done bool
@@ -101,7 +101,7 @@ func (w *work) Wait(ctx context.Context) (playbook.Report, error) {
 	return out, nil
 }
 
-// undo returns the reviewed undo action.
+// undo returns the reviewed undo action, or computes it if the preview has none.
 func (w *work) undo() *playbook.Rollback {
 	if reviewed := w.job.Preview.Rollback; reviewed != nil {
 		return reviewed
@@ -186,7 +186,8 @@ func (w *work) deploy(ctx context.Context) error {
 	return sent(w.planner.Deploy(ctx, w.version()))
 }
 
-// watch waits after a step until the next one of the schedule, and then asks whether to continue.
+// watch waits after a step until the next one is due, while guardrails are read, and then journals the progress. An
+// error from either ends the move.
 func (w *work) watch(ctx context.Context) error {
 	if stands := w.move.Pace.stands(w.facts.Schedule, w.step-1); stands > 0 {
 		if err := w.job.Stand(ctx, w.clock, stands); err != nil {
@@ -242,7 +243,7 @@ func (w *work) restoredShares(now target.Split) map[string]float64 {
 	return shares
 }
 
-// moved returns the problem of a split that is not the one that the move left, with the known cause.
+// moved returns the problem for a split that is not the one that the move left, with the cause if it is known.
 func (w *work) moved(now target.Split) error {
 	if now.Instance != w.now.Instance {
 		return target.MovedBy(now, "the router was reloaded and has lost what was set at run time")
@@ -278,7 +279,7 @@ func (w *work) version() target.Version {
 	return target.Version{Name: w.move.Version, Reason: "execution " + w.job.Name, By: w.by()}
 }
 
-// sent marks a change whose answer was lost as work with an unknown outcome.
+// sent adds playbook.ErrUncertain to the error for a change whose answer was lost.
 func sent(err error) error {
 	if errors.Is(err, target.ErrUncertain) {
 		return errors.Join(playbook.ErrUncertain, err)

@@ -13,10 +13,10 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
-// maxListed is how many executions the notes list, the newest ones.
+// maxListed is how many of the newest executions the notes list.
 const maxListed = 10
 
-// maxValue is how many characters of an input's value the notes have.
+// maxValue is how many characters of an input's value the notes quote.
 const maxValue = 200
 
 // Execution is what the notes say about an execution that has ended.
@@ -36,15 +36,15 @@ type Execution struct {
 // Executed lists the executions for an incident, oldest first, without those that are still running.
 type Executed func(ctx context.Context, incident string) ([]Execution, error)
 
-// notes are the notes of a resolution.
+// notes are the notes to send with a resolution.
 type notes struct {
 	// text is empty if nothing was executed.
 	text string
-	// written reports that the notes are not configured, but written from the journal.
+	// written reports that the notes are not from the configuration, but written from the journal.
 	written bool
 }
 
-// notes returns the configured notes, or those that the journal gives at the moment.
+// notes returns the configured notes. Without any, it writes them from the present content of the journal.
 func (a action) notes(ctx context.Context) (notes, error) {
 	if a.params.Notes != "" {
 		return notes{text: a.params.Notes}, nil
@@ -56,7 +56,7 @@ func (a action) notes(ctx context.Context) (notes, error) {
 	return notes{text: Write(all), written: true}, nil
 }
 
-// planned are the lines of the dry run about the notes.
+// planned returns the dry run's lines about the notes.
 func (n notes) planned() []string {
 	switch {
 	case !n.written:
@@ -101,8 +101,8 @@ func Write(all []Execution) string {
 	return sentences + " Duration: " + inWords(seconds) + "."
 }
 
-// named is an execution with its inputs, such as "rerun_dbt (models: inbox_emails)". Inputs that are objects are left
-// out: they are long, and may contain what an incident service should not receive.
+// named formats an execution with its inputs, such as "rerun_dbt (models: inbox_emails)". Inputs that are objects are
+// left out: they are long, and may contain what an incident service should not receive.
 func named(x Execution) string {
 	parts := inputs(x.Params)
 	if x.Ended != "success" {
@@ -138,7 +138,7 @@ func inputs(params json.RawMessage) []string {
 	return parts
 }
 
-// plain writes a simple value, or a list of them.
+// plain formats a simple value, or a list of them.
 func plain(value any) (string, bool) {
 	switch v := value.(type) {
 	case []any:
@@ -163,7 +163,7 @@ func shortened(s string) string {
 	return s
 }
 
-// inWords writes a duration as the notes of an incident do.
+// inWords formats a duration for the notes, such as "12 minutes".
 func inWords(seconds float64) string {
 	const minute, hour = 60, 3600
 	switch {
@@ -176,7 +176,7 @@ func inWords(seconds float64) string {
 	}
 }
 
-// nothingExecuted refuses to write notes if nothing was executed.
+// nothingExecuted is the error for notes that were to be written from executions of which there are none.
 func nothingExecuted(id string) error {
 	return &problem.Problem{
 		What: fmt.Sprintf("The journal has no execution for incident %s", id),

@@ -19,13 +19,13 @@ import (
 // ActionType is the playbook's name in the history.
 const ActionType = "resolve_incident"
 
-// estimate is what a handful of requests take.
+// estimate is how long a handful of requests takes.
 const estimate = 10 * time.Second
 
 // longestNotes is the longest text of notes, in bytes.
 const longestNotes = 10_000
 
-// Service is what the playbook needs of the incident service.
+// Service is what the playbook needs from the incident service.
 type Service interface {
 	// Configured reports whether there is a service, and URL is its base URL.
 	Configured() bool
@@ -151,7 +151,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	return p, facts, nil
 }
 
-// described returns the title or number by which people know the incident.
+// described returns the incident's severity, summary, and status for the plan.
 func described(i incidents.Incident) string {
 	parts := []string{}
 	for _, part := range []string{i.Severity, i.Summary} {
@@ -162,7 +162,7 @@ func described(i incidents.Incident) string {
 	return strings.Join(append(parts, "now "+string(i.Status)), ", ")
 }
 
-// printable returns a text of the service in one line, without characters that can't be seen.
+// printable returns a text from the service on one line, shortened and without characters that can't be seen.
 func printable(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) {
@@ -176,7 +176,7 @@ func printable(s string) string {
 	return shortened(strings.Join(strings.Fields(s), " "))
 }
 
-// planned returns the changes of an incident, and what a reader of the plan should act on.
+// planned returns the changes to an incident, and warnings for what a reader of the plan should act on.
 func planned(now incidents.Incident) (changes, warnings []string) {
 	verbs, ok := incidents.Remaining(now.Status)
 	switch {

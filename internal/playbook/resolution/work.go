@@ -13,7 +13,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/incidents"
 )
 
-// remoteID is the name of the work.
+// remoteID is a constant, because the service gives the changes no name.
 const remoteID = "resolve_incident"
 
 // progress is journaled right before each change is sent: without it, nothing was sent.
@@ -145,7 +145,7 @@ func (w *work) read(ctx context.Context) (incidents.Incident, error) {
 	return w.service.Incident(ctx, w.params.IncidentID)
 }
 
-// uncertain is the problem of a change whose result can't be read back.
+// uncertain returns the problem for a change whose result can't be read back.
 func (w *work) uncertain(verb incidents.Verb, cause error) error {
 	why := problem.Of(cause, "The answer was lost")
 	return &problem.Problem{
@@ -163,7 +163,7 @@ func (w *work) unknownStatus(now incidents.Incident) error {
 	}
 }
 
-// stopped says where the incident is after an error.
+// stopped completes the report of a failed execution with the incident's status and the notes.
 func (w *work) stopped(out playbook.Report, now incidents.Incident) playbook.Report {
 	out.Message = fmt.Sprintf("Incident %s is %s", w.params.IncidentID, now.Status)
 	out.Details["status"] = string(now.Status)
@@ -171,7 +171,8 @@ func (w *work) stopped(out playbook.Report, now incidents.Incident) playbook.Rep
 	return out
 }
 
-// report describes the end: whether this execution resolved the incident, and whether the service kept the notes.
+// report completes the report of a success: whether this execution resolved the incident, and whether the service kept
+// the notes.
 func (w *work) report(out *playbook.Report, now incidents.Incident) {
 	out.Details["status"] = string(now.Status)
 	out.Message = fmt.Sprintf("Resolved incident %s", w.params.IncidentID)

@@ -15,16 +15,16 @@ import (
 )
 
 const (
-	// spare is how much more disk space a copy may need than its source: for merges, and for documents that are written
-	// meanwhile.
+	// spare is how much disk space a copy may need, as a multiple of its source: for merges, and for documents that are
+	// written meanwhile.
 	spare = 1.2
-	// scarce is how many copies must fit on the disks for the plan not to mention them.
+	// scarce is how many copies must fit on the disks. With less space, the plan has a note.
 	scarce = 5
 	// longestName leaves room for the number of an execution, and for the suffix of a kept index.
 	longestName = 255 - 20
 )
 
-// checkCluster looks at what else would keep a reindex from working: limits of the cluster, privileges, templates.
+// checkCluster checks what else can keep a reindex from working: limits of the cluster, privileges, and templates.
 func (a action) checkCluster(ctx context.Context, c *choice, index elastic.Index) error {
 	for _, check := range []func(context.Context, *choice, elastic.Index) error{
 		a.checkName, a.checkDisk, a.checkShards, a.listKeptCopies, a.checkPrivileges, a.checkTemplates,
@@ -50,7 +50,8 @@ func (a action) checkName(_ context.Context, _ *choice, index elastic.Index) err
 	return nil
 }
 
-// measure adds the size of the index, and how long the copy takes at the rate at which it was written.
+// measure adds the size of the index to the figures, and how long the copy takes at the rate at which the index was
+// written so far.
 func (a action) measure(ctx context.Context, c *choice, index elastic.Index) (elastic.Size, error) {
 	size, err := a.elastic.Size(ctx, index.Name)
 	if err != nil {

@@ -18,7 +18,7 @@ var (
 	ErrNoWay = errors.New("the synonyms can't be refreshed this way")
 )
 
-// choice is how an action would work, and on which indices.
+// choice is the way that an action would take, the indices, and what the preview says about them.
 type choice struct {
 	way      Way
 	reason   string
@@ -31,12 +31,12 @@ type choice struct {
 	serverless bool
 	// notes require action by the reader, figures are routine.
 	notes, figures []string
-	// keepTokens says what happens to existing documents without a reindex; estimateOrigin says where the estimate is
-	// from.
+	// keepTokens says what happens to existing documents without a reindex; estimateOrigin says where the estimate
+	// comes from.
 	keepTokens, estimateOrigin string
 }
 
-// first returns one index for all: they do not differ in what matters here.
+// first returns the first index and its filter, which stand for all: alike has checked that they do not differ.
 func (c choice) first() (elastic.Index, elastic.Synonyms) { return c.indices[0], c.synonyms[0] }
 
 // wanted returns the analyzers that load new synonyms.
@@ -48,8 +48,8 @@ func (c choice) wanted() elastic.Reloaded {
 	return out
 }
 
-// choose returns the least disruptive way that gives correct results. If no way works, the error is a *problem.Problem
-// with the path of the input at fault.
+// choose returns a reindex if the inputs ask for one, otherwise the least disruptive way that loads the synonyms. If no
+// way works, the error is a *problem.Problem with the path of the input to change.
 func (a action) choose(ctx context.Context) (choice, error) {
 	found, err := a.elastic.Resolve(ctx, a.params.IndexName, a.params.AllowAll)
 	if err != nil {
@@ -105,7 +105,7 @@ func (c choice) offered() error {
 	}
 }
 
-// alike checks that the same way is right for all indices.
+// alike checks that the indices have the same filter, and therefore the same way is right for all.
 func (a action) alike(c choice) error {
 	_, first := c.first()
 	for i, s := range c.synonyms {
@@ -124,7 +124,7 @@ func (a action) alike(c choice) error {
 	return nil
 }
 
-// pick chooses the way.
+// pick chooses the way, and refuses indices for which it does not work.
 func (a action) pick(ctx context.Context, c *choice) error {
 	_, s := c.first()
 	fields := s.AtIndexTime()
@@ -159,7 +159,7 @@ func (a action) pick(ctx context.Context, c *choice) error {
 	return nil
 }
 
-// askServer asks the server which analyzers a reload would reach.
+// askServer asks the server which analyzers a reload would reach. If these are not all, the way becomes WayCloseOpen.
 func (a action) askServer(ctx context.Context, c *choice) error {
 	_, s := c.first()
 	reached, err := a.elastic.PreviewReload(ctx, c.found.Indices, s.Set)
@@ -187,8 +187,8 @@ func (a action) askServer(ctx context.Context, c *choice) error {
 // probeText is analyzed if there is no other text, to check whether the synonyms can be loaded at all.
 const probeText = "probe"
 
-// loadable loads the synonyms into a copy of each analyzer: rules that can't be loaded would keep a closed index from
-// opening again.
+// loadable checks that temporary copies of the analyzers can load the synonyms: rules that can't be loaded would keep a
+// closed index from opening again.
 func (a action) loadable(ctx context.Context, c *choice) error {
 	index, s := c.first()
 	if s.Set != "" {

@@ -122,14 +122,15 @@ func leave(err error) error {
 	return err
 }
 
-// leaving returns ctx with that cause.
+// leaving returns a context that ends with ctx, and has the cause that leave returns.
 func leaving(ctx context.Context) (context.Context, func()) {
 	under, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() { end(leave(context.Cause(ctx))) })
 	return under, func() { stop(); end(context.Canceled) }
 }
 
-// undo points clients back to the old index. Clients must use the new one when it is called.
+// undo returns the action that points clients back to the old index, or nil if that is not kept. Clients must use the
+// new index already.
 func (w *copyWork) undo() *playbook.Rollback {
 	kept := w.req.Kept()
 	if kept == "" {

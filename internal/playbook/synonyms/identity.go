@@ -10,7 +10,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic/reindex"
 )
 
-// identity identifies the cluster and the indices by their UUIDs, whatever their names.
+// identity identifies the cluster and the indices by their UUIDs, regardless of their names.
 func (a action) identity(ctx context.Context, indices []elastic.Index) (any, error) {
 	cluster, err := a.elastic.UUID(ctx)
 	if err != nil {
@@ -26,7 +26,7 @@ func (a action) identity(ctx context.Context, indices []elastic.Index) (any, err
 	return map[string]any{"cluster": cluster, "indices": uuids}, nil
 }
 
-// identityOf returns the identity once a name refers to another index; nil if that can't be read.
+// identityOf returns the identity with the index to which the name refers now. Nil: it can't be read.
 func (a action) identityOf(ctx context.Context, index string) any {
 	ctx = context.WithoutCancel(ctx)
 	described, err := a.elastic.DescribeNow(ctx, index)

@@ -13,7 +13,7 @@ import (
 const (
 	// MostProbes bounds probe_texts: each costs a few requests.
 	MostProbes = 20
-	// MostSlices is Elasticsearch's limit.
+	// MostSlices is Elasticsearch's limit for the slices of a reindex.
 	MostSlices = 1024
 )
 
@@ -29,7 +29,7 @@ type params struct {
 	Slices int `json:"slices"`
 	// RequestsPerSecond limits the rate of the copy, in documents per second. Zero: no limit.
 	RequestsPerSecond float64 `json:"requests_per_second"`
-	// ProbeTexts are analyzed before and after.
+	// ProbeTexts are analyzed before and after the refresh.
 	ProbeTexts []string `json:"probe_texts,omitempty"`
 	// KeepOldIndex keeps the old index of a reindex. Nil: kept.
 	KeepOldIndex *bool `json:"keep_old_index"`

@@ -15,8 +15,8 @@ import (
 // ErrStale means that after a refresh an analyzer still uses synonyms other than the stored ones.
 var ErrStale = errors.New("the synonyms were not loaded")
 
-// probes analyzes the probe texts with what is loaded now and with what will be loaded, and adds the differences to the
-// preview.
+// probes analyzes the probe texts with the synonyms that are loaded now and with those that will be. It adds a note to
+// the preview if there is no text, or if none would change.
 func (a action) probes(ctx context.Context, c choice, p *playbook.Preview) ([]Probe, error) {
 	index, s := c.first()
 	probes, changes := []Probe{}, false

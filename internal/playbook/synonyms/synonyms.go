@@ -1,10 +1,9 @@
 // Package synonyms is the playbook refresh_synonyms: it makes an index use the current synonyms of its filter's set or
-// file. It uses the least disruptive way that gives correct results:
+// file, in one of three ways:
 //
 //   - reload: the filter is updateable, so search analyzers are reloaded while the index stays open;
-//   - close_open: the filter is used for queries only and can't be reloaded, so the index is closed and opened
-//     again, which takes a second or two;
-//   - reindex: documents were analyzed with the filter, or a reindex is requested, so they are copied into a new
+//   - close_open: the filter can't be reloaded, so the index is closed and opened again, which takes a second or two;
+//   - reindex: only if it is requested, for documents that were analyzed with the filter: they are copied into a new
 //     index without downtime (see package reindex).
 package synonyms
 
@@ -29,10 +28,10 @@ const (
 	reindexCost     = 10
 )
 
-// undoing says how a refresh is undone, except a reindex.
+// undoing says how a refresh without a reindex is undone.
 const undoing = "revert the synonyms and run again"
 
-// Elastic is what the playbook needs of Elasticsearch.
+// Elastic is what the playbook needs from Elasticsearch.
 type Elastic interface {
 	// Name returns the name of the cluster.
 	Name() string
@@ -158,7 +157,7 @@ type Facts struct {
 	Source string `json:"synonyms_source"`
 	// Analyzers are the analyzers that load new synonyms, per index.
 	Analyzers []Analyzers `json:"analyzers"`
-	// Probes are the probe_texts as they are analyzed today.
+	// Probes are the probe_texts with their tokens at the time of the preview, and those expected after the refresh.
 	Probes []Probe `json:"probes"`
 }
 

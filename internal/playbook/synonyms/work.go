@@ -18,7 +18,7 @@ import (
 var errUnseen = errors.New("what Elasticsearch loads from a file is not visible, and there are no probe_texts to " +
 	"verify it")
 
-// requestCache lists the caches that contain results of queries with the old synonyms.
+// requestCache selects the cache that contains results of queries with the old synonyms.
 var requestCache = elastic.Caches{Request: true}
 
 // progress is what the journal contains about a reload or a close and open.
@@ -30,7 +30,7 @@ type progress struct {
 	Reloading bool `json:"reloading,omitempty"`
 }
 
-// Dispatch implements playbook.Logic. Wait sends everything, step by step, after each step was journaled.
+// Dispatch implements playbook.Logic. Wait sends everything, and journals each step before it sends it.
 func (a action) Dispatch(_ context.Context, job playbook.Job, facts Facts) (playbook.Work, error) {
 	if err := facts.check(); err != nil {
 		return nil, err
@@ -88,7 +88,7 @@ func (a action) Adopt(ctx context.Context, job playbook.Job, facts Facts) (playb
 	return w, nil
 }
 
-// later marks an error that says nothing about the outcome of the work.
+// later adds ErrLater to an error that says nothing about the outcome of the work.
 func later(err error) error {
 	if elastic.Unanswered(err) {
 		return errors.Join(playbook.ErrLater, err)
@@ -171,8 +171,8 @@ func (w *work) reload(ctx context.Context, out *playbook.Report) error {
 	return nil
 }
 
-// closeOpen closes and opens the indices one after the other. If another process died, it continues with the index that
-// this process had reached.
+// closeOpen closes and opens the indices one after the other. In an adopted execution, it continues with the index that
+// the dead process had reached.
 func (w *work) closeOpen(ctx context.Context, out *playbook.Report) error {
 	var longest time.Duration
 	from := max(0, slices.Index(w.facts.Indices, w.past.Index))
@@ -198,8 +198,8 @@ func (w *work) closeOpen(ctx context.Context, out *playbook.Report) error {
 }
 
 // reopen opens an index that a dead process may have left closed, and reports whether that process had closed it: then
-// its synonyms are loaded. It also does so if ctx has ended: the deadline may have passed before the execution was
-// adopted.
+// its synonyms are loaded. It does all this even if ctx has ended: the deadline may have passed before the execution
+// was adopted.
 func (w *work) reopen(ctx context.Context, index string) (over bool, err error) {
 	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), openTimeout)
 	defer done()
@@ -217,7 +217,7 @@ func (w *work) reopen(ctx context.Context, index string) (over bool, err error) 
 	return started != w.past.Started, err
 }
 
-// oneCloseOpen returns how long the index was closed.
+// oneCloseOpen closes and opens one index, and returns how long it was closed.
 func (w *work) oneCloseOpen(ctx context.Context, index string) (time.Duration, error) {
 	// Rules that can't be loaded would keep the index from opening again, so they are checked right before the close.
 	now, err := w.elastic.DescribeNow(ctx, index)
