@@ -35,7 +35,7 @@ type Action interface {
 	Adopt(ctx context.Context, job Job) (Work, error)
 }
 
-// Job is one execution from the view of an Action.
+// Job is one execution, as an Action sees it.
 type Job struct {
 	// ID is the execution's identifier in the journal, unique there.
 	ID int64
@@ -68,7 +68,7 @@ func (j Job) Stand(ctx context.Context, clk clock.Clock, d time.Duration) error 
 	return clk.Sleep(ctx, d)
 }
 
-// Work is dispatched work. Its name is in the journal before Wait is called.
+// Work is an execution's work, from Dispatch or Adopt. Its name is in the journal before Wait is called.
 type Work interface {
 	// RemoteID is the name by which Adopt finds the work again: a task, a run, a process.
 	RemoteID() string
@@ -137,9 +137,9 @@ var (
 	ErrNotProjected = errors.New("it can't be previewed before the earlier step has run")
 	// ErrNotObserved marks a target that can't be compared with what an execution left.
 	ErrNotObserved = errors.New("the target can't be compared with what the execution left")
-	// ErrTakenOver is the error of a context or a checkpoint once another process has taken the execution over. The
-	// work returns it and stops changing the target, including any cleanup: that is up to the process that continues
-	// it.
+	// ErrTakenOver is the cause of a context's end, or the error from Checkpoint, once another process has taken the
+	// execution over. The work returns it and stops changing the target, including any cleanup: that is up to the
+	// process that continues it.
 	ErrTakenOver = errors.New("another process has taken the execution over")
 )
 
@@ -218,7 +218,8 @@ type Preview struct {
 	// Identity identifies the target regardless of its name, for example by host, port, and database. Nil: the name.
 	// Part of the digest, by its hash.
 	Identity any `json:"identity,omitempty"`
-	// Content is what runs beyond Facts, such as a checksum per model. Part of the digest, by the content hash.
+	// Content is what would run, as far as Facts do not contain it, such as a checksum per model. Part of the digest,
+	// by the content hash.
 	Content any `json:"content,omitempty"`
 	// Projection is what the target looks like after the execution, for Follower, as a JSON value without a revision.
 	// Nil: it can't be projected. Keeps reports that the execution changes nothing that later previews of the target
@@ -229,10 +230,11 @@ type Preview struct {
 	Exposure Exposure `json:"exposure,omitempty"`
 	// Warnings are for what the reader of the plan should act on. They are not part of the digest.
 	Warnings []string `json:"-"`
-	// Locks are what the execution works on, under the other names that Target would return for it, such as the indices
-	// behind an alias. No other execution runs on them at the same time.
+	// Locks are other names that Target can return for what the execution works on, such as the indices behind an
+	// alias. No other execution runs on them at the same time.
 	Locks []string `json:"-"`
-	// OtherNames are names of the target that Target never returns, such as its address. Rules match them, too.
+	// OtherNames are names of the target that Target never returns, such as its address. Rules of the approval policy
+	// match them, too.
 	OtherNames []string `json:"-"`
 }
 

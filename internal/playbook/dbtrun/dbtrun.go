@@ -28,7 +28,7 @@ type DBT interface {
 	List(ctx context.Context, s dbt.Selection) (dbt.Listing, error)
 	// ListAfter is List with packages that are not installed yet.
 	ListAfter(ctx context.Context, s dbt.Selection, packages dbt.Resolved) (dbt.Listing, error)
-	// Catalog returns what the warehouse contains of the relations in the listing of a selection.
+	// Catalog returns what the warehouse knows about the relations in a selection's listing.
 	Catalog(ctx context.Context, s dbt.Selection, l dbt.Listing) (dbt.Catalog, error)
 	// StartReviewed runs exactly what was reviewed, with its artifacts in dir.
 	StartReviewed(ctx context.Context, r dbt.Reviewed, dir string) (*dbt.Run, error)

@@ -41,7 +41,7 @@ type Move struct {
 	Pace pace
 	// Deploy brings the version up first; Decommission takes it down at the end.
 	Deploy, Decommission bool
-	// Estimate is the duration of a move at once.
+	// Estimate is the duration of an immediate move.
 	Estimate time.Duration
 	// Undoing says in a phrase how the move is undone.
 	Undoing string
@@ -53,8 +53,8 @@ type rules interface {
 	approvals(f Facts, current float64) []string
 	// risk returns the risk of a move from the current share.
 	risk(current float64) playbook.Risk
-	// undo returns the action that reverses the move. It gets the state before the move, or nil if setting shares is
-	// enough.
+	// undo returns the action that reverses the move. The state is the one before the move, or nil if setting shares is
+	// enough to return to it.
 	undo(Facts, target.State) *playbook.Rollback
 }
 

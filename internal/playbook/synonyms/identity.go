@@ -40,8 +40,8 @@ func (a action) identityOf(ctx context.Context, index string) any {
 	return identity
 }
 
-// content is what runs beyond the facts: the definition of each index, and the rules of a synonyms set. The rules of a
-// file are covered by the tokens of the probe texts, which are facts.
+// content is Preview.Content: the definition of each index, and the rules of a synonyms set. The rules of a file are
+// covered by the tokens of the probe texts, which are facts.
 func content(c choice) any {
 	definitions := map[string]any{}
 	for _, index := range c.indices {

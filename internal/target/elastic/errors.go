@@ -9,7 +9,7 @@ import (
 // ErrRefused is the error for a name or an index that this package does not change.
 var ErrRefused = errors.New("not an index to work on")
 
-// Errors of the transport that callers of this package distinguish.
+// Errors from package elasticsearch that callers of this package distinguish.
 var (
 	ErrConfiguration    = elasticsearch.ErrConfiguration
 	ErrUnreachable      = elasticsearch.ErrUnreachable

@@ -24,7 +24,8 @@ type CopyRequest struct {
 	PerSecond float64
 }
 
-// body returns a body that bypasses the new index's default pipeline and preserves the documents' versions.
+// body returns the JSON of the request. It bypasses the new index's default pipeline and preserves the documents'
+// versions.
 func (r CopyRequest) body() []byte {
 	return []byte(fmt.Sprintf(
 		`{"source":{"index":%q},"dest":{"index":%q,"version_type":"external","pipeline":"_none"}}`, r.From, r.To))

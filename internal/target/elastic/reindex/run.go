@@ -83,7 +83,8 @@ func (r *Run) Wait(ctx context.Context, save func(ctx context.Context, state Sta
 	defer func() { r.last.close(context.WithoutCancel(ctx)) }()
 	err := r.prepare(ctx)
 	if err == nil {
-		// From here on a rollback would lose writes, and only about a second of work remains.
+		// From here on, the end of ctx stops nothing: once the aliases have moved, a rollback would lose writes, and
+		// only about a second of work remains.
 		var done context.CancelFunc
 		ctx, done = context.WithTimeout(context.WithoutCancel(ctx), switchTimeout)
 		defer done()

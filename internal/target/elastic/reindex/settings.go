@@ -33,8 +33,8 @@ var building = map[string]any{
 // latePrefix is the prefix of lifecycle policy settings, which would act on the new index while it is being filled.
 const latePrefix = "index.lifecycle."
 
-// definition returns the definition for creating the new index, and the settings that it gets at the end. A nil value
-// resets a setting that the old index does not have.
+// definition returns the definition with which the new index is created, and the settings that the index gets at the
+// end. A nil value resets a setting that the old index does not have.
 func definition(old elastic.Index) (create, late map[string]any, err error) {
 	all := map[string]any{}
 	if err := flatten("index", old.Settings, all); err != nil {
