@@ -24,9 +24,9 @@ func (r Reader) Root() bool { return r.UID == 0 }
 func Self() Reader { return Reader{UID: os.Geteuid()} }
 
 // ReadGuarded reads a file that neither the reader nor any group can change or replace. The path must be absolute,
-// because the working directory is the author's. Links are resolved. The file and every folder above it must belong to
-// somebody other than the reader and must not be writable by group or others; a folder with the sticky bit, such as
-// /tmp, may be. Root may own them.
+// because the author of a change controls the working directory. Links are resolved. The file and every folder above it
+// must belong to somebody other than the reader and must not be writable by group or others; a folder with the sticky
+// bit, such as /tmp, may be. Root may own them.
 func ReadGuarded(path string, by Reader) (data []byte, err error) {
 	if !filepath.IsAbs(path) {
 		return nil, fmt.Errorf("%w: the path is relative to the configuration's folder, which its authors control; "+
@@ -42,7 +42,7 @@ func ReadGuarded(path string, by Reader) (data []byte, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
-	info, err := file.Stat() // of the opened file: the name may refer to another file by now
+	info, err := file.Stat() // of the open file: its name may refer to another one by now
 	if err != nil {
 		return nil, err
 	}

@@ -1,5 +1,5 @@
-// Package access decides which addresses the provider may open and which programs it may start. Lists come from the
-// runner: a pull request can change the configuration, and plan runs on pull requests of strangers.
+// Package access decides which addresses the provider may open and which programs it may start. The lists come from the
+// runner's policy, because a pull request can change the configuration, and plan runs on pull requests from strangers.
 package access
 
 import (
@@ -112,7 +112,8 @@ func matches(entry, host, port string) bool {
 	return wanted == host
 }
 
-// split returns host and port of an address in lower case. The port of http and https is completed.
+// split returns the host, in lower case, and the port of an address. A URL without a port has the port of http or
+// https.
 func split(address string) (host, port string) {
 	if u, err := url.Parse(address); err == nil && u.Host != "" {
 		host, port = u.Hostname(), u.Port()
@@ -131,8 +132,9 @@ func split(address string) (host, port string) {
 	return host, port
 }
 
-// looksLikeIPv4 reports whether a host that is no address in the usual form may be read as one: 2852039166, 0xa9fea9fe
-// and 169.254.43518 are all 169.254.169.254 to a proxy or a C library. The last label of a name in DNS is not a number.
+// looksLikeIPv4 reports whether a host that is not an address in the usual form may still be read as one: 2852039166,
+// 0xa9fea9fe and 169.254.43518 are all 169.254.169.254 to a proxy or a C library. The last label of a DNS name is never
+// a number.
 func looksLikeIPv4(host string) bool {
 	last := host[strings.LastIndex(host, ".")+1:]
 	if _, err := strconv.ParseUint(last, 10, 64); err == nil {
@@ -175,11 +177,11 @@ func checkIP(ip netip.Addr) error {
 	return nil
 }
 
-// Control refuses to connect to link-local addresses and metadata services. It is for net.Dialer, which calls it with
-// the address that a name was resolved to: a name in public DNS may resolve to any address.
+// Control refuses to connect to link-local addresses and metadata services. net.Dialer calls it with the address that a
+// name was resolved to, because a name in public DNS may resolve to any address.
 func Control(_, address string, _ syscall.RawConn) error {
 	if to, err := netip.ParseAddrPort(address); err == nil {
 		return checkIP(to.Addr())
 	}
-	return nil // a socket of this machine: the kernel connects to numbers only
+	return nil // a socket on this machine: TCP addresses are numeric here
 }

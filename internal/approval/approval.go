@@ -22,13 +22,14 @@ const (
 // GroupPrefix is the prefix of an approver pattern that refers to a group.
 const GroupPrefix = "group:"
 
-// Policy is who may approve, from the provider's approval block. The zero value requires only a name.
+// Policy says who may approve an execution, from the provider's approval block and the runner's policy. The zero value
+// requires only a name.
 type Policy struct {
 	// Approvers are patterns such as "*@example.com". Case is ignored. If empty, anybody may approve.
 	Approvers []string
 	// Enforce is EnforceApply if empty.
 	Enforce Enforce
-	// Groups are patterns by group name. The approver pattern "group:name" refers to them.
+	// Groups maps the name of a group to the patterns of its members. The approver pattern "group:name" refers to it.
 	Groups map[string][]string
 	// Aliases maps a person's main name to their other names.
 	Aliases map[string][]string
@@ -37,7 +38,7 @@ type Policy struct {
 	// SeparationOfDuties refuses approvals by Requesters, the known names of the person who requested the change.
 	SeparationOfDuties bool
 	Requesters         []string
-	// Requester is the configured requester, or empty if the environment names the requester.
+	// Requester is the configured requester. It is empty if the environment names the requester.
 	Requester string
 	// MaxAge is how long an approval is valid. Zero means forever.
 	MaxAge time.Duration
@@ -46,20 +47,21 @@ type Policy struct {
 	Signers            []Signer
 	Rules              []Rule
 	Freeze             []Freeze
-	// Maintenance are the windows outside of which their playbooks are refused or need an approval.
+	// Maintenance contains the maintenance windows. Outside of them, their playbooks are refused or need an approval.
 	Maintenance []Freeze
-	// RunnerApprovers are the approvers of the runner's policy, which an approver must also match. Empty means anybody.
+	// RunnerApprovers are the approver patterns in the runner's policy. An approver must match one of them, too. Empty
+	// means anybody.
 	RunnerApprovers []string
-	// Claimed says which settings come from the configuration although the runner's policy compares people.
+	// Claimed marks settings that the author of the change controls.
 	Claimed Claimed
-	// Forge names where approvals must also have been given, or is empty. An approval then counts only if
-	// Case.Confirmed contains its approver.
+	// Forge names the repository at a forge where approvals must also have been given, or is empty. If it is set, an
+	// approval counts only if Case.Confirmed contains its approver.
 	Forge string
 }
 
-// Claimed says what the author of the change wrote while the runner's policy decides who may approve it. Such settings
-// can show that two names are one person's, and never that they are two people's: otherwise authors could approve their
-// own changes.
+// Claimed marks the settings that come from the configuration, and so from the author of the change, although the
+// runner's policy must distinguish people. Such a setting can show that two names belong to one person, but never that
+// they belong to two people: otherwise authors could approve their own changes.
 type Claimed struct{ Aliases, Groups, Signers, Forge bool }
 
 // proved returns the policy without the settings that the author of the change wrote.
@@ -84,7 +86,7 @@ type Approval struct {
 	By string `json:"approved_by"`
 	// Signature is an armored SSH signature, or empty.
 	Signature string `json:"signature,omitempty"`
-	// At is when it was given, in RFC 3339, or empty. It is only a claim unless the signature covers it.
+	// At is when the approval was given, in RFC 3339, or empty. It is only a claim unless the signature covers it.
 	At string `json:"approved_at,omitempty"`
 	// Ticket is a reference from the approver, stored in the history.
 	Ticket string `json:"ticket,omitempty"`
@@ -100,7 +102,8 @@ type Given struct {
 	Approvals []Approval
 }
 
-// All returns the approvals. By is the first one, unless an approval has that name, and replaces missing names.
+// All returns the approvals. One without a name gets the name By. By itself comes first, as an approval of its own,
+// unless an approval without break_glass has that name.
 func (g Given) All() []Approval {
 	all := slices.Clone(g.Approvals)
 	named := g.By == ""
@@ -121,7 +124,7 @@ type Case struct {
 	Playbook, Target, Digest string
 	// OtherNames are the target's other names. A rule that names one of them applies.
 	OtherNames []string
-	// Payload is what approvers sign; see the function of that name.
+	// Payload is the line that approvers sign, from the function Payload. It is empty if no plan has shown the digest.
 	Payload string
 	// Reasons are why the playbook needs an approval. If empty, it needs none.
 	Reasons []string
@@ -129,19 +132,19 @@ type Case struct {
 	Risk    string
 	CostUSD float64
 	Count   int
-	// ReadOnly reports that nothing is changed: no freeze holds it back.
+	// ReadOnly reports that the execution changes nothing, so freezes don't apply to it.
 	ReadOnly bool
-	// Now is the time for ages and validity. It is not before anything that is known to have happened. Clock is this
-	// machine's time, which decides whether a window is open: an entry from a clock that is ahead must not move
-	// windows. Zero means Now.
+	// Now is the time for ages and validity: this machine's time, or the time of the newest record in the journal if
+	// that is later. Clock is this machine's time, which decides whether a window is open, because an entry from a
+	// clock that is ahead must not move windows. If Clock is zero, Now is used.
 	Now, Clock time.Time
 	// FirstSeen is when a plan first showed the digest, or zero if that isn't known.
 	FirstSeen time.Time
-	// Spent maps used signatures, by the hash in Used.Signature, to their executions.
+	// Spent maps the hash of each used signature, from SignatureHash, to the number of the execution that used it.
 	Spent map[string]int64
 	// Names decides which names count without a signature.
 	Names Names
-	// Confirmed is the forge's answer. Nil means that it was not asked and confirms nobody.
+	// Confirmed is the forge's answer. Nil means that the forge was not asked; then nobody is confirmed.
 	Confirmed *Confirmed
 }
 
@@ -156,13 +159,13 @@ type Used struct {
 	Confirmed string `json:"confirmed,omitempty"`
 }
 
-// Decision is the result.
+// Decision is the result of Policy.Decide.
 type Decision struct {
-	// Needed reports whether the change needed an approval. Reasons are why.
+	// Needed reports whether the change needed an approval. Reasons say why.
 	Needed  bool
 	Reasons []string
-	// Granted reports whether the change may run. Shown is the same without the clock and the forge. A plan shows it,
-	// and the plan must not change with time or with a review.
+	// Granted reports whether the change may run. Shown is what a plan shows: it ignores windows, the clock, and the
+	// forge, because a plan must not change as time passes or a review is given.
 	Granted, Shown bool
 	// RefusedAtPlan reports that the plan must already fail, because the policy requires it or the given approver is
 	// wrong.
@@ -173,9 +176,9 @@ type Decision struct {
 	Who string
 	// Next describes how to get what is missing.
 	Next string
-	// By is who gave it, or empty.
+	// By names who gave the approval, or is empty.
 	By string
-	// Payload is what approvers sign.
+	// Payload is the line that approvers sign.
 	Payload string
 	// Used contains the approvals that counted.
 	Used []Used
@@ -200,7 +203,7 @@ func (d *Decision) LiftGuardrails() string {
 	return who
 }
 
-// Counted returns who gave the approvals that counted, except those that break a freeze.
+// Counted returns the names of those whose approvals counted, except break-glass approvals.
 func (d Decision) Counted() string {
 	var names []string
 	for _, u := range d.Used {
@@ -211,7 +214,7 @@ func (d Decision) Counted() string {
 	return strings.Join(names, ", ")
 }
 
-// accepts reports whether by is an approver.
+// accepts reports whether by is an approver in the policy and, if there is one, in the runner's policy.
 func (p Policy) accepts(by string) bool {
 	return p.matchAny(p.Approvers, by) && p.matchAny(p.RunnerApprovers, by)
 }
@@ -256,7 +259,8 @@ func (p Policy) who() string {
 	return text
 }
 
-// Match reports whether by matches pattern. * matches any characters except /, and ? matches one. Case is ignored.
+// Match reports whether by matches pattern, in the syntax of path.Match: * matches any characters except /, and ?
+// matches one. Case is ignored.
 func Match(pattern, by string) bool {
 	ok, err := path.Match(strings.ToLower(pattern), strings.ToLower(by))
 	return err == nil && ok

@@ -12,7 +12,7 @@ import (
 )
 
 // Check returns a problem, with the path in the approval block, if nobody could satisfy the policy or if it does not
-// mean what it seems to say. known reports whether an action type is that of a playbook.
+// mean what it seems to say. known reports whether a playbook with the action type exists.
 func (p Policy) Check(known func(actionType string) bool) error {
 	for _, check := range []func() error{
 		p.checkGroups, p.checkAliases, func() error { return p.checkRules(known) },
@@ -145,7 +145,7 @@ func (p Policy) checkWindows(windows []Freeze, attribute string) error {
 	return nil
 }
 
-// checkMaintained refuses maintenance windows without playbooks.
+// checkMaintained refuses maintenance windows that name no playbook or an unknown one.
 func (p Policy) checkMaintained(known func(string) bool) error {
 	for i, f := range p.Maintenance {
 		path := []string{"maintenance_window", strconv.Itoa(i), "playbooks"}
@@ -207,7 +207,7 @@ func (p Policy) named(patterns []string) (count int, bounded bool) {
 	return len(people), true
 }
 
-// checkRequesters requires a requester that can be compared with approvers, if the policy needs one.
+// checkRequesters refuses a requester that can't be compared with approvers, if separation of duties needs that.
 func (p Policy) checkRequesters() error {
 	for _, name := range p.Requesters {
 		if _, err := Canonical(name); err != nil && p.SeparationOfDuties {

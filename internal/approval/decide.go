@@ -19,15 +19,15 @@ const maxApprovals = 100
 // vote is an examined approval.
 type vote struct {
 	Used
-	// refused is why it doesn't count, or "". timed is a reason that can change between a plan and its apply: the time,
-	// and the forge's answer.
+	// refused is why it doesn't count, or "". timed is a reason that can disappear between plan and apply: the time, or
+	// the forge's answer.
 	refused, timed string
 	// person is the canonical name. It equals By if the policy doesn't need to distinguish people.
 	person string
 }
 
-// Decide compares the given approvals with what the case needs. Without reasons, it needs none. An approver who doesn't
-// match the policy is refused even then: a wrong name is a mistake to report, not to record.
+// Decide compares the given approvals with what the case needs. A case without reasons needs no approval. An approver
+// who doesn't match the policy is refused even then: a wrong name is a mistake to report, not to record.
 func (p Policy) Decide(c Case, given Given) Decision {
 	demands, reasons := p.demands(c)
 	d := Decision{Needed: len(reasons) > 0, Reasons: reasons, Who: p.who(), By: given.By, Payload: c.Payload}
@@ -68,12 +68,13 @@ func (p Policy) Decide(c Case, given Given) Decision {
 	return d
 }
 
-// breaking returns the approvals that break windows.
+// breaking returns the break-glass approvals.
 func breaking(votes []vote) []vote {
 	return slices.DeleteFunc(slices.Clone(votes), func(v vote) bool { return !v.BreakGlass })
 }
 
-// take records the approvals that count.
+// take records the approvals that count. By also names approvers whose approval lacks only the right time or the
+// forge's confirmation, because a plan shows By.
 func (d *Decision) take(votes []vote) {
 	var names []string
 	for _, v := range votes {
@@ -145,8 +146,8 @@ func (p Policy) look(c Case, v *vote) {
 	}
 }
 
-// checkSignature sets whose key signed what, or why the signature doesn't count. It returns the time that the signature
-// covers, or "".
+// checkSignature sets the key and the text of a valid signature, or why the signature doesn't count. It returns the
+// time that the signature covers, or "".
 func (p Policy) checkSignature(c Case, v *vote) (covered string) {
 	if len(p.Signers) == 0 {
 		v.refused = "there is nothing to check its signature against: set allowed_signers in the provider's approval " +
@@ -186,14 +187,15 @@ func (p Policy) checkSignature(c Case, v *vote) (covered string) {
 	return ""
 }
 
-// SignatureHash identifies an armored signature, whatever its line ends.
+// SignatureHash returns a hash that identifies an armored signature regardless of its white space.
 func SignatureHash(armored string) string {
 	sum := sha256.Sum256([]byte(strings.Join(strings.Fields(armored), "\n")))
 	return hex.EncodeToString(sum[:])
 }
 
 // checkAge sets why the approval is too old or dated in the future. A time that the signature doesn't cover is only a
-// claim. It may make an approval older, but not newer than the first plan that showed what it approves.
+// claim: it may make a signed approval older, but not newer than the first plan that showed what it approves. An
+// approval without a signature is as old as it claims.
 func (p Policy) checkAge(c Case, v *vote, covered string) {
 	given := c.FirstSeen
 	if v.At != "" {
@@ -221,7 +223,8 @@ func (p Policy) checkAge(c Case, v *vote, covered string) {
 	}
 }
 
-// lacking describes which demands the votes don't meet. timeless ignores the clock and the forge.
+// lacking describes which demands the votes don't meet. If timeless is set, votes count regardless of the time and the
+// forge.
 func (p Policy) lacking(demands []demand, votes []vote, timeless bool) (missing []string) {
 	for _, d := range demands {
 		var counting []vote
@@ -269,7 +272,8 @@ func distinct(votes []vote) int {
 	return len(seen)
 }
 
-// frozen describes the freeze windows that are open and not broken, and records those that are broken.
+// frozen describes the open freezes that no break-glass approval breaks. In d, it records the approvals that break the
+// others.
 func (p Policy) frozen(c Case, votes []vote, d *Decision) (missing []string) {
 	if c.ReadOnly {
 		return nil
@@ -287,7 +291,7 @@ func (p Policy) frozen(c Case, votes []vote, d *Decision) (missing []string) {
 	return missing
 }
 
-// breakers returns who may break the window.
+// breakers returns the patterns of those who may break the window. None means anybody.
 func (p Policy) breakers(f Freeze) []string {
 	if len(f.BreakGlass) > 0 {
 		return f.BreakGlass
@@ -295,7 +299,7 @@ func (p Policy) breakers(f Freeze) []string {
 	return p.Approvers
 }
 
-// broken reports whether an approval breaks the window, and records it.
+// broken reports whether a break-glass approval breaks the window, and records each one that does.
 func (p Policy) broken(f Freeze, when string, votes []vote, d *Decision) (broken bool) {
 	for _, v := range votes {
 		allowed := p.accepts(v.By)
@@ -311,13 +315,13 @@ func (p Policy) broken(f Freeze, when string, votes []vote, d *Decision) (broken
 	return broken
 }
 
-// outside describes why the case can't run outside of its maintenance windows, which are those of the configuration and
-// those of the runner's policy: an open one of either doesn't open the other's.
+// outside describes the closed maintenance windows that hold the case back. Windows in the configuration and in the
+// runner's policy are checked separately: an open one in the configuration doesn't replace one in the policy.
 func (p Policy) outside(c Case, votes []vote, d *Decision) []string {
 	return append(p.outsideOf(c, votes, d, false), p.outsideOf(c, votes, d, true)...)
 }
 
-// outsideOf is outside for the windows of one source. It returns nothing within one of them, or if none names the
+// outsideOf is outside for the windows from one source. It returns nil if one of them is open, or if none names the
 // playbook.
 func (p Policy) outsideOf(c Case, votes []vote, d *Decision, runner bool) []string {
 	var closed []Freeze

@@ -11,10 +11,11 @@ import (
 	"github.com/gowebpki/jcs"
 )
 
-// DigestFormat names the canonical text below and its version. It also separates this digest from all others.
+// DigestFormat names the canonical text of a Binding and its version. Because the text contains it, no other hash can
+// be taken for a digest.
 const DigestFormat = "remediation.preview.v2"
 
-// DefaultTimeout represents a timeout in Safety that is not configured.
+// DefaultTimeout is the value of Safety.Timeout if no timeout is configured.
 const DefaultTimeout = "default"
 
 // digestPrefix is the prefix of every digest. A pin may omit it.
@@ -31,13 +32,13 @@ type Binding struct {
 	Target string `json:"target"`
 	// Inputs are the playbook's own inputs that are set.
 	Inputs json.RawMessage `json:"inputs"`
-	// Triggers as configured.
+	// Triggers are the configured triggers.
 	Triggers map[string]string `json:"triggers"`
 	// Commands are what will be executed.
 	Commands []string `json:"commands"`
 	// Safety limits the execution and says how it is undone.
 	Safety Safety `json:"safety"`
-	// Identity is the Hash of what identifies the target, whatever its name.
+	// Identity is the Hash of what identifies the target, regardless of its name.
 	Identity string `json:"identity"`
 	// Content is the Hash of what runs.
 	Content string `json:"content"`

@@ -8,18 +8,18 @@ import (
 
 // Confirmed is the forge's answer about the change whose review counts.
 type Confirmed struct {
-	// By are the logins of those who approved the present version, without its authors.
+	// By are the logins of those who approved the current version, without logins in Authors.
 	By []string
-	// Authors are the logins and addresses of those who opened it or wrote one of its commits.
+	// Authors are the logins and mail addresses of those who opened the change or wrote one of its commits.
 	Authors []string
-	// Change identifies it by the repository, the pull request and the commit.
+	// Change identifies the change by its repository, pull request, and commit.
 	Change string
-	// Problem is why the forge can't be read, or empty. In that case it confirms nobody.
+	// Problem is why the forge can't be read, or empty. If it is set, nobody is confirmed.
 	Problem string
 }
 
-// NeedsForge reports whether the decision depends on the forge, because the case needs an approval or is in a freeze
-// that an approval can break.
+// NeedsForge reports whether the decision can depend on the forge: the case needs an approval, or a given approval
+// could count for a maintenance window or break a freeze.
 func (p Policy) NeedsForge(c Case, given Given) bool {
 	if p.Forge == "" {
 		return false
@@ -29,8 +29,8 @@ func (p Policy) NeedsForge(c Case, given Given) bool {
 		(len(p.Freeze) > 0 && slices.ContainsFunc(given.Approvals, func(a Approval) bool { return a.BreakGlass }))
 }
 
-// confirm sets why the forge does not confirm the approval. The refusal is not final, because a plan is made before the
-// review and applied after it.
+// confirm sets why the forge does not confirm the approval. The reason goes into timed, because a plan is made before
+// the review and applied after it.
 func (p Policy) confirm(forge *Confirmed, v *vote) {
 	if p.Forge == "" || v.timed != "" {
 		return
@@ -62,7 +62,7 @@ func (p Policy) confirm(forge *Confirmed, v *vote) {
 	v.timed = fmt.Sprintf("they have not approved %s (those who have: %s)", forge.Change, orNobody(forge.By))
 }
 
-// samePerson reports whether two names are one person's.
+// samePerson reports whether two names belong to one person.
 func (p Policy) samePerson(a, b string) bool {
 	first, err := p.person(a)
 	second, other := p.person(b)

@@ -9,7 +9,8 @@ import (
 	"github.com/teambition/rrule-go"
 )
 
-// Limits of a window. A longer one is not a useful window, and its start would have to be searched far in the past.
+// Limits of a window's length. A longer window is not useful, and its start would have to be searched for far in the
+// past.
 const (
 	MinFreeze = time.Minute
 	MaxFreeze = 31 * 24 * time.Hour
@@ -18,7 +19,8 @@ const (
 // finest is the finest recurrence of a window. RFC 5545 also allows seconds, which would only cost time.
 const finest = rrule.DAILY
 
-// longestGap is the largest number of years between two windows: 29 February can be missing for eight years.
+// longestGap is the number of years within which a rule must have its first window: 29 February can be missing for
+// eight years.
 const longestGap = 9
 
 // maxShift is longer than any change of clocks. shifted is how many windows can begin within it: daily rules can have
@@ -31,30 +33,31 @@ const (
 // epochYear is the year in which a window without a start begins to recur: its 1 January is a Monday.
 const epochYear = 2024
 
-// OutsideApproval is the value of outside that requires an approval outside of a maintenance window.
+// OutsideApproval is the value of Freeze.Outside that requires an approval outside of a maintenance window.
 const OutsideApproval = "approval"
 
-// Freeze is a recurring window. Within a freeze, nothing runs without a break-glass approval. The playbooks of a
-// maintenance window run only within it.
+// Freeze is a recurring window: a freeze or a maintenance window. Within a freeze, nothing that makes changes runs
+// without a break-glass approval. The playbooks of a maintenance window run only within it.
 type Freeze struct {
 	// Name is for messages and the history.
 	Name string `json:"name"`
 	// Recurrence is an RFC 5545 rule for the start of the windows, such as "FREQ=WEEKLY;BYDAY=FR;BYHOUR=16".
 	Recurrence string `json:"recurrence"`
-	// Start is when the rule begins to apply, in local time of the zone. Zero means long ago.
+	// Start is when the rule begins to apply. Zero means the beginning of epochYear.
 	Start time.Time `json:"start,omitzero"`
 	// Zone is the IANA time zone of the rule.
 	Zone string `json:"zone"`
 	// Length is how long a window lasts, in nanoseconds.
 	Length time.Duration `json:"length"`
-	// BreakGlass are patterns of who may break it. If empty, every approver may.
+	// BreakGlass are patterns of those who may break the window. If empty, every approver may.
 	BreakGlass []string `json:"break_glass,omitempty"`
 	// Playbooks are the action types of a maintenance window. Unused in a freeze.
 	Playbooks []string `json:"playbooks,omitempty"`
 	// Outside is OutsideApproval, or empty if the playbooks are refused outside of the maintenance window. Unused in a
 	// freeze.
 	Outside string `json:"outside,omitempty"`
-	// Runner marks a window of the runner's policy. For a playbook, one of these and one of the others must be open.
+	// Runner marks a window from the runner's policy. If a playbook has windows there and in the configuration, one of
+	// each must be open.
 	Runner bool `json:"runner,omitempty"`
 
 	// rule returns local times as if they were in UTC.
@@ -108,13 +111,13 @@ func (f Freeze) recurs() bool {
 // untilUTC matches an end in UTC. An end without the Z is in local time.
 var untilUTC = regexp.MustCompile(`UNTIL=[0-9T]+Z`)
 
-// wall returns the local time at t, as if it were in UTC.
+// wall returns the local time that t shows, as if it were in UTC.
 func wall(t time.Time) time.Time {
 	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC)
 }
 
-// instant returns when clocks show the local time. As RFC 5545 requires, a time that daylight saving time repeats means
-// the first one, and a time that it skips uses the offset before the change.
+// instant returns when clocks in the window's zone show the local time. As RFC 5545 requires, a time that daylight
+// saving time repeats means the first one, and a time that it skips uses the offset before the change.
 func (f Freeze) instant(local time.Time) time.Time {
 	const around = 24 * time.Hour
 	at := func(near time.Time) time.Time {
@@ -128,7 +131,7 @@ func (f Freeze) instant(local time.Time) time.Time {
 	return first
 }
 
-// next returns when the next window begins, or zero if there is none.
+// next returns when the next window after now begins, or zero if there is none.
 func (f Freeze) next(now time.Time) time.Time {
 	if f.rule == nil {
 		return time.Time{}

@@ -77,8 +77,8 @@ func (p Policy) comparesPeople() bool {
 	return false
 }
 
-// separate returns why by may not approve the requester's change, or "". What the author of the change claims about
-// names is looked at once with and once without it, and both must hold.
+// separate returns why by may not approve the requester's change, or "". The policy must allow it both with and without
+// the settings that the author of the change wrote.
 func (p Policy) separate(by string) string {
 	if !p.SeparationOfDuties {
 		return ""
@@ -89,7 +89,7 @@ func (p Policy) separate(by string) string {
 	return p.proved().apart(by)
 }
 
-// apart is separate for one reading of the policy.
+// apart is separate with all settings of p, including those that the author of the change wrote.
 func (p Policy) apart(by string) string {
 	if len(p.Requesters) == 0 {
 		return "it is not known who asked for the change: set requester in the provider's approval block " +
@@ -119,7 +119,7 @@ func (p Policy) apart(by string) string {
 	return ""
 }
 
-// aliasesPlace is where aliases count.
+// aliasesPlace says where aliases must be written to count.
 func (p Policy) aliasesPlace() string {
 	if p.Claimed != (Claimed{}) {
 		return "the runner's policy, since the author of a change can edit the configuration"
@@ -127,7 +127,7 @@ func (p Policy) aliasesPlace() string {
 	return "the approval block"
 }
 
-// aliasesLine is the configuration that maps the requester's names to a person.
+// aliasesLine returns the configuration that makes the requester's names one person's.
 func (p Policy) aliasesLine() string {
 	others := make([]string, len(p.Requesters)-1)
 	for i, name := range p.Requesters[1:] {
@@ -154,7 +154,7 @@ func (p Policy) twoPeople(a, b string) bool {
 
 func isAddress(name string) bool { return strings.Contains(name, "@") }
 
-// local returns the part of an address before the @.
+// local returns the part of an address before the @, or all of a login.
 func local(name string) string {
 	before, _, _ := strings.Cut(name, "@")
 	return before
@@ -166,7 +166,7 @@ func domain(name string) string {
 	return after
 }
 
-// writtenOut reports whether a group lists the canonical name itself, and not only a pattern that matches it.
+// writtenOut reports whether a group lists the canonical name itself, not only a pattern that matches it.
 func (p Policy) writtenOut(name string) bool {
 	for _, members := range p.Groups {
 		for _, member := range members {
@@ -178,7 +178,7 @@ func (p Policy) writtenOut(name string) bool {
 	return false
 }
 
-// twoKeys reports whether allowed_signers has keys for both canonical names, and none for both.
+// twoKeys reports whether allowed_signers lists keys for each of the canonical names, and no key for both.
 func (p Policy) twoKeys(a, b string) bool {
 	owners := func(name string) (keys []string) {
 		for _, s := range p.Signers {
@@ -196,7 +196,7 @@ func (p Policy) twoKeys(a, b string) bool {
 		!slices.ContainsFunc(of, func(key string) bool { return slices.Contains(others, key) })
 }
 
-// aliased reports whether the aliases contain a canonical name.
+// aliased reports whether a canonical name is the main name of a person in aliases.
 func (p Policy) aliased(name string) bool {
 	for main := range p.Aliases {
 		if same, err := Canonical(main); err == nil && same == name {

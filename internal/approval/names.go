@@ -12,7 +12,7 @@ type Names struct {
 	Any bool
 	// Unseen reports that no plan has shown the preview. A name never approves a preview that nobody could see.
 	Unseen bool
-	// Adopted reports that the journal was adopted, and nothing has run on the target since: it may have lost the
+	// Adopted reports that the journal was adopted, and nothing has run on the target since: the journal may lack
 	// executions that used a name.
 	Adopted bool
 	// Used are names under which the target was changed before the preview was shown. A name left in the configuration
@@ -50,7 +50,7 @@ func (n Names) refuseBreakGlass(name, digest string) string {
 	return ""
 }
 
-// sameName compares two names as people write them.
+// sameName reports whether two names have the same canonical spelling or, if the first has none, differ only in case.
 func sameName(a, b string) bool {
 	first, err := Canonical(a)
 	if err != nil {

@@ -9,13 +9,13 @@ import (
 // PayloadFormat names the text that an approver signs, and its version.
 const PayloadFormat = "remediation-approval-v2"
 
-// Namespace is the namespace of the SSH signatures. A signature of an email or a commit with the same key is not an
-// approval.
+// Namespace is the namespace of the SSH signatures. Because of it, the signature on an email or a commit by the same
+// key is not an approval.
 const Namespace = "remediation"
 
 // Payload is the line that an approver signs, without a line end: the format, the playbook, the target, the digest, and
-// the record that showed it, such as "4f9c2a17-12". Playbook and target are included for the reader, because the digest
-// already covers them. The record is the first one in the journal since the digest was last executed. Each execution
+// the record that showed it, such as "4f9c2a17-12". Playbook and target are included only for the reader: the digest
+// already covers them. The record is the first dry run with this digest since its last execution. Each execution
 // therefore needs a new signature, and a signature for one journal is not valid in another.
 func Payload(playbook, target, digest, shown string) string {
 	return fmt.Sprintf("%s %s %s %s shown=%s", PayloadFormat, escape(playbook), escape(target), escape(digest),
@@ -25,7 +25,8 @@ func Payload(playbook, target, digest, shown string) string {
 // plainBytes are the bytes that a payload does not escape. None of them has a meaning within single quotes in a shell.
 const plainBytes = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~:/@,+*[]"
 
-// escape writes every other byte as % and two hexadecimal digits. No name can then split into several fields.
+// escape replaces every byte that is not in plainBytes with % and two hexadecimal digits. No name can then split into
+// several fields.
 func escape(s string) string {
 	var b strings.Builder
 	for i := range len(s) {
@@ -38,7 +39,8 @@ func escape(s string) string {
 	return b.String()
 }
 
-// signedText is what a signature must cover: the payload and, if claimed, the break-glass and the time.
+// signedText returns what a signature must cover: the payload and, if the approval claims them, break-glass and the
+// time.
 func signedText(payload string, breakGlass bool, at string) string {
 	if breakGlass {
 		payload += " break-glass"

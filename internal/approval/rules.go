@@ -14,19 +14,19 @@ type Rule struct {
 	Playbooks []string `json:"playbooks,omitempty"`
 	// Risk is the minimum risk: "low", "medium" or "high".
 	Risk string `json:"risk,omitempty"`
-	// Targets are patterns of targets, in which * matches any characters. One that matches any name of the target
-	// matches.
+	// Targets are patterns of targets, in which * matches any characters. One of them must match one of the target's
+	// names.
 	Targets []string `json:"targets,omitempty"`
 	// MinCostUSD and MinCount are the minimum cost and the minimum number of things changed.
 	MinCostUSD float64 `json:"min_cost_usd,omitempty"`
 	MinCount   int     `json:"min_count,omitempty"`
 	// Minimum is how many distinct people must approve. Zero means one.
 	Minimum int `json:"minimum,omitempty"`
-	// Approvers are patterns of those who count for this rule. Empty means all approvers.
+	// Approvers are patterns of those whose approvals count for this rule. Empty means all approvers.
 	Approvers []string `json:"approvers,omitempty"`
 }
 
-// risks lists the risks in ascending order.
+// riskOrder returns the position of a risk in ascending order, or -1 if it is unknown.
 func riskOrder(risk string) int { return slices.Index([]string{"low", "medium", "high"}, risk) }
 
 func (r Rule) applies(c Case) bool {
@@ -43,7 +43,7 @@ func (r Rule) applies(c Case) bool {
 	})
 }
 
-// reason is why an execution needs the rule's approvals.
+// reason says why an execution needs the rule's approvals.
 func (r Rule) reason() string {
 	return fmt.Sprintf("the rule %q asks for %s", r.Name, people(max(1, r.Minimum)))
 }
@@ -69,13 +69,15 @@ func (d demand) who(p Policy) string {
 	return strings.Join(d.approvers, ", ")
 }
 
-// Asks reports whether a decision is needed: a reason for an approval, a freeze window, or a given approval.
+// Asks reports whether it matters which approvals count: the case needs one, the policy has freezes or maintenance
+// windows, or there are approval blocks.
 func (p Policy) Asks(c Case, given Given) bool {
 	demands, _ := p.demands(c)
 	return len(demands)+len(p.Freeze)+len(p.Maintenance)+len(given.Approvals) > 0
 }
 
-// demands returns what the case requires, and its reasons with those of the rules.
+// demands returns the demands of the policy and of each rule that applies, and the reasons: the case's own and one per
+// rule.
 func (p Policy) demands(c Case) (all []demand, reasons []string) {
 	reasons = slices.Clone(c.Reasons)
 	for _, r := range p.Rules {

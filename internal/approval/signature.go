@@ -19,7 +19,7 @@ const (
 	armorEnd   = "-----END SSH SIGNATURE-----"
 )
 
-// weakRSA is RSA with SHA-1, which OpenSSH doesn't accept in signatures either.
+// weakRSA is the format of signatures by RSA with SHA-1. OpenSSH doesn't accept them either.
 const weakRSA = "ssh-rsa"
 
 // parseSignature parses exactly one armored SSH signature.
@@ -46,11 +46,11 @@ func parseSignature(text string) (*sshsig.Signature, error) {
 	return sig, nil
 }
 
-// verified is a valid signature.
+// verified describes a signature that is valid, perhaps except for the time.
 type verified struct {
 	// key is the fingerprint of the signer's key.
 	key string
-	// timed is why the signature is valid except for the time, or "".
+	// timed is why the signature isn't valid at this time, or "".
 	timed string
 }
 
@@ -97,13 +97,14 @@ var errOtherKey = errors.New("another key")
 var errOtherText = errors.New("its signature is for something else: another change, another state of the target, or " +
 	"another text than the payload")
 
-// signing is what signatures are checked against.
+// signing has the signers and the time that signatures are checked against.
 type signing struct {
 	signers []Signer
 	now     time.Time
 }
 
-// grants reports whether the line allows the key to sign for identity. timed is why it does, but not now.
+// grants returns an error if the line doesn't allow the key to sign for identity. If only the time is wrong, timed says
+// why.
 func (s Signer) grants(key ssh.PublicKey, cert *ssh.Certificate, identity string,
 	now time.Time) (timed string, err error) {
 	offered := key
@@ -138,7 +139,8 @@ func (s Signer) grants(key ssh.PublicKey, cert *ssh.Certificate, identity string
 	return "", nil
 }
 
-// checkCertificate checks the certificate of the key: its kind, its principals, and its validity.
+// checkCertificate checks the kind, the principals, and the validity of a certificate. If only the time is wrong, timed
+// says why.
 func checkCertificate(cert *ssh.Certificate, identity string, now time.Time) (timed string, err error) {
 	if cert.CertType != ssh.UserCert {
 		return "", errors.New("the signature's certificate is not a user certificate")
@@ -152,7 +154,7 @@ func checkCertificate(cert *ssh.Certificate, identity string, now time.Time) (ti
 			principal = p
 		}
 	}
-	// First check at a time at which it is valid, to separate the time from the other checks.
+	// First check at the beginning of its validity, to separate the time from the other checks.
 	//nolint:gosec // CheckCert refuses an overflow
 	always := ssh.CertChecker{Clock: func() time.Time { return time.Unix(int64(cert.ValidAfter), 0) }}
 	if err := always.CheckCert(principal, cert); err != nil {
@@ -165,7 +167,8 @@ func checkCertificate(cert *ssh.Certificate, identity string, now time.Time) (ti
 	return "", nil
 }
 
-// CheckSignature returns an error if text is not an armored SSH signature, whoever made it and whatever it covers.
+// CheckSignature returns an error if text is not an armored SSH signature, regardless of who made it and what it
+// covers.
 func CheckSignature(text string) error {
 	_, err := parseSignature(text)
 	return err

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// Limits of an allowed_signers text.
+// Limits and notation of an allowed_signers text.
 const (
 	maxSigners     = 1 << 20 // bytes
 	minRSABits     = 2048
@@ -29,7 +29,7 @@ type Signer struct {
 	Key        ssh.PublicKey
 	// Authority reports that the key signs certificates, not approvals.
 	Authority bool
-	// Namespaces are patterns. If empty, any namespace matches.
+	// Namespaces are patterns of signature namespaces. If empty, any namespace matches.
 	Namespaces []string
 	// After and Before limit when the line is valid. Zero times are no limit.
 	After, Before time.Time
@@ -96,7 +96,7 @@ func parseSigner(line string) (Signer, error) {
 	return s, nil
 }
 
-// principals splits the first field, which may be in double quotes, off a line.
+// principals returns the principals in a line's first field, which may be in double quotes, and the rest of the line.
 func principals(line string) (names []string, rest string, err error) {
 	field, rest, ok := strings.Cut(strings.ReplaceAll(line, "\t", " "), " ")
 	if strings.HasPrefix(line, `"`) {

@@ -35,7 +35,7 @@ type Terms struct {
 	RunnerApprovers []string `json:"runner_approvers,omitempty"`
 }
 
-// Terms returns the requirements of p. Lists are sorted.
+// Terms returns the requirements of p, with groups resolved. Lists of approvers, signers, and aliases are sorted.
 func (p Policy) Terms() Terms {
 	t := Terms{
 		Approvers: p.resolved(p.Approvers), Minimum: p.Minimum, SeparationOfDuties: p.SeparationOfDuties,
@@ -81,7 +81,7 @@ func (p Policy) resolved(patterns []string) []string {
 	return slices.Compact(out)
 }
 
-// String returns the line's content, with the fingerprint of the key.
+// String returns the line's content, with the fingerprint in place of the key.
 func (s Signer) String() string {
 	text := strings.Join(s.Principals, ",") + " " + ssh.FingerprintSHA256(s.Key)
 	if s.Authority {
@@ -159,7 +159,7 @@ func (t Terms) Loosened(was Terms) (out []string) {
 	return out
 }
 
-// same compares two values by their JSON.
+// same reports whether two values have the same JSON.
 func same(a, b any) bool {
 	x, errX := json.Marshal(a)
 	y, errY := json.Marshal(b)

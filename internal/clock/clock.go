@@ -1,4 +1,4 @@
-// Package clock is time as a dependency, so that deadlines, waits and records can be tested without waiting.
+// Package clock makes time a dependency, so that deadlines, waits, and timestamps can be tested without waiting.
 package clock
 
 import (
@@ -8,9 +8,9 @@ import (
 
 // Clock tells the time and waits.
 type Clock interface {
-	// Now is the current time in UTC.
+	// Now returns the current time in UTC.
 	Now() time.Time
-	// Sleep waits for d or until ctx ends, whose cause it then returns.
+	// Sleep waits for d. If ctx ends before that, it returns the context's cause.
 	Sleep(ctx context.Context, d time.Duration) error
 }
 

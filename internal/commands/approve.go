@@ -51,7 +51,7 @@ type approving struct {
 	nameOnly, withoutJournal, asJSON bool
 }
 
-// signedOff is an execution that was approved.
+// signedOff is an execution that the user has approved.
 type signedOff struct {
 	Address string `json:"address"`
 	Digest  string `json:"digest"`
@@ -60,7 +60,7 @@ type signedOff struct {
 	grant
 }
 
-// grant is an approval block.
+// grant has the arguments of an approval block.
 type grant struct {
 	By        string `json:"approved_by"`
 	Signature string `json:"signature,omitempty"`
@@ -152,11 +152,11 @@ func (a *approving) records(ctx context.Context, env Environment) (journal.Store
 	return a.open(ctx, env, false)
 }
 
-// seen is what was checked before an execution is shown.
+// seen is the result of the checks before an execution is shown.
 type seen struct {
 	// covered is what the digest covers.
 	covered approval.Binding
-	// why says why nothing can be approved, or is empty.
+	// why says why the execution can't be approved, or is empty.
 	why string
 }
 
@@ -179,7 +179,7 @@ func ofPlan(ctx context.Context, store journal.Store, c planjson.Change) (seen, 
 	return s, err
 }
 
-// show shows what a signature covers, and reports whether it can be approved.
+// show prints what a signature covers, or why the execution can't be approved, and reports whether it can.
 func show(env Environment, c planjson.Change, s seen) (bool, error) {
 	if s.why != "" {
 		say(env.Stderr, "Refused: %s: %s.\n", oneLine(c.Address), oneLine(s.why))
@@ -222,7 +222,7 @@ func contradiction(c planjson.Change, b approval.Binding) (string, error) {
 	return "", nil
 }
 
-// asked asks a question that only "y" or "yes" answers with yes.
+// asked asks a question, and reports whether the answer is "y" or "yes".
 func asked(env Environment, in *bufio.Reader, question string) bool {
 	say(env.Stderr, "%s", question)
 	line, err := in.ReadString('\n')
@@ -233,7 +233,7 @@ func asked(env Environment, in *bufio.Reader, question string) bool {
 	return answer == "y" || answer == "yes"
 }
 
-// write prints the approvals, or adds them to a file of variables.
+// write prints the approvals, or adds them to a .tfvars.json file.
 func (a *approving) write(env Environment, done []signedOff) error {
 	switch {
 	case a.out != "":
@@ -280,12 +280,13 @@ func (s signedOff) block(nameOnly bool) string {
 	return b.String()
 }
 
-// quoted returns s as a string of Terraform's language.
+// quoted returns s as a string literal in Terraform's language.
 func quoted(s string) string {
 	return strings.NewReplacer("${", "$${", "%{", "%%{").Replace(fmt.Sprintf("%q", s))
 }
 
-// variableName is the variable of the file that --out writes: lists of approvals by the resource's address.
+// variableName is the Terraform variable in the file that --out writes. It maps the address of a resource to its
+// approvals.
 const variableName = "remediation_approvals"
 
 // addVariables adds approvals to a .tfvars.json file, which may contain those of other people and other variables.

@@ -17,7 +17,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// againstJournal says how the plan differs from the record that it shows, or returns "".
+// againstJournal says how the plan differs from its dry run's record in the journal, or returns "".
 func againstJournal(ctx context.Context, store journal.Store, c planjson.Change) (string, error) {
 	if c.Preview.Record == 0 {
 		return "the plan has no record in the journal", nil
@@ -49,8 +49,8 @@ func againstJournal(ctx context.Context, store journal.Store, c planjson.Change)
 	return "", nil
 }
 
-// sign returns the armored signature of a payload, by ssh-keygen, which asks for a passphrase on the terminal and uses
-// ssh-agent for a key that is only there.
+// sign returns an armored signature of a payload, made by ssh-keygen, which asks for a passphrase on the terminal and
+// uses ssh-agent for a key that is only there.
 func (a *approving) sign(ctx context.Context, env Environment, payload string) (string, error) {
 	key, err := a.keyFile(env)
 	if err != nil {
@@ -68,7 +68,7 @@ func (a *approving) sign(ctx context.Context, env Environment, payload string) (
 	return signature, approval.CheckSignature(signature)
 }
 
-// keyFile returns the key to sign with.
+// keyFile returns the path of the key to sign with.
 func (a *approving) keyFile(env Environment) (string, error) {
 	if a.key != "" {
 		return a.key, nil

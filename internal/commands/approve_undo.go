@@ -9,11 +9,11 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
 
-// undoSearch is how many of the newest dry runs of the undo's playbook on the target are searched.
+// undoSearch is how many dry runs of the undo's playbook on the target are searched, the newest ones.
 const undoSearch = 1000
 
-// ofUndo completes a destroy with the dry run of its undo. The JSON of a plan doesn't contain it, so it is taken from
-// the journal, and its digest is computed from what the record has.
+// ofUndo completes a destroy with the dry run of its undo. The plan's JSON doesn't contain that dry run, so it is taken
+// from the journal, and its digest is computed from the record.
 func ofUndo(ctx context.Context, store journal.Store, c planjson.Change) (planjson.Change, seen, error) {
 	if store == nil {
 		return c, seen{why: "its destroy runs an undo, which only the journal shows"}, nil

@@ -42,7 +42,7 @@ type Environment struct {
 
 // command is one command.
 type command struct {
-	// name is what is typed, such as "journal verify". args are its arguments.
+	// name is what is typed, such as "journal verify". args describes its arguments.
 	name, args string
 	// summary is one line without a period. help is more, in sentences.
 	summary, help string
@@ -52,7 +52,8 @@ type command struct {
 	bind func(*pflag.FlagSet) func(ctx context.Context, env Environment, args []string) error
 }
 
-// errFinding is returned when a check found something, such as a broken journal, and has already printed it.
+// errFinding is returned when the answer is "no", for example because a journal is broken, and has already been
+// printed.
 var errFinding = errors.New("finding")
 
 // usageError is a mistake in the command line.
@@ -124,7 +125,7 @@ func exit(env Environment, c command, err error) int {
 	}
 }
 
-// find returns the command with the most words that args begin with, and the arguments after its name.
+// find returns the command whose name args begin with, and the arguments after the name.
 func find(args []string) (c command, rest []string, ok bool) {
 	for _, one := range all() {
 		words := strings.Fields(one.name)

@@ -14,7 +14,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/markup"
 )
 
-// runner is what a command runs after its flags are read.
+// runner is the function that a command runs after its flags are read.
 type runner = func(ctx context.Context, env Environment, args []string) error
 
 func journalCommands() []command {
@@ -68,7 +68,7 @@ type verifying struct {
 	asJSON bool
 }
 
-// verified is the answer of "journal verify".
+// verified is the JSON output of "journal verify".
 type verified struct {
 	Holds   bool   `json:"holds"`
 	Broken  string `json:"broken,omitempty"`
@@ -128,7 +128,7 @@ func verify(ctx context.Context, env Environment, s journal.Store, v verifying) 
 	return err
 }
 
-// selection are the flags that select records.
+// selection contains the flags that select records.
 type selection struct {
 	place
 	filter       journal.Filter
@@ -194,7 +194,7 @@ func historyCommand() command {
 	}
 }
 
-// entry is a record for other programs.
+// entry is a record as JSON for other programs.
 type entry struct {
 	ID         string  `json:"id"`
 	Playbook   string  `json:"action_type"`
@@ -208,7 +208,7 @@ type entry struct {
 	Message    string  `json:"message,omitempty"`
 	LogsURL    string  `json:"logs_url,omitempty"`
 	Holder     string  `json:"holder,omitempty"`
-	// Origin is the identifier in the journal from which it was merged.
+	// Origin is the execution's identifier in the journal from which it was merged, or empty.
 	Origin string `json:"origin,omitempty"`
 }
 

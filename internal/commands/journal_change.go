@@ -68,7 +68,7 @@ func releaseCommand() command {
 	}
 }
 
-// changing are the flags of commands that add an entry to an execution.
+// changing contains the flags of commands that add an entry to an execution.
 type changing struct {
 	place
 	name, because string
@@ -82,7 +82,7 @@ func (c *changing) flags(flags *pflag.FlagSet) {
 	flags.BoolVar(&c.asJSON, "json", false, "write the execution as JSON")
 }
 
-// change is an entry to add, and what to say afterwards.
+// change is an entry to add, and the message to print afterwards.
 type change struct {
 	done  string
 	entry func(by string) (journal.Kind, any)
@@ -110,7 +110,7 @@ func (c *changing) change(ctx context.Context, env Environment, args []string, a
 			if !errors.Is(err, journal.ErrFenced) {
 				break
 			}
-			if rec, err = s.Get(ctx, rec.ID); err != nil { // another process took it over at this moment
+			if rec, err = s.Get(ctx, rec.ID); err != nil { // another process has taken the execution over
 				return err
 			}
 			holder = rec.Holder

@@ -32,14 +32,14 @@ func mergeCommand() command {
 	}
 }
 
-// merging are the flags. The place is the journal to merge into.
+// merging contains the flags. The place is that of the journal to merge into.
 type merging struct {
 	place
 	by, because string
 	asJSON      bool
 }
 
-// merged is the answer of "journal merge".
+// merged is the JSON output of "journal merge".
 type merged struct {
 	Journal    string  `json:"journal"`
 	Executions []entry `json:"executions"`

@@ -81,7 +81,8 @@ func (o *reviewOptions) run(_ context.Context, env Environment, args []string) e
 	return err
 }
 
-// readPlan reads the plan that the only argument names, or standard input. name is how messages call it.
+// readPlan reads the plan from the file that the only argument names, or from standard input. name is the file's name
+// for messages.
 func readPlan(env Environment, args []string) (plan planjson.Plan, name string, err error) {
 	if len(args) > 1 {
 		return planjson.Plan{}, "", usageError{fmt.Sprintf("Expected one file, got %d.", len(args))}
@@ -100,7 +101,7 @@ func readPlan(env Environment, args []string) (plan planjson.Plan, name string, 
 	return plan, args[0], err
 }
 
-// writeJSON writes v for other programs.
+// writeJSON writes v as JSON for other programs.
 func writeJSON(w io.Writer, v any) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)

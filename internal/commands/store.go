@@ -27,7 +27,7 @@ const (
 		"); the cluster comes from the ELASTICSEARCH_* variables"
 )
 
-// place is where the journal is.
+// place says where the journal is: in a file, or in Elasticsearch by the journal's name.
 type place struct{ path, index string }
 
 // flags declares the flags that name the journal.
@@ -53,7 +53,8 @@ func (p place) resolved(env Environment) (place, error) {
 	return p, nil
 }
 
-// open opens a journal that exists. It never creates one, unless create is set.
+// open opens the journal. It fails if there is no journal file, unless create is set. In Elasticsearch, a journal
+// without entries is opened as well.
 func (p place) open(ctx context.Context, env Environment, create bool) (journal.Store, error) {
 	p, err := p.resolved(env)
 	if err != nil {
@@ -90,7 +91,7 @@ func (p place) exists() error {
 	return nil
 }
 
-// absent reports that there is no journal file.
+// absent reports whether there is no journal file.
 func (p place) absent() bool { return p.exists() != nil }
 
 // identified is journal.Identified for a store that may have failed to open.
@@ -111,7 +112,7 @@ func (p place) with(ctx context.Context, env Environment, use func(journal.Store
 	return use(store)
 }
 
-// execution returns the record that an argument such as "12" or "4f9c2a17-12" names.
+// execution returns the record of the execution that the only argument names, such as "12" or "4f9c2a17-12".
 func execution(ctx context.Context, store journal.Store, args []string) (journal.Record, error) {
 	if len(args) != 1 {
 		return journal.Record{}, usageError{"Expected the number of one execution."}
@@ -135,7 +136,7 @@ func execution(ctx context.Context, store journal.Store, args []string) (journal
 	return rec, nil
 }
 
-// person returns the name for a person's entries: the flag, or otherwise the user of the environment.
+// person returns the name to record with an entry: the flag's value, or else the user in the environment.
 func person(env Environment, flag string) (string, error) {
 	for _, name := range []string{flag, env.Getenv("USER"), env.Getenv("USERNAME")} {
 		if name = strings.TrimSpace(name); name != "" {

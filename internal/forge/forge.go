@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	// pageSize is how many entries are requested per page: Gitea returns no more, and fifty of the longest reviews fit
-	// into an answer.
+	// pageSize is how many entries are requested per page. Gitea returns no more, and fifty of the longest reviews fit
+	// into the largest answer that package web reads.
 	pageSize = 50
 	// maxPages bounds the length of a list; approvals in a longer list can't be evaluated.
 	maxPages = 40
@@ -31,7 +31,7 @@ const (
 	freshFor = 5 * time.Second
 )
 
-// Errors of Read, for errors.Is.
+// Errors from Read, for errors.Is.
 var (
 	// ErrUnreadable: the forge did not say who approved.
 	ErrUnreadable = errors.New("the forge can't be read")
@@ -81,10 +81,11 @@ type Reader interface {
 
 // Reviewed is the review of a pull request at its head.
 type Reviewed struct {
-	// Approvers are the logins of people whose approval is valid: it was not withdrawn or dismissed, and they neither
-	// opened the pull request nor wrote one of its commits. Bots are left out.
+	// Approvers are the logins of people whose approval is valid: it was not withdrawn or dismissed, and their login is
+	// not in Authors. Bots are left out.
 	Approvers []string
-	// Authors are the logins and mail addresses of those who opened the pull request or wrote one of its commits.
+	// Authors are the logins and mail addresses of those who opened the pull request or wrote one of its commits. For
+	// commits, GitLab has only addresses.
 	Authors []string
 }
 
@@ -134,13 +135,13 @@ func (m *memory) Read(ctx context.Context) (Reviewed, error) {
 	return found, err
 }
 
-// client reads one pull request.
+// client reads one pull request over the forge's API.
 type client struct {
 	cfg Config
 	web *web.Client
 }
 
-// get decodes the JSON document at the path under the API's base.
+// get decodes the JSON document at a path below the API's base.
 func (c *client) get(ctx context.Context, path string, into any) error {
 	answer, err := c.web.Do(ctx, web.Request{Method: http.MethodGet, URL: c.cfg.URL + path})
 	switch {

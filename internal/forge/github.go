@@ -12,8 +12,8 @@ func (g github) review(ctx context.Context) (Reviewed, error) {
 	return g.byReviews(ctx, fmt.Sprintf("/repos/%s/pulls/%d", g.repository(), g.cfg.PullRequest), "per_page")
 }
 
-// byReviews is for the APIs that list reviews with their commits. A pull request without an author is refused: anybody
-// could be the author.
+// byReviews reads who approved from an API whose reviews name their commit. A pull request without an author is
+// refused: anybody could be the author.
 func (c *client) byReviews(ctx context.Context, path, sizeParameter string) (Reviewed, error) {
 	var p pull
 	if err := c.get(ctx, path, &p); err != nil {

@@ -13,7 +13,7 @@ import (
 // https://docs.gitlab.com/api/merge_requests/.
 //
 // An approval names no commit. It counts for the head if it is newer than the newest version, which is the last push.
-// Then it doesn't matter whether the project resets approvals on push.
+// This holds whether or not the project resets approvals on push.
 type gitlab struct{ *client }
 
 // gitlabUser is an account as GitLab encodes it.
@@ -42,7 +42,7 @@ type version struct {
 	Created time.Time `json:"created_at"`
 }
 
-// unready returns why approvals of the merge request don't count; empty if they do.
+// unready returns why approvals of the merge request don't count, or "" if they do.
 func (r mergeRequest) unready() string {
 	switch {
 	case r.Draft:
@@ -55,15 +55,15 @@ func (r mergeRequest) unready() string {
 	return ""
 }
 
-// gitlabCommit is a commit of a merge request. GitLab does not say to whose account its author belongs.
+// gitlabCommit is a commit of a merge request. GitLab does not say which account its author has.
 type gitlabCommit struct {
 	Email string `json:"author_email"`
 }
 
 func (g gitlab) review(ctx context.Context) (Reviewed, error) {
 	path := fmt.Sprintf("/projects/%s/merge_requests/%d", url.PathEscape(g.cfg.Repository), g.cfg.PullRequest)
-	// Read the approvals first: then an approval of a later push can't be attributed to the version that is read
-	// afterwards.
+	// Read the approvals first. Otherwise the approval of a push between the reads would count for the version before
+	// it.
 	var given approvals
 	if err := g.get(ctx, path+"/approvals", &given); err != nil {
 		return Reviewed{}, err
@@ -105,7 +105,7 @@ func (g gitlab) review(ctx context.Context) (Reviewed, error) {
 	return found, err
 }
 
-// since returns who approved after the time, without the author.
+// since returns who approved after the last push, without the merge request's author and bots.
 func (g gitlab) since(given approvals, pushed time.Time, author string) ([]string, error) {
 	var names []string
 	for _, a := range given.ApprovedBy {

@@ -32,7 +32,7 @@ type pull struct {
 
 var draftTitle = regexp.MustCompile(`(?i)^\s*(wip:|\[wip\])`)
 
-// unready returns why approvals of the pull request don't count; empty if they do.
+// unready returns why approvals of the pull request don't count, or "" if they do.
 func (p pull) unready() string {
 	switch {
 	case p.Draft, draftTitle.MatchString(p.Title):
@@ -53,7 +53,7 @@ type commit struct {
 	} `json:"commit"`
 }
 
-// authors returns the names of the commit's author and committer.
+// authors returns the login and the mail address of the commit's author.
 func (c commit) authors() (names []string) {
 	if c.Author != nil && c.Author.Login != "" {
 		names = append(names, c.Author.Login)
@@ -78,20 +78,21 @@ type review struct {
 
 const stateApproved = "APPROVED"
 
-// neutral are the states that don't change an earlier review of the same person: comments, and reviews not sent yet.
+// neutral returns the states that don't change an earlier review by the same person: comments, and reviews that are not
+// sent yet.
 func neutral() []string { return []string{"COMMENTED", "COMMENT", "PENDING"} }
 
-// objecting are the states of a review that requests changes.
+// objecting returns the states of a review that requests changes.
 func objecting() []string { return []string{"CHANGES_REQUESTED", "REQUEST_CHANGES"} }
 
 // botName matches the accounts of GitLab's tokens, GitHub's apps, and Gitea's actions.
 var botName = regexp.MustCompile(`(?i)(\[bot\]$|^(project|group)_\d+_bot|^(ghost|gitea-actions|github-actions)$)`)
 
-// bot reports whether the account does not belong to a person. System accounts of Gitea have negative numbers.
+// bot reports whether the account does not belong to a person. System accounts of Gitea have negative IDs.
 func (u user) bot() bool { return u.Type == "Bot" || u.ID < 0 || botName.MatchString(u.Login) }
 
-// standing returns who approved the commit in their last review, and who requested changes there. Any other last review
-// withdraws an earlier approval: a dismissal, a new request for review, or an unknown state.
+// standing returns who approved the commit in their last review, and who requested changes in theirs, to any commit.
+// Any other last review withdraws an earlier approval: a dismissal, a new request for review, or an unknown state.
 func standing(reviews []review, authors []string, commit string) (approvers, objections []string) {
 	reviews = slices.DeleteFunc(slices.Clone(reviews), func(r review) bool {
 		return r.User == nil || r.User.Login == "" || slices.Contains(neutral(), r.State)

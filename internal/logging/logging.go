@@ -1,5 +1,5 @@
 // Package logging carries log records from any layer to the listeners: Terraform's log and the log file of an
-// execution. Records travel by context, since Terraform attaches its log to the context of each request. Without a
+// execution. Listeners are in the context, because Terraform attaches its log to the context of each request. Without a
 // listener nothing is written.
 package logging
 
@@ -28,28 +28,28 @@ func Subsystems() []Subsystem {
 	return []Subsystem{Engine, Journal, Guardrail, DBT, Elasticsearch, Planner, HTTP}
 }
 
-// SubsystemKey is the attribute that names the subsystem in each record.
+// SubsystemKey is the key of the attribute that names the subsystem in each record.
 const SubsystemKey = "subsystem"
 
 type listenersKey struct{}
 
-// With returns a context whose records also reach listener.
+// With returns a context with listener added: records that are written with it also reach listener.
 func With(ctx context.Context, listener slog.Handler) context.Context {
 	before, _ := ctx.Value(listenersKey{}).([]slog.Handler)
 	return context.WithValue(ctx, listenersKey{}, append(before[:len(before):len(before)], listener))
 }
 
-// Debug writes what explains an execution that hangs: each request, each poll.
+// Debug logs details that explain an execution that hangs, such as each request and each poll.
 func Debug(ctx context.Context, s Subsystem, message string, args ...any) {
 	write(ctx, slog.LevelDebug, message, append(args, SubsystemKey, string(s)))
 }
 
-// Info writes the story of an execution: each point that it reaches.
+// Info logs the progress of an execution: each point that it reaches.
 func Info(ctx context.Context, s Subsystem, message string, args ...any) {
 	write(ctx, slog.LevelInfo, message, append(args, SubsystemKey, string(s)))
 }
 
-// Warn writes what a reader should look at.
+// Warn logs what needs a reader's attention.
 func Warn(ctx context.Context, s Subsystem, message string, args ...any) {
 	write(ctx, slog.LevelWarn, message, append(args, SubsystemKey, string(s)))
 }
@@ -67,7 +67,7 @@ func write(ctx context.Context, level slog.Level, message string, args []any) {
 	}
 }
 
-// Request writes one request to a remote system: method, path, status (0 if there was no answer) and duration.
+// Request logs one request to a remote system: method, path, status (0 if there was no answer) and duration.
 func Request(ctx context.Context, s Subsystem, r Exchange) {
 	args := []any{"method", r.Method, "path", r.Path, "status", r.Status, "ms", r.Took.Milliseconds()}
 	if r.Err != nil {

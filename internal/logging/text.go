@@ -55,7 +55,7 @@ func (t *text) WithAttrs(attrs []slog.Attr) slog.Handler {
 // WithGroup implements slog.Handler. Records have no groups.
 func (t *text) WithGroup(string) slog.Handler { return t }
 
-// Fields returns the record's subsystem, and its attributes after those that a listener adds.
+// Fields returns the record's subsystem, and its other attributes after those that a listener adds.
 func Fields(record slog.Record, added []slog.Attr) (Subsystem, []slog.Attr) {
 	subsystem, fields := Engine, append([]slog.Attr{}, added...)
 	record.Attrs(func(a slog.Attr) bool {
@@ -69,7 +69,7 @@ func Fields(record slog.Record, added []slog.Attr) (Subsystem, []slog.Attr) {
 	return subsystem, fields
 }
 
-// plain quotes a value that holds blanks, quotes or control characters.
+// plain returns value, in quotes if it is empty or contains blanks, quotes, equals signs, or control characters.
 func plain(value string) string {
 	if value == "" || strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r == '"' || r == '=' }) {
 		return strconv.Quote(value)

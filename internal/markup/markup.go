@@ -1,5 +1,5 @@
-// Package markup writes text that others control into Markdown, HTML, and terminals, such as names and messages of a
-// target: it stays text, whatever it contains.
+// Package markup escapes text that others control, such as names and messages from a target, for Markdown, HTML, and
+// terminals. It is shown as text, regardless of what it contains.
 package markup
 
 import (
@@ -31,7 +31,7 @@ func Visible(s string) string {
 	return b.String()
 }
 
-// hidden reports whether r has no visible shape.
+// hidden reports whether r can't be seen or changes how the rest is shown.
 func hidden(r rune) bool {
 	if r == '\n' || r == '\t' {
 		return false
@@ -40,7 +40,7 @@ func hidden(r rune) bool {
 		unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
 }
 
-// Line returns s in one line: Visible, with each run of white space as one space.
+// Line returns s as one line: Visible(s), with each run of white space replaced by one space.
 func Line(s string) string { return strings.Join(strings.Fields(Visible(s)), " ") }
 
 // Cut returns at most limit characters of s, with "..." at the end if it was longer.
@@ -74,10 +74,10 @@ func Block(s string) string {
 	return "\n" + fence + "text\n" + strings.TrimRight(Visible(s), "\n") + "\n" + fence + "\n"
 }
 
-// Plain returns s for a terminal, or for a fence that another program puts around it: it contains no fence.
+// Plain returns s for a terminal, or for another program that puts it into a fence: the result contains no fence.
 func Plain(s string) string { return strings.ReplaceAll(Visible(s), "```", "'''") }
 
-// HTML returns s as text of HTML. It is valid in an attribute within double quotes.
+// HTML returns s escaped as HTML text, which is also valid in an attribute within double quotes.
 func HTML(s string) string { return html.EscapeString(Visible(s)) }
 
 func longestRun(s string, of rune) int {

@@ -1,5 +1,5 @@
-// Package notify sends notices about executions to webhooks. It never holds an execution up: notices are sent in the
-// background, a few times at most, and what can't be delivered is logged and dropped.
+// Package notify sends notices about executions to webhooks. It never delays an execution: notices are sent in the
+// background, with a few retries, and those that can't be delivered are logged and dropped.
 package notify
 
 import (
@@ -22,13 +22,14 @@ import (
 )
 
 const (
-	// attempts bounds how often a notice is sent, pause is between two attempts, and sendTimeout bounds all of them.
+	// attempts is the maximum number of attempts to send a notice, pause is the time between two, and sendTimeout
+	// bounds all of them together.
 	attempts    = 3
 	pause       = time.Second
 	sendTimeout = 20 * time.Second
 )
 
-// Format is the body of a notice.
+// Format is the format of a notice's body.
 type Format string
 
 // Formats.
@@ -37,12 +38,12 @@ const (
 	Slack Format = "slack"
 )
 
-// Webhook is an address that gets notices.
+// Webhook is an address that notices are sent to.
 type Webhook struct {
 	// URL is a secret.
 	URL    string
 	Format Format
-	// Events are those that it gets. Empty: all.
+	// Events are the events that the webhook gets notices of. Empty means all.
 	Events []engine.Event
 }
 
@@ -51,7 +52,7 @@ type Sender struct {
 	clock  clock.Clock
 	redact func(string) string
 	hooks  []*hook
-	// mu guards the order of notices.
+	// mu guards the last channels of the hooks, which put notices in order.
 	mu sync.Mutex
 	// sending counts notices that are under way.
 	sending sync.WaitGroup
@@ -62,7 +63,7 @@ var _ engine.Notifier = (*Sender)(nil)
 type hook struct {
 	Webhook
 	web *web.Client
-	// last is closed when the newest notice is sent or dropped. Nil if there was none.
+	// last is closed when the newest notice has been sent or dropped. It is nil before the first one.
 	last chan struct{}
 }
 
@@ -82,7 +83,7 @@ func New(clk clock.Clock, mask func(string) string, webhooks []Webhook) *Sender 
 	return s
 }
 
-// Secrets are the parts of a webhook's address that must not be shown: everything but the host.
+// Secrets returns the parts of a webhook's address that must not be shown: everything but the host.
 func Secrets(address string) []string {
 	secrets := []string{address}
 	if u, err := url.Parse(address); err == nil {
@@ -105,7 +106,7 @@ func (s *Sender) Notify(ctx context.Context, n engine.Notice) {
 		s.sending.Go(func() {
 			defer close(done)
 			if before != nil {
-				<-before // it ends in time
+				<-before // closed in time, because each send has a timeout
 			}
 			ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 			defer cancel()
@@ -124,7 +125,7 @@ func (s *Sender) Flush(ctx context.Context) {
 	}
 }
 
-// send sends a notice until it is accepted. Only a notice that can't have arrived is sent again.
+// send sends a notice, and logs a failure. Only a notice that can't have arrived is sent again.
 func (s *Sender) send(ctx context.Context, h *hook, n engine.Notice) {
 	body, err := s.body(h.Format, n)
 	for try := 1; err == nil; try++ {
@@ -158,7 +159,7 @@ type message struct {
 	Text      string       `json:"text"`
 }
 
-// body writes a notice in the format.
+// body returns a notice in the format.
 func (s *Sender) body(format Format, n engine.Notice) ([]byte, error) {
 	m := message{
 		Event: n.Event, At: n.At.UTC().Format(time.RFC3339), Execution: n.Execution, Playbook: n.Playbook,
@@ -172,7 +173,7 @@ func (s *Sender) body(format Format, n engine.Notice) ([]byte, error) {
 	return json.Marshal(m)
 }
 
-// text is the notice for people, in a few lines.
+// text returns the notice for people, in a few lines.
 func (m message) text() string {
 	head := map[engine.Event]string{
 		engine.EventStart: "Started", engine.EventSuccess: "Succeeded", engine.EventFailure: "Did not succeed",

@@ -1,4 +1,4 @@
-// Package page frames self-contained HTML pages: one file that loads nothing, in light and dark, and for print.
+// Package page builds self-contained HTML pages: one file that loads nothing, with light, dark, and print styles.
 package page
 
 import (
@@ -9,7 +9,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/markup"
 )
 
-// style is the style of every page. Colors have a contrast of at least 4.5 to their background.
+// style is the style of every page. Colors have a contrast ratio of at least 4.5 to their background.
 const style = `
 :root { color-scheme: light dark; --text: #1b1f24; --dim: #57606a; --line: #d0d7de; --back: #ffffff; --box: #f6f8fa;
   --good: #116329; --bad: #b3151f; --warn: #7d4e00; --mark: #0550ae; }
@@ -34,14 +34,14 @@ details { margin: .5rem 0; } summary { cursor: pointer; }
   .screen { display: none; } }
 `
 
-// Page is one page.
+// Page is one HTML page.
 type Page struct {
 	Title string
-	// Body is HTML already. Style is added to the style of every page. Script is JavaScript, or empty.
+	// Body is HTML, inserted as it is. Style is CSS, added to the style of every page. Script is JavaScript, or empty.
 	Body, Style, Script string
 }
 
-// HTML returns the page. Its policy lets it load nothing, and run no script but its own.
+// HTML returns the page. Its content security policy lets it load nothing, and run no script except Script.
 func (p Page) HTML() string {
 	policy, script := "default-src 'none'; style-src 'unsafe-inline'; img-src data:", ""
 	if p.Script != "" {

@@ -2,7 +2,7 @@ package problem
 
 import "errors"
 
-// At adds the attribute at fault to err, if err is a Problem that names none yet.
+// At adds the path of the attribute at fault to err, if err is a Problem without a path.
 func At(err error, path ...string) error {
 	var p *Problem
 	if !errors.As(err, &p) || len(p.Path) > 0 {

@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// Key is the step of a Path into a map. All other steps are names of attributes, or whole numbers for elements of
-// lists.
+// Key returns the step of a Path to the element of a map with that name. All other steps are names of attributes or,
+// for elements of lists, indices.
 func Key(name string) string { return "[" + strconv.Quote(name) + "]" }
 
-// IsKey returns the name in a step that Key made, and false for any other step.
+// IsKey returns the name in a step from Key. ok is false for any other step.
 func IsKey(step string) (name string, ok bool) {
 	quoted, ok := strings.CutPrefix(step, "[")
 	if !ok {
@@ -19,7 +19,7 @@ func IsKey(step string) (name string, ok bool) {
 	return name, err == nil
 }
 
-// Where writes a Path for people: approval.freeze[0].name, planner.haproxy.servers["v1"].
+// Where formats a Path for people: approval.freeze[0].name, planner.haproxy.servers["v1"].
 func Where(path []string) string {
 	var b strings.Builder
 	for i, step := range path {

@@ -1,5 +1,5 @@
-// Package problem is how every layer below Terraform reports a failure to people: what went wrong, why, and what to do
-// next. It knows no Terraform; package tfkit turns a Problem into a diagnostic.
+// Package problem has the error type with which every layer below Terraform reports a failure to people: what went
+// wrong, why, and what to do next. It does not depend on Terraform: package tfkit converts a Problem to a diagnostic.
 package problem
 
 import (
@@ -17,8 +17,8 @@ type Problem struct {
 	// Next says what the reader should do.
 	Next string
 	// Path is the attribute at fault from the root of its resource or provider block, such as ["dbt", "executable"].
-	// Empty if no single attribute is at fault. The step to an element of a list is its number; the step to an element
-	// of a map is its Key.
+	// Empty if no single attribute is at fault. The step to an element of a list is its index; the step to an element
+	// of a map is the Key of its name.
 	Path []string
 	// Err is the cause or a sentinel for errors.Is, or nil.
 	Err error
@@ -51,7 +51,7 @@ func (p *Problem) Detail() string {
 	}
 }
 
-// Of returns the Problem in err's chain, or makes one with the given summary as What.
+// Of returns the Problem in err's chain, or a new one with the given summary as What and err as its cause.
 func Of(err error, summary string) *Problem {
 	var p *Problem
 	if errors.As(err, &p) {

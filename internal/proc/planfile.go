@@ -17,7 +17,7 @@ import (
 // maxPlan is the largest saved plan that is read, in bytes.
 const maxPlan = 512 << 20
 
-// SavedPlan contains the values that a saved plan plans.
+// SavedPlan contains the planned values in a saved plan.
 type SavedPlan struct{ planned [][]byte }
 
 // ReadPlan reads a saved plan. It fails if the file is not one, or is encrypted.
@@ -49,7 +49,7 @@ func ReadPlan(path string) (SavedPlan, error) {
 	return SavedPlan{planned: plannedValues(text)}, nil
 }
 
-// Names reports whether the plan shows a record of the journal: its number and its digest, in one resource.
+// Names reports whether the plan contains a record in the journal: its number and its digest, in one resource.
 func (p SavedPlan) Names(record int64, digest string) bool {
 	if digest == "" {
 		return false
@@ -68,7 +68,7 @@ func (p SavedPlan) Names(record int64, digest string) bool {
 	return false
 }
 
-// Shows reports whether the plan shows a digest.
+// Shows reports whether the plan contains a digest.
 func (p SavedPlan) Shows(digest string) bool {
 	for _, value := range p.planned {
 		if bytes.Contains(value, []byte(digest)) {
@@ -89,11 +89,11 @@ func (p SavedPlan) Previews() bool {
 	return false
 }
 
-// recordKey is how msgpack writes the name of the attribute preview.record.
+// recordKey is the name of the attribute preview.record in msgpack.
 var recordKey = []byte("\xa6record")
 
 const (
-	// nilValue is msgpack's null. An unknown value is an extension.
+	// nilValue is null in msgpack. Unknown values are extensions, whose first byte is extension or higher.
 	nilValue, extension = 0xc0, 0xd4
 )
 
@@ -114,13 +114,14 @@ func packed(n int64) []byte {
 	}
 }
 
-// Fields of Terraform's planfile.proto. A change contains the value before, if there is one, and the value after.
+// Fields of Terraform's planfile.proto. The last value of a change is the planned one, after the prior one if there is
+// one.
 const (
 	fieldResourceChanges, fieldChange, fieldAction, fieldValues, fieldMsgpack = 3, 9, 1, 2, 1
 	actionNoop, actionDelete                                                  = 0, 5
 )
 
-// plannedValues returns the values after the plan's changes, in msgpack.
+// plannedValues returns the planned values of the plan's changes, in msgpack.
 func plannedValues(plan []byte) [][]byte {
 	var planned [][]byte
 	for _, resource := range members(plan, fieldResourceChanges) {
@@ -136,7 +137,7 @@ func plannedValues(plan []byte) [][]byte {
 	return planned
 }
 
-// members returns the values of a field that contains bytes.
+// members returns the values of a field with bytes.
 func members(message []byte, field protowire.Number) [][]byte {
 	var found [][]byte
 	for len(message) > 0 {
@@ -161,7 +162,7 @@ func members(message []byte, field protowire.Number) [][]byte {
 	return found
 }
 
-// number returns the value of a field that contains a number, or zero.
+// number returns the value of a field with a number, or zero.
 func number(message []byte, field protowire.Number) uint64 {
 	for len(message) > 0 {
 		n, kind, size := protowire.ConsumeTag(message)

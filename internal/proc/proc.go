@@ -1,5 +1,5 @@
 // Package proc identifies processes, distinguishes a live process from a dead one whose PID was reused, and reads the
-// command of the parent process. If the system doesn't tell, answers are "unknown".
+// command of the parent process. If the operating system doesn't tell, answers are "unknown".
 package proc
 
 import (
@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// Identity is a process on a host, now or in the past.
+// Identity identifies a process on a host, now or in the past.
 type Identity struct {
 	Host string `json:"host"`
 	PID  int    `json:"pid"`

@@ -27,7 +27,7 @@ func started(pid int) (uint64, error) {
 	return strconv.ParseUint(fields[startTime-first], 10, 64)
 }
 
-// boot identifies the boot of the host, since PIDs and start times start over after each boot.
+// boot returns an identifier of the host's current boot, because PIDs and start times start over after each boot.
 func boot() string {
 	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {

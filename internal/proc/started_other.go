@@ -26,7 +26,7 @@ func started(pid int) (uint64, error) {
 	return uint64(created), nil
 }
 
-// boot is constant: start times count from 1970, so they differ between boots.
+// boot returns a constant: start times count from 1970, so they differ between boots.
 func boot() string { return "any" }
 
 // commandLine returns the arguments of a process, program name included.

@@ -13,15 +13,15 @@ type Terraform struct {
 	Session string
 	// Command is the subcommand, such as "plan", "apply", "destroy" or "test". Empty if unknown.
 	Command string
-	// PlanFile is the saved plan that an apply was given, as a path, or empty.
+	// PlanFile is the path of the saved plan that an apply was given, or empty.
 	PlanFile string
 }
 
-// Applies reports whether the parent runs an apply, with or without a saved plan.
+// Applies reports whether the parent runs apply, with or without a saved plan, or destroy.
 func (t Terraform) Applies() bool { return t.Command == "apply" || t.Command == "destroy" }
 
-// Parent reads the process that started this one. getenv is the system's: Terraform adds the arguments in TF_CLI_ARGS
-// and TF_CLI_ARGS_apply to its own.
+// Parent reads the command of the process that started this one. getenv returns environment variables: Terraform adds
+// the arguments in TF_CLI_ARGS and TF_CLI_ARGS_apply to its own.
 func Parent(getenv func(string) string) Terraform {
 	parent := Identify(os.Getppid())
 	if parent.Started == 0 {
@@ -36,7 +36,7 @@ func Parent(getenv func(string) string) Terraform {
 	return t
 }
 
-// parse reads the subcommand, and the plan file of an apply, which comes last.
+// parse returns the subcommand and, for an apply, the plan file.
 func parse(args []string, getenv func(string) string) Terraform {
 	args = slices.DeleteFunc(slices.Clone(args), func(a string) bool { return strings.HasPrefix(a, "-chdir=") })
 	i := slices.IndexFunc(args, func(a string) bool { return !strings.HasPrefix(a, "-") })
@@ -47,7 +47,7 @@ func parse(args []string, getenv func(string) string) Terraform {
 	if t.Command != "apply" {
 		return t
 	}
-	// Terraform puts the arguments of the environment before those of the command line.
+	// Terraform puts the arguments from the environment before those from the command line.
 	for _, rest := range [][]string{
 		args[i+1:], strings.Fields(getenv("TF_CLI_ARGS_apply")), strings.Fields(getenv("TF_CLI_ARGS")),
 	} {
@@ -62,7 +62,7 @@ func parse(args []string, getenv func(string) string) Terraform {
 var valueFlags = []string{"var", "var-file", "target", "exclude", "replace", "state", "state-out", "backup",
 	"parallelism", "lock-timeout"}
 
-// planFile returns the argument of an apply that is neither an option nor the value of one, or "".
+// planFile returns the first argument of an apply that is neither an option nor the value of one, or "".
 func planFile(args []string) string {
 	for i, a := range args {
 		if strings.HasPrefix(a, "-") {

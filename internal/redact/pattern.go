@@ -13,13 +13,13 @@ import (
 type pattern struct {
 	anchor        string
 	before, after *regexp.Regexp
-	// window is how many bytes the text on either side of the anchor can take.
+	// window is the maximum number of bytes that the text on either side of the anchor can have.
 	window int
 }
 
 func newPattern(text string) pattern {
 	from, to := longestRun(text)
-	// A character takes no more than this many bytes, escaped twice.
+	// widest is the maximum number of bytes that one byte of the text takes, escaped twice.
 	const widest = 24
 	return pattern{
 		anchor: text[from:to], window: widest * (len(text) - (to - from)),
@@ -28,7 +28,8 @@ func newPattern(text string) pattern {
 	}
 }
 
-// longestRun returns the longest run of letters and digits in text, or all of a text that has none.
+// longestRun returns where the longest run of letters and digits in text begins and ends, or the whole of a text that
+// has none.
 func longestRun(text string) (from, to int) {
 	begin := -1
 	for i := 0; i <= len(text); i++ {
@@ -51,7 +52,7 @@ func longestRun(text string) (from, to int) {
 
 func plain(c byte) bool { return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' }
 
-// in adds the positions of the pattern in s.
+// in adds the spans of s that match the pattern to found.
 func (p pattern) in(s string, found []span) []span {
 	for at := 0; ; {
 		next := strings.Index(s[at:], p.anchor)
@@ -70,7 +71,7 @@ func (p pattern) in(s string, found []span) []span {
 	}
 }
 
-// escaped matches a text in which each character except letters and digits may be escaped.
+// escaped returns a regular expression for text in which each character except letters and digits may be escaped.
 func escaped(text string) string {
 	var b strings.Builder
 	for _, r := range text {

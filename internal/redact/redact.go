@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Mask replaces a secret.
+// Mask is what is written in place of a secret.
 const Mask = "(redacted)"
 
 // MinLength is the shortest value, in bytes, that is treated as a secret. Masking shorter values would garble ordinary
@@ -17,9 +17,9 @@ const MinLength = 6
 // Redactor replaces known secrets. The zero value and nil replace nothing.
 type Redactor struct{ patterns []pattern }
 
-// New returns a Redactor of the given secrets. It ignores values shorter than MinLength. It also finds a secret that is
-// escaped for JSON, URLs, HTML or a shell, or for several of them in turn, in Base64, alone or within a longer text,
-// and line by line.
+// New returns a Redactor for the given secrets. It ignores values shorter than MinLength. It also finds a secret that
+// is escaped for JSON, URLs, HTML or a shell, or for several of them in turn; that is in Base64, alone or as part of a
+// longer text; and each line of a secret with several lines.
 func New(secrets ...string) *Redactor {
 	var forms []string
 	for _, s := range secrets {
@@ -64,7 +64,8 @@ func (r *Redactor) String(s string) string {
 	return b.String()
 }
 
-// formsOf returns the texts in which a secret can occur, none of them shorter than MinLength.
+// formsOf returns the texts as which a secret can occur, none of them shorter than MinLength: the secret, its lines,
+// and its Base64.
 func formsOf(secret string) []string {
 	if len(secret) < MinLength {
 		return nil

@@ -11,7 +11,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/markup"
 )
 
-// Sizes of charts, in pixels.
+// Sizes of charts, in pixels, and limits of what they show.
 const (
 	chartWidth  = 760
 	laneHeight  = 22
@@ -30,7 +30,7 @@ const (
 // naming is what a screen reader says about a chart.
 type naming struct{ id, name, description string }
 
-// chart frames the inside of an SVG with a name and a description for screen readers.
+// chart returns an SVG with the given content, and a name and a description for screen readers.
 func chart(n naming, size [2]int, inside string) string {
 	return fmt.Sprintf("<svg role=\"img\" aria-labelledby=\"%[1]s-t %[1]s-d\" viewBox=\"0 0 %[2]d %[3]d\" "+
 		"width=\"%[2]d\" height=\"%[3]d\"><title id=\"%[1]s-t\">%[4]s</title><desc "+
@@ -43,7 +43,7 @@ func label(x, y int, class, s string) string {
 		markup.HTML(markup.Cut(markup.Line(s), maxLabel)))
 }
 
-// span is the time that the executions cover.
+// span returns when the oldest and the newest execution began.
 func (r Report) span() (from, to time.Time) {
 	from, to = r.Executions[len(r.Executions)-1].Started, r.Executions[0].Started
 	if !to.After(from) {
@@ -58,7 +58,7 @@ func place(at, from, to time.Time) float64 {
 	return labelColumn + share*(chartWidth-labelColumn-margin*2) + margin
 }
 
-// lanes returns the lane per value, for the most recent values. The rest share the last lane.
+// lanes assigns a lane to each of the most recent values that of returns. The other values share one more lane.
 func (r Report) lanes(of func(Execution) string) (names []string, lane map[string]int) {
 	lane = map[string]int{}
 	for _, e := range r.Executions {
@@ -77,7 +77,7 @@ func (r Report) lanes(of func(Execution) string) (names []string, lane map[strin
 	return names, lane
 }
 
-// timeline shows when what was executed on which target. All executions of one status are one path.
+// timeline returns a chart of when executions ran on each target. All executions with one status are one path.
 func (r Report) timeline() string {
 	from, to := r.span()
 	names, lane := r.lanes(func(e Execution) string { return e.Target })
@@ -106,7 +106,7 @@ func (r Report) timeline() string {
 		[2]int{chartWidth, height}, b.String())
 }
 
-// durations shows how long executions took against what was estimated.
+// durations returns a chart that compares how long executions took with their estimates.
 func (r Report) durations() string {
 	totals := r.totals()
 	totals = totals[:min(len(totals), maxLanes)]
@@ -133,7 +133,7 @@ func (r Report) durations() string {
 		"playbook. The table below has the figures."}, [2]int{chartWidth, max(len(totals), 1) * laneHeight}, b.String())
 }
 
-// shares shows the traffic of each version over time, as steps. It is empty if nothing moved traffic.
+// shares returns a chart of each version's share of the traffic over time, as steps, or "" if nothing moved traffic.
 func (r Report) shares() string {
 	moved := func(e Execution) string {
 		if e.Share == nil {
@@ -175,7 +175,7 @@ func (r Report) shares() string {
 		[2]int{chartWidth, len(names) * height}, b.String())
 }
 
-// spark shows the readings of one guardrail, with its bounds.
+// spark returns a small chart of one guardrail's readings, with its bounds.
 func spark(id string, e Execution, rail Rail) string {
 	low, high := math.Inf(1), math.Inf(-1)
 	widen := func(v *float64) {

@@ -32,7 +32,7 @@ caption { text-align: left; } #rows th, #rows td:nth-child(2), #rows td:nth-chil
 `
 
 // script adds rows to the table: 100 more whenever its end comes into view or the button is pressed, and all of them
-// before the page is printed. It writes text only.
+// before the page is printed. It inserts cells as text, never as HTML.
 const script = `
 const rest = JSON.parse(document.getElementById("rest").textContent), body = document.getElementById("rows"),
   more = document.getElementById("more"), state = document.getElementById("state");
@@ -131,7 +131,7 @@ func (r Report) approvalsTable() string {
 	return table("Executions by who approved them", []string{"Approved by", "Executions", "Signed"}, b.String(), "")
 }
 
-// sparks shows the newest guardrails with readings.
+// sparks returns the charts of the newest guardrails that have readings, or "".
 func (r Report) sparks() string {
 	var b strings.Builder
 	shown := 0

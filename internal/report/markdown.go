@@ -10,13 +10,13 @@ import (
 )
 
 const (
-	// maxCell is how many characters of a text a table shows.
+	// maxCell is how many characters of a text a table cell shows.
 	maxCell = 120
 	// timeFormat is how reports write times, in UTC.
 	timeFormat = "2006-01-02 15:04"
 )
 
-// Markdown returns the report within a budget in bytes.
+// Markdown returns the report. It leaves out the oldest executions if the text would exceed maxBytes.
 func (r Report) Markdown(maxBytes int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Remediation history\n\n%s\n", r.summary())

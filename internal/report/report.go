@@ -1,4 +1,4 @@
-// Package report turns executions of a journal into a history that people read: as one self-contained HTML page, and as
+// Package report formats the executions in a journal as a history for people: as one self-contained HTML page, or as
 // Markdown.
 package report
 
@@ -22,22 +22,22 @@ type Report struct {
 	Executions []Execution
 }
 
-// Execution is one execution.
+// Execution is one execution in a report.
 type Execution struct {
 	ID, Playbook, Target, Incident, Status, ApprovedBy, Message, LogsURL string
 
 	Started time.Time
-	// Seconds is how long it took, and Estimate how long it should have taken; zero if it is unknown.
+	// Seconds is how long it took, and Estimate how long it was expected to take. Zero means unknown.
 	Seconds, Estimate float64
 	// Signatures counts the signed approvals.
 	Signatures int
-	// Share is the traffic of a version after it, or nil.
+	// Share is a version's share of the traffic after the execution, or nil if it moved none.
 	Share *Share
-	// Rails are its guardrails with their readings.
+	// Rails are the execution's guardrails with their readings.
 	Rails []Rail
 }
 
-// Share is the share of the traffic that a version has, in percent.
+// Share is a version's percentage of the traffic.
 type Share struct {
 	Version string
 	Percent float64
@@ -50,7 +50,7 @@ type Rail struct {
 	Readings []guard.Reading
 }
 
-// Collect returns the report of records of a journal, with the readings of the newest guardrails.
+// Collect returns a report on records from a journal, with the readings of the newest guardrails.
 func Collect(ctx context.Context, store journal.Store, records []journal.Record) (Report, error) {
 	identity, err := journal.Identity(ctx, store)
 	if err != nil {
@@ -76,7 +76,7 @@ type shown struct {
 	} `json:"facts"`
 }
 
-// New returns the report of records. readings has the guardrail readings of executions by their number.
+// New returns a report on records. readings maps the number of an execution to its guardrail readings.
 func New(identity string, records []journal.Record, readings map[int64][]guard.Reading) Report {
 	r := Report{Journal: identity}
 	for _, rec := range records {
@@ -100,7 +100,7 @@ func executionOf(rec journal.Record, readings []guard.Reading) Execution {
 	var params struct {
 		Version string `json:"version"`
 	}
-	// What a record of another version of the provider lacks is left out of the report.
+	// The report leaves out what a record from another version of the provider lacks.
 	if json.Unmarshal(rec.Intent.Preview, &was) == nil {
 		e.Estimate = was.Duration.Seconds()
 	}
@@ -153,7 +153,7 @@ func readingsIn(e journal.Entry) []guard.Reading {
 	return body.Readings
 }
 
-// Total is the executions of one playbook.
+// Total summarizes the executions of one playbook. Estimated counts the successful ones with an estimate.
 type Total struct {
 	Playbook                    string
 	Count, Succeeded, Estimated int
@@ -206,13 +206,13 @@ func quantile(values []float64, q float64) float64 {
 	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
 }
 
-// approver is what one set of approvers approved.
+// approver counts the executions that one set of approvers approved.
 type approver struct {
 	who           string
 	count, signed int
 }
 
-// approvers returns who approved, the most frequent first.
+// approvers returns one element per set of approvers, the most frequent first.
 func (r Report) approvers() []approver {
 	by := map[string]*approver{}
 	for _, e := range r.Executions {
@@ -239,7 +239,7 @@ func (r Report) approvers() []approver {
 	return out
 }
 
-// statuses counts the executions by status, in a fixed order.
+// statuses returns the statuses that occur, in a fixed order, and the number of executions with each.
 func (r Report) statuses() (names []string, counts map[string]int) {
 	counts = map[string]int{}
 	for _, e := range r.Executions {

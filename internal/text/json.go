@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// JSONProblem says in a sentence why content can't be decoded, given the error of encoding/json.
+// JSONProblem says in a sentence why content can't be decoded, given the error from encoding/json.
 func JSONProblem(err error, content []byte) string {
 	var syntax *json.SyntaxError
 	var mistyped *json.UnmarshalTypeError

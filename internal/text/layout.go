@@ -2,13 +2,13 @@ package text
 
 import "strings"
 
-// indent is what Indented adds.
+// indent is what Indented puts before a line.
 const indent = "  "
 
-// Unlike returns block in the layout that old doesn't have, so that no two of their lines are equal: with every line
-// but the first one indented, or as it is. Terraform shows a changed text as a comparison by lines, and one without
-// equal lines reads as two blocks. Newer versions pair the lines of two texts that have as many of them, so then the
-// first line is broken before " on ".
+// Unlike returns block in the layout that old doesn't have, indented or as it is, so that they share no line after the
+// first. Terraform shows a changed text as a diff by lines, which reads as two blocks only if no lines are equal. Newer
+// Terraform versions pair the lines of two texts with the same number of lines. In that case, the first line is also
+// broken before " on ".
 func Unlike(block, old string) string {
 	if strings.Count(old, "\n") > 1 && !isIndented(old) {
 		block = Indented(block)
@@ -24,7 +24,7 @@ func Unlike(block, old string) string {
 	return strings.Replace(first, broken, "\n"+gap+broken[1:], 1) + "\n" + rest
 }
 
-// broken is where the first line may be broken.
+// broken is the text before which the first line may be broken.
 const broken = " on "
 
 // Indented returns the block with every line but the first one indented.
@@ -38,7 +38,7 @@ func Indented(block string) string {
 	return b.String()
 }
 
-// Outdented returns a block in its plain layout.
+// Outdented returns a block in the layout that it had before Unlike.
 func Outdented(block string) string {
 	if isIndented(block) {
 		block = strings.ReplaceAll(block, "\n"+indent, "\n")

@@ -12,12 +12,12 @@ import (
 	"github.com/dustin/go-humanize/english"
 )
 
-// Count writes a number with its noun, such as "1 rule" or "12 rules".
+// Count formats a number with its noun, such as "1 rule" or "12 rules".
 func Count(n int64, noun string) string {
 	return fmt.Sprintf("%d %s", n, english.PluralWord(int(n), noun, ""))
 }
 
-// Duration writes a duration, rounded to seconds, without units that are zero: "2m" and "24h", not "2m0s" and
+// Duration formats a duration, rounded to seconds, without trailing units that are zero: "2m" and "24h", not "2m0s" and
 // "24h0m0s".
 func Duration(d time.Duration) string {
 	text := d.Round(time.Second).String()
@@ -41,7 +41,8 @@ func DidYouMean(name string, candidates []string) string {
 }
 
 // Nearest returns up to three candidates that are similar to name, the most similar first. A candidate is similar if it
-// contains name, or if at most a third of the letters differ. Case is ignored.
+// contains a name of three letters or more, or if at most two letters or a third of name's letters differ. Case is
+// ignored.
 func Nearest(name string, candidates []string) []string {
 	const most, share, least = 3, 3, 2
 	type match struct {

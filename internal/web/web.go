@@ -1,7 +1,7 @@
-// Package web sends HTTP requests for planners, metrics, forges, and the incident service. Reads are retried. Writes
-// are only retried if the server says that it did not accept them (429), because a write whose answer was lost may have
-// been done; a request with Once is never retried. Redirects are not followed, link-local addresses are not opened, and
-// tokens never reach an error or a log.
+// Package web sends HTTP requests to planners, metrics, forges, webhooks, and the incident service. Reads are retried.
+// Writes are only retried if the server says that it did not accept them (429), because a write whose answer was lost
+// may have been done; a request with Once is never retried. Redirects are not followed, connections to link-local
+// addresses and metadata services are refused, and tokens never reach an error or a log.
 package web
 
 import (
@@ -27,16 +27,17 @@ const (
 	firstWait = 200 * time.Millisecond
 	// longestWait bounds the wait between two attempts if the server names none (Retry-After).
 	longestWait = 2 * time.Second
-	// longestRetryAfter is the longest wait that a server can ask for. An answer that asks for more is the result.
+	// longestRetryAfter is the longest wait that a server can ask for. An answer that asks for a longer one is returned
+	// without a retry.
 	longestRetryAfter = 30 * time.Second
-	// timeout bounds one attempt, dialTimeout the attempt to connect.
+	// timeout bounds one attempt, and dialTimeout its connection and TLS handshake, each.
 	timeout     = 30 * time.Second
 	dialTimeout = 10 * time.Second
 	// maxBody is the largest answer that is read, in bytes.
 	maxBody = 4 << 20
 )
 
-// Errors of Do, for errors.Is.
+// Errors from Do, for errors.Is.
 var (
 	// ErrNotSent: no connection could be made, so the server has not seen the request.
 	ErrNotSent = errors.New("the server can't be reached")
@@ -81,7 +82,7 @@ func NewWith(header, prefix, token string) *Client {
 	return client
 }
 
-// transport is Go's own, except that it does not connect to link-local addresses.
+// transport returns Go's own, except that it does not connect to link-local addresses and metadata services.
 func transport() http.RoundTripper {
 	dialer := &net.Dialer{Timeout: dialTimeout, Control: access.Control}
 	return &http.Transport{
@@ -137,7 +138,7 @@ type Request struct {
 	Header      map[string]string
 	// Body is sent as JSON; nil sends no body.
 	Body []byte
-	// Once sends the request one time only, whatever the answer.
+	// Once prevents retries, regardless of the answer.
 	Once bool
 }
 
@@ -152,7 +153,7 @@ type Answer struct {
 // Mask returns s with secrets masked.
 func (c *Client) Mask(s string) string { return c.redact.String(s) }
 
-// Text returns the beginning of the body for people, with secrets masked.
+// Text returns the status and the beginning of the body for people, with secrets masked.
 func (c *Client) Text(a Answer) string {
 	const longest = 300
 	text := strings.TrimSpace(c.Mask(string(a.Body)))
@@ -165,7 +166,7 @@ func (c *Client) Text(a Answer) string {
 	return fmt.Sprintf("status %d: %s", a.Status, text)
 }
 
-// Do sends a request and returns the answer, whatever its status. An error wraps ErrNotSent or ErrLost.
+// Do sends a request and returns the answer, regardless of its status. An error wraps ErrNotSent or ErrLost.
 func (c *Client) Do(ctx context.Context, r Request) (Answer, error) {
 	ctx = context.WithValue(ctx, requestKey{}, r)
 	req, err := retryablehttp.NewRequestWithContext(ctx, r.Method, r.URL, r.Body)
@@ -202,7 +203,8 @@ func (c *Client) Do(ctx context.Context, r Request) (Answer, error) {
 	return Answer{Status: resp.StatusCode, Header: resp.Header, Body: []byte(c.Mask(body.String()))}, nil
 }
 
-// failed masks secrets. It keeps the cause for errors.Is only if that is the end of a context.
+// failed returns an error of the kind, with secrets masked. It wraps no cause except the end of a context, because the
+// cause's own text is not masked.
 func (c *Client) failed(kind, cause error) error {
 	text := c.Mask(cause.Error())
 	for _, end := range []error{context.Canceled, context.DeadlineExceeded} {

@@ -2,22 +2,22 @@ package planjson
 
 import "strings"
 
-// labelWidth is the width of the labels in the text of a dry run.
+// labelWidth is the width of the label column of a dry run's text.
 const labelWidth = 12
 
-// Section is a label of a dry run's text with its lines.
+// Section is a label in a dry run's text with its lines.
 type Section struct {
 	Label string
 	Lines []string
 }
 
-// Title is the first line of the dry run's text, which names the execution.
+// Title returns the first line of the dry run's text, which names the execution.
 func (c Change) Title() string {
 	title, _, _ := strings.Cut(c.DryRun, "\n")
 	return title
 }
 
-// Sections splits the dry run's text after its title.
+// Sections returns the sections of the dry run's text, without its title.
 func (c Change) Sections() []Section {
 	var sections []Section
 	lines := strings.Split(strings.TrimRight(c.DryRun, "\n"), "\n")
@@ -41,7 +41,7 @@ func (c Change) Sections() []Section {
 	return sections
 }
 
-// Section returns the lines of a label, or nil.
+// Section returns the lines under a label, or nil.
 func (c Change) Section(label string) []string {
 	for _, s := range c.Sections() {
 		if s.Label == label {
@@ -51,7 +51,7 @@ func (c Change) Section(label string) []string {
 	return nil
 }
 
-// First returns the first line of the first of the labels that the dry run has, or "".
+// First returns the first line under the first label that has lines, or "".
 func (c Change) First(labels ...string) string {
 	for _, label := range labels {
 		if lines := c.Section(label); len(lines) > 0 {
@@ -61,7 +61,7 @@ func (c Change) First(labels ...string) string {
 	return ""
 }
 
-// Approvers is who gave the approval, or who can give it, as the dry run says. It is empty if the dry run doesn't say.
+// Approvers returns who gave the approval or who can give it, according to the dry run, or "" if that doesn't say.
 func (c Change) Approvers() string {
 	line := c.First("Approval")
 	for _, before := range []string{"NEEDED before apply, from ", "given by "} {

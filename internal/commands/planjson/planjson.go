@@ -1,4 +1,4 @@
-// Package planjson reads what a saved plan contains about executions, from the output of "terraform show -json".
+// Package planjson reads the executions in a saved plan from the output of "terraform show -json".
 package planjson
 
 import (
@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// source ends the addresses of the provider, whatever the registry's host.
+	// source is the end of the provider's address, which begins with the registry's host.
 	source = "/applylens/remediation"
-	// prefix begins the names of the provider's resources.
+	// prefix is the beginning of the provider's resource types.
 	prefix = "remediation_"
 	// maxBytes bounds the input. A plan of 1,000 executions has about 20 MB.
 	maxBytes = 512 << 20
@@ -27,11 +27,11 @@ type Kind string
 // Kinds of changes.
 const (
 	Runs     Kind = "run"      // the playbook runs
-	MayRun   Kind = "may_run"  // it runs if run_if, which is unknown at plan, turns out to be true
-	Unknown  Kind = "unknown"  // what runs is known at apply only
+	MayRun   Kind = "may_run"  // it runs if run_if, which is unknown at plan, is true at apply
+	Unknown  Kind = "unknown"  // what runs is known only at apply
 	Skips    Kind = "skip"     // run_if is false
 	Undoes   Kind = "undo"     // a destroy runs the undo of the last execution
-	Forgets  Kind = "forget"   // a destroy removes it from the state; nothing runs
+	Forgets  Kind = "forget"   // a destroy removes the resource from the state; nothing runs
 	Settings Kind = "settings" // only approvals, guardrails, or other settings change; nothing runs
 )
 
@@ -43,9 +43,9 @@ const (
 	NotNeeded Approval = "not_needed"
 	Given     Approval = "given"
 	Missing   Approval = "missing"
-	// Reviewed means that reviews at a forge decide, which plan does not show.
+	// Reviewed means that reviews at a forge decide, which a plan does not show.
 	Reviewed Approval = "forge"
-	// Later means that it is known at apply only.
+	// Later means that the status is known only at apply.
 	Later Approval = "unknown"
 )
 
@@ -55,7 +55,7 @@ type Plan struct {
 	Terraform string
 	// Errored reports that the plan is incomplete, because planning failed.
 	Errored bool
-	// Changes are the changes of the provider's resources, in the order of the plan.
+	// Changes are the changes to the provider's resources, in the order of the plan.
 	Changes []Change
 	// Others counts the changes to resources of other providers.
 	Others int
@@ -63,26 +63,26 @@ type Plan struct {
 	Signatures bool
 }
 
-// Change is a planned change of one resource.
+// Change is a planned change to one resource.
 type Change struct {
 	Address, Type string
 	Kind          Kind
 	// Operation is "create", "update", or "delete". A replacement is a create.
 	Operation string
-	// DryRun is the text that plan shows, in its plain layout, or empty if it is unknown.
+	// DryRun is the text of the dry run in the layout without indentation, or empty if it is unknown.
 	DryRun string
-	// Preview is empty if it is unknown.
+	// Preview is empty if it is unknown. For a delete, it has only the target.
 	Preview Preview
 	// Approval is the status of the approval.
 	Approval Approval
-	// Undo is the action that a destroy runs, and Execution the identifier of what it undoes.
+	// Undo is the action that a destroy runs, and Execution the identifier of the execution that it undoes.
 	Undo      Action
 	Execution string
 	// Values are the planned values as JSON, and Unknowns marks those that are unknown.
 	Values, Unknowns json.RawMessage
 }
 
-// Preview are the members of the attribute preview that all playbooks have.
+// Preview contains the members of the attribute preview that all playbooks have.
 type Preview struct {
 	Target  string `json:"target"`
 	Command string `json:"command"`
@@ -108,7 +108,7 @@ type Action struct {
 	Params string `json:"params"`
 }
 
-// document is the part of the JSON that is read.
+// document is the part of the plan's JSON that is read.
 type document struct {
 	FormatVersion string `json:"format_version"`
 	Terraform     string `json:"terraform_version"`
@@ -133,7 +133,7 @@ type document struct {
 	} `json:"configuration"`
 }
 
-// attributes are the attributes of a resource that are read.
+// attributes contains the attributes of a resource that are read.
 type attributes struct {
 	DryRun    string  `json:"dry_run"`
 	Preview   Preview `json:"preview"`
@@ -210,7 +210,7 @@ func (c *Change) read(actions []string, prior json.RawMessage) error {
 	return c.classify(now)
 }
 
-// classify decides what a create or an update does.
+// classify sets the kind of a create or an update, and the status of its approval.
 func (c *Change) classify(now attributes) error {
 	var unknown struct {
 		Preview json.RawMessage `json:"preview"`

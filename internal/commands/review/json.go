@@ -2,7 +2,7 @@ package review
 
 import "github.com/applylens/terraform-provider-remediation/internal/commands/planjson"
 
-// Document is the plan for other programs. Names are only added to it, and never change their meaning.
+// Document is the plan for other programs. New versions may add members, but never change or remove one.
 type Document struct {
 	// ApprovalsMissing is how many executions lack an approval.
 	ApprovalsMissing int `json:"approvals_missing"`
@@ -11,7 +11,7 @@ type Document struct {
 	Changes    []Change `json:"changes"`
 }
 
-// Change is a row of the table. Members that don't apply are empty.
+// Change is a planned change, a row of the table. Members that don't apply are empty.
 type Change struct {
 	Address   string            `json:"address"`
 	Type      string            `json:"type"`

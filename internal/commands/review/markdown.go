@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	// MinBytes is the smallest budget: a heading, a row, and what is left out.
+	// MinBytes is the smallest budget. It has room for a heading, a row, and the note about what is left out.
 	MinBytes = 2_000
-	// readable is how many bytes a comment has before its lists are cut shorter.
+	// readable is the size, in bytes, above which the lists in a comment are cut shorter.
 	readable = 14_000
 	// maxCell is how many characters of a cell are shown. The dry run has the rest.
 	maxCell = 160
@@ -21,21 +21,21 @@ const (
 	marker = "<!-- remediation review -->"
 )
 
-// brief is the shortest length of a list. At that length, a dry run that lacks no approval has its commands and changes
-// only.
+// brief is the shortest length of a list. At that length, a dry run that lacks no approval has only its essential
+// sections.
 const brief = 1
 
 // shortened is the note about brief dry runs.
 const shortened = "\nDry runs that lack no approval are shortened. The plan has all of them.\n"
 
-// listLimits are the lengths to which lists are cut, one after the other, until the comment is readable.
+// listLimits are the lengths to which lists are cut. They are tried in turn until the comment is readable.
 var listLimits = [...]int{20, 8, 4, 2, brief} //nolint:gochecknoglobals // an array can't be a constant
 
-// Options of the output.
+// Options configures the output.
 type Options struct {
-	// MaxBytes bounds the output.
+	// MaxBytes is the maximum size of the output.
 	MaxBytes int
-	// PlanFile is the name of the file for the command that approves.
+	// PlanFile is the plan's file name in the command that approves.
 	PlanFile string
 }
 
@@ -72,7 +72,7 @@ func heading(p planjson.Plan) string {
 	return b.String()
 }
 
-// tableOf returns the rows that fit into the budget, and their number.
+// tableOf returns the table with the rows that fit into the budget, and their number.
 func tableOf(rows []row, budget int) (table string, shown int) {
 	if len(rows) == 0 {
 		return "", 0
@@ -114,7 +114,7 @@ func (r row) markdown() string {
 // plainBytes are the bytes that need no code span.
 const plainBytes = "abcdefghijklmnopqrstuvwxyz0123456789. "
 
-// word returns a word such as "medium" or a duration as it is, and anything else as code.
+// word returns a word such as "medium" or a duration as it is, "high" in bold, and anything else as code.
 func word(s string) string {
 	switch {
 	case s == "high":
@@ -126,7 +126,7 @@ func word(s string) string {
 	}
 }
 
-// toApprove says once how to approve what needs an approval.
+// toApprove says how to approve, or returns "" if no approval is missing.
 func toApprove(rows []row, o Options) string {
 	for _, r := range rows {
 		if r.change.Approval == planjson.Missing {
@@ -137,7 +137,7 @@ func toApprove(rows []row, o Options) string {
 	return ""
 }
 
-// folds returns the dry runs that fit into the budget, and how many do not.
+// folds returns the dry runs that fit into the budget, and how many are left out.
 func folds(rows []row, limit, budget int) (body string, left int) {
 	var b strings.Builder
 	for _, r := range rows {
@@ -155,12 +155,12 @@ func folds(rows []row, limit, budget int) (body string, left int) {
 	return b.String(), left
 }
 
-// hasFold reports whether the dry run is shown: that of an execution that is planned, and known.
+// hasFold reports whether the row's dry run is shown: an execution is planned, and its dry run is known.
 func (r row) hasFold() bool {
 	return r.change.DryRun != "" && (r.change.Kind == planjson.Runs || r.change.Kind == planjson.MayRun)
 }
 
-// footer says what was left out.
+// footer says how many rows and dry runs were left out, or returns "".
 func footer(rows, dryRuns int) string {
 	var parts []string
 	if rows > 0 {

@@ -8,7 +8,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/markup"
 )
 
-// Plain returns the plan as text for a terminal, or for output that a program puts into a fence.
+// Plain returns the plan as text for a terminal, or for a program that puts it into a fence.
 func Plain(p planjson.Plan, o Options) string {
 	rows := rowsOf(p)
 	var b strings.Builder

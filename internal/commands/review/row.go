@@ -1,4 +1,4 @@
-// Package review writes a saved plan as a comment for a pull request: a table with one row per execution, and the dry
+// Package review formats a saved plan as a comment for a pull request: a table with one row per execution, and the dry
 // runs folded below it.
 package review
 
@@ -15,7 +15,7 @@ import (
 // row is a planned change as the table shows it.
 type row struct {
 	change planjson.Change
-	// what says in a few words what happens.
+	// what describes in a few words what happens.
 	what string
 	// where is the target.
 	where          string
@@ -27,7 +27,8 @@ type row struct {
 // pinDigits is how many digits of a digest expected_digest needs.
 const pinDigits = 20
 
-// rowsOf returns the rows, those whose approval is missing first, then by risk.
+// rowsOf returns the rows, sorted by the status of the approval, missing ones first, and then by risk, the highest
+// first.
 func rowsOf(p planjson.Plan) []row {
 	rows := make([]row, len(p.Changes))
 	for i, c := range p.Changes {
@@ -102,7 +103,7 @@ func estimate(c planjson.Change) string {
 	return duration
 }
 
-// mayRun adds that an execution depends on run_if.
+// mayRun returns a note if the execution depends on run_if, or "".
 func (r row) mayRun() string {
 	if r.change.Kind == planjson.MayRun {
 		return "may run, only if run_if is true"
@@ -110,13 +111,13 @@ func (r row) mayRun() string {
 	return ""
 }
 
-// pin returns the digits for expected_digest.
+// pin returns the beginning of the digest for expected_digest.
 func (r row) pin() string {
 	digits := strings.TrimPrefix(r.change.Preview.Digest, "sha256:")
 	return digits[:min(pinDigits, len(digits))]
 }
 
-// summary counts executions and what they lack, in one line.
+// summary returns one line with the number of executions and the number of missing approvals.
 func summary(p planjson.Plan) string {
 	kinds := map[planjson.Kind]int{}
 	approvals := map[planjson.Approval]int{}
@@ -144,7 +145,7 @@ func summary(p planjson.Plan) string {
 //nolint:gochecknoglobals // as listLimits
 var essential = [...]string{"Condition", "Starts from", "Command", "Commands", "Changes", "Undo"}
 
-// folded returns the dry run without what the table says. Each list has at most limit lines.
+// folded returns the dry run without what the table already says. A list of more than limit+1 lines is cut to limit.
 func (r row) folded(limit int) string {
 	var b strings.Builder
 	if title := r.change.Title(); title != "" {

@@ -91,7 +91,7 @@ func description() schema.Schema {
 	}
 }
 
-// filter is an optional condition. It must not be empty, because that would match everything.
+// filter returns the attribute for an optional condition. It must not be empty, because that would match everything.
 func filter(description string, more ...validator.String) schema.StringAttribute {
 	return schema.StringAttribute{Optional: true, MarkdownDescription: description,
 		Validators: append([]validator.String{tfkit.Line()}, more...)}
@@ -172,7 +172,7 @@ func moment(config tfkit.Values, name string) (time.Time, error) {
 	return t, nil
 }
 
-// record returns a record of the journal by JSON names.
+// record returns the values of a journal record by attribute name.
 func record(rec journal.Record) map[string]any {
 	optional := func(s string) any {
 		if s == "" {

@@ -19,17 +19,17 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
 )
 
-// maxExecutions is how many executions of the journal are returned, the newest ones.
+// maxExecutions is how many executions in the journal are returned, the newest ones.
 const maxExecutions = 100
 
-// Service is what the data source needs of the incident service.
+// Service is what the data source needs from the incident service.
 type Service interface {
 	Incident(ctx context.Context, id string) (incidents.Incident, error)
 	Actions(ctx context.Context, id string) ([]incidents.Action, error)
 	History(ctx context.Context, id string) ([]incidents.Past, error)
 }
 
-// New returns the data source's constructor. service is called once the provider is configured.
+// New returns the data source's constructor. service is called at each read, when the provider is configured.
 func New(service func() Service) func() datasource.DataSource {
 	return tfkit.NewDataSource(tfkit.DataFront{Name: "incident", Schema: description(), Warnings: "problems",
 		Read: func(ctx context.Context, runtime *tfkit.Runtime, config tfkit.Values) (map[string]any, error) {
@@ -92,13 +92,14 @@ func description() schema.Schema {
 	}
 }
 
-// found collects what could be read.
+// found collects the values that could be read, and the problems with those that could not.
 type found struct {
 	values   map[string]any
 	problems []string
 }
 
-// failed notes that something could not be read. It returns the error if the configuration is wrong.
+// failed adds a problem if something could not be read. It returns the error if the configuration is wrong or the run
+// was canceled.
 func (f *found) failed(what string, err error) error {
 	switch {
 	case err == nil:
@@ -147,7 +148,7 @@ func read(ctx context.Context, runtime *tfkit.Runtime, service Service, id strin
 	return f.values, nil
 }
 
-// service reads the lists of the service.
+// service reads the available actions and the history from the incident service.
 func (f *found) service(ctx context.Context, service Service, id string) error {
 	actions, err := service.Actions(ctx, id)
 	if err := f.failed("The available actions", err); err != nil {

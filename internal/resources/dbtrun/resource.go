@@ -22,7 +22,7 @@ func New() func() resource.Resource {
 	})
 }
 
-// inputs takes the function that returns the text of an input's default.
+// inputs returns the input attributes. fallback returns the sentence about an input's default.
 func inputs(fallback func(string) string) map[string]schema.Attribute {
 	return map[string]schema.Attribute{
 		"models": schema.ListAttribute{
