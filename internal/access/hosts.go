@@ -1,5 +1,5 @@
 // Package access decides which addresses the provider may open and which programs it may start. The lists come from the
-// runner's policy, because a pull request can change the configuration, and plan runs on pull requests from strangers.
+// runner, because a pull request can change the configuration, and plan runs on pull requests from strangers.
 package access
 
 import (

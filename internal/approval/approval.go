@@ -102,8 +102,8 @@ type Given struct {
 	Approvals []Approval
 }
 
-// All returns the approvals. One without a name gets the name By. By itself comes first, as an approval of its own,
-// unless an approval without break_glass has that name.
+// All returns the approvals. One without a name gets the name By. If none but break-glass approvals has the name By, an
+// approval with that name comes first.
 func (g Given) All() []Approval {
 	all := slices.Clone(g.Approvals)
 	named := g.By == ""
@@ -144,7 +144,7 @@ type Case struct {
 	Spent map[string]int64
 	// Names decides which names count without a signature.
 	Names Names
-	// Confirmed is the forge's answer. Nil means that the forge was not asked; then nobody is confirmed.
+	// Confirmed is the forge's answer. Nil means that the forge was not asked, and confirms nobody.
 	Confirmed *Confirmed
 }
 
@@ -164,8 +164,8 @@ type Decision struct {
 	// Needed reports whether the change needed an approval. Reasons say why.
 	Needed  bool
 	Reasons []string
-	// Granted reports whether the change may run. Shown is what a plan shows: it ignores windows, the clock, and the
-	// forge, because a plan must not change as time passes or a review is given.
+	// Granted reports whether the change may run. Shown is the same without windows, the clock, and the forge: a plan
+	// shows it, and must not change as time passes or a review is given.
 	Granted, Shown bool
 	// RefusedAtPlan reports that the plan must already fail, because the policy requires it or the given approver is
 	// wrong.

@@ -249,7 +249,7 @@ func (p Policy) lacking(demands []demand, votes []vote, timeless bool) (missing 
 	return missing
 }
 
-// distinct counts people. Votes with the same person or the same key count as one person's.
+// distinct counts the people who cast the votes. Votes with the same person or the same key count as one person's.
 func distinct(votes []vote) int {
 	owner := map[string]string{} // maps a name or a key to another one of the same person
 	var find func(string) string

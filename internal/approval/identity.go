@@ -89,7 +89,7 @@ func (p Policy) separate(by string) string {
 	return p.proved().apart(by)
 }
 
-// apart is separate with all settings of p, including those that the author of the change wrote.
+// apart makes the check of separate with the settings that p has.
 func (p Policy) apart(by string) string {
 	if len(p.Requesters) == 0 {
 		return "it is not known who asked for the change: set requester in the provider's approval block " +
@@ -136,8 +136,8 @@ func (p Policy) aliasesLine() string {
 	return fmt.Sprintf("aliases = { %q = [%s] }", p.Requesters[0], strings.Join(others, ", "))
 }
 
-// twoPeople reports whether two different canonical names are known to be two people's. This holds for names of one
-// mail domain, and for two logins. A login and an address, or addresses of two domains, may be the same person's,
+// twoPeople reports whether two different canonical names are known to belong to two people. This holds for names of
+// one mail domain, and for two logins. A login and an address, or addresses of two domains, may be the same person's,
 // unless the policy or the forge says otherwise.
 func (p Policy) twoPeople(a, b string) bool {
 	switch {

@@ -112,7 +112,7 @@ func (t Terms) Fingerprint() (string, error) {
 	return "sha256:" + hex.EncodeToString(sum[:]), nil
 }
 
-// Loosened describes where t requires less than was, one phrase per difference.
+// Loosened describes where t requires less than the earlier terms was, one phrase per difference.
 func (t Terms) Loosened(was Terms) (out []string) {
 	note := func(is bool, format string, args ...any) {
 		if is {

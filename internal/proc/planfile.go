@@ -49,7 +49,7 @@ func ReadPlan(path string) (SavedPlan, error) {
 	return SavedPlan{planned: plannedValues(text)}, nil
 }
 
-// Names reports whether the plan contains a record in the journal: its number and its digest, in one resource.
+// Names reports whether the plan contains a journal record: its number and its digest, in one resource.
 func (p SavedPlan) Names(record int64, digest string) bool {
 	if digest == "" {
 		return false

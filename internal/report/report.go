@@ -31,7 +31,7 @@ type Execution struct {
 	Seconds, Estimate float64
 	// Signatures counts the signed approvals.
 	Signatures int
-	// Share is a version's share of the traffic after the execution, or nil if it moved none.
+	// Share is a version's share of the traffic after a successful move, or nil.
 	Share *Share
 	// Rails are the execution's guardrails with their readings.
 	Rails []Rail

@@ -1,7 +1,7 @@
-// Package web sends HTTP requests to planners, metrics, forges, webhooks, and the incident service. Reads are retried.
-// Writes are only retried if the server says that it did not accept them (429), because a write whose answer was lost
-// may have been done; a request with Once is never retried. Redirects are not followed, connections to link-local
-// addresses and metadata services are refused, and tokens never reach an error or a log.
+// Package web sends HTTP requests to planners, metric sources, forges, webhooks, and the incident service. Reads are
+// retried. Writes are only retried if the server says that it did not accept them (429), because a write whose answer
+// was lost may have been done; a request with Once is never retried. Redirects are not followed, connections to
+// link-local addresses and metadata services are refused, and tokens never reach an error or a log.
 package web
 
 import (

@@ -33,7 +33,7 @@ var listLimits = [...]int{20, 8, 4, 2, brief} //nolint:gochecknoglobals // an ar
 
 // Options configures the output.
 type Options struct {
-	// MaxBytes is the maximum size of the output.
+	// MaxBytes is the maximum size of the output, in bytes.
 	MaxBytes int
 	// PlanFile is the plan's file name in the command that approves.
 	PlanFile string
