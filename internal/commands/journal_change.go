@@ -110,10 +110,11 @@ func (c *changing) change(ctx context.Context, env Environment, args []string, a
 			if !errors.Is(err, journal.ErrFenced) {
 				break
 			}
-			if rec, err = s.Get(ctx, rec.ID); err != nil { // another process has taken the execution over
-				return err
+			now, readErr := s.Get(ctx, rec.ID) // another process has taken the execution over
+			if readErr != nil {
+				return readErr
 			}
-			holder = rec.Holder
+			rec, holder = now, now.Holder
 		}
 		switch {
 		case errors.Is(err, journal.ErrClosed):

@@ -86,7 +86,7 @@ func (e *Engine) AcknowledgeAll(ctx context.Context) {
 	delivered := e.delivered
 	e.delivered = nil
 	e.mu.Unlock()
-	all, ctx := errgroup.WithContext(ctx)
+	var all errgroup.Group // one that fails does not stop the others
 	all.SetLimit(acknowledgers)
 	for _, id := range delivered {
 		all.Go(func() error { return e.acknowledge(ctx, id) })

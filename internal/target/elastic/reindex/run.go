@@ -81,6 +81,7 @@ func (r *Run) Request() Request { return r.state.Request }
 func (r *Run) Wait(ctx context.Context, save func(ctx context.Context, state State) error) (Result, error) {
 	r.save = save
 	defer func() { r.last.close(context.WithoutCancel(ctx)) }()
+	caller := ctx
 	err := r.prepare(ctx)
 	if err == nil {
 		// From here on, the end of ctx stops nothing: once the aliases have moved, a rollback would lose writes, and
@@ -95,6 +96,9 @@ func (r *Run) Wait(ctx context.Context, save func(ctx context.Context, state Sta
 		return r.state.Result, nil
 	case errors.Is(err, ErrLeave):
 		return r.state.Result, err
+	case errors.Is(context.Cause(caller), ErrLeave):
+		// The error of a request that the end of ctx interrupted may not name the cause.
+		return r.state.Result, errors.Join(ErrLeave, err)
 	case r.state.Stage == StageFinish:
 		return r.state.Result, r.unfinished(err)
 	default:
