@@ -2,9 +2,9 @@ package dbt
 
 import "time"
 
-// Batches returns the first and the last batch's start of a microbatch model and how many batches a run of s builds, as
-// dbt computes them (dbt/materializations/incremental/microbatch.py). incremental reports that the table exists and is
-// not rebuilt. Zero: unknown.
+// Batches returns the start of the first batch and the end of the last batch that a run of s builds for a microbatch
+// model, and the number of batches, as dbt computes them (dbt/materializations/incremental/microbatch.py). incremental
+// reports that the table exists and is not rebuilt. A count of zero means unknown.
 func (m Model) Batches(s Selection, incremental bool, now time.Time) (first, end time.Time, count int) {
 	step, ok := batchSteps[m.BatchSize]
 	if !ok || now.IsZero() {
@@ -59,7 +59,7 @@ func truncate(t time.Time, size string) time.Time {
 	}
 }
 
-// eventTimeLayouts are the ways to write an event time, in UTC.
+// eventTimeLayouts are the accepted formats of an event time. A time without an offset is in UTC.
 var eventTimeLayouts = [...]string{time.DateOnly, "2006-01-02T15:04:05", time.DateTime, time.RFC3339}
 
 // eventTime parses an event time. Zero: it is not valid.

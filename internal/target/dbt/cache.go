@@ -15,14 +15,14 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// parseState is the file in which dbt saves the parsed project. With it, the next dbt parses only what changed.
+// parseState is the file in which dbt saves the parsed project. With it, the next dbt process parses only what changed.
 const parseState = "partial_parse.msgpack"
 
 // writeAtomic replaces the file at path, readable by its owner only. Readers see the old content or the new one.
 func writeAtomic(path string, data []byte) error { return maybe.WriteFile(path, data, private) }
 
-// once runs f for one caller at a time per key; concurrent callers share its answer. A caller whose context is still
-// alive does not share the cancellation of another caller.
+// once runs f for one caller at a time per key; concurrent callers share its answer. If the call ended because another
+// caller's context did, a caller whose own context is still alive calls f again.
 func once[T any](ctx context.Context, group *singleflight.Group, key string, f func() (T, error)) (T, error) {
 	for {
 		v, err, shared := group.Do(key, func() (any, error) { return f() })
@@ -52,8 +52,8 @@ func (c *CLI) scratch(pattern string) (string, error) {
 	return scratch, nil
 }
 
-// parsePath is where the parse of a `dbt run` of s is kept. The name covers everything by which a project can configure
-// itself.
+// parsePath returns the path of the cache file for the parse of a `dbt run` of s. The file name is a hash of the
+// arguments on which the project's configuration can depend.
 func (c *CLI) parsePath(s Selection) (string, error) {
 	dir, err := c.workDir("parse")
 	if err != nil {
@@ -70,8 +70,8 @@ func (c *CLI) parsePath(s Selection) (string, error) {
 	return filepath.Join(dir, hex.EncodeToString(sum.Sum(nil))+".msgpack"), nil
 }
 
-// keepParse seals dbt's parse of the project for the next dbt, unless it contains a secret. dbt writes none if nothing
-// has changed.
+// keepParse stores dbt's parse of the project in the cache for the next dbt process, unless it contains a secret. dbt
+// writes no parse if nothing has changed.
 func (c *CLI) keepParse(from, to string) {
 	if data, err := os.ReadFile(from); err == nil && c.secrets.String(string(data)) == string(data) {
 		c.seal.write(to, data)
@@ -82,7 +82,8 @@ func (c *CLI) keepParse(from, to string) {
 // covers a plan that waits for its approval; a missing entry costs one parse.
 const keepFor = 7 * 24 * time.Hour
 
-// forget removes what is older than keepFor. A failure only costs space, so it is not reported.
+// forget removes cache entries and scratch folders that are older than keepFor. A failure only costs space, so it is
+// not reported.
 func (c *CLI) forget() {
 	root, err := c.workDir()
 	if err != nil {

@@ -10,15 +10,15 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/logging"
 )
 
-// Catalog is what the warehouse contains of the relations that a Listing builds and reads.
+// Catalog describes the relations that exist in the warehouse, of those that a Listing builds and reads.
 type Catalog struct {
 	// State says whether the warehouse was read.
 	State CatalogState `json:"state"`
-	// Why is the reason why it was not read, in a phrase.
+	// Why is a phrase that says why the warehouse was not read.
 	Why string `json:"why,omitempty"`
-	// At is when it was read.
+	// At is when the warehouse was read.
 	At time.Time `json:"-"`
-	// Relations are those that exist.
+	// Relations are the relations that exist.
 	Relations []Existing `json:"relations"`
 }
 
@@ -38,7 +38,7 @@ const (
 	CatalogNotRead CatalogState = "not read"
 )
 
-// Existing is a relation that exists.
+// Existing is a relation in the warehouse.
 type Existing struct {
 	Schema string `json:"schema"`
 	Name   string `json:"name"`
@@ -69,13 +69,13 @@ func (c Catalog) Find(r Relation) (Existing, bool) {
 	return Existing{}, false
 }
 
-// warehouseProfile selects the connection of a profile.
+// warehouseProfile selects a connection from the project's profile.
 type warehouseProfile struct {
 	Target string         `json:"target,omitempty"`
 	Vars   map[string]any `json:"vars,omitempty"`
 }
 
-// Catalog looks up in the warehouse what l, the listing of s, builds and reads. A DuckDB file is opened for reading and
+// Catalog looks up the relations that l, the listing of s, builds and reads. A DuckDB file is opened for reading and
 // closed again; it is neither created nor locked. PostgreSQL is read in a read-only transaction. An answer can be 5 s
 // old, unless this process has started or ended a run since.
 func (c *CLI) Catalog(ctx context.Context, s Selection, l Listing) (Catalog, error) {
@@ -113,8 +113,8 @@ func (c *CLI) notRead(why string) Catalog {
 	return Catalog{State: CatalogNotRead, Why: why, At: c.clk.Now()}
 }
 
-// mayConnect says why a plan must not connect to host with the profile; empty if it may. A plan can run on a pull
-// request of a stranger, whose profile would send the runner's credentials to any host.
+// mayConnect says why a plan must not connect to host with the profile; empty if it may. A plan can run on a stranger's
+// pull request, whose profile could send the runner's credentials to any host.
 func (c *CLI) mayConnect(host string) (why string, err error) {
 	p, err := c.project()
 	if err != nil {
@@ -139,7 +139,7 @@ func within(dir, path string) bool {
 	return err == nil && inside != ".." && !strings.HasPrefix(inside, ".."+string(filepath.Separator))
 }
 
-// relations are what the models build and read, as [schema, name].
+// relations returns the relations that the models build and read, as [schema, name].
 func (l Listing) relations() [][2]string {
 	var all [][2]string
 	for _, m := range l.Models {

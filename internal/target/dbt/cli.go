@@ -28,7 +28,7 @@ const DefaultGrace = 30 * time.Second
 
 // Config says which dbt, project, and environment to use. It is checked when it is used.
 type Config struct {
-	// Executable is a name on the PATH or a path. Default: DefaultExecutable. It is shown as given.
+	// Executable is a name on the PATH or a path. Default: DefaultExecutable. Plans show it as given.
 	Executable string
 	// ProjectDir is the folder of dbt_project.yml. Required.
 	ProjectDir string
@@ -37,7 +37,8 @@ type Config struct {
 	ProfilesDir string
 	// Target is the name of the profile's target. Empty: the profile's default.
 	Target string
-	// Environment is added to the variables that the package documentation lists. Its values are treated as secrets.
+	// Environment is added to the variables that the package documentation lists. Its values are treated as secrets,
+	// except those of variables that dbt would also inherit and that are not credentials, such as AWS_REGION.
 	Environment map[string]string
 	// WorkDir is the folder for scratch files and caches, created when needed. Required for List and PreviewDeps.
 	WorkDir string
@@ -46,13 +47,14 @@ type Config struct {
 	// SealKey is the path of the key that seals cache entries, created when needed. Default: cache.key in the
 	// provider's folder below the user's configuration folder.
 	SealKey string
-	// PackageHost says why a plan must not resolve packages of a host, to which a secret variable of that name would be
-	// sent if it is not empty; empty if it may. Nil: every host may be used.
+	// PackageHost returns why a plan must not resolve packages from host, or an empty string if it may. secret is the
+	// name of the variable whose secret value would be sent to the host, or empty. Nil: every host may be used.
 	PackageHost func(host, secret string) (why string)
-	// Executables lists the programs that may be started, by the runner's policy. Nil allows all.
+	// Executables lists the programs that the runner's policy allows. Nil: all are allowed.
 	Executables access.Executables
-	// MayConnect says why a plan must not connect to host with the profiles.yml in profilesDir; empty if it may. Nil:
-	// it may unless profiles.yml is in the project. DuckDB files have no host and are always read.
+	// MayConnect returns why a plan must not connect to host with the profiles.yml in profilesDir, or an empty string
+	// if it may. Nil: a plan may connect unless profiles.yml is in the project. DuckDB files have no host and are
+	// always read.
 	MayConnect func(profilesDir, host string) (why string)
 }
 
@@ -68,9 +70,9 @@ type CLI struct {
 	secrets *redact.Redactor
 	helper  *helper
 	seal    seal
-	// runs counts starts and ends of dbt, after which the warehouse may have changed.
+	// runs counts the starts and ends of dbt processes. The warehouse may have changed after each of them.
 	runs atomic.Int64
-	// hasSecrets saves a search through all artifacts if there is nothing to find.
+	// hasSecrets reports whether there are any secrets. Without secrets, artifacts are not searched.
 	hasSecrets bool
 }
 
@@ -178,7 +180,7 @@ func workDirProblem(dir string, err error) error {
 	}
 }
 
-// slot waits until one more dbt may run.
+// slot waits until another dbt process may run, and returns a function that frees its slot.
 func (c *CLI) slot(ctx context.Context) (release func(), err error) {
 	select {
 	case c.slots <- struct{}{}:

@@ -17,7 +17,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// MaxThreads is the largest thread count of a Selection. dbt has no limit; warehouses queue far earlier.
+// MaxThreads is the largest thread count of a Selection. dbt has no limit, but warehouses begin to queue statements at
+// far fewer threads.
 const MaxThreads = 256
 
 // Selection says which models to run, and how.
@@ -28,9 +29,9 @@ type Selection struct {
 	// Selector is the name of a selector in selectors.yml, instead of Models and Exclude. Either Models or Selector is
 	// required.
 	Selector string `json:"selector,omitempty"`
-	// State is the folder of the artifacts to which state: and result: selectors compare, relative to the project.
+	// State is the folder with the artifacts with which state: and result: selectors compare, relative to the project.
 	State string `json:"state,omitempty"`
-	// Defer reads models that are not selected from where the run in State has built them.
+	// Defer makes models that are not selected be read from the relations that the run in State has built.
 	Defer bool `json:"defer,omitempty"`
 	// EventTimeStart and EventTimeEnd bound the batches of microbatch models. Set both or neither.
 	EventTimeStart string `json:"event_time_start,omitempty"`
@@ -45,7 +46,7 @@ type Selection struct {
 	Threads int `json:"threads,omitempty"`
 }
 
-// ancestors matches a selector that already names its ancestors: +m, 2+m, @m.
+// ancestors matches a selector that already includes ancestors: +m, 2+m, @m.
 var ancestors = regexp.MustCompile(`^(@|\d*\+)`)
 
 // Validate checks s without any I/O. Errors are problems that wrap ErrSelection, with the attribute's path.
@@ -86,7 +87,8 @@ func (s Selection) Validate() error {
 	return nil
 }
 
-// checkInputs checks which inputs are set together.
+// checkInputs checks that the inputs that are set can be combined, and that selector, state, and the event-time window
+// are valid.
 func (s Selection) checkInputs() error {
 	switch {
 	case s.Selector == "" && len(s.Models) == 0:
@@ -116,7 +118,7 @@ func (s Selection) checkInputs() error {
 	return s.checkWindow()
 }
 
-// checkWindow checks the event-time window. dbt takes its ends as dates or times in UTC.
+// checkWindow checks the event-time window. dbt interprets its ends as dates or times in UTC.
 func (s Selection) checkWindow() error {
 	if s.EventTimeStart == "" {
 		return nil
@@ -162,7 +164,7 @@ func selectionProblem(what, why, next string, path ...string) error {
 	return &problem.Problem{What: what, Why: why, Next: next, Path: path, Err: ErrSelection}
 }
 
-// RunCommand returns the arguments of the `dbt run` of s, exactly as Start executes them and as plans show them.
+// RunCommand returns the arguments of `dbt run` for s, exactly as StartReviewed executes them and as plans show them.
 func (c *CLI) RunCommand(s Selection) []string {
 	argv := append([]string{c.cfg.Executable, "run"}, s.selectors()...)
 	if s.FullRefresh {
@@ -177,7 +179,7 @@ func (c *CLI) RunCommand(s Selection) []string {
 	return append(argv, c.common(s)...)
 }
 
-// listCommand returns the `dbt ls` with the same selection.
+// listCommand returns the arguments of `dbt ls` with the same selection.
 func (c *CLI) listCommand(s Selection) []string {
 	argv := append([]string{c.cfg.Executable, "ls", "--resource-type", "model", "--output", "json", "--output-keys",
 		"unique_id"}, s.selectors()...)
@@ -196,7 +198,7 @@ func (s Selection) selectors() []string {
 	return argv
 }
 
-// selecting returns the values of --select and --exclude.
+// selecting returns the selection for dbt's NodeSelector. Upstream becomes a + before each model.
 func (s Selection) selecting() selecting {
 	with := selecting{Exclude: s.Exclude, Selector: s.Selector, State: s.State}
 	for _, m := range s.Models {
@@ -220,7 +222,7 @@ func varsOf(s Selection) []string {
 	return []string{"--vars", vars}
 }
 
-// common returns the arguments that both commands take.
+// common returns the arguments that `dbt run`, `dbt ls`, and `dbt compile` have in common.
 func (c *CLI) common(s Selection) []string {
 	argv := varsOf(s)
 	if s.State != "" {

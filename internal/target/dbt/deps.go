@@ -18,7 +18,7 @@ import (
 
 const lockName = "package-lock.yml"
 
-// DepsChange is what `dbt deps` would do.
+// DepsChange describes what `dbt deps` would change.
 type DepsChange struct {
 	// Packages lists the packages that are installed or will be, sorted by name.
 	Packages []PackageChange `json:"packages"`
@@ -26,7 +26,8 @@ type DepsChange struct {
 	LockChanges bool `json:"lock_changes"`
 	// DBTVersion is dbt Core's version.
 	DBTVersion string `json:"dbt_version"`
-	// Resolved are the packages as they will be installed, for ListAfter. Nil: they can't be installed elsewhere.
+	// Resolved are the packages as they will be installed, for ListAfter. Nil: there are none, or the lock contains a
+	// secret.
 	Resolved *Resolved `json:"resolved,omitempty"`
 }
 
@@ -43,11 +44,11 @@ type PackageChange struct {
 // Changes reports whether the package would be installed, removed, or changed to another version.
 func (p PackageChange) Changes() bool { return p.Now != p.Then }
 
-// Deps is how packages are installed.
+// Deps are the options for an installation of packages.
 type Deps struct {
 	// Upgrade ignores the lock file and takes the newest versions that the project allows.
 	Upgrade bool `json:"upgrade,omitempty"`
-	// Vars are dbt variables, for --vars of both commands.
+	// Vars are dbt variables, for --vars of `dbt deps` and `dbt compile`.
 	Vars map[string]any `json:"vars,omitempty"`
 }
 
@@ -61,8 +62,8 @@ func (c *CLI) DepsCommands(d Deps) [][]string {
 	return [][]string{append(deps, varsOf(with)...), append([]string{c.cfg.Executable, "compile"}, c.common(with)...)}
 }
 
-// CheckInstalled compares the installed packages with the reviewed ones: versions by name, as in PackageChange.Then. A
-// branch of a git package can move between review and installation. Errors: ErrNotReviewed.
+// CheckInstalled compares package-lock.yml after an installation with the reviewed packages, which are versions by name
+// as in PackageChange.Then. A branch of a git package can move between review and installation. Errors: ErrNotReviewed.
 func (c *CLI) CheckInstalled(ctx context.Context, reviewed map[string]string) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
@@ -103,7 +104,7 @@ func (c *CLI) CheckInstalled(ctx context.Context, reviewed map[string]string) er
 	}
 }
 
-// previews are this process's answers that depend on the package hub and git hosts.
+// previews caches this process's answers that depend on the package hub and git hosts.
 type previews struct {
 	mu      sync.Mutex
 	entries map[string]freshPreview
@@ -189,7 +190,7 @@ func (p *previews) put(key string, e freshPreview) {
 	p.entries[key] = e
 }
 
-// resolve lets dbt write a package-lock.yml in a copy, and compares.
+// resolve lets dbt write a package-lock.yml in a copy of the project, and compares it with the project's.
 func (c *CLI) resolve(ctx context.Context, p project, locals []string, d Deps) (DepsChange, error) {
 	release, err := c.slot(ctx)
 	if err != nil {
@@ -235,7 +236,7 @@ func (c *CLI) resolve(ctx context.Context, p project, locals []string, d Deps) (
 	}, nil
 }
 
-// compare lists the installed packages with what they would become.
+// compare lists the packages that are installed or locked in after, each with its version now and then.
 func (c *CLI) compare(p project, before, after lock) []PackageChange {
 	byName := map[string]PackageChange{}
 	for name, version := range installed(p) {

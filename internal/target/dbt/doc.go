@@ -6,9 +6,10 @@
 // If Config.Executable is dbt's own entry point, one helper process (folder helper, Python) calls dbt through its
 // programmatic interface. It resolves the profile and the connection, parses the project the way `dbt run` does,
 // selects with dbt's own NodeSelector, and returns a checksum of what each selected model runs: its text,
-// configuration, relation, hooks, and every macro that can be reached by name. It compiles nothing, opens no connection
-// through dbt, and loads no plugin that a profile names. The same code runs the models: it compares what dbt has parsed
-// and selected with what was reviewed, and then lets dbt run that same object.
+// configuration, relation, hooks, and every macro that can be reached by name. A review compiles nothing, opens no
+// connection to the warehouse, and loads no plugin that a profile names; only [CLI.Catalog] reads the warehouse. The
+// same code runs the models: it compares what dbt has parsed and selected with what was reviewed, and then lets dbt run
+// exactly what was compared.
 //
 // Any other executable, such as a script that starts a container, can only be driven by its command line. Then `dbt ls`
 // selects, the files of the project are compared before a run, and run_results.json is compared afterwards.
@@ -31,10 +32,11 @@
 //
 // # Secrets
 //
-// Values of Config.Environment, of DBT_ENV_SECRET_*, and of inherited variables whose names look like credentials are
-// masked in logs, errors, results, and the artifacts that are kept. While dbt runs it writes to private files (mode
-// 0600) and not to a pipe, because it can outlive this process. They are masked into the public logs as they grow, and
-// removed at the end of the run. A saved parse that contains such a value is not kept.
+// Values of Config.Environment (see there), of DBT_ENV_SECRET_*, and of inherited variables whose names look like
+// credentials are masked in logs, errors, results, and the artifacts that are kept. While dbt runs it writes to private
+// files (mode 0600) and not to a pipe, because it can outlive this process. As they grow, they are copied into the
+// public logs with secrets masked, and at the end of the run they are removed. A saved parse that contains such a value
+// is not kept.
 //
 // # Folders
 //

@@ -10,8 +10,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// dotEnv is the name of a file from which dbt 1.12 and later set variables: the first one in the working directory or
-// above it.
+// dotEnv is the name of the file from which dbt 1.12 and later read variables: the nearest one in the working directory
+// or above it.
 const dotEnv = ".env"
 
 // dotEnvPath returns the .env file that dbt reads for the project, or nothing.
@@ -35,7 +35,7 @@ var (
 )
 
 // checkDotEnv refuses a .env file that sets flags of dbt. They would change what runs without being part of the command
-// that is shown and approved. Other variables in it are facts: the content covers those that models read.
+// that is shown and approved. Other variables in it need no check: Listing.Content covers those that models read.
 func (c *CLI) checkDotEnv(p project) error {
 	path := p.dotEnvPath()
 	if path == "" || !c.readsDotEnv() {
@@ -63,8 +63,8 @@ func (c *CLI) checkDotEnv(p project) error {
 	return nil
 }
 
-// readsDotEnv reports whether dbt may read a .env file: dbt before 1.12 does not, and the version of any other
-// executable is unknown.
+// readsDotEnv reports whether dbt may read a .env file: dbt before 1.12 does not. If the executable is not dbt's own
+// entry point, the version is unknown, and dbt may.
 func (c *CLI) readsDotEnv() bool {
 	exe, err := c.executable()
 	if err != nil {

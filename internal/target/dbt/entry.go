@@ -9,8 +9,9 @@ import (
 // maxEntryPoint is the size in bytes of the largest file that can be dbt's entry point. pip writes about 250.
 const maxEntryPoint = 8 << 10
 
-// The scripts that pip, pipx, uv, and conda write begin with one of these. If the interpreter's path is too long for
-// the kernel or contains blanks, it is started through /bin/sh.
+// directInterpreter and throughShell match the first lines of the scripts that pip, pipx, uv, and conda write. An
+// interpreter whose path is too long for the kernel or contains blanks is started through /bin/sh. importsEntryPoint
+// matches the import in dbt's own entry point.
 var (
 	directInterpreter = regexp.MustCompile(`\A#!\s*(\S*python[0-9.]*)\s*\n`)
 	throughShell      = regexp.MustCompile(`\A#!\s*/bin/sh\s*\n'''exec' (?:"([^"]+)"|(\S+)) "\$0" "\$@"`)

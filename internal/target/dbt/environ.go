@@ -75,8 +75,8 @@ func passed(parent []string) map[string]string {
 
 // withoutCredentials replaces the values of credentials that dbt inherits for its adapters, such as AWS_SESSION_TOKEN.
 // A plan connects with none of them, and the project of a pull request could show them in pieces that can't be masked:
-// in a relation's name, or in an error. The content has them only as set or not. dbt itself keeps models from reading
-// DBT_ENV_SECRET_*.
+// in a relation's name, or in an error. Listing.Content contains only whether each is set. dbt itself keeps models from
+// reading DBT_ENV_SECRET_*.
 func withoutCredentials(parent []string) []string {
 	out := make([]string, len(parent))
 	for i, entry := range parent {
@@ -88,7 +88,7 @@ func withoutCredentials(parent []string) []string {
 	return out
 }
 
-// withheld is what a plan passes to dbt in the place of a credential.
+// withheld is what a plan passes to dbt instead of a credential.
 const withheld = "not-passed-at-plan"
 
 func isInherited(name string) bool {
@@ -99,8 +99,8 @@ func isInherited(name string) bool {
 }
 
 // Check refuses, without any I/O, settings that change what the displayed command line runs: variables that are flags,
-// and a target that dbt would read as one. Errors are problems that wrap ErrEnvironment or ErrUnknownTarget, with the
-// attribute's path.
+// variables that make a program load code if the runner's policy lists the allowed programs, and a target that dbt
+// would read as a flag. Errors are problems that wrap ErrEnvironment or ErrUnknownTarget, with the attribute's path.
 func (c Config) Check() error {
 	if strings.HasPrefix(c.Target, "-") || (c.Target != "" && check.Label(c.Target) != "") {
 		return &problem.Problem{
@@ -154,7 +154,7 @@ func isFlag(name string) bool {
 	return slices.Contains(flagVariables, short) || strings.HasPrefix(short, "RECORDER_")
 }
 
-// secretsOf returns the secrets of both environments.
+// secretsOf returns the secrets in the configured environment and among the variables that dbt inherits from parent.
 func secretsOf(configured map[string]string, parent []string) []string {
 	var secrets []string
 	for name, value := range configured {

@@ -2,7 +2,7 @@ package dbt
 
 import "errors"
 
-// Errors of this package, for errors.Is. The *problem.Problem that wraps them is for people.
+// Errors from this package, for errors.Is. The *problem.Problem that wraps one explains it to people.
 var (
 	// ErrExecutable: dbt was not found or can't be executed.
 	ErrExecutable = errors.New("dbt can't be executed")

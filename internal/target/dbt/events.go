@@ -33,9 +33,9 @@ type summary struct {
 	Seconds     float64 // by the wall clock
 	// Warnings are the beginnings of dbt's warnings, without duplicates, at most maxWarnings.
 	Warnings []string
-	// Causes are the first error of each node that the log names, by unique id. Results lack those of batches.
+	// Causes contains each node's first error in the log, by unique id. run_results.json lacks the errors from batches.
 	Causes map[string]string
-	// Started are the unique ids of the models that have started, in that order.
+	// Started are the unique ids of the models that have started, in the order of their starts.
 	Started []string
 }
 
@@ -111,15 +111,15 @@ func summarize(path string) (summary, error) {
 	return s, err
 }
 
-// Warnings returns the warnings of a command whose artifacts are in dir, as in Result. It reports false if the log is
-// not there.
+// Warnings returns the warnings from a command whose artifacts are in dir, as in Result. It reports false if dir
+// contains no log.
 func (c *CLI) Warnings(dir string) ([]string, bool) {
 	path := filepath.Join(dir, eventsFile)
 	s, err := summarize(path)
 	return s.Warnings, err == nil && exists(path)
 }
 
-// warningMark is the level in front of the message of a warning.
+// warningMark matches the level in front of a warning's message.
 var warningMark = regexp.MustCompile(`^\s*(\x1b\[\d+m)?\[WARNING\](\x1b\[0m)?(\[\w+\])*:?\s*`)
 
 // eachLine calls f with every line of at most maxLine bytes, without its line ending; longer lines are skipped.

@@ -98,7 +98,7 @@ var rules = []rule{
 	},
 }
 
-// packagesRule is for everything that stops `dbt deps` and matches no other rule.
+// packagesRule is for everything that stops `dbt deps` except a variable that is not set (ErrEnvironment).
 var packagesRule = rule{
 	nil, ErrPackages, "dbt can't resolve or fetch the packages",
 	"Check names, versions and revisions in packages.yml, and that the package hub and the git hosts can be reached " +
@@ -114,7 +114,7 @@ func diagnose(text string) (rule, bool) {
 	return rule{}, false
 }
 
-// explain returns the problem of a failed invocation.
+// explain returns the problem for a failed invocation.
 func (e ending) explain() *problem.Problem {
 	var failed, hooks []NodeResult
 	for _, n := range e.nodes() {
@@ -180,7 +180,7 @@ func (e ending) modelsFailed(failed []NodeResult) *problem.Problem {
 	}
 }
 
-// reasons lists failed nodes: the first with the beginning of their messages, one per line, and then names.
+// reasons lists failed nodes: the first few with the beginning of their messages, one per line, and then only names.
 func reasons(failed []NodeResult) string {
 	const explained, named = 3, 10
 	var whys []string
@@ -216,7 +216,8 @@ func (e ending) stopped() *problem.Problem {
 	return explainText(said, isDeps(e.run.record.Argv))
 }
 
-// noArtifacts is the problem of a command that reports success and did not write its artifact to the requested folder.
+// noArtifacts returns the problem for a command that reports success but did not write its artifact to the requested
+// folder.
 func noArtifacts(name string) *problem.Problem {
 	return &problem.Problem{
 		What: "dbt.executable drops the environment",
@@ -253,8 +254,8 @@ func explainText(said string, deps bool) *problem.Problem {
 	}
 }
 
-// refused explains why dbt ran nothing because it found something other than what was reviewed; nil if that is not the
-// case.
+// refused returns the problem if dbt ran nothing because it found something other than what was reviewed, and nil
+// otherwise.
 func (e ending) refused() *problem.Problem {
 	path := filepath.Join(e.run.dir, refusalFile)
 	if !exists(path) {
@@ -273,7 +274,7 @@ func (e ending) refused() *problem.Problem {
 	return notReviewed(refusal.Differences)
 }
 
-// notReviewed lists the differences from what was reviewed.
+// notReviewed returns the problem that lists the differences from what was reviewed.
 func notReviewed(differences []string) *problem.Problem {
 	const shown = 10
 	slices.Sort(differences)
@@ -296,7 +297,7 @@ var (
 	lineNumber        = regexp.MustCompile(`\bline (\d+)`)
 )
 
-// location returns "models/x.sql, line 3", as far as text contains it.
+// location returns the file and line that text names, such as "models/x.sql, line 3", or as much of that as it names.
 func location(text string) string {
 	m := fileInParentheses.FindStringSubmatch(text)
 	if m == nil {

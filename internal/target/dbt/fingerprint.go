@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// fingerprintVersion enters every fingerprint. Change it when the meaning of cache entries changes.
+// fingerprintVersion is part of every fingerprint. Change it when the meaning of cache entries changes.
 const fingerprintVersion = "4"
 
 // parsed are the extensions of the files that dbt reads: models, macros and tests, Python models, properties, docs,
@@ -137,15 +137,16 @@ func sums(ctx context.Context, files []string) ([][sha256.Size]byte, error) {
 	return all, g.Wait()
 }
 
-// questionKey identifies the answer to a question about a project in a certain state.
+// questionKey returns the cache key of the answer to question about a project whose fingerprint is state.
 func questionKey(state string, question any) (string, error) {
 	text, err := json.Marshal(question)
 	sum := sha256.Sum256(append([]byte(state+"\x00"), text...))
 	return hex.EncodeToString(sum[:]), err
 }
 
-// fingerprint hashes everything that could change dbt's answer: the project's files, the profiles, the environment,
-// dbt, and its packages. It covers contents, not times.
+// fingerprint hashes everything that could change dbt's answer: the project's files, the profiles, the artifacts in the
+// state folder, the environment, dbt, and its packages. For dbt and its packages, it covers sizes and times instead of
+// contents.
 func (c *CLI) fingerprint(ctx context.Context, p project, s Selection) (string, error) {
 	profiles, err := c.profilesDir(p)
 	if err != nil {
@@ -171,7 +172,7 @@ func (c *CLI) fingerprint(ctx context.Context, p project, s Selection) (string, 
 	return c.hash(ctx, files, []any{p.Dir, c.cfg.Target, p.Resolved})
 }
 
-// hash covers dbt, its environment, the question, and the contents of files.
+// hash returns a hash of dbt, its environment, the question, and the contents of files.
 func (c *CLI) hash(ctx context.Context, files []string, question []any) (string, error) {
 	exe, err := c.executable()
 	if err != nil {
@@ -203,8 +204,8 @@ func (c *CLI) hash(ctx context.Context, files []string, question []any) (string,
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// dbtPackages returns the names and versions of the Python packages next to exe, which change when an adapter is
-// upgraded.
+// dbtPackages identifies dbt's Python packages next to exe by the paths, sizes, and times of their RECORD files, which
+// change when an adapter is upgraded.
 func dbtPackages(exe string) []string {
 	found, err := filepath.Glob(filepath.Join(filepath.Dir(exe), "..", "lib", "python*", "site-packages",
 		"dbt_*.dist-info", "RECORD"))

@@ -37,7 +37,7 @@ var helperFiles embed.FS
 // helperModules are the program's modules, in the order in which they are loaded.
 var helperModules = [...]string{"content", "catalog", "project", "main"}
 
-// program returns the source for `python -c`, and the line that it reads first.
+// program returns the source for `python -c`, and the line that this source first reads from standard input.
 func program(request any) (boot string, line []byte, err error) {
 	source, err := helperFiles.ReadFile("helper/boot.py")
 	if err != nil {
@@ -59,7 +59,8 @@ func program(request any) (boot string, line []byte, err error) {
 // was idle for a while, and dies with this process, because its standard input is closed then.
 type helper struct {
 	cli *CLI
-	// turn holds one token: dbt keeps its state in globals, so one question is answered at a time.
+	// turn has room for one token, which ask holds: dbt keeps its state in globals, so one question is answered at a
+	// time.
 	turn    chan struct{}
 	mu      sync.Mutex // guards the rest
 	process *helperProcess
@@ -82,10 +83,10 @@ type question struct {
 	Argv       []string `json:"argv,omitempty"`
 	State      string   `json:"state,omitempty"`
 	TargetPath string   `json:"target_path,omitempty"`
-	// Packages is the folder of the installed packages. Empty: that of the project.
+	// Packages is the folder with the installed packages. Empty: the project's.
 	Packages   string      `json:"packages,omitempty"`
 	Selections []selecting `json:"selections,omitempty"`
-	// The rest is for the operation "catalog": either the path of a DuckDB file or a profile.
+	// The rest is for the operation "catalog". Either Path, of a DuckDB file, or Profile is set.
 	Path       string            `json:"path,omitempty"`
 	Profile    *warehouseProfile `json:"profile,omitempty"`
 	Relations  [][2]string       `json:"relations,omitempty"`
@@ -103,7 +104,8 @@ func (e *helperError) Error() string { return e.Kind + ": " + e.Text }
 // refused is the kind of a helperError whose text is dbt's own message.
 const refused = "Failure"
 
-// ask sends a question and decodes its answer. prepare completes the question right before it is sent.
+// ask sends a question and decodes its answer. prepare returns the question right before it is sent; scratch is the
+// process's folder.
 func (h *helper) ask(ctx context.Context, prepare func(scratch string) (question, error), into any) error {
 	select {
 	case h.turn <- struct{}{}:

@@ -22,10 +22,10 @@ type Listing struct {
 	// DownstreamModels and Exposures are the names of what depends on the models, directly or indirectly, sorted.
 	DownstreamModels []string `json:"downstream_models"`
 	Exposures        []string `json:"exposures"`
-	// NotRun are the names of what the selection matches and `dbt run` does not run, by kind: test, unit_test, seed,
-	// snapshot, exposure, ephemeral, ...
+	// NotRun are the names of nodes that the selection matches but `dbt run` does not run, by kind: test, unit_test,
+	// seed, snapshot, exposure, ephemeral, ...
 	NotRun map[string][]string `json:"not_run,omitempty"`
-	// RunHooks are the on-run-start and on-run-end statements, with their templates.
+	// RunHooks are the on-run-start and on-run-end statements, as templates that are not rendered.
 	RunHooks []string `json:"run_hooks,omitempty"`
 	// DBTVersion is dbt Core's version, such as "1.11.16".
 	DBTVersion string `json:"dbt_version"`
@@ -33,9 +33,9 @@ type Listing struct {
 	Connection map[string]string `json:"connection,omitempty"`
 	// Path is the database file, or empty. Unlike Connection it can contain a secret; it is used only to open the file.
 	Path string `json:"path,omitempty"`
-	// Identity identifies the target, whatever its name.
+	// Identity identifies the target, regardless of its name.
 	Identity map[string]string `json:"identity"`
-	// Content is what runs, as checksums: a JSON object.
+	// Content is a JSON object with checksums of what runs.
 	Content json.RawMessage `json:"content"`
 	// Threads is how many models the profile runs at once, or zero if that is unknown.
 	Threads int `json:"threads,omitempty"`
@@ -77,15 +77,15 @@ type Model struct {
 	Contract bool `json:"contract,omitempty"`
 	// Columns are the names of the columns that the project documents, which are all of them if there is a contract.
 	Columns []string `json:"columns,omitempty"`
-	// Relation is what the model builds.
+	// Relation is the table or view that the model builds.
 	Relation Relation `json:"relation"`
-	// Parents are what the model reads.
+	// Parents are the relations and files that the model reads.
 	Parents []Parent `json:"parents,omitempty"`
-	// Hooks are the model's own statements before and after, with their templates.
+	// Hooks are the model's own statements before and after, as templates that are not rendered.
 	Hooks Hooks `json:"hooks"`
 }
 
-// isIn reports whether the model is in a package or folder of that name, which selects it too.
+// isIn reports whether the model is in a package or folder of that name. Such a name is also a selector for the model.
 func (m Model) isIn(name string) bool {
 	return strings.Contains(m.UniqueID, "."+name+".") || slices.Contains(strings.Split(filepath.ToSlash(m.Path),
 		"/"), name)
@@ -128,7 +128,7 @@ type Hooks struct {
 // variable.
 func (c *CLI) List(ctx context.Context, s Selection) (Listing, error) { return c.list(ctx, s, nil) }
 
-// list lists with the installed packages, or with others if after is not nil.
+// list is List with the installed packages, or with the packages of after if it is not nil.
 func (c *CLI) list(ctx context.Context, s Selection, after *Resolved) (Listing, error) {
 	if err := s.Validate(); err != nil {
 		return Listing{}, err
@@ -207,7 +207,8 @@ func (c *CLI) answer(ctx context.Context, p project, s Selection, state string) 
 	return l, err
 }
 
-// noMatch is needed because dbt exits with 0 if nothing is selected.
+// noMatch returns the problem that s selects no model to run; dbt itself exits with 0. passive is how many models it
+// selects that dbt never runs.
 func (c *CLI) noMatch(s Selection, passive int) error {
 	why := fmt.Sprintf("dbt finds no model for %s.", Line(s.selectors()))
 	if passive > 0 {
@@ -222,7 +223,7 @@ func (c *CLI) noMatch(s Selection, passive int) error {
 	}
 }
 
-// kinds are the kinds of nodes by their names: model, seed, snapshot, source.
+// kinds maps the name of a node to the kinds of the nodes with this name: model, seed, snapshot, source.
 type kinds map[string][]string
 
 func nodeNames(pairs [][2]string) kinds {
@@ -243,7 +244,7 @@ func (k kinds) models() []string {
 	return names
 }
 
-// unknownSelectors returns the problem of selectors that match nothing.
+// unknownSelectors returns the problem for selectors that match nothing.
 func (c *CLI) unknownSelectors(s Selection, unmatched []string, names kinds) error {
 	var whys []string
 	for _, criterion := range unmatched {

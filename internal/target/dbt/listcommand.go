@@ -15,7 +15,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// listByCommand runs `dbt ls` in a scratch folder. It is for wrappers, which can only be driven by their command line.
+// listByCommand lists with `dbt ls`, which writes to a scratch folder. It is for wrappers, which can only be driven by
+// their command line.
 func (c *CLI) listByCommand(ctx context.Context, p project, s Selection) (Listing, error) {
 	release, err := c.slot(ctx)
 	if err != nil {
@@ -114,7 +115,7 @@ func (c *CLI) unmatched(s Selection, criteria []string, l *Listing, m manifest) 
 // errors.
 var unmatchedCriterion = regexp.MustCompile(`The selection criterion '(.*)' does not match any enabled nodes`)
 
-// stoppedAt returns the problem of a selector at which dbt stopped, because the project treats warnings as errors.
+// stoppedAt returns the problem for a selector at which dbt stopped, because the project treats warnings as errors.
 func (c *CLI) stoppedAt(s Selection, criterion string, m manifest) error {
 	if err := c.unmatched(s, []string{criterion}, &Listing{}, m); err != nil {
 		return err
@@ -126,8 +127,9 @@ func (c *CLI) stoppedAt(s Selection, criterion string, m manifest) error {
 	}
 }
 
-// fileContent covers the project's files when dbt's own view of them is not available: any change to a file that dbt
-// reads is different content. The target is the project's folder with the name of the profile's target.
+// fileContent returns the Content and the Identity of a Listing when dbt's own view is not available. Content covers
+// the project's files, so any change to a file that dbt reads changes it. Identity is the project's folder with the
+// name of the profile's target.
 func (c *CLI) fileContent(ctx context.Context, p project, models []Model) (json.RawMessage, map[string]string, error) {
 	profiles, err := c.profilesDir(p)
 	if err != nil {
@@ -150,7 +152,7 @@ func (c *CLI) fileContent(ctx context.Context, p project, models []Model) (json.
 		}
 		byPath[filepath.ToSlash(name)] = fmt.Sprintf("%x", found[i])
 	}
-	// Where the models are built follows from the script too: it can set another target.
+	// Where the models are built also depends on the script, which can set another target.
 	relations := map[string]string{}
 	for _, m := range models {
 		relations[m.UniqueID] = m.Relation.String()

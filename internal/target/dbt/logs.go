@@ -23,7 +23,7 @@ const (
 	recordFile   = "process.json"
 	targetFolder = "target"
 	eventsFile   = "dbt.jsonl"
-	logFile      = LogName // the same, for people
+	logFile      = LogName // the same events, for people
 	stderrFile   = "stderr.log"
 	refusalFile  = "refused.json" // why nothing was run: dbt would have run something other than what was reviewed
 	rawLog       = ".stdout.raw"  // as dbt writes it; removed at the end
@@ -117,8 +117,8 @@ func (t *tail) flush(to io.Writer) error {
 	return err
 }
 
-// readable formats an event of dbt for people: the time and the text. Empty lines and figures on resources are left
-// out. Lines that are not events stay as they are.
+// readable formats an event from dbt's log for people: the time and the text. Events without a text and those about the
+// use of resources are left out. Lines that are not events stay as they are.
 func readable(line string) string {
 	var e struct {
 		Info struct {

@@ -25,8 +25,8 @@ var (
 )
 
 // checkPackageHosts refuses files that name packages if resolving them would open an address that may not be opened, or
-// would send a secret of the environment to one that the runner doesn't list. A plan resolves packages, and the files
-// are those of a pull request.
+// would send a secret from the environment to one that the runner doesn't list. A plan resolves packages, and the files
+// may come from a pull request.
 func (c *CLI) checkPackageHosts(files []string) error {
 	if c.cfg.PackageHost == nil {
 		return nil

@@ -25,7 +25,7 @@ type project struct {
 	InstallPath string
 	// Packages are the folders with installed packages: InstallPath, or local packages and a copy, see ListAfter.
 	Packages []string
-	// Resolved are packages that are to be installed. Nil: those of InstallPath count.
+	// Resolved are packages that are to be installed. Nil: the packages in InstallPath are used.
 	Resolved *Resolved
 	// Copy is the folder in which Resolved is installed, or empty.
 	Copy string
@@ -107,7 +107,7 @@ func newProject(dir, name string, raw map[string]any) project {
 	return p
 }
 
-// projectDir checks that the project's folder is a folder and returns its absolute path.
+// projectDir checks that Config.ProjectDir is a folder and returns its absolute path.
 func (c *CLI) projectDir() (string, error) {
 	if c.cfg.ProjectDir == "" {
 		return "", projectProblem(ErrProjectMissing, "No dbt project is named", "dbt.project_dir is not set.", nil)

@@ -55,7 +55,7 @@ func resolveLocal(dir, local string) string {
 	return filepath.Join(dir, local)
 }
 
-// depsFiles returns the files of the project and of its local packages that decide the resolution.
+// depsFiles returns the files of the project and of its local packages that decide what `dbt deps` does.
 func depsFiles(p project, locals []string) []string {
 	dirs := []string{p.Dir}
 	for _, local := range locals {
@@ -72,9 +72,9 @@ func depsFiles(p project, locals []string) []string {
 	return files
 }
 
-// replicate copies to root what dbt needs of the project to resolve packages, and returns the copy's folder. The files
-// are equal byte for byte, because dbt hashes them. Local packages are links at the same relative paths, so the copy is
-// as many folders deep as these paths go up.
+// replicate copies the files that dbt needs to resolve the project's packages to a folder below root, and returns that
+// folder. The files are equal byte for byte, because dbt hashes them. Local packages are links at the same relative
+// paths, so the copy is as many folders deep as these paths go up.
 func replicate(p project, locals []string, root string) (string, error) {
 	dir := root
 	for range levelsUp(locals) {

@@ -25,7 +25,7 @@ type Resolved struct {
 	Vars map[string]any `json:"vars,omitempty"`
 }
 
-// resolved returns the packages of a lock. Nil: the lock names none, or contains a secret.
+// resolved returns the packages in a lock. Nil: the lock names none, or contains a secret.
 func (c *CLI) resolved(l lock, d Deps) *Resolved {
 	if len(l.Packages) == 0 || c.secrets.String(string(l.data)) != string(l.data) {
 		return nil
@@ -62,7 +62,7 @@ func (p project) after(packages Resolved) (project, error) {
 	return p, nil
 }
 
-// afterDeps adds to the problem of a selection that it was read with packages that are not installed yet.
+// afterDeps adds to a problem with a selection that the project was read with packages that are not installed yet.
 func afterDeps(err error) error {
 	var p *problem.Problem
 	if !errors.As(err, &p) || errors.Is(err, ErrNoCopy) {
@@ -82,7 +82,7 @@ func noCopy(why string, err error) error {
 	}
 }
 
-// copies are the folders of this process in which packages are installed, by what they contain.
+// copies are this process's folders with installed packages, by a hash of everything that decides their content.
 type copies struct {
 	mu      sync.Mutex
 	entries map[string]packagesCopy
@@ -95,7 +95,8 @@ type packagesCopy struct {
 	err       error
 }
 
-// get returns a copy. A failure to make one is returned for previewAge: nothing is fetched again for each selection.
+// get returns a copy. A failure to make it is returned for previewAge, because otherwise each selection would fetch the
+// packages again.
 func (s *copies) get(key string, now time.Time) (packagesCopy, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -152,8 +153,8 @@ func (c *CLI) installedCopy(ctx context.Context, p project) (string, error) {
 	})
 }
 
-// installCopy lets dbt install the packages in a copy of the files that name them. They are those that PreviewDeps has
-// resolved, because dbt installs what package-lock.yml names.
+// installCopy lets dbt install the packages in a copy of the files that name them. dbt installs exactly the packages
+// that PreviewDeps has resolved, because package-lock.yml names them.
 func (c *CLI) installCopy(ctx context.Context, p project, locals []string) (root, dir string, err error) {
 	release, err := c.slot(ctx)
 	if err != nil {

@@ -30,9 +30,9 @@ type NodeResult struct {
 	// Name is the model's name, such as "orders" or "orders.v2". The package is added, as in "shop.orders", if another
 	// node in the result has the same name.
 	Name string
-	// Status is dbt's: success, error, skipped, partial success, no-op, reused, or another one of a later dbt.
+	// Status is dbt's: success, error, skipped, partial success, no-op, reused, or one that a later dbt adds.
 	Status string
-	// Message is the beginning of the message of the warehouse or dbt, on one line, with secrets masked. The log has
+	// Message is the beginning of the message from the warehouse or dbt, on one line, with secrets masked. The log has
 	// the rest.
 	Message string
 	Seconds float64
@@ -96,8 +96,8 @@ func readResults(target string) (runResults, error) {
 	return r, nil
 }
 
-// nodes returns the results by node. causes are errors by unique id, for nodes whose results have none: those of
-// batches.
+// nodes returns the result of each node. causes are errors by unique id, for microbatch models: their results lack the
+// errors from batches.
 func (c *CLI) nodes(r runResults, causes map[string]string) []NodeResult {
 	nodes := make([]NodeResult, 0, len(r.Results))
 	for _, result := range r.Results {
@@ -150,7 +150,7 @@ const (
 )
 
 var (
-	// nodeHeader matches the first line of a node's message. It names the node again.
+	// nodeHeader matches the first line of a node's message, which only repeats the node's name.
 	nodeHeader = regexp.MustCompile(`^(Runtime|Database|Compilation) Error in (model|operation|hook) `)
 	// batches matches the message of a microbatch model, which lacks the error of its batches.
 	batches = regexp.MustCompile(`^(ERROR$|PARTIAL SUCCESS)`)
@@ -173,8 +173,8 @@ func opening(message string) string {
 	return cut(strings.Join(beginning(message, openingLines), "\n"), openingBytes)
 }
 
-// beginning returns the first lines of a message, without empty ones and without the statement. It ends where dbt lists
-// macros and compiled files.
+// beginning returns the first lines of a message, without empty ones and without the statement that a warehouse
+// repeats. It ends where dbt lists macros and compiled files.
 func beginning(message string, most int) []string {
 	var kept []string
 	for _, line := range strings.Split(message, "\n") {

@@ -76,7 +76,7 @@ type reviewedModel struct {
 	} `json:"config"`
 }
 
-// milliseconds in a second.
+// milliseconds is the number of milliseconds in a second.
 const milliseconds = 1000
 
 // review asks the helper what s would run. If the helper must parse the project first, it says so and gets a folder for
@@ -107,15 +107,15 @@ func (c *CLI) review(ctx context.Context, p project, s Selection, state string) 
 	return c.reviewListing(s, answer)
 }
 
-// parseAndReview gives the helper a folder to parse the project in, with an earlier parse of dbt's if one was saved. It
-// saves the new parse.
+// parseAndReview gives the helper a folder to parse the project in, with dbt's earlier parse if one was saved. It saves
+// the new parse.
 func (c *CLI) parseAndReview(ctx context.Context, s Selection, q question, answer *reviewed) error {
 	cached, err := c.parsePath(s)
 	if err != nil {
 		return err
 	}
 	folder := ""
-	// The folder can contain secrets, and the helper keeps what it parsed in memory.
+	// The folder can contain secrets, and is not needed any longer: the helper keeps the parse in memory.
 	defer func() { _ = os.RemoveAll(folder) }()
 	err = c.helper.ask(ctx, func(scratch string) (question, error) {
 		if folder, err = os.MkdirTemp(scratch, "parse-*"); err != nil {
@@ -136,7 +136,7 @@ func (c *CLI) parseAndReview(ctx context.Context, s Selection, q question, answe
 	return err
 }
 
-// reviewProblem explains why the review failed.
+// reviewProblem explains an error from the helper.
 func (c *CLI) reviewProblem(err error) error {
 	var failure *helperError
 	if !errors.As(err, &failure) {
@@ -245,7 +245,8 @@ func (c *CLI) maskAll(facts map[string]string) map[string]string {
 	return masked
 }
 
-// maskIdentity replaces values that contain a secret by their hashes: two targets that differ only there are different.
+// maskIdentity replaces values that contain a secret with their hashes, because two targets that differ only in such a
+// value are different.
 func (c *CLI) maskIdentity(facts map[string]string) map[string]string {
 	masked := make(map[string]string, len(facts))
 	for name, value := range facts {

@@ -20,10 +20,10 @@ import (
 type Run struct {
 	cli     *CLI
 	dir     string
-	scratch bool // dir is removed when dbt has ended
+	scratch bool // dir is a scratch folder, which the caller removes
 	record  record
 	logs    []*tail
-	// parse is where dbt's parse of the project is kept for the next dbt, or empty.
+	// parse is the path at which dbt's parse of the project is cached for the next dbt process, or empty.
 	parse string
 	// done is closed when our child process has ended, after exit is set. It is nil for an adopted process.
 	done chan struct{}
@@ -124,7 +124,7 @@ func (c *CLI) command(ctx context.Context, l *launch) (*exec.Cmd, error) {
 		return nil, err
 	}
 	parent := os.Environ()
-	if l.scratch { // a look, not an execution
+	if l.scratch { // a preview, not an execution
 		parent = withoutCredentials(parent)
 	}
 	env, err := c.environment(parent, own)
@@ -285,7 +285,7 @@ func (r *Run) hasResult() bool {
 	return err == nil || exists(filepath.Join(r.dir, refusalFile))
 }
 
-// log is dbt's log: the private one as long as it exists.
+// log returns the path of dbt's log: the private one as long as it exists.
 func (r *Run) log() string {
 	if raw := filepath.Join(r.dir, rawLog); exists(raw) {
 		return raw

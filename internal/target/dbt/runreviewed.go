@@ -25,7 +25,7 @@ type Reviewed struct {
 	Execution string
 }
 
-// executionVariable tells dbt's own metadata, and macros, which execution runs.
+// executionVariable is the variable that names the execution for dbt's metadata and for macros.
 const executionVariable = "DBT_ENV_CUSTOM_ENV_REMEDIATION_EXECUTION"
 
 // StartReviewed starts the command of RunCommand and runs exactly what was reviewed: dbt's own entry point is started
@@ -82,8 +82,8 @@ func (c *CLI) compareFiles(ctx context.Context, p project, r Reviewed) error {
 	return notReviewed(differ)
 }
 
-// throughInterface makes cmd the Python process that runs exactly what was reviewed. It gets all input through standard
-// input, which is then closed: the process can outlive this one.
+// throughInterface makes cmd the Python process that runs exactly what was reviewed. The process gets all input through
+// standard input, which is then closed: the process can outlive this one.
 func (c *CLI) throughInterface(cmd *exec.Cmd, l launch) error {
 	python, err := c.python()
 	if err != nil {
@@ -163,7 +163,7 @@ func (e *expected) differs(r runResults, complete bool) []string {
 	return append(whys, e.arguments(r.Args)...)
 }
 
-// arguments compares the arguments that change what a model does.
+// arguments describes differences in the arguments that change what a model does.
 func (e *expected) arguments(args map[string]any) []string {
 	var whys []string
 	say := func(name string, got, want any) {
@@ -183,7 +183,7 @@ func (e *expected) arguments(args map[string]any) []string {
 	return whys
 }
 
-// ranAnother is the problem of a run that did something other than what was reviewed.
+// ranAnother returns the problem for a run that did something other than what was reviewed.
 func ranAnother(whys []string) *problem.Problem {
 	return &problem.Problem{
 		What: "dbt did not run what was reviewed",

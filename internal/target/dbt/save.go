@@ -30,8 +30,8 @@ type saved struct {
 	Lock        bool   `json:"lock"`
 }
 
-// SavePackages copies the installed packages and package-lock.yml below dir, byte for byte, with modes and symbolic
-// links. RestorePackages reverses it.
+// SavePackages copies the installed packages and package-lock.yml to a folder below dir, byte for byte, with modes and
+// symbolic links. RestorePackages reverses it.
 func (c *CLI) SavePackages(ctx context.Context, dir string) error {
 	p, err := c.project()
 	if err != nil {
@@ -71,7 +71,7 @@ func (c *CLI) SavePackages(ctx context.Context, dir string) error {
 }
 
 // RestorePackages restores what SavePackages copied below dir. It can be repeated after an interruption.
-// ErrNothingSaved: the copy was never completed, so nothing has been changed since either.
+// ErrNothingSaved: the copy was never completed, so the packages have not been changed either.
 func (c *CLI) RestorePackages(ctx context.Context, dir string) error {
 	p, err := c.project()
 	if err != nil {
@@ -99,8 +99,8 @@ func (c *CLI) RestorePackages(ctx context.Context, dir string) error {
 	return nil
 }
 
-// replaceTree replaces path with the copy, or removes it if it did not exist. The copy is first made next to it, and
-// path is only missing during a rename.
+// replaceTree replaces path with a copy of from, or removes path if present is false. The copy is first made next to
+// path, so path is incomplete only while the old files are removed.
 func replaceTree(ctx context.Context, from, path string, present bool) error {
 	if !present {
 		return os.RemoveAll(path)

@@ -58,7 +58,7 @@ func secretProblem(why string, path []string) error {
 		"in the environment of the runner, or in dbt.environment of the provider block.", path...)
 }
 
-// refuseSecrets refuses variables that contain a secret of dbt's environment.
+// refuseSecrets refuses variables that contain a secret from dbt's environment.
 func (c *CLI) refuseSecrets(vars map[string]any) error {
 	text, err := canonical(vars)
 	if err != nil || len(vars) == 0 || c.secrets.String(text) == text {

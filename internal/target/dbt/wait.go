@@ -29,7 +29,7 @@ type ending struct {
 	results runResults
 	known   bool  // results were read
 	ctxErr  error // why it was stopped, or nil
-	ioErr   error // an error of files or processes around it
+	ioErr   error // an error with its files or its process
 }
 
 func (e ending) nodes() []NodeResult { return e.run.cli.nodes(e.results, e.summary.Causes) }
@@ -51,7 +51,7 @@ func (r *Run) Wait(ctx context.Context) (Result, error) {
 	return result, err
 }
 
-// end waits, stops dbt if it must, reads the results, and removes secrets.
+// end waits for dbt, stops it if ctx ends, reads the results, and masks secrets.
 func (r *Run) end(ctx context.Context) ending {
 	e := ending{run: r}
 	defer r.cli.runs.Add(1)
@@ -107,7 +107,7 @@ func (r *Run) stop(ctx context.Context) error {
 	return err
 }
 
-// awaitExit waits until dbt has exited, at most for limit.
+// awaitExit waits until dbt has exited, at most for limit, and reports whether it has.
 func (r *Run) awaitExit(ctx context.Context, limit time.Duration) bool {
 	deadline := r.cli.clk.Now().Add(limit)
 	for r.alive() && r.cli.clk.Now().Before(deadline) {
@@ -140,7 +140,7 @@ func (r *Run) finishLogs(target string) error {
 	return errors.Join(errs...)
 }
 
-// failure returns nil for success.
+// failure returns why the invocation failed, or nil if it succeeded.
 func (e ending) failure() error {
 	c := e.run.cli
 	switch {
@@ -163,7 +163,8 @@ func (e ending) failure() error {
 	}
 }
 
-// succeeded uses what dbt left and not the exit status: a wrapper can return any status.
+// succeeded reports whether dbt succeeded according to its results and its log and, if it was our child process, its
+// exit status. A status of 0 alone is not enough: a wrapper can return any status.
 func (e ending) succeeded() bool {
 	for _, n := range e.nodes() {
 		if n.Failed() {
