@@ -36,12 +36,12 @@ func (c *Client) Actions(ctx context.Context, id string) ([]Action, error) {
 	return list[Action](ctx, c, id, "actions")
 }
 
-// History lists what the service itself did about an incident. The observed service can fail here.
+// History lists what the service itself did about an incident. The service was observed to fail here sometimes.
 func (c *Client) History(ctx context.Context, id string) ([]Past, error) {
 	return list[Past](ctx, c, id, "actions/history")
 }
 
-// list reads a list, alone or as the only list of an object.
+// list reads a list, alone or as the member "actions", "history", or "items" of an object.
 func list[T any](ctx context.Context, c *Client, id, what string) ([]T, error) {
 	body, err := c.get(ctx, id, "/playbooks/incidents/"+url.PathEscape(id)+"/"+what)
 	if err != nil {

@@ -13,10 +13,10 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/web"
 )
 
-// Verb is a change of an incident's status.
+// Verb is a change to an incident's status.
 type Verb string
 
-// Verbs, in the order in which an incident needs them.
+// Verbs, in the order in which they take an incident to Resolved.
 const (
 	Acknowledge Verb = "acknowledge"
 	Mitigate    Verb = "mitigate"
@@ -48,11 +48,11 @@ func (s Status) Reached(other Status) bool {
 	return slices.Index(Statuses(), s) >= slices.Index(Statuses(), other)
 }
 
-// Change is one change of an incident's status.
+// Change is one change to an incident's status.
 type Change struct {
 	Verb Verb
-	// Notes are kept with the incident, if the service keeps them. The observed service keeps the notes of the first
-	// change only, so only a resolution should have notes.
+	// Notes are kept with the incident, if the service keeps them. The service was observed to keep the notes from the
+	// first change only, so only a resolution should have notes.
 	Notes string
 	// Origin identifies who asks, for the logs of the service.
 	Origin string
@@ -85,7 +85,7 @@ func (c *Client) Apply(ctx context.Context, id string, change Change) error {
 	return c.judge(got, id, change.Verb)
 }
 
-// judge returns what an answer to a change means.
+// judge returns the error that an answer to a change means, or nil.
 func (c *Client) judge(got web.Answer, id string, verb Verb) error {
 	success := got.Status >= http.StatusOK && got.Status < http.StatusMultipleChoices
 	switch {

@@ -23,7 +23,7 @@ import (
 // readTimeout bounds a read with all its attempts: a service that hangs must not hold a remediation up.
 const readTimeout = 30 * time.Second
 
-// Errors of a Client, for errors.Is.
+// Errors from a Client, for errors.Is.
 var (
 	// ErrNotConfigured: the provider names no incident service.
 	ErrNotConfigured = errors.New("no incident service is configured")
@@ -46,10 +46,10 @@ var (
 	ErrUncertain = errors.New("the answer of the incident service was lost")
 )
 
-// Status is the status of an incident, in the order in which an incident passes through them.
+// Status is the status of an incident.
 type Status string
 
-// Statuses.
+// Statuses, in the order in which an incident passes through them.
 const (
 	Open         Status = "open"
 	Acknowledged Status = "acknowledged"
@@ -58,7 +58,7 @@ const (
 	Closed       Status = "closed"
 )
 
-// Statuses lists them in order.
+// Statuses returns all statuses in that order.
 func Statuses() []Status { return []Status{Open, Acknowledged, Mitigated, Resolved, Closed} }
 
 // Incident is an incident of the service.
@@ -73,7 +73,7 @@ type Incident struct {
 	Metadata json.RawMessage
 }
 
-// ResolutionNotes returns the notes that the service keeps of the resolution, or "".
+// ResolutionNotes returns the notes that the service keeps about the resolution, or "".
 func (i Incident) ResolutionNotes() string {
 	var m struct {
 		Notes string `json:"resolution_notes"`
@@ -107,7 +107,7 @@ func (c *Client) Configured() bool { return c.base != "" }
 // URL is the base URL of the service.
 func (c *Client) URL() string { return c.base }
 
-// CheckID returns why a text can't be the identifier of an incident anywhere, or "".
+// CheckID returns why a text can't be the identifier of an incident in any service, or "".
 func CheckID(id string) string {
 	if why := check.Label(id); why != "" {
 		return why
@@ -131,7 +131,7 @@ func (c *Client) Incident(ctx context.Context, id string) (Incident, error) {
 	return i, nil
 }
 
-// decodeIncident reads an incident, alone or within an object.
+// decodeIncident decodes an incident, alone or as the member "incident" of an object.
 func decodeIncident(body []byte) (Incident, bool) {
 	var in struct {
 		ID        json.RawMessage `json:"id"`
@@ -188,7 +188,7 @@ func (c *Client) get(ctx context.Context, id, path string) ([]byte, error) {
 	return got.Body, nil
 }
 
-// refused is the problem of an answer that is not a success, to a read.
+// refused returns the problem for an answer that is not a success. For changes, judge handles most statuses first.
 func (c *Client) refused(got web.Answer, id string) error {
 	text := c.reason(got)
 	switch got.Status {
@@ -219,7 +219,7 @@ func (c *Client) refused(got web.Answer, id string) error {
 	return c.problem("The server at this address is not the incident service", text, ErrMalformed)
 }
 
-// reason returns the message of an error in any of the shapes of the service, or the beginning of the answer.
+// reason returns the error message in an answer, in any form that the service uses, or the beginning of the answer.
 func (c *Client) reason(got web.Answer) string {
 	var said struct {
 		Error struct {
@@ -241,7 +241,7 @@ func (c *Client) reason(got web.Answer) string {
 	return withWait(fmt.Sprintf("status %d: %s", got.Status, c.web.Mask(text)), got)
 }
 
-// detail reads a detail that is a text, or a list of what is wrong with the request.
+// detail returns the text of an error's "detail", which is a string or a list of messages about the request.
 func detail(raw json.RawMessage) string {
 	var text string
 	if json.Unmarshal(raw, &text) == nil {
@@ -260,7 +260,7 @@ func detail(raw json.RawMessage) string {
 	return strings.Join(all, "; ")
 }
 
-// withWait adds when the service accepts requests again.
+// withWait adds to text when the service accepts requests again, if it says so.
 func withWait(text string, got web.Answer) string {
 	if after := got.Header.Get("Retry-After"); after != "" && check.OneLine(after) == "" {
 		return fmt.Sprintf("%s (Retry-After: %s)", text, after)

@@ -15,7 +15,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// CheckName says why name can't be the name of a version, or nothing. Names appear in paths and in lines of plans.
+// CheckName returns why name can't be the name of a version, or an empty string. Names appear in paths and in lines of
+// plans.
 func CheckName(name string) string {
 	if name == "." || name == ".." {
 		return "leads to another path"
@@ -99,7 +100,7 @@ func badShares(why string) error {
 	return &problem.Problem{What: "Invalid traffic split", Why: why, Next: "Nothing was changed.", Err: ErrShares}
 }
 
-// Moved is the problem of a change that was based on an outdated split.
+// Moved returns the problem for a change that was based on an outdated split.
 func Moved(now Split) error { return MovedBy(now, "") }
 
 // MovedBy is Moved if it is known what has changed the split.
@@ -172,7 +173,7 @@ func Host(host string) string {
 	return host
 }
 
-// thisMachine is the name under which identities have this machine.
+// thisMachine is the name of this machine in identities.
 const thisMachine = "localhost"
 
 // Address is the identity of the server at a URL.

@@ -1,5 +1,6 @@
-// Package planner is the interface through which the playbooks that move traffic use a router with several versions.
-// The folders below implement it for a file, a control API, the ApplyLens guard API, HAProxy, and the Gateway API.
+// Package planner is the interface through which the playbooks that move traffic use a router that divides it among
+// versions. The folders below implement it for a file, a control API, the ApplyLens guard API, HAProxy, and the Gateway
+// API.
 package planner
 
 import (
@@ -16,8 +17,8 @@ import (
 // Whole is all of the traffic, in percent.
 const Whole = 100
 
-// Tolerance is the largest difference, in percentage points, between two shares that count as the same: it is below
-// what any backend can set and above what division of weights loses.
+// Tolerance is the largest difference, in percentage points, between two shares that count as the same. It is smaller
+// than the resolution of any backend and larger than the error from dividing weights.
 const Tolerance = 0.001
 
 // Planner divides traffic among versions. Implementations are safe for use by several goroutines.
@@ -36,10 +37,10 @@ type Planner interface {
 	Deploy(ctx context.Context, change Version) error
 	// Decommission takes down a version that has no traffic. A version that is already down stays as it is.
 	Decommission(ctx context.Context, change Version) error
-	// Command returns what a person would type or send to set such a split, starting from split now.
+	// Command returns what a person would type or send to set the shares, starting from the split now.
 	Command(now Split, shares map[string]float64) string
-	// Restoring returns what a person would type or send to restore a state, starting from split now, and the resulting
-	// shares. It does no I/O. A state of another planner is an error.
+	// Restoring returns what a person would type or send to restore a state, starting from the split now, and the
+	// resulting shares. It does no I/O. A state from another planner is an error.
 	Restoring(now Split, state State) (command string, shares map[string]float64, err error)
 }
 
@@ -51,12 +52,12 @@ type State = json.RawMessage
 type Split struct {
 	// Revision identifies this exact state, for Change and Restoration.
 	Revision string
-	// State is what Restore restores. Plain reports that Set with Shares does the same.
+	// State is what Restore restores. Plain reports that Set with Shares leads to the same state.
 	State State
 	Plain bool
-	// Identity identifies the planner, whatever its address.
+	// Identity identifies the planner, regardless of its address.
 	Identity any
-	// Aliases are other names that Name would return for it, for example with 127.0.0.1 for localhost.
+	// Aliases are other names that Name would return for the same planner, for example with 127.0.0.1 for localhost.
 	Aliases []string
 	// Content is the configuration beyond State that must stay as reviewed, such as a route's rules. Nil: only State.
 	Content any
@@ -77,7 +78,7 @@ type Split struct {
 	OnlyWhole, MayBeOnlyWhole bool
 	// ReadOnly says in a sentence why the planner would refuse a change. Empty if no such reason is known.
 	ReadOnly string
-	// Unsteady are the versions whose weights something else sets, with what sets them.
+	// Unsteady maps each version whose weight something else can change to a phrase that says what.
 	Unsteady map[string]string
 	// Instance identifies the running router. A new instance has lost what was set at run time.
 	Instance string
@@ -115,7 +116,7 @@ type Version struct {
 	Reason, By string
 }
 
-// Errors of planners, for errors.Is.
+// Errors from planners, for errors.Is.
 var (
 	// ErrMoved: the split no longer has the revision on which a change was based. Nothing was changed.
 	ErrMoved = errors.New("someone else changed the split")
@@ -125,7 +126,7 @@ var (
 	ErrNotEffective = errors.New("the split has not taken effect")
 	// ErrUnknownVersion: no such version.
 	ErrUnknownVersion = errors.New("unknown version")
-	// ErrShares: the shares are not a split, or not one that the backend can make.
+	// ErrShares: the shares are not a split, or not one that the backend can set.
 	ErrShares = errors.New("not a split")
 	// ErrNotDeployed: a version that is down can't take traffic.
 	ErrNotDeployed = errors.New("the version is not deployed")

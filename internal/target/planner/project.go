@@ -10,15 +10,15 @@ type Effect struct {
 	Restore State
 }
 
-// Projecting is a Planner that can tell what a move will leave.
+// Projecting is a Planner that can compute the split after a move without making the move.
 type Projecting interface {
-	// Project returns the split that the move leaves, starting from now. It does no I/O. An error means that it can't
-	// be told.
+	// Project returns the split after the move, starting from the split now. It does no I/O. An error means that the
+	// split can't be computed.
 	Project(now Split, e Effect) (Split, error)
 }
 
-// Project returns the split that a move leaves on p, without a revision and without what the router counts. It reports
-// false if that can't be told.
+// Project returns the split of p after a move, without its revision, its requests, and its instance. It reports false
+// if the split can't be computed.
 func Project(p Planner, now Split, e Effect) (Split, bool) {
 	projecting, ok := p.(Projecting)
 	if !ok {

@@ -1,6 +1,6 @@
-// Package applylens is the planner behind the ApplyLens guard API, which divides traffic between two versions and can
-// switch the canary off completely (its kill switch). The API has no revision, so each change is preceded by a read.
-// While its regression detector is in breach, the API rolls back whenever its status is read.
+// Package applylens implements planner.Planner for the ApplyLens guard API, which divides traffic between two versions
+// and can switch the canary off completely (its kill switch). The API has no revision, so each change is preceded by a
+// read. While its regression detector is in breach, the API rolls back whenever its status is read.
 package applylens
 
 import (
@@ -19,7 +19,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/web"
 )
 
-// resolution in percentage points: the API accepts any number.
+// resolution is in percentage points. The API accepts any number.
 const resolution = 0.01
 
 // Config is a guard API and the versions behind it.
@@ -85,7 +85,7 @@ func (p *Planner) Read(ctx context.Context) (planner.Split, error) {
 	if !s.breach() {
 		return p.split(*s.Config)
 	}
-	// The answer shows the configuration from before the rollback that it caused.
+	// The answer shows the configuration from before the rollback that the read caused.
 	after, err := p.status(ctx)
 	if err != nil {
 		return planner.Split{}, err

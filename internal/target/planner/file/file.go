@@ -1,6 +1,6 @@
-// Package file is the planner in a JSON file, for routers that watch one. The file is written atomically, under a lock
-// that every process of this provider takes, and has a revision that every other writer should increment. If its path
-// is a symbolic link, the file behind it is read and written.
+// Package file implements planner.Planner with a JSON file, for routers that watch one. The file is written atomically,
+// under a lock that every process of this provider takes, and has a revision that every other writer should increment.
+// If the path is a symbolic link, the file to which it leads is read and written.
 package file
 
 import (
@@ -28,7 +28,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
-// resolution, in percentage points: the file can contain more digits, but its readers may round.
+// resolution is in percentage points. The file can contain more digits, but its readers may round.
 const resolution = 0.01
 
 // lockPoll is how often a waiting writer tries to lock the file.
@@ -37,7 +37,7 @@ const lockPoll = 20 * time.Millisecond
 // example is shown if the file is missing or malformed.
 const example = `{"revision": 1, "stable": "v1", "versions": {"v1": {"percent": 90}, "v2": {"percent": 10}}}`
 
-// Planner is the planner in the file.
+// Planner is a planner in a JSON file.
 type Planner struct{ path string }
 
 var _ planner.Planner = (*Planner)(nil)
@@ -45,7 +45,7 @@ var _ planner.Planner = (*Planner)(nil)
 // New returns the planner in the file at path, which must be absolute. It does no I/O.
 func New(path string) *Planner { return &Planner{path: path} }
 
-// document is the file.
+// document is the content of the file.
 type document struct {
 	// Revision counts the changes.
 	Revision int64 `json:"revision"`
@@ -68,7 +68,7 @@ func (p *Planner) Command(_ planner.Split, shares map[string]float64) string {
 	return fmt.Sprintf("write %s: %s", filepath.Base(p.path), planner.Text(shares))
 }
 
-// identity is the file, whatever links point to it.
+// identity is the file, regardless of the links to it.
 type identity struct {
 	File string `json:"file"`
 }
@@ -162,7 +162,7 @@ func (p *Planner) load(ctx context.Context) (document, error) {
 	return d, nil
 }
 
-// wrong says why d is not a split, or nothing.
+// wrong returns why d is not a split, or an empty string.
 func (d document) wrong() string {
 	sum := 0.0
 	for _, v := range d.Versions {
@@ -245,7 +245,7 @@ func (p *Planner) Restoring(now planner.Split, state planner.State) (string, map
 	return line, shares, nil
 }
 
-// decode reads a state for exactly the versions that the file has now.
+// decode decodes a state, which must name exactly the versions in the file.
 func (p *Planner) decode(now planner.Split, state planner.State) (map[string]version, error) {
 	var versions map[string]version
 	err := json.Unmarshal(state, &versions)

@@ -12,18 +12,19 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/access"
 )
 
-// Access restricts a kubeconfig file: it names an address, can start a program, and can send a file of this machine as
-// a token.
+// Access restricts what a kubeconfig file may do: such a file names an address, can start a program, and can send a
+// file from this machine as a token.
 type Access struct {
 	// Hosts and Executables are the runner's lists.
 	Hosts       access.Hosts
 	Executables access.Executables
-	// Entrusted reports whether a token of this machine may be sent to the address. Nil: the file is the runner's,
+	// Entrusted reports whether a token from this machine may be sent to the address. Nil: the file is the runner's,
 	// which may send it anywhere.
 	Entrusted func(address string) bool
 }
 
-// check returns an error that wraps access.ErrRefused for what is not allowed. It is called before any connection.
+// check returns an error that wraps access.ErrRefused if cfg does something that is not allowed. It is called before
+// any connection.
 func (a Access) check(cfg *rest.Config) error {
 	if err := a.Hosts.Check(cfg.Host); err != nil {
 		return err

@@ -53,7 +53,7 @@ func (p *Planner) Set(ctx context.Context, change planner.Change) (planner.Split
 	return p.send(ctx, append(patch, s.annotate(change.By, s.save().Down)...))
 }
 
-// weightOf returns the weight that gives a share, in percent.
+// weightOf returns the weight for a share in percent.
 func weightOf(share float64) int64 { return int64(math.Round(share * weightSum / planner.Whole)) }
 
 // send patches the route and waits until it is accepted.
@@ -72,12 +72,12 @@ func (p *Planner) send(ctx context.Context, patch []operation) (planner.Split, e
 	return p.split(s)
 }
 
-// Deploy implements planner.Planner: it allows traffic to the version again. It does not start its workload.
+// Deploy implements planner.Planner: it allows traffic to the version again. It does not start the version's workload.
 func (p *Planner) Deploy(ctx context.Context, v planner.Version) error {
 	return p.mark(ctx, v, false)
 }
 
-// Decommission implements planner.Planner: it forbids traffic to the version. It does not stop its workload.
+// Decommission implements planner.Planner: it forbids traffic to the version. It does not stop the version's workload.
 func (p *Planner) Decommission(ctx context.Context, v planner.Version) error {
 	return p.mark(ctx, v, true)
 }
@@ -103,8 +103,8 @@ func (p *Planner) mark(ctx context.Context, v planner.Version, down bool) error 
 	return err
 }
 
-// decommissioned returns the annotation of decommissioned versions once a version is among them or no longer is, nil
-// if there are none.
+// decommissioned returns the value of downAnnotation after version was taken down (down) or deployed, or nil if no
+// version is down then.
 func (s state) decommissioned(version string, down bool) *string {
 	list := slices.DeleteFunc(slices.Clone(s.down), func(name string) bool { return name == version })
 	if down {
@@ -117,8 +117,8 @@ func (s state) decommissioned(version string, down bool) *string {
 	return &names
 }
 
-// annotate returns the operations that set the annotations: the execution that changes the route, and decommissioned
-// versions, nil if there are none.
+// annotate returns the operations that set the annotations. by is the execution that changes the route, and down the
+// value of downAnnotation, or nil to remove it.
 func (s state) annotate(by string, down *string) []operation {
 	was := s.route.GetAnnotations()
 	annotations := map[string]string{}
@@ -139,7 +139,7 @@ func (s state) annotate(by string, down *string) []operation {
 	}
 }
 
-// patch changes the route if it is still the one that the patch's test operation names.
+// patch changes the route if it still has the resourceVersion that the first operation tests.
 func (p *Planner) patch(ctx context.Context, operations []operation) (*unstructured.Unstructured, error) {
 	client, err := p.open()
 	if err != nil {
@@ -165,8 +165,8 @@ func (p *Planner) patch(ctx context.Context, operations []operation) (*unstructu
 	return nil, p.refused(err, true)
 }
 
-// accepted waits until each gateway's controller has accepted the current route. If no controller has ever reported on
-// the route, it does not wait.
+// accepted waits until each gateway's controller has accepted this generation of the route. If no controller has ever
+// reported on the route, it does not wait.
 func (p *Planner) accepted(ctx context.Context, generation int64) error {
 	giveUp := p.clock.Now().Add(acceptedWithin)
 	for {
@@ -191,7 +191,7 @@ func (p *Planner) accepted(ctx context.Context, generation int64) error {
 	}
 }
 
-// reports reads the status of each parent: whether one has not seen the generation yet, and why one refuses it.
+// reports returns whether the controller of a parent gateway has not seen the generation yet, and why one refuses it.
 func reports(route *unstructured.Unstructured, generation int64) (waiting bool, refusal string) {
 	parents, _, _ := unstructured.NestedSlice(route.Object, "status", "parents")
 	for _, parent := range parents {

@@ -1,6 +1,6 @@
-// Package gatewayapi is the planner in an HTTPRoute of the Kubernetes Gateway API: the weights of named backends of one
-// rule are the split. Only these weights are changed, and only if the route has not changed since it was read (its
-// resourceVersion).
+// Package gatewayapi implements planner.Planner for an HTTPRoute of the Kubernetes Gateway API: the weights of the
+// named backends in one rule are the split. Only these weights are changed, and only if the route has not changed since
+// it was read (its resourceVersion).
 package gatewayapi
 
 import (
@@ -27,7 +27,7 @@ import (
 )
 
 const (
-	// resolution in percentage points. Weights sum to weightSum; the API accepts up to 1,000,000.
+	// resolution is in percentage points. Weights sum to weightSum; the API accepts up to 1,000,000.
 	resolution = 0.01
 	weightSum  = 10_000
 	// perSecond is the limit of requests per second. The library's default of 5 would slow down a move.
@@ -44,7 +44,7 @@ var (
 	rollouts = schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "rollouts"}
 )
 
-// Config names the route and the backends of versions.
+// Config names the route and the backend of each version.
 type Config struct {
 	Namespace, Route string
 	// Backends are the names of the route's backendRefs by version.
@@ -57,7 +57,7 @@ type Config struct {
 	Access Access
 }
 
-// Planner is the planner in a route.
+// Planner is a planner in an HTTPRoute.
 type Planner struct {
 	cfg   Config
 	clock clock.Clock
@@ -148,7 +148,7 @@ func (p *Planner) state(ctx context.Context) (state, error) {
 	return s, p.free(ctx, client, route)
 }
 
-// look finds the rule that contains all named backends and no other backend with traffic.
+// look parses the route. One rule must contain all named backends and no other backend with traffic.
 func (p *Planner) look(route *unstructured.Unstructured) (state, error) {
 	s := state{route: route, refs: map[string]ref{}}
 	versions := map[string]string{}

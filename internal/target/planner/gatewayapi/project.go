@@ -9,7 +9,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
 )
 
-// Project implements planner.Projecting: it makes the change on a copy of the route's spec. What else changes a route,
+// Project implements planner.Projecting: it makes the change on a copy of the route's spec. Changes by anything else,
 // such as a controller or a webhook, can't be projected: apply then refuses the next step, and names the difference.
 func (p *Planner) Project(now planner.Split, e planner.Effect) (planner.Split, error) {
 	want, _, err := p.decode(now.State)
@@ -36,7 +36,7 @@ func (p *Planner) Project(now planner.Split, e planner.Effect) (planner.Split, e
 	return after, err
 }
 
-// copied returns a route with the spec of a split's content.
+// copied returns a parsed route with the spec in content, which is a split's, and the value of downAnnotation.
 func (p *Planner) copied(content any, down *string) (state, error) {
 	text, err := json.Marshal(content)
 	if err != nil {
@@ -50,7 +50,7 @@ func (p *Planner) copied(content any, down *string) (state, error) {
 	return p.look(marked(object["spec"], down))
 }
 
-// marked returns a route with a spec and the annotation of decommissioned versions, nil if there is none.
+// marked returns a route with a spec and the value of downAnnotation, or without this annotation if down is nil.
 func marked(spec any, down *string) *unstructured.Unstructured {
 	route := &unstructured.Unstructured{Object: map[string]any{"spec": spec}}
 	if down != nil {
@@ -59,7 +59,7 @@ func marked(spec any, down *string) *unstructured.Unstructured {
 	return route
 }
 
-// moved makes a move as Deploy, Set, and Decommission do, in this order.
+// moved returns the route after a move, which is made as Deploy, Set, and Decommission do, in this order.
 func (p *Planner) moved(s state, e planner.Effect, want saved) (state, error) {
 	if e.Deploy != "" {
 		want.Down = s.decommissioned(e.Deploy, false)
@@ -78,7 +78,7 @@ func (p *Planner) moved(s state, e planner.Effect, want saved) (state, error) {
 	return p.written(s, want)
 }
 
-// written writes weights and the annotation into a copy of a route, as Restore does.
+// written returns a copy of the route with the weights and the annotation in want, as Restore sets them.
 func (p *Planner) written(s state, want saved) (state, error) {
 	rules, _, err := unstructured.NestedSlice(s.route.Object, "spec", "rules") // a copy
 	if err != nil {

@@ -15,13 +15,13 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
 )
 
-// identity is the route, whatever its name.
+// identity is the route, regardless of its name.
 type identity struct {
 	UID string `json:"route_uid"`
 }
 
-// saved is what a restore restores: the weights as they are written, nil for the API's default, and the annotation of
-// decommissioned versions, nil if there is none.
+// saved is what Restore restores: the weights as they are written, nil for the API's default, and the value of
+// downAnnotation, nil if there is none.
 type saved struct {
 	Weights map[string]*int64 `json:"weights"`
 	Down    *string           `json:"decommissioned"`

@@ -9,7 +9,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
 )
 
-// describe says what weights can't do here, and counts the requests that the servers have served.
+// describe adds to s what weights can't do here, and the number of sessions that each version's server has served.
 func (p *Planner) describe(r running, s *planner.Split) {
 	s.Requests, s.Unsteady = map[string]int64{}, map[string]string{}
 	for _, version := range slices.Sorted(maps.Keys(p.cfg.Servers)) {
@@ -43,7 +43,7 @@ func (p *Planner) describe(r running, s *planner.Split) {
 	}
 }
 
-// noTraffic says why a server gets no traffic whatever its weight, or nothing.
+// noTraffic returns why a server gets no traffic regardless of its weight, or an empty string.
 func (s server) noTraffic(name, version string) string {
 	switch {
 	case s.Admin == maint:
@@ -63,7 +63,7 @@ func (s server) noTraffic(name, version string) string {
 	return ""
 }
 
-// describeAlgorithm says what the balancing algorithm does with weights.
+// describeAlgorithm adds to s what the balancing algorithm does with weights.
 func (p *Planner) describeAlgorithm(r running, s *planner.Split) {
 	changed := false
 	for _, found := range r.servers {

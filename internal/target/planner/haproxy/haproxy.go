@@ -1,6 +1,6 @@
-// Package haproxy is the planner in a running HAProxy, through its runtime API: a server of a backend is a version, and
-// the servers' configured weights are the split. Effective weights, which depend on slow start, health, and drain, are
-// never compared. Weights are relative to their sum. Changes last until HAProxy is reloaded.
+// Package haproxy implements planner.Planner for a running HAProxy, through its runtime API: each version is a server
+// of a backend, and the servers' configured weights are the split. Effective weights, which depend on slow start,
+// health, and drain, are never compared. Weights are relative to their sum. Changes last until HAProxy is reloaded.
 package haproxy
 
 import (
@@ -20,12 +20,12 @@ import (
 )
 
 const (
-	// resolution, in percentage points: weights that sum to 200 stay below 256, HAProxy's maximum.
+	// resolution is in percentage points: weights that sum to 200 stay below 256, HAProxy's maximum.
 	resolution = 0.5
 	perPercent = 2
 )
 
-// Config names the backend and the servers of versions.
+// Config names the backend and the server of each version.
 type Config struct {
 	// Address is "unix:///run/haproxy.sock" or "tcp://127.0.0.1:9999".
 	Address string
@@ -44,7 +44,7 @@ var _ planner.Planner = (*Planner)(nil)
 // New returns the planner. It does no I/O.
 func New(cfg Config) *Planner { return &Planner{cfg: cfg} }
 
-// IsName reports whether name can be that of a backend or a server: HAProxy itself allows no other characters.
+// IsName reports whether name can be the name of a backend or a server: HAProxy itself allows no other characters.
 func IsName(name string) bool { return namePattern.MatchString(name) }
 
 var namePattern = regexp.MustCompile(`^[A-Za-z0-9_.:-]+$`)
@@ -54,7 +54,7 @@ func (p *Planner) Name(context.Context) (string, error) {
 	return fmt.Sprintf("planner:haproxy:%s/%s", p.cfg.Address, p.cfg.Backend), nil
 }
 
-// identity is the backend, whatever the form of its address.
+// identity is the backend, regardless of the form of its address.
 type identity struct {
 	Socket  string `json:"socket,omitempty"`
 	Host    string `json:"host,omitempty"`
@@ -73,7 +73,8 @@ func (p *Planner) identity() identity {
 	return identity{Socket: at, Backend: p.cfg.Backend}
 }
 
-// aliases are the other names of the address: of a host on this machine, and of a linked socket.
+// aliases returns the planner's other names: with other addresses of this machine, or with the socket to which a link
+// leads.
 func (p *Planner) aliases() []string {
 	names := planner.Aliases(p.cfg.Address)
 	if id := p.identity(); id.Socket != "" && "unix://"+id.Socket != p.cfg.Address {
@@ -91,8 +92,9 @@ func (p *Planner) Command(now planner.Split, shares map[string]float64) string {
 	return strings.Join(out, "; ")
 }
 
-// weigh sets a version's weight. All weights sum to 200, except if a version gets all traffic and the balancing
-// algorithm may accept no weights other than the initial one and 0.
+// weigh returns the command that sets a version's weight. All weights sum to 200, except where the balancing algorithm
+// may accept no weights other than the initial one and 0: then shares of 0% and 100% are set as percentages of the
+// initial weight.
 func (p *Planner) weigh(now planner.Split, version string, share float64) string {
 	weight := fmt.Sprint(weight(share))
 	if now.OnlyWhole || now.MayBeOnlyWhole && (share == 0 || share == planner.Whole) {
@@ -109,7 +111,7 @@ func (p *Planner) setState(server, state string) string {
 	return fmt.Sprintf("set server %s/%s state %s", p.cfg.Backend, server, state)
 }
 
-// weight returns the weight of a share if all weights sum to 200.
+// weight returns the weight for a share if all weights sum to 200.
 func weight(share float64) int { return int(math.Round(share * perPercent)) }
 
 // Read implements planner.Planner. The revision is the state itself, because HAProxy has no revisions.
@@ -177,8 +179,8 @@ func (p *Planner) others(r running, s *planner.Split) error {
 }
 
 // Set implements planner.Planner. HAProxy has no compare-and-set: the split is read again right before it is set, and a
-// change by another client in the milliseconds between is not detected. Weights that rise are set first, so there is
-// always some weight. If HAProxy refuses one of the weights, the previous state is restored.
+// change by another client in the milliseconds between is not detected. The largest weights are set first, so the sum
+// of the weights is never 0. If HAProxy refuses one of the weights, the previous state is restored.
 func (p *Planner) Set(ctx context.Context, change planner.Change) (planner.Split, error) {
 	now, err := p.Read(ctx)
 	if err != nil {
@@ -212,7 +214,7 @@ func (p *Planner) change(ctx context.Context, before planner.Split, commands []s
 	return p.Read(ctx)
 }
 
-// restore sends the difference from a state.
+// restore sends the commands that lead from the present state to another one.
 func (p *Planner) restore(ctx context.Context, state planner.State) error {
 	want, err := p.decode(state)
 	if err != nil {
@@ -260,7 +262,8 @@ func (p *Planner) Restore(ctx context.Context, r planner.Restoration) (planner.S
 }
 
 // difference returns the commands that lead from one state to another: first what comes up, then weights that rise,
-// weights that fall, and what goes down. There is always some weight, and no server takes traffic with a wrong one.
+// weights that fall, and what goes down. The sum of the weights is never 0, and no server takes traffic with a wrong
+// weight.
 func (p *Planner) difference(is, want map[string]configured) []string {
 	rank := []string{ready, drain, maint}
 	var up, rise, fall, down []string
@@ -287,7 +290,7 @@ func (p *Planner) difference(is, want map[string]configured) []string {
 	return slices.Concat(up, rise, fall, down)
 }
 
-// Deploy implements planner.Planner: the server leaves maintenance or drain, with weight 0 if it had no share.
+// Deploy implements planner.Planner: the server leaves maintenance, with weight 0, or drain, with its weight.
 func (p *Planner) Deploy(ctx context.Context, change planner.Version) error {
 	now, err := p.Read(ctx)
 	if err != nil {

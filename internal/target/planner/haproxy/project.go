@@ -46,5 +46,5 @@ func (p *Planner) Project(now planner.Split, e planner.Effect) (planner.Split, e
 	return now, nil
 }
 
-// errInitialWeights marks a weight that is a percentage of the server's initial weight.
+// errInitialWeights is returned if a weight would be a percentage of the server's initial weight.
 var errInitialWeights = errors.New("HAProxy computes the weights from the initial ones")

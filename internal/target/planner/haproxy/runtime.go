@@ -20,14 +20,14 @@ const (
 	timeout = 10 * time.Second
 	// maxAnswer is the largest answer that is read, in bytes.
 	maxAnswer = 4 << 20
-	// end follows the answer to each command of a line.
+	// end follows the answer to each command in a line.
 	end = "\n\n"
 )
 
-// errNotSent marks a line that did not reach HAProxy.
+// errNotSent is wrapped by the error for a line that did not reach HAProxy.
 var errNotSent = errors.New("nothing was sent")
 
-// CheckAddress returns an error if address is not that of a runtime API.
+// CheckAddress returns an error if address can't be the address of a runtime API.
 func CheckAddress(address string) error {
 	network, at, err := dialTo(address)
 	if err != nil || network != "tcp" {

@@ -29,7 +29,7 @@ const (
 // flagAgent of srv_agent_state reports that an agent check is enabled.
 const flagAgent = 0x04
 
-// configured is the configuration of a server, which a restore restores.
+// configured is the part of a server's configuration that Restore restores.
 type configured struct {
 	Weight int    `json:"weight"`
 	Admin  string `json:"admin"`
@@ -43,24 +43,25 @@ type server struct {
 	agent, backup bool
 	// status is the effective state, such as "UP", "DOWN" or "MAINT (via ...)".
 	status string
-	// sessions counts the sessions that it has served since HAProxy started.
+	// sessions counts the sessions that the server has served since HAProxy started.
 	sessions int64
 }
 
-// running is what one read of HAProxy returns.
+// running is the state of HAProxy as of one read.
 type running struct {
 	servers map[string]server
-	// algorithm is the backend's, empty if the socket's level does not show it; likewise cookie and sticky.
+	// algorithm is the backend's balancing algorithm, and cookie its session cookie. Both are empty if the socket's
+	// level does not show them.
 	algorithm, cookie string
 	// sticky reports that the backend has a stick table.
 	sticky bool
-	// level is the socket's, such as "admin"; empty if HAProxy is too old to report it.
+	// level is the socket's access level, such as "admin"; empty if HAProxy is too old to report it.
 	level string
 	// process identifies the process: a reload starts a new one.
 	process string
 }
 
-// look reads the backend's servers in one line, so the answers are from the same moment.
+// look reads the backend's servers with one line of commands, so the answers are from the same moment.
 func (p *Planner) look(ctx context.Context) (running, error) {
 	text, err := p.ask(ctx, fmt.Sprintf("show servers state %[1]s; show stat %[1]s 6 -1; show cli level; show info; "+
 		"show table", p.cfg.Backend)) // 6: the backend and its servers, -1: all of them
@@ -73,7 +74,7 @@ func (p *Planner) look(ctx context.Context) (running, error) {
 	}
 	text = strings.TrimLeft(text, "\n")
 	answers := strings.Split(text, end)
-	// The answers begin like this, and end with an empty line. Anything else is of another server, or was cut off.
+	// The answers begin like this, and end with an empty line. Anything else is from another server, or was cut off.
 	const tables, start = 2, "1\n# be_id"
 	switch begins := strings.HasPrefix(text, start); {
 	case strings.HasPrefix(start, text), begins && (len(answers) <= tables || !strings.HasSuffix(text, end)):
@@ -199,7 +200,7 @@ func columns(names []string) map[string]int {
 	return column
 }
 
-// state is the configuration of the servers of versions, by HAProxy's names.
+// state returns the configuration of each version's server, by HAProxy's names of the servers.
 func (p *Planner) state(r running) map[string]configured {
 	out := map[string]configured{}
 	for _, name := range p.cfg.Servers {
@@ -216,7 +217,7 @@ func encode(state map[string]configured) planner.State {
 	return text
 }
 
-// decode reads a state for exactly the servers of versions.
+// decode decodes a state, which must name exactly the configured servers.
 func (p *Planner) decode(state planner.State) (map[string]configured, error) {
 	var out map[string]configured
 	if err := json.Unmarshal(state, &out); err != nil {
@@ -238,7 +239,8 @@ func (p *Planner) decode(state planner.State) (map[string]configured, error) {
 	return out, nil
 }
 
-// shares returns the percentages of a state. A server in maintenance gets no traffic whatever its weight.
+// shares returns the percentages in a state, and the versions that are down. A server in maintenance gets no traffic,
+// regardless of its weight.
 func (p *Planner) shares(state map[string]configured) (shares map[string]float64, down []string) {
 	shares = map[string]float64{}
 	sum := 0

@@ -1,4 +1,4 @@
-// Package httpapi is the planner behind a control API of HTTP and JSON, described in docs/planner-openapi.yaml. The
+// Package httpapi implements planner.Planner for the HTTP control API that docs/planner-openapi.yaml describes. The
 // split has an ETag, and a change names the ETag on which it is based (If-Match), so changes by other clients are never
 // overwritten.
 package httpapi
@@ -297,7 +297,7 @@ func (p *Planner) write(ctx context.Context, r web.Request) (web.Answer, error) 
 	return got, nil
 }
 
-// refused returns the problem of an answer that is not a success.
+// refused returns the problem for an answer that is not a success.
 func (p *Planner) refused(got web.Answer, write bool) error {
 	text := p.web.Text(got)
 	switch {

@@ -25,7 +25,7 @@ func (p *Planner) do(ctx context.Context, r web.Request) (web.Answer, error) {
 	return got, err
 }
 
-// state is the configuration of each version.
+// state returns the configuration of each version.
 func (d document) state() planner.State {
 	text, err := json.Marshal(d.Versions)
 	if err != nil {
@@ -69,10 +69,10 @@ func shares(versions map[string]version) map[string]float64 {
 	return out
 }
 
-// equal compares all digits, unlike planner.Same.
+// equal compares shares exactly, unlike planner.Same.
 func equal(a, b map[string]float64) bool { return maps.Equal(a, b) }
 
-// decode reads a state for exactly the versions that the API has now.
+// decode decodes a state, which must name exactly the versions that the API has now.
 func (p *Planner) decode(now planner.Split, state planner.State) (map[string]version, error) {
 	var versions map[string]version
 	if err := json.Unmarshal(state, &versions); err != nil {

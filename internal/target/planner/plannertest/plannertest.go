@@ -164,7 +164,8 @@ func comesAndGoes(t *testing.T, b Backend) {
 	}
 }
 
-// losesNoUpdate makes clients change the split concurrently from the same revision: at most one may succeed.
+// losesNoUpdate makes clients change the split concurrently, all from the same revision. Exactly one must succeed. On a
+// weak backend, a second change after the first must be refused.
 func losesNoUpdate(t *testing.T, b Backend) {
 	if b.Weak {
 		now := read(t, b)
@@ -228,7 +229,7 @@ func isIdentified(t *testing.T, b Backend) {
 	}
 }
 
-// restores moves from each of some odd states, and returns to the exact state before the move.
+// restores moves the split away from several states, and restores each of them exactly.
 func restores(t *testing.T, b Backend) {
 	for _, canary := range []float64{10, 33, 0, 100, 50} {
 		now := read(t, b)
@@ -271,7 +272,7 @@ func restores(t *testing.T, b Backend) {
 	}
 }
 
-// restoresOdd moves from each odd state, and returns to exactly that state.
+// restoresOdd moves the split away from each state in Backend.Odd, and restores it exactly.
 func restoresOdd(t *testing.T, b Backend) {
 	states := b.Odd
 	if states == nil {

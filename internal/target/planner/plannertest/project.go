@@ -7,8 +7,9 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
 )
 
-// projects makes moves, and compares what each one leaves with its projection. The steps of a chain are projected one
-// on another, as a plan does: nothing of a projection may differ from what is read in the end.
+// projects makes moves, and compares the split after each one with two projections: from the split before the move, and
+// from the previous projection, as a plan does for a chain of steps. Nothing but the revision, the requests, and the
+// instance may differ.
 func projects(t *testing.T, b Backend) {
 	before := read(t, b)
 	effects := []planner.Effect{
@@ -80,7 +81,7 @@ func reopened(t *testing.T, s planner.Split) planner.Split {
 	return out
 }
 
-// text has its members in one order, as in a digest: two values with one text are the same to a plan.
+// text returns s as JSON with sorted keys, as in a digest: splits with the same text are the same to a plan.
 func text(t *testing.T, s planner.Split) string {
 	t.Helper()
 	var all any
