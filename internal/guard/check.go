@@ -82,7 +82,7 @@ type source struct {
 	query     Query
 }
 
-// prometheus returns another query to the same Prometheus.
+// prometheus returns another query to Prometheus, with the accepted warnings of r.
 func (r Rail) prometheus(query string) Query {
 	return Query{Prometheus: query, AcceptWarnings: r.AcceptWarnings}
 }
@@ -111,7 +111,7 @@ func upper(s string) string {
 	return strings.ToUpper(s[:1]) + s[1:]
 }
 
-// wrong returns what is wrong with r, and with which of its attributes.
+// wrong returns what is wrong with r, and the path of the attribute. why is empty if r is valid.
 func (r Rail) wrong() (at []string, why string) {
 	sources := 0
 	for _, set := range []bool{r.Prometheus != "", r.HTTP != nil, r.Search != nil} {
@@ -190,7 +190,8 @@ func (r Rail) wrongComparison() (at []string, why string) {
 	return nil, ""
 }
 
-// LeastWarning is the shortest text of a warning: a shorter one would accept warnings that nobody has seen.
+// LeastWarning is the minimum length of a text in accept_warnings. A shorter one would accept warnings that nobody has
+// seen.
 const LeastWarning = 10
 
 func (r Rail) wrongSource() (at []string, why string) {

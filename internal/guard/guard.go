@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Breach is what happens when a guardrail is breached.
+// Breach is the response to a breach of a guardrail.
 type Breach string
 
 // Values of on_breach.
@@ -43,7 +43,8 @@ type Rail struct {
 	// Min and Max bound the value itself.
 	Min *float64 `json:"min,omitempty"`
 	Max *float64 `json:"max,omitempty"`
-	// MaxDrop and MaxIncrease bound its change, as a percentage of the baseline or of the stable version's value.
+	// MaxDrop and MaxIncrease bound the value's change, as a percentage of the baseline or of the stable version's
+	// value.
 	MaxDrop     *float64 `json:"max_drop_percent,omitempty"`
 	MaxIncrease *float64 `json:"max_increase_percent,omitempty"`
 	// Stable is a query for the stable version's value. If it is set, relative bounds compare with that value at the
@@ -66,7 +67,7 @@ type Rail struct {
 	OnBreach Breach `json:"on_breach,omitempty"`
 }
 
-// Query is the source of the metric: exactly one of its fields is set.
+// Query is the source of the metric: exactly one of Prometheus, HTTP, and Search is set.
 type Query struct {
 	// Prometheus is a query that returns one number.
 	Prometheus string `json:"query,omitempty"`
@@ -108,14 +109,14 @@ type Reader interface {
 	Lacks(q Query) string
 }
 
-// PastReader also reads what a metric was.
+// PastReader also reads the value of a metric at an earlier time.
 type PastReader interface {
 	Reader
 	// ReadAt is Read for an earlier time. Only Prometheus keeps the past; another source is an error.
 	ReadAt(ctx context.Context, q Query, at time.Time) (float64, error)
 }
 
-// MomentReader also reads two metrics of the same moment.
+// MomentReader can also read two metrics as of the same moment.
 type MomentReader interface {
 	PastReader
 	// ReadNow is Read, and also returns the time of the value by the clock of its source, for ReadAt. It is zero if the
@@ -123,7 +124,7 @@ type MomentReader interface {
 	ReadNow(ctx context.Context, q Query) (float64, time.Time, error)
 }
 
-// duration returns the parsed text; empty is the default.
+// duration returns the parsed text, or otherwise if the text is empty.
 func duration(text string, otherwise time.Duration) (time.Duration, error) {
 	if text == "" {
 		return otherwise, nil
@@ -131,7 +132,7 @@ func duration(text string, otherwise time.Duration) (time.Duration, error) {
 	return time.ParseDuration(text)
 }
 
-// orDefault returns the duration of a text that Check has accepted.
+// orDefault is duration for a text that Check has accepted.
 func orDefault(text string, otherwise time.Duration) time.Duration {
 	d, err := duration(text, otherwise)
 	if err != nil || d < 0 {
@@ -149,7 +150,8 @@ func (r Rail) Every() time.Duration { return max(orDefault(r.Interval, DefaultIn
 // Delay returns the time from the start of the work until the first reading.
 func (r Rail) Delay() time.Duration { return orDefault(r.InitialDelay, 0) }
 
-// Tries returns how many readings it takes at most to pass one of the limits.
+// Tries returns how many readings it takes at most to exceed one of the limits, if none passes and all that fail are in
+// a row.
 func (r Rail) Tries() int { return 1 + r.limit(Breached) + r.limit(Unreadable) + r.limit(Inconclusive) }
 
 // limit returns how many readings of a state are tolerated.

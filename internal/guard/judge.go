@@ -11,10 +11,10 @@ import (
 // readTimeout bounds one reading.
 const readTimeout = 15 * time.Second
 
-// ErrNoValue marks the error of a Reader whose source answered without a usable value.
+// ErrNoValue is wrapped by the error from a Reader whose source answered without a usable value.
 var ErrNoValue = errors.New("there is no value to evaluate")
 
-// State is what a reading shows.
+// State is the result of a reading.
 type State string
 
 // Values of State. Only Passed counts as passed.
@@ -42,7 +42,7 @@ type Reading struct {
 	TooFew bool `json:"too_few,omitempty"`
 	// Bound is the bound that is breached.
 	Bound Bound `json:"bound,omitempty"`
-	// Why is the reason for a breach or an inconclusive reading.
+	// Why is the reason if the state is not Passed.
 	Why string `json:"why,omitempty"`
 }
 
@@ -75,7 +75,7 @@ const (
 )
 
 // Take reads the rail's metric and evaluates it. A nil baseline makes a bound that needs one inconclusive, unless first
-// is set: then the value itself becomes the baseline.
+// is set: then that bound passes, because the value itself becomes the baseline.
 func (r Rail) Take(ctx context.Context, reader Reader, baseline *float64, first bool) Reading {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
@@ -132,7 +132,7 @@ func readNow(ctx context.Context, reader Reader, q Query) (float64, time.Time, e
 	return v, at, err
 }
 
-// readAt is read for the moment of another value. A zero time is now.
+// readAt is read for the time at which another value was read. A zero time is now.
 func readAt(ctx context.Context, reader Reader, q Query, at time.Time) (float64, error) {
 	past, ok := reader.(PastReader)
 	if !ok || at.IsZero() {
@@ -148,7 +148,7 @@ func finite(v float64, err error) (float64, error) {
 	return v, err
 }
 
-// undecided returns the reading for err.
+// undecided returns the reading for an error from the reader.
 func (r Reading) undecided(err error) Reading {
 	r.State, r.Why = Unreadable, err.Error()
 	if errors.Is(err, ErrNoValue) {

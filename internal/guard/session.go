@@ -13,7 +13,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/logging"
 )
 
-// keptReadings is how many readings of a step are kept, and shownValues how many values a result shows per rail.
+// keptReadings is how many readings are kept until they are drained, and shownValues how many values a result shows per
+// rail.
 const (
 	keptReadings = 1000
 	shownValues  = 20
@@ -26,7 +27,7 @@ type Tally struct {
 	Breached     int `json:"breached,omitempty"`
 	Inconclusive int `json:"inconclusive,omitempty"`
 	Errors       int `json:"errors,omitempty"`
-	// Held reports that a bound that was in breach before the execution has been within bounds since.
+	// Held reports that a metric that was in breach before the execution is no longer ignored; see Session.symptom.
 	Held bool `json:"held,omitempty"`
 }
 
@@ -68,7 +69,7 @@ func (s *Session) Drain() []Reading {
 	return out
 }
 
-// Stand waits for d after a step and reads each rail once per interval. An error is a *Verdict or the end of ctx.
+// Stand waits for d after a step and reads each rail once per interval. An error is a *Verdict or the cause of ctx.
 func (s *Session) Stand(ctx context.Context, d time.Duration) error {
 	end := s.clock.Now().Add(d)
 	for {
@@ -117,7 +118,7 @@ func (s *Session) sleep(ctx context.Context, until time.Time) error {
 }
 
 // EndOfStep reads all rails whose initial delay has passed. A rail without a clear result, within its limits, is read
-// again after its interval: a step never ends on an inconclusive reading.
+// again after its interval: a step never ends on an inconclusive reading, unless that is only a warning.
 func (s *Session) EndOfStep(ctx context.Context) error {
 	now := s.clock.Now()
 	var rails []int
@@ -129,8 +130,9 @@ func (s *Session) EndOfStep(ctx context.Context) error {
 	return s.readUntilClear(ctx, rails, false)
 }
 
-// Final reads all rails, whatever their initial delay, until each has passed or has exceeded a limit. A breach counts
-// even if it existed before. A tolerated breach is read again after the rail's interval.
+// Final reads all rails, regardless of their initial delay, until each has passed or one has exceeded a limit. A breach
+// counts even if it existed before the execution. No rail may only warn, because Final would wait for it to pass. A
+// tolerated breach is read again after the rail's interval.
 func (s *Session) Final(ctx context.Context) error {
 	rails := make([]int, len(s.watch.Rails))
 	for i := range rails {
@@ -189,7 +191,8 @@ func (s *Session) After(ctx context.Context) error {
 	return nil
 }
 
-// readUntilClear reads rails until each of them has a clear result or has passed a limit.
+// readUntilClear reads rails until each of them has a clear result, or one without is only a warning. It returns a
+// *Verdict if a limit is exceeded.
 func (s *Session) readUntilClear(ctx context.Context, rails []int, final bool) error {
 	for {
 		if err := s.read(ctx, rails, final); err != nil {
@@ -208,7 +211,7 @@ func (s *Session) readUntilClear(ctx context.Context, rails []int, final bool) e
 	}
 }
 
-// read reads the rails at the same moment and counts. final makes a breach count even if it existed before the
+// read reads the rails concurrently and counts the readings. final makes a breach count even if it existed before the
 // execution.
 func (s *Session) read(ctx context.Context, rails []int, final bool) error {
 	readings := make([]Reading, len(rails))
@@ -271,7 +274,7 @@ func (s *Session) symptom(i int, reading Reading, final bool) bool {
 	return reading.State == Breached
 }
 
-// count adds a reading to the rail's counts and returns a verdict if a limit is passed.
+// count adds a reading to the rail's counts and returns a verdict if a limit is exceeded.
 func (s *Session) count(i int, reading Reading) *Verdict {
 	tally, rail := &s.tallies[i], s.watch.Rails[i]
 	n := 0

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Errors of a Verdict, for errors.Is.
+// Errors that a Verdict wraps, for errors.Is.
 var (
 	// ErrBreached: a guardrail is breached.
 	ErrBreached = errors.New("a guardrail is breached")

@@ -33,7 +33,7 @@ type Watch struct {
 	Traffic  Traffic   `json:"traffic,omitempty"`
 	// Lifted is who lifted the rule that guardrails must be readable, for this execution; empty if nobody did.
 	Lifted string `json:"lifted,omitempty"`
-	// past are the values of an earlier time, in the order of Rails. Nil: the baseline is compared with.
+	// past are the values from an earlier time, in the order of Rails. Nil: readings are compared with the baseline.
 	past []past
 	// broken is why the watch in the journal can't be used.
 	broken string
@@ -59,7 +59,7 @@ type past struct {
 	why   string
 }
 
-// compared adds the reason why the value is missing to a reading that needed it.
+// compared adds the reason why the earlier value is missing to a reading that needed it.
 func (p past) compared(r Reading) Reading {
 	if p.why != "" && r.State == Inconclusive && r.Value != nil {
 		r.Why += ": " + p.why
@@ -155,7 +155,7 @@ func (w Watch) stops(r Rail, first Reading) string {
 	}
 }
 
-// Warnings tell the reader of a plan which rails need attention.
+// Warnings returns texts that tell the reader of a plan which rails need attention.
 func (w Watch) Warnings() []string {
 	var out []string
 	for i, r := range w.Rails {

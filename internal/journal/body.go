@@ -20,9 +20,9 @@ var (
 )
 
 // Accepts returns nil if an entry of the kind may come next. It returns ErrClosed if the record already has an outcome,
-// and ErrOrder if the kind is out of order. A record begins with an intent or a dry run. A dispatch follows the intent,
-// progress follows the dispatch, an outcome, a takeover, a notice, or one cancel follows any of them, and one
-// acknowledgement follows the outcome. The zero record stands for a record that has not begun.
+// and ErrOrder if the kind is out of order. A record begins with an intent, a dry run, a skip, or an adoption. A
+// dispatch follows the intent, progress follows the dispatch, an outcome, a takeover, a notice, or one cancel follows
+// any of them, and one acknowledgement follows the outcome. The zero record stands for a record that has not begun.
 func (r Record) Accepts(kind Kind) error {
 	first := kind == KindIntent || kind == KindDryRun || kind == KindSkip || kind == KindAdoption
 	switch {

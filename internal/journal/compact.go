@@ -47,7 +47,7 @@ var errEnough = errors.New("enough")
 // Removable finds the executions and dry runs that ended before a time and can be removed. It keeps everything that
 // later decisions depend on: executions that are open or whose outcome is unknown, because they prevent a request from
 // running twice; every record that an approval was requested for or given to, because each signature is valid once and
-// its age counts from its first use; and the last execution of each target, because the approval policy compares the
+// its age counts from its first use; and the last execution on each target, because the approval policy compares the
 // next execution with it.
 func Removable(ctx context.Context, s Store, before time.Time) (Compaction, error) {
 	w := collector{mostGaps: mostGaps, seen: map[int64]*candidate{}, newest: map[string]int64{}}

@@ -21,7 +21,8 @@ type Adoption struct {
 }
 
 // Epoch is a span of the journal with one identity. The first one begins with the first entry, and each adoption begins
-// another one. Approvals of an earlier epoch don't count, because the journal may have lost what used them.
+// another one. Approvals from an earlier epoch don't count, because the journal may have lost the executions that used
+// them.
 type Epoch struct {
 	// ID is the identity: the first 8 hexadecimal digits of the hash of the first entry of the epoch, which is never
 	// removed.
@@ -32,7 +33,7 @@ type Epoch struct {
 	Adoption *Adoption
 }
 
-// accepts reports whether a state that was saved with the journal id may be used with this journal.
+// accepts reports whether a state that was saved with a journal of identity id may be used with this journal.
 func (e Epoch) accepts(id string) bool {
 	return e.ID == id || e.Adoption != nil && slices.Contains(e.Adoption.Replaces, id)
 }

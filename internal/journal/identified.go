@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// Identified returns a Store whose records carry the identity of the journal in their epoch. It reads the epochs once:
-// a process that runs while another one adopts the journal doesn't notice.
+// Identified returns a Store that sets Record.Journal, the identity of the journal in the epoch in which the record
+// began. It reads the epochs once: a process that runs while another one adopts the journal doesn't notice.
 func Identified(s Store) Store { return &identified{Store: s} }
 
 type identified struct {
@@ -27,7 +27,7 @@ func (s *identified) epochs(ctx context.Context) ([]Epoch, error) {
 	return s.known, err
 }
 
-// identify sets the identity of each record: that of the epoch that it was begun in.
+// identify sets the Journal of each record to the identity of the epoch in which the record began.
 func (s *identified) identify(ctx context.Context, records ...*Record) error {
 	all, err := s.epochs(ctx)
 	for _, r := range records {
@@ -40,7 +40,7 @@ func (s *identified) identify(ctx context.Context, records ...*Record) error {
 	return err
 }
 
-// one sets the identity of a record. The record is already durable at this point, whatever happens here.
+// one sets the Journal of a record. The record is already durable at this point, even if one fails.
 func (s *identified) one(ctx context.Context, r Record, err error) (Record, error) {
 	if err != nil {
 		return r, err

@@ -102,9 +102,8 @@ const (
 	StandingEdited     Standing = "edited"      // the journal has a different entry at that position
 )
 
-// Compare compares the journal with the mark in a state. For an empty mark, and for one of an epoch that an adoption
-// has
-// ended, the result is StandingHolds.
+// Compare compares the journal with the mark in a state. For an empty mark, and for a mark from an epoch that an
+// adoption has ended, the result is StandingHolds.
 func Compare(ctx context.Context, s Store, m Mark) (Standing, error) {
 	if m.Journal == "" {
 		return StandingHolds, nil

@@ -56,9 +56,10 @@ const (
 	// KindAcknowledged follows the outcome when no later apply may adopt it: Terraform ended normally and has the
 	// outcome in its state, or the resource of the execution was destroyed.
 	KindAcknowledged Kind = "acknowledged"
-	// KindCancel asks the holder of an open execution to stop and to go back. Anyone may append it, once.
+	// KindCancel asks the holder of an open execution to stop and to revert its changes. Anyone may append it, once.
 	KindCancel Kind = "cancel"
-	// KindNotice records an event of an open execution that people are told about, before they are told: at most once.
+	// KindNotice records that people are notified of an event during an open execution. It is appended before the
+	// notification is sent, so nobody is notified twice.
 	KindNotice Kind = "notice"
 	// KindAdoption accepts a journal that is new or was restored, and begins an epoch; see Epoch. It is a single entry.
 	KindAdoption Kind = "adoption"
@@ -72,12 +73,12 @@ type Subject struct {
 	Playbook string `json:"playbook"`
 	// Target names what is changed, such as "dbt:shop/prod". One execution can be open per target; see Record.Excludes.
 	Target string `json:"target"`
-	// Request identifies the request: the same playbook, target, incident and inputs have the same request.
+	// Request identifies the combination of playbook, target, incident, and inputs.
 	Request string `json:"request"`
 	// Incident is the incident's identifier, or empty.
 	Incident string `json:"incident,omitempty"`
-	// Digest is the digest of the preview. Identity is the hash of the target itself, whatever its name. Both are empty
-	// if the target could not be previewed.
+	// Digest is the digest of the preview. Identity is the hash of the target itself, regardless of its name. Both are
+	// empty if the target could not be previewed.
 	Digest   string `json:"digest,omitempty"`
 	Identity string `json:"identity,omitempty"`
 }
@@ -97,7 +98,7 @@ type Intent struct {
 	// Remarks list anything unusual about the approval.
 	Remarks []string      `json:"remarks,omitempty"`
 	Holder  proc.Identity `json:"holder"`
-	// Record is the dry run on which an execution was reviewed, or zero.
+	// Record is the number of the dry run that was reviewed for an execution, or zero.
 	Record int64 `json:"record,omitempty"`
 	// Session names the Terraform run that made the entry, if the system provides it.
 	Session string `json:"session,omitempty"`
@@ -105,10 +106,9 @@ type Intent struct {
 	Deadline time.Time `json:"deadline,omitzero"`
 	// Expected is when twice the estimate has passed, if that alone does not stop the execution, otherwise zero.
 	Expected time.Time `json:"expected,omitzero"`
-	// Notices are the events that people are told about with the entry, such as an approval that is needed.
+	// Notices are the events that people are notified of with the entry, such as an approval that is needed.
 	Notices []string `json:"notices,omitempty"`
-	// Locks are other targets that the execution excludes, such as the indices behind an alias and the target's
-	// identity.
+	// Locks are other targets that the execution locks, such as the indices behind an alias and the target's identity.
 	Locks []string `json:"locks,omitempty"`
 	// Configuration identifies the provider configuration of the process. Two processes of one Terraform run use it to
 	// tell whether they plan the same resource.
@@ -119,13 +119,13 @@ type Intent struct {
 	Guardrails json.RawMessage `json:"guardrails,omitempty"`
 	// Problem is why a dry run failed, otherwise empty.
 	Problem string `json:"problem,omitempty"`
-	// Adoption is set in an entry of that kind only.
+	// Adoption is set in an entry of KindAdoption only.
 	Adoption *Adoption `json:"adoption,omitempty"`
 	// Origin is set in an execution that was merged from another journal.
 	Origin *Origin `json:"origin,omitempty"`
 }
 
-// Dispatch is the body of the second entry: the work was sent and has a name.
+// Dispatch is the body of the entry that records that the work was sent, and its name in the remote system.
 type Dispatch struct {
 	RemoteID string `json:"remote_id"`
 }
@@ -193,7 +193,7 @@ type Result struct {
 	Values json.RawMessage `json:"values,omitempty"`
 }
 
-// Outcome is the body of the last entry.
+// Outcome is the body of the entry that ends an execution.
 type Outcome struct {
 	Status   Status `json:"status"`
 	Result   Result `json:"result"`
@@ -245,7 +245,7 @@ type Record struct {
 	Newest Head
 	// Edited is the number of an entry that was edited after it was written, or zero.
 	Edited int64
-	// Notices are the events that people were told about; see KindNotice.
+	// Notices are the events that people were notified of; see KindNotice.
 	Notices []string
 	// Acknowledged reports that no later apply may adopt the outcome; see KindAcknowledged.
 	Acknowledged bool
@@ -312,14 +312,14 @@ type Store interface {
 	// an intent with a *BusyError while an execution that excludes it is open. Dry runs, skips, and executions that
 	// only read are never refused for this reason.
 	Begin(ctx context.Context, subject Subject, kind Kind, intent Intent) (Record, error)
-	// BeginAfter is Begin for a dry run. It atomically returns ErrStale if a record of the same request is newer than
-	// the record after.
+	// BeginAfter is Begin for a dry run. It atomically returns ErrStale if a record with the same request is newer than
+	// the record with the number after.
 	BeginAfter(ctx context.Context, subject Subject, intent Intent, after int64) (Record, error)
-	// Append adds an entry to an open execution. The body is a Dispatch, any JSON value as progress, a Takeover, which
-	// raises the token, or an Outcome, which closes the execution. An Acknowledged follows an outcome and needs no
-	// lease. Append returns ErrClosed if the outcome is already recorded, ErrFenced if the lease's token is not the
-	// record's, ErrNotFound if there is no such execution (a dry run is not an execution), and ErrOrder or ErrBody if
-	// the entry can't come next or its body is invalid; see Record.Admits and Encode.
+	// Append adds an entry to an open execution. The body is a Dispatch, any JSON value as progress, a Notice, a
+	// Cancel, a Takeover, which raises the token, or an Outcome, which closes the execution. An Acknowledged follows an
+	// outcome and needs no lease. Append returns ErrClosed if the outcome is already recorded, ErrFenced if the lease's
+	// token is not the record's, ErrNotFound if there is no such execution (a dry run is not an execution), and
+	// ErrOrder or ErrBody if the entry can't come next or its body is invalid; see Record.Admits and Encode.
 	Append(ctx context.Context, lease Lease, kind Kind, body any) (Record, error)
 	// Beat renews the lease of an open execution. It returns the errors of Append.
 	Beat(ctx context.Context, lease Lease) error
@@ -334,14 +334,14 @@ type Store interface {
 	Count(ctx context.Context, filter Filter) (int, error)
 	// Entries calls visit with each entry, in order, from sequence number from. It stops when visit returns an error.
 	Entries(ctx context.Context, from int64, visit func(Entry) error) error
-	// Compact first appends an entry that lists what is removed, then removes it. It returns ErrGaps if the journal is
-	// not as c describes it, for example after another process has compacted it.
+	// Compact first appends an entry that lists the entries to remove, and then removes them. It returns ErrGaps if the
+	// journal is not as c describes it, for example after another process has compacted it.
 	Compact(ctx context.Context, c Compaction) (Entry, error)
 	// Close releases the store's resources.
 	Close() error
 }
 
-// Errors of a Store. ErrForeign, ErrDamaged and ErrNewer describe what was found in place of a usable journal.
+// Errors from a Store. ErrForeign, ErrDamaged and ErrNewer describe what was found in place of a usable journal.
 // ErrUnavailable means that the journal can't be read or written, temporarily or permanently. Nothing has been written.
 var (
 	ErrNotFound = errors.New("not in the journal")

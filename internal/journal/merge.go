@@ -10,7 +10,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
 )
 
-// Errors of Merge. Nothing was written, except for the executions in Merged.
+// Errors from Merge. Nothing was written, except for the executions in Merged.
 var (
 	// ErrSameJournal means that both are the same journal, or that one is a copy of the other.
 	ErrSameJournal = errors.New("both are the same journal, or copies of one")
@@ -47,8 +47,8 @@ type Merged struct {
 
 // Merge copies the executions of another journal into s, oldest first, each with its outcome and its origin, and then
 // adopts s. The adoption accepts states that were saved with the other journal, and voids every approval from before:
-// nothing that was merged can count as an approval, and what it has used stays used. Dry runs are not copied. Merging
-// again adds what is new, and completes a merge that was interrupted.
+// nothing that was merged can count as an approval, and approvals that the merged executions have used stay used. Dry
+// runs are not copied. Merging again adds what is new, and completes a merge that was interrupted.
 func Merge(ctx context.Context, s Store, m Merging) (Merged, error) {
 	var done Merged
 	replaces, err := identities(ctx, s, m.From)
@@ -91,7 +91,7 @@ func Merge(ctx context.Context, s Store, m Merging) (Merged, error) {
 	return done, err
 }
 
-// origin identifies an execution wherever it was merged: by the journal that recorded it first.
+// origin identifies an execution by the journal that recorded it first, in every journal into which it was merged.
 func (r Record) origin() string {
 	if o := r.Intent.Origin; o != nil {
 		return o.Execution
@@ -144,7 +144,7 @@ func identities(ctx context.Context, s, from Store) ([]string, error) {
 	return all, nil
 }
 
-// accepted reports whether states of all the journals are accepted already.
+// accepted reports whether s already accepts states that were saved with each of the journals.
 func accepted(ctx context.Context, s Store, journals []string) (bool, error) {
 	all, err := epochs(ctx, s)
 	return !slices.ContainsFunc(journals, func(id string) bool {

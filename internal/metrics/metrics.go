@@ -112,7 +112,7 @@ func (r *Reader) read(ctx context.Context, q guard.Query) (float64, error) {
 	}
 }
 
-// answered marks the error of a source that answered without a usable value.
+// answered adds guard.ErrNoValue to the error from a source that answered without a usable value.
 func answered(err, unavailable error) error {
 	if err == nil || errors.Is(err, unavailable) {
 		return err

@@ -14,7 +14,7 @@ import (
 const (
 	// retryFor is how long a request is retried. A restarting node is back sooner.
 	retryFor = 2 * time.Minute
-	// openRetryFor is how long Open retries. A plan should soon report that there is no journal.
+	// openRetryFor is how long Open retries. A plan should soon report that the journal can't be reached.
 	openRetryFor = 10 * time.Second
 	// attemptTimeout bounds one attempt. serverTimeout is how long the server may wait for a shard within it.
 	attemptTimeout = 20 * time.Second
@@ -25,11 +25,12 @@ const (
 	// firstPause doubles with each attempt, up to longestPause.
 	firstPause   = 100 * time.Millisecond
 	longestPause = 3 * time.Second
-	// longestAnswer is in bytes. A page of entries with the largest bodies has about 200 MiB.
+	// longestAnswer is the length of the longest answer that is read, in bytes. A page of entries with the largest
+	// bodies has about 200 MiB.
 	longestAnswer = 300 << 20
 )
 
-// request is one API call. Every request of this package is safe to retry.
+// request is one API call. Every request in this package is safe to retry.
 type request struct {
 	// what names the operation for people, in the imperative.
 	what   string
@@ -95,7 +96,8 @@ func unanswered(err error) bool {
 	return elasticsearch.FateOf(err) != elasticsearch.Refused || elasticsearch.Passing(err)
 }
 
-// decode reads an answer into out, which it resets at each attempt. check may refuse an incomplete answer.
+// decode returns a function that decodes an answer, and stores it in out if check accepts it. check may refuse an
+// incomplete answer.
 func decode[T any](out *T, check func(T) error) func([]byte) error {
 	return func(body []byte) error {
 		var answer T

@@ -8,8 +8,8 @@
 // open, and the token was the present one. There are no locks, and an append is one request. A process that learns that
 // the document already exists reads the new entries and tries again.
 //
-// An answer can get lost after the document was written. Each document carries a random nonce, so the same request can
-// be retried: an existing document is either the writer's own or another process's.
+// An answer can get lost after the document was written. The same request can be retried, because each document carries
+// a random nonce, which tells whether an existing document is the writer's own or another process's.
 //
 // # Ranges
 //

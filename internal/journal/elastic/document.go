@@ -17,7 +17,7 @@ type document struct {
 	Seq       int64        `json:"seq"`
 	Execution int64        `json:"execution"`
 	Kind      journal.Kind `json:"kind"`
-	// At has a fixed width, so its order as text is the order of time. It is exactly what is hashed.
+	// At has a fixed width, so its order as text is the order of time. It keeps every digit of the time that is hashed.
 	At       string `json:"at"`
 	Playbook string `json:"playbook"`
 	Target   string `json:"target"`
@@ -64,7 +64,8 @@ func newDocument(e journal.Entry, open []int64, nonce string) document {
 	}
 }
 
-// JSON can't store text that is not UTF-8. Such text is replaced before it is hashed, not when it is sent.
+// replacement stands for bytes that are not UTF-8, which JSON can't store. They are replaced before the entry is
+// hashed, not when it is sent.
 const replacement = "\ufffd"
 
 func validSubject(s journal.Subject) journal.Subject {

@@ -27,7 +27,8 @@ func (s *Store) leasePath(lease journal.Lease) string {
 	return fmt.Sprintf("/%s/_doc/%d-%d", s.leases(), lease.Execution, lease.Token)
 }
 
-// Beat implements journal.Store. It reads the journal first. A holder that another process took over learns of it here.
+// Beat implements journal.Store. It reads the journal first, so a holder learns here that another process has taken the
+// execution over.
 func (s *Store) Beat(ctx context.Context, lease journal.Lease) error {
 	return s.explain(ctx, s.beat(ctx, lease))
 }

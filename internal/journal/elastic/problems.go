@@ -78,7 +78,8 @@ func (s *Store) privilegeAdvice(reason string) string {
 	return fmt.Sprintf("The missing %s privilege is one of %s. %s", m[1], strings.ReplaceAll(m[2], ",", ", "), all)
 }
 
-// explain turns errors into problems. It returns existing problems and the errors of the Store interface unchanged.
+// explain converts errors to *problem.Problem. Errors that callers of a Store distinguish, such as ErrNotFound,
+// ErrFenced, and *journal.BusyError, are returned unchanged.
 func (s *Store) explain(ctx context.Context, err error) error {
 	var p *problem.Problem
 	var held *journal.BusyError

@@ -53,7 +53,7 @@ func (s *Store) find(ctx context.Context, filter journal.Filter) ([]journal.Reco
 	}
 }
 
-// partSize is how many records are read when there are some already.
+// partSize returns how many records to read next after have records were read.
 func partSize(filter journal.Filter, have int) int {
 	if filter.Limit > 0 {
 		return min(page, filter.Limit-have)
@@ -62,7 +62,8 @@ func partSize(filter journal.Filter, have int) int {
 }
 
 // newestPart returns the newest records, newest first, and the view that they belong to. Usually nothing has been
-// appended since this process last read, so it searches concurrently with reading. Otherwise it searches again.
+// appended since this process last read the journal, so it searches while it checks for new entries. If there are any,
+// it searches again.
 func (s *Store) newestPart(ctx context.Context, filter journal.Filter) ([]journal.Record, *view, error) {
 	before := s.latest()
 	type result struct {
@@ -141,8 +142,8 @@ func (s *Store) page(ctx context.Context, query map[string]any, about []any, hea
 	return fold(first, more)
 }
 
-// reaches reports whether the search found everything after the executions. The search returns the newest first, and at
-// most size.
+// reaches reports whether the search found everything after the first of the executions. The search returns the newest
+// first, and at most size.
 func reaches(found []document, size int, ids []int64) bool {
 	return len(found) < size || found[len(found)-1].Seq < slices.Min(ids)
 }
@@ -252,7 +253,7 @@ func upTo(seq int64) any {
 // every returns the query that matches if all conditions do.
 func every(conditions []any) any { return map[string]any{"bool": map[string]any{"filter": conditions}} }
 
-// records returns the records with the identifiers, oldest first, from the journal up to an entry.
+// records returns the records with the identifiers, oldest first, from the journal up to the entry head.
 func (s *Store) records(ctx context.Context, ids []int64, head int64) ([]journal.Record, error) {
 	var all []journal.Record
 	for some := range slices.Chunk(ids, page) {
@@ -313,7 +314,7 @@ func progress(about []any, head int64) map[string]any {
 	}
 }
 
-// later returns the entries that follow the intents, by their identifiers.
+// later returns the entries that follow the intents with the identifiers.
 func (s *Store) later(ctx context.Context, ids []int64, head int64) ([]document, error) {
 	about := []any{terms("execution", ids)}
 	query := steps(about, head)

@@ -48,7 +48,7 @@ func (s *Store) forward(ctx context.Context, v *view, seen func(document)) (*vie
 }
 
 // following returns up to count documents after the one with the number seq, without a gap. Other processes may write
-// during the read. A missing document is therefore requested again before the ones after it count as a gap.
+// during the read. A missing document is therefore requested again before it counts as a gap.
 func (s *Store) following(ctx context.Context, seq int64, count int) ([]document, error) {
 	for again := false; ; again = true {
 		found, err := s.documents(ctx, seq+1, seq+int64(count))
@@ -69,7 +69,7 @@ func (s *Store) following(ctx context.Context, seq int64, count int) ([]document
 	}
 }
 
-// fetched is one document of an answer.
+// fetched is one document in an answer.
 type fetched struct {
 	ID     string          `json:"_id"`
 	Found  bool            `json:"found"`
@@ -198,7 +198,7 @@ func (s *Store) load(ctx context.Context) (*view, error) {
 		s.seen = v
 	}
 	s.mu.Unlock()
-	return s.forward(ctx, v, func(document) {}) // not from the beginning again, however many there are
+	return s.forward(ctx, v, func(document) {}) // a function for seen prevents another reload
 }
 
 // viewAfter returns the view after a document without reading the earlier ones.
@@ -227,7 +227,7 @@ func (s *Store) viewAfter(ctx context.Context, d document) (*view, error) {
 	return v, nil
 }
 
-// now returns the present view of the journal.
+// now reads what was appended and returns the present view of the journal.
 func (s *Store) now(ctx context.Context) (*view, error) { return s.forward(ctx, s.latest(), nil) }
 
 // Get implements journal.Store.
@@ -244,7 +244,7 @@ func (s *Store) one(ctx context.Context, id int64) (journal.Record, error) {
 	return s.at(ctx, v, id)
 }
 
-// at returns a record as of v. A record that has ended is read.
+// at returns a record as of v. Only a record that has ended must be read.
 func (s *Store) at(ctx context.Context, v *view, id int64) (journal.Record, error) {
 	if record, ok := v.open[id]; ok {
 		return record, nil

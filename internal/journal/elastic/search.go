@@ -13,7 +13,7 @@ import (
 
 type shards = elasticsearch.Shards
 
-// denied is the error for a refusal inside an answer.
+// denied returns the error for a refusal inside an answer.
 func (s *Store) denied(what, reason string) error {
 	return s.client.Refusal(what, elasticsearch.ResponseError{Status: http.StatusForbidden, Type: "security_exception",
 		Reason: reason})

@@ -97,7 +97,7 @@ func (s *Store) checkRanges(ctx context.Context, name string) (int, error) {
 	return len(found), nil
 }
 
-// judge returns nil if a known version of the provider created it.
+// judge returns nil if version, from the "_meta" of what, is one that this provider knows.
 func (s *Store) judge(what string, version int) error {
 	switch {
 	case version < 1:

@@ -25,7 +25,7 @@ type Config struct {
 	Clock clock.Clock
 }
 
-// limits are the figures that tests override.
+// limits are the values that tests override.
 type limits struct {
 	rangeSize               int64
 	version                 int
@@ -226,7 +226,7 @@ func (s *Store) create(ctx context.Context, d document) error {
 	return err
 }
 
-// created verifies that a success really came from Elasticsearch.
+// created returns a reader of the answer that verifies that a success really came from Elasticsearch.
 func created(seq int64) func([]byte) error {
 	type answer struct {
 		ID     string `json:"_id"`

@@ -8,7 +8,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
 
-// plain is an intent without approvals that needed none.
+// plain returns an intent that needed no approval and has none.
 func plain() journal.Intent {
 	intent := Intent()
 	intent.ApprovedBy = ""
@@ -27,8 +27,8 @@ func end(t *testing.T, s journal.Store, subject journal.Subject, intent journal.
 	return add(t, s, r.ID, journal.KindOutcome, outcome(status))
 }
 
-// compactable makes a journal with an example of each case. It returns what must be kept and how many entries may be
-// removed.
+// compactable makes a journal with an example of each reason to keep or remove a record. It returns what must be kept
+// and how many entries may be removed.
 func compactable(t *testing.T, s journal.Store) (stays []journal.Record, goes int64) {
 	t.Helper()
 	asked := plain()

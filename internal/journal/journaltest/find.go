@@ -28,7 +28,7 @@ func populate(t *testing.T, s journal.Store) []journal.Record {
 		if i%4 == 0 {
 			kind = journal.KindDryRun
 		}
-		// The last intent of each target stays open.
+		// The last intents stay open, each on its own target.
 		if kind == journal.KindIntent && i+20 >= population {
 			subject.Target = fmt.Sprintf("open-%d", i)
 		}

@@ -15,8 +15,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
 )
 
-// Run tests a store within one handle. Each call of open returns an empty store whose clock advances. The caller closes
-// it when the test ends.
+// Run tests a store through one handle. Each call of open returns an empty store whose clock advances. open must have
+// it closed when the test ends.
 func Run(t *testing.T, open func(t *testing.T) journal.Store) {
 	t.Helper()
 	for name, test := range map[string]func(*testing.T, journal.Store){
@@ -62,7 +62,7 @@ func Run(t *testing.T, open func(t *testing.T) journal.Store) {
 	}
 }
 
-// Opener opens the store of one place. It may be called several times, also concurrently. The caller of RunShared
+// Opener opens the store at one place. It may be called several times, also concurrently. The caller of RunShared
 // closes the stores that are still open when the test ends.
 type Opener func() (journal.Store, error)
 
@@ -82,7 +82,7 @@ func RunShared(t *testing.T, place func(t *testing.T) Opener) {
 	}
 }
 
-// Intent returns an intent with every field set except Locks, which would exclude other executions of the test.
+// Intent returns an intent as an execution has it. It has no Locks, which would exclude other executions in the test.
 func Intent() journal.Intent {
 	return journal.Intent{
 		Params:     json.RawMessage(`{"models":["inbox_emails"],"threads":4,"share":0.25,"big":9007199254740993}`),
@@ -96,7 +96,8 @@ func Intent() journal.Intent {
 	}
 }
 
-// Subject returns a subject with every field set. Subjects with different n have different targets and requests.
+// Subject returns a subject with every field set except Digest and Identity. Subjects with different n have different
+// targets and requests.
 func Subject(n int) journal.Subject {
 	return journal.Subject{
 		Playbook: "rerun_dbt", Target: fmt.Sprintf("dbt:shop/%d", n), Request: fmt.Sprintf("request-%d",
@@ -191,7 +192,7 @@ func same(t *testing.T, want, got any) {
 	}
 }
 
-// follows compares a record with what an entry should have made of it. The entry is the newest of the record.
+// follows fails the test unless got equals want, except that its newest entry is a newer one.
 func follows(t *testing.T, want, got journal.Record) {
 	t.Helper()
 	if got.Newest.Seq <= want.Newest.Seq || got.Newest.Hash == "" || got.Newest.Hash == want.Newest.Hash {

@@ -11,7 +11,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
 )
 
-// heir is the process that takes executions over.
+// heir returns a takeover by another process.
 func heir() journal.Takeover {
 	return journal.Takeover{Holder: proc.Identity{Host: "other", PID: 8, Started: 43, Boot: "boot"},
 		Reason: "it is gone"}
@@ -164,7 +164,8 @@ func beatRefuses(t *testing.T, s journal.Store) {
 	}
 }
 
-// cancelIsOneEntry lets anyone ask for a stop, once, while the execution is open. The lease stays with its holder.
+// cancelIsOneEntry checks that a stop can be requested once, while the execution is open, and that the lease stays with
+// its holder.
 func cancelIsOneEntry(t *testing.T, s journal.Store) {
 	r := begin(t, s, Subject(1), journal.KindIntent)
 	asked := journal.Cancel{By: "ann@example.com", Because: "errors", Process: heir().Holder}
@@ -195,7 +196,8 @@ func cancelIsOneEntry(t *testing.T, s journal.Store) {
 	}
 }
 
-// adoptionBeginsAnEpoch gives later records another identity, and accepts states of the earlier one.
+// adoptionBeginsAnEpoch checks that records after an adoption have another identity, and that states from the earlier
+// epoch are accepted.
 func adoptionBeginsAnEpoch(t *testing.T, s journal.Store) {
 	s = journal.Identified(s)
 	before := begin(t, s, Subject(1), journal.KindDryRun)

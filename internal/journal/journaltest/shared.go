@@ -20,8 +20,8 @@ const (
 	entriesPerRound = 4
 )
 
-// Work makes executions of the subject one after the other, each with all its steps, and waits while the target is
-// locked. Tests with several processes use it too.
+// Work makes that many executions of the subject one after the other, each with all its steps, and waits while the
+// target is locked. Tests with several processes use it too.
 func Work(ctx context.Context, s journal.Store, subject journal.Subject, executions int) error {
 	for done := 0; done < executions; {
 		r, err := s.Begin(ctx, subject, journal.KindIntent, Intent())
@@ -44,7 +44,7 @@ func Work(ctx context.Context, s journal.Store, subject journal.Subject, executi
 	return nil
 }
 
-// Sequential fails the test if two executions of one target overlap. It returns the number of executions per target.
+// Sequential fails the test if two executions on one target overlap. It returns the number of executions per target.
 func Sequential(t *testing.T, s journal.Store) map[string]int {
 	t.Helper()
 	executions, holder := map[string]int{}, map[string]int64{}
@@ -75,7 +75,7 @@ func Sequential(t *testing.T, s journal.Store) map[string]int {
 	return executions
 }
 
-// Complete fails the test unless the journal contains exactly this many executions with all their steps, and no two of
+// Complete fails the test unless the journal contains exactly this many executions with all their steps, and no two on
 // one target overlap.
 func Complete(t *testing.T, s journal.Store, executions int) {
 	t.Helper()
@@ -111,7 +111,7 @@ func goroutinesShareTargets(t *testing.T, s journal.Store) {
 	}
 }
 
-// oneWins begins an execution of the same target from every worker at once. One succeeds, and the others learn which
+// oneWins begins an execution on the same target from every worker at once. One succeeds, and the others learn which
 // one.
 func oneWins(t *testing.T, store func(i int) journal.Store) {
 	t.Helper()

@@ -2,5 +2,5 @@
 
 package sqlite
 
-// writable reports true on systems that can't be asked. The first write then decides.
+// writable returns nil, because these systems can't be asked. The first write then decides.
 func writable(string) error { return nil }

@@ -18,7 +18,8 @@ import (
 // checkTimeout is how long Check waits for a journal that another process is creating.
 const checkTimeout = 2 * time.Second
 
-// Check reports whether a journal can be stored at path, without creating anything. It fails as Open does.
+// Check reports whether a journal can be stored at path, without creating anything. It fails with the same errors as
+// Open.
 func Check(ctx context.Context, path string) error {
 	abs, err := filepath.Abs(path)
 	if err != nil {

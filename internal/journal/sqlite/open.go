@@ -79,8 +79,8 @@ func (s *Store) connect(ctx context.Context, busy time.Duration) error {
 	return err
 }
 
-// connections returns a pool on path. The address is a URI, in which no character of the path can be taken for an
-// option.
+// connections returns a pool of connections to path. The address is a URI, so no character of the path can be taken for
+// an option.
 func connections(path string, count int, busy time.Duration, options ...string) (*sql.DB, error) {
 	slashed := filepath.ToSlash(path)
 	if !strings.HasPrefix(slashed, "/") {

@@ -82,7 +82,8 @@ func isBusy(err error) bool {
 	return code == lib.SQLITE_BUSY || code == lib.SQLITE_LOCKED
 }
 
-// explain converts errors from database/sql and SQLite to *problem.Problem. It returns errors of that type unchanged.
+// explain converts errors from database/sql and SQLite to *problem.Problem. It returns errors of that type, and a
+// *journal.BusyError, unchanged.
 func explain(ctx context.Context, path string, err error) error {
 	var p *problem.Problem
 	var held *journal.BusyError

@@ -47,7 +47,8 @@ func (s *Store) Find(ctx context.Context, filter journal.Filter) ([]journal.Reco
 	where, args := conditions(filter)
 	query := "SELECT seq FROM entries WHERE " + where
 	if filter.Limit > 0 {
-		// SQLite compiles a statement again whenever a bound limit is bound to a value. There are few limits.
+		// SQLite compiles a statement again whenever a parameter in its LIMIT gets a value, so the limit is part of the
+		// text. There are few different limits.
 		query += " ORDER BY seq DESC LIMIT " + strconv.Itoa(filter.Limit)
 	}
 	// Most searches find nothing, which takes a fraction of the time without the query for entries.
@@ -125,7 +126,7 @@ type preparedReader struct{ store *Store }
 
 func (s *Store) reader() preparedReader { return preparedReader{s} }
 
-// statement returns the prepared statement of a text.
+// statement returns the prepared statement for a text.
 func (r preparedReader) statement(ctx context.Context, query string) (*sql.Stmt, error) {
 	s := r.store
 	s.mu.Lock()
@@ -144,7 +145,7 @@ func (r preparedReader) statement(ctx context.Context, query string) (*sql.Stmt,
 	return statement, nil
 }
 
-// QueryContext implements the method of database/sql.
+// QueryContext implements rowsQuerier.
 func (r preparedReader) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
 	statement, err := r.statement(ctx, query)
 	if err != nil {
@@ -156,7 +157,7 @@ func (r preparedReader) QueryContext(ctx context.Context, query string, args ...
 	return statement.QueryContext(context.WithoutCancel(ctx), args...)
 }
 
-// QueryRowContext implements the method of database/sql.
+// QueryRowContext implements querier.
 func (r preparedReader) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
 	statement, err := r.statement(ctx, query)
 	if err != nil {
@@ -190,7 +191,7 @@ func records(ctx context.Context, q rowsQuerier, ids string, args ...any) ([]jou
 	return found, nil
 }
 
-// essential is the query for the entries, oldest first, that make up the records whose identifiers the query ids
+// essential returns the query for the entries, oldest first, that make up the records whose identifiers the query ids
 // selects. It leaves out all progress but the newest, because there may be any number of progress entries. A single
 // statement reads a consistent state of the journal.
 func essential(ids string) string {

@@ -9,7 +9,7 @@ var migrations = []string{schemaV1, schemaV2, schemaV3}
 
 // schemaV1 stores the entries, and which execution is open per target. The primary key refuses a second one. Times are
 // text of fixed width, which sorts in order of time. Indexes on first entries serve the filters. Each ends with the
-// row's seq, so the newest of one incident are read without sorting.
+// row's seq, so the newest records of one incident are read without sorting.
 const schemaV1 = `
 CREATE TABLE entries (
 	seq       INTEGER PRIMARY KEY,
@@ -55,7 +55,8 @@ CREATE TRIGGER entries_are_never_removed BEFORE DELETE ON entries
 BEGIN SELECT RAISE(ABORT, 'journal entries are never removed'); END;
 `
 
-// schemaV3 finds records by digest and by the identity of their target, whatever the target's name and the incident.
+// schemaV3 adds what is needed to find records by digest and by the identity of their target, regardless of the
+// target's name and the incident.
 const schemaV3 = `
 ALTER TABLE entries ADD COLUMN digest TEXT NOT NULL DEFAULT '';
 ALTER TABLE entries ADD COLUMN identity TEXT NOT NULL DEFAULT '';

@@ -20,21 +20,21 @@ type Store struct {
 	path        string
 	clock       clock.Clock
 	write, read *sql.DB
-	// prepared contains the statements of appends by their text; see transaction.
+	// prepared contains the statements for appends by their text; see transaction.
 	prepared map[string]*sql.Stmt
 
-	// turn is taken by the goroutine that commits. queue has the changes of the next transaction; see update.
+	// turn is taken by the goroutine that commits. queue has the changes for the next transaction; see update.
 	turn  chan struct{}
 	queue queue
 	// written are the open executions as this process last wrote them.
 	written written
 
 	mu sync.Mutex
-	// reading contains the statements of reads by their text; see preparedReader.
+	// reading contains the statements for reads by their text; see preparedReader.
 	reading map[string]*sql.Stmt
 }
 
-// The statements of appends.
+// The statements for appends.
 const (
 	newestEntry = "SELECT seq, hash FROM entries ORDER BY seq DESC LIMIT 1"
 	insertEntry = `INSERT INTO entries
@@ -68,7 +68,7 @@ func (s *Store) BeginAfter(ctx context.Context, subject journal.Subject, intent 
 	})
 }
 
-// first is a first entry.
+// first contains the parts of a record's first entry.
 type first struct {
 	subject journal.Subject
 	kind    journal.Kind
@@ -171,7 +171,7 @@ func (s *Store) Append(ctx context.Context, lease journal.Lease, kind journal.Ki
 	return record, s.explain(ctx, err)
 }
 
-// log writes that an entry was appended, or why it was not.
+// log logs that an entry was appended, or why it was not.
 func (s *Store) log(ctx context.Context, kind journal.Kind, record journal.Record, err error) {
 	if err != nil {
 		logging.Debug(ctx, logging.Journal, "entry refused", "kind", string(kind), "error", err.Error())
@@ -229,7 +229,8 @@ func pulse(ctx context.Context, q querier, execution int64) (journal.Pulse, erro
 	return found, err
 }
 
-// insert chains e to the newest entry and adds it. A first entry, which has no execution yet, gets a new number.
+// insert chains e to the newest entry and adds it. A first entry, which has no execution yet, gets its own sequence
+// number as the execution's number.
 func (s *Store) insert(ctx context.Context, tx transaction, e journal.Entry) (journal.Entry, error) {
 	var prev string
 	err := tx.QueryRowContext(ctx, newestEntry).Scan(&e.Seq, &prev)
@@ -251,8 +252,8 @@ func (s *Store) insert(ctx context.Context, tx transaction, e journal.Entry) (jo
 	return e, err
 }
 
-// timeFormat is RFC 3339 in UTC with all nine digits. As text, it sorts in order of time. It is exactly what Seal
-// hashes.
+// timeFormat is RFC 3339 in UTC with all nine digits. As text, it sorts in order of time. It keeps every digit of the
+// time that Seal hashes.
 const timeFormat = "2006-01-02T15:04:05.000000000Z"
 
 func timeText(t time.Time) string { return t.UTC().Format(timeFormat) }

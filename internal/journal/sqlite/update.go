@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// prepare compiles the statements of appends, because compiling a statement takes longer than running it.
+// prepare compiles the statements for appends, because compiling a statement takes longer than running it.
 func (s *Store) prepare(ctx context.Context) error {
 	s.prepared = map[string]*sql.Stmt{}
 	for _, query := range []string{newestEntry, insertEntry, insertOpen, deleteOpen, openExecutions, newestOf,
@@ -49,7 +49,7 @@ func (t transaction) QueryRowContext(ctx context.Context, query string, args ...
 	return t.Tx.QueryRowContext(ctx, query, args...)
 }
 
-// change is a part of a transaction. It runs again if the transaction that it was a part of was rolled back.
+// change is a part of a transaction. It may run again in another transaction if the first one was rolled back.
 type change func(ctx context.Context, tx transaction) error
 
 // waiting is a change that waits for a transaction. done has room for its result.
@@ -71,7 +71,7 @@ func (q *queue) add(w *waiting) {
 	q.all = append(q.all, w)
 }
 
-// withdraw removes w, and reports false if it was taken.
+// withdraw removes w, and reports false if w was already taken.
 func (q *queue) withdraw(w *waiting) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -116,7 +116,7 @@ func (s *Store) update(ctx context.Context, change change) error {
 }
 
 // commitWaiting commits all waiting changes, unless another goroutine has committed w. If one of them fails, each gets
-// its own transaction, so that it undoes no other.
+// its own transaction, because a failed change rolls back its whole transaction.
 func (s *Store) commitWaiting(w *waiting) {
 	if len(w.done) > 0 {
 		return
@@ -139,7 +139,7 @@ func (s *Store) commitWaiting(w *waiting) {
 }
 
 // transact makes the changes that take returns in one transaction, all or none. It calls take once it has the write
-// lock. Without changes, ctx ended or the lock could not be had.
+// lock. It returns no changes if ctx ended or the lock could not be taken.
 func (s *Store) transact(ctx context.Context, take func() []*waiting) ([]*waiting, error) {
 	// Once the transaction has begun, the context of one caller must not end that of the others.
 	lasting, end := context.WithCancel(context.WithoutCancel(ctx))

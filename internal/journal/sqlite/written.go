@@ -11,10 +11,10 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
 
-// written are the open executions as this process last wrote them, with the number of their newest entry. An execution
-// is read several times while it is open, by itself and by each other one that begins, and decoding its entries takes
-// longer than writing one. A record is used only if the journal has no newer entry of the execution, so what other
-// processes append is always read. Its zero value is empty, and it is safe for use by several goroutines.
+// written caches the open executions as this process last wrote them, with the number of their newest entry. An
+// execution is read several times while it is open, for its own entries and when another one begins, and decoding its
+// entries takes longer than writing one. A record is used only if the journal has no newer entry of the execution, so
+// what other processes append is always read. Its zero value is empty, and it is safe for use by several goroutines.
 type written struct {
 	mu      sync.Mutex
 	records map[int64]writtenRecord
@@ -25,7 +25,7 @@ type writtenRecord struct {
 	newest int64
 }
 
-// keep keeps a record whose newest entry was just committed, while it is open.
+// keep caches a record whose newest entry was just committed, or removes the record if it is no longer open.
 func (w *written) keep(record journal.Record, newest int64, err error) {
 	if err != nil || record.ID == 0 {
 		return
@@ -51,13 +51,13 @@ func (w *written) find(id, newest int64) (journal.Record, bool) {
 	return found.Record, ok && found.newest == newest
 }
 
-// reading is what reads the journal, within a transaction or outside of one.
+// reading reads the journal, within a transaction or outside of one.
 type reading interface {
 	querier
 	rowsQuerier
 }
 
-// current returns a record.
+// current returns a record, from the cache if the journal has no newer entry.
 func (s *Store) current(ctx context.Context, q reading, id int64) (journal.Record, error) {
 	var newest sql.NullInt64
 	if err := q.QueryRowContext(ctx, newestOf, id).Scan(&newest); err != nil {

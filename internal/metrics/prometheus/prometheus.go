@@ -18,7 +18,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/web"
 )
 
-// Errors of Query, for errors.Is.
+// Errors from Query, for errors.Is.
 var (
 	// ErrNoData: the query returns no series.
 	ErrNoData = errors.New("the query returns no data")
@@ -38,12 +38,12 @@ type Client struct {
 	web  *web.Client
 }
 
-// New returns a client of the Prometheus at base, such as "http://localhost:9090". It does no I/O.
+// New returns a client for the Prometheus at base, such as "http://localhost:9090". It does no I/O.
 func New(base, token string) *Client {
 	return &Client{base: strings.TrimRight(base, "/"), web: web.New(token)}
 }
 
-// answer is the answer of GET /api/v1/query.
+// answer is the answer to GET /api/v1/query.
 type answer struct {
 	Status    string   `json:"status"`
 	ErrorType string   `json:"errorType"`
@@ -55,7 +55,8 @@ type answer struct {
 	} `json:"data"`
 }
 
-// errorTypes are those that the Prometheus API documents. An error without one of them is not from Prometheus.
+// errorTypes returns the error types that the Prometheus API documents. An error without one of them is not from
+// Prometheus.
 func errorTypes() []string {
 	return []string{"bad_data", "execution", "timeout", "canceled", "internal", "unavailable", "not_found",
 		"not_acceptable"}

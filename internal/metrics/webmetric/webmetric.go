@@ -1,5 +1,5 @@
 // Package webmetric reads a number from a web address: from its JSON answer, or the latency of the answer. Errors quote
-// nothing of the answer: plans are posted into pull requests, and the address may be internal.
+// nothing from the answer: plans are posted in pull requests, and the address may be internal.
 package webmetric
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/web"
 )
 
-// Errors of Read, for errors.Is.
+// Errors from Read, for errors.Is.
 var (
 	// ErrUnavailable: there is no answer, or its status is not 200.
 	ErrUnavailable = errors.New("the address gives no usable answer")
@@ -35,7 +35,7 @@ type Client struct {
 // New returns a client.
 func New(clk clock.Clock) *Client { return &Client{web: web.New(""), clock: clk} }
 
-// CheckPointer returns why the text is not a JSON pointer (RFC 6901), or nothing.
+// CheckPointer returns why the text is not a JSON pointer (RFC 6901), or an empty string.
 func CheckPointer(pointer string) string {
 	if _, err := jsonpointer.New(pointer); err != nil {
 		return "is not a JSON pointer such as /stats/error_rate"

@@ -10,7 +10,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/logging"
 )
 
-// Catalog describes the relations that exist in the warehouse, of those that a Listing builds and reads.
+// Catalog describes which of the relations that a Listing builds and reads exist in the warehouse.
 type Catalog struct {
 	// State says whether the warehouse was read.
 	State CatalogState `json:"state"`

@@ -26,7 +26,7 @@ const DefaultExecutable = "dbt"
 // DefaultGrace is how long an interrupted dbt may take to cancel its queries and write its results before it is killed.
 const DefaultGrace = 30 * time.Second
 
-// Config says which dbt, project, and environment to use. It is checked when it is used.
+// Config says which dbt executable, project, and environment to use. It is checked when it is used.
 type Config struct {
 	// Executable is a name on the PATH or a path. Default: DefaultExecutable. Plans show it as given.
 	Executable string

@@ -31,7 +31,7 @@ type Selection struct {
 	Selector string `json:"selector,omitempty"`
 	// State is the folder with the artifacts with which state: and result: selectors compare, relative to the project.
 	State string `json:"state,omitempty"`
-	// Defer makes models that are not selected be read from the relations that the run in State has built.
+	// Defer reads models that are not selected from the relations that the run in State has built.
 	Defer bool `json:"defer,omitempty"`
 	// EventTimeStart and EventTimeEnd bound the batches of microbatch models. Set both or neither.
 	EventTimeStart string `json:"event_time_start,omitempty"`

@@ -14,8 +14,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
-// rule recognizes a cause by dbt's message. Adapters word messages differently, so patterns are broad and the message
-// itself is always shown.
+// rule recognizes the cause of a failure by dbt's message. Adapters word messages differently, so patterns are broad
+// and the message itself is always shown.
 type rule struct {
 	match      *regexp.Regexp
 	sentinel   error

@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	// helperTimeout bounds one answer of the helper. A full parse of 10,000 models takes minutes.
+	// helperTimeout is how long the helper may take for one answer. A full parse of 10,000 models takes minutes.
 	helperTimeout = 15 * time.Minute
 	// helperIdle is how long the helper waits for another question. A new start takes about 3 s, and a waiting helper
 	// uses about 200 MB.

@@ -14,12 +14,13 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
-// Listing is what a selection would run, and what depends on it.
+// Listing describes what a selection would run, and what depends on that.
 type Listing struct {
 	// Models are the models that `dbt run` would run, sorted by unique id. Ephemeral and empty models, which dbt
 	// selects but never runs, are left out.
 	Models []Model `json:"models"`
-	// DownstreamModels and Exposures are the names of what depends on the models, directly or indirectly, sorted.
+	// DownstreamModels and Exposures are the names of other models and of exposures that depend on the models, directly
+	// or indirectly, sorted.
 	DownstreamModels []string `json:"downstream_models"`
 	Exposures        []string `json:"exposures"`
 	// NotRun are the names of nodes that the selection matches but `dbt run` does not run, by kind: test, unit_test,

@@ -122,8 +122,8 @@ func installed(p project) map[string]string {
 	return found
 }
 
-// headCommit returns the commit that a git folder has checked out, or nothing. dbt resets a branch to a commit, so HEAD
-// can contain the branch's name.
+// headCommit returns the commit that a git folder has checked out, or nothing. dbt resets a branch to the commit, so
+// HEAD can name the branch instead of the commit.
 func headCommit(gitDir string) string {
 	root, err := os.OpenRoot(gitDir)
 	if err != nil {

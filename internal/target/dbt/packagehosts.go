@@ -58,7 +58,8 @@ func (c *CLI) checkPackageHosts(files []string) error {
 	return nil
 }
 
-// hostsIn returns the hosts of the packages in a file, with their ports. A host that a template computes is "computed".
+// hostsIn returns the hosts from which the packages in a file are fetched, with their ports. A host that a template
+// computes is "computed".
 func hostsIn(text string) (hosts []string) {
 	text = template.ReplaceAllString(text, "computed")
 	for _, m := range urlHost.FindAllStringSubmatch(text, -1) {

@@ -16,7 +16,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// Resolved are packages that PreviewDeps has resolved and that `dbt deps` will install. It names no folder of this
+// Resolved are packages that PreviewDeps has resolved and that `dbt deps` will install. It names no folder on this
 // machine. The members are in the order of their JSON names, so that equal values have equal JSON.
 type Resolved struct {
 	// Lock is package-lock.yml as dbt has written it.
