@@ -103,8 +103,8 @@ func (p *Planner) mark(ctx context.Context, v planner.Version, down bool) error 
 	return err
 }
 
-// decommissioned returns the value of downAnnotation after version was taken down (down) or deployed, or nil if no
-// version is down then.
+// decommissioned returns the value of downAnnotation once version is taken down, or deployed if down is false. It
+// returns nil if no version is down then.
 func (s state) decommissioned(version string, down bool) *string {
 	list := slices.DeleteFunc(slices.Clone(s.down), func(name string) bool { return name == version })
 	if down {
