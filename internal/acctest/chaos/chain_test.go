@@ -81,7 +81,8 @@ type chain struct {
 	store journal.Store
 }
 
-var address = regexp.MustCompile(`execution (\d+)`)
+// address matches the number of an execution, with or without the prefix of its journal.
+var address = regexp.MustCompile(`execution (?:[0-9a-f]{8}-)?(\d+)`)
 
 // journal opens the chain's journal if it exists.
 func (c *chain) journal() (journal.Store, error) {
