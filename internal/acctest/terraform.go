@@ -74,6 +74,7 @@ func BuildProgram(command, name string) (string, error) {
 	cmd := exec.CommandContext(context.Background(), "go", "build", "-tags", "grpcnotrace", "-trimpath", "-ldflags",
 		"-s -w", "-o", path, command)
 	cmd.Dir = filepath.Dir(filepath.Dir(filepath.Dir(file)))
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as a release is built
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
 	}
