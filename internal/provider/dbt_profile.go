@@ -44,7 +44,7 @@ func (r runner) packageHost(host, secret string) string {
 	if secret == "" || r.trusts(destination{address: host}) {
 		return ""
 	}
-	return fmt.Sprintf("%s would be sent to %s, so that the runner has to list the host: set %s=%s in its environment",
+	return fmt.Sprintf("%s would be sent to %s, so the runner has to list the host: set %s=%s in its environment",
 		secret, host, hostsVariable, host)
 }
 

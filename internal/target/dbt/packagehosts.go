@@ -1,6 +1,7 @@
 package dbt
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -8,6 +9,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"go.yaml.in/yaml/v3"
 
 	"github.com/applylens/terraform-provider-remediation/internal/access"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
@@ -17,11 +20,21 @@ import (
 const packageHub = "hub.getdbt.com"
 
 var (
-	template      = regexp.MustCompile(`(?s)\{\{.*?\}\}`)
-	readsSecret   = regexp.MustCompile(`env_var\s*\(\s*['"](DBT_ENV_SECRET_?\w*)`)
-	urlHost       = regexp.MustCompile(`://([^/\s"']+)`)
-	sshHost       = regexp.MustCompile(`[\w.-]+@([\w.-]+):`)
-	packageOfName = regexp.MustCompile(`(?m)^\s*(?:-\s*|\{\s*)?["']?package["']?\s*:|[{,]\s*package\s*:`)
+	template    = regexp.MustCompile(`(?s)\{[{%].*?[%}]\}`)
+	readsSecret = regexp.MustCompile(`env_var\s*\(\s*['"](DBT_ENV_SECRET_?\w*)`)
+	urlHost     = regexp.MustCompile(`://([^/\s"']+)`)
+	sshHost     = regexp.MustCompile(`^(?:[^@/\s]+@)?([\w.-]+):`)
+	// plainTemplate is a template that reads one variable by a name that is written out. Only such a template shows
+	// that it reads no secret: Jinja can compute the name of a variable, and the function, in many ways.
+	plainTemplate = regexp.MustCompile(`^\{\{-?\s*(?:env_)?var\s*\(\s*(?:'[\w.]+'|"[\w.]+")\s*` +
+		`(?:,\s*(?:'[^']*'|"[^"]*")\s*)?\)\s*-?\}\}$`)
+)
+
+// What a message names where a file doesn't say it.
+const (
+	anySecret    = "a secret that a template may read"
+	unreadHost   = "an address that the provider can't read"
+	computedHost = "computed"
 )
 
 // checkPackageHosts refuses files that name packages if resolving them would open an address that may not be opened, or
@@ -36,13 +49,9 @@ func (c *CLI) checkPackageHosts(files []string) error {
 		if err != nil {
 			return err
 		}
-		secret := ""
-		if m := readsSecret.FindSubmatch(data); m != nil {
-			secret = string(m[1])
-		}
-		hosts := hostsIn(string(data))
+		hosts, secret := sourcesIn(data, filepath.Base(path) != projectFile)
 		if len(hosts) == 0 && secret != "" {
-			hosts = []string{"an address that the provider can't read"}
+			hosts = []string{unreadHost}
 		}
 		for _, host := range hosts {
 			if why := c.cfg.PackageHost(host, secret); why != "" {
@@ -58,19 +67,93 @@ func (c *CLI) checkPackageHosts(files []string) error {
 	return nil
 }
 
-// hostsIn returns the hosts from which the packages in a file are fetched, with their ports. A host that a template
-// computes is "computed".
-func hostsIn(text string) (hosts []string) {
-	text = template.ReplaceAllString(text, "computed")
+// sourcesIn returns the hosts from which the packages in a file are fetched, with their ports, and a secret that the
+// file reads, or "". strict assumes that a template reads a secret unless it is plain: dbt_project.yml has templates
+// that no address contains. dbt renders each value after it has read the YAML, so escapes of YAML are resolved first.
+func sourcesIn(data []byte, strict bool) (hosts []string, secret string) {
+	values, err := scalars(data)
+	if err != nil {
+		if strict {
+			return nil, anySecret
+		}
+		return nil, "" // dbt reports the error
+	}
+	for _, v := range values {
+		if secret == "" {
+			secret = secretIn(v.text, strict)
+		}
+		switch {
+		case v.key == "package":
+			hosts = append(hosts, packageHub)
+		case strict && v.key == "local" && template.MatchString(v.text):
+			// The files of that package are not read.
+			hosts, secret = append(hosts, unreadHost), cmp.Or(secret, anySecret)
+		default:
+			hosts = append(hosts, v.hosts()...)
+		}
+	}
+	slices.Sort(hosts)
+	return slices.Compact(hosts), secret
+}
+
+// secretIn returns the secret that the templates of a value read, or "".
+func secretIn(text string, strict bool) string {
+	if m := readsSecret.FindStringSubmatch(text); m != nil {
+		return m[1]
+	}
+	for _, t := range template.FindAllString(text, -1) {
+		if strict && !plainTemplate.MatchString(t) {
+			return anySecret
+		}
+	}
+	return ""
+}
+
+// scalar is a value of a YAML file, and the key that it or its list stands under.
+type scalar struct{ key, text string }
+
+// scalars returns the values of a YAML file. It accepts repeated keys, which dbt accepts.
+func scalars(data []byte) ([]scalar, error) {
+	var root yaml.Node
+	if err := yaml.Unmarshal(data, &root); err != nil {
+		return nil, err
+	}
+	const deepest = 100 // an alias may refer to what contains it
+	var all []scalar
+	var walk func(n *yaml.Node, key string, depth int)
+	walk = func(n *yaml.Node, key string, depth int) {
+		switch {
+		case n == nil || depth > deepest:
+		case n.Kind == yaml.AliasNode:
+			walk(n.Alias, key, depth+1)
+		case n.Kind == yaml.ScalarNode:
+			all = append(all, scalar{key, n.Value})
+		case n.Kind == yaml.MappingNode:
+			for i := 0; i+1 < len(n.Content); i += 2 {
+				walk(n.Content[i+1], n.Content[i].Value, depth+1)
+			}
+		default:
+			for _, child := range n.Content {
+				walk(child, key, depth+1)
+			}
+		}
+	}
+	walk(&root, "", 0)
+	return all, nil
+}
+
+// hosts returns the hosts that a value names. A host that a template computes is "computed".
+func (v scalar) hosts() (hosts []string) {
+	text := template.ReplaceAllString(v.text, computedHost)
 	for _, m := range urlHost.FindAllStringSubmatch(text, -1) {
 		hosts = append(hosts, m[1][strings.LastIndex(m[1], "@")+1:])
 	}
-	for _, m := range sshHost.FindAllStringSubmatch(urlHost.ReplaceAllString(text, ""), -1) {
+	fetched := v.key == "git" || v.key == "tarball" || v.key == "private"
+	if m := sshHost.FindStringSubmatch(text); m != nil && len(hosts) == 0 && (fetched || strings.Contains(text, "@")) {
 		hosts = append(hosts, m[1])
 	}
-	if packageOfName.MatchString(text) {
-		hosts = append(hosts, packageHub)
+	if fetched && len(hosts) == 0 && text != v.text {
+		hosts = append(hosts, computedHost)
 	}
-	slices.Sort(hosts)
-	return slices.Compact(hosts)
+	return hosts
 }

@@ -11,20 +11,39 @@ import (
 	"testing"
 )
 
-func TestHostsOfPackages(t *testing.T) {
+func TestSourcesOfPackages(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string][]string{
-		"packages:\n  - git: https://github.com/a/b.git":                           {"github.com"},
-		"packages:\n  - git: \"https://u:{{ env_var('X') }}@git.example.com:1/b\"": {"git.example.com:1"},
-		"packages:\n  - git: \"https://{{ var('host') }}/b\"":                      {"computed"},
-		"packages:\n  - git: git@github.com:a/b.git":                               {"github.com"},
-		"packages:\n  - package: dbt-labs/dbt_utils\n    version: 1.0.0":           {packageHub},
-		"packages:\n  - {package: dbt-labs/dbt_utils, version: 1.0.0}":             {packageHub},
-		"packages:\n  - local: ../other":                                           nil,
-		"packages:\n  - tarball: http://a.example.com/b.tar.gz":                    {"a.example.com"},
+	for text, want := range map[string]struct {
+		hosts  []string
+		secret string
+	}{
+		"git: https://github.com/a/b.git":                              {[]string{"github.com"}, ""},
+		"git: \"https://u:{{ env_var('X') }}@git.example.com:1/b\"":    {[]string{"git.example.com:1"}, ""},
+		"git: \"https://u:{{ env_var('X', 'y') }}@git.example.com/b\"": {[]string{"git.example.com"}, ""},
+		"git: \"https://{{ var('host') }}/b\"":                         {[]string{"computed"}, ""},
+		"git: git@github.com:a/b.git":                                  {[]string{"github.com"}, ""},
+		"package: dbt-labs/dbt_utils\n    version: 1.0.0":              {[]string{packageHub}, ""},
+		"local: ../other":                        {nil, ""},
+		"local: ../a:b":                          {nil, ""},
+		"tarball: http://a.example.com/b.tar.gz": {[]string{"a.example.com"}, ""},
+		"git: \"https://u:{{ env_var('DBT_ENV_SECRET_A') }}@e.com/b\"": {[]string{"e.com"}, "DBT_ENV_SECRET_A"},
+		// What the text of the file doesn't show.
+		`git: "https://u:{{ env_var(\"DBT_ENV_SECRET_A\") }}@e.com/b"`:     {[]string{"e.com"}, "DBT_ENV_SECRET_A"},
+		`git: "https://u:{{ \x65nv_var('DBT_ENV_SECRET_A') }}@e.com/b"`:    {[]string{"e.com"}, "DBT_ENV_SECRET_A"},
+		`git: "https://u:{{ env_var(var='DBT_ENV_SECRET_A') }}@e.com/b"`:   {[]string{"e.com"}, anySecret},
+		`git: "https://u:{{ env_var('DBT_ENV_' ~ 'SECRET_A') }}@e.com/b"`:  {[]string{"e.com"}, anySecret},
+		`git: "{{ 'https://' ~ env_var('DBT_ENV_SECRET_A') ~ '@e.com' }}"`: {[]string{"computed"}, "DBT_ENV_SECRET_A"},
+		`local: "{{ var('x') }}"`:                        {[]string{unreadHost}, anySecret},
+		`git: "{% set a = 'https://e.com' %}{{ a }}"`:    {[]string{"computed"}, anySecret},
+		`git: "https:\x2f\x2fe.com/b"`:                   {[]string{"e.com"}, ""},
+		"git: e.com:x.git":                               {[]string{"e.com"}, ""},
+		"git: &a https://e.com/b\n  - git: *a":           {[]string{"e.com"}, ""},
+		"git: https://a.com/b\n    git: https://e.com/b": {[]string{"a.com", "e.com"}, ""},
+		"git: [": {nil, anySecret},
 	} {
-		if got := hostsIn(text); !slices.Equal(got, want) {
-			t.Errorf("%s: got %q, want %q", text, got, want)
+		hosts, secret := sourcesIn([]byte("packages:\n  - "+text+"\n"), true)
+		if !slices.Equal(hosts, want.hosts) || secret != want.secret {
+			t.Errorf("%s: got %q and %q, want %q and %q", text, hosts, secret, want.hosts, want.secret)
 		}
 	}
 }

@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"go.yaml.in/yaml/v3"
 )
 
 // packagesFiles are the files that decide what `dbt deps` does.
@@ -28,20 +26,16 @@ func localPackages(dir string) ([]string, error) {
 			if err != nil {
 				return nil, err
 			}
-			var raw struct {
-				Packages []struct {
-					Local string `yaml:"local"`
-				} `yaml:"packages"`
-			}
-			if yaml.Unmarshal(data, &raw) != nil {
+			values, err := scalars(data)
+			if err != nil {
 				continue // dbt reports the error
 			}
-			for _, p := range raw.Packages {
-				if p.Local == "" || strings.Contains(p.Local, "{{") || slices.Contains(locals, p.Local) {
+			for _, v := range values {
+				if v.key != "local" || v.text == "" || template.MatchString(v.text) || slices.Contains(locals, v.text) {
 					continue
 				}
-				locals = append(locals, p.Local)
-				queue = append(queue, resolveLocal(dir, p.Local))
+				locals = append(locals, v.text)
+				queue = append(queue, resolveLocal(dir, v.text))
 			}
 		}
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic/reindex"
 )
 
-// TestAnotherProcessContinuesDuringARetry ends the context of a process that lost the reindex while it waits to repeat a
-// request. The error is that of the request, and the new index must stay.
+// TestAnotherProcessContinuesDuringARetry ends the context of a process that lost the reindex while it waits to repeat
+// a request. The error is that of the request, and the new index must stay.
 func TestAnotherProcessContinuesDuringARetry(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "retry", 200)
