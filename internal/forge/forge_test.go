@@ -211,6 +211,11 @@ func TestUnreadableForge(t *testing.T) {
 		"no times at GitLab": {forge.GitLab, only("/approvals", `{"approved_by":[{"user":{"username":"boss"}}]}`),
 			"approved_at"},
 		"no versions": {forge.GitLab, only("/versions", `[]`), "no versions"},
+		"more commits than it lists": {forge.GitHub, func(w http.ResponseWriter, r *http.Request) bool {
+			return !strings.Contains(r.URL.Path, "/reviews") && !strings.Contains(r.URL.Path, "/commits") &&
+				reply(http.StatusOK, `{"user":{"login":"ivan"},"state":"open","commits":300,"head":{"sha":"`+head+
+					`"}}`)(w, r)
+		}, "of the 300 commits"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

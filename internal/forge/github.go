@@ -36,6 +36,10 @@ func (c *client) byReviews(ctx context.Context, path, sizeParameter string) (Rev
 	if err != nil {
 		return Reviewed{}, err
 	}
+	if p.Commits > len(commits) {
+		return Reviewed{}, c.unreadable(fmt.Sprintf("it lists %d of the %d commits of the pull request, so not every "+
+			"author is known", len(commits), p.Commits))
+	}
 	authors := []string{p.User.Login}
 	for _, one := range commits {
 		authors = append(authors, one.authors()...)

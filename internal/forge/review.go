@@ -28,6 +28,8 @@ type pull struct {
 	Head  struct {
 		SHA string `json:"sha"`
 	} `json:"head"`
+	// Commits is GitHub's number of commits. Its list of them ends after 250.
+	Commits int `json:"commits"`
 }
 
 var draftTitle = regexp.MustCompile(`(?i)^\s*(wip:|\[wip\])`)

@@ -25,6 +25,9 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
+// nobody is an address at which no other test of this machine can listen.
+const nobody = "http://127.0.0.1:1"
+
 func TestMain(m *testing.M) { os.Exit(elastictest.Main(m)) }
 
 func connect(cfg elastic.Config) *elastic.Cluster { return elastic.New(cfg, clock.System{}) }
@@ -124,9 +127,7 @@ func TestOnlyIdempotentRequestsAreRetried(t *testing.T) {
 	}
 	// No server received the request if nobody listens at the endpoint. Even a write therefore goes on to the next.
 	cfg, count = scripted(t)
-	dead := httptest.NewServer(http.NotFoundHandler())
-	dead.Close()
-	cfg.Endpoints = append([]string{dead.URL}, cfg.Endpoints...)
+	cfg.Endpoints = append([]string{nobody}, cfg.Endpoints...)
 	if err := connect(cfg).CreateIndex(t.Context(), "kb", map[string]any{}); err != nil || count.Load() != 1 {
 		t.Errorf("a write past a dead endpoint: %d requests, %v", count.Load(), err)
 	}
@@ -144,8 +145,6 @@ func TestServerErrors(t *testing.T) {
 	}
 	secure := httptest.NewTLSServer(http.NotFoundHandler())
 	t.Cleanup(secure.Close)
-	dead := httptest.NewServer(http.NotFoundHandler())
-	dead.Close()
 	for name, c := range map[string]struct {
 		endpoint string
 		want     error
@@ -153,7 +152,7 @@ func TestServerErrors(t *testing.T) {
 		"another product": {other(http.StatusOK, `{"version":{"distribution":"opensearch"}}`),
 			elastic.ErrNotElasticsearch},
 		"a web site":             {other(http.StatusNotFound, "<html>not here</html>"), elastic.ErrNotElasticsearch},
-		"nobody":                 {dead.URL, elastic.ErrUnreachable},
+		"nobody":                 {nobody, elastic.ErrUnreachable},
 		"an unknown authority":   {secure.URL, elastic.ErrTLS},
 		"http where https is":    {strings.Replace(secure.URL, "https", "http", 1), elastic.ErrNotElasticsearch},
 		"https where http is":    {strings.Replace(other(http.StatusOK, "{}"), "http", "https", 1), elastic.ErrTLS},
