@@ -77,6 +77,8 @@ type Engine struct {
 	// verified reports that the journal's newest entries were verified. broken is what is wrong with them, or empty.
 	verified bool
 	broken   string
+	// seen are the newest entries that states have seen, by journal; see Saw.
+	seen map[string]journal.Mark
 
 	planOnce sync.Once
 	plan     proc.SavedPlan
@@ -134,6 +136,8 @@ type Request struct {
 	Known int64
 	Mark  journal.Mark
 	Open  bool
+	// Creates reports that the request has no state: what other states have seen of the journal counts, see Saw.
+	Creates bool
 	// Origin is the target that an execution changed, if the request is to undo or observe that execution.
 	Origin Origin
 

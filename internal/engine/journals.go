@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
@@ -13,33 +15,82 @@ import (
 const verifiedTail = 2000
 
 // standing says in a sentence what is wrong with the journal: with its newest entries, or compared with what the state
-// has seen of it. It is empty if the journal is intact.
-func (e *Engine) standing(ctx context.Context, store journal.Store, req Request) (string, error) {
+// has seen of it. It is empty if the journal is intact. The mark is the one that the journal lacks.
+func (e *Engine) standing(ctx context.Context, store journal.Store, req Request) (string, journal.Mark, error) {
 	broken, err := e.verify(ctx, store)
 	if err != nil {
-		return "", err
+		return "", journal.Mark{}, err
 	}
 	if broken != "" {
-		return "The journal was edited: " + broken + ".", nil
+		return "The journal was edited: " + broken + ".", req.Mark, nil
 	}
-	standing, err := journal.Compare(ctx, store, req.Mark)
-	if err != nil {
-		return "", err
+	return e.missing(ctx, store, req)
+}
+
+// missing says in a sentence how the journal differs from what the state has seen of it, and which mark it lacks.
+func (e *Engine) missing(ctx context.Context, store journal.Store, req Request) (string, journal.Mark, error) {
+	for _, m := range e.marks(req) {
+		standing, err := journal.Compare(ctx, store, m)
+		if err != nil {
+			return "", m, err
+		}
+		switch standing {
+		case journal.StandingForeign:
+			return fmt.Sprintf("The state was saved with the journal %s, and this is another "+
+				"journal.", m.Journal), m, nil
+		case journal.StandingRolledBack:
+			return fmt.Sprintf("The state has seen entry %d of the journal, and the journal ends before it: it is an "+
+				"older copy.", m.Seq), m, nil
+		case journal.StandingEdited:
+			return fmt.Sprintf("Entry %d of the journal is not the one that the state has seen: the journal was "+
+				"rolled back and continued, or rewritten.", m.Seq), m, nil
+		case journal.StandingHolds:
+		}
 	}
-	switch standing {
-	case journal.StandingForeign:
-		return fmt.Sprintf("The state was saved with the journal %s, and this is another "+
-			"journal.", req.Mark.Journal), nil
-	case journal.StandingRolledBack:
-		return fmt.Sprintf("The state has seen entry %d of the journal, and the journal ends before it: it is an "+
-			"older copy.",
-			req.Mark.Seq), nil
-	case journal.StandingEdited:
-		return fmt.Sprintf("Entry %d of the journal is not the one that the state has seen: the journal was rolled "+
-			"back and continued, or rewritten.", req.Mark.Seq), nil
-	default:
-		return "", nil
+	return "", journal.Mark{}, nil
+}
+
+// Saw keeps the newest journal entry that the state of a resource has seen. Terraform creates the replacement of a
+// resource without that state. The journal is compared with it all the same.
+func (e *Engine) Saw(m journal.Mark) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if m.Journal == "" || m.Seq < e.seen[m.Journal].Seq {
+		return
 	}
+	if e.seen == nil {
+		e.seen = map[string]journal.Mark{}
+	}
+	e.seen[m.Journal] = m
+}
+
+// marks returns the entries that the journal must have for the request: the one that its state has seen, or for a
+// create, those that other states in this process have seen, sorted by journal.
+func (e *Engine) marks(req Request) []journal.Mark {
+	if !req.Creates {
+		return []journal.Mark{req.Mark}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	all := []journal.Mark{req.Mark}
+	for _, id := range slices.Sorted(maps.Keys(e.seen)) {
+		all = append(all, e.seen[id])
+	}
+	return all
+}
+
+// checkSeen refuses the plan of a create that needs an approval, if the journal lacks what other states have seen. Its
+// apply may run in a process that has not seen the replaced resource.
+func (e *Engine) checkSeen(ctx context.Context, store journal.Store, req Request, needsApproval bool) error {
+	if !req.Creates || !needsApproval {
+		return nil
+	}
+	wrong, lacks, err := e.missing(ctx, store, req)
+	if wrong == "" || err != nil {
+		return err
+	}
+	return unreliable(lacks, wrong+" The execution needs an approval, and it can't be proved that the approval was "+
+		"not used before.")
 }
 
 // verify checks the hash chain of the newest entries, once per Engine, and returns what is wrong with it, or "".
@@ -59,7 +110,7 @@ func (e *Engine) verify(ctx context.Context, store journal.Store) (string, error
 
 // journalWarning warns the reader of a plan about what apply will refuse.
 func (e *Engine) journalWarning(ctx context.Context, store journal.Store, req Request) (string, error) {
-	wrong, err := e.standing(ctx, store, req)
+	wrong, _, err := e.standing(ctx, store, req)
 	if wrong == "" || err != nil {
 		return "", err
 	}
@@ -70,7 +121,7 @@ func (e *Engine) journalWarning(ctx context.Context, store journal.Store, req Re
 
 // checkJournal refuses what could run twice or on a used approval, if the journal is not intact.
 func (e *Engine) checkJournal(ctx context.Context, store journal.Store, req Request, needsApproval bool) error {
-	wrong, err := e.standing(ctx, store, req)
+	wrong, lacks, err := e.standing(ctx, store, req)
 	if wrong == "" || err != nil {
 		return err
 	}
@@ -82,20 +133,25 @@ func (e *Engine) checkJournal(ctx context.Context, store journal.Store, req Requ
 		why = " The state's last execution had not ended when the state was saved, and this journal can't tell what " +
 			"became of it."
 	}
+	return unreliable(lacks, wrong+why)
+}
+
+// unreliable refuses because of a journal that is not intact.
+func unreliable(lacks journal.Mark, why string) error {
 	return &problem.Problem{
-		What: "The journal can't be relied on", Why: wrong + why,
+		What: "The journal can't be relied on", Why: why,
 		Next: "Nothing has run. Point the provider to the journal that the state was saved with, or restore its " +
 			"newest backup. If neither exists, accept this journal, which voids all earlier approvals: " +
-			"" + adoptCommand(req),
+			adoptCommand(lacks),
 		Path: []string{"journal"}, Err: ErrJournal,
 	}
 }
 
 // adoptCommand returns the command that accepts the journal although the state was saved with another one.
-func adoptCommand(req Request) string {
+func adoptCommand(lacks journal.Mark) string {
 	command := "terraform-provider-remediation journal adopt --name YOU --because TEXT"
-	if req.Mark.Journal != "" {
-		command += " --replaces " + req.Mark.Journal
+	if lacks.Journal != "" {
+		command += " --replaces " + lacks.Journal
 	}
 	return command
 }

@@ -177,6 +177,9 @@ func (p *planning) remember(ctx context.Context) (refused, err error) {
 	if refused != nil || err != nil {
 		return refused, err
 	}
+	if err := p.engine.checkSeen(ctx, p.store, p.req, p.review.Decision.Needed); err != nil {
+		return err, nil
+	}
 	return nil, p.warn(ctx)
 }
 

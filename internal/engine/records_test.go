@@ -293,6 +293,16 @@ func TestJournalThatIsNotIntact(t *testing.T) {
 	req.Mark, req.Given.By = older, boss
 	review := b.plan(t, req)
 	b.refused(t, req, shownBy(review), engine.ErrJournal, "can't be proved")
+
+	// A replacement has no state, and that of the replaced resource counts.
+	req.Mark, req.Creates = journal.Mark{}, true
+	review = b.plan(t, req)
+	b.Saw(older)
+	b.Saw(mark)
+	if _, err := b.Plan(t.Context(), req); !errors.Is(err, engine.ErrJournal) {
+		t.Errorf("the plan of a replacement: %v", err)
+	}
+	b.refused(t, req, shownBy(review), engine.ErrJournal, "can't be proved")
 }
 
 // TestNewJournalNeverRunsTwice: numbers of different journals can't be compared. The state contains execution 9 of

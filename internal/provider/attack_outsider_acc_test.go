@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,6 +17,62 @@ import (
 // oneLine returns output without Terraform's frame and line breaks.
 func oneLine(out string) string {
 	return strings.Join(strings.Fields(strings.NewReplacer("│", " ", "╷", " ", "╵", " ").Replace(out)), " ")
+}
+
+// planned returns the file of the planner.
+func planned(t *testing.T, w *acctest.Workspace) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(w.Dir, "planner.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestAccAttackReplaceInAnOlderJournal restores the journal of before an approved execution, and replaces the resource:
+// the state of the replaced resource has seen the newer journal.
+func TestAccAttackReplaceInAnOlderJournal(t *testing.T) {
+	t.Parallel()
+	w := acctest.NewWorkspace(t)
+	w.Write("planner.json", splitFile)
+	w.Write("main.tf", block(`path = "journal.db"`, "")+raises(`approved_by = "boss@example.com"`))
+	w.Must("plan", "-no-color")
+	names := []string{"journal.db", "journal.db-wal", "journal.db-shm"}
+	older := map[string][]byte{}
+	for _, name := range names {
+		if data, err := os.ReadFile(filepath.Join(w.Dir, name)); err == nil {
+			older[name] = data
+		}
+	}
+	w.Must("apply", "-auto-approve", "-no-color")
+	w.Write("planner.json", splitFile)
+	w.Must("plan", "-no-color", "-replace=remediation_canary_split.v2", "-out=saved.tfplan")
+	for _, name := range names {
+		if err := os.RemoveAll(filepath.Join(w.Dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, data := range older {
+		w.Write(name, string(data))
+	}
+	state, err := os.ReadFile(filepath.Join(w.Dir, "terraform.tfstate"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for command, says := range map[string]string{
+		"-auto-approve -replace=remediation_canary_split.v2":                "The journal can't be relied on",
+		"-auto-approve -refresh=false -replace=remediation_canary_split.v2": "The journal can't be relied on",
+		"saved.tfplan": "The journal lacks the dry run", // the plan was made before the journal was restored
+	} {
+		w.Write("terraform.tfstate", string(state))
+		out := oneLine(w.MustFail(append([]string{"apply", "-no-color"}, strings.Fields(command)...)...))
+		if !strings.Contains(out, says) {
+			t.Errorf("%s:\n%s", command, out)
+		}
+		if planned(t, w) != splitFile {
+			t.Errorf("%s: traffic moved: %s", command, planned(t, w))
+		}
+	}
 }
 
 // TestAccAttackRuleByAnotherName reaches the target of a rule under names that the rule doesn't have.

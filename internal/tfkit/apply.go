@@ -80,6 +80,7 @@ func (r *Resource) tryApply(ctx context.Context, a applying) error {
 	if err != nil {
 		return err
 	}
+	req.Creates = a.prior.IsNull()
 	if err := prior.fillIn(&req, a.mark); err != nil {
 		return err
 	}
@@ -172,6 +173,7 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 		addError(&resp.Diagnostics, err, "Unable to read the state", r.has)
 		return
 	}
+	r.saw(ctx, req.Private)
 	defer r.acknowledge(ctx, prior, resp)
 	announced, diags := req.Private.GetKey(ctx, undoAnnounced)
 	resp.Diagnostics.Append(diags...)

@@ -138,6 +138,7 @@ func (r *Resource) countRecent(ctx context.Context, params json.RawMessage, resp
 // Read implements resource.Resource. An execution never disappears from the state, regardless of what happens to its
 // target. If drift can be detected at low cost, Read does so, and a failure is only a warning.
 func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *resource.ReadResponse) {
+	r.saw(ctx, req.Private)
 	if !r.front.Watched || r.runtime == nil || r.runtime.Engine == nil {
 		return
 	}

@@ -34,6 +34,13 @@ func markOf(ctx context.Context, private privateState) journal.Mark {
 	return m
 }
 
+// saw tells the engine the newest journal entry that the state has seen, also for a resource that replaces this one.
+func (r *Resource) saw(ctx context.Context, private privateState) {
+	if r.runtime != nil && r.runtime.Engine != nil {
+		r.runtime.Engine.Saw(markOf(ctx, private))
+	}
+}
+
 // saveMark saves the newest entry of an execution in the private state. A later plan or apply compares it with the
 // journal, to detect that the journal is another one, an older copy, or was rewritten.
 func saveMark(ctx context.Context, a applying, m journal.Mark) error {

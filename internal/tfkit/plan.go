@@ -22,6 +22,7 @@ const dryRunSkipped = "Skipped: run_if is false, so nothing runs.\n"
 // ModifyPlan implements resource.ResourceWithModifyPlan: the dry run.
 func (r *Resource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
 	ctx = r.runtime.logged(ctx)
+	r.saw(ctx, req.Private)
 	if req.Plan.Raw.IsNull() {
 		r.planDestroy(ctx, req, resp)
 		return
@@ -68,6 +69,7 @@ func (p *planning) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	req.Creates = p.create
 	if err := p.prior.fillIn(&req, p.mark); err != nil {
 		return err
 	}
