@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/applylens/terraform-provider-remediation/internal/approval"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
@@ -158,7 +159,10 @@ func adoptCommand(lacks journal.Mark) string {
 
 // checkOrigin refuses to undo or observe an execution on a target other than the one that it changed.
 func (e *Engine) checkOrigin(ctx context.Context, req Request, now Review) error {
-	origin, err := e.origin(ctx, req.Origin)
+	origin, rec, err := e.origin(ctx, req.Origin)
+	if err == nil && rec != nil {
+		err = sameUndo(req, *rec)
+	}
 	if err != nil {
 		return err
 	}
@@ -179,22 +183,45 @@ func (e *Engine) checkOrigin(ctx context.Context, req Request, now Review) error
 	}
 }
 
-// origin returns what the journal knows about the target of o's execution. If the journal can't be opened or lacks that
-// execution, it returns o, which is what the state knows.
-func (e *Engine) origin(ctx context.Context, o Origin) (Origin, error) {
+// sameUndo refuses an undo other than the one that the journal has for the execution. A state can be edited.
+func sameUndo(req Request, rec journal.Record) error {
+	why := fmt.Sprintf("The journal has none for execution %s.", rec.Ref())
+	if rec.Rollback != nil {
+		asked, err := approval.Hash(req.Params)
+		recorded, other := approval.Hash(rec.Rollback.Params)
+		if err = errors.Join(err, other); err != nil {
+			return err
+		}
+		if rec.Rollback.Type == req.ActionType && asked == recorded {
+			return nil
+		}
+		why = fmt.Sprintf("The state has %s with %s, and the journal has %s with %s for execution %s.", req.ActionType,
+			req.Params, rec.Rollback.Type, rec.Rollback.Params, rec.Ref())
+	}
+	return &problem.Problem{
+		What: "The undo in the state is not the one in the journal", Why: why,
+		Next: "Nothing has run. Restore a state that Terraform has saved. To forget the resource without an undo, " +
+			"use a removed block with lifecycle { destroy = false }.",
+		Err: ErrTarget,
+	}
+}
+
+// origin returns what the journal knows about the target of o's execution, and the execution's record. If the journal
+// can't be opened or lacks that execution, it returns o, which is what the state knows, and nil.
+func (e *Engine) origin(ctx context.Context, o Origin) (Origin, *journal.Record, error) {
 	if o.Execution.Number == 0 {
-		return o, nil
+		return o, nil, nil
 	}
 	store, err := e.Journal(ctx)
 	if err != nil {
-		return o, nil //nolint:nilerr // what the state knows is compared
+		return o, nil, nil //nolint:nilerr // what the state knows is compared
 	}
 	rec, err := store.Get(ctx, o.Execution.Number)
 	switch {
 	case errors.Is(err, journal.ErrNotFound), err == nil && rec.Journal != o.Execution.Journal:
-		return o, nil
+		return o, nil, nil
 	case err != nil:
-		return o, err
+		return o, nil, err
 	}
-	return Origin{Target: rec.Subject.Target, Identity: rec.Identity()}, nil
+	return Origin{Target: rec.Subject.Target, Identity: rec.Identity()}, &rec, nil
 }

@@ -75,6 +75,35 @@ func TestAccAttackReplaceInAnOlderJournal(t *testing.T) {
 	}
 }
 
+// TestAccAttackUndoInAnEditedState edits the undo in the state, to another share that needs no approval either.
+func TestAccAttackUndoInAnEditedState(t *testing.T) {
+	t.Parallel()
+	w := acctest.NewWorkspace(t)
+	w.Write("planner.json", splitFile)
+	w.Write("main.tf", block(`path = "journal.db"`, "")+raises("approved_by = \"boss@example.com\"\n"+
+		"on_destroy = \"rollback\""))
+	w.Must("apply", "-auto-approve", "-no-color")
+	before := planned(t, w)
+	state, err := os.ReadFile(filepath.Join(w.Dir, "terraform.tfstate"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const was, is = `\"target_percent\":10`, `\"target_percent\":1`
+	if !strings.Contains(string(state), was) {
+		t.Fatalf("the state has no %s:\n%s", was, state)
+	}
+	w.Write("terraform.tfstate", strings.ReplaceAll(string(state), was, is))
+	out := oneLine(w.MustFail("destroy", "-auto-approve", "-no-color"))
+	if !strings.Contains(out, "The undo in the state is not the one in the journal") {
+		t.Errorf("got:\n%s", out)
+	}
+	if planned(t, w) != before {
+		t.Errorf("traffic moved: %s", planned(t, w))
+	}
+	w.Write("terraform.tfstate", string(state))
+	w.Must("destroy", "-auto-approve", "-no-color")
+}
+
 // TestAccAttackRuleByAnotherName reaches the target of a rule under names that the rule doesn't have.
 func TestAccAttackRuleByAnotherName(t *testing.T) {
 	t.Parallel()
