@@ -128,8 +128,8 @@ func (c *CLI) stoppedAt(s Selection, criterion string, m manifest) error {
 }
 
 // fileContent returns the Content and the Identity of a Listing when dbt's own view is not available. Content covers
-// the project's files, so any change to a file that dbt reads changes it. Identity is the project's folder with the
-// name of the profile's target.
+// the project's files and the script that starts dbt, so any change to one of them changes it. Identity is the
+// project's folder with the name of the profile's target.
 func (c *CLI) fileContent(ctx context.Context, p project, models []Model) (json.RawMessage, map[string]string, error) {
 	profiles, err := c.profilesDir(p)
 	if err != nil {
@@ -139,8 +139,11 @@ func (c *CLI) fileContent(ctx context.Context, p project, models []Model) (json.
 	if err != nil {
 		return nil, nil, err
 	}
-	profile := filepath.Join(profiles, "profiles.yml")
-	found, err := sums(ctx, append(files, profile))
+	exe, err := c.executable()
+	if err != nil {
+		return nil, nil, err
+	}
+	found, err := sums(ctx, append(files, filepath.Join(profiles, "profiles.yml"), exe))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -159,7 +162,7 @@ func (c *CLI) fileContent(ctx context.Context, p project, models []Model) (json.
 	}
 	content, err := json.Marshal(map[string]any{
 		"format": 1, "models": ids(models), "relations": relations, "files": byPath,
-		"profiles": fmt.Sprintf("%x", found[len(files)]),
+		"profiles": fmt.Sprintf("%x", found[len(files)]), "executable": fmt.Sprintf("%x", found[len(files)+1]),
 	})
 	identity := map[string]string{"project": p.Dir, "target": c.cfg.Target}
 	if real, linkErr := filepath.EvalSymlinks(p.Dir); linkErr == nil {

@@ -56,8 +56,9 @@ func (c *CLI) compareFiles(ctx context.Context, p project, r Reviewed) error {
 		return err
 	}
 	var before, after struct {
-		Files    map[string]string `json:"files"`
-		Profiles string            `json:"profiles"`
+		Files      map[string]string `json:"files"`
+		Profiles   string            `json:"profiles"`
+		Executable string            `json:"executable"`
 	}
 	if err := errors.Join(json.Unmarshal(r.Content, &before), json.Unmarshal(now, &after)); err != nil {
 		return fmt.Errorf("compare the files of the dbt project: %w", err)
@@ -75,6 +76,9 @@ func (c *CLI) compareFiles(ctx context.Context, p project, r Reviewed) error {
 	}
 	if before.Profiles != after.Profiles {
 		differ = append(differ, "profiles.yml")
+	}
+	if before.Executable != after.Executable {
+		differ = append(differ, "the script that starts dbt")
 	}
 	if len(differ) == 0 {
 		return nil
