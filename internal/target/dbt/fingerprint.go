@@ -33,7 +33,7 @@ func (c *CLI) files(p project) ([]string, error) {
 		w.skip = append(w.skip, work)
 	}
 	roots := slices.Clone(p.Packages)
-	for _, path := range p.Paths {
+	for _, path := range append(c.modulePaths(p), p.Paths...) {
 		if !filepath.IsAbs(path) {
 			path = filepath.Join(p.Dir, path)
 		}
@@ -56,6 +56,37 @@ func (c *CLI) files(p project) ([]string, error) {
 	}
 	slices.Sort(files)
 	return files, nil
+}
+
+// modulePaths returns the folders from which profiles.yml lets models import Python modules, as they are written. One
+// that only dbt can render is left out: the content of what is reviewed has its modules.
+func (c *CLI) modulePaths(p project) (paths []string) {
+	dir, err := c.profilesDir(p)
+	if err != nil {
+		return nil // reported where the profile is needed
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "profiles.yml"))
+	if err != nil {
+		return nil
+	}
+	profiles, err := readYAML(data)
+	if err != nil {
+		return nil
+	}
+	for _, profile := range profiles {
+		fields, _ := profile.(map[string]any)
+		outputs, _ := fields["outputs"].(map[string]any)
+		for _, output := range outputs {
+			settings, _ := output.(map[string]any)
+			folders, _ := settings["module_paths"].([]any)
+			for _, folder := range folders {
+				if path, ok := folder.(string); ok && !strings.Contains(path, "{{") {
+					paths = append(paths, path)
+				}
+			}
+		}
+	}
+	return paths
 }
 
 // walker collects files. Like dbt it follows symbolic links, but visits no folder twice.

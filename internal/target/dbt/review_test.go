@@ -196,6 +196,13 @@ from {{ ref('addresses') }}`)
 		{"dbt_project.yml", "profile: shop", "profile: shop\non-run-start: ['select 1']", true},
 		{"profiles.yml", "path: \"{{ env_var('SHOP_DUCKDB', 'shop.duckdb') }}\"\n      threads",
 			"path: other.duckdb\n      threads", true},
+		{"profiles.yml", "path: other.duckdb", "path: other.duckdb\n      module_paths: [lib]", true},
+		{"lib/helper.py", "", "N = 1", true}, // a Python model may import it
+		{"lib/helper.py", "N = 1", "N = 2", true},
+		{"dbt_project.yml", "profile: shop",
+			"profile: shop\nflags: {require_explicit_package_overrides_for_builtin_materializations: false}", true},
+		{"dbt_project.yml", "builtin_materializations: false", "builtin_materializations: false, log_format: text",
+			false},
 		{"macros/override.sql", "", "{% macro duckdb__create_table_as(t, r, s, l='sql') %}{% endmacro %}", true},
 		{"macros/unrelated.sql", "%}1{%", "%}2{%", false},
 		{"models/triage_daily.sql", "count(*)", "count(1)", false},

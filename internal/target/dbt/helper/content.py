@@ -38,6 +38,41 @@ def plain(value):
         return value.to_dict()
 
 
+# Settings below "flags:" of a project that change what dbt writes for people, and not what it runs.
+SHOWN = re.compile(r"^(log_|print$|printer_|use_colors|use_fast|send_anonymous|quiet$|debug$|write_json$|"
+                   r"version_check$|partial_parse|static_parser$|use_experimental_parser$|cache_selected_only$|"
+                   r"populate_cache$|introspect$|upload_)")
+
+
+def flags(project_root):
+    """The flags of the project that change what runs: which materialization counts, for one."""
+    from dbt.config.project import load_raw_project
+
+    found = load_raw_project(project_root).get("flags") or {}
+    return {str(k): v for k, v in found.items() if not SHOWN.match(str(k))} or None
+
+
+def modules(project_root, paths):
+    """The Python files that a profile lets models and plugins import, by their checksums."""
+    found = {}
+    for at in paths:
+        root = os.path.join(project_root, os.path.expanduser(str(at)))
+        for folder, folders, names in os.walk(root, followlinks=True):
+            folders[:] = sorted(n for n in folders if n not in ("__pycache__", ".git"))
+            if len(os.path.relpath(folder, root).split(os.sep)) > MOST_FOLDERS or len(found) > MOST_MODULES:
+                raise ValueError("module_paths of the profile: %s contains too many files; name a folder that has only "
+                                 "modules" % at)
+            for name in sorted(names):
+                with open(os.path.join(folder, name), "rb") as file:
+                    found[os.path.relpath(os.path.join(folder, name), project_root)] = (
+                        hashlib.sha256(file.read()).hexdigest())
+    return digest(found)
+
+
+MOST_MODULES = 2000
+MOST_FOLDERS = 20
+
+
 class Macros:
     """The macros of a manifest and what their texts name."""
 
@@ -144,6 +179,9 @@ class Content:
                 content["catalogs"] = text_digest(file.read())
         except FileNotFoundError:
             pass  # most projects have none
+        paths = getattr(self.config.credentials, "module_paths", None)
+        if paths:
+            content["modules"] = modules(self.config.project_root, paths)
         return content
 
     def project(self):
@@ -152,7 +190,7 @@ class Content:
             projects[name] = [plain(project.vars), plain(project.quoting), project.dispatch]
         config = self.config
         return digest([config.cli_vars, plain(config.vars), plain(config.quoting), config.dispatch,
-                       plain(config.query_comment), getattr(config, "project_flags", None), projects])
+                       plain(config.query_comment), flags(config.project_root), projects])
 
     def run_hooks(self):
         hooks = [n for n in self.manifest.nodes.values() if n.resource_type == "operation"]

@@ -109,6 +109,9 @@ def run(request):
                 refuse(request["refused"], differences)
             if request.get("execution"):
                 mark_queries(self.config, request["execution"])
+            # Modules that models import now come from the files that were compared, never from compiled ones beside
+            # them.
+            sys.dont_write_bytecode, sys.pycache_prefix = True, request["refused"] + ".pycache"
             return super().run()
 
     dbt.task.run.RunTask = Reviewed
