@@ -1,6 +1,8 @@
 package provider
 
 import (
+	"encoding/pem"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -61,5 +63,40 @@ func TestConfiguredUserGetsNoPasswordFromTheEnvironment(t *testing.T) {
 	t.Setenv("REMEDIATION_HOSTS", "evil.example.org")
 	if cfg, err := b.elasticsearch(r); err != nil || cfg.Password == "" {
 		t.Errorf("listed: %v", err)
+	}
+}
+
+// TestConfigurationDoesNotWeakenTheRunnersCredential checks that the author of a change can't decide which server
+// certificates count, or as whom the cluster acts, if the credential comes from the environment.
+func TestConfigurationDoesNotWeakenTheRunnersCredential(t *testing.T) {
+	server := httptest.NewTLSServer(nil)
+	defer server.Close()
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	for name, own := range map[string]elasticsearchBlock{
+		"insecure": {Insecure: types.BoolValue(true)},
+		"ca_data":  {CAData: types.StringValue(string(certificate))},
+		"headers":  {Headers: map[string]string{"ES-Security-Runas-User": "admin"}},
+	} {
+		t.Setenv("ELASTICSEARCH_ENDPOINTS", "https://search.example.com")
+		t.Setenv("ELASTICSEARCH_INSECURE", "")
+		t.Setenv("ELASTICSEARCH_API_KEY", "a2V5OnNlY3JldA==")
+		b := block{Elasticsearch: &own}
+		r := runner{getenv: os.Getenv}
+		if _, err := b.elasticsearch(r); err == nil || !strings.Contains(err.Error(), "environment of the runner") {
+			t.Errorf("%s: got %v", name, err)
+		}
+		t.Setenv("ELASTICSEARCH_API_KEY", "")
+		own.APIKey = types.StringValue("b3duOmtleQ==")
+		if _, err := b.elasticsearch(r); err != nil {
+			t.Errorf("%s with a credential of one's own: %v", name, err)
+		}
+		own.APIKey = types.StringNull()
+	}
+	t.Setenv("ELASTICSEARCH_API_KEY", "a2V5OnNlY3JldA==")
+	t.Setenv("ELASTICSEARCH_INSECURE", "true")
+	b := block{Elasticsearch: &elasticsearchBlock{Insecure: types.BoolValue(true),
+		Headers: map[string]string{"X-Tenant": "a"}}}
+	if _, err := b.elasticsearch(runner{getenv: os.Getenv}); err != nil {
+		t.Errorf("insecure by the runner: %v", err)
 	}
 }

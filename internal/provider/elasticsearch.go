@@ -2,6 +2,10 @@ package provider
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/mapvalidator"
@@ -112,6 +116,11 @@ func (b block) elasticsearch(r runner) (elastic.Config, error) {
 			"elasticsearch is configured without endpoints, and ELASTICSEARCH_ENDPOINTS is "+
 				"not set.", "Set elasticsearch.endpoints.")
 	}
+	if len(taken) > 0 {
+		if err := r.protects(e); err != nil {
+			return elastic.Config{}, err
+		}
+	}
 	for i, endpoint := range cfg.Endpoints {
 		if err := r.open(fmt.Sprintf("elasticsearch.endpoints.%d", i), endpoint); err != nil {
 			return elastic.Config{}, err
@@ -130,4 +139,36 @@ func (b block) elasticsearch(r runner) (elastic.Config, error) {
 		}
 	}
 	return cfg, nil
+}
+
+// protects refuses settings of the configuration that decide who can read or use a credential from the environment:
+// which server certificates count, and headers by which a proxy selects another cluster or the cluster another user.
+func (r runner) protects(e elasticsearchBlock) error {
+	const caVariable, insecureVariable = "ELASTICSEARCH_CA_FILE", "ELASTICSEARCH_INSECURE"
+	insecure, err := strconv.ParseBool(r.getenv(insecureVariable))
+	insecure = err == nil && insecure
+	refuse := func(where, next string) error {
+		return problemAt("elasticsearch."+where,
+			"The configuration decides how a credential of the environment is used",
+			"The credential comes from the environment of the runner, and "+where+" is set in the configuration, "+
+				"which the author of a change can edit.", "Nothing has run. "+next)
+	}
+	switch {
+	case insecure:
+	case e.Insecure.ValueBool():
+		return refuse("insecure", "Set "+insecureVariable+" in the environment of the runner instead.")
+	case e.CAData.ValueString() != "":
+		return refuse("ca_data", "Set "+caVariable+" in the environment of the runner instead.")
+	case e.CAFile.ValueString() != "" && e.CAFile.ValueString() != r.getenv(caVariable):
+		return refuse("ca_file", "Set "+caVariable+" in the environment of the runner instead.")
+	}
+	for _, name := range slices.Sorted(maps.Keys(e.Headers)) {
+		for _, routing := range []string{"es-security-runas-user", "x-found-cluster", "x-found-handling-cluster",
+			"host", "x-forwarded-host", "forwarded"} {
+			if strings.EqualFold(name, routing) {
+				return refuse("headers", "Remove the header "+name+", or configure a credential for it.")
+			}
+		}
+	}
+	return nil
 }
