@@ -222,9 +222,10 @@ func (r Rail) wrongSource() (at []string, why string) {
 	return nil, ""
 }
 
-// isIndex reports whether the name is safe in a path, where a slash would lead to something other than a search.
+// isIndex reports whether the name is safe in a path, where a slash, also an escaped one, would lead to something other
+// than a search.
 func isIndex(name string) bool {
-	return check.OneLine(name) == "" && !strings.ContainsAny(name, "\\/?\"<>| #") && name != "." && name != ".." &&
+	return check.OneLine(name) == "" && !strings.ContainsAny(name, "\\/?\"<>| #%") && name != "." && name != ".." &&
 		!strings.HasPrefix(name, "_") && !strings.HasPrefix(name, "-")
 }
 

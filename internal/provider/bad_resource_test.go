@@ -190,6 +190,8 @@ func badCommon() map[string]badInput {
 			"guardrail[0].http.json_pointer"),
 		"rail of another path": search(values{"index": "kb/_delete_by_query"}).mustSay("not a name or a pattern",
 			"guardrail[0].elasticsearch.index"),
+		"rail of an escaped path": search(values{"index": "x%2f.."}).mustSay("not a name or a pattern",
+			"guardrail[0].elasticsearch.index"),
 		"rail search no JSON": search(values{"body": "{query"}).mustSay("not a JSON object",
 			"guardrail[0].elasticsearch.body"),
 		"rail search of a list": search(values{"body": "[]"}).mustSay("not a JSON object",
