@@ -61,6 +61,15 @@ output "markdown" {
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the file: %v, %v", info, err)
 	}
+	r.ok("journal", "report", "--out", file) // again, over the first one
+	link, elsewhere := filepath.Join(r.Dir, "link.html"), filepath.Join(t.TempDir(), "elsewhere")
+	if err := os.Symlink(elsewhere, link); err != nil {
+		t.Fatal(err)
+	}
+	_, problems, code := r.run("", "journal", "report", "--out", link)
+	if _, err := os.Lstat(elsewhere); err == nil || code != commands.ExitError || !strings.Contains(problems, "link") {
+		t.Errorf("written through a link: exit code %d\n%s", code, problems)
+	}
 	p := chromiumtest.Open(t, file)
 	if problems, unnamed := p.Problems(), p.Unnamed(); len(problems)+len(unnamed) > 0 {
 		t.Errorf("problems %v, without a name %v", problems, unnamed)
