@@ -141,7 +141,7 @@ func TestCopyThatCannotBeStopped(t *testing.T) {
 	if !errors.Is(err, reindex.ErrStillRunning) || errors.Is(err, reindex.ErrFailed) {
 		t.Errorf("error %v, want ErrStillRunning", err)
 	}
-	for _, says := range []string{"still runs", task, "privilege manage", "remove " + req.New} {
+	for _, says := range []string{"still runs", task, "privilege manage", "delete " + req.New} {
 		if err != nil && !strings.Contains(err.Error(), says) {
 			t.Errorf("%q is not in: %v", says, err)
 		}
