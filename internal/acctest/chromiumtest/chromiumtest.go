@@ -13,14 +13,15 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/net/websocket"
 )
 
-// patience bounds the start of Chromium, and each answer.
-const patience = time.Minute
+// timeout bounds the start of Chromium, and each answer.
+const timeout = time.Minute
 
 // Page is an open page.
 type Page struct {
@@ -53,7 +54,10 @@ func Open(t testing.TB, file string, more ...string) *Page {
 		"--user-data-dir=" + t.TempDir(), "--no-first-run", "--disable-background-networking",
 		"--host-resolver-rules=MAP * ~NOTFOUND"}, more...)
 	cmd := exec.CommandContext(ctx, program(t), append(args, "about:blank")...)
-	cmd.WaitDelay = patience
+	cmd.WaitDelay = timeout
+	// Chromium is several processes, all of which write to the folder that the test removes.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	stderr, err := cmd.StderrPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -62,7 +66,14 @@ func Open(t testing.TB, file string, more ...string) *Page {
 		cancel()
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { cancel(); _ = cmd.Wait() }) // it was killed
+	t.Cleanup(func() {
+		cancel()
+		_ = cmd.Wait() // it was killed
+		const pause = 10 * time.Millisecond
+		for waited := time.Duration(0); syscall.Kill(-cmd.Process.Pid, 0) == nil && waited < timeout; waited += pause {
+			time.Sleep(pause)
+		}
+	})
 	p := &Page{t: t, conn: dial(t, stderr)}
 	t.Cleanup(func() { _ = p.conn.Close() }) // Chromium ends anyway
 	p.attach()
@@ -107,7 +118,7 @@ func dial(t testing.TB, stderr io.Reader) *websocket.Conn {
 		}
 		conn.MaxPayloadBytes = 256 << 20
 		return conn
-	case <-time.After(patience):
+	case <-time.After(timeout):
 		t.Fatal("Chromium does not start")
 		return nil
 	}
@@ -152,7 +163,7 @@ func (p *Page) Call(method string, params, into any) {
 	if err := websocket.JSON.Send(p.conn, request); err != nil {
 		p.t.Fatal(err)
 	}
-	if err := p.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	if err := p.conn.SetReadDeadline(time.Now().Add(timeout)); err != nil {
 		p.t.Fatal(err)
 	}
 	for {
@@ -223,7 +234,7 @@ func (p *Page) Eval(expression string, into any) {
 // Until waits until a JavaScript expression is true.
 func (p *Page) Until(expression string) {
 	p.t.Helper()
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(timeout); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		var yes bool
 		if p.Eval("Boolean("+expression+")", &yes); yes {
 			return
