@@ -12,6 +12,7 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/acctest"
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/controlapi"
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
 )
 
 // oneLine returns output without Terraform's frame and line breaks.
@@ -30,12 +31,43 @@ func planned(t *testing.T, w *acctest.Workspace) string {
 }
 
 // TestAccAttackReplaceInAnOlderJournal restores the journal of before an approved execution, and replaces the resource:
-// the state of the replaced resource has seen the newer journal.
+// the state of the replaced resource has seen the newer journal. A resource that detects drift is read by its own code;
+// the front for unchanged resources answers for the other one.
 func TestAccAttackReplaceInAnOlderJournal(t *testing.T) {
 	t.Parallel()
-	w := acctest.NewWorkspace(t)
-	w.Write("planner.json", splitFile)
-	w.Write("main.tf", block(`path = "journal.db"`, "")+raises(`approved_by = "boss@example.com"`))
+	s := elastictest.Shared(t)
+	clears := fmt.Sprintf(`
+resource "remediation_cache_clear" "search" {
+  index_name  = %q
+  cache_types = ["request"]
+  approved_by = "boss@example.com"
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+`, s.Cached(t, "replaced").Index)
+	for address, resource := range map[string]string{
+		"remediation_canary_split.v2":    raises(`approved_by = "boss@example.com"`),
+		"remediation_cache_clear.search": clears,
+	} {
+		t.Run(address, func(t *testing.T) {
+			t.Parallel()
+			w := acctest.NewWorkspace(t, s.Environment(s.URL())...)
+			w.Write("planner.json", splitFile)
+			w.Write("main.tf", block(`path = "journal.db"`, `approval {
+    rule {
+      name      = "everything"
+      playbooks = ["clear_cache"]
+      minimum   = 1
+    }
+  }`)+resource)
+			replaceInAnOlderJournal(t, w, address)
+		})
+	}
+}
+
+func replaceInAnOlderJournal(t *testing.T, w *acctest.Workspace, address string) {
+	t.Helper()
 	w.Must("plan", "-no-color")
 	names := []string{"journal.db", "journal.db-wal", "journal.db-shm"}
 	older := map[string][]byte{}
@@ -46,7 +78,7 @@ func TestAccAttackReplaceInAnOlderJournal(t *testing.T) {
 	}
 	w.Must("apply", "-auto-approve", "-no-color")
 	w.Write("planner.json", splitFile)
-	w.Must("plan", "-no-color", "-replace=remediation_canary_split.v2", "-out=saved.tfplan")
+	w.Must("plan", "-no-color", "-replace="+address, "-out=saved.tfplan")
 	for _, name := range names {
 		if err := os.RemoveAll(filepath.Join(w.Dir, name)); err != nil {
 			t.Fatal(err)
@@ -60,11 +92,15 @@ func TestAccAttackReplaceInAnOlderJournal(t *testing.T) {
 		t.Fatal(err)
 	}
 	for command, says := range map[string]string{
-		"-auto-approve -replace=remediation_canary_split.v2":                "The journal can't be relied on",
-		"-auto-approve -refresh=false -replace=remediation_canary_split.v2": "The journal can't be relied on",
-		"saved.tfplan": "The journal lacks the dry run", // the plan was made before the journal was restored
+		"-auto-approve -replace=" + address:                "The journal can't be relied on",
+		"-auto-approve -refresh=false -replace=" + address: "The journal can't be relied on",
+		"-auto-approve": "The journal can't be relied on", // of a tainted resource
+		"saved.tfplan":  "The journal lacks the dry run",  // the plan was made before the journal was restored
 	} {
 		w.Write("terraform.tfstate", string(state))
+		if command == "-auto-approve" {
+			w.Must("taint", address)
+		}
 		out := oneLine(w.MustFail(append([]string{"apply", "-no-color"}, strings.Fields(command)...)...))
 		if !strings.Contains(out, says) {
 			t.Errorf("%s:\n%s", command, out)

@@ -76,7 +76,7 @@ func newServer(o Options, configured *engines) (unchanged.Server, error) {
 		return nil, errors.New("the framework's server lacks calls that the plugin library knows; this is a bug in " +
 			"the provider")
 	}
-	return unchanged.Front(whole, tfkit.PrivateMark), nil
+	return unchanged.Front(whole, map[string]func([]byte){tfkit.PrivateMark: configured.saw}), nil
 }
 
 // engines holds one engine per call of Configure, with what has to be closed when the process ends.
@@ -91,6 +91,15 @@ func (e *engines) add(one wired) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.all = append(e.all, one)
+}
+
+// saw tells the engines the newest journal entry that the state of an unchanged resource has seen.
+func (e *engines) saw(mark []byte) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, one := range e.all {
+		one.engine.Saw(tfkit.ParseMark(mark))
+	}
 }
 
 // end acknowledges the outcomes that were delivered, waits for notices that are being sent, and closes dbt, which

@@ -22,9 +22,17 @@ type privateState interface {
 
 // markOf reads the newest journal entry that the state has seen, or the zero value.
 func markOf(ctx context.Context, private privateState) journal.Mark {
-	var mark string
 	text, diags := private.GetKey(ctx, PrivateMark)
-	if diags.HasError() || text == nil || json.Unmarshal(text, &mark) != nil {
+	if diags.HasError() {
+		return journal.Mark{}
+	}
+	return ParseMark(text)
+}
+
+// ParseMark parses the value of PrivateMark. It returns the zero value for one that is missing or damaged.
+func ParseMark(value []byte) journal.Mark {
+	var mark string
+	if len(value) == 0 || json.Unmarshal(value, &mark) != nil {
 		return journal.Mark{}
 	}
 	m, ok := journal.ParseMark(mark)

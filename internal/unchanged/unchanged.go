@@ -25,7 +25,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"slices"
 	"sync"
 
 	"github.com/hashicorp/terraform-plugin-go/tfprotov6"
@@ -40,13 +39,16 @@ type Server interface {
 	tfprotov6.StateStoreServer
 }
 
-// Front returns a server that answers for unchanged resources and passes all other calls on to next. unread are the
-// keys of private state on which the answer for an unchanged resource does not depend.
-func Front(next Server, unread ...string) Server { return &front{Server: next, unread: unread} }
+// Front returns a server that answers for unchanged resources and passes all other calls on to next. unread has the
+// keys of private state on which the answer for an unchanged resource does not depend, each with a function that gets
+// the value of every resource that the front answers for: what it tells about the run must not get lost.
+func Front(next Server, unread map[string]func(value []byte)) Server {
+	return &front{Server: next, unread: unread}
+}
 
 type front struct {
 	Server
-	unread []string
+	unread map[string]func(value []byte)
 	once   sync.Once
 	// all are the resource types that the front may answer for, by name.
 	all map[string]kind
@@ -63,29 +65,38 @@ func (f *front) kind(ctx context.Context, name string) (kind, bool) {
 func (f *front) ReadResource(ctx context.Context, req *tfprotov6.ReadResourceRequest) (
 	*tfprotov6.ReadResourceResponse, error) {
 	_, known := f.kind(ctx, req.TypeName)
-	if !known || !f.ignores(req.Private) || req.CurrentIdentity != nil || defers(req.ClientCapabilities) ||
+	private, unread := f.ignores(req.Private)
+	if !known || !unread || req.CurrentIdentity != nil || defers(req.ClientCapabilities) ||
 		!succeeded(req.CurrentState) {
 		return f.Server.ReadResource(ctx, req)
 	}
+	f.tell(private)
 	return &tfprotov6.ReadResourceResponse{NewState: req.CurrentState, Private: req.Private}, nil
 }
 
-// ignores reports whether private state has only unread keys, in the framework's own encoding.
-func (f *front) ignores(private []byte) bool {
+// ignores returns the values in private state, and reports whether it has only unread keys, in the framework's own
+// encoding.
+func (f *front) ignores(private []byte) (values map[string][]byte, unread bool) {
 	if len(private) == 0 {
-		return true
+		return nil, true
 	}
-	var values map[string][]byte
 	if json.Unmarshal(private, &values) != nil || len(values) == 0 {
-		return false
+		return nil, false
 	}
 	for key, value := range values {
-		if !slices.Contains(f.unread, key) || !json.Valid(value) {
-			return false
+		if f.unread[key] == nil || !json.Valid(value) {
+			return nil, false
 		}
 	}
 	again, err := json.Marshal(values)
-	return err == nil && bytes.Equal(again, private)
+	return values, err == nil && bytes.Equal(again, private)
+}
+
+// tell passes on the values in the private state of a resource that the front answers for.
+func (f *front) tell(private map[string][]byte) {
+	for key, value := range private {
+		f.unread[key](value)
+	}
 }
 
 func defers(c *tfprotov6.ReadResourceClientCapabilities) bool { return c != nil && c.DeferralAllowed }
@@ -94,10 +105,12 @@ func defers(c *tfprotov6.ReadResourceClientCapabilities) bool { return c != nil 
 func (f *front) PlanResourceChange(ctx context.Context, req *tfprotov6.PlanResourceChangeRequest) (
 	*tfprotov6.PlanResourceChangeResponse, error) {
 	kind, known := f.kind(ctx, req.TypeName)
-	if !known || !f.ignores(req.PriorPrivate) || req.PriorIdentity != nil || mayDefer(req.ClientCapabilities) ||
+	private, unread := f.ignores(req.PriorPrivate)
+	if !known || !unread || req.PriorIdentity != nil || mayDefer(req.ClientCapabilities) ||
 		!same(req.ProposedNewState, req.PriorState) || !succeeded(req.PriorState) || !kind.configured(req.Config) {
 		return f.Server.PlanResourceChange(ctx, req)
 	}
+	f.tell(private)
 	return &tfprotov6.PlanResourceChangeResponse{PlannedState: req.PriorState, PlannedPrivate: req.PriorPrivate}, nil
 }
 

@@ -98,7 +98,12 @@ func TestFrontAnswersOnlyForUnchangedResources(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			front := unchanged.Front(behind{}, "mark")
+			told := 0
+			front := unchanged.Front(behind{}, map[string]func([]byte){"mark": func(value []byte) {
+				if told++; string(value) != "1" {
+					t.Errorf("told %q", value)
+				}
+			}})
 			state := value(t, tt.null, tt.state)
 			proposed := value(t, tt.null, tt.state, tt.proposed)
 			if tt.json {
@@ -117,6 +122,13 @@ func TestFrontAnswersOnlyForUnchangedResources(t *testing.T) {
 				ClientCapabilities: &tfprotov6.PlanResourceChangeClientCapabilities{DeferralAllowed: tt.deferrable}})
 			if (plan != nil) != tt.planned {
 				t.Errorf("the front answered a plan: %v, want %v", plan != nil, tt.planned)
+			}
+			want := 0
+			if tt.private != nil && tt.reads {
+				want = 2 // once per answer
+			}
+			if told != want {
+				t.Errorf("private state was told %d times, want %d", told, want)
 			}
 		})
 	}
