@@ -116,19 +116,20 @@ func (s *Store) update(ctx context.Context, change change) error {
 }
 
 // commitWaiting commits all waiting changes, unless another goroutine has committed w. If one of them fails, each gets
-// its own transaction, because a failed change rolls back its whole transaction.
+// its own transaction, because a failed change rolls back its whole transaction. If the commit fails, all of them have
+// failed: nobody knows whether it is durable, so nothing is written again.
 func (s *Store) commitWaiting(w *waiting) {
 	if len(w.done) > 0 {
 		return
 	}
-	batch, err := s.transact(w.ctx, s.queue.take)
+	batch, undone, err := s.transact(w.ctx, s.queue.take)
 	switch {
 	case batch == nil:
 		s.queue.withdraw(w)
 		w.done <- err
-	case err != nil && len(batch) > 1:
+	case undone && len(batch) > 1:
 		for _, each := range batch {
-			_, err := s.transact(each.ctx, func() []*waiting { return []*waiting{each} })
+			_, _, err := s.transact(each.ctx, func() []*waiting { return []*waiting{each} })
 			each.done <- err
 		}
 	default:
@@ -139,30 +140,32 @@ func (s *Store) commitWaiting(w *waiting) {
 }
 
 // transact makes the changes that take returns in one transaction, all or none. It calls take once it has the write
-// lock. It returns no changes if ctx ended or the lock could not be taken.
-func (s *Store) transact(ctx context.Context, take func() []*waiting) ([]*waiting, error) {
+// lock. It returns no changes if ctx ended or the lock could not be taken. undone reports that a change failed, and that
+// the transaction was rolled back before any commit.
+func (s *Store) transact(ctx context.Context, take func() []*waiting) (batch []*waiting, undone bool, err error) {
 	// Once the transaction has begun, the context of one caller must not end that of the others.
 	lasting, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	begun := context.AfterFunc(ctx, end)
 	sqlTx, err := s.write.BeginTx(lasting, nil)
 	if !begun() {
-		return nil, ctx.Err() // and database/sql rolls back
+		return nil, false, ctx.Err() // and database/sql rolls back
 	}
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	batch, tx := take(), transaction{Tx: sqlTx, prepared: s.prepared}
+	batch = take()
+	tx := transaction{Tx: sqlTx, prepared: s.prepared}
 	for _, w := range batch {
 		err := w.change(context.WithoutCancel(w.ctx), tx) //nolint:contextcheck // the context of its caller
 		if err == nil {
 			err = w.ctx.Err()
 		}
 		if err != nil {
-			return batch, errors.Join(err, ignoreDone(sqlTx.Rollback()))
+			return batch, true, errors.Join(err, ignoreDone(sqlTx.Rollback()))
 		}
 	}
-	return batch, sqlTx.Commit()
+	return batch, false, sqlTx.Commit()
 }
 
 // ignoreDone ignores the error of a transaction that was already rolled back because its context ended.

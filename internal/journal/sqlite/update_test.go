@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	driversqlite "modernc.org/sqlite"
 
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
@@ -98,6 +101,44 @@ func TestChangeThatFailsUndoesNoOther(t *testing.T) {
 	const want = 4
 	if len(targets) != want || len(journaltest.Verify(t, s)) != want {
 		t.Errorf("entries on %v", targets)
+	}
+}
+
+// TestCommitThatFailsIsNotRepeated lets a commit fail. Nobody knows whether such a commit is durable, so every caller gets
+// the error and no change is made again.
+func TestCommitThatFailsIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	s := openTest(t, filepath.Join(t.TempDir(), "journal.db"))
+	conn, err := s.write.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var commits, changes atomic.Int32
+	err = errors.Join(conn.Raw(func(driver any) error {
+		driver.(driversqlite.HookRegisterer).RegisterCommitHook(func() int32 { //nolint:forcetypeassert // a test
+			if commits.Add(1) == 1 {
+				return 1 // SQLite rolls the transaction back
+			}
+			return 0
+		})
+		return nil
+	}), conn.Close())
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func() error {
+		return s.update(t.Context(), func(ctx context.Context, tx transaction) error {
+			changes.Add(1)
+			_, err := s.insert(ctx, tx, journal.Entry{Kind: journal.KindSkip, Body: []byte(`{}`)})
+			return err
+		})
+	}
+	results := together(t, s, write, write)
+	if results[0] == nil || results[1] == nil || changes.Load() != 2 || commits.Load() != 1 {
+		t.Errorf("%d commits of %d changes: %v", commits.Load(), changes.Load(), results)
+	}
+	if err := write(); err != nil {
+		t.Errorf("the next change: %v", err)
 	}
 }
 
