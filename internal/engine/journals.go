@@ -80,6 +80,10 @@ func (e *Engine) marks(req Request) []journal.Mark {
 	return all
 }
 
+// unprovenApproval says why an execution that needs an approval is refused.
+const unprovenApproval = " The execution needs an approval, and it can't be proved that the approval was not used " +
+	"before."
+
 // checkSeen refuses the plan of a create that needs an approval, if the journal lacks what other states have seen. Its
 // apply may run in a process that has not seen the replaced resource.
 func (e *Engine) checkSeen(ctx context.Context, store journal.Store, req Request, needsApproval bool) error {
@@ -90,8 +94,7 @@ func (e *Engine) checkSeen(ctx context.Context, store journal.Store, req Request
 	if wrong == "" || err != nil {
 		return err
 	}
-	return unreliable(lacks, wrong+" The execution needs an approval, and it can't be proved that the approval was "+
-		"not used before.")
+	return unreliable(lacks, wrong+unprovenApproval)
 }
 
 // verify checks the hash chain of the newest entries, once per Engine, and returns what is wrong with it, or "".
@@ -129,7 +132,7 @@ func (e *Engine) checkJournal(ctx context.Context, store journal.Store, req Requ
 	if !needsApproval && !req.Open {
 		return nil
 	}
-	why := " The execution needs an approval, and it can't be proved that the approval was not used before."
+	why := unprovenApproval
 	if req.Open {
 		why = " The state's last execution had not ended when the state was saved, and this journal can't tell what " +
 			"became of it."
