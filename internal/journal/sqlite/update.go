@@ -140,8 +140,8 @@ func (s *Store) commitWaiting(w *waiting) {
 }
 
 // transact makes the changes that take returns in one transaction, all or none. It calls take once it has the write
-// lock. It returns no changes if ctx ended or the lock could not be taken. undone reports that a change failed, and that
-// the transaction was rolled back before any commit.
+// lock. It returns no changes if ctx ended or the lock could not be taken. undone reports that a change failed, and
+// that the transaction was rolled back before any commit.
 func (s *Store) transact(ctx context.Context, take func() []*waiting) (batch []*waiting, undone bool, err error) {
 	// Once the transaction has begun, the context of one caller must not end that of the others.
 	lasting, end := context.WithCancel(context.WithoutCancel(ctx))

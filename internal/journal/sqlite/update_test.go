@@ -104,8 +104,8 @@ func TestChangeThatFailsUndoesNoOther(t *testing.T) {
 	}
 }
 
-// TestCommitThatFailsIsNotRepeated lets a commit fail. Nobody knows whether such a commit is durable, so every caller gets
-// the error and no change is made again.
+// TestCommitThatFailsIsNotRepeated lets a commit fail. Nobody knows whether such a commit is durable, so every caller
+// gets the error and no change is made again.
 func TestCommitThatFailsIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	s := openTest(t, filepath.Join(t.TempDir(), "journal.db"))
