@@ -5,156 +5,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/guard"
-	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
-
-func ptr(v float64) *float64 { return &v }
-
-func limit(n int) *int { return &n }
-
-func TestCheck(t *testing.T) {
-	t.Parallel()
-	good := func() guard.Rail {
-		return guard.Rail{Name: "errors", Query: guard.Query{Prometheus: "up"}, Max: ptr(1), OnBreach: guard.Hold}
-	}
-	zero := good() // limits of zero tolerate nothing, which is the default of most limits
-	zero.Name, zero.FailureLimit, zero.ErrorLimit, zero.InconclusiveLimit = "zero", limit(0), limit(0), limit(0)
-	if err := guard.Check([]guard.Rail{good(), zero}); err != nil {
-		t.Fatal(err)
-	}
-	for says, change := range map[string]func(*guard.Rail){
-		"It has no name":                         func(r *guard.Rail) { r.Name = " " },
-		"It has 0 of query":                      func(r *guard.Rail) { r.Prometheus = "" },
-		"It has 2 of query":                      func(r *guard.Rail) { r.HTTP = &guard.HTTP{URL: "http://localhost"} },
-		"It has no bound":                        func(r *guard.Rail) { r.Max = nil },
-		"min is above its max":                   func(r *guard.Rail) { r.Min = ptr(2) },
-		"percent is negative":                    func(r *guard.Rail) { r.MaxDrop = ptr(-1) },
-		"wait is not a duration":                 func(r *guard.Rail) { r.Wait = "soon" },
-		"wait is not between":                    func(r *guard.Rail) { r.Wait = "25h" },
-		"interval is not between":                func(r *guard.Rail) { r.Interval = "0s" },
-		"initial_delay is not between":           func(r *guard.Rail) { r.InitialDelay = "-1s" },
-		"failure_limit is not between":           func(r *guard.Rail) { r.FailureLimit = limit(-1) },
-		"consecutive_error_limit is not between": func(r *guard.Rail) { r.ErrorLimit = limit(1001) },
-		"inconclusive_limit is not between":      func(r *guard.Rail) { r.InconclusiveLimit = limit(-1) },
-		"no query for the version": func(r *guard.Rail) {
-			r.HTTP, r.Prometheus, r.Stable, r.MaxDrop = &guard.HTTP{URL: "http://localhost"}, "", "up", ptr(1)
-		},
-		"and neither max_drop_percent": func(r *guard.Rail) { r.Stable = "up" },
-		"no samples_query":             func(r *guard.Rail) { r.MinSamples = ptr(10) },
-		"no min_samples":               func(r *guard.Rail) { r.Samples = "up" },
-		"min_samples is less":          func(r *guard.Rail) { r.Samples, r.MinSamples = "up", ptr(0) },
-		`on_breach is "explode"`:       func(r *guard.Rail) { r.OnBreach = "explode" },
-		`measure is "speed"`: func(r *guard.Rail) {
-			r.Prometheus, r.Search = "",
-				&guard.Search{Index: "i", Measure: "speed"}
-		},
-		"body is not a JSON object": func(r *guard.Rail) {
-			r.Prometheus, r.Search = "", &guard.Search{Index: "i", Measure: "hits", Body: "{"}
-		},
-	} {
-		r := good()
-		change(&r)
-		if err := guard.Check([]guard.Rail{r}); err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("%s: %v", says, err)
-		}
-	}
-	if err := guard.Check([]guard.Rail{good(), good()}); err == nil ||
-		!strings.Contains(err.Error(), "Two guardrails have this name") {
-		t.Errorf("two of one name: %v", err)
-	}
-}
-
-func TestIntervalsLongerThanAStepAreRefused(t *testing.T) {
-	t.Parallel()
-	rails := []guard.Rail{rail("default"), rail("slow")}
-	rails[1].Interval = "1m"
-	for step, refused := range map[time.Duration]bool{0: false, time.Second: true, 59 * time.Second: true,
-		time.Minute: false} {
-		err := guard.CheckSteps(rails, step)
-		if (err != nil) != refused || refused && problem.Where(problem.Of(err, "").Path) != "guardrail[1].interval" {
-			t.Errorf("a step of %s: %v", step, err)
-		}
-	}
-}
-
-// now is a clock that only sleeping advances.
-type now struct {
-	at    time.Time
-	slept []time.Duration
-}
-
-func start() *now { return &now{at: time.Date(2026, 3, 1, 3, 0, 0, 0, time.UTC)} }
-
-func (n *now) Now() time.Time { return n.at }
-
-func (n *now) Sleep(ctx context.Context, d time.Duration) error {
-	n.at, n.slept = n.at.Add(d), append(n.slept, d)
-	return context.Cause(ctx)
-}
-
-// source gives values by query and the clock's time. A value is a number or an error.
-type source struct {
-	clock *now
-	value func(query string, after time.Duration) any
-	began time.Time
-
-	mu   sync.Mutex
-	read int
-}
-
-func newSource(clk *now, value func(query string, after time.Duration) any) *source {
-	return &source{clock: clk, value: value, began: clk.at}
-}
-
-func (*source) Lacks(guard.Query) string { return "" }
-
-func (s *source) Read(_ context.Context, q guard.Query) (float64, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.read++
-	switch v := s.value(q.Prometheus, s.clock.at.Sub(s.began)).(type) {
-	case float64:
-		return v, nil
-	case error:
-		return 0, v
-	default:
-		return 0, errors.New("no such query")
-	}
-}
-
-func rail(name string) guard.Rail {
-	return guard.Rail{Name: name, Query: guard.Query{Prometheus: name}, Max: ptr(5), OnBreach: guard.Rollback}
-}
 
 var (
 	errDown   = errors.New("connection refused")
 	errNoData = fmt.Errorf("%w: no series", guard.ErrNoValue)
 )
-
-// session begins and starts a session on one rail with the given values.
-func session(t *testing.T, r guard.Rail, traffic guard.Traffic, value func(string, time.Duration) any) (*guard.Session,
-	*source) {
-	t.Helper()
-	src := newSource(start(), value)
-	w := guard.Begin(t.Context(), src, []guard.Rail{r}, traffic)
-	return w.Start(src, src.clock, nil), src
-}
-
-func verdict(t *testing.T, err error) *guard.Verdict {
-	t.Helper()
-	var v *guard.Verdict
-	if !errors.As(err, &v) {
-		t.Fatalf("no verdict: %v", err)
-	}
-	return v
-}
 
 // TestBreachInTheMiddleOfAStepIsDetected makes a metric breach for one interval in the middle of a step of two minutes.
 func TestBreachInTheMiddleOfAStepIsDetected(t *testing.T) {
@@ -371,57 +232,6 @@ func TestContainmentIsNotStoppedByMetrics(t *testing.T) {
 		}
 	}
 }
-
-func TestComparisons(t *testing.T) {
-	t.Parallel()
-	rises := guard.Rail{Name: "errors", Query: guard.Query{Prometheus: "canary"}, MaxIncrease: ptr(50),
-		OnBreach: guard.Fail}
-	against := rises
-	against.Stable = "stable"
-	falls := rises
-	falls.MaxIncrease, falls.MaxDrop = nil, ptr(50)
-	enough := rail("canary")
-	enough.Samples, enough.MinSamples = "requests", ptr(100)
-	for name, tt := range map[string]struct {
-		rail          guard.Rail
-		before, after map[string]any
-		want          guard.State
-	}{
-		"an increase": {rises, vals{"canary": 1.0}, vals{"canary": 1.6}, guard.Breached},
-		"both rise": {against, vals{"canary": 1.0, "stable": 1.0}, vals{"canary": 9.0, "stable": 8.0},
-			guard.Passed},
-		"the stable one falls": {against, vals{"canary": 1.0, "stable": 1.0}, vals{"canary": 1.0, "stable": 0.5},
-			guard.Breached},
-		"the stable one is down": {against, vals{"canary": 1.0, "stable": 1.0}, vals{"canary": 1.0,
-			"stable": errNoData}, guard.Inconclusive},
-		"the stable one errs": {against, vals{"canary": 1.0, "stable": 1.0}, vals{"canary": 1.0,
-			"stable": errDown}, guard.Unreadable},
-		"from zero to little":         {rises, vals{"canary": 0.0}, vals{"canary": 0.0001}, guard.Inconclusive},
-		"from zero to zero":           {rises, vals{"canary": 0.0}, vals{"canary": 0.0}, guard.Passed},
-		"a rise from zero is no drop": {falls, vals{"canary": 0.0}, vals{"canary": 1.0}, guard.Passed},
-		"a fall below zero":           {falls, vals{"canary": 0.0}, vals{"canary": -1.0}, guard.Inconclusive},
-		"not a number":                {rises, vals{"canary": 1.0}, vals{"canary": math.NaN()}, guard.Inconclusive},
-		"infinite":                    {rises, vals{"canary": 1.0}, vals{"canary": math.Inf(1)}, guard.Inconclusive},
-		"enough samples": {enough, vals{"canary": 1.0, "requests": 100.0}, vals{"canary": 9.0,
-			"requests": 100.0}, guard.Breached},
-		"too few samples": {enough, vals{"canary": 1.0, "requests": 100.0}, vals{"canary": 9.0,
-			"requests": 99.0}, guard.Inconclusive},
-		"no samples": {enough, vals{"canary": 1.0, "requests": 100.0}, vals{"canary": 9.0,
-			"requests": errNoData}, guard.Inconclusive},
-		"samples that can't be read": {enough, vals{"canary": 1.0, "requests": 100.0}, vals{"canary": 9.0,
-			"requests": errDown}, guard.Unreadable},
-	} {
-		values := tt.before
-		s, _ := session(t, tt.rail, guard.MoreTraffic, func(query string, _ time.Duration) any { return values[query] })
-		values = tt.after
-		_ = s.Stand(t.Context(), 11*time.Second)
-		if got := s.Drain(); len(got) != 1 || got[0].State != tt.want {
-			t.Errorf("%s: %v", name, got)
-		}
-	}
-}
-
-type vals = map[string]any
 
 // TestUndecodableWatchHolds expects such a watch to hold the execution instead of being dropped.
 func TestUndecodableWatchHolds(t *testing.T) {
