@@ -46,6 +46,8 @@ type Elastic interface {
 	Serverless(ctx context.Context) (bool, error)
 	// Resolve returns the concrete indices that a name matches.
 	Resolve(ctx context.Context, expression string, allowAll bool) (elastic.Resolution, error)
+	// IndexUUIDs returns the UUIDs of indices, in the order of their names.
+	IndexUUIDs(ctx context.Context, indices []string) ([]string, error)
 	// AllCacheSizes returns the sizes of the caches per index, possibly cached.
 	AllCacheSizes(ctx context.Context) (map[string]elastic.CacheSizes, error)
 	// CacheSizes returns the current sizes, summed over the indices.
@@ -184,15 +186,16 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	}
 	p.Locks = elastic.Targets(a.elastic.Name(), found.Indices...)
 	a.warnIfOften(ctx, &p)
-	sizes, err := a.elastic.AllCacheSizes(ctx)
-	if err != nil {
+	if p.Identity, err = a.identity(ctx, found); err != nil {
+		return p, facts, err
+	}
+	if sizes, err := a.elastic.AllCacheSizes(ctx); err != nil {
 		// Caches are also cleared without the privilege to read their sizes.
 		p.Figures = []string{"What is cached can't be read: " + problem.Of(err, "").Why}
-		return p, facts, nil //nolint:nilerr // see above
+	} else {
+		p.Figures = []string{cached(found, sizes)}
 	}
-	p.Figures = []string{cached(found, sizes)}
-	p.Identity, err = a.identity(ctx, found, sizes)
-	return p, facts, err
+	return p, facts, nil
 }
 
 // ErrServerless is the cause if the cluster is a serverless one, which has no API to clear caches.
@@ -251,8 +254,7 @@ func cached(found elastic.Resolution, sizes map[string]elastic.CacheSizes) strin
 
 // identity identifies the cluster and the indices by their UUIDs. It identifies a pattern or data stream by its name,
 // because its indices change over time.
-func (a action) identity(ctx context.Context, found elastic.Resolution,
-	sizes map[string]elastic.CacheSizes) (any, error) {
+func (a action) identity(ctx context.Context, found elastic.Resolution) (any, error) {
 	cluster, err := a.elastic.UUID(ctx)
 	if err != nil {
 		return nil, err
@@ -263,11 +265,9 @@ func (a action) identity(ctx context.Context, found elastic.Resolution,
 	if found.Kind == elastic.KindPattern || found.Kind == elastic.KindDataStream {
 		return map[string]any{"cluster": cluster, "pattern": a.params.IndexName}, nil
 	}
-	uuids := make([]string, len(found.Indices))
-	for i, name := range found.Indices {
-		if uuids[i] = sizes[name].UUID; uuids[i] == "" {
-			uuids[i] = name // created since the sizes were read
-		}
+	uuids, err := a.elastic.IndexUUIDs(ctx, found.Indices)
+	if err != nil {
+		return nil, err
 	}
 	return map[string]any{"cluster": cluster, "indices": uuids}, nil
 }

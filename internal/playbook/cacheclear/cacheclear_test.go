@@ -369,3 +369,44 @@ func TestThousandPlansShareRequests(t *testing.T) {
 		t.Errorf("%d requests, want at most 10", n)
 	}
 }
+
+// TestSizesDoNotChangeTheIdentity plans while the statistics can't be read, and for an index that is newer than the
+// statistics. Both plans have the identity of an undisturbed plan, so neither makes an apply refuse.
+func TestSizesDoNotChangeTheIdentity(t *testing.T) {
+	t.Parallel()
+	s := elastictest.Shared(t)
+	index := s.Name(t, "identity")
+	failing := s.Config
+	failing.Transport = func(next http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(req *http.Request) (*http.Response, error) {
+			if strings.Contains(req.URL.Path, "/_stats") {
+				return nil, errors.New("connection reset by peer")
+			}
+			return next.RoundTrip(req)
+		})
+	}
+	older := elastic.New(s.Config, clock.System{})
+	if _, err := older.AllCacheSizes(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.Do(t, http.MethodPut, "/"+index, nil, nil)
+	identity := func(cluster *elastic.Cluster) any {
+		preview, err := bind(t, cluster, map[string]any{"index_name": index}).Preview(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return preview.Identity
+	}
+	want := identity(elastic.New(s.Config, clock.System{}))
+	for name, cluster := range map[string]*elastic.Cluster{
+		"failing statistics": elastic.New(failing, clock.System{}), "older statistics": older,
+	} {
+		if diff := cmp.Diff(want, identity(cluster)); diff != "" {
+			t.Errorf("%s: identity (-undisturbed +now):\n%s", name, diff)
+		}
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }

@@ -28,8 +28,6 @@ func (m *many) UnmarshalJSON(text []byte) error {
 // CacheSizes is the memory use of an index's caches, in bytes, over all shards.
 type CacheSizes struct {
 	Query, Request, Fielddata int64
-	// UUID identifies the index. It is empty in a sum.
-	UUID string
 }
 
 // Add returns the sum of s and o.
@@ -98,16 +96,13 @@ func (c *Cluster) ClearCaches(ctx context.Context, indices []string, which Cache
 	return nil
 }
 
-// sizeMetrics are the statistics that contain the sizes. sizePath and uuidPath select the relevant parts of the answer.
+// sizeMetrics are the statistics that contain the sizes. sizePath selects the relevant parts of the answer.
 func sizeMetrics() []string { return []string{"query_cache", "request_cache", "fielddata"} }
 
 const sizePath = "indices.*.total.*.memory_size_in_bytes"
 
-const uuidPath = "indices.*.uuid"
-
 type sizesAnswer struct {
 	Indices map[string]struct {
-		UUID  string `json:"uuid"`
 		Total map[string]struct {
 			Bytes int64 `json:"memory_size_in_bytes"`
 		} `json:"total"`
@@ -117,8 +112,7 @@ type sizesAnswer struct {
 func (a sizesAnswer) sizes() map[string]CacheSizes {
 	out := make(map[string]CacheSizes, len(a.Indices))
 	for name, i := range a.Indices {
-		out[name] = CacheSizes{UUID: i.UUID,
-			Query: i.Total["query_cache"].Bytes, Request: i.Total["request_cache"].Bytes,
+		out[name] = CacheSizes{Query: i.Total["query_cache"].Bytes, Request: i.Total["request_cache"].Bytes,
 			Fielddata: i.Total["fielddata"].Bytes}
 	}
 	return out
@@ -151,7 +145,7 @@ func (c *Cluster) CacheSizes(ctx context.Context, indices []string) (CacheSizes,
 func (c *Cluster) readSizes(ctx context.Context, indices []string) (map[string]CacheSizes, error) {
 	var answer sizesAnswer
 	err := c.get(ctx, "Read the sizes of the caches of "+Names(indices), esapi.IndicesStatsRequest{
-		Index: escaped(indices...), Metric: sizeMetrics(), FilterPath: []string{sizePath, uuidPath},
+		Index: escaped(indices...), Metric: sizeMetrics(), FilterPath: []string{sizePath},
 	}, &answer)
 	return answer.sizes(), err
 }
