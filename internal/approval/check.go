@@ -41,7 +41,7 @@ func (p Policy) checkGroups() error {
 	for _, name := range slices.Sorted(maps.Keys(p.Groups)) {
 		path := []string{"groups", problem.Key(name)}
 		if check.Label(name) != "" {
-			return wrong("Invalid name of a group", fmt.Sprintf("%q %s.", name, check.Label(name)),
+			return wrong("Invalid group name", fmt.Sprintf("%q %s.", name, check.Label(name)),
 				"Name the group in one line.", path...)
 		}
 		if len(p.Groups[name]) == 0 {
@@ -90,7 +90,7 @@ func (p Policy) checkAliases() error {
 				return wrong("Invalid name in aliases", err.Error()+".", "Write mail addresses and logins.", path...)
 			}
 			if other, ok := taken[one]; ok && other != person {
-				return wrong("One name of two people", fmt.Sprintf("%q is a name of %s and of %s.", name, other,
+				return wrong("Two people share a name", fmt.Sprintf("%q is a name of %s and of %s.", name, other,
 					person), "List each person once, with all their other names.", path...)
 			}
 			taken[one] = person
@@ -104,9 +104,9 @@ func (p Policy) checkRules(known func(string) bool) error {
 	for i, r := range p.Rules {
 		path := []string{"rule", strconv.Itoa(i)}
 		if names[r.Name] {
-			return wrong("Two rules have one name",
+			return wrong("Duplicate rule name",
 				fmt.Sprintf("Two rules are named %q, so messages could refer to either.",
-					r.Name), "Give each its own.", at(path, "name")...)
+					r.Name), "Give each rule its own name.", at(path, "name")...)
 		}
 		names[r.Name] = true
 		for j, playbook := range r.Playbooks {
@@ -133,7 +133,7 @@ func (p Policy) checkWindows(windows []Freeze, attribute string) error {
 	for i, f := range windows {
 		path := []string{attribute, strconv.Itoa(i)}
 		if names[f.Name] {
-			return wrong("Two windows have one name",
+			return wrong("Duplicate window name",
 				fmt.Sprintf("%q appears twice, which would make messages ambiguous.", f.Name), "Use different names.",
 				at(path, "name")...)
 		}
@@ -151,7 +151,7 @@ func (p Policy) checkMaintained(known func(string) bool) error {
 		path := []string{"maintenance_window", strconv.Itoa(i), "playbooks"}
 		if len(f.Playbooks) == 0 {
 			return wrong("A maintenance window without playbooks", fmt.Sprintf("%q names none, so it restricts "+
-				"nothing.", f.Name), "List the action types that may run within it only.", path...)
+				"nothing.", f.Name), "List the action types that may run only within the window.", path...)
 		}
 		for j, playbook := range f.Playbooks {
 			if !known(playbook) {

@@ -100,7 +100,8 @@ func (p Policy) weigh(c Case, given Given) []vote {
 		if i < maxApprovals {
 			p.look(c, &v)
 		} else {
-			v.refused = fmt.Sprintf("there are %d approvals, and %d are looked at", len(all), maxApprovals)
+			v.refused = fmt.Sprintf("there are %d approvals, and only the first %d are evaluated", len(all),
+				maxApprovals)
 		}
 		votes = append(votes, v)
 	}
@@ -201,11 +202,11 @@ func (p Policy) checkAge(c Case, v *vote, covered string) {
 	if v.At != "" {
 		at, err := time.Parse(time.RFC3339, v.At)
 		if err != nil {
-			v.refused = fmt.Sprintf("approved_at %q is no time such as 2026-01-02T15:04:05Z", v.At)
+			v.refused = fmt.Sprintf("approved_at %q is not a time such as 2026-01-02T15:04:05Z", v.At)
 			return
 		}
 		if at.After(c.Now.Add(clockSkew)) {
-			v.timed = fmt.Sprintf("approved_at %s lies in the future (it is %s)", v.At, stamp(c.Now))
+			v.timed = fmt.Sprintf("approved_at %s is in the future (it is now %s)", v.At, stamp(c.Now))
 			return
 		}
 		if covered != "" || v.Signature == "" || given.IsZero() || at.Before(given) {

@@ -49,7 +49,7 @@ func (p Policy) confirm(forge *Confirmed, v *vote) {
 	}
 	for _, author := range forge.Authors {
 		if p.samePerson(author, v.By) || p.proved().samePerson(author, v.By) {
-			v.timed = fmt.Sprintf("they wrote a part of %s (%q)", forge.Change, author)
+			v.timed = fmt.Sprintf("they are an author of %s (%q)", forge.Change, author)
 			return
 		}
 	}

@@ -47,7 +47,7 @@ func TestAttacksOnTheForge(t *testing.T) {
 		"wrote a commit under another address": {facts: func(c *approval.Case) {
 			c.Confirmed = &approval.Confirmed{By: []string{"octo-boss"}, Authors: []string{"eve", "Boss@Example.com"},
 				Change: "acme/search pull request 12"}
-		}, given: approval.Given{By: boss}, says: `they wrote a part of acme/search pull request 12`},
+		}, given: approval.Given{By: boss}, says: `they are an author of acme/search pull request 12`},
 		"the forge was not asked": {given: approval.Given{By: boss}, says: "the forge was not asked"},
 		"one of two there": {policy: two, facts: approved("octo-boss"), given: by(name(boss), name(lead)),
 			says: "1 of 2 people"},

@@ -40,7 +40,7 @@ func Canonical(identity string) (string, error) {
 	}
 	domain = strings.TrimRight(domain, ".")
 	if local == "" || domain == "" || strings.Contains(domain, "@") {
-		return "", fmt.Errorf("%q is no mail address", identity)
+		return "", fmt.Errorf("%q is not an email address", identity)
 	}
 	if name, _, tagged := strings.Cut(local, "+"); tagged && name != "" {
 		local = name

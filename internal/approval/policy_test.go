@@ -241,10 +241,10 @@ func TestLoosened(t *testing.T) {
 		change func(*approval.Policy)
 		says   string
 	}{
-		"minimum":    {func(p *approval.Policy) { p.Minimum = 1 }, "minimum was 2 and is 1"},
+		"minimum":    {func(p *approval.Policy) { p.Minimum = 1 }, "minimum was 2 and is now 1"},
 		"separation": {func(p *approval.Policy) { p.SeparationOfDuties = false }, "separation_of_duties was removed"},
 		"signatures": {func(p *approval.Policy) { p.SignaturesRequired = false }, "signatures are no longer required"},
-		"longer":     {func(p *approval.Policy) { p.MaxAge = 2 * time.Hour }, "max_age was 1h0m0s and is 2h0m0s"},
+		"longer":     {func(p *approval.Policy) { p.MaxAge = 2 * time.Hour }, "max_age was 1h0m0s and is now 2h0m0s"},
 		"for ever":   {func(p *approval.Policy) { p.MaxAge = 0 }, "unlimited"},
 		"approver": {func(p *approval.Policy) { p.Approvers = append(slices.Clone(p.Approvers), "eve@example.org") },
 			"new approvers: eve@example.org"},
@@ -265,7 +265,7 @@ func TestLoosened(t *testing.T) {
 		"the whole block": {func(p *approval.Policy) { *p = approval.Policy{} }, "signatures are no longer required"},
 		"nothing":         {func(*approval.Policy) {}, ""},
 		"requester": {func(p *approval.Policy) { p.Requester = "eve@example.com" },
-			`requester was what the environment says and is "eve@example.com"`},
+			`requester was what the environment says and is now "eve@example.com"`},
 		"maintenance": {func(p *approval.Policy) { p.Maintenance = nil },
 			`maintenance window "weekend" changed or was`},
 		"runner": {func(p *approval.Policy) { p.RunnerApprovers = nil }, "no longer restricts approvers"},

@@ -33,15 +33,15 @@ func (p Policy) advice(c Case, demands []demand, votes []vote) string {
 		text = "Each approver signs the payload that the next plan shows. Approvals are accepted from: " + p.who() + "."
 	case sign:
 		text = fmt.Sprintf("Have the preview (%s) reviewed. Each approver signs its payload with\n\n  %s\n\n"+
-			"and the output goes into an approval block, as signature next to approved_by. Approvals are accepted "+
+			"and sets the output as signature in an approval block, next to approved_by. Approvals are accepted "+
 			"from: %s.", c.Digest, SignCommand(c.Payload), p.who())
 	}
 	for _, d := range demands {
 		switch {
 		case d.rule != "":
-			text += fmt.Sprintf(" The rule %q wants %s, from: %s.", d.rule, people(d.minimum), d.who(p))
+			text += fmt.Sprintf(" The rule %q requires %s, from: %s.", d.rule, people(d.minimum), d.who(p))
 		case d.minimum > 1:
-			text += fmt.Sprintf(" It takes %d different people: add an approval block for each.", d.minimum)
+			text += fmt.Sprintf(" %d different people must approve: add an approval block for each.", d.minimum)
 		}
 	}
 	text += p.forgeAdvice(c.Confirmed)

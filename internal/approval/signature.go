@@ -34,7 +34,7 @@ func parseSignature(text string) (*sshsig.Signature, error) {
 			armorBegin, armorEnd)
 	}
 	if strings.Contains(text, ":") {
-		return nil, errors.New("a signature has no headers")
+		return nil, errors.New("the signature has headers, which ssh-keygen -Y sign does not write")
 	}
 	sig, err := sshsig.Unarmor([]byte(text + "\n"))
 	if err != nil {
@@ -132,9 +132,9 @@ func (s Signer) grants(key ssh.PublicKey, cert *ssh.Certificate, identity string
 	}
 	switch {
 	case !s.After.IsZero() && now.Before(s.After):
-		return fmt.Sprintf("the key is valid from %s on only", stamp(s.After)), nil
+		return fmt.Sprintf("the key is not valid before %s", stamp(s.After)), nil
 	case !s.Before.IsZero() && !now.Before(s.Before):
-		return fmt.Sprintf("the key is not valid since %s", stamp(s.Before)), nil
+		return fmt.Sprintf("the key expired at %s", stamp(s.Before)), nil
 	}
 	return "", nil
 }

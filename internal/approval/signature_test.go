@@ -57,9 +57,9 @@ func TestAttacksOnSignatures(t *testing.T) {
 		"a signer who is excluded": {policy: only("*@example.com,!" + boss + " " + public(t, boss)), given: by(good),
 			says: "belongs to"},
 		"a key revoked by date": {policy: only(boss + ` valid-before="20260228Z" ` + public(t, boss)),
-			given: by(good), says: "not valid since 2026-02-28"},
+			given: by(good), says: "expired at 2026-02-28"},
 		"a key of tomorrow": {policy: only(boss + ` valid-after="20260302Z" ` + public(t, boss)),
-			given: by(good), says: "valid from 2026-03-02"},
+			given: by(good), says: "not valid before 2026-03-02"},
 		"none: renewed on a new line": {policy: only(boss+` valid-before="20260228Z" `+public(t, boss),
 			boss+" "+public(t, boss)), given: by(good)},
 		"of an empty text where no plan has shown a payload": {
@@ -87,8 +87,8 @@ func TestAttacksOnSignatures(t *testing.T) {
 		"with a header": {given: with(func(a *approval.Approval) {
 			a.Signature = strings.Replace(a.Signature, "\n",
 				"\nComment: x\n\n", 1)
-		}), says: "no headers"},
-		"too many": {given: by(make([]approval.Approval, 200)...), says: "100 are looked at"},
+		}), says: "has headers"},
+		"too many": {given: by(make([]approval.Approval, 200)...), says: "only the first 100 are evaluated"},
 	})
 }
 
@@ -224,11 +224,11 @@ func TestAge(t *testing.T) {
 			says: "it expired"},
 		"none: a signed time can":       {facts: seen(-25 * time.Hour), given: covered(-time.Hour)},
 		"a signed time that was edited": {given: moved, says: "its signature is for something else"},
-		"in the future":                 {given: covered(time.Hour), says: "lies in the future"},
+		"in the future":                 {given: covered(time.Hour), says: "is in the future"},
 		"in the future, where age does not count": {policy: func(p *approval.Policy) { p.MaxAge = 0 },
-			given: claimed(time.Hour), says: "lies in the future"},
+			given: claimed(time.Hour), says: "is in the future"},
 		"no time at all": {given: by(approval.Approval{By: boss,
-			Signature: signed(t, boss, payload).Signature, At: "yesterday"}), says: "is no time such as"},
+			Signature: signed(t, boss, payload).Signature, At: "yesterday"}), says: "is not a time such as"},
 		"none: unsigned with a time": {policy: func(p *approval.Policy) { p.SignaturesRequired = false },
 			facts: seen(-48 * time.Hour),
 			given: by(approval.Approval{By: boss, At: at(-time.Hour)})},

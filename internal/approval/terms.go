@@ -119,12 +119,13 @@ func (t Terms) Loosened(was Terms) (out []string) {
 			out = append(out, fmt.Sprintf(format, args...))
 		}
 	}
-	note(max(t.Minimum, 1) < max(was.Minimum, 1), "minimum was %d and is %d", max(was.Minimum, 1), max(t.Minimum, 1))
+	note(max(t.Minimum, 1) < max(was.Minimum, 1), "minimum was %d and is now %d", max(was.Minimum, 1),
+		max(t.Minimum, 1))
 	note(was.SeparationOfDuties && !t.SeparationOfDuties, "separation_of_duties was removed")
 	note(was.SignaturesRequired && !t.SignaturesRequired, "signatures are no longer required")
-	note(was.Forge != "" && t.Forge != was.Forge, "approvals were confirmed at the forge %s, and are at %s", was.Forge,
+	note(was.Forge != "" && t.Forge != was.Forge, "approvals were confirmed at the forge %s, and now at %s", was.Forge,
 		text.OrNone(t.Forge))
-	note(was.MaxAge > 0 && (t.MaxAge == 0 || t.MaxAge > was.MaxAge), "max_age was %s and is %s", was.MaxAge,
+	note(was.MaxAge > 0 && (t.MaxAge == 0 || t.MaxAge > was.MaxAge), "max_age was %s and is now %s", was.MaxAge,
 		orUnlimited(t.MaxAge))
 	if len(was.Approvers) > 0 && len(t.Approvers) == 0 {
 		note(true, "approvers are no longer restricted")
@@ -142,7 +143,7 @@ func (t Terms) Loosened(was Terms) (out []string) {
 			"the rule %q changed or was removed", rule.Name)
 	}
 	note(was.SeparationOfDuties && t.SeparationOfDuties && t.Requester != was.Requester,
-		"requester was %s and is %s", orEnvironment(was.Requester), orEnvironment(t.Requester))
+		"requester was %s and is now %s", orEnvironment(was.Requester), orEnvironment(t.Requester))
 	if len(was.RunnerApprovers) > 0 {
 		note(len(t.RunnerApprovers) == 0, "the runner's policy no longer restricts approvers")
 		note(len(added(was.RunnerApprovers, t.RunnerApprovers)) > 0, "new approvers in the runner's policy: %s",

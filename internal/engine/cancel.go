@@ -27,7 +27,7 @@ func (r *run) obeyCancel(ctx context.Context, rec journal.Record, lose context.C
 		why = fmt.Sprintf("%s asked it to stop: %s.", now.Cancel.By, now.Cancel.Because)
 	}
 	logging.Info(ctx, logging.Engine, "asked to stop", "execution", rec.ID, "by", now.Cancel.By)
-	lose(&problem.Problem{What: "It was canceled", Why: why, Err: ErrCancel})
+	lose(&problem.Problem{What: "The execution was canceled", Why: why, Err: ErrCancel})
 }
 
 // obedient is work that reverts its changes when somebody asks it to stop.

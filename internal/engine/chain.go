@@ -43,7 +43,7 @@ func (e *Engine) link(ctx context.Context, req Request, target string) (link, er
 			return l, unknownStepProblem(i, digest)
 		case !known:
 			l.warnings = append(l.warnings, fmt.Sprintf("after names a step that neither this run nor the journal "+
-				"knows: %s. It is passed over.", digest))
+				"knows: %s. It is ignored.", digest))
 		case s.state == stepPlanned && !slices.Contains(l.earlier, digest):
 			l.earlier = append(l.earlier, digest)
 			if err := e.before(ctx, s, &l.earlier); err != nil {
@@ -92,7 +92,7 @@ func (e *Engine) follow(ctx context.Context, l *link, pending map[string]step) e
 		case s.keeps:
 			l.From, l.Start = s.chain.From, s.chain.Start
 		case s.projection == nil:
-			l.deferred = fmt.Sprintf("what %s leaves can't be told before it has run", s.playbook)
+			l.deferred = fmt.Sprintf("the state that %s leaves can't be predicted before it has run", s.playbook)
 		default:
 			l.From, l.Start = s.playbook, s.projection
 		}
@@ -101,7 +101,7 @@ func (e *Engine) follow(ctx context.Context, l *link, pending map[string]step) e
 		}
 	}
 	if len(pending) > 1 {
-		l.deferred = "it comes after several steps on its target, and neither of them names the other in after"
+		l.deferred = "it comes after several steps on its target, and none of them comes after all others"
 	}
 	return nil
 }
@@ -223,9 +223,9 @@ func unorderedWarning(target string) string {
 // key.
 func undoneWarning(target string) string {
 	return fmt.Sprintf("A destroy in this plan undoes an execution on %s, and another execution is planned there. "+
-		"Whichever comes second finds another target than it was reviewed on, and apply refuses it. If the resource "+
-		"only got another name or key, add a moved block: then nothing is undone, and nothing runs. Otherwise apply "+
-		"the destroy first.", target)
+		"Whichever runs second finds a target that differs from the reviewed one, and apply refuses it. If the "+
+		"resource only got another name or key, add a moved block: then nothing is undone, and nothing runs. "+
+		"Otherwise apply the destroy first.", target)
 }
 
 // unknownStepProblem returns the error for a digest in after that belongs to no step.

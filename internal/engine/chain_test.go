@@ -156,7 +156,7 @@ func TestStepsThatCantBeProjected(t *testing.T) {
 		says, count string
 	}{
 		"projected":       {nil, nil, false, false, "", `{"count":1}`},
-		"no projection":   {nil, nil, true, false, "can't be told before it has run", ""},
+		"no projection":   {nil, nil, true, false, "can't be predicted before it has run", ""},
 		"changes nothing": {nil, nil, true, true, "", `{"count":0}`},
 		"may be skipped": {func(r *engine.Request) { r.RunIf = engine.RunMaybe }, nil, false, false,
 			"which may be skipped", ""},

@@ -32,6 +32,6 @@ func (r *run) compact(ctx context.Context, details map[string]string) map[string
 		return merged(details, map[string]string{compacted: "failed: " + err.Error()})
 	}
 	return merged(details, map[string]string{compacted: fmt.Sprintf(
-		"%d executions and %d dry runs that had ended before %s were removed (entry %d of the journal says which)",
+		"%d executions and %d dry runs that had ended before %s were removed (entry %d of the journal lists them)",
 		c.Executions, c.DryRuns, before.Format(time.RFC3339), entry.Seq)})
 }

@@ -46,7 +46,7 @@ func stopped(ctx context.Context, outcome playbook.Report, err error) error {
 		return err
 	}
 	p := &problem.Problem{What: "The apply was interrupted", Why: outcome.Message, Err: err,
-		Next: "Plan again: the plan starts from what is there now."}
+		Next: "Plan again: the new plan starts from the current state of the target."}
 	if p.Why != "" {
 		p.Why += "."
 	}

@@ -126,7 +126,7 @@ func TestAttackForgeRemovedFromThePolicy(t *testing.T) {
 	b.cfg.Policy.Forge, b.cfg.Forge = "", nil
 	review, err := engine.New(b.cfg).Plan(t.Context(), req)
 	if err != nil || !strings.Contains(strings.Join(review.Warnings, "\n"),
-		"approvals were confirmed at the forge github acme/search, and are at none") {
+		"approvals were confirmed at the forge github acme/search, and now at none") {
 		t.Errorf("warnings %q, %v", review.Warnings, err)
 	}
 }

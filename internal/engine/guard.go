@@ -178,9 +178,9 @@ func (g guarded) Wait(ctx context.Context) (playbook.Report, error) {
 	}
 	p := &problem.Problem{What: what, Why: verdict.Error() + ".", Err: err}
 	if verdict.Call != guard.Rollback {
-		p.Next = "It was stopped where it was."
+		p.Next = "The execution was stopped without a rollback."
 		if outcome.Message != "" {
-			p.Next = "It was stopped where it was: " + outcome.Message + "."
+			p.Next = "The execution was stopped without a rollback: " + outcome.Message + "."
 		}
 		return outcome, p
 	}
@@ -191,7 +191,7 @@ func (g guarded) Wait(ctx context.Context) (playbook.Report, error) {
 func (g guarded) goBack(ctx context.Context, outcome playbook.Report, p *problem.Problem) (playbook.Report, error) {
 	reverter, ok := g.Work.(playbook.Reverter)
 	if !ok {
-		p.Next = "This playbook can't be taken back by itself, so what it did was left as it is."
+		p.Next = "This playbook has no automatic rollback, so its changes were left in place."
 		return outcome, p
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revertTimeout)
@@ -205,8 +205,8 @@ func (g guarded) goBack(ctx context.Context, outcome playbook.Report, p *problem
 	outcome.Details = merged(outcome.Details, back.Details)
 	if err != nil {
 		outcome.Details[detailRollback] = "failed: " + err.Error()
-		why := problem.Of(err, "Going back failed")
-		p.Why += " Going back failed: " + why.What + ". " + why.Why
+		why := problem.Of(err, "The rollback failed")
+		p.Why += " The rollback failed: " + why.What + ". " + why.Why
 		p.Next = why.Next + " Look at the target now."
 		p.Err = errors.Join(p.Err, err)
 		return outcome, p

@@ -298,7 +298,7 @@ func TestFailedRollbackIsReported(t *testing.T) {
 		OnBreach: guard.Rollback}}
 	x, err := engine.New(b.cfg).Apply(t.Context(), req, nil, func(engine.Execution) {})
 	if !errors.Is(err, errBoom) || !errors.Is(err, guard.ErrBreached) ||
-		!strings.Contains(x.Record.Result.Message, "Going back failed") {
+		!strings.Contains(x.Record.Result.Message, "The rollback failed") {
 		t.Errorf("message %q, error %v", x.Record.Result.Message, err)
 	}
 }
@@ -316,7 +316,7 @@ func TestPlanReadsGuardrailsAndOnlyWarns(t *testing.T) {
 	req.Guardrails = []guard.Rail{{Name: "errors", Query: guard.Query{Prometheus: "up"}, Max: ptr(5),
 		OnBreach: guard.Rollback}}
 	review, err := e.Plan(t.Context(), req)
-	if err != nil || len(review.Warnings) != 1 || !strings.Contains(review.Warnings[0], "does not stop it") {
+	if err != nil || len(review.Warnings) != 1 || !strings.Contains(review.Warnings[0], "does not stop the execution") {
 		t.Errorf("warnings %q, error %v", review.Warnings, err)
 	}
 	if review.Digest == bare.Digest || review.Request != bare.Request {

@@ -134,8 +134,8 @@ func (e *Engine) checkJournal(ctx context.Context, store journal.Store, req Requ
 	}
 	why := unprovenApproval
 	if req.Open {
-		why = " The state's last execution had not ended when the state was saved, and this journal can't tell what " +
-			"became of it."
+		why = " The state's last execution had not ended when the state was saved, and this journal does not " +
+			"show its outcome."
 	}
 	return unreliable(lacks, wrong+why)
 }
@@ -188,7 +188,7 @@ func (e *Engine) checkOrigin(ctx context.Context, req Request, now Review) error
 
 // sameUndo refuses an undo other than the one that the journal has for the execution. A state can be edited.
 func sameUndo(req Request, rec journal.Record) error {
-	why := fmt.Sprintf("The journal has none for execution %s.", rec.Ref())
+	why := fmt.Sprintf("The journal has no undo for execution %s.", rec.Ref())
 	if rec.Rollback != nil {
 		asked, err := approval.Hash(req.Params)
 		recorded, other := approval.Hash(rec.Rollback.Params)

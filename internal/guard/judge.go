@@ -174,7 +174,7 @@ func (r Rail) judge(v float64, baseline *float64, first bool) (State, Bound, str
 	case *baseline == 0 && (v > 0 && r.MaxIncrease == nil || v < 0 && r.MaxDrop == nil):
 		return Passed, "", ""
 	case *baseline == 0:
-		return Inconclusive, "", "the baseline is 0, and no percentage of 0 can be compared with"
+		return Inconclusive, "", "the baseline is 0, so a change in percent can't be computed"
 	}
 	const whole = 100
 	change := whole * (v - *baseline) / math.Abs(*baseline)

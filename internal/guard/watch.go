@@ -147,7 +147,7 @@ func (w Watch) stops(r Rail, first Reading) string {
 	case first.State == Passed, first.TooFew && !r.needsBaseline(), r.OnBreach == Warn:
 		return ""
 	case w.Traffic == MoreTraffic:
-		return "A version gets more traffic only while every guardrail can be read and holds."
+		return "A version gets more traffic only while every guardrail can be read and passes."
 	case w.Traffic == LessTraffic, first.State == Breached, w.Lifted != "":
 		return ""
 	default:
@@ -168,14 +168,14 @@ func (w Watch) Warnings() []string {
 			out = append(out, about+" Later readings with too few samples are inconclusive: "+
 				w.consequence(r, Inconclusive)+".")
 		case reading.State == Breached && r.OnBreach != Warn:
-			again := "It counts again once the value has been within the bound"
+			again := "A breach counts again once the value has been within the bound"
 			if r.After() > 0 {
 				again += fmt.Sprintf(", and at the end of its wait of %s", r.After())
 			}
-			out = append(out, about+" It is already in breach before the execution, which does not stop it. "+
+			out = append(out, about+" It is already in breach before the execution. That does not stop the execution. "+
 				again+".")
 		case reading.State != Passed:
-			out = append(out, about+" The execution runs all the same.")
+			out = append(out, about+" The execution runs nevertheless.")
 		case r.needsBaseline() && reading.Value != nil && *reading.Value == 0:
 			out = append(out, about+" Percentages of a baseline of 0 are inconclusive; use min or max.")
 		}

@@ -75,7 +75,7 @@ func badPolicies() map[string]badInput {
 		"an alias of nobody": {block: policy(values{"aliases": values{" ": list{"a"}}}), says: "the name is empty",
 			at: `approval.aliases[" "]`},
 		"an alias of two people": {block: policy(values{"aliases": values{"a@example.com": list{"Boss"},
-			"b@example.com": list{"boss"}}}), says: "One name of two people",
+			"b@example.com": list{"boss"}}}), says: "Two people share a name",
 			at: `approval.aliases["b@example.com"][0]`},
 		"enforce": {block: policy(values{"enforce": "never"}), says: `must be one of: ["apply" "plan"]`,
 			at: "approval.enforce"},

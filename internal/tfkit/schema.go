@@ -73,9 +73,9 @@ func commonInputs() map[string]schema.Attribute {
 		attrAfter: schema.ListAttribute{
 			Optional: true, ElementType: types.StringType,
 			MarkdownDescription: "`preview.digest` of earlier steps of the configuration, such as " +
-				"`[remediation_canary_split.contain.preview.digest]`. This step is previewed on what they will leave, " +
-				"and its preview and approval hold if they leave that. Nulls are passed over. A change of it alone " +
-				"runs nothing.",
+				"`[remediation_canary_split.contain.preview.digest]`. This step is previewed on the state that they will " +
+				"leave, and its preview and approval stay valid if they leave that state. Nulls are ignored. A " +
+				"change of it alone runs nothing.",
 			Validators: []validator.List{listvalidator.ValueStringsAre(stringvalidator.RegexMatches(
 				fullDigestPattern, "must be preview.digest of another resource"))},
 		},

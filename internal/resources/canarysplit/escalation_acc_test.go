@@ -138,7 +138,7 @@ provider "remediation" {
 }
 
 // TestAccAfterOfAStepThatNobodyKnows runs a step, and then names a digest that nobody knows: an error in a create, and
-// a warning where the step has run before. Nulls are passed over.
+// a warning where the step has run before. Nulls are ignored.
 func TestAccAfterOfAStepThatNobodyKnows(t *testing.T) {
 	t.Parallel()
 	nobody := `after = [null, "sha256:` + strings.Repeat("a", 64) + `"]`

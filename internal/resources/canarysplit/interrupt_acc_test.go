@@ -54,7 +54,7 @@ func TestAccInterruptAndDeathInTheMiddle(t *testing.T) {
 			// The message names the share that was reached, and what to do next.
 			reached := fmt.Sprintf("The apply was interrupted. v1.2.3-canary has %g%% of the traffic, step", r.share(t))
 			if sig == syscall.SIGINT && (!strings.Contains(out, reached) ||
-				!strings.Contains(out, "Plan again: the plan starts from what is there now")) {
+				!strings.Contains(out, "Plan again: the new plan starts from the current state of the target")) {
 				t.Errorf("the apply says:\n%s", out)
 			}
 			if sig == syscall.SIGINT && (r.Attributes(address)["status"] != "cancelled" ||
