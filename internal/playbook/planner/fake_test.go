@@ -20,6 +20,8 @@ type fake struct {
 	writes []string
 	// onSet is called before a change is made. Its error is returned.
 	onSet func(n int, c target.Change) error
+	// onDeploy is the same for a deployment.
+	onDeploy func() error
 }
 
 func newFake(canary float64) *fake {
@@ -82,7 +84,11 @@ func (f *fake) Set(_ context.Context, c target.Change) (target.Split, error) {
 }
 
 func (f *fake) Deploy(_ context.Context, v target.Version) error {
-	f.writes, f.split.Down = append(f.writes, "deploy "+v.Name), nil
+	f.writes = append(f.writes, "deploy "+v.Name)
+	if f.onDeploy != nil {
+		return f.onDeploy()
+	}
+	f.split.Down = nil
 	return nil
 }
 

@@ -101,10 +101,11 @@ func (w *work) isBack(now target.Split) error {
 	return nil
 }
 
-// backByShares sets the shares if the state before the move is unknown, because another process began the move.
+// backByShares sets the shares if the state before the move is unknown, because another process began the move. An
+// earlier try may have set them already, with a lost answer.
 func (w *work) backByShares(ctx context.Context, now target.Split) error {
 	before := w.facts.before(w.move)
-	if !w.own(now) {
+	if !w.own(now) && !target.Same(now.Shares, before) {
 		return w.moved(now)
 	}
 	if w.facts.Decommission && !now.Deployed(w.move.Version) {
@@ -113,12 +114,16 @@ func (w *work) backByShares(ctx context.Context, now target.Split) error {
 		}
 	}
 	if !target.Same(now.Shares, before) {
-		now, err := w.planner.Read(ctx)
-		if err != nil {
+		var err error
+		if now, err = w.planner.Read(ctx); err != nil {
 			return err
 		}
-		if now, err = w.planner.Set(ctx, target.Change{Revision: now.Revision, Shares: before,
-			Reason: w.reason(w.facts.CurrentPercent), By: w.by()}); err != nil {
+		now, err = w.planner.Set(ctx, target.Change{Revision: now.Revision, Shares: before,
+			Reason: w.reason(w.facts.CurrentPercent), By: w.by()})
+		if errors.Is(err, target.ErrMoved) {
+			return errors.Join(errRaced, err)
+		}
+		if err != nil {
 			return err
 		}
 		if math.Abs(now.Shares[w.move.Version]-w.facts.CurrentPercent) > target.Tolerance {

@@ -81,6 +81,8 @@ type cutting struct {
 	after  int
 	delay  time.Duration
 	silent bool
+	// onceAfter disturbs the one line after each line that begins so, unless it is empty.
+	onceAfter string
 
 	address string
 	// left is how many answers are still to be disturbed.
@@ -119,6 +121,11 @@ func (c cutting) serve(conn net.Conn, socket string) {
 	n, _ := conn.Read(line)
 	_, _ = router.Write(line[:n])
 	answer, _ := io.ReadAll(router)
+	if c.onceAfter != "" && strings.HasPrefix(string(line[:n]), c.onceAfter) {
+		c.left.Store(1)
+		_, _ = conn.Write(answer)
+		return
+	}
 	if strings.HasPrefix(string(line[:n]), c.lines) && c.left.Load() > 0 {
 		c.left.Add(-1)
 		time.Sleep(c.delay)
@@ -129,6 +136,21 @@ func (c cutting) serve(conn net.Conn, socket string) {
 		answer = answer[:min(c.after, len(answer))]
 	}
 	_, _ = conn.Write(answer)
+}
+
+// TestStepIsReadBackIfTheReadAfterItFails cuts off the answer to the read that follows a change of HAProxy.
+func TestStepIsReadBackIfTheReadAfterItFails(t *testing.T) {
+	t.Parallel()
+	s := haproxytest.StartWith(t, servers("weight 90", "weight 10"))
+	cut := cutting{lines: readLine, after: 1, onceAfter: changeLine}.start(t, s.Socket)
+	p := haproxy.New(haproxy.Config{Address: cut.address, Backend: "planner",
+		Servers: map[string]string{"v1": "srv1", "v2": "srv2"}, Stable: "v1"})
+	if _, out, err := run(t, bind(t, planner.NewSplit(p, &quick{}), toHalf), nil); err != nil {
+		t.Errorf("outcome %+v, %v", out, err)
+	}
+	if n := cut.left.Load(); n > 0 {
+		t.Error("no read was disturbed")
+	}
 }
 
 // TestRevertSurvivesABrokenControlAPI disturbs answers of the control API in the middle of a way back.

@@ -70,6 +70,9 @@ type work struct {
 	counted map[string]int64
 	// done reports that there is nothing left to do.
 	done bool
+	// deployed reports that the version was brought up. changed reports that a change was made, or may have been made:
+	// its answer was lost.
+	deployed, changed bool
 }
 
 // RemoteID implements playbook.Work.
@@ -82,7 +85,10 @@ func (w *work) Wait(ctx context.Context) (playbook.Report, error) {
 			out := w.report()
 			out.Message = fmt.Sprintf("%s has %s of the traffic, step %d of %d, and stays there", w.move.Version,
 				target.Percent(w.percent), w.step, len(w.facts.Schedule))
-			if w.step > 0 {
+			if w.deployed {
+				out.Message += fmt.Sprintf("; %s is deployed", w.move.Version)
+			}
+			if w.changed {
 				out.Undo = w.rules.undo(w.facts, w.before)
 			}
 			return out, err
@@ -176,14 +182,16 @@ func (w *work) run(ctx context.Context) error {
 	}
 	if w.facts.Decommission {
 		logging.Info(ctx, logging.Planner, "decommission", "version", w.move.Version)
-		return sent(w.planner.Decommission(ctx, w.version()))
+		return w.sent(w.planner.Decommission(ctx, w.version()))
 	}
 	return nil
 }
 
 func (w *work) deploy(ctx context.Context) error {
 	logging.Info(ctx, logging.Planner, "deploy", "version", w.move.Version)
-	return sent(w.planner.Deploy(ctx, w.version()))
+	err := w.sent(w.planner.Deploy(ctx, w.version()))
+	w.deployed = err == nil
+	return err
 }
 
 // watch waits after a step until the next one is due, while guardrails are read, and then journals the progress. An
@@ -219,11 +227,12 @@ func (w *work) take(ctx context.Context, percent float64) error {
 			By: w.by()})
 	}
 	if errors.Is(err, target.ErrUncertain) {
-		set, err = w.lookAgain(ctx, shares, err)
+		set, err = w.lookAgain(ctx, now, shares, err)
 	}
 	if errors.Is(err, target.ErrNotEffective) {
-		w.last, w.percent = shares, percent
+		w.last, w.percent, w.changed = shares, percent, true
 	}
+	w.changed = w.changed || err == nil
 	if err != nil {
 		return err
 	}
@@ -256,17 +265,25 @@ func (w *work) moved(now target.Split) error {
 	return target.Moved(now)
 }
 
-// lookAgain finds out whether a change whose answer was lost was made. It is never sent again.
-func (w *work) lookAgain(ctx context.Context, shares map[string]float64, lost error) (target.Split, error) {
+// lookAgain finds out whether a change whose answer was lost was made. It is never sent again. before is the split
+// before the change.
+func (w *work) lookAgain(ctx context.Context, before target.Split, shares map[string]float64,
+	lost error) (target.Split, error) {
 	now, err := w.planner.Read(ctx)
-	switch {
-	case err != nil:
+	if err != nil {
+		w.changed = true
 		return now, errors.Join(playbook.ErrUncertain, lost, err)
-	case target.Same(now.Shares, shares):
-		return now, nil
-	default:
-		return now, lost
 	}
+	there := target.Same(now.Shares, shares)
+	if w.move.Restore != nil {
+		there = target.SameState(now.State, w.move.Restore)
+	}
+	if there {
+		return now, nil
+	}
+	// A change of several commands or requests can have been made halfway.
+	w.changed = w.changed || !target.SameState(now.State, before.State)
+	return now, lost
 }
 
 func (w *work) reason(percent float64) string {
@@ -277,6 +294,13 @@ func (w *work) by() string { return target.Execution(w.job.Name) }
 
 func (w *work) version() target.Version {
 	return target.Version{Name: w.move.Version, Reason: "execution " + w.job.Name, By: w.by()}
+}
+
+// sent notes whether a change was made or may have been made, and returns its error as the package's function does.
+func (w *work) sent(err error) error {
+	err = sent(err)
+	w.changed = w.changed || err == nil || errors.Is(err, playbook.ErrUncertain)
+	return err
 }
 
 // sent adds playbook.ErrUncertain to the error for a change whose answer was lost.

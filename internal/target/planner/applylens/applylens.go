@@ -163,8 +163,20 @@ func (p *Planner) Set(ctx context.Context, change planner.Change) (planner.Split
 		return planner.Split{}, p.problem("The guard API did not set the share", "Its response shows a different one.",
 			planner.ErrUncertain)
 	}
-	return p.Read(ctx)
+	return p.after(ctx)
 }
+
+// after returns the split after a change, which a rollback by the API may have replaced.
+func (p *Planner) after(ctx context.Context) (planner.Split, error) {
+	now, err := p.Read(ctx)
+	if err != nil {
+		return planner.Split{}, errors.Join(planner.ErrUncertain, err)
+	}
+	return now, nil
+}
+
+// errRollsBack: while the detector is in breach, the API replaces what a change sets.
+var errRollsBack = errors.New("the guard API will roll the change back")
 
 // Project implements planner.Projecting.
 func (p *Planner) Project(now planner.Split, e planner.Effect) (planner.Split, error) {
@@ -176,7 +188,8 @@ func (p *Planner) Project(now planner.Split, e planner.Effect) (planner.Split, e
 	if err := json.Unmarshal(state, &c); err != nil {
 		return planner.Split{}, err
 	}
-	if share, ok := e.Shares[p.cfg.Canary]; ok {
+	if e.Shares != nil {
+		share := e.Shares[p.cfg.Canary]
 		c.CanaryPct = &share
 	}
 	if e.Deploy == p.cfg.Canary {
@@ -185,6 +198,9 @@ func (p *Planner) Project(now planner.Split, e planner.Effect) (planner.Split, e
 	if e.Decommission == p.cfg.Canary {
 		none := 0.0
 		c.CanaryPct, c.KillSwitch = &none, true
+	}
+	if rollsBack := len(now.Notes) > 0; rollsBack && (c.CanaryPct == nil || *c.CanaryPct > 0 || !c.KillSwitch) {
+		return planner.Split{}, errRollsBack
 	}
 	return p.split(c)
 }

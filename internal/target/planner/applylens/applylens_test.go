@@ -160,3 +160,66 @@ func TestReadsThatChangeTheSplitAreReported(t *testing.T) {
 		t.Error("it would be read for drift")
 	}
 }
+
+// TestProjectionsAreWhatAChangeLeaves compares what Project computes with what Set does: where the change names only the
+// stable version, and while the detector is in breach.
+func TestProjectionsAreWhatAChangeLeaves(t *testing.T) {
+	t.Parallel()
+	url := guardtest.Start(t).URL
+	p := open(url)
+	now, err := p.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]float64{"v1": 100}
+	after, ok := planner.Project(p, now, planner.Effect{Shares: all})
+	left, err := p.Set(t.Context(), planner.Change{Revision: now.Revision, Shares: all})
+	if err != nil || !ok || !planner.Same(after.Shares, left.Shares) {
+		t.Errorf("projected %v (%t), set %v, %v", after.Shares, ok, left.Shares, err)
+	}
+	send(t, http.MethodPost, url+"/test/breach", "")
+	if now, err = p.Read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if after, ok = planner.Project(p, now, planner.Effect{Shares: map[string]float64{"v1": 75, "v2": 25}}); ok {
+		t.Errorf("projected %v, which the API will roll back", after.Shares)
+	}
+	if after, ok = planner.Project(p, now, planner.Effect{Shares: all}); !ok || after.Shares["v2"] != 0 {
+		t.Errorf("projected %v (%t), want what the API leaves", after.Shares, ok)
+	}
+}
+
+// TestUnreadableSplitAfterAChangeIsUncertain answers reads after a change with 500.
+func TestUnreadableSplitAfterAChangeIsUncertain(t *testing.T) {
+	t.Parallel()
+	const healthy = `{"config": {"canary_pct": 10, "kill_switch": false}, "evaluation": {}}`
+	for name, change := range map[string]func(p *applylens.Planner) error{
+		"set": func(p *applylens.Planner) error {
+			_, err := p.Set(t.Context(), planner.Change{Revision: "10; kill switch false",
+				Shares: map[string]float64{"v1": 75, "v2": 25}})
+			return err
+		},
+		"restore": func(p *applylens.Planner) error {
+			_, err := p.Restore(t.Context(), planner.Restoration{Revision: "10; kill switch false",
+				State: planner.State(`{"canary_pct": 25, "kill_switch": false}`)})
+			return err
+		},
+	} {
+		var changed atomic.Bool
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case r.Method == http.MethodPut:
+				changed.Store(true)
+				_, _ = w.Write([]byte(`{"success": true, "config": {"canary_pct": 25, "kill_switch": false}}`))
+			case changed.Load():
+				w.WriteHeader(http.StatusInternalServerError)
+			default:
+				_, _ = w.Write([]byte(healthy))
+			}
+		}))
+		if err := change(open(s.URL)); !errors.Is(err, planner.ErrUncertain) || !changed.Load() {
+			t.Errorf("%s: changed %t, error %v", name, changed.Load(), err)
+		}
+		s.Close()
+	}
+}

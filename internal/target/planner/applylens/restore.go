@@ -71,5 +71,5 @@ func (p *Planner) Restore(ctx context.Context, r planner.Restoration) (planner.S
 			"Its response shows a different one.",
 			planner.ErrUncertain)
 	}
-	return p.Read(ctx)
+	return p.after(ctx)
 }

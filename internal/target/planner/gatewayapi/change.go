@@ -63,10 +63,13 @@ func (p *Planner) send(ctx context.Context, patch []operation) (planner.Split, e
 		return planner.Split{}, err
 	}
 	s, err := p.look(route)
-	if err != nil {
-		return planner.Split{}, err
+	if err == nil {
+		err = p.accepted(ctx, route.GetGeneration())
 	}
-	if err := p.accepted(ctx, route.GetGeneration()); err != nil {
+	if err != nil && !errors.Is(err, planner.ErrNotEffective) {
+		err = errors.Join(planner.ErrUncertain, err)
+	}
+	if err != nil {
 		return planner.Split{}, err
 	}
 	return p.split(s)
@@ -156,13 +159,17 @@ func (p *Planner) patch(ctx context.Context, operations []operation) (*unstructu
 	if err == nil {
 		return route, nil
 	}
+	refused := p.refused(err, true)
+	if errors.Is(refused, planner.ErrUncertain) {
+		return nil, refused // this patch itself may have changed the revision
+	}
 	// The API reports both a failed test and an invalid route as an invalid request: a read distinguishes them.
 	s, lookErr := p.state(ctx)
 	if lookErr == nil && s.route.GetResourceVersion() != operations[0].Value {
 		now, splitErr := p.split(s)
 		return nil, errors.Join(splitErr, planner.Moved(now))
 	}
-	return nil, p.refused(err, true)
+	return nil, refused
 }
 
 // accepted waits until each gateway's controller has accepted this generation of the route. If no controller has ever

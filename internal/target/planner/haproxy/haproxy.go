@@ -200,18 +200,27 @@ func (p *Planner) Set(ctx context.Context, change planner.Change) (planner.Split
 	return p.change(ctx, now, commands)
 }
 
-// change sends commands, and restores the previous state if one of them is refused.
+// change sends commands, and returns the split after them.
 func (p *Planner) change(ctx context.Context, before planner.Split, commands []string) (planner.Split, error) {
+	if err := p.send(ctx, before, commands...); err != nil {
+		return planner.Split{}, err
+	}
+	now, err := p.Read(ctx)
+	if err != nil {
+		return planner.Split{}, errors.Join(planner.ErrUncertain, err)
+	}
+	return now, nil
+}
+
+// send sends commands, and restores the previous state if one of them is refused.
+func (p *Planner) send(ctx context.Context, before planner.Split, commands ...string) error {
 	err := p.do(ctx, commands...)
 	if errors.Is(err, planner.ErrShares) {
 		if back := p.restore(ctx, before.State); back != nil {
-			return planner.Split{}, errors.Join(planner.ErrUncertain, err, back)
+			return errors.Join(planner.ErrUncertain, err, back)
 		}
 	}
-	if err != nil {
-		return planner.Split{}, err
-	}
-	return p.Read(ctx)
+	return err
 }
 
 // restore sends the commands that lead from the present state to another one.
@@ -301,11 +310,12 @@ func (p *Planner) Deploy(ctx context.Context, change planner.Version) error {
 	}
 	name := p.cfg.Servers[change.Name]
 	if !now.Deployed(change.Name) {
-		_, err = p.change(ctx, now, []string{p.setWeight(name, "0"), p.setState(name, ready)})
-	} else if slices.Contains(now.Draining, change.Name) {
-		_, err = p.change(ctx, now, []string{p.setState(name, ready)})
+		return p.send(ctx, now, p.setWeight(name, "0"), p.setState(name, ready))
 	}
-	return err
+	if slices.Contains(now.Draining, change.Name) {
+		return p.send(ctx, now, p.setState(name, ready))
+	}
+	return nil
 }
 
 // Decommission implements planner.Planner: the server goes into maintenance.
@@ -317,8 +327,7 @@ func (p *Planner) Decommission(ctx context.Context, change planner.Version) erro
 	if err := now.CheckDown(change.Name); err != nil || !now.Deployed(change.Name) {
 		return err
 	}
-	_, err = p.change(ctx, now, []string{p.setState(p.cfg.Servers[change.Name], maint)})
-	return err
+	return p.send(ctx, now, p.setState(p.cfg.Servers[change.Name], maint))
 }
 
 func (p *Planner) problem(what, why, field string, cause error) error {

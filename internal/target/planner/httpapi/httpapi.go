@@ -132,11 +132,7 @@ func (p *Planner) put(ctx context.Context, c planner.Change) (planner.Split, err
 		return planner.Split{}, err
 	}
 	if got.Status == http.StatusPreconditionFailed {
-		now, err := p.Read(ctx)
-		if err != nil {
-			return planner.Split{}, errors.Join(planner.ErrMoved, err)
-		}
-		return planner.Split{}, planner.Moved(now)
+		return planner.Split{}, p.moved(ctx)
 	}
 	if got.Status != http.StatusOK {
 		return planner.Split{}, p.refused(got, true)
@@ -146,6 +142,15 @@ func (p *Planner) put(ctx context.Context, c planner.Change) (planner.Split, err
 		return planner.Split{}, errors.Join(planner.ErrUncertain, err)
 	}
 	return now, nil
+}
+
+// moved returns the problem for a change that the API refused because the split has changed, with the split as it is.
+func (p *Planner) moved(ctx context.Context) error {
+	now, err := p.Read(ctx)
+	if err != nil {
+		return errors.Join(planner.ErrMoved, err)
+	}
+	return planner.Moved(now)
 }
 
 // Deploy implements planner.Planner.
@@ -179,7 +184,7 @@ func (p *Planner) version(ctx context.Context, v planner.Version, verb string,
 	case err != nil:
 		return err
 	case got.Status == http.StatusPreconditionFailed:
-		return planner.Moved(now)
+		return p.moved(ctx)
 	case got.Status/100 != http.StatusOK/100:
 		return p.refused(got, true)
 	case got.Status == http.StatusNoContent:
@@ -241,7 +246,7 @@ func (p *Planner) Project(now planner.Split, e planner.Effect) (planner.Split, e
 }
 
 // Restore implements planner.Planner: first it deploys versions, then it sets the shares, then it decommissions
-// versions.
+// versions. If one of these requests fails after another one was performed, the error wraps ErrUncertain.
 func (p *Planner) Restore(ctx context.Context, r planner.Restoration) (planner.Split, error) {
 	now, err := p.Read(ctx)
 	if err != nil {
@@ -254,6 +259,22 @@ func (p *Planner) Restore(ctx context.Context, r planner.Restoration) (planner.S
 	if err != nil {
 		return planner.Split{}, err
 	}
+	changed, err := p.restore(ctx, now, versions, r)
+	if err == nil {
+		now, err = p.Read(ctx)
+	}
+	if err != nil && changed {
+		err = errors.Join(planner.ErrUncertain, err)
+	}
+	if err != nil {
+		return planner.Split{}, err
+	}
+	return now, nil
+}
+
+// restore sends the requests of Restore, and reports whether one of them was performed.
+func (p *Planner) restore(ctx context.Context, now planner.Split, versions map[string]version,
+	r planner.Restoration) (changed bool, err error) {
 	turn := func(up bool) error {
 		for _, name := range now.Versions() {
 			if deployed(versions[name]) != up || now.Deployed(name) == up {
@@ -263,25 +284,25 @@ func (p *Planner) Restore(ctx context.Context, r planner.Restoration) (planner.S
 			if err := p.version(ctx, v, verb(up), planner.Split.Check); err != nil {
 				return err
 			}
+			changed = true
 		}
 		return nil
 	}
 	if err := turn(true); err != nil {
-		return planner.Split{}, err
+		return changed, err
 	}
 	if now, err = p.Read(ctx); err != nil {
-		return planner.Split{}, err
+		return changed, err
 	}
 	if want := shares(versions); !equal(now.Shares, want) {
 		if now, err = p.put(ctx, planner.Change{Revision: now.Revision, Shares: want, Reason: r.Reason,
 			By: r.By}); err != nil {
-			return planner.Split{}, err
+			return changed, err
 		}
+		changed = true
 	}
-	if err := turn(false); err != nil {
-		return planner.Split{}, err
-	}
-	return p.Read(ctx)
+	err = turn(false)
+	return changed, err
 }
 
 // write sends a change once.

@@ -228,3 +228,60 @@ func TestChangesNameTheirExecution(t *testing.T) {
 		}
 	}
 }
+
+// TestRefusedVersionChangeShowsTheSplitAsItIs moves the split between the read and the request that takes v2 down.
+func TestRefusedVersionChangeShowsTheSplitAsItIs(t *testing.T) {
+	t.Parallel()
+	api := controlapi.New()
+	api.Move(0)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			api.Move(40)
+		}
+		api.Handler().ServeHTTP(w, r)
+	}))
+	t.Cleanup(s.Close)
+	err := httpapi.New(s.URL, "").Decommission(t.Context(), planner.Version{Name: "v2"})
+	if !errors.Is(err, planner.ErrMoved) || !strings.Contains(err.Error(), "It is now v1 60%, v2 40%.") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestRestorationThatFailsPartwayIsUncertain refuses the second of two requests of a restoration, and the first one in
+// a restoration that needs only one.
+func TestRestorationThatFailsPartwayIsUncertain(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		up      bool
+		refused string
+		want    bool
+	}{
+		"the only request":           {up: true, refused: http.MethodPut},
+		"the second of two requests": {refused: http.MethodPut, want: true},
+		"the first of two requests":  {refused: http.MethodPost},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			api := controlapi.New()
+			api.Become(map[string]controlapi.Version{"v1": {Percent: 100, Deployed: true}, "v2": {Deployed: tt.up}})
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == tt.refused {
+					answer(w, http.StatusUnprocessableEntity, "no")
+					return
+				}
+				api.Handler().ServeHTTP(w, r)
+			}))
+			t.Cleanup(s.Close)
+			p := httpapi.New(s.URL, "")
+			now, err := p.Read(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = p.Restore(t.Context(), planner.Restoration{Revision: now.Revision, State: planner.State(
+				`{"v1": {"percent": 90, "deployed": true}, "v2": {"percent": 10, "deployed": true}}`)})
+			if !errors.Is(err, planner.ErrShares) || errors.Is(err, planner.ErrUncertain) != tt.want {
+				t.Errorf("uncertain: want %t, error %v", tt.want, err)
+			}
+		})
+	}
+}
