@@ -150,9 +150,12 @@ func (r Rail) Every() time.Duration { return max(orDefault(r.Interval, DefaultIn
 // Delay returns the time from the start of the work until the first reading.
 func (r Rail) Delay() time.Duration { return orDefault(r.InitialDelay, 0) }
 
-// Tries returns how many readings it takes at most to exceed one of the limits, if none passes and all that fail are in
-// a row.
-func (r Rail) Tries() int { return 1 + r.limit(Breached) + r.limit(Unreadable) + r.limit(Inconclusive) }
+// Tries returns how many readings it takes at most to exceed one of the limits, if none passes. Failed readings count
+// in a row, so each breached or inconclusive reading allows as many of them again.
+func (r Rail) Tries() int { return (1 + r.limit(Breached) + r.limit(Inconclusive)) * r.ErrorTries() }
+
+// ErrorTries returns how many readings in a row have to fail to exceed the limit.
+func (r Rail) ErrorTries() int { return 1 + r.limit(Unreadable) }
 
 // limit returns how many readings of a state are tolerated.
 func (r Rail) limit(state State) int {

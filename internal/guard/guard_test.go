@@ -340,3 +340,42 @@ func TestMostSevereBreachWins(t *testing.T) {
 		t.Errorf("without a source: %v", err)
 	}
 }
+
+// TestRailsAreReadAgainAtTheirOwnIntervals: a rail with a short interval must not use up the limit of one with a long
+// interval, at the end of a step and at the end of a session.
+func TestRailsAreReadAgainAtTheirOwnIntervals(t *testing.T) {
+	t.Parallel()
+	often, seldom := rail("often"), rail("seldom")
+	often.InconclusiveLimit, seldom.InconclusiveLimit = limit(100), limit(3)
+	often.Interval, seldom.Interval = "10s", "1m"
+	for name, read := range map[string]func(*guard.Session) error{
+		"end of a step":      func(s *guard.Session) error { return s.EndOfStep(t.Context()) },
+		"end of the session": func(s *guard.Session) error { return s.Final(t.Context()) },
+	} {
+		src := newSource(start(), func(string, time.Duration) any { return errNoData })
+		w := guard.Begin(t.Context(), src, []guard.Rail{often, seldom}, guard.MoreTraffic)
+		s := w.Start(src, src.clock, nil)
+		v := verdict(t, read(s))
+		if took := src.clock.at.Sub(src.began); v.Reading.Name != "seldom" || took != 3*time.Minute {
+			t.Errorf("%s: %s after %s", name, v.Reading.Name, took)
+		}
+	}
+}
+
+// TestToleratedBreachIsReadAgainWhileAnotherRailFails expects no rail to wait for another one.
+func TestToleratedBreachIsReadAgainWhileAnotherRailFails(t *testing.T) {
+	t.Parallel()
+	breached, down := rail("breached"), rail("down")
+	breached.FailureLimit = limit(2)
+	src := newSource(start(), func(query string, _ time.Duration) any {
+		if query == "down" {
+			return errDown
+		}
+		return 9.0
+	})
+	w := guard.Begin(t.Context(), src, []guard.Rail{breached, down}, guard.NoTraffic)
+	v := verdict(t, w.Start(src, src.clock, nil).Final(t.Context()))
+	if took := src.clock.at.Sub(src.began); v.Reading.Name != "breached" || took != 20*time.Second {
+		t.Errorf("%s after %s", v.Reading.Name, took)
+	}
+}

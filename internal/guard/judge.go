@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// readTimeout bounds one reading.
-const readTimeout = 15 * time.Second
+// ReadTimeout bounds one reading.
+const ReadTimeout = 15 * time.Second
 
 // ErrNoValue is wrapped by the error from a Reader whose source answered without a usable value.
 var ErrNoValue = errors.New("there is no value to evaluate")
@@ -77,7 +77,7 @@ const (
 // Take reads the rail's metric and evaluates it. A nil baseline makes a bound that needs one inconclusive, unless first
 // is set: then that bound passes, because the value itself becomes the baseline.
 func (r Rail) Take(ctx context.Context, reader Reader, baseline *float64, first bool) Reading {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	ctx, cancel := context.WithTimeout(ctx, ReadTimeout)
 	defer cancel()
 	out := Reading{Name: r.Name}
 	if reader == nil {

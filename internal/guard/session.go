@@ -89,8 +89,8 @@ func (s *Session) Stand(ctx context.Context, d time.Duration) error {
 // due returns the next time before end at which rails are read, and which rails.
 func (s *Session) due(end time.Time) (next time.Time, rails []int) {
 	next = end
-	for i, r := range s.watch.Rails {
-		at := s.earliest(i, s.last[i].Add(r.Every()))
+	for i := range s.watch.Rails {
+		at := s.earliest(i, s.next(i))
 		switch {
 		case !at.Before(end):
 		case at.Before(next):
@@ -138,25 +138,17 @@ func (s *Session) Final(ctx context.Context) error {
 	for i := range rails {
 		rails[i] = i
 	}
-	for {
-		if err := s.readUntilClear(ctx, slices.Clone(rails), true); err != nil {
-			return err
-		}
-		rails = slices.DeleteFunc(rails, func(i int) bool { return s.newest[i].State == Passed })
-		if len(rails) == 0 {
-			return nil
-		}
-		if err := s.sleep(ctx, s.again(rails)); err != nil {
-			return err
-		}
-	}
+	return s.readUntil(ctx, rails, true, func(i int) bool { return s.newest[i].State == Passed })
 }
+
+// next returns when rail i is due again.
+func (s *Session) next(i int) time.Time { return s.last[i].Add(s.watch.Rails[i].Every()) }
 
 // again returns when the first of the rails is due again.
 func (s *Session) again(rails []int) time.Time {
-	next := s.last[rails[0]].Add(s.watch.Rails[rails[0]].Every())
+	next := s.next(rails[0])
 	for _, i := range rails {
-		if at := s.last[i].Add(s.watch.Rails[i].Every()); at.Before(next) {
+		if at := s.next(i); at.Before(next) {
 			next = at
 		}
 	}
@@ -194,20 +186,29 @@ func (s *Session) After(ctx context.Context) error {
 // readUntilClear reads rails until each of them has a clear result, or one without is only a warning. It returns a
 // *Verdict if a limit is exceeded.
 func (s *Session) readUntilClear(ctx context.Context, rails []int, final bool) error {
+	return s.readUntil(ctx, rails, final, func(i int) bool {
+		state := s.newest[i].State
+		return state == Passed || state == Breached || s.watch.responseTo(s.watch.Rails[i], state) == Warn
+	})
+}
+
+// readUntil reads rails, and then each one that is not done again after its own interval. It returns a *Verdict if a
+// limit is exceeded.
+func (s *Session) readUntil(ctx context.Context, rails []int, final bool, done func(i int) bool) error {
+	due := rails
 	for {
-		if err := s.read(ctx, rails, final); err != nil {
+		if err := s.read(ctx, due, final); err != nil {
 			return err
 		}
-		rails = slices.DeleteFunc(rails, func(i int) bool {
-			state := s.newest[i].State
-			return state == Passed || state == Breached || s.watch.responseTo(s.watch.Rails[i], state) == Warn
-		})
+		rails = slices.DeleteFunc(slices.Clone(rails), done)
 		if len(rails) == 0 {
 			return nil
 		}
 		if err := s.sleep(ctx, s.again(rails)); err != nil {
 			return err
 		}
+		now := s.clock.Now()
+		due = slices.DeleteFunc(slices.Clone(rails), func(i int) bool { return s.next(i).After(now) })
 	}
 }
 

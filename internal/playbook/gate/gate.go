@@ -25,8 +25,8 @@ const MaxWait = guard.MaxWait
 const (
 	// reading is the estimated duration without a wait.
 	reading = 5 * time.Second
-	// slowReading is how long one reading that fails can take.
-	slowReading = 15 * time.Second
+	// maxOvertime keeps products of the highest limits and intervals within a time.Duration.
+	maxOvertime = guard.MaxLimit * guard.MaxWait
 	// maxNames is how many guardrails the target's name lists.
 	maxNames = 3
 )
@@ -151,12 +151,25 @@ func (p params) relative() bool {
 }
 
 // overtime is how long readings that fail or are inconclusive can go on until the limits of the guardrails end them.
+// Before the wait, a value at an earlier time is tried again, too.
 func (p params) overtime() time.Duration {
-	longest := time.Duration(0)
+	longest, past := time.Duration(0), time.Duration(0)
 	for _, r := range p.rails() {
-		longest = max(longest, time.Duration(r.Tries())*(r.Every()+slowReading))
+		longest = max(longest, lasts(r, r.Tries()))
+		if r.Relative() && r.Stable == "" {
+			past = max(past, lasts(r, r.ErrorTries()))
+		}
 	}
-	return longest
+	return min(longest+past, maxOvertime)
+}
+
+// lasts returns how long a number of readings take if each of them fails as late as possible.
+func lasts(r guard.Rail, tries int) time.Duration {
+	one := r.Every() + guard.ReadTimeout
+	if one > maxOvertime/time.Duration(tries) {
+		return maxOvertime
+	}
+	return one * time.Duration(tries)
 }
 
 type action struct {

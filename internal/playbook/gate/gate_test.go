@@ -154,6 +154,59 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
+// TestLimitsEndAGateBeforeItsDeadline lets readings take as long as they can, in the order in which the limits tolerate
+// most of them. The deadline is the estimate and the overtime.
+func TestLimitsEndAGateBeforeItsDeadline(t *testing.T) {
+	t.Parallel()
+	const params = `{"guardrail": [{"name": "errors", "query": "e", "max": 5, "failure_limit": 1,
+		"inconclusive_limit": 1%s}]}`
+	// 4 failures in a row, then a reading that is none.
+	order := []any{errDown, errDown, errDown, errDown, errNone, errDown, errDown, errDown, errDown, 9.0}
+	for name, more := range map[string]string{"absolute": "", "relative": `, "max_increase_percent": 10`} {
+		s := &source{}
+		text := fmt.Sprintf(params, more)
+		n := -1 // the first reading comes before the session
+		s.value = func(time.Duration) any {
+			s.clock.at = s.clock.at.Add(guard.ReadTimeout)
+			if n++; n == 0 {
+				return 9.0
+			}
+			return order[(n-1)%len(order)]
+		}
+		s.before = func(time.Time) any {
+			s.clock.at = s.clock.at.Add(guard.ReadTimeout)
+			return errDown
+		}
+		v, out, err := run(t, s, text)
+		took := s.clock.at.Sub(s.began)
+		if err != nil || v.Verdict != gate.Inconclusive {
+			t.Errorf("%s: %+v, %q, %v", name, v, out.Message, err)
+		}
+		action, err := gate.New(&source{clock: start(), value: then(1.0, nil)}, start()).Bind(json.RawMessage(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := action.Preview(t.Context())
+		if limit := p.Duration + p.Overtime; err != nil || took > limit {
+			t.Errorf("%s: it took %s of %s, %v", name, took, limit, err)
+		}
+	}
+}
+
+// TestLargestLimitsHaveAnOvertime covers a product that a duration can't hold.
+func TestLargestLimitsHaveAnOvertime(t *testing.T) {
+	t.Parallel()
+	action, err := gate.New(&source{clock: start(), value: then(1.0, nil)}, start()).Bind(json.RawMessage(`{
+		"guardrail": [{"name": "errors", "query": "e", "max": 5, "interval": "24h", "failure_limit": 1000,
+		"consecutive_error_limit": 1000, "inconclusive_limit": 1000}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err := action.Preview(t.Context()); err != nil || p.Overtime < guard.MaxWait {
+		t.Errorf("overtime %s, %v", p.Overtime, err)
+	}
+}
+
 func TestOneOfSeveralGuardrailsDecides(t *testing.T) {
 	t.Parallel()
 	v, out, err := run(t, &source{value: then(9.0, nil)}, `{"guardrail": [{"name": "a", "query": "e", "max": 10},

@@ -103,14 +103,20 @@ func stopped(cause error) error {
 // past reads a metric at an earlier time. A failure is tried again as often as the guardrail tolerates errors.
 func (w work) past(ctx context.Context, r guard.Rail, at time.Time) (float64, error) {
 	for try := 1; ; try++ {
-		v, err := w.reader.ReadAt(ctx, r.Query, at)
-		if err == nil || errors.Is(err, guard.ErrNoValue) || try >= r.Tries() {
+		v, err := w.readAt(ctx, r, at)
+		if err == nil || errors.Is(err, guard.ErrNoValue) || try >= r.ErrorTries() {
 			return v, err
 		}
 		if err := w.clock.Sleep(ctx, r.Every()); err != nil {
 			return 0, err
 		}
 	}
+}
+
+func (w work) readAt(ctx context.Context, r guard.Rail, at time.Time) (float64, error) {
+	ctx, done := context.WithTimeout(ctx, guard.ReadTimeout)
+	defer done()
+	return w.reader.ReadAt(ctx, r.Query, at)
 }
 
 // conclude completes the report with the verdict. stop is what ended the readings, or nil if every guardrail passed.
