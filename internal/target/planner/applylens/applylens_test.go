@@ -161,8 +161,8 @@ func TestReadsThatChangeTheSplitAreReported(t *testing.T) {
 	}
 }
 
-// TestProjectionsAreWhatAChangeLeaves compares what Project computes with what Set does: where the change names only the
-// stable version, and while the detector is in breach.
+// TestProjectionsAreWhatAChangeLeaves compares what Project computes with what Set does: a change that names only the
+// stable version, and changes while the detector is in breach.
 func TestProjectionsAreWhatAChangeLeaves(t *testing.T) {
 	t.Parallel()
 	url := guardtest.Start(t).URL
