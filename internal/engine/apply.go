@@ -268,7 +268,7 @@ func (r *run) execute(ctx context.Context, x Execution) (Execution, error) {
 	watched := r.watch(x.Record)
 	job := watched.guard(r.engine.job(x.Record, x.Review.Preview, r.store))
 	r.engine.reached(ctx, PointDispatch, x.Record)
-	work, err := r.action.Dispatch(ctx, job)
+	work, err := r.action.Dispatch(playbook.WithCaches(ctx, r.engine.caches(x.Record.Subject)), job)
 	r.engine.reached(ctx, PointDispatched, x.Record)
 	if err != nil {
 		status := journal.StatusFailed

@@ -295,7 +295,7 @@ func (p *planning) shows(ctx context.Context, newest journal.Record) (bool, erro
 	// terraform test plans and applies in one run, and nothing distinguishes its plans from those inside its applies.
 	one := e.cfg.Terraform.Session != "" && newest.Intent.Session == e.cfg.Terraform.Session
 	chained := was.Chain.same(p.review.chain) || one && was.Chain.continues(p.review.chain)
-	if !was.Approval.same(p.review.standing(e.policyPrint())) || !chained {
+	if !was.Approval.same(p.review.standing(e.policyPrint())) || !chained || p.review.caches.unrecorded(ctx, newest) {
 		return false, nil
 	}
 	p.review.restore(newest, was)
@@ -349,6 +349,7 @@ func (e *Engine) intent(req Request, review Review) (journal.Intent, error) {
 		Params: req.Params, Triggers: req.Triggers, Preview: review.encoded(e.policyPrint()), Digest: review.Digest,
 		ApprovedBy: req.Given.By, Holder: e.cfg.Self, Session: e.cfg.Terraform.Session,
 		Configuration: e.cfg.Configuration, Record: review.Record, ReadOnly: review.ReadOnly,
+		Caches: review.caches.entries(),
 	}
 	return intent, e.approved(&intent, review)
 }

@@ -86,6 +86,8 @@ type Review struct {
 	weighed approval.Case
 	// ownReasons are the playbook's reasons for an approval, without those of policy.
 	ownReasons []string
+	// caches are the cache entries that the preview used. Nil: none.
+	caches *caches
 	// loosened says where the approval policy requires less than for the previous execution, or is empty.
 	loosened string
 }
@@ -124,7 +126,13 @@ func (e *Engine) look(ctx context.Context, req Request, action playbook.Action, 
 		return Review{}, err
 	}
 	began := time.Now()
-	preview, err := previewOf(playbook.WithPast(ctx, e.past(req.ActionType, target)), action, l)
+	about, err := subject(req, Review{Target: target})
+	if err != nil {
+		return Review{}, err
+	}
+	used := e.caches(about)
+	ctx = playbook.WithCaches(playbook.WithPast(ctx, e.past(req.ActionType, target)), used)
+	preview, err := previewOf(ctx, action, l)
 	logging.Debug(ctx, logging.Engine, "target previewed", "playbook", req.ActionType, "target", target,
 		"ms", time.Since(began).Milliseconds())
 	if err != nil {
@@ -132,7 +140,7 @@ func (e *Engine) look(ctx context.Context, req Request, action playbook.Action, 
 	}
 	review := Review{
 		Preview: preview, ActionType: req.ActionType, Target: target, TimeoutSet: req.Timeout != 0,
-		ReadOnly: req.page.ReadOnly, Guardrails: req.Guardrails, AsOf: e.cfg.Clock.Now(), chain: l.chain,
+		ReadOnly: req.page.ReadOnly, Guardrails: req.Guardrails, AsOf: e.cfg.Clock.Now(), chain: l.chain, caches: used,
 		Warnings: append(slices.Clip(l.warnings), preview.Warnings...),
 	}
 	review.limit(req)

@@ -117,6 +117,9 @@ type Intent struct {
 	ReadOnly bool `json:"read_only,omitempty"`
 	// Guardrails are the guardrails of the execution, with their readings before it began.
 	Guardrails json.RawMessage `json:"guardrails,omitempty"`
+	// Caches are the cache entries that the preview used: the SHA-256 of their content, in hexadecimal, by name. A
+	// later plan ignores an entry that no record names.
+	Caches map[string]string `json:"caches,omitempty"`
 	// Problem is why a dry run failed, otherwise empty.
 	Problem string `json:"problem,omitempty"`
 	// Adoption is set in an entry of KindAdoption only.

@@ -139,6 +139,7 @@ func (a action) PreviewAfter(ctx context.Context, projection json.RawMessage) (p
 
 // listing lists what a selection runs.
 func (a action) listing(ctx context.Context, s dbt.Selection) (dbt.Listing, error) {
+	ctx = dbt.WithLedger(ctx, playbook.CachesOf(ctx))
 	if a.packages != nil {
 		return a.dbt.ListAfter(ctx, s, *a.packages)
 	}
@@ -219,7 +220,7 @@ func (a action) Dispatch(ctx context.Context, job playbook.Job, facts Facts) (pl
 		return nil, err
 	}
 	reviewed.Execution = job.Name
-	run, err := a.dbt.StartReviewed(ctx, reviewed, job.Dir)
+	run, err := a.dbt.StartReviewed(dbt.WithLedger(ctx, playbook.CachesOf(ctx)), reviewed, job.Dir)
 	if err != nil {
 		return nil, err
 	}

@@ -125,7 +125,7 @@ func (m matrix) run() {
 	selection := dbt.Selection{Models: []string{"tag:tried"}, FullRefresh: m.full,
 		EventTimeStart: "2025-10-01", EventTimeEnd: "2025-10-04"}
 	cli := dbt.New(dbt.Config{Executable: acctest.DBT(m.t), ProjectDir: m.project(), ProfilesDir: m.profiles(),
-		WorkDir: filepath.Join(m.dir, "work"), SealKey: filepath.Join(m.dir, "seal.key")}, clock.System{})
+		WorkDir: filepath.Join(m.dir, "work")}, clock.System{})
 	m.t.Cleanup(cli.Close)
 	listing, err := cli.List(m.t.Context(), selection)
 	if err != nil {

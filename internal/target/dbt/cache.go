@@ -72,9 +72,9 @@ func (c *CLI) parsePath(s Selection) (string, error) {
 
 // keepParse stores dbt's parse of the project in the cache for the next dbt process, unless it contains a secret. dbt
 // writes no parse if nothing has changed.
-func (c *CLI) keepParse(from, to string) {
+func (c *CLI) keepParse(ctx context.Context, from, to string) {
 	if data, err := os.ReadFile(from); err == nil && c.secrets.String(string(data)) == string(data) {
-		c.seal.write(to, data)
+		c.writeEntry(ctx, to, data)
 	}
 }
 

@@ -44,9 +44,6 @@ type Config struct {
 	WorkDir string
 	// Grace is how long an interrupted dbt may take to exit before it is killed. Zero: DefaultGrace.
 	Grace time.Duration
-	// SealKey is the path of the key that seals cache entries, created when needed. Default: cache.key in the
-	// provider's folder below the user's configuration folder.
-	SealKey string
 	// PackageHost returns why a plan must not resolve packages from host, or an empty string if it may. secret is the
 	// name of the variable whose secret value would be sent to the host, or empty. Nil: every host may be used.
 	PackageHost func(host, secret string) (why string)
@@ -69,7 +66,7 @@ type CLI struct {
 	copies  copies
 	secrets *redact.Redactor
 	helper  *helper
-	seal    seal
+	entries entries
 	// runs counts the starts and ends of dbt processes. The warehouse may have changed after each of them.
 	runs atomic.Int64
 	// hasSecrets reports whether there are any secrets. Without secrets, artifacts are not searched.
@@ -84,14 +81,10 @@ func New(cfg Config, clk clock.Clock) *CLI {
 	if cfg.Grace <= 0 {
 		cfg.Grace = DefaultGrace
 	}
-	if cfg.SealKey == "" {
-		cfg.SealKey = defaultSealPath()
-	}
 	secrets := secretsOf(cfg.Environment, os.Environ())
 	c := &CLI{
 		cfg: cfg, clk: clk,
 		slots:   make(chan struct{}, runtime.GOMAXPROCS(0)),
-		seal:    seal{path: cfg.SealKey},
 		secrets: redact.New(secrets...), hasSecrets: len(secrets) > 0,
 	}
 	c.helper = &helper{cli: c, turn: make(chan struct{}, 1)}

@@ -150,9 +150,10 @@ func (c *CLI) PreviewDeps(ctx context.Context, d Deps) (DepsChange, error) {
 		return DepsChange{}, err
 	}
 	cached := filepath.Join(dir, key+".json")
-	if change, ok := readCached[DepsChange](c.seal, cached); ok {
+	if change, ok := readCached[DepsChange](ctx, c, cached); ok {
 		return change, nil
 	}
+	defer c.useEntry(ctx, cached)
 	if change, ok := c.preview.get(key, c.clk.Now()); ok {
 		return change, nil
 	}
@@ -163,7 +164,7 @@ func (c *CLI) PreviewDeps(ctx context.Context, d Deps) (DepsChange, error) {
 		}
 		c.preview.put(key, freshPreview{c.clk.Now(), change})
 		if !d.Upgrade && !change.LockChanges || change.allLocal() {
-			c.writeCached(cached, change)
+			c.writeCached(ctx, cached, change)
 		}
 		return change, nil
 	})

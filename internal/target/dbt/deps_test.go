@@ -68,6 +68,7 @@ func TestDeps(t *testing.T) {
 		"name: inner\nversion: 0.1.0\nconfig-version: 2\n")
 	packages(t, cfg, repo, "v1")
 	c := New(cfg, clock.System{})
+	ctx := WithLedger(t.Context(), ledger())
 	rules := PackageChange{Name: "triage_rules", Source: "git " + repo, Then: v1}
 	shared := PackageChange{Name: "shared", Source: "local ../shared", Then: "0.3.0"}
 	inner := PackageChange{Name: "inner", Source: "local nested/inner", Then: "0.1.0"}
@@ -75,7 +76,7 @@ func TestDeps(t *testing.T) {
 	preview := func(why string, lockChanges bool, want ...PackageChange) {
 		t.Helper()
 		before := snapshot(t, cfg.ProjectDir)
-		got, err := c.PreviewDeps(t.Context(), Deps{})
+		got, err := c.PreviewDeps(ctx, Deps{})
 		if err != nil {
 			t.Fatalf("%s: %v", why, err)
 		}

@@ -162,9 +162,10 @@ func (c *CLI) list(ctx context.Context, s Selection, after *Resolved) (Listing, 
 		return Listing{}, err
 	}
 	cached := filepath.Join(dir, key+".json")
-	if listing, ok := readCached[Listing](c.seal, cached); ok {
+	if listing, ok := readCached[Listing](ctx, c, cached); ok {
 		return listing, nil
 	}
+	defer c.useEntry(ctx, cached)
 	return once(ctx, &c.flight, key, func() (Listing, error) {
 		listing, err := c.answer(ctx, p, s, state)
 		if err != nil {
@@ -174,7 +175,7 @@ func (c *CLI) list(ctx context.Context, s Selection, after *Resolved) (Listing, 
 		if again, err := c.fingerprint(ctx, p, s); err != nil || again != state {
 			return listing, err
 		}
-		c.writeCached(cached, listing)
+		c.writeCached(ctx, cached, listing)
 		return listing, nil
 	})
 }

@@ -38,7 +38,8 @@ func TestListByCommandAnswersWithModelsAndWhatDependsOnThem(t *testing.T) {
 	cfg := shop(t)
 	starts := counting(t, &cfg)
 	c := New(cfg, clock.System{})
-	got, err := c.List(t.Context(), example)
+	ctx := WithLedger(t.Context(), ledger())
+	got, err := c.List(ctx, example)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +68,7 @@ func TestListByCommandAnswersWithModelsAndWhatDependsOnThem(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			if cached, err := again.List(t.Context(), example); err != nil || !cmp.Equal(cached, got) {
+			if cached, err := again.List(ctx, example); err != nil || !cmp.Equal(cached, got) {
 				t.Errorf("second listing: %v, %v", cached, err)
 			}
 		})
@@ -81,7 +82,7 @@ func TestListByCommandAnswersWithModelsAndWhatDependsOnThem(t *testing.T) {
 	write(t, filepath.Join(cfg.ProjectDir, "models", "extra.sql"), "select * from {{ ref('triage_results') }}")
 	for range 4 {
 		wg.Go(func() {
-			l, err := again.List(t.Context(), example)
+			l, err := again.List(ctx, example)
 			if err != nil || !cmp.Equal(l.DownstreamModels, []string{"addresses", "extra", "triage_daily",
 				"triage_history"}) {
 				t.Errorf("listing of the changed project: %v, %v", l, err)

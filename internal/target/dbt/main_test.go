@@ -73,7 +73,7 @@ func shop(t testing.TB) Config {
 		t.Fatal(err)
 	}
 	return Config{Executable: dbtPath(t), ProjectDir: dir, WorkDir: filepath.Join(root, "work"),
-		SealKey: filepath.Join(root, "seal.key"), Grace: 20 * time.Second}
+		Grace: 20 * time.Second}
 }
 
 func write(t testing.TB, path, content string) {

@@ -131,23 +131,24 @@ func TestListAfterAnswersAgainWithoutDBT(t *testing.T) {
 	cfg, repo := upgradable(t)
 	s := Selection{Models: []string{"uses_rules"}}
 	first := cli(t, cfg)
-	change, err := first.PreviewDeps(t.Context(), Deps{})
+	ctx := WithLedger(t.Context(), ledger())
+	change, err := first.PreviewDeps(ctx, Deps{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := first.ListAfter(t.Context(), s, *change.Resolved); err != nil {
+	if _, err := first.ListAfter(ctx, s, *change.Resolved); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Rename(repo, repo+"-gone"); err != nil {
 		t.Fatal(err)
 	}
 	second := cli(t, cfg)
-	if _, err := second.ListAfter(t.Context(), s, *change.Resolved); err != nil {
+	if _, err := second.ListAfter(ctx, s, *change.Resolved); err != nil {
 		t.Errorf("asked again: %v", err)
 	}
 	// A local package is read where it is, so a change of it is a change of what would run.
 	write(t, filepath.Join(cfg.ProjectDir, "..", "shared", "models", "shared_days.sql"), "select 2 as day\n")
-	_, err = second.ListAfter(t.Context(), s, *change.Resolved)
+	_, err = second.ListAfter(ctx, s, *change.Resolved)
 	wantProblem(t, err, ErrNoCopy, "can't be installed in a copy", "dbt can't resolve or fetch the packages")
 }
 

@@ -121,7 +121,7 @@ func (c *CLI) parseAndReview(ctx context.Context, s Selection, q question, answe
 		if folder, err = os.MkdirTemp(scratch, "parse-*"); err != nil {
 			return question{}, workDirProblem(scratch, err)
 		}
-		if data, ok := c.seal.read(cached); ok {
+		if data, ok := c.readEntry(ctx, cached); ok {
 			err = os.WriteFile(filepath.Join(folder, parseState), data, private)
 		}
 		q.TargetPath = folder
@@ -131,7 +131,7 @@ func (c *CLI) parseAndReview(ctx context.Context, s Selection, q question, answe
 		logging.Debug(ctx, logging.DBT, "project parsed", "ms", int64(answer.Seconds.Parse*milliseconds))
 	}
 	if err == nil && answer.Parsed && q.Packages == "" {
-		c.keepParse(filepath.Join(folder, parseState), cached)
+		c.keepParse(ctx, filepath.Join(folder, parseState), cached)
 	}
 	return err
 }

@@ -23,8 +23,6 @@ type Run struct {
 	scratch bool // dir is a scratch folder, which the caller removes
 	record  record
 	logs    []*tail
-	// parse is the path at which dbt's parse of the project is cached for the next dbt process, or empty.
-	parse string
 	// done is closed when our child process has ended, after exit is set. It is nil for an adopted process.
 	done chan struct{}
 	exit error
@@ -73,9 +71,6 @@ func (c *CLI) start(ctx context.Context, l launch) (*Run, error) {
 	r := &Run{cli: c, dir: l.dir, scratch: l.scratch, logs: c.tails(l.dir)}
 	var expects *expected
 	if l.reviewed != nil {
-		if r.parse, err = c.parsePath(l.reviewed.Selection); err != nil {
-			return nil, err
-		}
 		if expects, err = l.reviewed.expected(c.cfg.Target); err != nil {
 			return nil, err
 		}
@@ -134,7 +129,7 @@ func (c *CLI) command(ctx context.Context, l *launch) (*exec.Cmd, error) {
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), exe)
 	cmd.Args, cmd.Dir, cmd.Env = l.argv, l.cwd, env
 	if l.reviewed != nil && !l.byFiles {
-		return cmd, c.throughInterface(cmd, *l)
+		return cmd, c.throughInterface(ctx, cmd, *l)
 	}
 	return cmd, nil
 }

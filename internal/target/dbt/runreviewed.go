@@ -88,7 +88,7 @@ func (c *CLI) compareFiles(ctx context.Context, p project, r Reviewed) error {
 
 // throughInterface makes cmd the Python process that runs exactly what was reviewed. The process gets all input through
 // standard input, which is then closed: the process can outlive this one.
-func (c *CLI) throughInterface(cmd *exec.Cmd, l launch) error {
+func (c *CLI) throughInterface(ctx context.Context, cmd *exec.Cmd, l launch) error {
 	python, err := c.python()
 	if err != nil {
 		return err
@@ -102,7 +102,7 @@ func (c *CLI) throughInterface(cmd *exec.Cmd, l launch) error {
 		return err
 	}
 	if cached, err := c.parsePath(l.reviewed.Selection); err == nil {
-		if data, ok := c.seal.read(cached); ok {
+		if data, ok := c.readEntry(ctx, cached); ok {
 			if err := writeAtomic(filepath.Join(l.dir, targetFolder, parseState), data); err != nil {
 				return workDirProblem(l.dir, err)
 			}

@@ -66,9 +66,6 @@ func (r *Run) end(ctx context.Context) ending {
 	e.results, err = readResults(target)
 	e.known = err == nil
 	if !r.alive() {
-		if r.parse != "" {
-			r.cli.keepParse(filepath.Join(target, parseState), r.parse)
-		}
 		e.ioErr = errors.Join(e.ioErr, r.finishLogs(target))
 	}
 	return e
