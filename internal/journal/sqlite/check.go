@@ -67,6 +67,18 @@ func lookAt(ctx context.Context, path string, busy time.Duration) error {
 	return f.judge(path, len(migrations))
 }
 
+// checkObjects refuses a journal with objects that the provider did not create.
+func (f found) checkObjects(ctx context.Context, q rowsQuerier, path string) error {
+	if f.application != applicationID || f.version < 1 || f.version > len(migrations) {
+		return nil // judge knows more about it
+	}
+	names, err := strangers(ctx, q, f.version)
+	if err == nil && len(names) > 0 {
+		err = strange(path, names)
+	}
+	return err
+}
+
 // checkFolder fails if the folder is not writable, or doesn't exist and can't be created. The journal's path is for the
 // message.
 func checkFolder(folder, path string) error {
@@ -104,7 +116,10 @@ func inspect(ctx context.Context, path string, busy time.Duration) (f found, err
 		return found{}, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	return find(ctx, db)
+	if f, err = find(ctx, db); err == nil {
+		err = f.checkObjects(ctx, db, path)
+	}
+	return f, err
 }
 
 type querier interface {

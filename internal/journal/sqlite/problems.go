@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 
 	driver "modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
@@ -34,6 +35,20 @@ func damaged(path string, cause error) error {
 			"a backup, or write what can be read to a new file with: sqlite3 %q .recover. Until then, the provider "+
 			"doesn't see executions that only the damaged journal contains.", path),
 		Path: attribute, Err: fmt.Errorf("%w: %w", journal.ErrDamaged, cause),
+	}
+}
+
+// strange returns the error for a journal with objects that the provider did not create.
+func strange(path string, names []string) error {
+	list := strings.Join(names, ", ")
+	return &problem.Problem{
+		What: fmt.Sprintf("The journal %s contains objects that the provider did not create", path),
+		Why: fmt.Sprintf("It contains %s. SQLite would run such a trigger or view with the provider's own reads and "+
+			"writes, and it could change, hide or delay entries.", list),
+		Next: "Nothing was read or written. Find out who changed the file. Then restore a backup, or remove the " +
+			"objects with sqlite3 (DROP TRIGGER, DROP VIEW, DROP INDEX, DROP TABLE) and run " +
+			"`terraform-provider-remediation journal verify`.",
+		Path: attribute, Err: fmt.Errorf("%w: it contains %s", journal.ErrDamaged, list),
 	}
 }
 
