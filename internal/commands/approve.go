@@ -140,7 +140,7 @@ func (a *approving) records(ctx context.Context, env Environment) (journal.Store
 	if a.withoutJournal {
 		return nil, nil //nolint:nilnil // no journal
 	}
-	p, err := a.resolved(env)
+	p, err := a.resolved(ctx, env)
 	if err != nil {
 		return nil, err
 	}

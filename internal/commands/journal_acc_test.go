@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -339,6 +340,18 @@ func TestAccJournalInElasticsearch(t *testing.T) {
 	_, problems, code := r.run("", "journal", "verify", "--index", index, "--journal", "x")
 	if code != commands.ExitUsage {
 		t.Errorf("two journals: exit code %d\n%s", code, problems)
+	}
+	for _, args := range [][]string{{"verify"}, {"history"}, {"report"}, {"cancel", "1", "--name=ann"}} {
+		_, problems, code := r.run("", append([]string{"journal"}, append(args, "--index", index)...)...)
+		if code != commands.ExitError || !strings.Contains(flat(problems), "There is no journal "+index) {
+			t.Errorf("%v of a journal that doesn't exist: exit code %d\n%s", args, code, problems)
+		}
+	}
+	for _, path := range []string{"/_index_template/" + index, "/" + index + "-*/_mapping?expand_wildcards=all"} {
+		var found map[string]any
+		if status, err := server.Try(t, http.MethodGet, path, nil, &found); status/100 == 2 && len(found) > 0 {
+			t.Errorf("a command that reads created %s: %v, %v", path, found, err)
+		}
 	}
 	r.Write("main.tf", strings.Replace(head(approvers), "planner {", "journal {\n    elasticsearch { index = \""+index+
 		"\" }\n  }\n  planner {", 1)+split("canary", "25", "approved_by = \"lead@example.com\"\n  gradual = false"))

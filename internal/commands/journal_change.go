@@ -214,7 +214,7 @@ func backupCommand() command {
 				if len(args) != 1 {
 					return usageError{"Expected the file to write."}
 				}
-				p, err := p.resolved(env)
+				p, err := p.resolved(ctx, env)
 				if err != nil {
 					return err
 				}

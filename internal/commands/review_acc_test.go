@@ -31,6 +31,8 @@ type rig struct {
 	binary string
 	// env is the environment of commands, in addition to PATH and HOME.
 	env []string
+	// root makes commands run as root, which a policy in a file of this user needs; see Workspace.Policy.
+	root bool
 }
 
 func newRig(t *testing.T, env ...string) rig {
@@ -78,7 +80,11 @@ func (r rig) run(input string, args ...string) (stdout, stderr string, code int)
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), commandTimeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, r.binary, args...)
+	argv := append([]string{r.binary}, args...)
+	if r.root && os.Geteuid() != 0 {
+		argv = append([]string{"unshare", "--map-root-user", "--"}, argv...)
+	}
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...) //nolint:gosec // the test's own command
 	cmd.Dir, cmd.Stdin = r.Dir, strings.NewReader(input)
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + r.Dir}, r.env...)
 	var out, problems bytes.Buffer

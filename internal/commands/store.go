@@ -15,6 +15,7 @@ import (
 	journalelastic "github.com/applylens/terraform-provider-remediation/internal/journal/elastic"
 	"github.com/applylens/terraform-provider-remediation/internal/journal/sqlite"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/provider"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 )
 
@@ -22,8 +23,8 @@ const (
 	defaultJournal  = ".remediation/journal.db"
 	pathVariable    = "REMEDIATION_JOURNAL_PATH"
 	indexVariable   = "REMEDIATION_JOURNAL_INDEX"
-	journalFlagHelp = "journal file (default: " + pathVariable + ", or " + defaultJournal + ")"
-	indexFlagHelp   = "journal in Elasticsearch by its name (default: " + indexVariable +
+	journalFlagHelp = "journal file (default: the runner's policy, " + pathVariable + ", or " + defaultJournal + ")"
+	indexFlagHelp   = "journal in Elasticsearch by its name (default: the runner's policy, or " + indexVariable +
 		"); the cluster comes from the ELASTICSEARCH_* variables"
 )
 
@@ -36,10 +37,17 @@ func (p *place) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&p.index, "index", "", indexFlagHelp)
 }
 
-// resolved completes the place from the environment. Flags take precedence.
-func (p place) resolved(env Environment) (place, error) {
+// resolved completes the place. Flags take precedence, because they may name a copy. Without them, it is the journal of
+// the runner's policy, as for the provider, and then that of the environment.
+func (p place) resolved(ctx context.Context, env Environment) (place, error) {
 	if p.path != "" && p.index != "" {
 		return p, usageError{"--journal and --index exclude each other."}
+	}
+	if p.path == "" && p.index == "" {
+		var err error
+		if p.path, p.index, err = provider.RunnersJournal(ctx, env.Getenv); err != nil {
+			return p, err
+		}
 	}
 	if p.path == "" && p.index == "" {
 		p.path, p.index = env.Getenv(pathVariable), env.Getenv(indexVariable)
@@ -53,10 +61,9 @@ func (p place) resolved(env Environment) (place, error) {
 	return p, nil
 }
 
-// open opens the journal. It fails if there is no journal file, unless create is set. In Elasticsearch, a journal
-// without entries is opened as well.
+// open opens the journal. It fails if there is no journal, unless create is set.
 func (p place) open(ctx context.Context, env Environment, create bool) (journal.Store, error) {
-	p, err := p.resolved(env)
+	p, err := p.resolved(ctx, env)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +78,8 @@ func (p place) open(ctx context.Context, env Environment, create bool) (journal.
 			return nil, err
 		}
 		store, err := journalelastic.Open(ctx, journalelastic.Config{
-			Client: elastic.New(cfg, clock.System{}).Client(), Index: p.index, Clock: clock.System{}})
+			Client: elastic.New(cfg, clock.System{}).Client(), Index: p.index, Clock: clock.System{},
+			Existing: !create})
 		return identified(store, err)
 	}
 	if err := p.exists(); err != nil && !create {
@@ -83,7 +91,10 @@ func (p place) open(ctx context.Context, env Environment, create bool) (journal.
 
 // exists fails if there is no journal file.
 func (p place) exists() error {
-	_, err := os.Stat(p.path)
+	info, err := os.Stat(p.path)
+	if err == nil && info.Size() == 0 {
+		err = fmt.Errorf("%s is empty: %w", p.path, fs.ErrNotExist)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return &problem.Problem{What: fmt.Sprintf("There is no journal %s", p.path), Why: err.Error() + ".",
 			Next: "Name it with --journal, or --index for a journal in Elasticsearch.", Err: err}

@@ -34,8 +34,14 @@ type runner struct {
 // theRunner reads the environment and the policy that it names. A policy that can't be used is an error: without it,
 // the configuration would decide alone.
 func theRunner(ctx context.Context) (runner, error) {
-	r := runner{getenv: os.Getenv, path: os.Getenv(policyVariable)}
-	if _, set := os.LookupEnv(policyVariable); !set {
+	_, set := os.LookupEnv(policyVariable)
+	return readRunner(ctx, os.Getenv, set)
+}
+
+// readRunner is theRunner with an environment. set reports whether the environment names a policy.
+func readRunner(ctx context.Context, getenv func(string) string, set bool) (runner, error) {
+	r := runner{getenv: getenv, path: getenv(policyVariable)}
+	if !set {
 		return r, nil
 	}
 	if r.path == "" {

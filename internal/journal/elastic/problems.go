@@ -32,6 +32,18 @@ func (s *Store) foreign(why string) error {
 	}
 }
 
+// absent returns the error for a journal that was to be opened and doesn't exist.
+func (s *Store) absent() error {
+	return &problem.Problem{
+		What: fmt.Sprintf("There is no journal %s in Elasticsearch", s.index),
+		Why:  "The cluster has no index of such a journal.",
+		Next: "Nothing was created. Check the name and the cluster.", Path: attribute,
+		Err: fmt.Errorf("%w: %w", journal.ErrUnavailable, errAbsent),
+	}
+}
+
+var errAbsent = errors.New("there is no such journal")
+
 func (s *Store) newer(what string, version int) error {
 	return &problem.Problem{
 		What: fmt.Sprintf("The journal %s in Elasticsearch was written by a newer version of the provider", s.index),
@@ -87,7 +99,7 @@ func (s *Store) explain(ctx context.Context, err error) error {
 	cause := ctx.Err()
 	switch {
 	case err == nil, errors.As(err, &held), errors.Is(err, journal.ErrNotFound), errors.Is(err, journal.ErrClosed),
-		errors.Is(err, journal.ErrFenced), errors.Is(err, journal.ErrGaps):
+		errors.Is(err, journal.ErrFenced), errors.Is(err, journal.ErrGaps), errors.Is(err, errAbsent):
 		return err
 	case errors.Is(err, errClosed):
 		return s.unavailable(err.Error(), err, "This is an error of the provider: report it.")

@@ -67,6 +67,9 @@ func (s *Store) prepare(ctx context.Context) error {
 	if err == nil && ranges == 0 {
 		// A pattern skips what the caller may not see. A name doesn't.
 		_, err = s.checkRanges(ctx, s.rangeOf(1))
+		if elasticsearch.HasType(err, missingIndex) && s.existing {
+			return s.absent()
+		}
 		if elasticsearch.HasType(err, missingIndex) {
 			return s.putTemplate(ctx)
 		}

@@ -15,7 +15,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 )
 
-// Config configures a Store. All fields are required.
+// Config configures a Store. Client, Index, and Clock are required.
 type Config struct {
 	// Client connects to the cluster with the journal.
 	Client *elasticsearch.Client
@@ -23,6 +23,8 @@ type Config struct {
 	Index string
 	// Clock dates entries and heartbeats, and paces retries.
 	Clock clock.Clock
+	// Existing makes Open fail with ErrUnavailable if there is no journal, instead of preparing one.
+	Existing bool
 }
 
 // limits are the values that tests override.
@@ -41,8 +43,10 @@ func usual() limits {
 type Store struct {
 	client *elasticsearch.Client
 	index  string
-	clock  clock.Clock
-	limits limits
+	// existing reports that Open may not prepare a journal.
+	existing bool
+	clock    clock.Clock
+	limits   limits
 	// retryFor is openRetryFor during Open and the longer limit afterwards.
 	retryFor time.Duration
 	// writing allows one append at a time, because each entry is chained to the one before.
@@ -68,7 +72,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) { return open(ctx, cf
 
 func open(ctx context.Context, cfg Config, l limits) (*Store, error) {
 	s := &Store{
-		index: cfg.Index, clock: cfg.Clock, limits: l, retryFor: l.open, writing: make(chan struct{}, 1),
+		index: cfg.Index, existing: cfg.Existing, clock: cfg.Clock, limits: l, retryFor: l.open, writing: make(chan struct{}, 1),
 		renewed: map[journal.Lease]bool{},
 	}
 	if why := CheckIndex(s.index); why != "" {
