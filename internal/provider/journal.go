@@ -103,8 +103,8 @@ func (b block) journal(ctx context.Context, cluster bool) (journalSettings, erro
 }
 
 // RunnersJournal returns the journal in the runner's policy, which REMEDIATION_POLICY names: the path of a file, or the
-// name of a journal in Elasticsearch. Both are empty if there is no policy, or if it has no journal. It returns an error
-// if the policy can't be used.
+// name of a journal in Elasticsearch. Both are empty if there is no policy, or if it has no journal. It returns an
+// error if the policy can't be used.
 func RunnersJournal(ctx context.Context, getenv func(string) string) (path, index string, err error) {
 	r, err := readRunner(ctx, getenv, getenv(policyVariable) != "")
 	if err != nil || r.journal == nil {

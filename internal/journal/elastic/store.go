@@ -72,8 +72,8 @@ func Open(ctx context.Context, cfg Config) (*Store, error) { return open(ctx, cf
 
 func open(ctx context.Context, cfg Config, l limits) (*Store, error) {
 	s := &Store{
-		index: cfg.Index, existing: cfg.Existing, clock: cfg.Clock, limits: l, retryFor: l.open, writing: make(chan struct{}, 1),
-		renewed: map[journal.Lease]bool{},
+		index: cfg.Index, existing: cfg.Existing, clock: cfg.Clock, limits: l, retryFor: l.open,
+		writing: make(chan struct{}, 1), renewed: map[journal.Lease]bool{},
 	}
 	if why := CheckIndex(s.index); why != "" {
 		return nil, s.unfit(why)
