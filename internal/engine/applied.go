@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
@@ -21,6 +22,9 @@ type applied struct {
 	yes bool
 	// record is the record that the applied plan shows, or nil if it shows none.
 	record *journal.Record
+	// elsewhere is the record that the applied plan shows if the plan was made in another folder, in which this request
+	// has another target. Nil otherwise.
+	elsewhere *journal.Record
 	// lost reports that the applied plan shows a record that the journal doesn't have.
 	lost bool
 }
@@ -52,8 +56,7 @@ func (p *planning) applied(ctx context.Context) (applied, error) {
 			return applied{yes: true, record: &dryRuns[i]}, nil
 		}
 	}
-	lost, err := p.lost(ctx, saved)
-	return applied{yes: true, lost: lost}, err
+	return p.unnamed(ctx, saved)
 }
 
 // dryRuns returns the newest dry runs of the request. Those made before an incident was known come first: another
@@ -154,23 +157,44 @@ func (p *planning) likely(dryRuns []journal.Record) applied {
 	return applied{}
 }
 
-// lost says why the saved plan names no record of this request. It returns true if the plan was recorded in another
-// journal: the plan shows this digest, or records of which this journal has none. Otherwise, the plan could not preview
-// this resource.
-func (p *planning) lost(ctx context.Context, saved proc.SavedPlan) (bool, error) {
+// unnamed says why the saved plan names no record of this request. The plan was recorded in another journal if it
+// shows this digest, or records of which this journal has none. It was made in another folder if it names a record of
+// the same request on that folder's target. Otherwise, the plan could not preview this resource.
+func (p *planning) unnamed(ctx context.Context, saved proc.SavedPlan) (applied, error) {
+	here := applied{yes: true}
 	if saved.Shows(p.review.Digest) {
-		return p.review.Digest != "", nil
+		here.lost = p.review.Digest != ""
+		return here, nil
 	}
 	if !saved.Previews() {
-		return false, nil
+		return here, nil
 	}
 	all, err := p.store.Find(ctx, journal.Filter{DryRuns: true, Limit: searched})
-	for _, rec := range all {
-		if saved.Names(rec.ID, rec.Intent.Digest) {
-			return false, err
+	if err != nil {
+		return here, err
+	}
+	here.lost = true
+	for i, rec := range all {
+		if !saved.Names(rec.ID, rec.Intent.Digest) {
+			continue
+		}
+		here.lost = false
+		if p.elsewhere(rec) {
+			here.elsewhere = &all[i]
 		}
 	}
-	return err == nil, err
+	return here, nil
+}
+
+// elsewhere reports whether the record is about the same request in another folder, where its target has another name.
+func (p *planning) elsewhere(rec journal.Record) bool {
+	there, here := rec.Intent.Folder, p.engine.cfg.Folder
+	if there == "" || here == "" || there == here ||
+		strings.ReplaceAll(rec.Subject.Target, there, here) != p.review.Target {
+		return false
+	}
+	about, err := subject(p.req, Review{Target: rec.Subject.Target})
+	return err == nil && about.Request == rec.Subject.Request
 }
 
 // savedPlan reads the saved plan that the parent applies, once.
@@ -188,6 +212,8 @@ func (e *Engine) savedPlan() (proc.SavedPlan, error) {
 func (p *planning) insideApply(ctx context.Context, inside applied) (refused, err error) {
 	rec := inside.record
 	switch {
+	case inside.elsewhere != nil:
+		return otherFolder(*inside.elsewhere, p.review.Target, p.engine.cfg.Folder), nil
 	case rec == nil && inside.lost:
 		return lostRecord(p.req.ActionType), nil
 	case rec == nil && p.lookErr != nil:
@@ -215,6 +241,18 @@ func (p *planning) insideApply(ctx context.Context, inside applied) (refused, er
 	p.review.restore(*rec, was)
 	p.review.asOf(*rec)
 	return nil, nil
+}
+
+// otherFolder returns the error for a plan that is applied in another folder than it was made in.
+func otherFolder(planned journal.Record, target, folder string) error {
+	return &problem.Problem{
+		What: fmt.Sprintf("The plan of %s was made in another folder", planned.Subject.Playbook),
+		Why: fmt.Sprintf("It was made in %s, and shows a change of %s. In %s the same configuration names %s, which "+
+			"was not reviewed.", planned.Intent.Folder, planned.Subject.Target, folder, target),
+		Next: "Nothing has run. Apply the plan in the folder in which it was made, or plan again here. With an " +
+			"absolute path the configuration names the same target in every folder.",
+		Err: ErrTargetChanged,
+	}
 }
 
 func lostRecord(playbook string) error {

@@ -172,6 +172,9 @@ func (r *run) readEarlier(ctx context.Context, about journal.Subject) error {
 // admit decides on the approval, and refuses what was not reviewed or not approved. Nothing has run yet.
 func (r *run) admit(ctx context.Context, now *Review) error {
 	e := r.engine
+	if err := e.checkState(ctx, r.req); err != nil {
+		return err
+	}
 	if err := e.checkOrigin(ctx, r.req, *now); err != nil {
 		return err
 	}

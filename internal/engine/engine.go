@@ -44,6 +44,8 @@ type Config struct {
 	HistoryLimit int
 	// Keep is how long the journal keeps entries that are no longer needed. Zero: forever.
 	Keep time.Duration
+	// Folder is the folder in which Terraform runs, or empty if it is not known.
+	Folder string
 	// Dir is the folder in which each execution has a folder.
 	Dir string
 	// Self is this process; Terraform is its parent.
@@ -136,6 +138,8 @@ type Request struct {
 	Known int64
 	Mark  journal.Mark
 	Open  bool
+	// Execution is the execution that the state names, or zero.
+	Execution journal.Ref
 	// Creates reports that the request has no state: what other states have seen of the journal counts, see Saw.
 	Creates bool
 	// Origin is the target that an execution changed, if the request is to undo or observe that execution.

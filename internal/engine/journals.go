@@ -186,6 +186,31 @@ func (e *Engine) checkOrigin(ctx context.Context, req Request, now Review) error
 	}
 }
 
+// checkState refuses a request whose state names an execution that the journal lacks, although the state was saved with
+// this journal: the state was edited. An undo would restore what only the state says. A journal that can't be read is
+// reported elsewhere.
+func (e *Engine) checkState(ctx context.Context, req Request) error {
+	if req.Execution.Number == 0 {
+		return nil
+	}
+	store, err := e.Journal(ctx)
+	if err != nil {
+		return nil //nolint:nilerr // see above
+	}
+	if lacks, err := journal.Lacks(ctx, store, req.Execution, req.Mark); err != nil || !lacks {
+		return nil //nolint:nilerr // see above
+	}
+	return &problem.Problem{
+		What: fmt.Sprintf("The state names execution %s, and the journal has no such execution", req.Execution),
+		Why: "The state was saved with this journal. Either id was edited in the state, or the journal was restored " +
+			"from an older copy.",
+		Next: "Nothing has run. Restore a state that Terraform has saved, or the journal's newest backup. Or remove " +
+			"the resource from the state, and import an execution that the journal has. To forget the resource " +
+			"without an undo, use a removed block with lifecycle { destroy = false }.",
+		Path: []string{"id"}, Err: ErrJournal,
+	}
+}
+
 // sameUndo refuses an undo other than the one that the journal has for the execution. A state can be edited.
 func sameUndo(req Request, rec journal.Record) error {
 	why := fmt.Sprintf("The journal has no undo for execution %s.", rec.Ref())

@@ -349,7 +349,7 @@ func (e *Engine) intent(req Request, review Review) (journal.Intent, error) {
 		Params: req.Params, Triggers: req.Triggers, Preview: review.encoded(e.policyPrint()), Digest: review.Digest,
 		ApprovedBy: req.Given.By, Holder: e.cfg.Self, Session: e.cfg.Terraform.Session,
 		Configuration: e.cfg.Configuration, Record: review.Record, ReadOnly: review.ReadOnly,
-		Caches: review.caches.entries(),
+		Caches: review.caches.entries(), Folder: e.cfg.Folder,
 	}
 	return intent, e.approved(&intent, review)
 }

@@ -29,7 +29,7 @@ const busyTimeout = 10 * time.Minute
 // outcome of this apply: nothing runs twice. If its outcome can't be determined, the apply is refused until triggers
 // change.
 func (r *run) awaitTarget(ctx context.Context, about journal.Subject) (Execution, error) {
-	if err := r.refuseUnknown(about); err != nil {
+	if err := r.refuseUnknown(ctx, about); err != nil {
 		return Execution{}, err
 	}
 	if r.req.page.ReadOnly {
@@ -87,10 +87,11 @@ func (r *run) awaitTarget(ctx context.Context, about journal.Subject) (Execution
 // closeReadings ends open executions of a request that only reads, if their processes are gone or have passed their
 // deadlines. Nothing waits for them, and this apply reads again.
 func (r *run) closeReadings(ctx context.Context, about journal.Subject) error {
-	for _, rec := range r.earlier {
-		if !rec.Open() {
-			continue
-		}
+	open, err := r.store.Find(ctx, journal.Filter{Request: about.Request, Open: true})
+	if err != nil {
+		return err
+	}
+	for _, rec := range open {
 		why, err := r.holderGone(ctx, rec, &lastHeard{})
 		if err == nil && why == "" && r.engine.cfg.Clock.Now().After(rec.Intent.Deadline.Add(leaseTerm)) {
 			why = "its deadline has passed"
@@ -247,12 +248,11 @@ func storedPreview(rec journal.Record) playbook.Preview {
 }
 
 // refuseUnknown refuses to repeat a request whose last execution may have run, until its triggers change.
-func (r *run) refuseUnknown(about journal.Subject) error {
-	same := slices.DeleteFunc(slices.Clone(r.earlier), func(rec journal.Record) bool { return !r.sameRun(rec, about) })
-	if len(same) == 0 || same[len(same)-1].Status != journal.StatusUnknown {
-		return nil
+func (r *run) refuseUnknown(ctx context.Context, about journal.Subject) error {
+	last, err := r.newestSameRun(ctx, about)
+	if err != nil || last.Status != journal.StatusUnknown {
+		return err
 	}
-	last := same[len(same)-1]
 	why := fmt.Sprintf("Execution %d of %s, started at %s, may or may not have run.", last.ID, last.Subject.Playbook,
 		last.CreatedAt.Format(time.RFC3339))
 	if last.Result != nil {
@@ -262,6 +262,34 @@ func (r *run) refuseUnknown(about journal.Subject) error {
 		What: fmt.Sprintf("The outcome of execution %d is unknown", last.ID), Why: why,
 		Next: "Nothing has run now. Check what happened on the target, then change triggers to run it again.",
 		Path: []string{"triggers"}, Err: ErrOutcome,
+	}
+}
+
+// searchedAtOnce is how many of a request's older executions are read at a time.
+const searchedAtOnce = 100
+
+// newestSameRun returns the newest execution of the request with these triggers, or the zero record. It also searches
+// the executions that are too old for the history, because triggers can be set back to an earlier value.
+func (r *run) newestSameRun(ctx context.Context, about journal.Subject) (journal.Record, error) {
+	records, limit := r.earlier, r.engine.cfg.HistoryLimit
+	for {
+		for _, rec := range slices.Backward(records) {
+			if r.sameRun(rec, about) {
+				return rec, nil
+			}
+		}
+		if len(records) < limit || len(records) == 0 || limit == 0 {
+			return journal.Record{}, nil
+		}
+		limit = searchedAtOnce
+		older := journal.Filter{Request: about.Request, Before: records[0].ID, Limit: limit}
+		var err error
+		if records, err = r.store.Find(ctx, older); err != nil {
+			return journal.Record{}, err
+		}
+		if err := journal.Intact(records); err != nil {
+			return journal.Record{}, err
+		}
 	}
 }
 

@@ -117,6 +117,35 @@ func TestUnknownOutcomeAsksForNewTriggersEachTime(t *testing.T) {
 	}
 }
 
+// TestUnknownOutcomeIsFoundBeyondTheHistoryLimit goes back to the triggers of an execution that may have run, after
+// more executions than the engine reads for the history.
+func TestUnknownOutcomeIsFoundBeyondTheHistoryLimit(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, func(cfg *engine.Config) { cfg.HistoryLimit = 1 })
+	left := b.leave(t, request("a"), dead(), true)
+	b.fake.adopt = errBoom
+	if _, err := b.apply(t, request("a")); !errors.Is(err, engine.ErrOutcome) {
+		t.Fatalf("got %v", err)
+	}
+	for i := range 120 {
+		other := request("a")
+		other.Triggers = map[string]string{"run": fmt.Sprint("later ", i)}
+		if _, err := b.apply(t, other); err != nil {
+			t.Fatal(err)
+		}
+		if i > 1 && i < 118 {
+			continue // a history that fits into one search, and a longer one
+		}
+		_, err := b.apply(t, request("a"))
+		if !errors.Is(err, engine.ErrOutcome) || !strings.Contains(err.Error(), fmt.Sprintf("execution %d", left.ID)) {
+			t.Fatalf("after %d other executions: %v", i+1, err)
+		}
+	}
+	if n := b.fake.count("dispatch"); n != 120 {
+		t.Errorf("%d dispatches, want 120", n)
+	}
+}
+
 func TestLivingHolderIsWaitedForThenNamed(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -293,6 +293,9 @@ func (e *Engine) Plan(ctx context.Context, req Request) (Review, error) {
 	if lookErr != nil && (review.Target == "" || ctx.Err() != nil) {
 		return Review{}, lookErr
 	}
+	if err := e.checkState(ctx, req); err != nil {
+		return Review{}, err
+	}
 	if err := e.checkOrigin(ctx, req, review); err != nil {
 		return Review{}, err
 	}

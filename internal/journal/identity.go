@@ -134,6 +134,31 @@ func Compare(ctx context.Context, s Store, m Mark) (Standing, error) {
 	}
 }
 
+// Lacks reports whether the journal lacks an execution, although a state names it that was saved with this journal. m
+// is the newest entry that the state has seen. It reports false if the journal can't tell: for an execution of an epoch
+// that an adoption has ended, for one that a compaction may have removed, and if the journal is not as the state has
+// seen it; see Compare.
+func Lacks(ctx context.Context, s Store, execution Ref, m Mark) (bool, error) {
+	standing, err := Compare(ctx, s, m)
+	if err != nil || standing != StandingHolds || execution.Journal == "" {
+		return false, err
+	}
+	all, err := epochs(ctx, s)
+	if err != nil || len(all) == 0 {
+		return false, err
+	}
+	newest := all[len(all)-1].ID
+	if execution.Journal != newest {
+		old := slices.ContainsFunc(all, func(e Epoch) bool { return e.accepts(execution.Journal) })
+		return !old && m.Journal == newest, nil
+	}
+	e, err := entryAt(ctx, s, execution.Number)
+	if err != nil || e.Seq > execution.Number {
+		return false, err
+	}
+	return e.Seq == 0 || e.Kind != KindIntent, nil
+}
+
 // Newest returns the newest entry of the journal as a mark. It is empty if the journal has no entries.
 func Newest(ctx context.Context, s Store) (Mark, error) {
 	id, err := Identity(ctx, s)

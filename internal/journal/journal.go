@@ -110,6 +110,8 @@ type Intent struct {
 	Notices []string `json:"notices,omitempty"`
 	// Locks are other targets that the execution locks, such as the indices behind an alias and the target's identity.
 	Locks []string `json:"locks,omitempty"`
+	// Folder is the folder in which Terraform ran. A plan that is applied in a copy of it names another target.
+	Folder string `json:"folder,omitempty"`
 	// Configuration identifies the provider configuration of the process. Two processes of one Terraform run use it to
 	// tell whether they plan the same resource.
 	Configuration string `json:"configuration,omitempty"`
@@ -300,6 +302,8 @@ type Filter struct {
 	Playbook, Target, Request, Incident, Digest, Identity string
 	// Since and Until bound CreatedAt: from Since on, before Until.
 	Since, Until time.Time
+	// Before keeps records with a smaller number, if it is not zero.
+	Before int64
 	// Open keeps executions whose outcome is missing.
 	Open bool
 	// DryRuns keeps dry runs instead of executions; All keeps both, and skips.

@@ -140,6 +140,48 @@ func TestAccAttackUndoInAnEditedState(t *testing.T) {
 	w.Must("destroy", "-auto-approve", "-no-color")
 }
 
+// TestAccAttackIDInAnEditedState edits the id in the state, to an execution that the journal lacks: what the journal
+// has for the execution is not compared then. Neither an undo nor a further execution runs.
+func TestAccAttackIDInAnEditedState(t *testing.T) {
+	t.Parallel()
+	w := acctest.NewWorkspace(t)
+	w.Write("planner.json", splitFile)
+	config := block(`path = "journal.db"`, "") + raises("approved_by = \"boss@example.com\"\n"+
+		"on_destroy = \"rollback\"")
+	w.Write("main.tf", config)
+	w.Must("apply", "-auto-approve", "-no-color")
+	before := planned(t, w)
+	path := filepath.Join(w.Dir, "terraform.tfstate")
+	state, err := os.ReadFile(path) //nolint:gosec // the test's own file
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := fmt.Sprint(w.Attributes("remediation_canary_split.v2")["id"])
+	identity, _, _ := strings.Cut(id, "-")
+	lower := strings.Replace(config, "target_percent = 50", "target_percent = 40", 1)
+	for _, other := range []string{identity + "-4711", "00000000-2", identity + "-1"} {
+		if other == id {
+			t.Fatalf("the id %s is not edited", id)
+		}
+		w.Write("terraform.tfstate", strings.ReplaceAll(string(state), `"`+id+`"`, `"`+other+`"`))
+		says := "The state names execution " + other + ", and the journal has no such execution"
+		w.Write("main.tf", config)
+		if out := oneLine(w.MustFail("destroy", "-auto-approve", "-no-color")); !strings.Contains(out, says) {
+			t.Errorf("destroy with %s:\n%s", other, out)
+		}
+		w.Write("main.tf", lower)
+		if out := oneLine(w.MustFail("apply", "-auto-approve", "-no-color")); !strings.Contains(out, says) {
+			t.Errorf("apply with %s:\n%s", other, out)
+		}
+		if planned(t, w) != before {
+			t.Fatalf("%s: traffic moved: %s", other, planned(t, w))
+		}
+	}
+	w.Write("terraform.tfstate", string(state))
+	w.Write("main.tf", config)
+	w.Must("destroy", "-auto-approve", "-no-color")
+}
+
 // TestAccAttackRuleByAnotherName reaches the target of a rule under names that the rule doesn't have.
 func TestAccAttackRuleByAnotherName(t *testing.T) {
 	t.Parallel()

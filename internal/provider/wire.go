@@ -47,6 +47,10 @@ func wire(s settings, planned *engine.Planned, o Options) wired {
 		executed: func(ctx context.Context, incident string) ([]resolution.Execution, error) {
 			return executedFor(ctx, e, incident)
 		}}
+	folder, err := os.Getwd()
+	if err != nil {
+		folder = "" // then a plan that is applied in another folder isn't noticed as one
+	}
 	cfg := engine.Config{
 		Catalogue: catalogue(s, to, clk),
 		Journal:   s.journal.opener(cluster, clk),
@@ -54,7 +58,7 @@ func wire(s settings, planned *engine.Planned, o Options) wired {
 		Policy:    s.policy, Forge: newForge(s.forge,
 			clk), Clock: clk, Dir: s.journal.dir, HistoryLimit: s.historyLimit, Keep: s.retention,
 		Self: proc.Self(), Terraform: proc.Parent(os.Getenv), Reached: o.Reached, Redact: s.redact,
-		Configuration: s.fingerprint(), LogsBaseURL: s.logsBaseURL, Planned: planned,
+		Folder: folder, Configuration: s.fingerprint(), LogsBaseURL: s.logsBaseURL, Planned: planned,
 	}
 	if sender != nil {
 		cfg.Notifier = sender

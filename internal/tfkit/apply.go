@@ -186,7 +186,7 @@ func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp 
 		return
 	}
 	var shown *engine.Reviewed
-	undo, err := r.undo(prior)
+	undo, err := r.undo(prior, markOf(ctx, req.Private))
 	if err == nil {
 		err = json.Unmarshal(announced, &shown)
 	}
@@ -214,8 +214,9 @@ func (r *Resource) acknowledge(ctx context.Context, prior document, resp *resour
 	}
 }
 
-// undo returns the request that undoes the newest execution in prior.
-func (r *Resource) undo(prior document) (engine.Request, error) {
+// undo returns the request that undoes the newest execution in prior. mark is the newest journal entry that the state
+// has seen.
+func (r *Resource) undo(prior document, mark journal.Mark) (engine.Request, error) {
 	var action struct {
 		Type   string `json:"action_type"`
 		Params string `json:"params"`
@@ -238,6 +239,7 @@ func (r *Resource) undo(prior document) (engine.Request, error) {
 		return engine.Request{}, err
 	}
 	req.Origin.Target, req.Origin.Identity = was.Target, was.Identity
+	prior.seen(&req, mark)
 	req.PinnedUndo = prior.text(attrExpectedDigest)
 	req.Given, err = prior.given()
 	return req, err

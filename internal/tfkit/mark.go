@@ -60,6 +60,18 @@ func saveMark(ctx context.Context, a applying, m journal.Mark) error {
 	return nil
 }
 
+// seen completes a request with the execution that the state names, and the newest journal entry that it has seen.
+func (d document) seen(req *engine.Request, mark journal.Mark) {
+	req.Mark = mark
+	ref, err := journal.ParseRef(d.text(attrID))
+	if err != nil {
+		return
+	}
+	if req.Execution = ref; mark.Journal == "" {
+		req.Mark.Journal = ref.Journal
+	}
+}
+
 // fillIn completes a request with what the state knows: its newest ended execution, whether its last execution was
 // open, and the newest journal entry that it has seen.
 func (d document) fillIn(req *engine.Request, mark journal.Mark) error {
@@ -67,10 +79,8 @@ func (d document) fillIn(req *engine.Request, mark journal.Mark) error {
 	if err != nil {
 		return err
 	}
-	req.Known, req.Mark = was.newest, mark
-	if ref, err := journal.ParseRef(d.text(attrID)); err == nil && req.Mark.Journal == "" {
-		req.Mark.Journal = ref.Journal
-	}
+	req.Known = was.newest
+	d.seen(req, mark)
 	status := journal.Status(d.text(attrStatus))
 	req.Open = status == journal.StatusPending || status == journal.StatusRunning
 	return nil

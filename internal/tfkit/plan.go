@@ -283,7 +283,7 @@ func (r *Resource) planDestroy(ctx context.Context, req resource.ModifyPlanReque
 		}
 		return
 	}
-	told, shown, err := r.undoText(ctx, prior)
+	told, shown, err := r.undoText(ctx, prior, markOf(ctx, req.Private))
 	if err != nil {
 		addError(&resp.Diagnostics, err, "Unable to preview the undo", r.has)
 		return
@@ -298,12 +298,13 @@ func (r *Resource) planDestroy(ctx context.Context, req resource.ModifyPlanReque
 }
 
 // undoText returns what a destroy plan says about the undo. Reviewed is the undo's preview, or nil if there is none.
-func (r *Resource) undoText(ctx context.Context, prior document) (string, *engine.Reviewed, error) {
+func (r *Resource) undoText(ctx context.Context, prior document,
+	mark journal.Mark) (string, *engine.Reviewed, error) {
 	if r.runtime == nil || r.runtime.Engine == nil {
 		return "The undo is previewed at apply, before any of it runs, when the provider's configuration is " +
 			"known.", nil, nil
 	}
-	undo, err := r.undo(prior)
+	undo, err := r.undo(prior, mark)
 	if err != nil {
 		return "", nil, err
 	}

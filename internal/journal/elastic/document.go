@@ -101,6 +101,7 @@ func (v *view) find(f journal.Filter) []journal.Record {
 			same(about.Request, r.Subject.Request) &&
 			same(about.Incident, r.Subject.Incident) && same(about.Digest, r.Subject.Digest) &&
 			same(about.Identity, r.Subject.Identity) && (f.Since.IsZero() || !r.CreatedAt.Before(f.Since)) &&
+			(f.Before == 0 || r.ID < f.Before) &&
 			(f.Until.IsZero() || r.CreatedAt.Before(f.Until)) && (f.All || !f.DryRuns) {
 			found = append(found, r)
 		}

@@ -218,6 +218,9 @@ func conditions(f journal.Filter, v *view) []any {
 	if !f.Until.IsZero() {
 		bounds["lt"] = timeText(f.Until)
 	}
+	if f.Before > 0 {
+		out = append(out, map[string]any{"range": map[string]any{"seq": map[string]int64{"lt": f.Before}}})
+	}
 	if len(bounds) > 0 {
 		out = append(out, map[string]any{"range": map[string]any{"at": bounds}})
 	}

@@ -56,7 +56,7 @@ func expected(all []journal.Record, f journal.Filter) []journal.Record {
 			(f.Digest == "" || f.Digest == r.Subject.Digest) &&
 			(f.Identity == "" || f.Identity == r.Subject.Identity) &&
 			(f.Since.IsZero() || !r.CreatedAt.Before(f.Since)) && (f.Until.IsZero() || r.CreatedAt.Before(f.Until)) &&
-			(!f.Open || r.Open()) && (f.All || f.DryRuns == r.DryRun) {
+			(f.Before == 0 || r.ID < f.Before) && (!f.Open || r.Open()) && (f.All || f.DryRuns == r.DryRun) {
 			want = append(want, r)
 		}
 	}
@@ -90,7 +90,8 @@ func findFilters(t *testing.T, s journal.Store) {
 		{Incident: "INC"}, {Digest: "sha256:1"}, {Identity: "thing-1"}, {Identity: "thing"},
 		{Playbook: "playbook-1", Target: "target-3", Digest: "sha256:2"}, {Request: "request-6", Digest: "sha256:1"},
 		{Playbook: "playbook-0", Incident: "INC-1"}, {Playbook: "playbook-1", Target: "open-45", Request: "request-3"},
-		{Target: "nowhere"}, {Incident: "INC-1", Since: all[10].CreatedAt, Until: all[40].CreatedAt},
+		{Target: "nowhere"}, {Before: all[20].ID}, {Request: "request-6", Before: all[40].ID},
+		{Before: all[0].ID}, {Incident: "INC-1", Since: all[10].CreatedAt, Until: all[40].CreatedAt},
 	} {
 		for _, limit := range []int{0, 3} {
 			for i := range 8 {

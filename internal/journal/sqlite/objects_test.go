@@ -18,8 +18,8 @@ func TestObjectsOfOthersAreRefused(t *testing.T) {
 			`trigger "endless" on entries`},
 		"a trigger that removes leases": {"CREATE TRIGGER released AFTER INSERT ON open_executions BEGIN " +
 			"DELETE FROM open_executions; END", `trigger "released" on open_executions`},
-		"one of our triggers with other text": {"CREATE TRIGGER entries_are_never_changed AFTER INSERT ON entries BEGIN " +
-			endless + "; END", `trigger "entries_are_never_changed" on entries`},
+		"one of our triggers with other text": {"CREATE TRIGGER entries_are_never_changed AFTER INSERT ON entries " +
+			"BEGIN " + endless + "; END", `trigger "entries_are_never_changed" on entries`},
 		"a view":   {"CREATE VIEW approved AS SELECT * FROM entries", `view "approved"`},
 		"an index": {"CREATE INDEX slow ON entries (length(body))", `index "slow" on entries`},
 		"a table":  {"CREATE TABLE notes (text TEXT)", `table "notes"`},

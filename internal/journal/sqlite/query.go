@@ -106,6 +106,9 @@ func conditions(f journal.Filter) (where string, args []any) {
 	if !f.Until.IsZero() {
 		add("at < ?", timeText(f.Until))
 	}
+	if f.Before > 0 {
+		terms, args = append(terms, "seq < ?"), append(args, f.Before)
+	}
 	switch {
 	case f.All:
 	case f.DryRuns:
