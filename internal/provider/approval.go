@@ -271,8 +271,8 @@ func (b block) policy(r runner) (approval.Policy, error) {
 		if err != nil {
 			return approval.Policy{}, windowProblem(m.Name, err, "maintenance_window", strconv.Itoa(i), at)
 		}
-		// The windows in the runner's policy come last; see restrict.
-		window.Runner = r.approval != nil && i >= len(a.Maintenance)-len(r.approval.Maintenance)
+		window.Runner = r.approval != nil && slices.ContainsFunc(r.approval.Maintenance,
+			func(own maintenanceBlock) bool { return own.Name.Equal(m.Name) })
 		p.Maintenance = append(p.Maintenance, window)
 	}
 	if r.approval != nil {

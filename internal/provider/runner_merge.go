@@ -33,8 +33,7 @@ func (b block) restrict(r runner) (merged block, ignored []string, err error) {
 }
 
 // restrict makes a at least as strict as the policy. Approvers stay: an approver must match both lists; see
-// block.policy. The policy's rules and windows come last: a message about one in the configuration then names its
-// position there.
+// block.policy. The rules and windows of the configuration keep their positions, which messages name.
 func (a *approvalBlock) restrict(policy approvalBlock) (ignored []string, err error) {
 	if whole(policy.Minimum) > whole(a.Minimum) {
 		a.Minimum = policy.Minimum
@@ -122,29 +121,22 @@ func shorter(a, b types.String) (types.String, error) {
 	return a, err
 }
 
-// joined returns the configuration's elements and then the policy's. An element that is in both stays once, as the
-// policy's. It refuses one name for two different elements, since a message could mean either.
+// joined returns the configuration's elements, at their positions, and then those that only the policy has. It refuses
+// one name for two different elements, since a message could mean either.
 func joined[T any](own, policy []T, attribute string, name func(T) types.String) ([]T, error) {
-	var out []T
-	for i, element := range own {
-		again := false
-		for _, other := range policy {
-			if !name(other).Equal(name(element)) {
-				continue
-			}
-			if !equalBlocks(other, element) {
-				return nil, problemIn([]string{"approval", attribute, strconv.Itoa(i), "name"},
-					"The runner's policy already uses this name", fmt.Sprintf("The runner's policy has a different "+
-						"%s %q.", attribute,
-						name(element).ValueString()), "Use another name.")
-			}
-			again = true
-		}
-		if !again {
-			out = append(out, element)
+	out := slices.Clone(own)
+	for _, other := range policy {
+		i := slices.IndexFunc(own, func(element T) bool { return name(element).Equal(name(other)) })
+		switch {
+		case i < 0:
+			out = append(out, other)
+		case !equalBlocks(other, own[i]):
+			return nil, problemIn([]string{"approval", attribute, strconv.Itoa(i), "name"},
+				"The runner's policy already uses this name", fmt.Sprintf("The runner's policy has a different "+
+					"%s %q.", attribute, name(other).ValueString()), "Use another name.")
 		}
 	}
-	return append(out, policy...), nil
+	return out, nil
 }
 
 // equalBlocks compares two blocks by their values, as text.

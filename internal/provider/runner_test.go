@@ -11,6 +11,7 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/approval"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
 // policyOf returns a runner with the policy.
@@ -207,6 +208,53 @@ func TestSameNameForTwoRulesIsRefused(t *testing.T) {
 		Risk: types.StringValue("low")}}}}.restrict(r)
 	if err == nil || !strings.Contains(err.Error(), `a different rule "large"`) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestMessagesNameThePositionInTheConfiguration puts an invalid block after one that the policy has as well.
+func TestMessagesNameThePositionInTheConfiguration(t *testing.T) {
+	t.Parallel()
+	text := types.StringValue
+	r := policyOf(t, `{"approval": {"rule": [{"name": "other"}, {"name": "large", "risk": "high"}],
+		"freeze": [{"name": "night", "recurrence": "FREQ=DAILY;BYHOUR=22", "duration": "8h", "time_zone": "UTC"}],
+		"maintenance_window": [{"name": "day", "recurrence": "FREQ=DAILY;BYHOUR=9", "duration": "8h",
+			"time_zone": "UTC", "playbooks": ["rerun_dbt"]}]}}`, nil)
+	rules := []ruleBlock{{Name: text("large"), Risk: text("high")}, {Name: text("bad"), Playbooks: []string{"rerun"}}}
+	night := freezeBlock{Name: text("night"), Recurrence: text("FREQ=DAILY;BYHOUR=22"), Duration: text("8h"),
+		TimeZone: text("UTC")}
+	day := maintenanceBlock{Name: text("day"), Recurrence: text("FREQ=DAILY;BYHOUR=9"), Duration: text("8h"),
+		TimeZone: text("UTC"), Playbooks: []string{"rerun_dbt"}}
+	badNight, badDay := night, day
+	badNight.Name, badNight.Recurrence = text("bad"), text("FREQ=NEVER")
+	badDay.Name, badDay.Duration = text("bad"), text("long")
+	for name, tt := range map[string]struct {
+		own  approvalBlock
+		want string
+	}{
+		"rule":   {approvalBlock{Rules: rules}, "approval.rule[1].playbooks[0]"},
+		"freeze": {approvalBlock{Freeze: []freezeBlock{night, badNight}}, "approval.freeze[1].recurrence"},
+		"maintenance_window": {approvalBlock{Maintenance: []maintenanceBlock{day, badDay}},
+			"approval.maintenance_window[1].duration"},
+		"name in the policy": {approvalBlock{Rules: []ruleBlock{rules[0], {Name: text("other"), Risk: text("low")}}},
+			"approval.rule[1].name"},
+	} {
+		b, _, err := block{Approval: &tt.own}.restrict(r)
+		if err == nil {
+			_, err = b.policy(r)
+		}
+		if err == nil || problem.Where(problem.Of(err, "").Path) != tt.want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	own := day
+	own.Name = text("own")
+	b, _, err := block{Approval: &approvalBlock{Maintenance: []maintenanceBlock{day, own}}}.restrict(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := b.policy(r)
+	if err != nil || len(p.Maintenance) != 2 || !p.Maintenance[0].Runner || p.Maintenance[1].Runner {
+		t.Errorf("windows %+v, %v", p.Maintenance, err)
 	}
 }
 
