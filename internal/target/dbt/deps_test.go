@@ -268,16 +268,34 @@ func TestInstallPathThatMustNotBeReplaced(t *testing.T) {
 	}
 }
 
-// TestReadOnlyProjectIsRefusedBeforeAnythingRuns installs to a folder to which not even root can write.
+// TestReadOnlyProjectIsRefusedBeforeAnythingRuns installs to folders to which not even root can write.
 func TestReadOnlyProjectIsRefusedBeforeAnythingRuns(t *testing.T) {
 	t.Parallel()
+	for _, path := range []string{"/proc/dbt_packages", "/proc/build/missing/dbt_packages"} {
+		cfg := shop(t)
+		write(t, filepath.Join(cfg.ProjectDir, "dbt_project.yml"), "name: shop\npackages-install-path: "+path+"\n")
+		dir := filepath.Join(cfg.WorkDir, "x")
+		err := New(cfg, clock.System{}).SavePackages(t.Context(), dir)
+		wantProblem(t, err, ErrReadOnly, "Nothing was changed", "Make /proc writable")
+		if exists(dir) {
+			t.Errorf("%s: something was saved", path)
+		}
+	}
+}
+
+// TestPackagesInFoldersThatDbtWillCreate saves a project whose install path has parents that do not exist yet.
+func TestPackagesInFoldersThatDbtWillCreate(t *testing.T) {
+	t.Parallel()
 	cfg := shop(t)
-	write(t, filepath.Join(cfg.ProjectDir, "dbt_project.yml"), "name: shop\npackages-install-path: "+
-		"/proc/dbt_packages\n")
-	dir := filepath.Join(cfg.WorkDir, "x")
-	err := New(cfg, clock.System{}).SavePackages(t.Context(), dir)
-	wantProblem(t, err, ErrReadOnly, "Nothing was changed", "/proc")
-	if exists(dir) {
-		t.Error("something was saved")
+	write(t, filepath.Join(cfg.ProjectDir, "dbt_project.yml"),
+		"name: shop\npackages-install-path: build/deps/dbt_packages\n")
+	c, dir := New(cfg, clock.System{}), filepath.Join(t.TempDir(), "x")
+	if err := c.SavePackages(t.Context(), dir); err != nil {
+		t.Fatal(err)
+	}
+	tree := filepath.Join(cfg.ProjectDir, "build", "deps", "dbt_packages")
+	write(t, filepath.Join(tree, "a", "x.sql"), "select 1")
+	if err := c.RestorePackages(t.Context(), dir); err != nil || exists(tree) {
+		t.Errorf("the packages are still there: %t, %v", exists(tree), err)
 	}
 }

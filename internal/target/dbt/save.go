@@ -118,9 +118,14 @@ func replaceTree(ctx context.Context, from, path string, present bool) error {
 	return os.Rename(beside, path)
 }
 
-// checkWritable refuses a project to which `dbt deps` can't write, before anything has changed.
+// checkWritable refuses a project to which `dbt deps` can't write, before anything has changed. dbt creates missing
+// folders above the packages, in the first one that exists.
 func checkWritable(p project) error {
-	folders := []string{p.Dir, filepath.Dir(p.InstallPath)}
+	parent := filepath.Dir(p.InstallPath)
+	for !exists(parent) && parent != filepath.Dir(parent) {
+		parent = filepath.Dir(parent)
+	}
+	folders := []string{p.Dir, parent}
 	if exists(p.InstallPath) {
 		folders = append(folders, p.InstallPath)
 	}
