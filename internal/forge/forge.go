@@ -84,8 +84,8 @@ type Reviewed struct {
 	// Approvers are the logins of people whose approval is valid: it was not withdrawn or dismissed, and their login is
 	// not in Authors. Bots are left out.
 	Approvers []string
-	// Authors are the logins and mail addresses of those who opened the pull request or wrote one of its commits. For
-	// commits, GitLab has only addresses.
+	// Authors are the logins and mail addresses of those who opened the pull request, or are an author or a co-author
+	// (Co-authored-by) of one of its commits. GitLab's commits and all co-authors have only addresses.
 	Authors []string
 }
 

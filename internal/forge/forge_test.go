@@ -362,3 +362,53 @@ func TestWhoWroteACommitDoesNotApproveIt(t *testing.T) {
 		t.Errorf("%v, %v", found, err)
 	}
 }
+
+// TestCoAuthorsDoNotApprove names co-authors in the message of a commit, in the forms that the forges write.
+func TestCoAuthorsDoNotApprove(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		trailer string
+		// approvers still count, and authors has this name.
+		approvers []string
+		author    string
+	}{
+		"an address": {"Co-authored-by: Boss <b@example.com>", []string{"boss", "frank"}, "b@example.com"},
+		"GitHub's private address": {"Co-authored-by: B <583231+Boss@users.noreply.github.com>",
+			[]string{"frank"}, "Boss"},
+		"an older private address": {"co-authored-by: B <boss@users.noreply.github.com>", []string{"frank"}, "boss"},
+		"GitLab's private address": {"Co-Authored-By: B <17-frank@users.noreply.gitlab.com>",
+			[]string{"boss"}, "frank"},
+		"Gitea's private address": {"Co-authored-by: B <frank@noreply.gitea.example.com>",
+			[]string{"boss"}, "frank"},
+		"an address without brackets": {"Co-authored-by: b@example.com", []string{"boss", "frank"}, "b@example.com"},
+		"two trailers": {"Co-authored-by: A <a@example.com>\\r\\nCo-authored-by: B <boss@users.noreply.github.com>",
+			[]string{"frank"}, "a@example.com"},
+		"another trailer": {"Signed-off-by: B <boss@users.noreply.github.com>",
+			[]string{"boss", "frank"}, "octocat"},
+		"a sentence about others": {"Not co-authored-by: boss@users.noreply.github.com",
+			[]string{"boss", "frank"}, "octocat"},
+	} {
+		for kind, answers := range map[forge.Kind]map[string]string{forge.GitHub: githubAnswers(),
+			forge.Gitea: giteaAnswers(), forge.GitLab: gitlabAnswers()} {
+			t.Run(name+" at "+string(kind), func(t *testing.T) {
+				t.Parallel()
+				message := "Rename a model\\n\\n" + tt.trailer + `\n`
+				s := newServer(t, "Authorization", answers)
+				s.before = func(w http.ResponseWriter, r *http.Request) bool {
+					if !strings.Contains(r.URL.RequestURI(), "/commits?") || !strings.Contains(r.URL.RawQuery, "page=1") {
+						return false
+					}
+					return reply(http.StatusOK, `[{"author": null, "commit": {"author": {"email": "i@example.com"},
+						"message": "`+message+`"}, "author_email": "i@example.com", "message": "`+message+`"}]`)(w, r)
+				}
+				found, err := forge.New(s.config(kind), clock.System{}).Read(t.Context())
+				if err != nil || !slices.Contains(found.Authors, tt.author) {
+					t.Errorf("authors %q, %v", found.Authors, err)
+				}
+				if diff := cmp.Diff(tt.approvers, found.Approvers); diff != "" {
+					t.Errorf("approvers (-want +got):\n%s", diff)
+				}
+			})
+		}
+	}
+}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -57,7 +56,8 @@ func (r mergeRequest) unready() string {
 
 // gitlabCommit is a commit of a merge request. GitLab does not say which account its author has.
 type gitlabCommit struct {
-	Email string `json:"author_email"`
+	Email   string `json:"author_email"`
+	Message string `json:"message"`
 }
 
 func (g gitlab) review(ctx context.Context) (Reviewed, error) {
@@ -97,20 +97,18 @@ func (g gitlab) review(ctx context.Context) (Reviewed, error) {
 	}
 	found := Reviewed{Authors: []string{request.Author.Username}}
 	for _, c := range commits {
-		if c.Email != "" {
-			found.Authors = append(found.Authors, c.Email)
-		}
+		found.Authors = append(found.Authors, people(c.Email, c.Message)...)
 	}
-	found.Approvers, err = g.since(given, newest.Created, request.Author.Username)
+	found.Approvers, err = g.since(given, newest.Created, found.Authors)
 	return found, err
 }
 
-// since returns who approved after the last push, without the merge request's author and bots.
-func (g gitlab) since(given approvals, pushed time.Time, author string) ([]string, error) {
+// since returns who approved after the last push, without authors and bots.
+func (g gitlab) since(given approvals, pushed time.Time, authors []string) ([]string, error) {
 	var names []string
 	for _, a := range given.ApprovedBy {
 		switch {
-		case a.User == nil || a.User.Username == "" || strings.EqualFold(a.User.Username, author),
+		case a.User == nil || a.User.Username == "" || among(authors, a.User.Username),
 			botName.MatchString(a.User.Username):
 		case a.ApprovedAt == nil:
 			return nil, g.unreadable("GitLab does not say when the merge request was approved (approved_at), so that " +

@@ -52,19 +52,46 @@ type commit struct {
 		Author struct {
 			Email string `json:"email"`
 		} `json:"author"`
+		Message string `json:"message"`
 	} `json:"commit"`
 }
 
-// authors returns the login and the mail address of the commit's author.
+// authors returns the logins and mail addresses of the commit's author and co-authors.
 func (c commit) authors() (names []string) {
 	if c.Author != nil && c.Author.Login != "" {
 		names = append(names, c.Author.Login)
 	}
-	if email := c.Commit.Author.Email; email != "" {
+	return append(names, people(c.Commit.Author.Email, c.Commit.Message)...)
+}
+
+// coAuthor matches the trailer that names another author of a commit, as all three forges read it.
+var coAuthor = regexp.MustCompile(`(?im)^[ \t]*co-authored-by:(.*)$`)
+
+// address matches a mail address within a trailer.
+var address = regexp.MustCompile(`[^\s<>,;]+@[^\s<>,;]+`)
+
+// people returns the mail addresses of a commit's author and of the co-authors in its message. An address that a forge
+// gives to an account is followed by the account's login.
+func people(author, message string) (names []string) {
+	emails := []string{author}
+	for _, trailer := range coAuthor.FindAllStringSubmatch(message, -1) {
+		emails = append(emails, address.FindAllString(trailer[1], -1)...)
+	}
+	for _, email := range emails {
+		if email == "" {
+			continue
+		}
 		names = append(names, email)
+		if login := private.FindStringSubmatch(email); login != nil {
+			names = append(names, login[1])
+		}
 	}
 	return names
 }
+
+// private matches the addresses that hide a mail address: 1234+login@users.noreply.github.com, or without the number,
+// 1234-login@users.noreply.gitlab.com, and login@noreply.gitea.example.com.
+var private = regexp.MustCompile(`(?i)^(?:\d+[+-])?([^@+]+)@(?:users\.)?noreply\.`)
 
 // review is one review as GitHub and Gitea encode it. Stale and Dismissed are Gitea's; GitHub has a state for dismissed
 // reviews.
@@ -107,7 +134,7 @@ func standing(reviews []review, authors []string, commit string) (approvers, obj
 		last[strings.ToLower(r.User.Login)] = r
 	}
 	for login, r := range last {
-		author := slices.ContainsFunc(authors, func(name string) bool { return strings.EqualFold(name, login) })
+		author := among(authors, login)
 		switch {
 		case r.Dismissed:
 		case slices.Contains(objecting(), r.State):
@@ -119,6 +146,11 @@ func standing(reviews []review, authors []string, commit string) (approvers, obj
 	slices.Sort(approvers)
 	slices.Sort(objections)
 	return approvers, objections
+}
+
+// among reports whether the login is one of the names.
+func among(names []string, login string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return strings.EqualFold(name, login) })
 }
 
 func joined(names []string) string { return strings.Join(names, ", ") }
