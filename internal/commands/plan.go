@@ -56,6 +56,9 @@ func (o *reviewOptions) run(_ context.Context, env Environment, args []string) e
 	if formats > 1 {
 		return usageError{"--html, --plain, and --json exclude each other."}
 	}
+	if o.html && o.bytes < review.MinHTMLBytes {
+		return usageError{fmt.Sprintf("--max-bytes must be at least %d with --html.", review.MinHTMLBytes)}
+	}
 	if o.bytes < review.MinBytes {
 		return usageError{fmt.Sprintf("--max-bytes must be at least %d.", review.MinBytes)}
 	}

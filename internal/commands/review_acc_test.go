@@ -225,6 +225,7 @@ func TestAccUsage(t *testing.T) {
 		{[]string{"review", "a", "b"}, commands.ExitUsage, "Expected one file"},
 		{[]string{"review", "--html", "--plain"}, commands.ExitUsage, "exclude each other"},
 		{[]string{"review", "--max-bytes=5"}, commands.ExitUsage, "at least 2000"},
+		{[]string{"review", "--html", "--max-bytes=5999"}, commands.ExitUsage, "at least 6000 with --html"},
 		{[]string{"review", "absent.json"}, commands.ExitError, "The plan can't be read"},
 		{[]string{"review"}, commands.ExitError, "not JSON"},
 	} {

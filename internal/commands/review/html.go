@@ -9,47 +9,72 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/page"
 )
 
+// MinHTMLBytes is the smallest budget of HTML, whose style alone has half of it.
+const MinHTMLBytes = 6_000
+
+const (
+	tableBegin = "<table>\n<thead><tr><th scope=\"col\">Execution</th><th scope=\"col\">What</th>" +
+		"<th scope=\"col\">Where</th><th scope=\"col\">Risk</th><th scope=\"col\">Duration</th>" +
+		"<th scope=\"col\">Approval</th></tr></thead>\n<tbody>\n"
+	tableEnd = "</tbody>\n</table>\n"
+)
+
 // HTML returns the plan as one self-contained page.
 func HTML(p planjson.Plan, o Options) string {
 	rows := rowsOf(p)
+	document := page.Page{Title: "Remediation: " + summary(p)}
 	var b strings.Builder
-	fmt.Fprintf(&b, "<h1>Remediation: %s</h1>\n", markup.HTML(summary(p)))
+	fmt.Fprintf(&b, "<h1>%s</h1>\n", markup.HTML(document.Title))
 	if p.Errored {
 		b.WriteString("<p class=\"missing\">This plan is incomplete: planning failed.</p>\n")
 	}
-	frame := len(page.Page{}.HTML()) + len(footer(len(rows), len(rows)))
+	// What comes after the rows and after the dry runs is subtracted first.
+	budget := o.MaxBytes - len(document.HTML()) - len(footerHTML(len(rows), len(rows)))
 	shown := 0
 	if len(rows) > 0 {
-		b.WriteString("<table>\n<thead><tr><th scope=\"col\">Execution</th><th scope=\"col\">What</th>" +
-			"<th scope=\"col\">Where</th><th scope=\"col\">Risk</th><th scope=\"col\">Duration</th>" +
-			"<th scope=\"col\">Approval</th></tr></thead>\n<tbody>\n")
+		b.WriteString(tableBegin)
+		end := len(tableEnd) + len(toApproveHTML(rows, o))
 		for _, r := range rows {
 			line := r.html()
-			if frame+b.Len()+len(line) > o.MaxBytes {
+			if b.Len()+len(line)+end > budget {
 				break
 			}
 			b.WriteString(line)
 			shown++
 		}
-		b.WriteString("</tbody>\n</table>\n")
+		b.WriteString(tableEnd)
 	}
-	if toApprove(rows[:shown], o) != "" {
-		fmt.Fprintf(&b, "<p>To approve: <code>terraform-provider-remediation approve %s</code> shows each dry run, "+
-			"signs it, and prints the blocks to commit.</p>\n", markup.HTML(o.PlanFile))
-	}
+	b.WriteString(toApproveHTML(rows[:shown], o))
 	left := 0
 	for _, r := range rows[:shown] {
 		fold := r.htmlFold()
-		if frame+b.Len()+len(fold) > o.MaxBytes {
+		if b.Len()+len(fold) > budget {
 			left++
 			continue
 		}
 		b.WriteString(fold)
 	}
-	if note := footer(len(rows)-shown, left); note != "" {
-		fmt.Fprintf(&b, "<p>%s</p>\n", markup.HTML(strings.TrimSpace(note)))
+	b.WriteString(footerHTML(len(rows)-shown, left))
+	document.Body = b.String()
+	return document.HTML()
+}
+
+// toApproveHTML is toApprove as HTML.
+func toApproveHTML(rows []row, o Options) string {
+	if toApprove(rows, o) == "" {
+		return ""
 	}
-	return page.Page{Title: "Remediation: " + summary(p), Body: b.String()}.HTML()
+	return fmt.Sprintf("<p>To approve: <code>terraform-provider-remediation approve %s</code> shows each dry run, "+
+		"signs it, and prints the blocks to commit.</p>\n", markup.HTML(o.planFile()))
+}
+
+// footerHTML is footer as HTML.
+func footerHTML(rows, dryRuns int) string {
+	note := footer(rows, dryRuns)
+	if note == "" {
+		return ""
+	}
+	return fmt.Sprintf("<p>%s</p>\n", markup.HTML(strings.TrimSpace(note)))
 }
 
 func (r row) html() string {

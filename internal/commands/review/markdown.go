@@ -39,6 +39,14 @@ type Options struct {
 	PlanFile string
 }
 
+// planFile returns the plan's file name, or a placeholder for one that would fill the budget.
+func (o Options) planFile() string {
+	if len(o.PlanFile) > maxCell {
+		return "PLAN.json"
+	}
+	return o.PlanFile
+}
+
 // Markdown returns the plan as Markdown for the comment of a pull request at GitHub, GitLab, or Gitea.
 func Markdown(p planjson.Plan, o Options) string {
 	rows := rowsOf(p)
@@ -130,7 +138,7 @@ func word(s string) string {
 func toApprove(rows []row, o Options) string {
 	for _, r := range rows {
 		if r.change.Approval == planjson.Missing {
-			return "\nTo approve: " + markup.Code("terraform-provider-remediation approve "+o.PlanFile) +
+			return "\nTo approve: " + markup.Code("terraform-provider-remediation approve "+o.planFile()) +
 				" shows each dry run, signs it, and prints the blocks to commit.\n"
 		}
 	}

@@ -85,6 +85,43 @@ func TestBudget(t *testing.T) {
 	}
 }
 
+// TestBudgetOfHTML keeps the page within every budget. Where it ends depends on the budget, so many are tried.
+func TestBudgetOfHTML(t *testing.T) {
+	t.Parallel()
+	const step = 13
+	for _, n := range []int{0, 1, 3, 20} {
+		p := planned(t, n, "v2")
+		p.Errored = n == 1
+		for limit := MinHTMLBytes; limit < 2*MinHTMLBytes; limit += step {
+			out := HTML(p, Options{MaxBytes: limit, PlanFile: "plan<&>.json"})
+			if len(out) > limit {
+				t.Fatalf("%d executions have %d bytes, the limit is %d", n, len(out), limit)
+			}
+			shown := strings.Count(out, `<th scope="row">`)
+			if n > 0 && shown == 0 || shown < n && !strings.Contains(out, "Left out to keep this comment short:") {
+				t.Fatalf("%d of %d executions in %d bytes:\n%s", shown, n, limit, out)
+			}
+			if strings.Count(out, "<details") != strings.Count(out, "</details>") {
+				t.Fatalf("%d executions in %d bytes: a dry run stays open:\n%s", n, limit, out)
+			}
+		}
+	}
+}
+
+// TestLongFileNamesStayWithinTheBudget names a plan by a path that is longer than the smallest budget.
+func TestLongFileNamesStayWithinTheBudget(t *testing.T) {
+	t.Parallel()
+	p, name := planned(t, 3, "v2"), strings.Repeat("folder/", 900)+"plan.json"
+	o := Options{MaxBytes: MinBytes, PlanFile: name}
+	if out := Markdown(p, o); len(out) > MinBytes || !strings.Contains(out, "approve PLAN.json") {
+		t.Errorf("Markdown has %d bytes:\n%s", len(out), out)
+	}
+	o.MaxBytes = MinHTMLBytes
+	if out := HTML(p, o); len(out) > MinHTMLBytes || !strings.Contains(out, "approve PLAN.json") {
+		t.Errorf("HTML has %d bytes:\n%s", len(out), out)
+	}
+}
+
 // TestTwentyExecutionsStayReadable bounds the comment of a large plan, and loses no dry run.
 func TestTwentyExecutionsStayReadable(t *testing.T) {
 	t.Parallel()
