@@ -395,7 +395,8 @@ func TestCoAuthorsDoNotApprove(t *testing.T) {
 				message := "Rename a model\\n\\n" + tt.trailer + `\n`
 				s := newServer(t, "Authorization", answers)
 				s.before = func(w http.ResponseWriter, r *http.Request) bool {
-					if !strings.Contains(r.URL.RequestURI(), "/commits?") || !strings.Contains(r.URL.RawQuery, "page=1") {
+					if !strings.Contains(r.URL.RequestURI(), "/commits?") ||
+						!strings.Contains(r.URL.RawQuery, "page=1") {
 						return false
 					}
 					return reply(http.StatusOK, `[{"author": null, "commit": {"author": {"email": "i@example.com"},
