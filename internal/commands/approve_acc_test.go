@@ -210,7 +210,7 @@ func TestAccApproveRefusesWhatThePlanDoesNotShow(t *testing.T) {
 		"12%"), "--without-journal"); code != 0 {
 		t.Errorf("without the journal: exit code %d\n%s%s", code, out, problems)
 	}
-	r.Write("other.db", "")
+	r.ok("journal", "adopt", "--journal", "other.db", "--name=ann", "--because=a journal without the dry run")
 	if _, problems, code := approve(plan, "--journal", "other.db"); code != commands.ExitFinding ||
 		!strings.Contains(problems, "the journal has no dry run") {
 		t.Errorf("another journal: exit code %d\n%s", code, problems)
