@@ -125,7 +125,7 @@ func (c Config) checkHeaders() error {
 		}
 	}
 	if strings.Contains(c.Username, ":") {
-		return invalid("username", "It contains a colon, which ends the name where it is sent.",
+		return invalid("username", "It contains a colon, which ends the user name in an HTTP request.",
 			"Use another user.", nil)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Headers)) {

@@ -208,7 +208,7 @@ func (c *Client) refused(what string, e *ResponseError) error {
 	case e.Status == http.StatusRequestTimeout, e.Status == http.StatusServiceUnavailable,
 		e.Status == http.StatusGatewayTimeout, e.Status == http.StatusBadGateway,
 		e.Type == "process_cluster_event_timeout_exception", e.Type == "master_not_discovered_exception":
-		return as(ErrTimeout, "The cluster is under load or without a master. Look at its health and try again later.")
+		return as(ErrTimeout, "The cluster is under load or has no master. Look at its health and try again later.")
 	case e.Status == http.StatusConflict:
 		return as(ErrConflict, "It was changed at the same time. Plan again.")
 	default:
@@ -224,7 +224,7 @@ func privilegeAdvice(reason string) string {
 	}
 	// The weakest sufficient privilege comes first.
 	names := strings.Split(m[2], ",")
-	return fmt.Sprintf("The missing %s privilege is %s (%s would do as well). Give it to the user or API key, then "+
+	return fmt.Sprintf("The missing %s privilege is %s (%s is also sufficient). Give it to the user or API key, then "+
 		"apply again.",
 		m[1], names[0], strings.Join(names[1:], " or "))
 }

@@ -87,7 +87,8 @@ func (g gitlab) review(ctx context.Context) (Reviewed, error) {
 		return Reviewed{}, g.unreadable("the merge request has no author")
 	}
 	if why := request.unready(); why != "" {
-		return Reviewed{}, g.notReady(why, "Nothing has run. Approvals count once it is open, ready and undisputed.")
+		return Reviewed{}, g.notReady(why, "Nothing has run. Approvals count once it is open, is not a draft, and "+
+			"has no open change requests.")
 	}
 	newest := slices.MaxFunc(versions, func(a, b version) int { return a.Created.Compare(b.Created) })
 	for _, head := range []string{request.SHA, newest.Head} {
@@ -111,8 +112,8 @@ func (g gitlab) since(given approvals, pushed time.Time, authors []string) ([]st
 		case a.User == nil || a.User.Username == "" || among(authors, a.User.Username),
 			botName.MatchString(a.User.Username):
 		case a.ApprovedAt == nil:
-			return nil, g.unreadable("GitLab does not say when the merge request was approved (approved_at), so that " +
-				"the approval may be one of an older commit")
+			return nil, g.unreadable("GitLab does not say when the merge request was approved (approved_at), so the " +
+				"approval may be for an older commit")
 		case a.ApprovedAt.After(pushed):
 			names = append(names, a.User.Username)
 		}

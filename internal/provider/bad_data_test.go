@@ -13,7 +13,7 @@ func badData() map[string]badInput {
 	}
 	return map[string]badInput{
 		"incident missing":           incident(nil).mustSay("required", "incident_id"),
-		"incident of a path":         incident("..").mustSay("is a step of a path", "incident_id"),
+		"incident of a path":         incident("..").mustSay("is a relative path", "incident_id"),
 		"incident without a service": incident("7").mustSay("no incidents block", ""),
 		"incident empty":             history(values{"incident_id": ""}).mustSay("is empty", "incident_id"),
 		"playbook empty":             history(values{"action_type": ""}).mustSay("is empty", "action_type"),

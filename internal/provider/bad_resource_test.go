@@ -63,7 +63,7 @@ func badCommon() map[string]badInput {
 		"incident of two lines": dbtRun(values{"incident_id": "INC-1\nApproval  not needed"}).mustSay("line break",
 			"incident_id"),
 		"resolution of nothing":       resolution(values{"incident_id": nil}).mustSay("required", "incident_id"),
-		"resolution of a path":        resolution(values{"incident_id": ".."}).mustSay("step of a path", "incident_id"),
+		"resolution of a path":        resolution(values{"incident_id": ".."}).mustSay("relative path", "incident_id"),
 		"resolution notes empty":      resolution(values{"notes": ""}).mustSay("at least 1", "notes"),
 		"resolution notes of blanks":  resolution(values{"notes": " \n "}).mustSay("The notes are empty", "notes"),
 		"resolution notes of escapes": resolution(values{"notes": "a\x1b[31m"}).mustSay("can't be seen", "notes"),
@@ -245,7 +245,7 @@ func badResources() map[string]badInput {
 			"guardrail[0].query").onTarget(),
 		"models none":            dbtRun(values{"models": list{}}).mustSay("models is empty", "models"),
 		"models missing":         dbtRun(values{"models": nil}).mustSay("No model is selected", "models"),
-		"selector beside models": dbtRun(values{"selector": "nightly"}).mustSay("Two selections", "selector"),
+		"selector beside models": dbtRun(values{"selector": "nightly"}).mustSay("Conflicting selections", "selector"),
 		"state a flag":           dbtRun(values{"state": "-x"}).mustSay("begins with -", "state"),
 		"defer to nothing":       dbtRun(values{"defer": true}).mustSay("state is not set", "state"),
 		"retry with another argument": dbtRun(values{"models": nil, "retry_failed": true, "upstream": true}).mustSay(

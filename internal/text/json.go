@@ -15,7 +15,7 @@ func JSONProblem(err error, content []byte) string {
 	var mistyped *json.UnmarshalTypeError
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return "It ends in the middle."
+		return "The text ends before the JSON is complete."
 	case errors.Is(err, io.EOF):
 		return "It is empty."
 	case errors.As(err, &syntax):

@@ -70,7 +70,7 @@ func TestUnlikeSharesNoLine(t *testing.T) {
 func TestJSONProblemHasNoJargon(t *testing.T) {
 	t.Parallel()
 	for content, want := range map[string]string{
-		`{"share": 1`:              "It ends in the middle.",
+		`{"share": 1`:              "The text ends before the JSON is complete.",
 		``:                         "It is empty.",
 		"{\n\"share\": x}":         "Line 2 is not JSON: invalid character 'x' looking for beginning of value.",
 		`{"share": "10"}`:          "share is a string.",

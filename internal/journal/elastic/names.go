@@ -31,8 +31,8 @@ func CheckIndex(name string) string {
 	case len(name) > longestName:
 		return fmt.Sprintf("It has %d characters; the maximum is %d.", len(name), longestName)
 	case !nameForm.MatchString(name):
-		return "Allowed are lower-case letters, digits, dots, hyphens and underscores; the first one is a letter or " +
-			"a digit."
+		return "It must consist of lower-case letters, digits, dots, hyphens and underscores, and begin with a " +
+			"letter or a digit."
 	case strings.Contains(name+"-", entriesPart):
 		return fmt.Sprintf("It contains %q, which names the indices of another journal.",
 			strings.TrimSuffix(entriesPart, "-"))

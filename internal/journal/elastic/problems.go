@@ -26,8 +26,9 @@ func (s *Store) unfit(why string) error {
 
 func (s *Store) foreign(why string) error {
 	return &problem.Problem{
-		What: fmt.Sprintf("There is something else where the journal %s would be in Elasticsearch", s.index), Why: why,
-		Next: "It was left as it is. Set journal.elasticsearch.index to another name, or remove it if nobody needs it.",
+		What: fmt.Sprintf("Other data uses the names of the journal %s in Elasticsearch", s.index), Why: why,
+		Next: "Nothing was changed. Set journal.elasticsearch.index to another name, or remove the other data if " +
+			"nobody needs it.",
 		Path: attribute, Err: journal.ErrForeign,
 	}
 }
@@ -102,7 +103,7 @@ func (s *Store) explain(ctx context.Context, err error) error {
 		errors.Is(err, journal.ErrFenced), errors.Is(err, journal.ErrGaps), errors.Is(err, errAbsent):
 		return err
 	case errors.Is(err, errClosed):
-		return s.unavailable(err.Error(), err, "This is an error of the provider: report it.")
+		return s.unavailable(err.Error(), err, "This is a bug in the provider. Report it.")
 	case errors.Is(err, journal.ErrDamaged):
 		return s.damaged(err)
 	case cause != nil && errors.Is(err, cause):
@@ -115,7 +116,7 @@ func (s *Store) explain(ctx context.Context, err error) error {
 		return s.unavailable(p.Why, err, p.Next)
 	default:
 		return s.unavailable(err.Error(), err,
-			"Look at the cluster's health and run again. What was written before is found again.")
+			"Look at the cluster's health and run again. Entries that were written before are found again.")
 	}
 }
 

@@ -147,7 +147,7 @@ func (s *Store) complete(a several, ids []string) error {
 		case d.Error != nil:
 			return fmt.Errorf("document %s: %s: %s", d.ID, d.Error.Type, d.Error.Reason)
 		case d.ID != ids[i]:
-			return fmt.Errorf("document %q in the place of %q", d.ID, ids[i])
+			return fmt.Errorf("found document %q where %q was expected", d.ID, ids[i])
 		}
 	}
 	return nil

@@ -23,7 +23,7 @@ func (s *Store) denied(what, reason string) error {
 // about no shards is a refusal if there are entries.
 func (s *Store) whole(what string, on *shards) error {
 	if on != nil && on.Total == 0 && s.entriesKnown() {
-		return s.denied(what, "no index of the journal may be used so")
+		return s.denied(what, "none of the journal's indices allows this request")
 	}
 	if on == nil {
 		return errors.New("the answer has no information about shards")

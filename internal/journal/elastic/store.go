@@ -170,7 +170,7 @@ func (s *Store) append(ctx context.Context, next func(*view) (journal.Entry,
 }
 
 // errTaken reports that another process has appended in the meantime.
-var errTaken = errors.New("there is such an entry already")
+var errTaken = errors.New("the entry already exists")
 
 // try creates e as the entry after v, or fails with errTaken.
 func (s *Store) try(ctx context.Context, v *view, e journal.Entry) (journal.Entry, journal.Record, error) {

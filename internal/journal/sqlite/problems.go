@@ -17,7 +17,7 @@ import (
 // attribute is where the provider block names the journal's file.
 var attribute = []string{"journal", "path"}
 
-const notSQLite = "It does not begin as a SQLite database does."
+const notSQLite = "It does not begin like a SQLite database."
 
 func foreign(path, why string) error {
 	return &problem.Problem{
@@ -130,7 +130,7 @@ func explain(ctx context.Context, path string, err error) error {
 			"Make the file and its folder writable for this user, or set journal.path to another file.")
 	case lib.SQLITE_IOERR, lib.SQLITE_PROTOCOL, lib.SQLITE_NOLFS:
 		return unavailable(path, err,
-			"Look for faults of its disk. On a network file system locks may not work: set journal.path to a "+
+			"Check its disk for faults. On a network file system locks may not work: set journal.path to a "+
 				"file on a local disk.")
 	default:
 		return fmt.Errorf("journal %s: %w", path, err)

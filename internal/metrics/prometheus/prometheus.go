@@ -97,7 +97,8 @@ func (c *Client) sample(ctx context.Context, values url.Values, accepted []strin
 	}
 	var a answer
 	if err := json.Unmarshal(got.Body, &a); err != nil {
-		return sample{}, fmt.Errorf("%w: status %d, and the answer is not Prometheus's", ErrUnavailable, got.Status)
+		return sample{}, fmt.Errorf("%w: status %d, and the answer is not in Prometheus's format", ErrUnavailable,
+			got.Status)
 	}
 	said := ""
 	if slices.Contains(errorTypes(), a.ErrorType) {
@@ -143,7 +144,7 @@ func (a answer) sample() (sample, error) {
 	case "scalar":
 		var s sample
 		if err := json.Unmarshal(a.Data.Result, &s); err != nil {
-			return sample{}, fmt.Errorf("%w: the scalar has another form", ErrUnavailable)
+			return sample{}, fmt.Errorf("%w: the scalar has an unexpected format", ErrUnavailable)
 		}
 		return s, nil
 	case "vector":
@@ -151,7 +152,7 @@ func (a answer) sample() (sample, error) {
 			Value sample `json:"value"`
 		}
 		if err := json.Unmarshal(a.Data.Result, &series); err != nil {
-			return sample{}, fmt.Errorf("%w: the vector has another form", ErrUnavailable)
+			return sample{}, fmt.Errorf("%w: the vector has an unexpected format", ErrUnavailable)
 		}
 		switch len(series) {
 		case 0:

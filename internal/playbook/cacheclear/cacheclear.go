@@ -72,7 +72,7 @@ func Describe() playbook.Definition[params] {
 func page() playbook.Metadata {
 	return playbook.Metadata{
 		ActionType: ActionType,
-		Summary:    "clears caches of Elasticsearch indices, only the types that are asked for",
+		Summary:    "clears the requested types of caches of Elasticsearch indices",
 		Use:        []string{"P95 latency over budget", "stale results", "memory pressure"},
 		Approval:   "never needed",
 		Duration:   fmt.Sprintf("%.0f s", estimate.Seconds()),
@@ -191,7 +191,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	}
 	if sizes, err := a.elastic.AllCacheSizes(ctx); err != nil {
 		// Caches are also cleared without the privilege to read their sizes.
-		p.Figures = []string{"What is cached can't be read: " + problem.Of(err, "").Why}
+		p.Figures = []string{"The cache sizes can't be read: " + problem.Of(err, "").Why}
 	} else {
 		p.Figures = []string{cached(found, sizes)}
 	}

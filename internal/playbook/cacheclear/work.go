@@ -30,7 +30,7 @@ func (a action) Adopt(_ context.Context, job playbook.Job, _ Facts) (playbook.Wo
 	}
 	return nil, &problem.Problem{
 		What: "The outcome of clearing the caches of " + a.params.IndexName + " can't be determined",
-		Why:  "The process died around the request, and Elasticsearch keeps no record of such requests.",
+		Why:  "The process died during the request, and Elasticsearch keeps no record of such requests.",
 		Next: "Clearing caches again does no harm.",
 	}
 }

@@ -212,7 +212,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	}
 	if a.params.relative() {
 		p.Changes = append(p.Changes, "Percentages compare with the moment before the first execution of the "+
-			"incident, or without an incident of this apply")
+			"incident (without an incident: of this apply)")
 	}
 	if a.params.Fail {
 		p.Changes = append(p.Changes, "Fails unless every metric passes (fail = true)")

@@ -332,12 +332,13 @@ func TestPreviewSaysWhatIsRead(t *testing.T) {
 		t.Errorf("target %q, %v", target, err)
 	}
 	for want, got := range map[string]string{
-		"Will watch 4 metrics for 10m: errors, p95, hits, more":                                                                p.Summary,
-		"query sum( e)\nGET https://a\nsearch i (hits)\nquery m":                                                               strings.Join(p.Commands, "\n"),
-		"errors: breached, value 9 (9 is above the maximum of 5)":                                                              p.Figures[0],
-		"Nothing. Watches the metrics for 10m, then reads them once more":                                                      p.Changes[0],
-		"Percentages compare with the moment before the first execution of the incident, or without an incident of this apply": p.Changes[1],
-		"Fails unless every metric passes (fail = true)":                                                                       p.Changes[2],
+		"Will watch 4 metrics for 10m: errors, p95, hits, more":           p.Summary,
+		"query sum( e)\nGET https://a\nsearch i (hits)\nquery m":          strings.Join(p.Commands, "\n"),
+		"errors: breached, value 9 (9 is above the maximum of 5)":         p.Figures[0],
+		"Nothing. Watches the metrics for 10m, then reads them once more": p.Changes[0],
+		"Percentages compare with the moment before the first execution of the incident (without an incident: of " +
+			"this apply)": p.Changes[1],
+		"Fails unless every metric passes (fail = true)": p.Changes[2],
 	} {
 		if got != want {
 			t.Errorf("got %q, want %q", got, want)

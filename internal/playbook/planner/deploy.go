@@ -25,8 +25,8 @@ func DescribeDeploy() playbook.Definition[deployParams] {
 	return playbook.Definition[deployParams]{
 		Page: playbook.Metadata{
 			ActionType: deployType,
-			Summary:    "brings a version that the planner knows up, with a first share of the traffic",
-			Use:        []string{"a new canary", "a canary that comes back after a rollback"},
+			Summary:    "deploys a version that the planner knows, with an initial share of the traffic",
+			Use:        []string{"a new canary", "a canary that is deployed again after a rollback"},
 			Approval:   "needed when it gets traffic",
 			Duration:   "1m", Cost: "USD 0.00",
 			Undo: deployUndo, CanUndo: true,

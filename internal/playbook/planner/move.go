@@ -99,8 +99,8 @@ func (p pace) check() (pace, error) {
 		return p, playbook.Invalid(fmt.Sprintf("Must be between 1 and %d.", MaxSteps),
 			fmt.Sprintf("steps is %d.", p.Steps), "steps")
 	case d <= 0 || d > maxDuration:
-		return p, playbook.Invalid(fmt.Sprintf("Must be more than 0 and at most %s. An immediate move has "+
-			"gradual = false, an immediate rollback has immediate = true.", text.Duration(maxDuration)),
+		return p, playbook.Invalid(fmt.Sprintf("Must be more than 0 and at most %s. For an immediate move, set "+
+			"gradual = false; for an immediate rollback, set immediate = true.", text.Duration(maxDuration)),
 			"gradual_duration is "+p.Duration+".", "gradual_duration")
 	case d < time.Duration(p.Steps)*minInterval:
 		return p, playbook.Invalid(fmt.Sprintf("Allow %s per step, or take fewer steps.", minInterval),

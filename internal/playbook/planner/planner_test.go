@@ -290,7 +290,7 @@ func TestBadInput(t *testing.T) {
 func TestDrift(t *testing.T) {
 	t.Parallel()
 	for live, want := range map[float64]string{25: "",
-		40: "v1.2.3-canary has 40% of the traffic, and was set to 25%"} {
+		40: "v1.2.3-canary has 40% of the traffic, but was set to 25%"} {
 		observer, ok := bind(t, planner.NewSplit(newFake(live), &quick{}), toQuarter).(playbook.Observer)
 		if !ok {
 			t.Fatal("it can't be observed")

@@ -320,7 +320,7 @@ func (a action) changes(f Facts) []string {
 func (a action) mode(f Facts) string {
 	switch {
 	case a.move.Restore != nil:
-		return "Immediate: restores the configured weights and states of before"
+		return "Immediate: restores the previous configured weights and states"
 	case a.move.Pace.over() == 0:
 		return "Immediate: in one step"
 	}
@@ -349,12 +349,12 @@ func (a action) Observe(ctx context.Context) (playbook.Observation, error) {
 		seen.Drift = fmt.Sprintf("%s is no longer known to the planner; the split is %s", a.move.Version,
 			target.Text(split.Shares))
 	case math.Abs(share-a.move.Target) > target.Tolerance:
-		seen.Drift = fmt.Sprintf("%s has %s of the traffic, and was set to %s", a.move.Version, target.Percent(share),
+		seen.Drift = fmt.Sprintf("%s has %s of the traffic, but was set to %s", a.move.Version, target.Percent(share),
 			target.Percent(a.move.Target))
 	case a.move.Decommission && split.Deployed(a.move.Version):
-		seen.Drift = a.move.Version + " is deployed, and was decommissioned"
+		seen.Drift = a.move.Version + " is deployed, but was decommissioned"
 	case a.move.Deploy && !split.Deployed(a.move.Version):
-		seen.Drift = a.move.Version + " is not deployed any more"
+		seen.Drift = a.move.Version + " is no longer deployed"
 	}
 	return seen, nil
 }

@@ -29,7 +29,7 @@ func (w *work) Revert(ctx context.Context) (playbook.Report, error) {
 		if err = w.back(ctx); err == nil || !again(err) {
 			break
 		}
-		logging.Warn(ctx, logging.Planner, "the way back failed", "try", try+1, "error", err.Error())
+		logging.Warn(ctx, logging.Planner, "the rollback attempt failed", "try", try+1, "error", err.Error())
 	}
 	if err != nil {
 		return playbook.Report{}, sent(err)

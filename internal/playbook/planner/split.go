@@ -29,8 +29,8 @@ func DescribeSplit() playbook.Definition[splitParams] {
 			ActionType: splitType,
 			Summary: "moves a canary's share of the traffic, gradually under guardrails or at once; the stable " +
 				"version takes the rest",
-			Use: []string{"a canary that does well and gets more traffic",
-				"a canary that regresses and gets less"},
+			Use: []string{"a healthy canary that should get more traffic",
+				"a canary that regresses and should get less traffic"},
 			Approval: "needed when the share goes up",
 			Duration: DefaultSplitDuration + " gradual, 1m immediate", Cost: "USD 0.00",
 			Undo: splitUndo, CanUndo: true,

@@ -150,7 +150,7 @@ func (w *work) measure(ctx context.Context, out *playbook.Report) {
 	measured := target.Whole * float64(own) / float64(total)
 	out.Details["percent_measured"] = target.Number(measured)
 	out.Details["requests_measured"] = strconv.FormatInt(total, 10)
-	out.Message += fmt.Sprintf("; the router counted %s of %d requests for %s while the last step stood",
+	out.Message += fmt.Sprintf("; the router counted %s of %d requests for %s during the last step",
 		target.Percent(measured), total, w.move.Version)
 }
 

@@ -48,7 +48,7 @@ func (a action) Adopt(ctx context.Context, job playbook.Job, _ Facts) (playbook.
 	case !now.Status.Reached(p.Sending.Leads()):
 		return nil, &problem.Problem{
 			What: fmt.Sprintf("It is not known whether %q was sent", p.Sending),
-			Why: fmt.Sprintf("The process died around that change, and incident %s is %s.", a.params.IncidentID,
+			Why: fmt.Sprintf("The process died during that change, and incident %s is %s.", a.params.IncidentID,
 				now.Status),
 			Next: "Nothing is sent a second time.",
 		}

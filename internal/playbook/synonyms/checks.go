@@ -74,8 +74,8 @@ func (a action) measure(ctx context.Context, c *choice, index elastic.Index) (el
 			rate = min(rate, limit)
 		}
 		took := time.Duration(float64(size.Documents) / rate * float64(time.Second)).Round(time.Second)
-		c.figures = append(c.figures, fmt.Sprintf("At %.0f documents per second, the rate at which this index was "+
-			"written so far with %.0f at a time, the copy takes about %s", rate, threads, took))
+		c.figures = append(c.figures, fmt.Sprintf("At %.0f documents per second, estimated from past writes to this "+
+			"index (parallel parts: %.0f), the copy takes about %s", rate, threads, took))
 	}
 	return size, nil
 }
@@ -93,8 +93,8 @@ func (a action) checkDisk(ctx context.Context, c *choice, index elastic.Index) e
 		c.notes = append(c.notes, "Free disk space can't be read: "+problem.Of(err, "").Why)
 	case free < needed:
 		return &problem.Problem{
-			What: "There is not enough disk for a reindex of " + index.Name, Why: fmt.Sprintf("It needs about %s. The "+
-				"data nodes have %s left below the low watermark.", elastic.Bytes(needed), elastic.Bytes(free)),
+			What: "There is not enough disk space for a reindex of " + index.Name, Why: fmt.Sprintf("It needs about "+
+				"%s. The data nodes have %s left below the low watermark.", elastic.Bytes(needed), elastic.Bytes(free)),
 			Next: "Make room first, or raise cluster.routing.allocation.disk.watermark.low.",
 			Path: []string{"reindex"}, Err: ErrNoWay,
 		}
@@ -165,8 +165,8 @@ func (a action) checkTemplates(ctx context.Context, c *choice, index elastic.Ind
 	}
 	if templates.DataStream != "" {
 		return &problem.Problem{
-			What: "An index template keeps the new index from being created",
-			Why: fmt.Sprintf("The template %s makes only data streams of names such as %s.", templates.DataStream,
+			What: "An index template prevents the new index from being created",
+			Why: fmt.Sprintf("The template %s creates only data streams for names such as %s.", templates.DataStream,
 				made),
 			Next: "Change the index patterns of the template.", Path: []string{"reindex"}, Err: ErrNoWay,
 		}

@@ -71,7 +71,7 @@ func TestPlanRefusesAReindexThatWouldFail(t *testing.T) {
 		"legacy alias": {template("_template", `{"index_patterns":[%q],"aliases":{"of-the-template":{}}}`),
 			[]string{"the legacy index template", "it gets the alias of-the-template"}},
 		"data stream": {template("_index_template", `{"index_patterns":[%q],"priority":502,"data_stream":{}}`),
-			[]string{"keeps the new index from being created", "makes only data streams"}},
+			[]string{"prevents the new index from being created", "creates only data streams"}},
 		"write block":    {block("write"), []string{"is blocked for writing"}},
 		"read-only":      {block("read_only"), []string{"is blocked for writing"}},
 		"full disk":      {block("read_only_allow_delete"), []string{"a disk is too full"}},
@@ -160,7 +160,7 @@ func TestPlanGivesARateOnlyForManyDocuments(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := strings.Contains(strings.Join(p.Figures, "\n"), "documents per second, the rate at which")
+		got := strings.Contains(strings.Join(p.Figures, "\n"), "documents per second, estimated from past writes")
 		if got != want {
 			t.Errorf("%d documents: a rate is shown: %t; %q", documents, got, p.Figures)
 		}

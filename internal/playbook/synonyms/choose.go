@@ -130,7 +130,7 @@ func (a action) pick(ctx context.Context, c *choice) error {
 	fields := s.AtIndexTime()
 	switch {
 	case a.params.Reindex:
-		c.way, c.reason = WayReindex, "a reindex is asked for"
+		c.way, c.reason = WayReindex, "reindex = true"
 		if len(fields) > 0 {
 			c.reason = "documents were analyzed with the filter when they were indexed (fields " +
 				strings.Join(fields, ", ") + ")"
@@ -140,7 +140,8 @@ func (a action) pick(ctx context.Context, c *choice) error {
 		}
 		return a.canReindex(ctx, c)
 	case !s.Updateable:
-		c.way, c.reason = WayCloseOpen, "the filter is not updateable, so only opening an index loads its synonyms"
+		c.way, c.reason = WayCloseOpen, "the filter is not updateable, so its synonyms are loaded only when an index "+
+			"is opened"
 	default:
 		c.way, c.reason = WayReload, "the filter is updateable and used for queries only"
 		if err := a.askServer(ctx, c); err != nil {
@@ -287,8 +288,8 @@ func (a action) canReindex(ctx context.Context, c *choice) error {
 				"again.", "Lift the block first.")
 	case index.Setting("mode") == "time_series":
 		return refuse("reindex", index.Name+" can't be reindexed",
-			"It is a time series index, whose documents have no names of "+
-				"their own.", "Roll over to a new index instead.")
+			"It is a time series index, whose document IDs Elasticsearch generates itself.", "Roll over to a new "+
+				"index instead.")
 	}
 	return a.checkCluster(ctx, c, index)
 }

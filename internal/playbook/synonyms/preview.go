@@ -128,7 +128,8 @@ func (a action) describeReindex(p *playbook.Preview, c choice) {
 	p.EstimateOrigin, p.RiskReason = c.estimateOrigin, "every document is copied, and clients change to a new index"
 	p.ApprovalReasons = []string{fmt.Sprintf("reindex copies every document of %s", old)}
 	if len(a.params.ProbeTexts) == 0 && c.rules == nil {
-		p.ApprovalReasons = append(p.ApprovalReasons, "without probe_texts nothing binds the rules of the file")
+		p.ApprovalReasons = append(p.ApprovalReasons, "without probe_texts, the digest doesn't cover the rules of "+
+			"the file")
 	}
 	p.RollbackAvailable = a.params.keepOld()
 	p.Affected = append(p.Affected, made)

@@ -57,7 +57,7 @@ func (p Probe) describe() string {
 	d := difference(p.Tokens, p.Expected)
 	switch {
 	case p.Expected == nil:
-		return now + "; afterwards: not known before, since another filter contains this one"
+		return now + "; afterwards: not known until then, because another filter contains this one"
 	case d == "":
 		return now + "; the same afterwards"
 	}
@@ -192,7 +192,8 @@ func (a action) seenLoaded(ctx context.Context, index elastic.Index) (seen bool,
 			if d := difference(probe("", "", now).Tokens, probe("", "", fresh).Tokens); d != "" {
 				return true, &problem.Problem{
 					What: "The synonyms were not loaded", Why: fmt.Sprintf("The analyzer %s of %s tokenizes %q "+
-						"by other rules than those of the %s; it would have %s.", an.Name, index.Name, text,
+						"with rules other than those of the %s; with those, the tokens would differ: %s.", an.Name,
+						index.Name, text,
 						s.Source(), d),
 					Next: "A file has to be the same on every data node. Apply again.", Err: ErrStale,
 				}

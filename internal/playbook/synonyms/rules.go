@@ -24,7 +24,7 @@ func compareRules(ctx context.Context, p *playbook.Preview, source string) {
 	if err != nil {
 		return
 	}
-	line := "Rules: first time, " + text.Count(int64(now.count), "rule")
+	line := "Rules: loaded for the first time, " + text.Count(int64(now.count), "rule")
 	for _, execution := range past {
 		var facts Facts
 		if execution.Status != succeeded || json.Unmarshal(execution.Facts, &facts) != nil || facts.Source != source {
@@ -75,7 +75,8 @@ func (r rules) since(before rules) string {
 		if r.sum == before.sum {
 			return "unchanged"
 		}
-		return fmt.Sprintf("%d instead of %d; which ones differ is recorded for up to %d rules", r.count, before.count,
+		return fmt.Sprintf("%d instead of %d; the differences are recorded only for up to %d rules", r.count,
+			before.count,
 			shownInContent)
 	}
 	added, removed := without(r.all, before.all), without(before.all, r.all)

@@ -115,7 +115,7 @@ func page() playbook.Metadata {
 		Approval: "needed for a reindex",
 		Duration: fmt.Sprintf("%.0f s; %.0f h with a reindex", estimate.Seconds(), reindexEstimate.Hours()),
 		Cost:     fmt.Sprintf("USD 0; USD %d with a reindex", reindexCost),
-		Undo:     undoing + "; after a reindex, point the alias back while the old index stands",
+		Undo:     undoing + "; after a reindex, point the alias back while the old index exists",
 		CanUndo:  true,
 	}
 }

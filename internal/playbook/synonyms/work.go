@@ -81,7 +81,7 @@ func (a action) Adopt(ctx context.Context, job playbook.Job, facts Facts) (playb
 	if err != nil {
 		return nil, &problem.Problem{
 			What: "The outcome of the reload of " + a.params.IndexName + " can't be determined",
-			Why:  "The process died around the request. " + problem.Of(err, "").Error(),
+			Why:  "The process died during the request. " + problem.Of(err, "").Error(),
 			Next: "Reloading again does no harm.", Err: err,
 		}
 	}

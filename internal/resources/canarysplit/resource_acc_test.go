@@ -232,7 +232,7 @@ func TestAccDriftIsReportedOrReconciled(t *testing.T) {
 	r.Must("apply", "-auto-approve", "-no-color")
 	r.split(40)
 	out, code := r.Run("plan", "-no-color", "-detailed-exitcode")
-	if code != 0 || !strings.Contains(flat(out), canary+" has 40% of the traffic, and was set to 25%") {
+	if code != 0 || !strings.Contains(flat(out), canary+" has 40% of the traffic, but was set to 25%") {
 		t.Errorf("exit code %d:\n%s", code, out)
 	}
 	r.Write("main.tf", config(25, atOnce+"\n  on_drift = \"reconcile\"", ""))
@@ -246,7 +246,7 @@ func TestAccDriftIsReportedOrReconciled(t *testing.T) {
 	r.Must("apply", "-auto-approve", "-no-color")
 	r.split(42)
 	out, code = r.Run("plan", "-no-color", "-detailed-exitcode")
-	if code != 0 || !strings.Contains(flat(out), canary+" has 42% of the traffic, and was set to 25%") ||
+	if code != 0 || !strings.Contains(flat(out), canary+" has 42% of the traffic, but was set to 25%") ||
 		!strings.Contains(flat(out), "executed on this target 3 times within the last hour") {
 		t.Errorf("exit code %d:\n%s", code, out)
 	}

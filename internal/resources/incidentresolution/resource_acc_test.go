@@ -128,7 +128,7 @@ func TestAccIncidentThatTheServiceDoesNotHave(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, incidenttest.Observed)
 	for incident, want := range map[string]string{"99": "does not know incident 99",
-		"INC-7": `can't have an incident "INC-7"`} {
+		"INC-7": `does not accept the identifier "INC-7"`} {
 		r.Write("main.tf", config(incident, ""))
 		if out := flat(r.MustFail("plan", "-no-color")); !strings.Contains(out, want) ||
 			!strings.Contains(out, "incident_id = ") {

@@ -184,7 +184,7 @@ func TestAccRulesSinceTheLastExecution(t *testing.T) {
 		r.Write("main.tf", config(r.base, "from_set", fmt.Sprintf("triggers = { rules = %q }", trigger)))
 		return strings.Join(strings.Fields(r.Must("plan", "-no-color")), " ")
 	}
-	if out := plan("1"); !strings.Contains(out, "Rules: first time, 1 rule") {
+	if out := plan("1"); !strings.Contains(out, "Rules: loaded for the first time, 1 rule") {
 		t.Errorf("the first plan:\n%s", out)
 	}
 	r.Must("apply", "-auto-approve", "-no-color")

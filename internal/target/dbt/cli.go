@@ -124,7 +124,7 @@ func (c *CLI) executable() (string, error) {
 		Err:  errors.Join(ErrExecutable, err),
 	}
 	if errors.Is(err, fs.ErrPermission) {
-		p.Why = fmt.Sprintf("%s is there, but is not an executable file.", c.cfg.Executable)
+		p.Why = fmt.Sprintf("%s exists, but is not an executable file.", c.cfg.Executable)
 		p.Next = "Make it executable (chmod +x), or set dbt.executable to the dbt command itself."
 		return "", p
 	}

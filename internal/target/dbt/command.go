@@ -95,7 +95,7 @@ func (s Selection) checkInputs() error {
 		return selectionProblem("No model is selected", "models is empty.",
 			"Name at least one model or selector in models, or a selector of selectors.yml in selector.", "models")
 	case s.Selector != "" && len(s.Models)+len(s.Exclude) > 0:
-		return selectionProblem("Two selections", "selector is set together with models or exclude.",
+		return selectionProblem("Conflicting selections", "selector is set together with models or exclude.",
 			"Use either selector, or models and exclude.", "selector")
 	case s.Selector != "" && s.Upstream:
 		return selectionProblem("upstream can't be combined with selector",
@@ -112,7 +112,8 @@ func (s Selection) checkInputs() error {
 		return selectionProblem("The state folder is not valid", fmt.Sprintf("%q begins with -.", s.State),
 			"Use the path of a folder.", "state")
 	case (s.EventTimeStart == "") != (s.EventTimeEnd == ""):
-		return selectionProblem("Half an event-time window", "Only one of event_time_start and event_time_end is set.",
+		return selectionProblem("Incomplete event-time window", "Only one of event_time_start and event_time_end is "+
+			"set.",
 			"Set both or none.", "event_time_start")
 	}
 	return s.checkWindow()

@@ -19,7 +19,7 @@ var (
 	// ErrUnknownTarget: the profile has no such target.
 	ErrUnknownTarget = errors.New("unknown dbt target")
 	// ErrEnvironment: a variable is not allowed, or one that the project reads is not set.
-	ErrEnvironment = errors.New("dbt's environment is not right")
+	ErrEnvironment = errors.New("dbt's environment is invalid")
 	// ErrSelection: a selector, thread count, or other field of a Selection is not valid.
 	ErrSelection = errors.New("invalid dbt selection")
 	// ErrNoMatch: the selection contains no model that dbt would run.

@@ -32,8 +32,8 @@ var rules = []rule{
 	{
 		regexp.MustCompile(`Env var required but not provided`), ErrEnvironment, "A variable that the dbt project " +
 			"needs is not set",
-		"Set it in dbt.environment. Of the environment of Terraform itself, only names such as DBT_ENV_SECRET_* are " +
-			"passed on.", []string{"dbt", "environment"},
+		"Set it in dbt.environment. Of Terraform's own environment, dbt gets only variables such as DBT_ENV_SECRET_*.",
+		[]string{"dbt", "environment"},
 	},
 	{
 		regexp.MustCompile(`Could not find profile|profiles\.yml|Credentials in profile|outputs not specified in profile|[Ii]nvalid profile`), ErrProfiles, "dbt's profiles.yml can't be used",
@@ -74,7 +74,7 @@ var rules = []rule{
 	},
 	{
 		regexp.MustCompile(`(?i)could not set lock on file|database is locked|conflicting lock|deadlock detected|lock wait timeout`), ErrLocked, "The database is locked",
-		"Let the process that holds the lock end, or close it, and apply again.", nil,
+		"Wait until the process that holds the lock ends, or stop it. Then apply again.", nil,
 	},
 	{
 		regexp.MustCompile(`(?i)(table|view) with name \S+ does not exist|relation "[^"]+" does not exist|object '[^']+' does not exist|table or view not found|not found: table`),
@@ -102,7 +102,7 @@ var rules = []rule{
 var packagesRule = rule{
 	nil, ErrPackages, "dbt can't resolve or fetch the packages",
 	"Check names, versions and revisions in packages.yml, and that the package hub and the git hosts can be reached " +
-		"with the present credentials.", nil,
+		"with the current credentials.", nil,
 }
 
 func diagnose(text string) (rule, bool) {
@@ -208,7 +208,7 @@ func (e ending) stopped() *problem.Problem {
 		said = excerpt(filepath.Join(e.run.dir, stderrFile))
 	}
 	if said == "" {
-		said = "dbt said nothing; its exit: " + e.status() + "."
+		said = "dbt wrote no message; its exit: " + e.status() + "."
 	}
 	if e.run.exit == nil && e.run.done != nil && e.run.record.Expected != nil && !e.known {
 		return noArtifacts("run_results.json")

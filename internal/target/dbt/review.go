@@ -183,8 +183,8 @@ func (c *CLI) reviewListing(s Selection, answer reviewed) (Listing, error) {
 		l.Models = append(l.Models, model)
 		if m.Timed {
 			l.Warnings = append(l.Warnings, fmt.Sprintf("The configuration of %s depends on the time or on the run, "+
-				"so every plan has another digest, and no approval of a digest holds. Use a variable instead, such as "+
-				"var('day').", model.Name))
+				"so the digest changes with every plan, and an approval never matches it. Use a variable instead, "+
+				"such as var('day').", model.Name))
 		}
 	}
 	slices.SortFunc(l.Models, func(a, b Model) int { return strings.Compare(a.UniqueID, b.UniqueID) })

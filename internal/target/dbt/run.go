@@ -236,9 +236,9 @@ func (r *Run) gist() string {
 	case p.PID == 0:
 		return "this provider died while it was starting dbt"
 	case p.Liveness() == proc.Unknown:
-		return fmt.Sprintf("dbt, %s, can't be looked at from here and %s so far", p, nothing)
+		return fmt.Sprintf("dbt, %s, can't be observed from here, and it %s so far", p, nothing)
 	default:
-		return fmt.Sprintf("dbt, %s, is gone and %s", p, nothing)
+		return fmt.Sprintf("dbt, %s, no longer runs, and it %s", p, nothing)
 	}
 }
 

@@ -148,8 +148,8 @@ func (i Index) Synonyms(filter string) (Synonyms, error) {
 	if s.Set == "" && s.Path == "" {
 		return Synonyms{}, &problem.Problem{
 			What: fmt.Sprintf("The synonyms of the filter %q can't be refreshed", filter),
-			Why: fmt.Sprintf("Its rules are inline, in the settings of %s. There is nothing that could have changed "+
-				"behind them.", i.Name),
+			Why: fmt.Sprintf("Its rules are inline, in the settings of %s. Inline rules change only with these "+
+				"settings, so there is nothing to load.", i.Name),
 			Next: "Move the rules to a set (PUT /_synonyms) or a file, and the filter to synonyms_set or " +
 				"synonyms_path, which needs a new index once.", Err: ErrInline,
 		}
@@ -198,7 +198,7 @@ func (i Index) noFilter(filter string, exists bool, kind string) error {
 		p.Why = "The index has no synonym filter at all."
 	}
 	if len(others) > 0 {
-		p.Why = strings.TrimSpace(p.Why + " Its filters of synonyms are: " + strings.Join(others, ", ") + ".")
+		p.Why = strings.TrimSpace(p.Why + " Its synonym filters are: " + strings.Join(others, ", ") + ".")
 	}
 	return p
 }

@@ -72,7 +72,7 @@ func (i bulkItem) problem(index string) error {
 	return &problem.Problem{
 		What: fmt.Sprintf("The document %q can't be written to %s", i.ID, index), Why: i.Error.Type + ": " +
 			i.Error.Reason + ".",
-		Next: "The mapping of the new index is that of the old one: look at this document.", Err: ErrRequest,
+		Next: "The new index has the mapping of the old one. Check this document.", Err: ErrRequest,
 	}
 }
 

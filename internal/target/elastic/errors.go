@@ -7,7 +7,7 @@ import (
 )
 
 // ErrRefused is the error for a name or an index that this package does not change.
-var ErrRefused = errors.New("not an index to work on")
+var ErrRefused = errors.New("not a usable index")
 
 // Errors from package elasticsearch that callers of this package distinguish.
 var (

@@ -91,8 +91,8 @@ func (c *Cluster) MoveAliases(ctx context.Context, from, to, replaced string) er
 		esapi.IndicesUpdateAliasesRequest{Body: elasticsearch.Body(map[string]any{"actions": actions})}, &answer)
 	if err == nil && !answer.Acknowledged {
 		return &problem.Problem{
-			What: what + " is not complete", Why: "The master has done it, and some nodes did not acknowledge it in " +
-				"time.",
+			What: what + " is not complete", Why: "The master node applied the change, but some nodes did not " +
+				"acknowledge it in time.",
 			Next: "Look at the health of the cluster.", Err: ErrTimeout,
 		}
 	}

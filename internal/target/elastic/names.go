@@ -65,7 +65,7 @@ func CheckExpression(expression string, allowAll bool) error {
 			return refuse("A name is longer than 255 bytes.", "Name an index, an alias, a data stream or a pattern.")
 		case part != "" && check.OneLine(part) != "":
 			return refuse("One of its parts "+check.OneLine(part)+".",
-				"Write names without blanks, with one comma in between.")
+				"Write names without blanks, separated by one comma.")
 		case (part == "" || part == "_all" || strings.Trim(part, "*") == "") && !allowAll:
 			return refuse("It refers to every index of the cluster.",
 				"Name an index, an alias, a data stream or a narrower pattern; or set allow_all = true if every "+

@@ -113,7 +113,7 @@ func CheckID(id string) string {
 		return why
 	}
 	if id == "." || id == ".." {
-		return "is a step of a path"
+		return "is a relative path"
 	}
 	return ""
 }
@@ -206,8 +206,8 @@ func (c *Client) refused(got web.Answer, id string) error {
 		}
 	case http.StatusBadRequest, http.StatusUnprocessableEntity:
 		return &problem.Problem{
-			What: fmt.Sprintf("The incident service can't have an incident %q", id), Why: c.base + ": " + text,
-			Next: "Write the identifier as the service does; it may take whole numbers only.",
+			What: fmt.Sprintf("The incident service does not accept the identifier %q", id), Why: c.base + ": " + text,
+			Next: "Write the identifier as the service does; it may accept only whole numbers.",
 			Path: []string{"incident_id"}, Err: ErrID,
 		}
 	case http.StatusTooManyRequests:

@@ -39,7 +39,7 @@ func (r *Run) awaitCopy(ctx context.Context) error {
 		switch {
 		case elastic.IsMissing(err):
 			return false, r.failed("It is unknown how the copy ended",
-				fmt.Sprintf("The cluster knows nothing of its task %s any more: a node was restarted.",
+				fmt.Sprintf("The cluster no longer has its task %s: a node was restarted.",
 					r.state.Task), err)
 		case err != nil:
 			return false, err

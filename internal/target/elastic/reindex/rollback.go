@@ -36,7 +36,7 @@ func (r *Run) rollBack(ctx context.Context, cause error) error {
 		}
 	}
 	p := *problem.Of(cause, "The reindex failed")
-	p.Next += fmt.Sprintf(" Clients still use %s, and the unfinished index is gone.", r.state.Old)
+	p.Next += fmt.Sprintf(" Clients still use %s, and the unfinished index no longer exists.", r.state.Old)
 	p.Err = errors.Join(ErrFailed, cause)
 	return &p
 }
@@ -108,7 +108,7 @@ func (r *Run) unfinished(cause error) error {
 }
 
 func (r *Run) failed(what, why string, cause error) error {
-	return &problem.Problem{What: what, Why: why, Next: "Apply again once the reason is gone.", Err: cause}
+	return &problem.Problem{What: what, Why: why, Next: "Fix the cause, then apply again.", Err: cause}
 }
 
 func (r *Run) miscounted(want, have int64) error {

@@ -120,6 +120,6 @@ func (r Result) Remark() string {
 		return ""
 	}
 	return fmt.Sprintf("Copying the last writes took longer than %s, so writers continued before it was complete: an "+
-		"_update or a script of that moment may have read an older document, and what it wrote was left as it is",
+		"_update or a script at that moment may have read an older document, and what it wrote was not corrected",
 		lastWritesTimeout)
 }

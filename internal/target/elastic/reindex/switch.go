@@ -103,7 +103,7 @@ func (r *Run) perform(ctx context.Context, steps []step) error {
 		case late && s.goesOn:
 			r.state.Result.Late = append(r.state.Result.Late, s.name)
 		case late:
-			return r.failed("The switch was given up", fmt.Sprintf("The step %q took longer than %s.", s.name, s.bound),
+			return r.failed("The switch was aborted", fmt.Sprintf("The step %q took longer than %s.", s.name, s.bound),
 				err)
 		default:
 			return err

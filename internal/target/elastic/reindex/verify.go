@@ -33,9 +33,9 @@ func (r *Run) verify(ctx context.Context, want map[string]any) error {
 		return err
 	}
 	if len(differs) > 0 {
-		return r.failed("The new index is not like the old one",
-			fmt.Sprintf("Elasticsearch made it with other definitions than those of %s, as an index template asks "+
-				"for: %s.",
+		return r.failed("The new index differs from the old one",
+			fmt.Sprintf("Elasticsearch created it with definitions that differ from those of %s, because of an index "+
+				"template: %s.",
 				r.state.Old, strings.Join(differs, "; ")), nil)
 	}
 	return r.cluster.PutSettings(ctx, r.state.New, map[string]any{writeBlock: nil})

@@ -70,7 +70,7 @@ func TestMalformed(t *testing.T) {
 		"not 100":        {`{"versions": {"v1": {"percent": 50}, "v2": {"percent": 25}}}`, "sum to 75%"},
 		"no JSON":        {`v1: 100`, "malformed"},
 		"unknown field":  {`{"versions": {"v1": {"percent": 100, "weight": 1}}}`, `the unknown name "weight"`},
-		"half a file":    {`{"versions": {"v1": {"percent": 100`, "It ends in the middle"},
+		"half a file":    {`{"versions": {"v1": {"percent": 100`, "The text ends before the JSON is complete"},
 		"unknown stable": {`{"stable": "v0", "versions": {"v1": {"percent": 100}}}`, `"v0" is not among the versions`},
 		"over 100":       {`{"versions": {"v1": {"percent": 101}, "v2": {"percent": -1}}}`, "A share is"},
 		"empty":          {`{}`, "sum to 0%"},

@@ -68,7 +68,7 @@ func (p *Planner) decode(state planner.State) (saved, map[string]float64, error)
 	}
 	want := slices.Sorted(maps.Keys(p.cfg.Backends))
 	if got := slices.Sorted(maps.Keys(s.Weights)); !slices.Equal(got, want) {
-		return s, nil, p.problem("The state to restore is that of other versions", fmt.Sprintf("It names %s, and the "+
+		return s, nil, p.problem("The state to restore belongs to other versions", fmt.Sprintf("It names %s, and the "+
 			"provider's block %s.", strings.Join(got, ", "), strings.Join(want, ", ")), "backends", planner.ErrShares)
 	}
 	weight := func(version string) float64 {

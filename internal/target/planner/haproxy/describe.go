@@ -30,12 +30,12 @@ func (p *Planner) describe(r running, s *planner.Split) {
 	}
 	p.describeAlgorithm(r, s)
 	if r.cookie != "" {
-		s.NotDone = append(s.NotDone, fmt.Sprintf("Clients with the session cookie %s stay with their server: weights "+
-			"share out new sessions only", r.cookie))
+		s.NotDone = append(s.NotDone, fmt.Sprintf("Clients with the session cookie %s stay with their server: "+
+			"weights distribute only new sessions", r.cookie))
 	}
 	if r.sticky {
-		s.NotDone = append(s.NotDone, "Clients in the backend's stick table stay with their server: weights share out "+
-			"new ones only")
+		s.NotDone = append(s.NotDone, "Clients in the backend's stick table stay with their server: weights "+
+			"distribute only new clients")
 	}
 	if r.level != "" && r.level != "admin" {
 		s.ReadOnly = fmt.Sprintf("HAProxy's socket %s has level %s, and setting weights needs level admin.",
@@ -51,7 +51,7 @@ func (s server) noTraffic(name, version string) string {
 	case s.Admin == drain:
 		return fmt.Sprintf("Server %s is draining: %s gets no new sessions whatever its share.", name, version)
 	case strings.HasPrefix(s.status, "MAINT"):
-		return fmt.Sprintf("Server %s is in maintenance by itself (%s): %s gets no traffic whatever its share.", name,
+		return fmt.Sprintf("Server %s is in maintenance (%s): %s gets no traffic whatever its share.", name,
 			s.status, version)
 	case strings.HasPrefix(s.status, "DOWN"):
 		return fmt.Sprintf("HAProxy's health check sees server %s as down: %s gets no traffic now whatever its share.",

@@ -122,7 +122,7 @@ func (r running) readState(text string) error {
 		}
 		weight, initial, admin := number("srv_uweight"), number("srv_iweight"), number("srv_admin_state")
 		if weight < 0 || initial < 0 || admin < 0 || column["srv_name"] == 0 {
-			return fmt.Errorf("a server's state is %q", row)
+			return fmt.Errorf("the line of a server can't be parsed: %q", row)
 		}
 		s := server{configured: configured{Weight: weight, Admin: ready}, initial: initial}
 		switch {
@@ -225,7 +225,7 @@ func (p *Planner) decode(state planner.State) (map[string]configured, error) {
 	}
 	want := slices.Sorted(maps.Values(p.cfg.Servers))
 	if got := slices.Sorted(maps.Keys(out)); !slices.Equal(got, want) {
-		return nil, p.problem("The state to restore is that of other servers",
+		return nil, p.problem("The state to restore belongs to other servers",
 			fmt.Sprintf("It names %s, and the provider's block %s.", strings.Join(got, ", "), strings.Join(want, ", ")),
 			"servers", planner.ErrShares)
 	}

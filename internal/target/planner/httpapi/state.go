@@ -79,7 +79,7 @@ func (p *Planner) decode(now planner.Split, state planner.State) (map[string]ver
 		return nil, p.problem("The state to restore is invalid", err.Error(), planner.ErrShares)
 	}
 	if got := slices.Sorted(maps.Keys(versions)); !slices.Equal(got, now.Versions()) {
-		return nil, p.problem("The state to restore is that of other versions",
+		return nil, p.problem("The state to restore belongs to other versions",
 			fmt.Sprintf("It names %s, and the API %s.", strings.Join(got, ", "), strings.Join(now.Versions(), ", ")),
 			planner.ErrShares)
 	}
