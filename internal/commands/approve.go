@@ -25,14 +25,14 @@ func approveCommand() command {
 		name: "approve", args: "PLAN.json --as NAME [flags]",
 		summary: "Show what a saved plan executes, and sign what you approve",
 		help: "PLAN.json is the output of \"terraform show -json PLAN\". For each execution that lacks an approval, " +
-			"the command computes the digest from the plan, refuses one that does not follow from what the plan " +
+			"the command computes the digest from the plan, refuses a digest that does not match what the plan " +
 			"shows, compares the dry run with its record in the journal, shows it, and asks. What you approve is " +
 			"signed with ssh-keygen, which also uses ssh-agent. Standard output has the approval blocks to commit.",
 		exits: "something was refused, or was not approved",
 		bind: func(flags *pflag.FlagSet) runner {
 			var a approving
 			flags.StringVar(&a.as, "as", "", "your name, as in the provider's approvers and allowed_signers")
-			flags.StringVar(&a.key, "key", "", "SSH key file; of a key in ssh-agent, its .pub file "+
+			flags.StringVar(&a.key, "key", "", "SSH key file; for a key in ssh-agent, its .pub file "+
 				"(default: the first of ~/.ssh/id_ed25519, id_ecdsa, id_rsa)")
 			flags.BoolVar(&a.nameOnly, "name-only", false, "approve by name and digest, without a signature")
 			flags.StringVar(&a.ticket, "ticket", "", "a reference for the journal, such as a change request")
@@ -69,7 +69,7 @@ type grant struct {
 
 func (a *approving) run(ctx context.Context, env Environment, args []string) (err error) {
 	if len(args) != 1 || args[0] == stdin {
-		return usageError{"Expected a file with the plan's JSON: the question is answered on standard input."}
+		return usageError{"Expected a file with the plan's JSON, because standard input is needed for your answers."}
 	}
 	if strings.TrimSpace(a.as) == "" {
 		return usageError{"Say who you are with --as."}
@@ -145,8 +145,8 @@ func (a *approving) records(ctx context.Context, env Environment) (journal.Store
 		return nil, err
 	}
 	if p.index == "" && p.path == defaultJournal && p.absent() {
-		say(env.Stderr, "There is no journal here, so the texts are not compared with it. Name it with --journal or "+
-			"--index.\n\n")
+		say(env.Stderr, "No journal was found, so the dry runs are not compared with their records. Name the journal "+
+			"with --journal or --index.\n\n")
 		return nil, nil //nolint:nilnil // no journal
 	}
 	return a.open(ctx, env, false)

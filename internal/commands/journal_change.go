@@ -44,10 +44,10 @@ func cancelCommand() command {
 func releaseCommand() command {
 	return command{
 		name: "journal release", args: "ID --because TEXT [flags]",
-		summary: "Take an execution from a holder that lives but does nothing",
+		summary: "Release an execution from a holder that is alive but makes no progress",
 		help: "The holder can record nothing more, and stops changing the target with its next heartbeat. The " +
 			"execution stays open: the next apply adopts it, finds out what happened on the target, and records the " +
-			"outcome. Make sure that the holder really does nothing. If it works, use cancel.",
+			"outcome. Make sure that the holder makes no progress. If it is still working, use cancel.",
 		exits: "the execution has ended",
 		bind: func(flags *pflag.FlagSet) runner {
 			var c changing
@@ -140,7 +140,7 @@ func adoptCommand() command {
 		help: "After a restore, apply refuses what needs an approval, because the journal may lack the executions " +
 			"that used it. This entry accepts the journal and gives it a new identity. Every approval from before is " +
 			"void: payloads, signatures, and names. With --replaces, states that were saved with a lost journal are " +
-			"accepted too; the error of plan names its identity.",
+			"accepted too; the error that plan reports names its identity.",
 		exits: "the journal is broken",
 		bind: func(flags *pflag.FlagSet) runner {
 			var p place

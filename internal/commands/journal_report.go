@@ -26,7 +26,7 @@ func reportCommand() command {
 			var bytes int
 			s.flags(flags, 0)
 			flags.BoolVar(&markdown, "markdown", false, "write Markdown")
-			flags.IntVar(&bytes, "max-bytes", defaultBytes, "bound of the Markdown, in bytes")
+			flags.IntVar(&bytes, "max-bytes", defaultBytes, "maximum size of the Markdown, in bytes")
 			flags.StringVar(&out, "out", "", "write to this file instead of standard output")
 			flags.BoolVar(&s.asJSON, "json", false, "write the executions as JSON")
 			return func(ctx context.Context, env Environment, args []string) error {

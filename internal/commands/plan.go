@@ -32,9 +32,9 @@ func reviewCommand() command {
 		bind: func(flags *pflag.FlagSet) func(context.Context, Environment, []string) error {
 			var o reviewOptions
 			flags.BoolVar(&o.html, "html", false, "write one self-contained HTML page")
-			flags.BoolVar(&o.plain, "plain", false, "write plain text, for a terminal or output within a fence")
+			flags.BoolVar(&o.plain, "plain", false, "write plain text, for a terminal or a Markdown code block")
 			flags.BoolVar(&o.json, "json", false, "write JSON")
-			flags.IntVar(&o.bytes, "max-bytes", defaultBytes, "bound of the output, in bytes")
+			flags.IntVar(&o.bytes, "max-bytes", defaultBytes, "maximum size of the output, in bytes")
 			flags.BoolVar(&o.detailed, "detailed-exitcode", false, "exit with 3 if an approval is missing")
 			return o.run
 		},

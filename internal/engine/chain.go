@@ -206,9 +206,9 @@ func previewOf(ctx context.Context, action playbook.Action, l link) (playbook.Pr
 // deferredReview is the review of an execution that can't be previewed before earlier steps have run.
 func deferredReview(req Request, target string, l link) Review {
 	return Review{ActionType: req.ActionType, Target: target, Unseen: true, chain: l.chain,
-		Warnings: append(slices.Clone(l.warnings), fmt.Sprintf("It can't be previewed now: %s. It is previewed during "+
-			"apply, before it runs. If it needs an approval, that apply refuses it: plan again then, and approve what "+
-			"the second plan shows.", l.deferred))}
+		Warnings: append(slices.Clone(l.warnings), fmt.Sprintf("It can't be previewed now: %s. The execution is "+
+			"previewed during apply, before it runs. If it needs an approval, that apply refuses it. Then plan "+
+			"again, and approve what the second plan shows.", l.deferred))}
 }
 
 // unorderedWarning warns of two executions on one target of which neither names the other in after.

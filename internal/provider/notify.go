@@ -42,9 +42,9 @@ func eventNames() []string {
 
 func notifySchema() schema.Block {
 	return schema.ListNestedBlock{
-		MarkdownDescription: "A webhook that is told what apply does. Each event is sent at most once per execution, " +
-			"in the background: a webhook that is down neither delays nor fails an execution. Plan sends nothing. " +
-			"See the guide \"Incidents\".",
+		MarkdownDescription: "A webhook that receives events of apply. Each event is sent at most once per " +
+			"execution, in the background: a webhook that is down neither delays nor fails an execution. Plan sends " +
+			"nothing. See the guide \"Incidents\".",
 		NestedObject: schema.NestedBlockObject{Attributes: map[string]schema.Attribute{
 			"url": schema.StringAttribute{Optional: true, Sensitive: true,
 				Validators: []validator.String{tfkit.SecretLine()},
@@ -52,7 +52,7 @@ func notifySchema() schema.Block {
 					"`REMEDIATION_NOTIFY_URL`."},
 			"format": schema.StringAttribute{Optional: true, MarkdownDescription: "`json`, an object with `event`, " +
 				"`execution`, `playbook`, `target`, `incident_id`, `status`, `message`, `digest`, `logs_url`, and `text`; or " +
-				"`slack`, for Slack and what accepts its format. Default: `json`.",
+				"`slack`, for Slack and services that accept its format. Default: `json`.",
 				Validators: []validator.String{stringvalidator.OneOf(string(notify.JSON), string(notify.Slack))}},
 			"events": schema.SetAttribute{Optional: true, ElementType: types.StringType,
 				MarkdownDescription: "Events to send: `" + strings.Join(eventNames(), "`, `") + "`. Default: all.",
@@ -85,7 +85,7 @@ func (b block) notify(r runner) ([]notify.Webhook, error) {
 				"Use the webhook's own address.")
 		}
 		if err := r.hosts.Check(hostOf(w.URL)); err != nil {
-			return nil, problemIn(at, "An address that the runner doesn't allow", err.Error()+".",
+			return nil, problemIn(at, "The runner's policy doesn't allow this address", err.Error()+".",
 				fmt.Sprintf("Nothing has run. Use an address that %s lists in hosts, or add this one to the list.",
 					orEmpty(r.path)))
 		}

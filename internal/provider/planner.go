@@ -201,7 +201,7 @@ func checkVersion(at []string, name string) error {
 func checkVersions(where, attribute string, names map[string]string, stable string) error {
 	if _, ok := names[stable]; stable != "" && !ok {
 		return problemAt(where+".stable_version", "The stable version is not among the versions",
-			stable+" has no entry.", "Name one that has.")
+			stable+" has no entry.", "Name one of the configured versions.")
 	}
 	taken := map[string]string{}
 	for _, version := range slices.Sorted(maps.Keys(names)) {
@@ -210,8 +210,9 @@ func checkVersions(where, attribute string, names map[string]string, stable stri
 			return err
 		}
 		if other, ok := taken[names[version]]; ok {
-			return problemIn(at, "Two versions are the same",
-				fmt.Sprintf("%s and %s are both %s.", other, version, names[version]), "Name each once.")
+			what := strings.TrimSuffix(attribute, "s")
+			return problemIn(at, "Two versions have the same "+what,
+				fmt.Sprintf("%s and %s are both %s.", other, version, names[version]), "Name another "+what+".")
 		}
 		taken[names[version]] = version
 	}

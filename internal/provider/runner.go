@@ -129,7 +129,7 @@ func (r *runner) gaps() []string {
 		gaps = append(gaps, "It has no executables, so the configuration decides which dbt is started.")
 	}
 	if r.journal == nil {
-		gaps = append(gaps, "It has no journal, so the configuration decides where approvals count as used.")
+		gaps = append(gaps, "It has no journal, so the configuration decides which journal records used approvals.")
 	}
 	return gaps
 }

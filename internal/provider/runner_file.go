@@ -157,7 +157,7 @@ func checkNames(object map[string]any, of schema.Block, at []string) error {
 			return fmt.Errorf("%s is unknown.%s", problem.Where(inside), text.DidYouMean(name, names))
 		}
 		if object[name] == nil {
-			return fmt.Errorf("%s is null; leave it out", problem.Where(inside))
+			return fmt.Errorf("%s is null; remove it", problem.Where(inside))
 		}
 		if inner, isBlock := blocks[name]; isBlock {
 			if err := checkBlock(object[name], inner, inside); err != nil {

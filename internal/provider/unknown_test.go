@@ -79,7 +79,7 @@ func unknownAt(t *testing.T, resource string, configured values, at string) {
 	d := answer.Diagnostics[0]
 	if d.Severity != tfprotov6.DiagnosticSeverityWarning || inprocess.Path(d.Attribute) != at ||
 		!strings.HasSuffix(d.Summary, " can't be previewed yet: "+at+" is not known") ||
-		!strings.Contains(d.Detail, "It is previewed during apply, before it runs.") {
+		!strings.Contains(d.Detail, "The execution is previewed during apply, before it runs.") {
 		t.Errorf("got at %s:\n%s", inprocess.Path(d.Attribute), text(answer.Diagnostics))
 	}
 	if answer.Planned["preview"] != nil || answer.Planned["dry_run"] != nil {

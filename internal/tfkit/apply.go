@@ -95,7 +95,7 @@ func (r *Resource) tryApply(ctx context.Context, a applying) error {
 		save(execution)
 		saveErr = errors.Join(saveErr, saveMark(ctx, a, execution.Record.Mark()))
 		if execution.Late != "" {
-			a.diags.AddWarning(fmt.Sprintf("Execution %d of %s took long", execution.Record.ID,
+			a.diags.AddWarning(fmt.Sprintf("Execution %d of %s took longer than estimated", execution.Record.ID,
 				r.front.Playbook.Metadata().ActionType), execution.Late)
 		}
 	}

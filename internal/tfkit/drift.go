@@ -53,7 +53,7 @@ func (r *Resource) driftAttributes() map[string]schema.Attribute {
 			Validators: []validator.String{stringvalidator.OneOf(onDriftReport, onDriftReconcile)},
 		},
 		attrDrift: Text("How the target differs from what the newest execution left, as seen by the last refresh. " +
-			"Null where it does not differ."),
+			"Null if it does not differ."),
 	}
 }
 
@@ -108,7 +108,7 @@ func (p *planning) warnOfDrift() {
 	if drift := p.prior.text(attrDrift); drift != "" {
 		if p.plan.text(attrOnDrift) == onDriftReconcile {
 			p.resp.Diagnostics.AddAttributeWarning(path.Root(attrOnDrift),
-				fmt.Sprintf("%s: drift is not reconciled any longer", p.resource.front.Playbook.Metadata().ActionType),
+				fmt.Sprintf("%s: drift is no longer reconciled", p.resource.front.Playbook.Metadata().ActionType),
 				fmt.Sprintf("%s.\n\nThe playbook was executed on this target %d times within the last hour, so "+
 					"on_drift only reports. Find out what else changes the target. To run the playbook anyway, "+
 					"change triggers.", drift, p.recent))
@@ -116,7 +116,7 @@ func (p *planning) warnOfDrift() {
 		}
 		p.resp.Diagnostics.AddAttributeWarning(path.Root(attrOnDrift),
 			fmt.Sprintf("%s: the target has changed since", p.resource.front.Playbook.Metadata().ActionType),
-			drift+".\n\nNothing is done about it, since on_drift is \"report\". Change triggers to run the playbook "+
+			drift+".\n\nNo action is taken, because on_drift is \"report\". Change triggers to run the playbook "+
 				"again, or set on_drift to \"reconcile\".")
 	}
 }

@@ -26,7 +26,8 @@ const gateGuardrails = "Required. A metric with its bounds. It is read when the 
 	"during `wait`, and at the end. The gate passes if the last reading of every guardrail passes and no limit was " +
 	"exceeded. A bound that is in breach at the beginning counts again once it has passed, or at the end. " +
 	"Percentages compare with the moment before the incident's first execution (without `incident_id`, the first one of this apply), or with " +
-	"`stable_query`; they need Prometheus. `on_breach` and `wait` are refused here. A change of a guardrail reads again."
+	"`stable_query`; they need Prometheus. `on_breach` and `wait` are refused here. A change of a guardrail reads " +
+	"the metrics again."
 
 func guardrailBlock() schema.ListNestedBlock {
 	bound := func(description string, validators ...validator.Number) schema.NumberAttribute {

@@ -59,7 +59,7 @@ func (v number) MarkdownDescription(context.Context) string { return v.allowed }
 func (v number) ValidateNumber(_ context.Context, req validator.NumberRequest, resp *validator.NumberResponse) {
 	if n := req.ConfigValue; !n.IsNull() && !n.IsUnknown() && !v.fits(n.ValueBigFloat()) {
 		const digits = 10
-		resp.Diagnostics.AddAttributeError(req.Path, "A number out of bounds",
+		resp.Diagnostics.AddAttributeError(req.Path, "Number out of range",
 			fmt.Sprintf("Attribute %s must be %s, got: %s.", req.Path, v.allowed,
 				n.ValueBigFloat().Text('g', digits)))
 	}

@@ -242,8 +242,8 @@ func (p *planning) warn(review engine.Review) {
 	for _, rec := range review.History {
 		if rec.Open() {
 			p.resp.Diagnostics.AddWarning(fmt.Sprintf("Execution %d of %s is still open", rec.ID, subject), fmt.Sprintf(
-				"It was begun %s by %s. If that process is gone, apply adopts what it began and runs nothing a "+
-					"second time.",
+				"It was started at %s by %s. If that process no longer exists, apply adopts the execution and runs "+
+					"nothing a second time.",
 				Stamp(rec.CreatedAt), rec.Holder))
 		}
 	}

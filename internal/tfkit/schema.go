@@ -73,9 +73,9 @@ func commonInputs() map[string]schema.Attribute {
 		attrAfter: schema.ListAttribute{
 			Optional: true, ElementType: types.StringType,
 			MarkdownDescription: "`preview.digest` of earlier steps of the configuration, such as " +
-				"`[remediation_canary_split.contain.preview.digest]`. This step is previewed on the state that they will " +
-				"leave, and its preview and approval stay valid if they leave that state. Nulls are ignored. A " +
-				"change of it alone runs nothing.",
+				"`[remediation_canary_split.contain.preview.digest]`. This step is previewed on the state that they " +
+				"will leave, and its preview and approval stay valid if they leave that state. Nulls are ignored. " +
+				"A change of it alone runs nothing.",
 			Validators: []validator.List{listvalidator.ValueStringsAre(stringvalidator.RegexMatches(
 				fullDigestPattern, "must be preview.digest of another resource"))},
 		},
@@ -132,7 +132,7 @@ func computedAttributes(front Front) map[string]schema.Attribute {
 				"status":                  Text("How it ended; see `status`."),
 				"approved_by":             Text("Who approved it."),
 				"created_at":              Text("When it began, RFC 3339."),
-				"actual_duration_seconds": DecimalNumber("How long it took, in seconds, to an eighth."),
+				"actual_duration_seconds": DecimalNumber("How long it took, in seconds, to the nearest eighth."),
 				"logs_url":                Text("Where its log is."),
 				"digest":                  Text("Digest of the preview that was executed."),
 				"message":                 Text("What happened, in one sentence."),
@@ -194,9 +194,9 @@ func resultAttributes() map[string]schema.Attribute {
 		"message":                 Text("What happened, in one sentence."),
 		"started_at":              Text("When it began, RFC 3339."),
 		"finished_at":             Text("When it ended, RFC 3339."),
-		"actual_duration_seconds": DecimalNumber("How long it took, in seconds, to an eighth."),
+		"actual_duration_seconds": DecimalNumber("How long it took, in seconds, to the nearest eighth."),
 		"logs_url":                Text("Where its log is."),
 		"details": schema.MapAttribute{Computed: true, ElementType: types.StringType,
-			MarkdownDescription: "Figures and facts by name."},
+			MarkdownDescription: "Measured values and facts, by name."},
 	}
 }

@@ -21,7 +21,8 @@ func timeoutsBlock() schema.Block {
 		Attributes: map[string]schema.Attribute{
 			"create": limit("Deadline of the first execution, such as `20m`. Default: twice " +
 				"`preview.estimated_duration_seconds` if earlier executions measured it, otherwise 24 hours."),
-			"update": limit("Deadline of an execution in place. Default: as for `create`."),
+			"update": limit("Deadline of later executions, which update the resource in place. Default: as for " +
+				"`create`."),
 			"delete": limit("Deadline of an undo by `on_destroy = \"rollback\"`. Default: as for `create`."),
 		},
 	}

@@ -60,8 +60,8 @@ func firstUnknown(v tftypes.Value) []string {
 }
 
 // previewedAtApply says what happens to an execution that can't be previewed at plan.
-const previewedAtApply = "It is previewed during apply, before it runs. If it needs an approval, that apply refuses " +
-	"it: plan again then, and approve what the second plan shows."
+const previewedAtApply = "The execution is previewed during apply, before it runs. If it needs an approval, that " +
+	"apply refuses it. Then plan again, and approve what the second plan shows."
 
 // warnUnknown warns that the execution can't be previewed, and names the inputs that are missing.
 func (p *planning) warnUnknown() {

@@ -26,7 +26,7 @@ const (
 const brief = 1
 
 // shortened is the note about brief dry runs.
-const shortened = "\nDry runs that lack no approval are shortened. The plan has all of them.\n"
+const shortened = "\nDry runs that need no further approval are shortened. The plan has all of them.\n"
 
 // listLimits are the lengths to which lists are cut. They are tried in turn until the comment is readable.
 var listLimits = [...]int{20, 8, 4, 2, brief} //nolint:gochecknoglobals // an array can't be a constant

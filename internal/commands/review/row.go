@@ -133,7 +133,7 @@ func summary(p planjson.Plan) string {
 	if n := approvals[planjson.Missing]; n > 0 {
 		line += ", " + text.Count(int64(n), "approval") + " missing"
 	} else if approvals[planjson.Reviewed] > 0 {
-		line += ", the review of this pull request decides"
+		line += ", approvals depend on the review of this pull request"
 	} else if approvals[planjson.Later] == 0 {
 		line += ", no approval missing"
 	}

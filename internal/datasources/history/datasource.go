@@ -81,7 +81,7 @@ func description() schema.Schema {
 							"logs_url": text("Where its logs are."),
 							"details": schema.MapAttribute{
 								Computed: true, ElementType: types.StringType,
-								MarkdownDescription: "Figures and facts by name.",
+								MarkdownDescription: "Measured values and facts, by name.",
 							},
 						},
 					},

@@ -70,7 +70,7 @@ func description() schema.Schema {
 				"description": text("What it does."), "params": text("Suggested inputs, as JSON."),
 				"requires_approval": boolean("Whether the service would require an approval."),
 			}),
-			"service_history": list("What the service itself ran about the incident.", map[string]schema.Attribute{
+			"service_history": list("What the service itself ran for the incident.", map[string]schema.Attribute{
 				"id": text("Identifier in the service."), "action_type": text("Playbook."),
 				"params": text("Inputs, as JSON."), "dry_run": boolean("Whether it was a dry run."),
 				"status": text("How it ended."), "approved_by": text("Who approved it."),

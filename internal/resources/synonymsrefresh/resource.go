@@ -97,9 +97,9 @@ func preview() map[string]schema.Attribute {
 			NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
 				"text":          tfkit.Text("Text."),
 				"analyzer":      tfkit.Text("Analyzer."),
-				"tokens":        tfkit.Texts("What it tokenizes the text into today, in order."),
-				"from_synonyms": tfkit.Texts("Those of the tokens that synonyms added."),
-				"expected":      tfkit.Texts("The tokens once the synonyms are loaded; null where not known."),
+				"tokens":        tfkit.Texts("The tokens that it produces from the text today, in order."),
+				"from_synonyms": tfkit.Texts("The tokens among them that synonyms added."),
+				"expected":      tfkit.Texts("The tokens once the synonyms are loaded; null where they are not known."),
 			}},
 		},
 	}
