@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,10 +14,14 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/acctest"
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/incidenttest"
 )
 
 // statesFolder has a state of each schema that was committed, one per folder, with the configuration that made it.
 const statesFolder = "testdata/states"
+
+// nowhere is an address at which nothing listens.
+const nowhere = "http://127.0.0.1:1"
 
 // anywhere is a provider block whose systems don't exist: a plan with nothing to do opens none of them.
 const anywhere = `
@@ -27,6 +33,7 @@ terraform {
 provider "remediation" {
   dbt { executable = "/nonexistent/dbt" }
   elasticsearch { endpoints = ["http://127.0.0.1:1"] }
+  incidents { url = "http://127.0.0.1:1/api" }
 }
 provider "remediation" {
   alias = "deploy"
@@ -49,11 +56,7 @@ func TestAccOldStatesPlanNothing(t *testing.T) {
 	if os.Getenv("REMEDIATION_WRITE_STATE") != "" {
 		writeState(t)
 	}
-	folders, err := filepath.Glob(filepath.Join(statesFolder, "*"))
-	if err != nil || len(folders) == 0 {
-		t.Fatalf("no states: %v", err)
-	}
-	for _, folder := range folders {
+	for _, folder := range stateFolders(t) {
 		for name, change := range map[string]func(attributes map[string]any){
 			"as it was": func(map[string]any) {},
 			"without what is null": func(attributes map[string]any) {
@@ -124,6 +127,11 @@ func writeState(t *testing.T) {
 	on := elastictest.Shared(t)
 	cached, searched := on.Cached(t, "cached"), on.Searched(t, "searched", true)
 	project := acctest.NewProject(t)
+	metrics := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"rate": 0.1}`))
+	}))
+	t.Cleanup(metrics.Close)
+	service := incidenttest.Start(t, incidenttest.Specified)
 	resources := fmt.Sprintf(`resource "remediation_canary_split" "v2" {
   incident_id    = "INC-1"
   version        = "v2"
@@ -177,15 +185,35 @@ resource "remediation_canary_split" "skipped" {
   target_percent = 1
   run_if         = false
 }
-`, cached.Index, searched.Alias)
-	w := acctest.NewWorkspace(t, slices.Concat(project.Environment(), on.Environment(on.URL()))...)
+
+resource "remediation_metric_gate" "errors" {
+  incident_id = "7"
+  guardrail {
+    name = "errors"
+    http {
+      url          = "%s/errors"
+      json_pointer = "/rate"
+    }
+    max = 0.5
+  }
+}
+
+resource "remediation_incident_resolution" "done" {
+  incident_id = "7"
+  notes       = "Contained."
+  depends_on  = [remediation_metric_gate.errors]
+}
+`, cached.Index, searched.Alias, nowhere)
+	w := acctest.NewWorkspace(t, slices.Concat(project.Environment(), on.Environment(on.URL()),
+		[]string{"REMEDIATION_INCIDENTS_URL=" + service.URL, "REMEDIATION_INCIDENTS_TOKEN=" + incidenttest.Token})...)
 	w.Write("planner.json", splitFile)
 	w.Write("rollback.json", splitFile)
 	w.Write("deploy.json", `{"revision": 1, "stable": "v1", "versions": {"v1": {"percent": 100},
 		"v3": {"percent": 0}}}`)
-	w.Write("resources.tf", resources)
+	w.Write("resources.tf", strings.ReplaceAll(resources, nowhere, metrics.URL))
 	w.Write("main.tf", strings.NewReplacer("dbt { executable = \"/nonexistent/dbt\" }", "",
-		"elasticsearch { endpoints = [\"http://127.0.0.1:1\"] }", "").Replace(anywhere))
+		"elasticsearch { endpoints = [\""+nowhere+"\"] }", "",
+		"incidents { url = \""+nowhere+"/api\" }", "").Replace(anywhere))
 	w.Must("apply", "-auto-approve", "-no-color")
 	before, err := filepath.Glob(filepath.Join(statesFolder, "*"))
 	if err != nil {
@@ -193,11 +221,13 @@ resource "remediation_canary_split" "skipped" {
 	}
 	folder := filepath.Join(statesFolder, fmt.Sprintf("%03d", len(before)+1))
 	state := strings.NewReplacer(w.Dir, "/workspace", project.Dir, "/project", filepath.Dir(project.Warehouse),
-		"/warehouse", acctest.DBT(t), "/usr/bin/dbt").Replace(read(t, filepath.Join(w.Dir, "terraform.tfstate")))
+		"/warehouse", acctest.DBT(t), "/usr/bin/dbt", metrics.URL, nowhere, strings.TrimSuffix(service.URL, "/api"),
+		nowhere).Replace(read(t, filepath.Join(w.Dir, "terraform.tfstate")))
 	if err := os.MkdirAll(folder, 0o750); err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{"resources.tf": resources, "state.json": state} {
+	for name, text := range map[string]string{"resources.tf": resources, "state.json": state,
+		"schema.txt": schemas(t)} {
 		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
