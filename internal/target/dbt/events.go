@@ -85,7 +85,7 @@ func summarize(path string) (summary, error) {
 		switch e.Info.Name {
 		case "MainReportVersion":
 			s.Version = strings.TrimPrefix(e.Data.Version, "=")
-		case "PrintEvent":
+		case "PrintEvent", "ListCmdOut": // dbt before 1.9 prints a listing as the second one
 			if printed += len(e.Data.Msg); printed <= maxPrinted {
 				s.Printed = append(s.Printed, e.Data.Msg)
 			}

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -161,11 +162,13 @@ func TestCancelInterruptsDBT(t *testing.T) {
 	}
 	why := errors.New("the user pressed Ctrl-C")
 	ctx, cancel := context.WithCancelCause(t.Context())
-	go func() {
-		waitFor(t, func() bool { return logged(dir, "START sql table model main.slow") })
-		cancel(why)
-	}()
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		defer cancel(why)
+		waitFor(t, func() bool { return !run.alive() || logged(dir, "START sql table model main.slow") })
+	})
 	result, err := run.Wait(ctx)
+	waiting.Wait()
 	wantProblem(t, err, ErrCancelled, why.Error(), "1 model done by then, unfinished: slow.")
 	if !errors.Is(err, why) {
 		t.Errorf("%v does not wrap the cause", err)
