@@ -55,7 +55,7 @@ func (r rig) anonymous(text string) string {
 		{`file:///\S+/executions`, "file:///WORK/.remediation/executions"},
 		{`\d+\.\d+ s\b`, "N s"},
 		{`actual_duration_seconds\s+= [\d.]+`, "actual_duration_seconds = N"},
-		{`1\.11\.\d+`, "1.11.16"},
+		{`\b1\.(?:[89]|1[0-2])\.\d+\b`, "1.11.16"},
 		{`Estimate    [\d.]+( to [\d.]+)? \S+, USD ([\d.]+) \((\d+ runs?)`, "Estimate    N to N s, USD $2 ($3"},
 		{`(estimated_duration_seconds\s+= \d+ ->) \d+`, "$1 N"},
 		{`stopped after 1\d(\.\d)? min`, "stopped after 10 min"},

@@ -130,6 +130,9 @@ func (c *CLI) PreviewDeps(ctx context.Context, d Deps) (DepsChange, error) {
 	if err != nil {
 		return DepsChange{}, err
 	}
+	if err := c.checkInstalled(); err != nil {
+		return DepsChange{}, err
+	}
 	if err := c.checkDotEnv(p); err != nil {
 		return DepsChange{}, err
 	}
@@ -218,6 +221,9 @@ func (c *CLI) resolve(ctx context.Context, p project, locals []string, d Deps) (
 		return DepsChange{}, err
 	}
 	end := run.end(ctx)
+	if err := c.checkCommand(ctx, p, end.summary.Version); err != nil {
+		return DepsChange{}, err
+	}
 	if err := end.failure(); err != nil {
 		return DepsChange{}, err
 	}

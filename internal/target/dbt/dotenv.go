@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strconv"
 
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
@@ -27,12 +26,8 @@ func (p project) dotEnvPath() string {
 	}
 }
 
-var (
-	// assignment matches the name in a line such as "export DBT_TARGET=prod".
-	assignment = regexp.MustCompile(`(?m)^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=`)
-	// coreVersion matches the folder in which pip records the version of dbt Core.
-	coreVersion = regexp.MustCompile(`dbt_core-(\d+)\.(\d+)[^/\\]*\.dist-info`)
-)
+// assignment matches the name in a line such as "export DBT_TARGET=prod".
+var assignment = regexp.MustCompile(`(?m)^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=`)
 
 // checkDotEnv refuses a .env file that sets flags of dbt. They would change what runs without being part of the command
 // that is shown and approved. Other variables in it need no check: Listing.Content covers those that models read.
@@ -66,24 +61,6 @@ func (c *CLI) checkDotEnv(p project) error {
 // readsDotEnv reports whether dbt may read a .env file: dbt before 1.12 does not. If the executable is not dbt's own
 // entry point, the version is unknown, and dbt may.
 func (c *CLI) readsDotEnv() bool {
-	exe, err := c.executable()
-	if err != nil {
-		return true
-	}
-	if exe, err = filepath.EvalSymlinks(exe); err != nil {
-		return true
-	}
-	found, err := filepath.Glob(filepath.Join(filepath.Dir(exe), "..", "lib", "python*", "site-packages",
-		"dbt_core-*.dist-info"))
-	if _, ok := interpreter(exe); !ok || err != nil || len(found) != 1 {
-		return true
-	}
-	m := coreVersion.FindStringSubmatch(found[0])
-	if m == nil {
-		return true
-	}
-	const first = 12
-	major, _ := strconv.Atoi(m[1]) // the pattern has digits only
-	minor, _ := strconv.Atoi(m[2])
-	return major != 1 || minor >= first
+	v, known := c.installedVersion()
+	return !known || !v.before(version{1, 12, 0})
 }

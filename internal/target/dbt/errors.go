@@ -6,6 +6,8 @@ import "errors"
 var (
 	// ErrExecutable: dbt was not found or can't be executed.
 	ErrExecutable = errors.New("dbt can't be executed")
+	// ErrVersion: this version of dbt, or another program of that name, does not support what is needed.
+	ErrVersion = errors.New("unsupported version of dbt")
 	// ErrProjectMissing: the project folder does not exist or is not configured.
 	ErrProjectMissing = errors.New("the dbt project does not exist")
 	// ErrProjectNotFolder: the project path is not a folder.

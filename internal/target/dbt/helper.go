@@ -308,7 +308,7 @@ func (h *helper) died(p *helperProcess, err error) error {
 	return &problem.Problem{
 		What: "dbt's programmatic interface can't be used",
 		Why:  "The Python process that was asked about the project ended: " + strings.TrimSpace(said),
-		Next: "Check that `dbt parse` works in the project. dbt Core 1.8 to 1.12 are known to work.",
+		Next: "Check that `dbt parse` works in the project. dbt Core " + testedVersions + " are known to work.",
 		Path: []string{"dbt", "executable"},
 		Err:  errors.Join(ErrUnhandled, err),
 	}

@@ -144,6 +144,9 @@ func (c *CLI) list(ctx context.Context, s Selection, after *Resolved) (Listing, 
 	if err != nil {
 		return Listing{}, err
 	}
+	if err := c.checkInstalled(); err != nil {
+		return Listing{}, err
+	}
 	if err := c.checkDotEnv(p); err != nil {
 		return Listing{}, err
 	}
@@ -292,7 +295,7 @@ func (c *CLI) unreadable(err error) error {
 	return &problem.Problem{
 		What: "Can't read dbt's answer",
 		Why:  c.secrets.String(err.Error()),
-		Next: "Run `dbt ls` in the project. dbt Core 1.8 to 1.12 are known to work.",
+		Next: "Run `dbt ls` in the project. dbt Core " + testedVersions + " are known to work.",
 		Err:  errors.Join(ErrUnhandled, errors.New(c.secrets.String(err.Error()))),
 	}
 }

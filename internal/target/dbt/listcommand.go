@@ -33,6 +33,9 @@ func (c *CLI) listByCommand(ctx context.Context, p project, s Selection) (Listin
 		return Listing{}, err
 	}
 	end := run.end(ctx)
+	if err := c.checkCommand(ctx, p, end.summary.Version); err != nil {
+		return Listing{}, err
+	}
 	failure := end.failure()
 	// Where a project treats warnings as errors, dbt stops at the first selector that matches nothing.
 	stopped := unmatchedCriterion.FindStringSubmatch(end.summary.Failure)
@@ -62,6 +65,10 @@ func (c *CLI) listByCommand(ctx context.Context, p project, s Selection) (Listin
 	if len(l.Models) == 0 {
 		return l, c.noMatch(s, passive)
 	}
+	if err := s.checkFeatures(l); err != nil {
+		return l, err
+	}
+	l.Warnings = append(l.Warnings, s.versionWarnings(l, nil)...)
 	l.Content, l.Identity, err = c.fileContent(ctx, p, l.Models)
 	return l, err
 }

@@ -64,7 +64,9 @@ type reviewedModel struct {
 	Model
 	Version string `json:"version"`
 	Timed   bool   `json:"timed"`
-	Config  struct {
+	// Concurrent reports that batches of a microbatch model may run at the same time.
+	Concurrent bool `json:"concurrent"`
+	Config     struct {
 		Materialized string `json:"materialized"`
 		FullRefresh  *bool  `json:"full_refresh"`
 		Strategy     string `json:"incremental_strategy"`
@@ -148,8 +150,8 @@ func (c *CLI) reviewProblem(err error) error {
 	return c.mask(&problem.Problem{
 		What: "dbt's programmatic interface can't be used",
 		Why:  failure.Error(),
-		Next: "Use dbt Core 1.8 to 1.12, or set dbt.executable to a script that starts dbt: its command line is then " +
-			"used instead.",
+		Next: "Use dbt Core " + testedVersions + ", or set dbt.executable to a script that starts dbt: its command " +
+			"line is then used instead.",
 		Path: []string{"dbt", "executable"},
 		Err:  errors.Join(ErrUnhandled, failure),
 	})
@@ -168,6 +170,7 @@ func (c *CLI) reviewListing(s Selection, answer reviewed) (Listing, error) {
 	for _, hook := range about.RunHooks {
 		l.RunHooks = append(l.RunHooks, c.secrets.String(hook.SQL))
 	}
+	var concurrent []string
 	for _, m := range found.Models {
 		model := m.Model
 		if m.Version != "" {
@@ -181,6 +184,9 @@ func (c *CLI) reviewListing(s Selection, answer reviewed) (Listing, error) {
 		model.SchemaChange, model.HasUniqueKey = m.Config.SchemaChange, hasKey(m.Config.UniqueKey)
 		model.Hooks.Pre, model.Hooks.Post = c.maskList(model.Hooks.Pre), c.maskList(model.Hooks.Post)
 		l.Models = append(l.Models, model)
+		if m.Concurrent {
+			concurrent = append(concurrent, model.Name)
+		}
 		if m.Timed {
 			l.Warnings = append(l.Warnings, fmt.Sprintf("The configuration of %s depends on the time or on the run, "+
 				"so the digest changes with every plan, and an approval never matches it. Use a variable instead, "+
@@ -201,6 +207,10 @@ func (c *CLI) reviewListing(s Selection, answer reviewed) (Listing, error) {
 	if len(l.Models) == 0 {
 		return l, c.noMatch(s, found.Passive)
 	}
+	if err := s.checkFeatures(l); err != nil {
+		return l, err
+	}
+	l.Warnings = append(l.Warnings, s.versionWarnings(l, concurrent)...)
 	return l, nil
 }
 

@@ -207,7 +207,7 @@ class Project:
             "unique_id": unique_id, "name": node.name, "version": str(getattr(node, "version", None) or ""),
             "package": node.package_name, "path": node.original_file_path, "relation": relation(node),
             "config": {k: written(config[k]) for k in CONFIG if config.get(k) is not None},
-            "timed": timed(node, self.config),
+            "timed": timed(node, self.config), "concurrent": concurrent(config, self.config),
             "contract": bool((config.get("contract") or {}).get("enforced")),
             "columns": sorted(node.columns),
             "hooks": {kind: [h.get("sql", "") for h in config.get(kind, [])] for kind in ("pre-hook", "post-hook")},
@@ -218,8 +218,9 @@ class Project:
         node = self.manifest.nodes.get(unique_id) or self.manifest.sources.get(unique_id)
         if node is None:
             return {"unique_id": unique_id}
-        external = bool((plain(node.config).get("meta") or {}).get("external_location")) or bool(
-            getattr(node, "meta", {}).get("external_location"))
+        config = plain(node.config)
+        external = any(s.get(k) for s in (config, config.get("meta") or {}, getattr(node, "meta", None) or {})
+                       for k in ("external_location", "plugin"))
         return {"unique_id": unique_id, "name": node.name, "relation": relation(node),
                 "virtual": getattr(node, "is_ephemeral_model", False) or external}
 
@@ -247,6 +248,18 @@ def timed(node, config):
     calls = re.findall(r"\{\{-?\s*config\s*\((.*?)\)\s*-?\}\}", getattr(node, "raw_code", "") or "", re.S)
     written_for_all = getattr(getattr(config, "unrendered", None), "project_dict", {}).get("models")
     return bool(OF_A_RUN.search("\n".join(calls) + str(properties(node, config)) + str(written_for_all)))
+
+
+def concurrent(config, project):
+    """Whether batches of a microbatch model may run at the same time."""
+    from dbt.adapters.capability import Capability
+    from dbt.adapters.factory import get_adapter_class_by_name
+
+    able = getattr(Capability, "MicrobatchConcurrency", None)
+    if config.get("incremental_strategy") != "microbatch" or able is None or not get_adapter_class_by_name(
+            project.credentials.type).supports(able):
+        return False
+    return config.get("concurrent_batches") is not False
 
 
 def properties(node, config):
