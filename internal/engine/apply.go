@@ -191,6 +191,11 @@ func (r *run) admit(ctx context.Context, now *Review) error {
 			}
 			now.Digest = r.reviewed.Digest
 		}
+		if rec != nil {
+			if err := e.checkPrograms(*rec, now); err != nil {
+				return err
+			}
+		}
 		seen.record, now.Record = r.reviewed.Record, r.reviewed.Record
 	}
 	return r.decided(ctx, now, seen)

@@ -346,7 +346,7 @@ func (e *Engine) loosened(ctx context.Context, target string) (string, error) {
 // approved adds the decision to an intent.
 func (e *Engine) approved(intent *journal.Intent, review Review) error {
 	d := review.Decision
-	intent.Payload, intent.Remarks = d.Payload, slices.Clone(d.Remarks)
+	intent.Payload, intent.Remarks = d.Payload, slices.Concat(d.Remarks, review.remarks)
 	if d.By != "" {
 		intent.ApprovedBy = d.By
 	}

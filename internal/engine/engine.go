@@ -59,6 +59,8 @@ type Config struct {
 	Planned *Planned
 	// Redact masks secrets in logs. Nil: there are none.
 	Redact func(string) string
+	// ProgramsListed reports that the runner's policy lists the programs that may be started.
+	ProgramsListed bool
 	// Notifier tells people about events. Nil: nobody.
 	Notifier Notifier
 	// Reached, if set, is called at each Point of an execution. Tests kill the process there.

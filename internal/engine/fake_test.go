@@ -31,6 +31,9 @@ type fakePlaybook struct {
 	// locks are the Locks of an action, by its name.
 	locks map[string][]string
 
+	// programs are those of the preview.
+	programs []proc.Program
+
 	// exposure and step are those of the preview.
 	exposure playbook.Exposure
 	step     time.Duration
@@ -111,7 +114,8 @@ func (a action) Preview(context.Context) (playbook.Preview, error) {
 			a.params.Name}, Changes: []string{"Will fake " + a.params.Name},
 		Duration: time.Minute, Measured: !a.guessed, Risk: playbook.RiskLow, Facts: a.facts,
 		ApprovalReasons: a.reasons, Undo: "none",
-		Locks: a.locks[a.params.Name], Exposure: a.exposure, Step: a.step,
+		Programs: a.programs,
+		Locks:    a.locks[a.params.Name], Exposure: a.exposure, Step: a.step,
 	}, a.previewErr
 }
 

@@ -88,6 +88,8 @@ type Review struct {
 	ownReasons []string
 	// caches are the cache entries that the preview used. Nil: none.
 	caches *caches
+	// remarks list anything unusual about what runs, for the history.
+	remarks []string
 	// loosened says where the approval policy requires less than for the previous execution, or is empty.
 	loosened string
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
+	"github.com/applylens/terraform-provider-remediation/internal/proc"
 )
 
 // Playbook is one kind of remediation, such as rerun_dbt. New makes one.
@@ -228,6 +229,10 @@ type Preview struct {
 	Keeps      bool `json:"keeps,omitempty"`
 	// Exposure says whether a version gets more or less traffic. Empty: neither.
 	Exposure Exposure `json:"exposure,omitempty"`
+	// Programs are the files that decide what the execution's processes do, such as an executable. They are not part of
+	// the digest, which must be the same on every machine that reaches the target. The record of the dry run has them,
+	// and apply compares them with it.
+	Programs []proc.Program `json:"programs,omitempty"`
 	// Warnings are for what the reader of the plan should act on. They are not part of the digest.
 	Warnings []string `json:"-"`
 	// Locks are other names that Target can return for what the execution works on, such as the indices behind an

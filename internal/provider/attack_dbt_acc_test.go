@@ -116,3 +116,30 @@ func TestAccListedDBTRuns(t *testing.T) {
 	w.Write("main.tf", block(`path = "journal.db"`, dbtOf(acctest.DBT(t), project, ""))+runsTriage)
 	w.Must("apply", "-auto-approve", "-no-color")
 }
+
+// TestAccAttackDBTReplacedAfterPlan replaces dbt's entry point at the same path between plan and apply. The plan's
+// digest is still true, and apply refuses.
+func TestAccAttackDBTReplacedAfterPlan(t *testing.T) {
+	t.Parallel()
+	project, w := acctest.NewProject(t), acctest.NewWorkspace(t)
+	executable := filepath.Join(t.TempDir(), "dbt")
+	write := func(more string) {
+		script := "#!" + filepath.Join(filepath.Dir(acctest.DBT(t)), "python") + "\nimport sys\n" + more +
+			"from dbt.cli.main import cli\nsys.exit(cli())\n"
+		if err := os.WriteFile(executable, []byte(script), 0o700); err != nil { //nolint:gosec // it is to be started
+			t.Fatal(err)
+		}
+	}
+	write("")
+	w.Write("main.tf", block(`path = "journal.db"`, dbtOf(executable, project, ""))+runsTriage)
+	w.Must("plan", "-no-color", "-out=saved.tfplan")
+	write("import os\n")
+	out := w.MustFail("apply", "-no-color", "saved.tfplan")
+	for _, says := range []string{"would run another program than was reviewed", "dbt: was " + executable} {
+		if !strings.Contains(strings.Join(strings.Fields(strings.ReplaceAll(out, "│", " ")), " "), says) {
+			t.Errorf("want %q, got:\n%s", says, out)
+		}
+	}
+	w.Must("plan", "-no-color", "-out=saved.tfplan")
+	w.Must("apply", "-no-color", "saved.tfplan")
+}

@@ -55,8 +55,8 @@ func wire(s settings, planned *engine.Planned, o Options) wired {
 		Catalogue: catalogue(s, to, clk),
 		Journal:   s.journal.opener(cluster, clk),
 		Metrics:   reader,
-		Policy:    s.policy, Forge: newForge(s.forge,
-			clk), Clock: clk, Dir: s.journal.dir, HistoryLimit: s.historyLimit, Keep: s.retention,
+		Policy:    s.policy, Forge: newForge(s.forge, clk), Clock: clk, Dir: s.journal.dir,
+		HistoryLimit: s.historyLimit, Keep: s.retention, ProgramsListed: s.dbt.Executables != nil,
 		Self: proc.Self(), Terraform: proc.Parent(os.Getenv), Reached: o.Reached, Redact: s.redact,
 		Folder: folder, Configuration: s.fingerprint(), LogsBaseURL: s.logsBaseURL, Planned: planned,
 	}

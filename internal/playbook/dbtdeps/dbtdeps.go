@@ -119,6 +119,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	p := playbook.Preview{
 		Summary: "Will reinstall the packages of the dbt project and compile it", Duration: estimate, CostUSD: costUSD,
 		Risk: playbook.RiskLow, Affected: []string{"dbt"}, Undo: page().Undo,
+		Programs: change.Programs,
 	}
 	p.Changes = []string{p.Summary}
 	for _, c := range change.Packages {

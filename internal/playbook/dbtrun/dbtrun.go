@@ -108,6 +108,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 		Identity:        listing.Identity,
 		OtherNames:      otherNames(listing.Identity),
 		Content:         listing.Content,
+		Programs:        listing.Programs,
 		Warnings:        slices.Concat(listing.Warnings, now.locked(), now.missingUpstream()),
 		Figures:         now.figures(),
 	}
@@ -237,7 +238,7 @@ func (a action) reviewed(p playbook.Preview) (dbt.Reviewed, error) {
 	if err != nil {
 		return dbt.Reviewed{}, fmt.Errorf("encode the identity of the preview: %w", err)
 	}
-	return dbt.Reviewed{Selection: a.selection, Content: content, Identity: identity}, nil
+	return dbt.Reviewed{Selection: a.selection, Content: content, Identity: identity, Programs: p.Programs}, nil
 }
 
 // Adopt implements playbook.Logic.

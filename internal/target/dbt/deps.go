@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/proc"
 	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
@@ -29,6 +30,8 @@ type DepsChange struct {
 	// Resolved are the packages as they will be installed, for ListAfter. Nil: there are none, or the lock contains a
 	// secret.
 	Resolved *Resolved `json:"resolved,omitempty"`
+	// Programs are the executable and the RECORD file of dbt-core. They are hashed for each call of PreviewDeps.
+	Programs []proc.Program `json:"-"`
 }
 
 // PackageChange is one package, now and after `dbt deps`.
@@ -123,6 +126,14 @@ const previewAge = time.Minute
 // up to date, or all packages are local) is kept on disk. An answer from a package hub or a git host is kept in memory
 // for previewAge only: branches move and new versions appear, and the next preview must see them.
 func (c *CLI) PreviewDeps(ctx context.Context, d Deps) (DepsChange, error) {
+	change, err := c.previewCached(ctx, d)
+	if err == nil {
+		change.Programs, err = c.programs(ctx, "")
+	}
+	return change, err
+}
+
+func (c *CLI) previewCached(ctx context.Context, d Deps) (DepsChange, error) {
 	if err := c.refuseSecrets(d.Vars); err != nil {
 		return DepsChange{}, err
 	}

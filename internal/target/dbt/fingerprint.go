@@ -235,14 +235,10 @@ func (c *CLI) hash(ctx context.Context, files []string, question []any) (string,
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// dbtPackages identifies dbt's Python packages next to exe by the paths, sizes, and times of their RECORD files, which
-// change when an adapter is upgraded.
+// dbtPackages identifies dbt's Python packages by the paths, sizes, and times of their RECORD files, which change when
+// an adapter is upgraded.
 func dbtPackages(exe string) []string {
-	found, err := filepath.Glob(filepath.Join(filepath.Dir(exe), "..", "lib", "python*", "site-packages",
-		"dbt_*.dist-info", "RECORD"))
-	if err != nil {
-		return nil
-	}
+	found := records(exe)
 	for i, path := range found {
 		if info, err := os.Stat(path); err == nil {
 			found[i] = fmt.Sprintf("%s %d %d", path, info.Size(), info.ModTime().UnixNano())

@@ -11,6 +11,7 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/logging"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/proc"
 	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
@@ -43,6 +44,9 @@ type Listing struct {
 	// Interface reports that dbt's programmatic interface answered. Otherwise the command line did, and Content covers
 	// files.
 	Interface bool `json:"interface"`
+	// Programs are the executable and, if Interface is set, the RECORD files of dbt-core and of the adapter. They are
+	// hashed for each call of List, and not cached.
+	Programs []proc.Program `json:"-"`
 	// Warnings are for the reader of the plan.
 	Warnings []string `json:"warnings,omitempty"`
 }
@@ -131,6 +135,14 @@ func (c *CLI) List(ctx context.Context, s Selection) (Listing, error) { return c
 
 // list is List with the installed packages, or with the packages of after if it is not nil.
 func (c *CLI) list(ctx context.Context, s Selection, after *Resolved) (Listing, error) {
+	l, err := c.listCached(ctx, s, after)
+	if err == nil {
+		l.Programs, err = c.programs(ctx, l.Identity["adapter"])
+	}
+	return l, err
+}
+
+func (c *CLI) listCached(ctx context.Context, s Selection, after *Resolved) (Listing, error) {
 	if err := s.Validate(); err != nil {
 		return Listing{}, err
 	}

@@ -35,7 +35,8 @@ func TestRunReportsTheResultOfEachModel(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(t.TempDir(), "run")
-	reviewed := Reviewed{example, l.Content, must(json.Marshal(l.Identity)), "4f9c2a17-12"}
+	reviewed := Reviewed{Selection: example, Content: l.Content, Identity: must(json.Marshal(l.Identity)),
+		Programs: l.Programs, Execution: "4f9c2a17-12"}
 	run, err := c.StartReviewed(t.Context(), reviewed, dir)
 	if err != nil {
 		t.Fatal(err)

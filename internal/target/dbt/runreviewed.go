@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/proc"
 )
 
 // Reviewed is what an execution may run; nothing else may run.
@@ -20,6 +21,8 @@ type Reviewed struct {
 	// Content and Identity are those of the reviewed Listing.
 	Content  json.RawMessage
 	Identity json.RawMessage
+	// Programs are those of the Listing. Empty: they are not compared.
+	Programs []proc.Program
 	// Execution names the execution in the comment of each query, or in DBT_ENV_CUSTOM_ENV_REMEDIATION_EXECUTION if dbt
 	// is not started through its interface. Optional.
 	Execution string
@@ -30,11 +33,14 @@ const executionVariable = "DBT_ENV_CUSTOM_ENV_REMEDIATION_EXECUTION"
 
 // StartReviewed starts the command of RunCommand and runs exactly what was reviewed: dbt's own entry point is started
 // by a program that compares what dbt has parsed and selected with r, and then runs that same object. If they differ,
-// nothing runs, and Wait returns ErrNotReviewed. With any other executable, only the files can be compared, right
+// nothing runs, and Wait returns ErrNotReviewed. If the programs differ, nothing is started. With any other executable, only the files can be compared, right
 // before it starts.
 func (c *CLI) StartReviewed(ctx context.Context, r Reviewed, dir string) (*Run, error) {
 	p, err := c.project()
 	if err != nil {
+		return nil, err
+	}
+	if err := c.comparePrograms(ctx, r); err != nil {
 		return nil, err
 	}
 	switch _, err := c.python(); {

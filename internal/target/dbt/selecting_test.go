@@ -185,8 +185,8 @@ func TestParseThatFailsForSomeVariablesOnly(t *testing.T) {
 // runReviewed runs what was listed, and fails the test if the run fails.
 func runReviewed(t *testing.T, c *CLI, s Selection, l Listing) {
 	t.Helper()
-	run, err := c.StartReviewed(t.Context(), Reviewed{s, l.Content, must(json.Marshal(l.Identity)), "4f9c2a17-12"},
-		filepath.Join(t.TempDir(), "run"))
+	run, err := c.StartReviewed(t.Context(), Reviewed{Selection: s, Content: l.Content,
+		Identity: must(json.Marshal(l.Identity)), Execution: "4f9c2a17-12"}, filepath.Join(t.TempDir(), "run"))
 	if err != nil {
 		t.Fatal(err)
 	}
