@@ -37,14 +37,29 @@ func TestParse(t *testing.T) {
 			t.Errorf("terraform %s: %+v, want %+v", line, got, want)
 		}
 	}
-	env := func(name string) string {
-		return map[string]string{"TF_CLI_ARGS_apply": "-no-color ci.tfplan"}[name]
-	}
-	if got := parse([]string{"apply"}, env); got.PlanFile != "ci.tfplan" {
-		t.Errorf("TF_CLI_ARGS_apply: %+v", got)
-	}
-	if got := parse([]string{"plan"}, env); got.PlanFile != "" {
-		t.Errorf("TF_CLI_ARGS_apply in a plan: %+v", got)
+}
+
+// TestParseWithArgumentsFromTheEnvironment gives apply its plan file in TF_CLI_ARGS_apply or TF_CLI_ARGS, in quotes.
+func TestParseWithArgumentsFromTheEnvironment(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ args, apply, all, want string }{
+		"for apply":              {"apply", "-no-color ci.tfplan", "", "ci.tfplan"},
+		"for all commands":       {"apply", "", "-no-color ci.tfplan", "ci.tfplan"},
+		"in quotes":              {"apply", `-no-color "my plan.tfplan"`, "", "my plan.tfplan"},
+		"with escaped blanks":    {"apply", `my\ plan.tfplan`, "", "my plan.tfplan"},
+		"a quoted value":         {"apply", `-var 'name=a b' ci.tfplan`, "", "ci.tfplan"},
+		"a quoted value, joined": {"apply", `-var='name=a b.tfplan'`, "", ""},
+		"an option for the next": {"apply a=b.tfplan ci.tfplan", "-var", "", "ci.tfplan"},
+		"in both":                {"apply ci.tfplan", "-no-color", "-input=false", "ci.tfplan"},
+		"an open quote":          {"apply ci.tfplan", `"broken`, "", "ci.tfplan"},
+		"in a plan":              {"plan", "ci.tfplan", "", ""},
+	} {
+		env := func(name string) string {
+			return map[string]string{"TF_CLI_ARGS_apply": tt.apply, "TF_CLI_ARGS": tt.all}[name]
+		}
+		if got := parse(strings.Fields(tt.args), env); got.PlanFile != tt.want {
+			t.Errorf("%s: %q, want %q", name, got.PlanFile, tt.want)
+		}
 	}
 }
 

@@ -48,13 +48,7 @@ func parse(args []string, getenv func(string) string) Terraform {
 		return t
 	}
 	// Terraform puts the arguments from the environment before those from the command line.
-	for _, rest := range [][]string{
-		args[i+1:], strings.Fields(getenv("TF_CLI_ARGS_apply")), strings.Fields(getenv("TF_CLI_ARGS")),
-	} {
-		if t.PlanFile = planFile(rest); t.PlanFile != "" {
-			return t
-		}
-	}
+	t.PlanFile = planFile(slices.Concat(words(getenv("TF_CLI_ARGS_apply")), words(getenv("TF_CLI_ARGS")), args[i+1:]))
 	return t
 }
 
@@ -74,7 +68,7 @@ func planFile(args []string) string {
 				continue
 			}
 		}
-		return strings.Trim(a, `"'`)
+		return a
 	}
 	return ""
 }
