@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"unicode/utf8"
 )
 
 // ErrUnguarded marks a file that the author of a change, or the run itself, could have written.
@@ -24,16 +27,16 @@ func (r Reader) Root() bool { return r.UID == 0 }
 func Self() Reader { return Reader{UID: os.Geteuid()} }
 
 // ReadGuarded reads a file that neither the reader nor any group can change or replace. The path must be absolute,
-// because the author of a change controls the working directory. Links are resolved. The file and every folder above it
-// must belong to somebody other than the reader and must not be writable by group or others; a folder with the sticky
-// bit, such as /tmp, may be. Root may own them.
+// because the author of a change controls the working directory. The file, and every folder and every link on the way
+// to it, must belong to somebody other than the reader. None of them may be writable by group or others, except a folder
+// with the sticky bit, such as /tmp. Root may own them.
 func ReadGuarded(path string, by Reader) (data []byte, err error) {
 	if !filepath.IsAbs(path) {
 		return nil, fmt.Errorf("%w: the path is relative to the configuration's folder, which its authors control; "+
 			"set an absolute path",
 			ErrUnguarded)
 	}
-	resolved, err := filepath.EvalSymlinks(path)
+	resolved, err := guardedPath(path, by)
 	if err != nil {
 		return nil, err
 	}
@@ -52,11 +55,6 @@ func ReadGuarded(path string, by Reader) (data []byte, err error) {
 	if err := guarded(resolved, info, by); err != nil {
 		return nil, err
 	}
-	for _, end := range []string{resolved, path} { // a link can be replaced in its own folder
-		if err := guardedFolders(filepath.Dir(end), by); err != nil {
-			return nil, err
-		}
-	}
 	data, err = io.ReadAll(io.LimitReader(file, maxGuarded+1))
 	if err == nil && len(data) > maxGuarded {
 		err = fmt.Errorf("%s is longer than %d bytes", resolved, maxGuarded)
@@ -64,20 +62,49 @@ func ReadGuarded(path string, by Reader) (data []byte, err error) {
 	return data, err
 }
 
-// guardedFolders checks a folder and all folders above it.
-func guardedFolders(dir string, by Reader) error {
+// guardedPath resolves the links in an absolute path, one after the other, and checks each folder and each link that it
+// passes through: whoever can replace one of them decides which file is read.
+func guardedPath(path string, by Reader) (string, error) {
+	const maxLinks = 40 // as in Linux
+	links := 0
+	root := filepath.VolumeName(path) + string(filepath.Separator)
+	at, rest := root, elements(path)
 	for {
-		info, err := os.Stat(dir)
+		info, err := os.Lstat(at)
 		if err != nil {
-			return err
+			return "", err
 		}
-		if err := guarded(dir, info, by); err != nil {
-			return err
+		switch {
+		case info.Mode()&fs.ModeSymlink != 0:
+			to, err := os.Readlink(at)
+			if err == nil {
+				err = guardedLink(at, info, by)
+			}
+			if links++; err == nil && links > maxLinks {
+				err = fmt.Errorf("%s: too many links", path)
+			}
+			if err != nil {
+				return "", err
+			}
+			rest = append(elements(to), rest...)
+			if at = filepath.Dir(at); filepath.IsAbs(to) {
+				at = root
+			}
+		case info.IsDir():
+			if err := guarded(at, info, by); err != nil {
+				return "", err
+			}
 		}
-		up := filepath.Dir(dir)
-		if up == dir {
-			return nil
+		if len(rest) == 0 {
+			return at, nil
 		}
-		dir = up
+		at, rest = filepath.Join(at, rest[0]), rest[1:] // ".." goes up from where the links have led
 	}
+}
+
+// elements returns the elements of a path below its root.
+func elements(path string) []string {
+	return strings.FieldsFunc(strings.TrimPrefix(path, filepath.VolumeName(path)), func(r rune) bool {
+		return r < utf8.RuneSelf && os.IsPathSeparator(uint8(r))
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/applylens/terraform-provider-remediation/internal/access"
@@ -62,5 +63,82 @@ func TestReadGuardedByLinks(t *testing.T) {
 		if _, err := access.ReadGuarded(path, access.Reader{}); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
+	}
+}
+
+// TestReadGuardedChecksEveryLink puts the middle of a chain of links where somebody else can replace it. The path and
+// the file that it leads to are protected.
+func TestReadGuardedChecksEveryLink(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		links map[string]string // by path; "open" is the folder that others can write
+		path  string
+		want  error
+	}{
+		"a link in a protected folder": {links: map[string]string{"safe/a": "../real/policy.json"}, path: "safe/a"},
+		"a chain in protected folders": {links: map[string]string{"safe/a": "b", "safe/b": "ROOT/real/policy.json"},
+			path: "safe/a"},
+		"a linked folder": {links: map[string]string{"safe/d": "../real"}, path: "safe/d/policy.json"},
+		"a link in the middle of a chain": {links: map[string]string{"safe/a": "ROOT/open/b",
+			"open/b": "ROOT/real/policy.json"}, path: "safe/a", want: access.ErrUnguarded},
+		"a relative link in the middle": {links: map[string]string{"safe/a": "../open/b",
+			"open/b": "../real/policy.json"}, path: "safe/a", want: access.ErrUnguarded},
+		"a linked folder in the middle": {links: map[string]string{"safe/d": "../open/e", "open/e": "../real"},
+			path: "safe/d/policy.json", want: access.ErrUnguarded},
+		"through a folder and back": {links: map[string]string{"safe/a": "../open/../real/policy.json"},
+			path: "safe/a", want: access.ErrUnguarded},
+		"a link in a circle": {links: map[string]string{"safe/a": "b", "safe/b": "a"}, path: "safe/a",
+			want: errTooMany},
+	} {
+		dir, err := filepath.EvalSymlinks(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, folder := range []string{"safe", "real", "open"} {
+			err = errors.Join(err, os.Mkdir(filepath.Join(dir, folder), 0o755)) //nolint:gosec // others may read it
+		}
+		err = errors.Join(err, os.WriteFile(filepath.Join(dir, "real", "policy.json"), []byte("{}"), 0o600))
+		for path, to := range tt.links {
+			err = errors.Join(err, os.Symlink(strings.ReplaceAll(to, "ROOT", dir), filepath.Join(dir, path)))
+		}
+		err = errors.Join(err, os.Chmod(filepath.Join(dir, "open"), 0o777)) //nolint:gosec // what the test is about
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := access.ReadGuarded(filepath.Join(dir, tt.path), access.Reader{})
+		switch {
+		case tt.want == errTooMany:
+			if err == nil {
+				t.Errorf("%s: %q", name, data)
+			}
+		case !errors.Is(err, tt.want), (err == nil) != (tt.want == nil):
+			t.Errorf("%s: %q, %v, want %v", name, data, err, tt.want)
+		}
+	}
+}
+
+var errTooMany = errors.New("any error")
+
+// TestReadGuardedRefusesALinkOfTheReader: in a folder with the sticky bit, the owner of a link can replace it.
+func TestReadGuardedRefusesALinkOfTheReader(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file, link := filepath.Join(dir, "policy.json"), filepath.Join(dir, "sticky", "link")
+	if err := errors.Join(os.WriteFile(file, []byte("{}"), 0o600), os.Mkdir(filepath.Dir(link), 0o700),
+		os.Symlink(file, link), os.Chmod(filepath.Dir(link), 0o777|fs.ModeSticky)); err != nil {
+		t.Fatal(err)
+	}
+	by := access.Reader{UID: os.Geteuid()}
+	if by.Root() { // everything belongs to root, so let only the link belong to another reader
+		by.UID = 4711
+		if _, err := access.ReadGuarded(link, by); err != nil {
+			t.Errorf("a link of root: %v", err)
+		}
+		if err := os.Lchown(link, by.UID, -1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := access.ReadGuarded(link, by); !errors.Is(err, access.ErrUnguarded) {
+		t.Errorf("got %v", err)
 	}
 }

@@ -19,6 +19,19 @@ func guarded(path string, info fs.FileInfo, by Reader) error {
 	if info.Mode().Perm()&writers != 0 && !sticky {
 		return fmt.Errorf("%w: %s is writable by group or others (mode %04o)", ErrUnguarded, path, info.Mode().Perm())
 	}
+	if err := guardedLink(path, info, by); err != nil || by.Root() {
+		return err
+	}
+	// An access control list can allow more than the mode shows.
+	if !sticky && by == Self() && unix.Access(path, unix.W_OK) == nil {
+		return fmt.Errorf("%w: %s is writable by the user who runs Terraform (ID %d)", ErrUnguarded, path, by.UID)
+	}
+	return nil
+}
+
+// guardedLink returns an error that wraps ErrUnguarded if the file, folder, or link belongs to the reader. The mode of a
+// link means nothing: only its owner, and whoever can write its folder, can replace it.
+func guardedLink(path string, info fs.FileInfo, by Reader) error {
 	if by.Root() {
 		return nil
 	}
@@ -28,10 +41,6 @@ func guarded(path string, info fs.FileInfo, by Reader) error {
 	}
 	if int(stat.Uid) == by.UID {
 		return fmt.Errorf("%w: %s belongs to the user who runs Terraform (ID %d)", ErrUnguarded, path, by.UID)
-	}
-	// An access control list can allow more than the mode shows.
-	if !sticky && by == Self() && unix.Access(path, unix.W_OK) == nil {
-		return fmt.Errorf("%w: %s is writable by the user who runs Terraform (ID %d)", ErrUnguarded, path, by.UID)
 	}
 	return nil
 }

@@ -315,17 +315,19 @@ func Recall(rec journal.Record) Review {
 		ActionType: rec.Subject.Playbook, Target: rec.Subject.Target, Request: rec.Subject.Request,
 		Digest: rec.Intent.Digest, IdentityHash: rec.Subject.Identity, ReadOnly: rec.Intent.ReadOnly,
 	}
+	decision := approval.Decision{
+		Needed: rec.Intent.ApprovedBy != "", Granted: true, Shown: true, By: rec.Intent.ApprovedBy,
+		Payload: rec.Intent.Payload,
+	}
 	if was, err := decoded(rec); err == nil {
 		r.restore(rec, was)
 		r.ContentHash = was.ContentHash
+		decision.Needed, decision.Reasons = was.Approval.Needed, was.Approval.Reasons
 	}
 	r.Record, r.Deadline = rec.Intent.Record, rec.Intent.Deadline.Sub(rec.CreatedAt)
 	if r.Expected == 0 {
 		r.Expected = r.Deadline
 	}
-	r.Decision = approval.Decision{
-		Needed: rec.Intent.ApprovedBy != "", Granted: true, Shown: true, By: rec.Intent.ApprovedBy,
-		Payload: rec.Intent.Payload,
-	}
+	r.Decision = decision
 	return r
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -183,5 +184,24 @@ func TestAdoptionGivesTheActionWhatTheJournalContains(t *testing.T) {
 	}
 	if _, err := b.apply(t, request("a")); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestRecallKeepsWhetherAnApprovalWasNeeded: a name in approved_by doesn't mean that the execution needed an approval.
+func TestRecallKeepsWhetherAnApprovalWasNeeded(t *testing.T) {
+	t.Parallel()
+	for name, reasons := range map[string][]string{"needed": {"it is dangerous"}, "not needed": nil} {
+		b := newBench(t)
+		b.fake.reasons = reasons
+		req := request("a")
+		req.Given.By = boss
+		x, err := b.planned(t, req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := engine.Recall(x.Record).Decision
+		if d.Needed != (reasons != nil) || !slices.Equal(d.Reasons, reasons) || !d.Granted || d.By != boss {
+			t.Errorf("%s: %+v", name, d)
+		}
 	}
 }

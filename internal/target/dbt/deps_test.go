@@ -81,7 +81,7 @@ func TestDeps(t *testing.T) {
 			t.Fatalf("%s: %v", why, err)
 		}
 		if diff := cmp.Diff(DepsChange{Packages: want, LockChanges: lockChanges, DBTVersion: got.DBTVersion,
-			Resolved: got.Resolved}, got); diff != "" {
+			Resolved: got.Resolved, Programs: got.Programs}, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", why, diff)
 		}
 		if diff := cmp.Diff(before, snapshot(t, cfg.ProjectDir)); diff != "" {

@@ -53,7 +53,7 @@ func TestListByCommandAnswersWithModelsAndWhatDependsOnThem(t *testing.T) {
 		},
 		DownstreamModels: []string{"addresses", "triage_daily", "triage_history"},
 		Exposures:        []string{"inbox_dashboard"},
-		DBTVersion:       got.DBTVersion, Content: got.Content,
+		DBTVersion:       got.DBTVersion, Content: got.Content, Programs: got.Programs,
 		Identity: map[string]string{"project": cfg.ProjectDir, "target": ""},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -118,7 +118,7 @@ func TestOneHelperAnswersAllSelections(t *testing.T) {
 		},
 		DownstreamModels: []string{"addresses", "triage_daily", "triage_history"},
 		Exposures:        []string{"inbox_dashboard"}, NotRun: map[string][]string{},
-		DBTVersion: got.DBTVersion, Content: got.Content, Threads: 1, Interface: true,
+		DBTVersion: got.DBTVersion, Content: got.Content, Threads: 1, Interface: true, Programs: got.Programs,
 		Connection: map[string]string{"adapter": "duckdb", "target": "dev", "database": "shop", "schema": "main",
 			"path": filepath.Join(cfg.ProjectDir, "shop.duckdb")},
 		Path: filepath.Join(cfg.ProjectDir, "shop.duckdb"),
