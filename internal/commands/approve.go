@@ -2,6 +2,7 @@ package commands
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -76,6 +77,11 @@ func (a *approving) run(ctx context.Context, env Environment, args []string) (er
 	}
 	if a.nameOnly && a.out != "" {
 		return usageError{"--name-only and --out exclude each other."}
+	}
+	if a.out != "" {
+		if _, err := variablesAt(a.out); err != nil { // before anybody signs
+			return err
+		}
 	}
 	plan, _, err := readPlan(env, args)
 	if err != nil {
@@ -237,7 +243,11 @@ func asked(env Environment, in *bufio.Reader, question string) bool {
 func (a *approving) write(env Environment, done []signedOff) error {
 	switch {
 	case a.out != "":
-		if err := addVariables(a.out, done); err != nil {
+		variables, err := variablesAt(a.out) // again: questions take time
+		if err == nil {
+			err = variables.add(done)
+		}
+		if err != nil {
 			return err
 		}
 		say(env.Stderr, "Wrote %s.\n", a.out)
@@ -263,14 +273,20 @@ func (s signedOff) block(nameOnly bool) string {
 	if s.Undo {
 		b.WriteString("# Its undo: apply this block, which runs nothing, and then destroy.\n")
 	}
-	if nameOnly {
-		fmt.Fprintf(&b, "approved_by     = %s\nexpected_digest = %s\n\n", quoted(s.By),
-			quoted(strings.TrimPrefix(s.Digest, "sha256:")))
+	digest := quoted(strings.TrimPrefix(s.Digest, "sha256:"))
+	switch {
+	case nameOnly && s.Ticket == "":
+		fmt.Fprintf(&b, "approved_by     = %s\nexpected_digest = %s\n\n", quoted(s.By), digest)
 		return b.String()
+	case nameOnly: // only a block has a ticket
+		fmt.Fprintf(&b, "expected_digest = %s\n\n", digest)
 	}
 	fmt.Fprintf(&b, "approval {\n  approved_by = %s\n", quoted(s.By))
 	if s.Ticket != "" {
 		fmt.Fprintf(&b, "  ticket      = %s\n", quoted(s.Ticket))
+	}
+	if nameOnly {
+		return b.String() + "}\n\n"
 	}
 	fmt.Fprintf(&b, "  signature   = <<-EOT\n")
 	for line := range strings.Lines(s.Signature) {
@@ -289,34 +305,48 @@ func quoted(s string) string {
 // approvals.
 const variableName = "remediation_approvals"
 
-// addVariables adds approvals to a .tfvars.json file, which may contain those of other people and other variables.
-func addVariables(path string, done []signedOff) error {
-	all := map[string]json.RawMessage{}
-	grants := map[string][]grant{}
-	switch was, err := os.ReadFile(path); {
-	case err == nil:
-		if err := json.Unmarshal(was, &all); err != nil {
-			return fmt.Errorf("%s: %w", path, err)
-		}
-		if was := all[variableName]; was != nil {
-			if err := json.Unmarshal(was, &grants); err != nil {
-				return fmt.Errorf("%s: %s: %w", path, variableName, err)
-			}
-		}
-	case !errors.Is(err, os.ErrNotExist):
-		return err
+// outVariables contains the variables of the .tfvars.json file that --out names.
+type outVariables struct {
+	file   output
+	all    map[string]json.RawMessage
+	grants map[string][]grant
+}
+
+// variablesAt reads a .tfvars.json file, which may contain the approvals of other people and other variables.
+func variablesAt(path string) (outVariables, error) {
+	v := outVariables{all: map[string]json.RawMessage{}, grants: map[string][]grant{}}
+	var err error
+	if v.file, err = outputAt(path); err != nil || v.file.mode == 0 || !v.file.regular {
+		return v, err
 	}
+	was, err := os.ReadFile(path)
+	if err != nil {
+		return v, notWritten(path, err)
+	}
+	if err := json.Unmarshal(was, &v.all); err != nil {
+		return v, notWritten(path, fmt.Errorf("it has no variables in JSON: %w", err))
+	}
+	if was := v.all[variableName]; was != nil {
+		if err := json.Unmarshal(was, &v.grants); err != nil {
+			return v, notWritten(path, fmt.Errorf("%s: %w", variableName, err))
+		}
+	}
+	return v, nil
+}
+
+// add adds approvals to the file.
+func (v outVariables) add(done []signedOff) error {
 	for _, one := range done {
-		grants[one.Address] = append(grants[one.Address], one.grant)
+		v.grants[one.Address] = append(v.grants[one.Address], one.grant)
 	}
 	var err error
-	if all[variableName], err = json.Marshal(grants); err != nil {
+	if v.all[variableName], err = json.Marshal(v.grants); err != nil {
 		return err
 	}
-	out, err := json.MarshalIndent(all, "", "  ")
+	out, err := json.MarshalIndent(v.all, "", "  ")
 	if err != nil {
 		return err
 	}
-	const mode = 0o644
-	return os.WriteFile(path, append(out, '\n'), mode) //nolint:gosec // meant to be committed
+	const committed = 0o644
+	return v.file.write(append(out, '\n'), cmp.Or(v.file.mode, committed))
 }

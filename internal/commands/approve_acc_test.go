@@ -155,8 +155,17 @@ func TestAccApproveByName(t *testing.T) {
 	if code != commands.ExitOK || !strings.Contains(block, "expected_digest = ") {
 		t.Fatalf("exit code %d\n%s%s", code, block, problems)
 	}
-	config("25", block)
+	// A reference needs a block.
+	withTicket, problems, code := r.run("y\n", "approve", "plan.json", "--as", lead, "--name-only", "--ticket", "CHG-7")
+	if code != commands.ExitOK || !strings.Contains(withTicket, "expected_digest = ") ||
+		!strings.Contains(withTicket, `"CHG-7"`) {
+		t.Fatalf("exit code %d\n%s%s", code, withTicket, problems)
+	}
+	config("25", withTicket)
 	r.Must("apply", "-auto-approve", "-no-color")
+	if all := r.history(); all[len(all)-1].ApprovedBy != lead {
+		t.Errorf("history: %+v", all)
+	}
 }
 
 // TestAccApproveRefusesWhatThePlanDoesNotShow edits a plan in every place that a signature relies on.

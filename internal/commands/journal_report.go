@@ -2,15 +2,11 @@ package commands
 
 import (
 	"context"
-	"errors"
 	"io"
-	"io/fs"
-	"os"
 
 	"github.com/spf13/pflag"
 
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
-	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/report"
 )
 
@@ -53,33 +49,14 @@ func reportCommand() command {
 						_, err = io.WriteString(env.Stdout, text)
 						return err
 					}
-					return writePrivate(out, text)
+					file, err := outputAt(out)
+					if err != nil {
+						return err
+					}
+					const private = 0o600 // it names people and systems
+					return file.write([]byte(text), private)
 				})
 			}
 		},
 	}
-}
-
-// writePrivate writes a file that only its owner can read. It does not follow a link to another file, which somebody
-// else may have put there, but it does follow one to a device or a pipe, such as /dev/stdout.
-func writePrivate(path, content string) error {
-	const private = 0o600 // it names people and systems
-	flags := os.O_WRONLY | os.O_TRUNC
-	switch at, err := os.Lstat(path); {
-	case errors.Is(err, fs.ErrNotExist):
-		flags = os.O_WRONLY | os.O_CREATE | os.O_EXCL
-	case err != nil:
-		return err
-	case at.Mode()&fs.ModeSymlink != 0:
-		if to, err := os.Stat(path); err != nil || to.Mode().IsRegular() {
-			return &problem.Problem{What: "The report was not written", Why: path + " is a link to another file.",
-				Next: "Name the file itself, or remove the link."}
-		}
-	}
-	file, err := os.OpenFile(path, flags, private)
-	if err != nil {
-		return err
-	}
-	_, err = io.WriteString(file, content)
-	return errors.Join(err, file.Close())
 }
