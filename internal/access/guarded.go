@@ -28,8 +28,8 @@ func Self() Reader { return Reader{UID: os.Geteuid()} }
 
 // ReadGuarded reads a file that neither the reader nor any group can change or replace. The path must be absolute,
 // because the author of a change controls the working directory. The file, and every folder and every link on the way
-// to it, must belong to somebody other than the reader. None of them may be writable by group or others, except a folder
-// with the sticky bit, such as /tmp. Root may own them.
+// to it, must belong to somebody other than the reader. None of them may be writable by group or others, except a
+// folder with the sticky bit, such as /tmp. Root may own them.
 func ReadGuarded(path string, by Reader) (data []byte, err error) {
 	if !filepath.IsAbs(path) {
 		return nil, fmt.Errorf("%w: the path is relative to the configuration's folder, which its authors control; "+
@@ -105,6 +105,6 @@ func guardedPath(path string, by Reader) (string, error) {
 // elements returns the elements of a path below its root.
 func elements(path string) []string {
 	return strings.FieldsFunc(strings.TrimPrefix(path, filepath.VolumeName(path)), func(r rune) bool {
-		return r < utf8.RuneSelf && os.IsPathSeparator(uint8(r))
+		return r < utf8.RuneSelf && os.IsPathSeparator(byte(r)) //nolint:gosec // it fits
 	})
 }

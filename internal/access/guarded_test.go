@@ -87,8 +87,6 @@ func TestReadGuardedChecksEveryLink(t *testing.T) {
 			path: "safe/d/policy.json", want: access.ErrUnguarded},
 		"through a folder and back": {links: map[string]string{"safe/a": "../open/../real/policy.json"},
 			path: "safe/a", want: access.ErrUnguarded},
-		"a link in a circle": {links: map[string]string{"safe/a": "b", "safe/b": "a"}, path: "safe/a",
-			want: errTooMany},
 	} {
 		dir, err := filepath.EvalSymlinks(t.TempDir())
 		if err != nil {
@@ -106,18 +104,18 @@ func TestReadGuardedChecksEveryLink(t *testing.T) {
 			t.Fatal(err)
 		}
 		data, err := access.ReadGuarded(filepath.Join(dir, tt.path), access.Reader{})
-		switch {
-		case tt.want == errTooMany:
-			if err == nil {
-				t.Errorf("%s: %q", name, data)
-			}
-		case !errors.Is(err, tt.want), (err == nil) != (tt.want == nil):
+		if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
 			t.Errorf("%s: %q, %v, want %v", name, data, err, tt.want)
 		}
 	}
+	circle := filepath.Join(t.TempDir(), "circle")
+	if err := os.Symlink("circle", circle); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := access.ReadGuarded(circle, access.Reader{}); err == nil {
+		t.Error("a link to itself is read")
+	}
 }
-
-var errTooMany = errors.New("any error")
 
 // TestReadGuardedRefusesALinkOfTheReader: in a folder with the sticky bit, the owner of a link can replace it.
 func TestReadGuardedRefusesALinkOfTheReader(t *testing.T) {

@@ -29,8 +29,8 @@ func guarded(path string, info fs.FileInfo, by Reader) error {
 	return nil
 }
 
-// guardedLink returns an error that wraps ErrUnguarded if the file, folder, or link belongs to the reader. The mode of a
-// link means nothing: only its owner, and whoever can write its folder, can replace it.
+// guardedLink returns an error that wraps ErrUnguarded if the file, folder, or link belongs to the reader. The mode of
+// a link means nothing: only its owner, and whoever can write its folder, can replace it.
 func guardedLink(path string, info fs.FileInfo, by Reader) error {
 	if by.Root() {
 		return nil

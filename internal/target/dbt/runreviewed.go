@@ -33,8 +33,8 @@ const executionVariable = "DBT_ENV_CUSTOM_ENV_REMEDIATION_EXECUTION"
 
 // StartReviewed starts the command of RunCommand and runs exactly what was reviewed: dbt's own entry point is started
 // by a program that compares what dbt has parsed and selected with r, and then runs that same object. If they differ,
-// nothing runs, and Wait returns ErrNotReviewed. If the programs differ, nothing is started. With any other executable, only the files can be compared, right
-// before it starts.
+// nothing runs, and Wait returns ErrNotReviewed. If the programs differ, nothing is started. With any other executable,
+// only the files and the executable can be compared, right before it starts.
 func (c *CLI) StartReviewed(ctx context.Context, r Reviewed, dir string) (*Run, error) {
 	p, err := c.project()
 	if err != nil {
