@@ -20,7 +20,6 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
-	"github.com/google/renameio/v2"
 
 	"github.com/applylens/terraform-provider-remediation/internal/logging"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
@@ -340,6 +339,5 @@ func (p *Planner) write(d document) error {
 	if err != nil {
 		return err
 	}
-	return renameio.WriteFile(path, append(text, '\n'), info.Mode().Perm(), renameio.IgnoreUmask(),
-		renameio.WithTempDir(filepath.Dir(path)))
+	return replace(path, append(text, '\n'), info.Mode().Perm())
 }
