@@ -48,8 +48,8 @@ type Elastic interface {
 	Resolve(ctx context.Context, expression string, allowAll bool) (elastic.Resolution, error)
 	// IndexUUIDs returns the UUIDs of indices, in the order of their names.
 	IndexUUIDs(ctx context.Context, indices []string) ([]string, error)
-	// AllCacheSizes returns the sizes of the caches per index, possibly cached.
-	AllCacheSizes(ctx context.Context) (map[string]elastic.CacheSizes, error)
+	// KnownCacheSizes returns the sizes of the caches per index. They may be half a minute old.
+	KnownCacheSizes(ctx context.Context, indices []string) (map[string]elastic.CacheSizes, error)
 	// CacheSizes returns the current sizes, summed over the indices.
 	CacheSizes(ctx context.Context, indices []string) (elastic.CacheSizes, error)
 	// ClearCaches clears only these caches.
@@ -189,7 +189,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	if p.Identity, err = a.identity(ctx, found); err != nil {
 		return p, facts, err
 	}
-	if sizes, err := a.elastic.AllCacheSizes(ctx); err != nil {
+	if sizes, err := a.elastic.KnownCacheSizes(ctx, found.Indices); err != nil {
 		// Caches are also cleared without the privilege to read their sizes.
 		p.Figures = []string{"The cache sizes can't be read: " + problem.Of(err, "").Why}
 	} else {

@@ -9,8 +9,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -315,61 +313,6 @@ func TestSystemIndicesAreLeftAlone(t *testing.T) {
 	}
 }
 
-// counter counts requests.
-type counter struct {
-	next  http.RoundTripper
-	count *atomic.Int64
-}
-
-func (c counter) RoundTrip(r *http.Request) (*http.Response, error) {
-	c.count.Add(1)
-	return c.next.RoundTrip(r)
-}
-
-func TestThousandPlansShareRequests(t *testing.T) {
-	t.Parallel()
-	s := elastictest.Shared(t)
-	base := s.Name(t, "many")
-	const indices, resources, parallel = 100, 1000, 10
-	for i := range indices {
-		s.Do(t, http.MethodPut, fmt.Sprintf("/%s-%d", base, i),
-			`{"settings":{"number_of_shards":1,"number_of_replicas":0}}`, nil)
-	}
-	var requests atomic.Int64
-	cfg := s.Config
-	cfg.Transport = func(next http.RoundTripper) http.RoundTripper { return counter{next, &requests} }
-	cluster := elastic.New(cfg, clock.System{})
-	work := make(chan int)
-	var group sync.WaitGroup
-	for range parallel {
-		group.Go(func() {
-			for i := range work {
-				action, err := cacheclear.New(cluster, clock.System{}).Bind(json.RawMessage(fmt.Sprintf(`{"index_name":"%s-%d"}`, base,
-					i%indices)))
-				if err != nil {
-					t.Error(err)
-					continue
-				}
-				if _, err := action.Target(t.Context()); err != nil {
-					t.Error(err)
-				}
-				if _, err := action.Preview(t.Context()); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	for i := range resources {
-		work <- i
-	}
-	close(work)
-	group.Wait()
-	t.Logf("%d previews over %d indices: %d requests", resources, indices, requests.Load())
-	if n := requests.Load(); n > 10 {
-		t.Errorf("%d requests, want at most 10", n)
-	}
-}
-
 // TestSizesDoNotChangeTheIdentity plans while the statistics can't be read, and for an index that is newer than the
 // statistics. Both plans have the identity of an undisturbed plan, so neither makes an apply refuse.
 func TestSizesDoNotChangeTheIdentity(t *testing.T) {
@@ -386,7 +329,7 @@ func TestSizesDoNotChangeTheIdentity(t *testing.T) {
 		})
 	}
 	older := elastic.New(s.Config, clock.System{})
-	if _, err := older.AllCacheSizes(t.Context()); err != nil {
+	if _, err := older.KnownCacheSizes(t.Context(), []string{index}); err != nil {
 		t.Fatal(err)
 	}
 	s.Do(t, http.MethodPut, "/"+index, nil, nil)

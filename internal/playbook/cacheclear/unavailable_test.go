@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
@@ -40,10 +39,8 @@ func TestNothingIsSentBeforeItIsJournaled(t *testing.T) {
 	s := elastictest.Shared(t)
 	index := s.Name(t, "unjournaled")
 	makeIndex(t, s, index)
-	cfg := s.Config
-	var requests atomic.Int64
-	cfg.Transport = func(next http.RoundTripper) http.RoundTripper { return counter{next, &requests} }
-	action := bind(t, elastic.New(cfg, clock.System{}), map[string]any{"index_name": index})
+	cluster, requests := counted(s)
+	action := bind(t, cluster, map[string]any{"index_name": index})
 	preview, err := action.Preview(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -54,10 +51,10 @@ func TestNothingIsSentBeforeItIsJournaled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := requests.Load()
+	before := requests.count.Load()
 	const sizes = 1 // are read before
-	if _, err := work.Wait(t.Context()); !errors.Is(err, full) || requests.Load() != before+sizes {
-		t.Errorf("error %v, %d requests", err, requests.Load()-before)
+	if _, err := work.Wait(t.Context()); !errors.Is(err, full) || requests.count.Load() != before+sizes {
+		t.Errorf("error %v, %d requests", err, requests.count.Load()-before)
 	}
 }
 

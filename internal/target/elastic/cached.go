@@ -52,6 +52,13 @@ func (c *cached[T]) get(ctx context.Context, clk clock.Clock, read func(context.
 	}
 }
 
+// last returns the value that was read last, which may be old, unless it was forgotten.
+func (c *cached[T]) last() (value T, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.value, !c.until.IsZero()
+}
+
 // forget makes the next get read again.
 func (c *cached[T]) forget() {
 	c.mu.Lock()

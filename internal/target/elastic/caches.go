@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
 	"strings"
 
@@ -92,7 +93,9 @@ func (c *Cluster) ClearCaches(ctx context.Context, indices []string, which Cache
 			return err
 		}
 	}
-	c.sizes.forget()
+	if known, ok := c.sizes.last(); ok {
+		known.clear(indices)
+	}
 	return nil
 }
 
@@ -118,13 +121,27 @@ func (a sizesAnswer) sizes() map[string]CacheSizes {
 	return out
 }
 
-// AllCacheSizes returns the sizes of every index by its name. Callers share one request for half a minute, so use the
-// sizes for display only.
-func (c *Cluster) AllCacheSizes(ctx context.Context) (map[string]CacheSizes, error) {
-	return c.sizes.get(ctx, c.clk, func(ctx context.Context) (map[string]CacheSizes,
-		error) {
-		return c.readSizes(ctx, []string{"*"})
+// KnownCacheSizes returns the sizes of the indices by their names. Callers share one request for the sizes of all
+// indices for half a minute, so use the sizes for display only. What CacheSizes has read since then replaces them, and
+// the sizes of an index whose caches were cleared are read again.
+func (c *Cluster) KnownCacheSizes(ctx context.Context, indices []string) (map[string]CacheSizes, error) {
+	known, err := c.sizes.get(ctx, c.clk, func(ctx context.Context) (*knownSizes, error) {
+		sizes, err := c.readSizes(ctx, []string{"*"})
+		return &knownSizes{sizes: sizes}, err
 	})
+	if err != nil {
+		return nil, err
+	}
+	sizes, cleared := known.of(indices)
+	for _, some := range chunks(cleared) {
+		again, err := c.readSizes(ctx, some)
+		if err != nil {
+			return nil, err
+		}
+		known.set(again)
+		maps.Copy(sizes, again)
+	}
+	return sizes, nil
 }
 
 // CacheSizes returns the present sizes, summed over the indices.
@@ -137,6 +154,9 @@ func (c *Cluster) CacheSizes(ctx context.Context, indices []string) (CacheSizes,
 		}
 		for _, s := range sizes {
 			sum = sum.Add(s)
+		}
+		if known, ok := c.sizes.last(); ok {
+			known.set(sizes)
 		}
 	}
 	return sum, nil

@@ -25,7 +25,7 @@ type Cluster struct {
 	about  cached[about]
 	names  cached[names]
 	uuids  cached[map[string]string]
-	sizes  cached[map[string]CacheSizes]
+	sizes  cached[*knownSizes]
 	detail indexCache
 }
 

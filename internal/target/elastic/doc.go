@@ -14,6 +14,7 @@
 // # Metadata in bulk
 //
 // Names and cache sizes are read for the whole cluster with one request each, which is shared by all callers within
-// half a minute. The plan of a thousand resources therefore costs only a few requests. Requests that change something
-// name concrete indices, which the server checks at that moment.
+// half a minute. The plan of a thousand resources therefore costs only a few requests. After the caches of an index are
+// cleared, only the sizes of that index are read again. Requests that change something name concrete indices, which the
+// server checks at that moment.
 package elastic
