@@ -39,7 +39,5 @@ sed -n 's/.*pairs_test.go:[0-9]*: //p' "$log"
 go test -count=1 -timeout "$(left)" -parallel "$chains" ./internal/acctest/faultproxy -faults.cases="$faults" -faults.seed="$seed" -v >"$log" 2>&1 ||
   { cat "$log"; fail "faults: an assertion failed; SEED=$seed repeats its order"; }
 awk '/cases, seed/ {n += $2} END {printf "corrupted applies: %d, with every playbook behind the proxy\n", n}' "$log"
-go test -count=1 ./internal/provider -run '^TestFrontAnswersAsTheFramework$' -front.states=2000 -v >"$log" 2>&1 ||
-  { cat "$log"; fail "front: an answer differs from the framework's"; }
-sed -n 's/.*unchanged_test.go:[0-9]*: //p' "$log"
+SEED=$seed tools/front-matrix.sh
 say "chaos took $((SECONDS - begin)) s"

@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -21,27 +23,29 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/unchanged"
 )
 
-// frontStates is how many states are read and planned per type of resource. The framework takes milliseconds for each,
-// and the race detector makes that a minute per thousand: the suite compares a few hundred calls, and make chaos more
-// than 10,000.
-var frontStates = flag.Int("front.states", 40,
-	"states per type of resource that TestFrontAnswersAsTheFramework compares")
+// frontCalls is how many answers are compared, all types of resources together. The framework takes about five
+// milliseconds per call, and ten times as long under the race detector: the suite compares a few hundred answers, and
+// make front-matrix and make chaos more than 10,000.
+var (
+	frontCalls = flag.Int("front.calls", 360, "answers that TestFrontAnswersAsTheFramework compares at least")
+	frontSeed  = flag.Uint64("front.seed", 20, "determines the states of TestFrontAnswersAsTheFramework")
+)
 
 // passedOn is the server behind the front. It counts the calls that reach it.
 type passedOn struct {
 	unchanged.Server
-	reads, plans int
+	reads, plans atomic.Int64
 }
 
 func (p *passedOn) ReadResource(context.Context, *tfprotov6.ReadResourceRequest) (
 	*tfprotov6.ReadResourceResponse, error) {
-	p.reads++
+	p.reads.Add(1)
 	return nil, nil //nolint:nilnil // there is nothing to compare
 }
 
 func (p *passedOn) PlanResourceChange(context.Context, *tfprotov6.PlanResourceChangeRequest) (
 	*tfprotov6.PlanResourceChangeResponse, error) {
-	p.plans++
+	p.plans.Add(1)
 	return nil, nil //nolint:nilnil // there is nothing to compare
 }
 
@@ -51,45 +55,64 @@ var unread = map[string]func([]byte){tfkit.PrivateMark: func([]byte) {}}
 // TestFrontAnswersAsTheFramework compares the front's answers with the framework's, on the real provider.
 func TestFrontAnswersAsTheFramework(t *testing.T) {
 	t.Parallel()
-	const seed = 20
 	framework := configured(t)
 	behind := &passedOn{Server: framework}
-	front := unchanged.Front(behind, unread)
-	total := 0
-	for name, typ := range resourceTypes(t, framework) {
-		g := generator{random: rand.New(rand.NewPCG(seed, 0)), name: name, typ: typ}
-		answered := 0
-		for range *frontStates {
-			c := g.next(t)
-			if read, _ := front.ReadResource(t.Context(), c.read); read != nil {
-				want, err := framework.ReadResource(t.Context(), c.read)
-				if err != nil {
-					t.Fatal(err)
+	pair := compared{framework: framework, front: unchanged.Front(behind, unread)}
+	types := resourceTypes(t, framework)
+	var total atomic.Int64
+	t.Cleanup(func() {
+		t.Logf("the front answered %d calls as the framework does, and passed on %d reads and %d plans", total.Load(),
+			behind.reads.Load(), behind.plans.Load())
+	})
+	// The front answers no call of a watched type, so the other types share the calls.
+	unwatched := slices.DeleteFunc(slices.Collect(maps.Keys(types)), func(name string) bool { return watched(types[name]) })
+	each := (*frontCalls + len(unwatched) - 1) / len(unwatched)
+	for name, typ := range types {
+		g := generator{random: rand.New(rand.NewPCG(*frontSeed, 0)), name: name, typ: typ}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			answered := 0
+			// Of the calls of ten states, the front answers more than five.
+			for range 2 * each {
+				if answered += pair.compare(t, g.next(t)); t.Failed() || answered >= each {
+					break
 				}
-				sameRead(t, c, read, want)
-				answered++
 			}
-			if plan, _ := front.PlanResourceChange(t.Context(), c.plan); plan != nil {
-				want, err := framework.PlanResourceChange(t.Context(), c.plan)
-				if err != nil {
-					t.Fatal(err)
-				}
-				samePlan(t, c, plan, want)
-				answered++
+			total.Add(int64(answered))
+			if watched(typ) && answered > 0 || !watched(typ) && answered < each {
+				t.Errorf("the front answered %d calls", answered)
 			}
-			if t.Failed() {
-				return
-			}
-		}
-		watched := slices.Contains(names(typ), "on_drift")
-		if watched != (answered == 0) {
-			t.Errorf("%s: the front answered %d calls", name, answered)
-		}
-		total += answered
+		})
 	}
-	t.Logf("the front answered %d calls as the framework does, and passed on %d reads and %d plans", total,
-		behind.reads,
-		behind.plans)
+}
+
+func watched(typ tftypes.Object) bool { return slices.Contains(names(typ), "on_drift") }
+
+// compared are the front and the framework's server.
+type compared struct {
+	framework, front unchanged.Server
+}
+
+// compare makes a call, compares what the front answers with the framework's answers, and returns how many it compared.
+func (p compared) compare(t *testing.T, c call) (answered int) {
+	t.Helper()
+	if read, _ := p.front.ReadResource(t.Context(), c.read); read != nil {
+		want, err := p.framework.ReadResource(t.Context(), c.read)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sameRead(t, c, read, want)
+		answered++
+	}
+	if plan, _ := p.front.PlanResourceChange(t.Context(), c.plan); plan != nil {
+		want, err := p.framework.PlanResourceChange(t.Context(), c.plan)
+		if err != nil {
+			t.Fatal(err)
+		}
+		samePlan(t, c, plan, want)
+		answered++
+	}
+	return answered
 }
 
 // TestAccFrontAnswersWhatTheProviderWrote gives the front the state that an apply of the provider wrote, with its
