@@ -57,7 +57,11 @@ func TestVerbsAreWhatDBTDoes(t *testing.T) {
 				random := rand.New(rand.NewPCG(uint64(seed), uint64(len(adapter))+map[bool]uint64{true: 1000}[full]))
 				m := matrix{t: t, adapter: adapter, full: full, system: start(t), dir: t.TempDir()}
 				for i := range count {
-					m.combinations = append(m.combinations, draw(random, adapter, i))
+					c := draw(random, adapter, i)
+					if c.strategy == "microbatch" && !hasMicrobatch(t) {
+						c.strategy = "append"
+					}
+					m.combinations = append(m.combinations, c)
 				}
 				m.run()
 			})
@@ -110,6 +114,20 @@ func draw(random *rand.Rand, adapter string, i int) combination {
 	return c
 }
 
+// hasMicrobatch reports whether the dbt that is tested has microbatch models: dbt 1.8 lacks them.
+func hasMicrobatch(t *testing.T) bool {
+	t.Helper()
+	executable, err := filepath.EvalSymlinks(acctest.DBT(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := filepath.Glob(filepath.Join(filepath.Dir(executable), "../lib/python*/site-packages/dbt_core-1.8.*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(old) == 0
+}
+
 // matrix is one plan and one run of combinations.
 type matrix struct {
 	t            *testing.T
@@ -122,8 +140,10 @@ type matrix struct {
 
 func (m matrix) run() {
 	m.prepare()
-	selection := dbt.Selection{Models: []string{"tag:tried"}, FullRefresh: m.full,
-		EventTimeStart: "2025-10-01", EventTimeEnd: "2025-10-04"}
+	selection := dbt.Selection{Models: []string{"tag:tried"}, FullRefresh: m.full}
+	if hasMicrobatch(m.t) {
+		selection.EventTimeStart, selection.EventTimeEnd = "2025-10-01", "2025-10-04"
+	}
 	cli := dbt.New(dbt.Config{Executable: acctest.DBT(m.t), ProjectDir: m.project(), ProfilesDir: m.profiles(),
 		WorkDir: filepath.Join(m.dir, "work")}, clock.System{})
 	m.t.Cleanup(cli.Close)
@@ -208,7 +228,8 @@ func (c combination) sql() string {
 		add("unique_key", "'id'")
 	}
 	if c.strategy == "microbatch" {
-		settings = append(settings, "event_time='happened'", "begin='2025-10-01'", "batch_size='day'")
+		settings = append(settings, "event_time='happened'", "begin='2025-10-01'", "batch_size='day'",
+			"concurrent_batches=false") // dbt before 1.11.3 can wait forever for a free thread
 	}
 	extra := ""
 	if c.extraColumn {
