@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -35,10 +36,13 @@ func besideRequests(b *testing.B, s *elastictest.Server, clearing subject, costs
 		}
 		all = append(all, time.Since(begun))
 	}
+	slices.Sort(all)
 	alone := all[len(all)/2]
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(float64(strings.Count(commands, "url =")), "requests")
 	b.ReportMetric(alone.Seconds(), "curl-s")
+	b.ReportMetric(costs[bare].wall["apply"].Seconds(), "bare-s")
+	b.ReportMetric(costs[ours].wall["apply"].Seconds(), "apply-s")
 	b.ReportMetric(ratio(costs[ours].wall["apply"], costs[bare].wall["apply"]+alone), "apply/(bare+curl)")
 }
 

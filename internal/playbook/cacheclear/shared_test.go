@@ -55,8 +55,8 @@ func TestThousandPlansShareRequests(t *testing.T) {
 	for range parallel {
 		group.Go(func() {
 			for i := range work {
-				action, err := cacheclear.New(cluster, clock.System{}).Bind(json.RawMessage(fmt.Sprintf(`{"index_name":"%s-%d"}`, base,
-					i%indices)))
+				input := json.RawMessage(fmt.Sprintf(`{"index_name":"%s-%d"}`, base, i%indices))
+				action, err := cacheclear.New(cluster, clock.System{}).Bind(input)
 				if err != nil {
 					t.Error(err)
 					continue
