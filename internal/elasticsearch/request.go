@@ -27,7 +27,7 @@ type Call struct {
 	// Timeout bounds the call with all its attempts. Zero means 2 minutes. If negative, only the context and Retry
 	// bound it.
 	Timeout time.Duration
-	// Retry configures retries. The zero value is replaced by a default of 4 attempts.
+	// Retry configures retries. Without Attempts and For, there are 4 attempts.
 	Retry Retry
 	// Limit is the longest accepted answer, in bytes. Zero means 32 MiB.
 	Limit int64
@@ -75,7 +75,9 @@ func (c Call) withDefaults() Call {
 		c.Limit = limit
 	}
 	if c.Retry.Attempts == 0 && c.Retry.For == 0 {
+		stop := c.Retry.Stop
 		c.Retry = usualRetry()
+		c.Retry.Stop = stop
 	}
 	if c.Log == "" {
 		c.Log = logging.Elasticsearch

@@ -70,6 +70,9 @@ func (w *copyWork) Wait(ctx context.Context) (playbook.Report, error) {
 	if errors.Is(err, reindex.ErrStillRunning) {
 		return out, errors.Join(playbook.ErrNotStopped, err)
 	}
+	if err != nil && !errors.Is(err, reindex.ErrFailed) && !errors.Is(err, reindex.ErrUnfinished) {
+		return out, uncertain(err) // it is not known which index clients use
+	}
 	if err != nil {
 		return out, err
 	}

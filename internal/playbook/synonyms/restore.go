@@ -2,6 +2,7 @@ package synonyms
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -102,11 +103,22 @@ func (w restoreWork) Wait(ctx context.Context) (playbook.Report, error) {
 		if err := w.elastic.AllowWrites(ctx, to); err != nil {
 			return out, err
 		}
-		if err := w.elastic.MoveAliases(ctx, from, to, ""); err != nil {
+		if err := context.Cause(ctx); err != nil {
 			return out, err
+		}
+		if err := w.elastic.MoveAliases(ctx, from, to, ""); err != nil {
+			return out, uncertain(err)
 		}
 	}
 	out.Message = fmt.Sprintf("%s refers to %s again", w.params.IndexName, to)
 	out.Identity = w.identityOf(ctx, to)
 	return out, nil
+}
+
+// uncertain adds playbook.ErrUncertain to the error for a change whose answer was lost.
+func uncertain(err error) error {
+	if errors.Is(err, elastic.ErrUncertain) {
+		return errors.Join(playbook.ErrUncertain, err)
+	}
+	return err
 }

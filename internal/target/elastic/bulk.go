@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
+	"slices"
+	"time"
 
 	"github.com/elastic/go-elasticsearch/v8/esapi"
 
@@ -24,36 +28,92 @@ const (
 	NotOlder VersionRule = "external_gte"
 )
 
-// bulkWrite sends the lines of a bulk request. It bypasses the index's default pipeline, and its setting that makes
-// writes wait for more shard copies. Every action must be safe to repeat, because a request whose answer was lost is
-// sent again.
-func (c *Cluster) bulkWrite(ctx context.Context, index string, lines []byte) ([]bulkItem, error) {
-	what := "Write to " + index
-	var items []bulkItem
-	err := c.client.Do(ctx, elasticsearch.Call{
-		What: what, Request: esapi.BulkRequest{Index: escaped(index)[0], Pipeline: "_none", WaitForActiveShards: "1",
-			Body: bytes.NewReader(lines)},
-		Read: func(text []byte) error {
-			var answer struct {
-				Items []map[string]bulkItem `json:"items"`
+// bulkWrite performs actions and returns one item per action, in order. It bypasses the index's default pipeline, and
+// its setting that makes writes wait for more shard copies. It sends actions that an overloaded cluster refused again,
+// and no others. With an error, the items of the actions that were not answered are zero.
+func (c *Cluster) bulkWrite(ctx context.Context, index string, actions [][]byte) (written, error) {
+	out := written{items: make([]bulkItem, len(actions))}
+	pending := make([]int, len(actions))
+	for i := range pending {
+		pending[i] = i
+	}
+	for attempt := 1; len(pending) > 0; attempt++ {
+		items, sent, err := c.bulkOnce(ctx, index, actions, pending)
+		out.repeated = out.repeated || sent > 1
+		if err != nil {
+			return out, err
+		}
+		var refused []int
+		for n, item := range items {
+			if i := pending[n]; item.Status == http.StatusTooManyRequests {
+				refused = append(refused, i)
+			} else {
+				out.items[i] = item
 			}
-			if err := json.Unmarshal(text, &answer); err != nil {
-				return err
+		}
+		if pending = refused; len(pending) == 0 {
+			break
+		}
+		if attempt == bulkAttempts {
+			return out, &problem.Problem{
+				What: "Write to " + index + " failed",
+				Why:  firstRefusal(items) + ".",
+				Next: "The cluster is overloaded. Try again later.", Err: ErrBusy,
 			}
-			items = items[:0]
-			for _, i := range answer.Items {
-				for _, item := range i {
-					if item.Status == http.StatusTooManyRequests {
-						return &problem.Problem{What: what + " failed", Why: item.Error.Reason + ".",
-							Next: "The cluster is overloaded. Try again later.", Err: ErrBusy}
-					}
-					items = append(items, item)
-				}
-			}
-			return nil
-		},
+		}
+		if err := c.clk.Sleep(ctx, bulkPause<<(attempt-1)); err != nil {
+			return out, err
+		}
+	}
+	return out, nil
+}
+
+const (
+	// bulkAttempts is how often an action is sent that the cluster refuses because it is overloaded. bulkPause is the
+	// pause before the second attempt. It doubles with each further one.
+	bulkAttempts = 5
+	bulkPause    = 200 * time.Millisecond
+)
+
+// written is the answer to a bulk request.
+type written struct {
+	items []bulkItem
+	// repeated reports that actions were sent again after a lost answer. An action that conflicts may then have been
+	// performed by the first request.
+	repeated bool
+}
+
+// bulkOnce sends some of the actions in one request, and repeats the request if its answer is lost. sent is how often
+// it was sent.
+func (c *Cluster) bulkOnce(ctx context.Context, index string, actions [][]byte,
+	some []int) (items []bulkItem, sent int, err error) {
+	var lines bytes.Buffer
+	for _, i := range some {
+		lines.Write(actions[i])
+	}
+	var answer struct {
+		Items []map[string]bulkItem `json:"items"`
+	}
+	err = c.client.Do(ctx, elasticsearch.Call{
+		What: "Write to " + index, Request: esapi.BulkRequest{Index: escaped(index)[0], Pipeline: "_none",
+			WaitForActiveShards: "1", Body: bytes.NewReader(lines.Bytes())},
+		Retry: elasticsearch.Retry{Stop: func() error { sent++; return nil }}, Out: &answer,
 	})
-	return items, err
+	for _, item := range answer.Items {
+		for _, i := range item {
+			items = append(items, i)
+		}
+	}
+	if err == nil && len(items) != len(some) {
+		err = fmt.Errorf("write to %s: %d documents sent, %d answered", index, len(some), len(items))
+	}
+	return items, sent, err
+}
+
+// firstRefusal returns the reason of the first action that an overloaded cluster refused.
+func firstRefusal(items []bulkItem) string {
+	i := slices.IndexFunc(items, func(i bulkItem) bool { return i.Status == http.StatusTooManyRequests })
+	return items[i].Error.Reason
 }
 
 type bulkItem struct {
@@ -85,49 +145,40 @@ type bulkAction struct {
 	IfTerm      int64       `json:"if_primary_term,omitempty"`
 }
 
-// addAction appends an action, and the document's source if it has one, to the lines of a bulk request.
-func addAction(lines *bytes.Buffer, kind string, action bulkAction, source json.RawMessage) error {
-	text, err := json.Marshal(map[string]bulkAction{kind: action})
+// encode returns the lines of an action, with the document's source if it has one.
+func (a bulkAction) encode(kind string, source json.RawMessage) ([]byte, error) {
+	text, err := json.Marshal(map[string]bulkAction{kind: a})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	lines.Write(text)
-	lines.WriteByte('\n')
+	lines := bytes.NewBuffer(append(text, '\n'))
 	if source == nil {
-		return nil
+		return lines.Bytes(), nil
 	}
 	// A source keeps its original line breaks, but here each document must be on one line.
 	if err := json.Compact(lines, source); err != nil {
-		return fmt.Errorf("document %q: %w", action.ID, err)
+		return nil, fmt.Errorf("document %q: %w", a.ID, err)
 	}
 	lines.WriteByte('\n')
-	return nil
-}
-
-// items is bulkWrite for a known number of actions. It returns an error unless each of them was answered.
-func (c *Cluster) items(ctx context.Context, index string, lines []byte, actions int) ([]bulkItem, error) {
-	items, err := c.bulkWrite(ctx, index, lines)
-	if err == nil && len(items) != actions {
-		err = fmt.Errorf("write to %s: %d documents sent, %d answered", index, actions, len(items))
-	}
-	return items, err
+	return lines.Bytes(), nil
 }
 
 // Put writes documents with their versions, and returns those that the rule rejected.
 func (c *Cluster) Put(ctx context.Context, index string, documents []Document, rule VersionRule) ([]Document, error) {
-	var lines bytes.Buffer
-	for _, d := range documents {
+	actions := make([][]byte, len(documents))
+	for i, d := range documents {
+		var err error
 		action := bulkAction{ID: d.ID, Routing: d.Routing, Version: d.Version, VersionType: rule}
-		if err := addAction(&lines, "index", action, d.Source); err != nil {
+		if actions[i], err = action.encode("index", d.Source); err != nil {
 			return nil, err
 		}
 	}
-	items, err := c.items(ctx, index, lines.Bytes(), len(documents))
+	answer, err := c.bulkWrite(ctx, index, actions)
 	if err != nil {
 		return nil, err
 	}
 	var kept []Document
-	for i, item := range items {
+	for i, item := range answer.items {
 		switch {
 		case item.Status == http.StatusConflict:
 			kept = append(kept, documents[i])
@@ -144,42 +195,102 @@ const MostVersions = 16
 // Replace overwrites documents that have not changed in the index since now was read, and creates those that did not
 // exist then. Documents that somebody else has changed since are left as they are. Every write raises the version by
 // one, so Replace writes a document again until its version is that of the argument, which may be MostVersions higher.
-// It returns the sequence numbers of its writes, by Key.
+// It returns the sequence numbers of its writes, by Key, also with an error.
 func (c *Cluster) Replace(ctx context.Context, index string, documents, now []Document) (map[string]int64, error) {
 	wrote := map[string]int64{}
 	for round := 0; len(documents) > 0 && round <= MostVersions; round++ {
-		var lines bytes.Buffer
+		states, err := c.replaceOnce(ctx, index, documents, now)
+		var again, left []Document
 		for i, d := range documents {
-			kind, action := "create", bulkAction{ID: d.ID, Routing: d.Routing}
-			if now[i].Version != 0 {
-				kind, action.IfSeqNo, action.IfTerm = "index", &now[i].SeqNo, now[i].Term
+			if states[i].Version == 0 {
+				continue
 			}
-			if err := addAction(&lines, kind, action, d.Source); err != nil {
-				return wrote, err
+			wrote[d.Key()] = states[i].SeqNo
+			if states[i].Version < d.Version {
+				again, left = append(again, d), append(left, states[i])
 			}
 		}
-		items, err := c.items(ctx, index, lines.Bytes(), len(documents))
 		if err != nil {
 			return wrote, err
-		}
-		var again, left []Document
-		for i, item := range items {
-			d := documents[i]
-			switch {
-			case item.Status == http.StatusConflict:
-				continue
-			case item.Status >= http.StatusBadRequest:
-				return wrote, item.problem(index)
-			}
-			wrote[d.Key()] = item.SeqNo
-			if item.Version < d.Version {
-				again, left = append(again, d), append(left, Document{Version: item.Version, SeqNo: item.SeqNo,
-					Term: item.Term})
-			}
 		}
 		documents, now = again, left
 	}
 	return wrote, nil
+}
+
+// replaceOnce writes each document once. It returns the states that its writes led to, in order; the version 0 means
+// that a document was not written.
+func (c *Cluster) replaceOnce(ctx context.Context, index string, documents, now []Document) ([]Document, error) {
+	states, actions := make([]Document, len(documents)), make([][]byte, len(documents))
+	for i, d := range documents {
+		kind, action := "create", bulkAction{ID: d.ID, Routing: d.Routing}
+		if now[i].Version != 0 {
+			kind, action.IfSeqNo, action.IfTerm = "index", &now[i].SeqNo, now[i].Term
+		}
+		var err error
+		if actions[i], err = action.encode(kind, d.Source); err != nil {
+			return states, err
+		}
+	}
+	answer, err := c.bulkWrite(ctx, index, actions)
+	var conflicts []int
+	for i, item := range answer.items {
+		switch {
+		case item.Status == 0:
+		case item.Status == http.StatusConflict:
+			conflicts = append(conflicts, i)
+		case item.Status >= http.StatusBadRequest:
+			err = errors.Join(err, item.problem(index))
+		default:
+			states[i] = Document{Version: item.Version, SeqNo: item.SeqNo, Term: item.Term}
+		}
+	}
+	if err != nil || !answer.repeated || len(conflicts) == 0 {
+		return states, err
+	}
+	own, err := c.ownWrites(ctx, index, chosen(documents, conflicts), chosen(now, conflicts))
+	for n, i := range conflicts {
+		states[i] = own[n]
+	}
+	return states, err
+}
+
+// ownWrites returns the states of the documents that a request with a lost answer has written, in order; the version 0
+// means that it did not write a document. before are the documents before the request.
+func (c *Cluster) ownWrites(ctx context.Context, index string, documents, before []Document) ([]Document, error) {
+	own := make([]Document, len(documents))
+	now, err := c.Current(ctx, index, documents, true)
+	if err != nil {
+		return own, err
+	}
+	for i, d := range now {
+		next := before[i].Version == 0 || d.Version == before[i].Version+1
+		if d.Version != 0 && next && sameJSON(d.Source, documents[i].Source) {
+			own[i] = Document{Version: d.Version, SeqNo: d.SeqNo, Term: d.Term}
+		}
+	}
+	return own, nil
+}
+
+func chosen(documents []Document, indices []int) []Document {
+	out := make([]Document, len(indices))
+	for n, i := range indices {
+		out[n] = documents[i]
+	}
+	return out
+}
+
+// sameJSON reports whether two texts have the same JSON value.
+func sameJSON(a, b json.RawMessage) bool {
+	var values [2]any
+	for i, text := range [2]json.RawMessage{a, b} {
+		decoder := json.NewDecoder(bytes.NewReader(text))
+		decoder.UseNumber()
+		if decoder.Decode(&values[i]) != nil {
+			return false
+		}
+	}
+	return reflect.DeepEqual(values[0], values[1])
 }
 
 // Remove removes documents. A document that does not exist is not an error.
@@ -196,21 +307,22 @@ func (c *Cluster) remove(ctx context.Context, index string, documents, now []Doc
 	if len(documents) == 0 {
 		return nil
 	}
-	var lines bytes.Buffer
+	actions := make([][]byte, len(documents))
 	for i, d := range documents {
 		action := bulkAction{ID: d.ID, Routing: d.Routing}
 		if now != nil {
 			action.IfSeqNo, action.IfTerm = &now[i].SeqNo, now[i].Term
 		}
-		if err := addAction(&lines, "delete", action, nil); err != nil {
+		var err error
+		if actions[i], err = action.encode("delete", nil); err != nil {
 			return err
 		}
 	}
-	items, err := c.bulkWrite(ctx, index, lines.Bytes())
+	answer, err := c.bulkWrite(ctx, index, actions)
 	if err != nil {
 		return err
 	}
-	for _, item := range items {
+	for _, item := range answer.items {
 		changed := now != nil && item.Status == http.StatusConflict
 		if item.Status >= http.StatusBadRequest && item.Status != http.StatusNotFound && !changed {
 			return item.problem(index)

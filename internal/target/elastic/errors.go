@@ -9,6 +9,9 @@ import (
 // ErrRefused is the error for a name or an index that this package does not change.
 var ErrRefused = errors.New("not a usable index")
 
+// ErrUncertain marks a change that was sent and whose answer was lost: it may have been made.
+var ErrUncertain = errors.New("it is not known whether the change was made")
+
 // Errors from package elasticsearch that callers of this package distinguish.
 var (
 	ErrConfiguration    = elasticsearch.ErrConfiguration

@@ -3,7 +3,10 @@ package elastic
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/elastic/go-elasticsearch/v8/esapi"
 
@@ -59,7 +62,8 @@ func (c *Cluster) CloneIndex(ctx context.Context, from, to string) error {
 
 // MoveAliases moves all aliases of an index to another index in one atomic call. If replaced is not empty, it must be
 // the name of the first index: the same call deletes that index and makes its name an alias, too. ErrNotFound means
-// that an alias no longer points to the first index.
+// that an alias no longer points to the first index. If the answer is lost, it looks where the aliases are; an error
+// that wraps ErrUncertain means that they may have moved.
 func (c *Cluster) MoveAliases(ctx context.Context, from, to, replaced string) error {
 	old, err := c.DescribeNow(ctx, from)
 	if err != nil {
@@ -90,13 +94,54 @@ func (c *Cluster) MoveAliases(ctx context.Context, from, to, replaced string) er
 	err = c.once(ctx, what,
 		esapi.IndicesUpdateAliasesRequest{Body: elasticsearch.Body(map[string]any{"actions": actions})}, &answer)
 	if err == nil && !answer.Acknowledged {
-		return &problem.Problem{
+		err = &problem.Problem{
 			What: what + " is not complete", Why: "The master node applied the change, but some nodes did not " +
 				"acknowledge it in time.",
 			Next: "Look at the health of the cluster.", Err: ErrTimeout,
 		}
 	}
-	return err
+	if err == nil || elasticsearch.FateOf(err) != elasticsearch.Lost {
+		return err
+	}
+	moved := old.AliasNames()
+	if replaced != "" {
+		moved = append(moved, replaced)
+	}
+	there, lookErr := c.haveMoved(ctx, from, to, moved)
+	switch {
+	case lookErr != nil:
+		p := *problem.Of(err, what+" failed")
+		p.Why += " " + problem.Of(lookErr, "").Error()
+		p.Next = fmt.Sprintf("It is not known which index has the aliases: look at GET /%s,%s/_alias.", from, to)
+		p.Err = errors.Join(ErrUncertain, err, lookErr)
+		return &p
+	case there:
+		return nil
+	default:
+		return err
+	}
+}
+
+// lookTimeout bounds a look at the cluster after an answer was lost.
+const lookTimeout = 30 * time.Second
+
+// haveMoved reports whether the second index has all of the aliases and the first one none, once the master has
+// completed every change that it has received. It does so even if ctx has ended.
+func (c *Cluster) haveMoved(ctx context.Context, from, to string, aliases []string) (bool, error) {
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
+	defer done()
+	pending := c.get(ctx, "Wait for pending changes of the cluster",
+		esapi.ClusterHealthRequest{WaitForEvents: "languid", Timeout: lookTimeout}, nil)
+	now, err := c.Aliases(ctx, from, to)
+	if err != nil {
+		return false, err
+	}
+	for _, alias := range aliases {
+		if slices.Contains(now[from], alias) || !slices.Contains(now[to], alias) {
+			return false, pending // without an answer, the change may still be pending
+		}
+	}
+	return true, nil
 }
 
 // Refresh makes everything written until now visible to searches.

@@ -2,6 +2,7 @@ package reindex
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -187,21 +188,28 @@ func (r *Run) write(ctx context.Context, view *elastic.View, shard int, rule ela
 					return err
 				}
 			}
-			kept, err := r.cluster.Put(ctx, r.state.New, documents, rule)
-			if err == nil && len(kept) > 0 && rule == elastic.Newer {
-				if kept, err = r.untouched(ctx, kept); err == nil && len(kept) > 0 {
-					kept, err = r.cluster.Put(ctx, r.state.New, kept, elastic.NotOlder)
-				}
+			err := r.put(ctx, documents, rule)
+			if r.moved && ctx.Err() == nil {
+				err = errors.Join(err, r.noteWritten(ctx, documents)) // it may have failed partway
 			}
-			if err != nil {
-				return err
-			}
-			if err := r.recreate(ctx, kept); err != nil || !r.moved {
-				return err
-			}
-			return r.noteWritten(ctx, documents)
+			return err
 		})
 	return fresh, err
+}
+
+// put writes documents with their versions. With rule Newer, a document that clients have not written is replaced also
+// by its own version.
+func (r *Run) put(ctx context.Context, documents []elastic.Document, rule elastic.VersionRule) error {
+	kept, err := r.cluster.Put(ctx, r.state.New, documents, rule)
+	if err == nil && len(kept) > 0 && rule == elastic.Newer {
+		if kept, err = r.untouched(ctx, kept); err == nil && len(kept) > 0 {
+			kept, err = r.cluster.Put(ctx, r.state.New, kept, elastic.NotOlder)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return r.recreate(ctx, kept)
 }
 
 // untouched returns those of the documents that no client has written to the new index. A client's version is newer and
