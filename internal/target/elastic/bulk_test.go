@@ -88,8 +88,10 @@ func (b *busy) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	for i, id := range ids {
 		if b.refuse(n, id) {
-			answer.Items = slices.Insert(answer.Items, i, map[string]json.RawMessage{"index": json.RawMessage(fmt.Sprintf(
-				`{"_id": %q, "status": 429, "error": {"type": "es_rejected_execution_exception", "reason": "busy"}}`, id))})
+			refused := fmt.Sprintf(`{"_id": %q, "status": 429, "error": {"type": "es_rejected_execution_exception",
+				"reason": "busy"}}`, id)
+			answer.Items = slices.Insert(answer.Items, i,
+				map[string]json.RawMessage{"index": json.RawMessage(refused)})
 		}
 	}
 	body, err := json.Marshal(answer)
