@@ -24,6 +24,16 @@ const (
 	longestName = 255 - 20
 )
 
+// unseen adds a note about a check that needs a privilege which these credentials lack: plan may run with a weaker key
+// than apply. Any other error stops the preview, because another read may see a reason to refuse.
+func (c *choice) unseen(what string, err error) error {
+	if !errors.Is(err, elastic.ErrForbidden) {
+		return err
+	}
+	c.notes = append(c.notes, what+": "+problem.Of(err, "").Why)
+	return nil
+}
+
 // checkCluster checks what else can keep a reindex from working: limits of the cluster, privileges, and templates.
 func (a action) checkCluster(ctx context.Context, c *choice, index elastic.Index) error {
 	for _, check := range []func(context.Context, *choice, elastic.Index) error{
@@ -90,7 +100,7 @@ func (a action) checkDisk(ctx context.Context, c *choice, index elastic.Index) e
 	needed := max(1, int64(float64(size.TotalBytes)*spare))
 	switch {
 	case err != nil:
-		c.notes = append(c.notes, "Free disk space can't be read: "+problem.Of(err, "").Why)
+		return c.unseen("Free disk space can't be read", err)
 	case free < needed:
 		return &problem.Problem{
 			What: "There is not enough disk space for a reindex of " + index.Name, Why: fmt.Sprintf("It needs about "+
@@ -116,8 +126,7 @@ func (a action) checkShards(ctx context.Context, c *choice, index elastic.Index)
 	}
 	free, err := a.elastic.FreeShards(ctx)
 	if err != nil {
-		c.notes = append(c.notes, "The limit of shards can't be read: "+problem.Of(err, "").Why)
-		return nil //nolint:nilerr // plan may run with a weaker key than apply
+		return c.unseen("The limit of shards can't be read", err)
 	}
 	if free >= needed {
 		return nil
@@ -145,10 +154,10 @@ func (a action) listKeptCopies(ctx context.Context, c *choice, index elastic.Ind
 // checkPrivileges notes missing privileges: plan may run with fewer privileges than apply.
 func (a action) checkPrivileges(ctx context.Context, c *choice, index elastic.Index) error {
 	missing, err := a.elastic.MissingPrivileges(ctx, neededFor(a.request(index.Name, reindex.NewName(index.Name, 0))))
-	switch {
-	case err != nil:
-		c.notes = append(c.notes, "Privileges can't be read: "+problem.Of(err, "").Why)
-	case len(missing) > 0:
+	if err != nil {
+		return c.unseen("Privileges can't be read", err)
+	}
+	if len(missing) > 0 {
 		c.notes = append(c.notes, "These credentials lack privileges that apply needs: "+strings.Join(missing, ", "))
 	}
 	return nil
@@ -159,9 +168,7 @@ func (a action) checkTemplates(ctx context.Context, c *choice, index elastic.Ind
 	made := reindex.NewName(index.Name, 0)
 	templates, err := a.elastic.Templates(ctx, made)
 	if err != nil {
-		c.notes = append(c.notes, "Index templates can't be read: "+problem.Of(err, "").Why+" Apply compares the new "+
-			"index before it copies anything.")
-		return nil //nolint:nilerr // plan may run with a weaker key than apply
+		return c.unseen("Index templates can't be read, so apply compares the new index before it copies anything", err)
 	}
 	if templates.DataStream != "" {
 		return &problem.Problem{

@@ -65,7 +65,7 @@ func (w *copyWork) Wait(ctx context.Context) (playbook.Report, error) {
 	out.Details["new_index"] = w.req.New
 	w.note(result, &out)
 	if err == nil || errors.Is(err, reindex.ErrUnfinished) {
-		out.Undo, out.Identity = w.undo(), w.identityOf(ctx, w.req.New)
+		out.Undo, out.Identity = w.undo(), w.identityAfter(ctx, w.req.New)
 	}
 	if errors.Is(err, reindex.ErrStillRunning) {
 		return out, errors.Join(playbook.ErrNotStopped, err)

@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
+	"time"
 
+	"github.com/applylens/terraform-provider-remediation/internal/logging"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic"
 	"github.com/applylens/terraform-provider-remediation/internal/target/elastic/reindex"
 )
@@ -26,18 +28,36 @@ func (a action) identity(ctx context.Context, indices []elastic.Index) (any, err
 	return map[string]any{"cluster": cluster, "indices": uuids}, nil
 }
 
-// identityOf returns the identity with the index to which the name refers now. Nil: it can't be read.
-func (a action) identityOf(ctx context.Context, index string) any {
-	ctx = context.WithoutCancel(ctx)
+// identityOf returns the identity with the index to which the name refers now.
+func (a action) identityOf(ctx context.Context, index string) (any, error) {
 	described, err := a.elastic.DescribeNow(ctx, index)
 	if err != nil {
-		return nil
+		return nil, err
 	}
-	identity, err := a.identity(ctx, []elastic.Index{described})
-	if err != nil {
-		return nil
+	return a.identity(ctx, []elastic.Index{described})
+}
+
+const (
+	// identityTries is how often the identity is read after the work, and identityPause the time between two reads.
+	identityTries = 5
+	identityPause = 2 * time.Second
+)
+
+// identityAfter is identityOf for the report of work that is done, even if ctx has ended. Nil: it can't be read, which
+// is no reason to call the work a failure.
+func (a action) identityAfter(ctx context.Context, index string) any {
+	ctx = context.WithoutCancel(ctx)
+	for try := 1; ; try++ {
+		identity, err := a.identityOf(ctx, index)
+		if err == nil {
+			return identity
+		}
+		logging.Warn(ctx, logging.Elasticsearch, "the identity of the index can't be read", "index", index,
+			"error", err.Error())
+		if try == identityTries || !elastic.Unanswered(err) || a.clk.Sleep(ctx, identityPause) != nil {
+			return nil
+		}
 	}
-	return identity
 }
 
 // content is Preview.Content: the definition of each index, and the rules of a synonyms set. The rules of a file are

@@ -22,7 +22,10 @@ func (r restore) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 		return playbook.Preview{}, Facts{}, err
 	}
 	to := r.params.RestoreIndex
-	identity := r.identityOf(ctx, from)
+	identity, err := r.identityOf(ctx, from)
+	if err != nil {
+		return playbook.Preview{}, Facts{}, err
+	}
 	facts := Facts{Way: WayRestore, WayReason: "a reindex is undone", Indices: []string{from, to},
 		Analyzers: []Analyzers{}, Probes: []Probe{}}
 	p := playbook.Preview{
@@ -111,7 +114,7 @@ func (w restoreWork) Wait(ctx context.Context) (playbook.Report, error) {
 		}
 	}
 	out.Message = fmt.Sprintf("%s refers to %s again", w.params.IndexName, to)
-	out.Identity = w.identityOf(ctx, to)
+	out.Identity = w.identityAfter(ctx, to)
 	return out, nil
 }
 

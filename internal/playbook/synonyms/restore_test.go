@@ -85,3 +85,68 @@ func TestLostAnswerToARestore(t *testing.T) {
 		})
 	}
 }
+
+// TestIdentityThatCannotBeReadIsAnError: without it, the digest of a restore would be another one.
+func TestIdentityThatCannotBeReadIsAnError(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	kept, made := f.makeIndex(t, "v1", "from_file_fixed", true), f.makeIndex(t, "v2", "from_file_fixed", true)
+	alias := f.base + "-alias"
+	f.alias(t, alias, made)
+	for _, busy := range []bool{true, false} {
+		cfg := f.Config
+		cfg.Transport = func(next http.RoundTripper) http.RoundTripper {
+			return roundTrip(func(r *http.Request) (*http.Response, error) {
+				if busy && r.Method == http.MethodGet && r.URL.Path == "/"+made {
+					return lost(r), nil
+				}
+				return next.RoundTrip(r)
+			})
+		}
+		p, err := f.bind(t, cfg, map[string]any{"index_name": alias, "synonym_filter": "from_file_fixed",
+			"restore_index": kept}).Preview(t.Context())
+		if (err != nil) != busy || !busy && p.Identity == nil {
+			t.Errorf("busy %t: identity %v, %v", busy, p.Identity, err)
+		}
+	}
+}
+
+// TestChecksTolerateOnlyMissingPrivileges answers each check of a reindex with a refusal and with a passing error.
+func TestChecksTolerateOnlyMissingPrivileges(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	old := f.makeIndex(t, "v1", "from_file_fixed", true)
+	alias := f.base + "-alias"
+	f.alias(t, alias, old)
+	refused := func(r *http.Request) *http.Response {
+		res := lost(r)
+		res.StatusCode = http.StatusForbidden
+		res.Body = io.NopCloser(strings.NewReader(`{"error":{"type":"security_exception",
+			"reason":"action [x] is unauthorized for user [reader]"},"status":403}`))
+		return res
+	}
+	for path, says := range map[string]string{
+		"/_cluster/settings": "The limit of shards", "/_security/user/_has_privileges": "Privileges can't",
+		"/_index_template": "Index templates can't", "/_nodes/stats": "Free disk space",
+	} {
+		for name, answer := range map[string]func(*http.Request) *http.Response{"refused": refused, "busy": lost} {
+			asked := false
+			cfg := f.Config
+			cfg.Transport = func(next http.RoundTripper) http.RoundTripper {
+				return roundTrip(func(r *http.Request) (*http.Response, error) {
+					if strings.HasPrefix(r.URL.Path, path) {
+						asked = true
+						return answer(r), nil
+					}
+					return next.RoundTrip(r)
+				})
+			}
+			p, err := f.bind(t, cfg, map[string]any{"index_name": alias, "synonym_filter": "from_file_fixed",
+				"reindex": true}).Preview(t.Context())
+			noted := strings.Contains(strings.Join(p.Warnings, "\n"), says)
+			if !asked || noted != (name == "refused") || (err != nil) != (name == "busy") {
+				t.Errorf("%s, %s: asked %t, warnings %q, %v", path, name, asked, p.Warnings, err)
+			}
+		}
+	}
+}

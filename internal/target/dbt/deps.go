@@ -79,8 +79,12 @@ func (c *CLI) CheckInstalled(ctx context.Context, reviewed map[string]string) er
 	if err != nil {
 		return c.unreadable(err)
 	}
+	changes, err := c.compare(p, locked, locked)
+	if err != nil {
+		return err
+	}
 	now := map[string]string{}
-	for _, change := range c.compare(p, locked, locked) {
+	for _, change := range changes {
 		now[change.Name] = change.Then
 	}
 	var differ []string
@@ -154,7 +158,10 @@ func (c *CLI) previewCached(ctx context.Context, d Deps) (DepsChange, error) {
 	if err := c.checkPackageHosts(depsFiles(p, locals)); err != nil {
 		return DepsChange{}, err
 	}
-	now := installed(p)
+	now, err := installed(p)
+	if err != nil {
+		return DepsChange{}, err
+	}
 	key, err := c.hash(ctx, depsFiles(p, locals), []any{"deps", p.Dir, d, now})
 	if err != nil {
 		return DepsChange{}, err
@@ -246,8 +253,12 @@ func (c *CLI) resolve(ctx context.Context, p project, locals []string, d Deps) (
 	if err != nil {
 		return DepsChange{}, c.unreadable(err)
 	}
+	changes, err := c.compare(p, before, after)
+	if err != nil {
+		return DepsChange{}, err
+	}
 	return DepsChange{
-		Packages:    c.compare(p, before, after),
+		Packages:    changes,
 		LockChanges: !bytes.Equal(before.data, after.data),
 		DBTVersion:  end.summary.Version,
 		Resolved:    c.resolved(after, d),
@@ -255,9 +266,13 @@ func (c *CLI) resolve(ctx context.Context, p project, locals []string, d Deps) (
 }
 
 // compare lists the packages that are installed or locked in after, each with its version now and then.
-func (c *CLI) compare(p project, before, after lock) []PackageChange {
+func (c *CLI) compare(p project, before, after lock) ([]PackageChange, error) {
+	now, err := installed(p)
+	if err != nil {
+		return nil, err
+	}
 	byName := map[string]PackageChange{}
-	for name, version := range installed(p) {
+	for name, version := range now {
 		change := PackageChange{Name: name, Source: "unknown", Now: version}
 		if e, ok := before.find(name); ok {
 			change.Source = e.source()
@@ -278,5 +293,5 @@ func (c *CLI) compare(p project, before, after lock) []PackageChange {
 		change.Source = c.secrets.String(change.Source)
 		changes = append(changes, change)
 	}
-	return changes
+	return changes, nil
 }

@@ -268,6 +268,32 @@ func TestInstallPathThatMustNotBeReplaced(t *testing.T) {
 	}
 }
 
+// TestUnreadablePackagesAreNoMissingPackages: what can't be read may be installed.
+func TestUnreadablePackagesAreNoMissingPackages(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	loop := filepath.Join(dir, "loop")
+	if err := os.Symlink("loop", loop); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := installed(project{InstallPath: loop}); err == nil {
+		t.Errorf("a folder that can't be read has the packages %v", got)
+	}
+	write(t, filepath.Join(dir, "tree", "a", projectFile), "name: a\nversion: 1.0.0")
+	if err := os.MkdirAll(filepath.Join(dir, "tree", "b"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(projectFile, filepath.Join(dir, "tree", "b", projectFile)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := installed(project{InstallPath: filepath.Join(dir, "tree")}); err == nil {
+		t.Errorf("a package that can't be read is missing in %v", got)
+	}
+	if got, err := installed(project{InstallPath: filepath.Join(dir, "none")}); err != nil || len(got) != 0 {
+		t.Errorf("nothing is installed: %v, %v", got, err)
+	}
+}
+
 // TestReadOnlyProjectIsRefusedBeforeAnythingRuns installs to folders to which not even root can write.
 func TestReadOnlyProjectIsRefusedBeforeAnythingRuns(t *testing.T) {
 	t.Parallel()

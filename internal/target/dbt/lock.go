@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,6 +12,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
 // lock is package-lock.yml.
@@ -101,15 +104,23 @@ func (e lockEntry) version(projectDir string) string {
 }
 
 // installed returns the versions of the packages in the install path, by name: the commit of a git package, otherwise
-// the version in its dbt_project.yml.
-func installed(p project) map[string]string {
+// the version in its dbt_project.yml. A folder that can't be read is an error: it may contain packages.
+func installed(p project) (map[string]string, error) {
 	found := map[string]string{}
 	entries, err := os.ReadDir(p.InstallPath)
+	if errors.Is(err, fs.ErrNotExist) {
+		return found, nil // nothing is installed
+	}
 	if err != nil {
-		return found // nothing is installed
+		return nil, packagesProblem(p, err)
 	}
 	for _, entry := range entries {
 		dir := filepath.Join(p.InstallPath, entry.Name())
+		if file := filepath.Join(dir, projectFile); exists(file) {
+			if err := canRead(file); err != nil {
+				return nil, packagesProblem(p, err)
+			}
+		}
 		name, version := packageVersion(dir)
 		if name == "" {
 			continue
@@ -119,7 +130,23 @@ func installed(p project) map[string]string {
 		}
 		found[name] = version
 	}
-	return found
+	return found, nil
+}
+
+func packagesProblem(p project, err error) error {
+	return &problem.Problem{
+		What: "The installed dbt packages can't be read", Why: err.Error() + ".",
+		Next: "Make " + p.InstallPath + " readable, or remove it.", Path: []string{"dbt", "project_dir"}, Err: err,
+	}
+}
+
+// canRead opens a file for reading.
+func canRead(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // headCommit returns the commit that a git folder has checked out, or nothing. dbt resets a branch to the commit, so
