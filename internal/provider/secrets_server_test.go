@@ -174,6 +174,9 @@ func (s *indiscreet) routes() http.Handler {
 		w.Header().Set("X-Elastic-Product", "Elasticsearch")
 		w.Header().Set("Content-Type", "application/json")
 		answer := `{"indices": [{"name": "kb", "attributes": ["open"]}], "aliases": [], "data_streams": [], "_shards": {"failed": 0, "total": 1, "successful": 1}}`
+		if strings.Contains(r.URL.Path, "_settings") {
+			answer = `{"kb": {"settings": {"index": {"uuid": "bJ4Vt2c8Q0mQkY5x7pQ1Zw"}}}}`
+		}
 		if strings.Contains(r.URL.Path, "_stats") {
 			answer = `{"indices": {"kb": {"total": {"query_cache": {"memory_size_in_bytes": 7}}}}, "_shards": {"failed": 0}}`
 		}
