@@ -62,10 +62,16 @@ func (p *Project) Write(name, text string) {
 // Run builds all models with dbt itself, as the scheduled run of a project does.
 func (p *Project) Run() {
 	p.t.Helper()
-	cmd := exec.CommandContext(p.t.Context(), DBT(p.t), "run", "--quiet") //nolint:gosec // the test's dbt
+	p.DBT("run", "--quiet")
+}
+
+// DBT runs a command of dbt itself.
+func (p *Project) DBT(args ...string) {
+	p.t.Helper()
+	cmd := exec.CommandContext(p.t.Context(), DBT(p.t), args...) //nolint:gosec // the test's dbt
 	cmd.Dir, cmd.Env = p.Dir, append(os.Environ(), p.Environment()...)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		p.t.Fatalf("dbt run: %v\n%s", err, out)
+		p.t.Fatalf("dbt %v: %v\n%s", args, err, out)
 	}
 }
 
