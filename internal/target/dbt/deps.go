@@ -3,6 +3,7 @@ package dbt
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -238,11 +239,11 @@ func (c *CLI) resolve(ctx context.Context, p project, locals []string, d Deps) (
 	if err != nil {
 		return DepsChange{}, err
 	}
-	end := run.end(ctx)
-	if err := c.checkCommand(ctx, p, end.summary.Version); err != nil {
-		return DepsChange{}, err
+	end, err := c.packagesOf(ctx, run, depsFiles(p, locals))
+	if old := c.checkCommand(ctx, p, end.summary.Version); old != nil && !errors.Is(err, ErrTimeout) {
+		return DepsChange{}, old
 	}
-	if err := end.failure(); err != nil {
+	if err != nil {
 		return DepsChange{}, err
 	}
 	before, err := readLock(p.Dir)

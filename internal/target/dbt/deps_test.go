@@ -174,20 +174,6 @@ func TestDepsThatCannotBeResolved(t *testing.T) {
 	}
 }
 
-// TestPackageHubOutOfReach previews packages of a hub at an address where nothing listens.
-func TestPackageHubOutOfReach(t *testing.T) {
-	t.Parallel()
-	cfg := shop(t)
-	cfg.Environment = map[string]string{"DBT_PACKAGE_HUB_URL": "http://127.0.0.1:1/"}
-	write(t, filepath.Join(cfg.ProjectDir, "packages.yml"),
-		"packages:\n  - package: dbt-labs/dbt_utils\n    version: [\">=1.0.0\"]\n")
-	_, err := New(cfg, clock.System{}).PreviewDeps(t.Context(), Deps{})
-	p := wantProblem(t, err, ErrPackages, "dbt can't resolve or fetch the packages", "can be reached")
-	if strings.Contains(p.Why, "Traceback") || len(p.Why) > 1000 {
-		t.Errorf("the reason is not for people: %s", p.Why)
-	}
-}
-
 func TestRemoteAnswersAgeInProcess(t *testing.T) {
 	t.Parallel()
 	var p previews

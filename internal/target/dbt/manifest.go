@@ -11,6 +11,9 @@ import (
 // manifest contains the fields of dbt's manifest.json that this package reads (schema v12; later versions may lack
 // some).
 type manifest struct {
+	Metadata struct {
+		Project string `json:"project_name"`
+	} `json:"metadata"`
 	Nodes    map[string]node     `json:"nodes"`
 	Sources  map[string]node     `json:"sources"`
 	Exposed  map[string]node     `json:"exposures"`
@@ -48,6 +51,9 @@ func (m manifest) model(id string, n node) Model {
 
 func readManifest(path string) (manifest, error) {
 	var m manifest
+	if err := checkSize(path); err != nil {
+		return m, err
+	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return m, err

@@ -2,6 +2,7 @@ package dbt
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -14,10 +15,14 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/access"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
-// packageHub is where dbt looks up packages by their names.
-const packageHub = "hub.getdbt.com"
+// packageHub is where dbt looks up packages by their names, unless hubVariable is set in its environment.
+const (
+	packageHub  = "hub.getdbt.com"
+	hubVariable = "DBT_PACKAGE_HUB_URL"
+)
 
 var (
 	template    = regexp.MustCompile(`(?s)\{[{%].*?[%}]\}`)
@@ -50,6 +55,9 @@ func (c *CLI) checkPackageHosts(files []string) error {
 			return err
 		}
 		hosts, secret := sourcesIn(data, filepath.Base(path) != projectFile)
+		if hosts, err = c.withHub(hosts); err != nil {
+			return err
+		}
 		if len(hosts) == 0 && secret != "" {
 			hosts = []string{unreadHost}
 		}
@@ -65,6 +73,70 @@ func (c *CLI) checkPackageHosts(files []string) error {
 		}
 	}
 	return nil
+}
+
+// packagesOf waits until dbt has resolved or fetched the packages that files name, and stops it when that takes too long:
+// a host that accepts a connection and never answers would hold up the plan forever.
+func (c *CLI) packagesOf(ctx context.Context, run *Run, files []string) (ending, error) {
+	limited, cancel := context.WithTimeoutCause(ctx, c.cfg.PackagesTimeout, errPackagesTimeout)
+	defer cancel()
+	end := run.end(limited)
+	if errors.Is(end.ctxErr, errPackagesTimeout) {
+		return end, c.packagesTimedOut(files)
+	}
+	return end, end.failure()
+}
+
+// errPackagesTimeout is the cause of a context in which packages took too long.
+var errPackagesTimeout = errors.New("the packages took too long")
+
+func (c *CLI) packagesTimedOut(files []string) error {
+	var all []string
+	for _, path := range files {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		hosts, _ := sourcesIn(data, filepath.Base(path) != projectFile)
+		all = append(all, hosts...)
+	}
+	slices.Sort(all)
+	all, err := c.withHub(slices.Compact(all))
+	if err != nil {
+		return err
+	}
+	from := ""
+	if len(all) > 0 {
+		from = " from " + strings.Join(all, ", ")
+	}
+	return c.mask(&problem.Problem{
+		What: "dbt's packages can't be resolved in time",
+		Why: fmt.Sprintf("dbt deps did not get the packages%s within %s, and was stopped.", from,
+			text.Duration(c.cfg.PackagesTimeout)),
+		Next: "Nothing has been changed. Check that these hosts can be reached and answer, then plan again.",
+		Err:  errors.Join(ErrPackages, ErrTimeout),
+	})
+}
+
+// withHub replaces dbt's package hub with the one that the environment of dbt names, if it names one.
+func (c *CLI) withHub(hosts []string) ([]string, error) {
+	at := slices.Index(hosts, packageHub)
+	if at < 0 {
+		return hosts, nil
+	}
+	env, err := c.environment(os.Environ(), nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, pair := range env {
+		if name, value, _ := strings.Cut(pair, "="); name == hubVariable && value != "" {
+			hosts[at] = unreadHost
+			if m := urlHost.FindStringSubmatch(value); m != nil {
+				hosts[at] = m[1][strings.LastIndex(m[1], "@")+1:]
+			}
+		}
+	}
+	return hosts, nil
 }
 
 // sourcesIn returns the hosts from which the packages in a file are fetched, with their ports, and a secret that the

@@ -178,7 +178,7 @@ func (c *CLI) installCopy(ctx context.Context, p project, locals []string) (root
 	if err != nil {
 		return root, "", err
 	}
-	if err := run.end(ctx).failure(); err != nil {
+	if _, err := c.packagesOf(ctx, run, depsFiles(p, locals)); err != nil {
 		said := problem.Of(err, "dbt deps failed")
 		return root, "", noCopy(said.What+": "+said.Why, err)
 	}
