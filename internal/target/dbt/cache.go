@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/google/renameio/v2/maybe"
@@ -36,6 +37,73 @@ func once[T any](ctx context.Context, group *singleflight.Group, key string, f f
 		}
 		return answer, err
 	}
+}
+
+// shared runs a function for many callers at once. Unlike once, a caller never gets the answer of a call that began
+// before it asked. The zero value is ready for use.
+type shared[T any] struct {
+	mu sync.Mutex
+	// waiting are the calls that have not begun, which more callers can join, and running the calls that have.
+	waiting, running map[string]*sharedCall[T]
+}
+
+type sharedCall[T any] struct {
+	done  chan struct{}
+	value T
+	err   error
+	// stopped reports that the context of the caller that ran it had ended.
+	stopped bool
+}
+
+// do returns the answer of a call of f that begins after do was called. Calls with the same key run one at a time.
+func (s *shared[T]) do(ctx context.Context, key string, f func() (T, error)) (T, error) {
+	for {
+		s.mu.Lock()
+		if s.waiting == nil {
+			s.waiting, s.running = map[string]*sharedCall[T]{}, map[string]*sharedCall[T]{}
+		}
+		call, joined := s.waiting[key]
+		if !joined {
+			call = &sharedCall[T]{done: make(chan struct{})}
+			s.waiting[key] = call
+		}
+		before := s.running[key]
+		s.mu.Unlock()
+		if !joined {
+			s.run(key, call, before, func() (T, error) {
+				defer func() { call.stopped = ctx.Err() != nil }()
+				return f()
+			})
+			return call.value, call.err
+		}
+		select {
+		case <-call.done:
+		case <-ctx.Done():
+			var none T
+			return none, context.Cause(ctx)
+		}
+		if call.err == nil || !call.stopped || ctx.Err() != nil {
+			return call.value, call.err
+		}
+	}
+}
+
+// run calls f once the call before it has ended.
+func (s *shared[T]) run(key string, call, before *sharedCall[T], f func() (T, error)) {
+	if before != nil {
+		<-before.done
+	}
+	s.mu.Lock()
+	delete(s.waiting, key)
+	s.running[key] = call
+	s.mu.Unlock()
+	call.value, call.err = f()
+	s.mu.Lock()
+	if s.running[key] == call {
+		delete(s.running, key)
+	}
+	s.mu.Unlock()
+	close(call.done)
 }
 
 // scratch creates a folder for one process.

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,6 +26,10 @@ const DefaultExecutable = "dbt"
 
 // DefaultGrace is how long an interrupted dbt may take to cancel its queries and write its results before it is killed.
 const DefaultGrace = 30 * time.Second
+
+// DefaultPackagesTimeout is how long a plan may take to resolve or fetch packages. dbt itself waits for a package hub for
+// up to 3 min per package, and for a git host without a limit.
+const DefaultPackagesTimeout = 3 * time.Minute
 
 // Config says which dbt executable, project, and environment to use. It is checked when it is used.
 type Config struct {
@@ -44,6 +49,9 @@ type Config struct {
 	WorkDir string
 	// Grace is how long an interrupted dbt may take to exit before it is killed. Zero: DefaultGrace.
 	Grace time.Duration
+	// PackagesTimeout is how long PreviewDeps, and ListAfter for its copy, may take to resolve or fetch packages. Zero:
+	// DefaultPackagesTimeout.
+	PackagesTimeout time.Duration
 	// PackageHost returns why a plan must not resolve packages from host, or an empty string if it may. secret is the
 	// name of the variable whose secret value would be sent to the host, or empty. Nil: every host may be used.
 	PackageHost func(host, secret string) (why string)
@@ -67,6 +75,10 @@ type CLI struct {
 	secrets *redact.Redactor
 	helper  *helper
 	entries entries
+	// fingerprints shares the hashing of the project's files, and compared has the parses after which the files were
+	// compared, as parsedState.
+	fingerprints shared[string]
+	compared     sync.Map
 	// runs counts the starts and ends of dbt processes. The warehouse may have changed after each of them.
 	runs atomic.Int64
 	// hasSecrets reports whether there are any secrets. Without secrets, artifacts are not searched.
@@ -80,6 +92,9 @@ func New(cfg Config, clk clock.Clock) *CLI {
 	}
 	if cfg.Grace <= 0 {
 		cfg.Grace = DefaultGrace
+	}
+	if cfg.PackagesTimeout <= 0 {
+		cfg.PackagesTimeout = DefaultPackagesTimeout
 	}
 	secrets := secretsOf(cfg.Environment, os.Environ())
 	c := &CLI{

@@ -175,6 +175,36 @@ func questionKey(state string, question any) (string, error) {
 	return hex.EncodeToString(sum[:]), err
 }
 
+// sharedFingerprint is fingerprint for many callers at once: a plan asks for it with each resource. No caller gets a
+// fingerprint that was begun before it asked, because a file may have changed since.
+func (c *CLI) sharedFingerprint(ctx context.Context, p project, s Selection) (string, error) {
+	key, err := questionKey(p.Dir, []any{p.Resolved, s.State})
+	if err != nil {
+		return "", err
+	}
+	return c.fingerprints.do(ctx, key, func() (string, error) { return c.fingerprint(ctx, p, s) })
+}
+
+// parsedState is a parse, see reviewed.Parse, and the fingerprint of the files that it should have read.
+type parsedState struct {
+	parse int
+	state string
+}
+
+// unchanged reports whether the files still have the fingerprint that they had before dbt read them. If they changed
+// meanwhile, the answer belongs to no fingerprint. The files are compared once per parse.
+func (c *CLI) unchanged(ctx context.Context, p project, s Selection, read parsedState) (bool, error) {
+	if _, compared := c.compared.Load(read); compared && read.parse > 0 {
+		return true, nil
+	}
+	now, err := c.sharedFingerprint(ctx, p, s)
+	if err != nil || now != read.state {
+		return false, err
+	}
+	c.compared.Store(read, true)
+	return true, nil
+}
+
 // fingerprint hashes everything that could change dbt's answer: the project's files, the profiles, the artifacts in the
 // state folder, the environment, dbt, and its packages. For dbt and its packages, it covers sizes and times instead of
 // contents.
@@ -191,16 +221,7 @@ func (c *CLI) fingerprint(ctx context.Context, p project, s Selection) (string, 
 	if path := p.dotEnvPath(); path != "" && c.readsDotEnv() {
 		files = append(files, path)
 	}
-	for _, name := range [...]string{"manifest.json", "run_results.json", "sources.json"} {
-		path := filepath.Join(s.State, name)
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(p.Dir, path)
-		}
-		if s.State != "" && exists(path) {
-			files = append(files, path)
-		}
-	}
-	return c.hash(ctx, files, []any{p.Dir, c.cfg.Target, p.Resolved})
+	return c.hash(ctx, append(files, p.stateFiles(s)...), []any{p.Dir, c.cfg.Target, p.Resolved})
 }
 
 // hash returns a hash of dbt, its environment, the question, and the contents of files.

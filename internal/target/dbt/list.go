@@ -162,8 +162,11 @@ func (c *CLI) listCached(ctx context.Context, s Selection, after *Resolved) (Lis
 	if err := c.checkDotEnv(p); err != nil {
 		return Listing{}, err
 	}
+	if err := p.checkState(s); err != nil {
+		return Listing{}, err
+	}
 	began := c.clk.Now()
-	state, err := c.fingerprint(ctx, p, s)
+	state, err := c.sharedFingerprint(ctx, p, s)
 	if err != nil {
 		return Listing{}, err
 	}
@@ -182,12 +185,11 @@ func (c *CLI) listCached(ctx context.Context, s Selection, after *Resolved) (Lis
 	}
 	defer c.useEntry(ctx, cached)
 	return once(ctx, &c.flight, key, func() (Listing, error) {
-		listing, err := c.answer(ctx, p, s, state)
+		listing, parse, err := c.answer(ctx, p, s, state)
 		if err != nil {
 			return listing, err
 		}
-		// If files changed while dbt read them, its answer belongs to no fingerprint.
-		if again, err := c.fingerprint(ctx, p, s); err != nil || again != state {
+		if unchanged, err := c.unchanged(ctx, p, s, parsedState{parse, state}); err != nil || !unchanged {
 			return listing, err
 		}
 		c.writeCached(ctx, cached, listing)
@@ -195,33 +197,32 @@ func (c *CLI) listCached(ctx context.Context, s Selection, after *Resolved) (Lis
 	})
 }
 
-// answer asks dbt through its programmatic interface, or through its command line if there is no other way.
-func (c *CLI) answer(ctx context.Context, p project, s Selection, state string) (Listing, error) {
+// answer asks dbt through its programmatic interface, or through its command line if there is no other way. parse is the
+// parse that the answer is from, see reviewed.Parse.
+func (c *CLI) answer(ctx context.Context, p project, s Selection, state string) (l Listing, parse int, err error) {
 	if p.Resolved != nil {
-		var err error
 		if p.Copy, err = c.installedCopy(ctx, p); err != nil {
-			return Listing{}, err
+			return l, 0, err
 		}
 		p.Packages = []string{p.Copy}
 	}
 	files, err := c.files(p)
 	if err != nil {
-		return Listing{}, err
+		return l, 0, err
 	}
 	warnings, err := checkVars(p, files, s.Vars)
 	if err != nil {
-		return Listing{}, err
+		return l, 0, err
 	}
 	_, err = c.python()
-	var l Listing
 	switch {
 	case err == nil:
-		l, err = c.review(ctx, p, s, state)
+		l, parse, err = c.review(ctx, p, s, state)
 	case errors.Is(err, ErrNoInterface):
 		l, err = c.listByCommand(ctx, p, s)
 	}
 	l.Warnings = append(l.Warnings, warnings...)
-	return l, err
+	return l, parse, err
 }
 
 // noMatch returns the problem that s selects no model to run; dbt itself exits with 0. passive is how many models it

@@ -46,8 +46,14 @@ func (c *CLI) listByCommand(ctx context.Context, p project, s Selection) (Listin
 	if errors.Is(err, fs.ErrNotExist) {
 		return Listing{}, noArtifacts("manifest.json")
 	}
+	if errors.Is(err, errTooLarge) {
+		return Listing{}, tooLarge(err)
+	}
 	if err != nil {
 		return Listing{}, c.unreadable(err)
+	}
+	if p.isAnother(m.Metadata.Project) {
+		return Listing{}, anotherProject(p.Name, m.Metadata.Project)
 	}
 	if failure != nil {
 		return Listing{}, c.stoppedAt(s, stopped[1], m)
@@ -71,6 +77,27 @@ func (c *CLI) listByCommand(ctx context.Context, p project, s Selection) (Listin
 	l.Warnings = append(l.Warnings, s.versionWarnings(l, nil)...)
 	l.Content, l.Identity, err = c.fileContent(ctx, p, l.Models)
 	return l, err
+}
+
+// tooLarge returns the problem with a manifest that is too large to read. Through dbt's programmatic interface, no
+// manifest is read.
+func tooLarge(err error) error {
+	return &problem.Problem{
+		What: "The manifest of the dbt project is too large", Why: err.Error() + ".",
+		Next: "Nothing has run. Set dbt.executable to the dbt command itself instead of a script: no manifest is read then.",
+		Path: []string{"dbt", "executable"}, Err: errors.Join(ErrUnhandled, err),
+	}
+}
+
+// anotherProject returns the problem that a script runs dbt in another project than the one that is configured.
+func anotherProject(configured, listed string) error {
+	return &problem.Problem{
+		What: "dbt.executable uses another dbt project",
+		Why: fmt.Sprintf("The script has listed the project %q. dbt.project_dir has the project %q.", listed,
+			configured),
+		Next: "Nothing has run. Make the script run dbt in its working directory, without --project-dir.",
+		Path: []string{"dbt", "executable"}, Err: ErrUnhandled,
+	}
 }
 
 // listing combines the output of `dbt ls` with the manifest. passive is how many selected models dbt never runs.

@@ -29,6 +29,8 @@ type reviewed struct {
 	// MustParse reports that there is no answer yet, because the project must be parsed first.
 	MustParse bool `json:"must_parse"`
 	Parsed    bool `json:"parsed"`
+	// Parse identifies the parse that the answer is from: the number of the question that caused it.
+	Parse int `json:"parse"`
 	// Seconds is how long the import of dbt and the parse took, if the question needed them.
 	Seconds struct {
 		Import float64 `json:"import"`
@@ -44,8 +46,9 @@ type reviewed struct {
 		RunHooks   []struct {
 			SQL string `json:"sql"`
 		} `json:"run_hooks"`
-		Names [][2]string `json:"names"`
 	} `json:"about"`
+	// Names are the nodes that the selections name, or all if a selector matches nothing.
+	Names      [][2]string `json:"names"`
 	Selections []struct {
 		Unmatched struct {
 			Select  []string `json:"select"`
@@ -83,7 +86,7 @@ const milliseconds = 1000
 
 // review asks the helper what s would run. If the helper must parse the project first, it says so and gets a folder for
 // it.
-func (c *CLI) review(ctx context.Context, p project, s Selection, state string) (Listing, error) {
+func (c *CLI) review(ctx context.Context, p project, s Selection, state string) (Listing, int, error) {
 	var answer reviewed
 	q := question{Op: "review", Argv: append([]string{"run"}, c.common(s)...), State: state,
 		Selections: []selecting{s.selecting()}, Packages: p.Copy}
@@ -100,13 +103,14 @@ func (c *CLI) review(ctx context.Context, p project, s Selection, state string) 
 		err = c.parseAndReview(ctx, s, q, &answer)
 	}
 	if err != nil {
-		return Listing{}, c.reviewProblem(err)
+		return Listing{}, 0, c.reviewProblem(err)
 	}
 	logging.Debug(ctx, logging.DBT, "selection reviewed", "parsed", answer.Parsed, "select", s.selecting().Select)
 	if len(answer.Selections) != 1 {
-		return Listing{}, c.unreadable(errors.New("the helper returned no selection"))
+		return Listing{}, 0, c.unreadable(errors.New("the helper returned no selection"))
 	}
-	return c.reviewListing(s, answer)
+	l, err := c.reviewListing(s, answer)
+	return l, answer.Parse, err
 }
 
 // parseAndReview gives the helper a folder to parse the project in, with dbt's earlier parse if one was saved. It saves
@@ -160,7 +164,7 @@ func (c *CLI) reviewProblem(err error) error {
 // reviewListing converts the helper's answer to a Listing.
 func (c *CLI) reviewListing(s Selection, answer reviewed) (Listing, error) {
 	found, about := answer.Selections[0], answer.About
-	names := nodeNames(about.Names)
+	names := nodeNames(answer.Names)
 	l := Listing{
 		Models: []Model{}, DownstreamModels: found.Downstream, Exposures: found.Exposures,
 		DBTVersion: about.Versions.DBT, Connection: c.maskAll(about.Connection),

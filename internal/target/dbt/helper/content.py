@@ -161,7 +161,7 @@ class Content:
         self.adapter = adapter
         self.macros = Macros(manifest, internal)
         self.sums = {}
-        self.everything = None
+        self.everything = self.projects = self.hooks = None
 
     def of(self, unique_ids):
         """The part of the digest for these nodes."""
@@ -185,6 +185,11 @@ class Content:
         return content
 
     def project(self):
+        if self.projects is None:
+            self.projects = self._project()
+        return self.projects
+
+    def _project(self):
         projects = {}
         for name, project in (self.config.dependencies or {}).items():
             projects[name] = [plain(project.vars), plain(project.quoting), project.dispatch]
@@ -193,6 +198,11 @@ class Content:
                        plain(config.query_comment), flags(config.project_root), projects])
 
     def run_hooks(self):
+        if self.hooks is None:
+            self.hooks = self._run_hooks()
+        return self.hooks
+
+    def _run_hooks(self):
         hooks = [n for n in self.manifest.nodes.values() if n.resource_type == "operation"]
         return digest([[h.unique_id, h.raw_code, getattr(h, "index", None), self._reached([h.raw_code])]
                        for h in sorted(hooks, key=lambda h: h.unique_id)])

@@ -62,10 +62,12 @@ def review(parses, question):
         began = time.monotonic()
         parses[key] = project.Project(question["argv"] + ["--target-path", question["target_path"]],
                                        question.get("packages"))
+        parses[key].number = question["id"]
         seconds["parse"] = time.monotonic() - began
     known = parses[key]
-    return {"parsed": parsed, "seconds": seconds, "about": known.about(),
-            "selections": [known.review(s) for s in question["selections"]]}
+    answers = [known.review(s) for s in question["selections"]]
+    return {"parsed": parsed, "parse": known.number, "seconds": seconds, "about": known.about(),
+            "names": known.names(question["selections"], answers), "selections": answers}
 
 
 def catalog(parses, question):

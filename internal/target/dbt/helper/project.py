@@ -121,6 +121,7 @@ class Project:
         self.graph = graph or Compiler(config).compile(manifest, write=False, **self.more)
         self.versions = versions(config)
         self.content = Content(manifest, config, self.versions)
+        self.every_name = None
 
     def task(self, selection):
         """dbt's own task for a selection. It is queried and never run."""
@@ -144,12 +145,17 @@ class Project:
 
     def answer(self, task, selection):
         selector = task.get_node_selector()
+        remember_selections(selector)
         with Unmatched():
             spec = task.get_selection_spec()
             selected = selector.get_selected(spec)
             everything, _ = selector.select_nodes(spec)
-            answer = {"unmatched": {name: self._unmatched(selector, selection.get(name) or [])
-                                    for name in ("select", "exclude")}}
+            chosen, excluded = selection.get("select") or [], selection.get("exclude") or []
+            if len(chosen) == 1 and everything and not excluded:
+                unmatched = []  # the only selector is the whole selection
+            else:
+                unmatched = self._unmatched(selector, chosen)
+            answer = {"unmatched": {"select": unmatched, "exclude": self._unmatched(selector, excluded)}}
         runs = sorted(i for i in selected if not self.manifest.nodes[i].is_ephemeral_model)
         answer.update({
             "models": [self._model(i) for i in runs],
@@ -232,10 +238,33 @@ class Project:
             "run_hooks": [{"unique_id": n.unique_id, "sql": n.raw_code}
                           for n in sorted(self.manifest.nodes.values(), key=lambda n: n.unique_id)
                           if n.resource_type == "operation"],
-            "names": sorted((n.name, n.resource_type.value if hasattr(n.resource_type, "value") else n.resource_type)
-                            for kind in (self.manifest.nodes, self.manifest.sources) for n in kind.values()
-                            if n.resource_type in ("model", "seed", "snapshot", "source")),
         }
+
+    def names(self, selections, answers):
+        """The names and kinds of the nodes that the selections name, or of all nodes if a selector matches nothing: the
+        message then suggests similar names."""
+        if self.every_name is None:
+            self.every_name = sorted(
+                (n.name, n.resource_type.value if hasattr(n.resource_type, "value") else n.resource_type)
+                for kind in (self.manifest.nodes, self.manifest.sources) for n in kind.values()
+                if n.resource_type in ("model", "seed", "snapshot", "source"))
+        if any(answer["unmatched"]["select"] for answer in answers):
+            return self.every_name
+        # The input "upstream" adds a + before each name.
+        wanted = {item.lstrip("+") for selection in selections for item in selection.get("select") or ()}
+        return [pair for pair in self.every_name if pair[0] in wanted]
+
+
+def remember_selections(selector):
+    """Makes a selector of dbt evaluate each specification once."""
+    select, kept = selector.select_nodes, {}
+
+    def remembered(spec, *args, **kwargs):
+        if id(spec) not in kept:
+            kept[id(spec)] = spec, select(spec, *args, **kwargs)
+        return tuple(set(nodes) for nodes in kept[id(spec)][1])
+
+    selector.select_nodes = remembered
 
 
 def written(value):
