@@ -142,8 +142,8 @@ func BenchmarkDBTPlans(b *testing.B) {
 	}
 }
 
-// round measures each plan once, next to dbt. The first plan may start dbt once and parse the project once, and the plan
-// of an unchanged project may not parse it.
+// round measures each plan once, next to dbt. The first plan may start dbt once and parse the project once, and the
+// plan of an unchanged project may not parse it.
 func (h warehouse) round(models, resources, round int) (walls map[string]time.Duration, first planned) {
 	h.b.Helper()
 	ls := func() time.Duration { return h.dbt("ls", "--select", "model_0000") }
@@ -172,8 +172,8 @@ func (h warehouse) round(models, resources, round int) (walls map[string]time.Du
 }
 
 // BenchmarkContentFacts measures what it costs to hash the contents of a project of 2,000 models instead of looking at
-// the times of its files. It compares a plan of an unchanged project with the part that is not spent on hashing. It also
-// counts the bytes of a plan of 20 resources, which must fit into a comment on a pull request.
+// the times of its files. It compares a plan of an unchanged project with the part that is not spent on hashing. It
+// also counts the bytes of a plan of 20 resources, which must fit into a comment on a pull request.
 func BenchmarkContentFacts(b *testing.B) {
 	const models = 2000
 	h := newWarehouse(b, models)

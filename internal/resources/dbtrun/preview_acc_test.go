@@ -20,12 +20,13 @@ func contains(t *testing.T, text string, parts ...string) {
 	}
 }
 
-// TestAccMissingUpstreamIsReportedByPlan selects a model whose upstream table does not exist: in no database, and then in
-// the database of another target. The run fails as the plan says.
+// TestAccMissingUpstreamIsReportedByPlan selects a model whose upstream table does not exist: in no database, and then
+// in the database of another target. The run fails as the plan says.
 func TestAccMissingUpstreamIsReportedByPlan(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	const warning = "which the database does not contain. The run will fail. Build or load it first, or set upstream = true"
+	const warning = "which the database does not contain. The run will fail. Build or load it first, or set " +
+		"upstream = true"
 	r.Write("main.tf", selecting(`["triage_daily"]`, "", ""))
 	contains(t, flat(r.Must("plan", "-no-color")), "Selected models read warehouse.main.triage_results, "+warning)
 	out := flat(r.MustFail("apply", "-auto-approve", "-no-color"))

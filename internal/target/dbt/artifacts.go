@@ -40,9 +40,9 @@ func (p project) stateFiles(s Selection) (paths []string) {
 	return paths
 }
 
-// checkState refuses artifacts in the state folder that are too large to read, and a manifest of another project, before
-// dbt is started: dbt reads both without a warning. With another project's manifest, state: selects every model, and
-// defer finds none.
+// checkState refuses artifacts in the state folder that are too large to read, and a manifest of another project,
+// before dbt is started: dbt reads both without a warning. With another project's manifest, state: selects every model,
+// and defer finds none.
 func (p project) checkState(s Selection) error {
 	for _, path := range p.stateFiles(s) {
 		if err := checkSize(path); err != nil {

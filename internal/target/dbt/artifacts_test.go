@@ -27,8 +27,10 @@ func manifestOf(t *testing.T, folder, project string) {
 		`"https://schemas.getdbt.com/dbt/manifest/v12.json", "project_name": %q}, "nodes": {}, "sources": {}}`, project))
 }
 
-// TestStateFolderIsCheckedBeforeDBTStarts covers artifacts of another project, artifacts that are too large, and what is
-// no artifact. It is not parallel, because it measures memory.
+// TestStateFolderIsCheckedBeforeDBTStarts covers artifacts of another project, artifacts that are too large, and what
+// is no artifact. It is not parallel, because it measures memory.
+//
+//nolint:paralleltest // it measures memory
 func TestStateFolderIsCheckedBeforeDBTStarts(t *testing.T) {
 	cfg := shop(t)
 	state := filepath.Join(cfg.ProjectDir, "state")

@@ -27,8 +27,8 @@ const DefaultExecutable = "dbt"
 // DefaultGrace is how long an interrupted dbt may take to cancel its queries and write its results before it is killed.
 const DefaultGrace = 30 * time.Second
 
-// DefaultPackagesTimeout is how long a plan may take to resolve or fetch packages. dbt itself waits for a package hub for
-// up to 3 min per package, and for a git host without a limit.
+// DefaultPackagesTimeout is how long a plan may take to resolve or fetch packages. dbt itself waits for a package hub
+// for up to 3 min per package, and for a git host without a limit.
 const DefaultPackagesTimeout = 3 * time.Minute
 
 // Config says which dbt executable, project, and environment to use. It is checked when it is used.

@@ -25,7 +25,7 @@ func hubProject(t *testing.T, address string) Config {
 // silent returns the address of a server that accepts connections and never answers.
 func silent(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,8 @@ func TestPackageHubThatFails(t *testing.T) {
 			t.Parallel()
 			cfg := hubProject(t, test.address)
 			_, err := New(cfg, clock.System{}).PreviewDeps(t.Context(), Deps{})
-			p := wantProblem(t, err, ErrPackages, "dbt can't resolve or fetch the packages", test.says, "can be reached")
+			p := wantProblem(t, err, ErrPackages, "dbt can't resolve or fetch the packages", test.says,
+				"can be reached")
 			if strings.Contains(p.Why, "Traceback") || len(p.Why) > 1000 {
 				t.Errorf("the reason is not for people: %s", p.Why)
 			}
@@ -97,7 +98,8 @@ func TestPackageServersThatHang(t *testing.T) {
 			cfg.PackagesTimeout = 8 * time.Second
 			c := cli(t, cfg)
 			_, err := c.PreviewDeps(t.Context(), Deps{})
-			wantProblem(t, err, ErrTimeout, "can't be resolved in time", address, "within 8s", "Nothing has been changed")
+			wantProblem(t, err, ErrTimeout, "can't be resolved in time", address, "within 8s",
+				"Nothing has been changed")
 			if left, err := filepath.Glob(filepath.Join(cfg.WorkDir, "scratch", "*")); err != nil || len(left) > 0 {
 				t.Errorf("scratch folders are left: %v, %v", left, err)
 			}

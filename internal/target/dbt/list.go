@@ -197,8 +197,8 @@ func (c *CLI) listCached(ctx context.Context, s Selection, after *Resolved) (Lis
 	})
 }
 
-// answer asks dbt through its programmatic interface, or through its command line if there is no other way. parse is the
-// parse that the answer is from, see reviewed.Parse.
+// answer asks dbt through its programmatic interface, or through its command line if there is no other way. parse is
+// the parse that the answer is from, see reviewed.Parse.
 func (c *CLI) answer(ctx context.Context, p project, s Selection, state string) (l Listing, parse int, err error) {
 	if p.Resolved != nil {
 		if p.Copy, err = c.installedCopy(ctx, p); err != nil {

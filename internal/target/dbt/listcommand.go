@@ -84,7 +84,8 @@ func (c *CLI) listByCommand(ctx context.Context, p project, s Selection) (Listin
 func tooLarge(err error) error {
 	return &problem.Problem{
 		What: "The manifest of the dbt project is too large", Why: err.Error() + ".",
-		Next: "Nothing has run. Set dbt.executable to the dbt command itself instead of a script: no manifest is read then.",
+		Next: "Nothing has run. Set dbt.executable to the dbt command itself instead of a script: no manifest is " +
+			"read then.",
 		Path: []string{"dbt", "executable"}, Err: errors.Join(ErrUnhandled, err),
 	}
 }

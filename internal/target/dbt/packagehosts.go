@@ -75,8 +75,8 @@ func (c *CLI) checkPackageHosts(files []string) error {
 	return nil
 }
 
-// packagesOf waits until dbt has resolved or fetched the packages that files name, and stops it when that takes too long:
-// a host that accepts a connection and never answers would hold up the plan forever.
+// packagesOf waits until dbt has resolved or fetched the packages that files name, and stops it when that takes too
+// long: a host that accepts a connection and never answers would hold up the plan forever.
 func (c *CLI) packagesOf(ctx context.Context, run *Run, files []string) (ending, error) {
 	limited, cancel := context.WithTimeoutCause(ctx, c.cfg.PackagesTimeout, errPackagesTimeout)
 	defer cancel()

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestSharedCallsBeginAfterTheyAreAskedFor asks from many sides at once while a call runs. None of them gets its answer,
-// and one more call answers all of them.
+// TestSharedCallsBeginAfterTheyAreAskedFor asks from many sides at once while a call runs. None of them gets its
+// answer, and one more call answers all of them.
 func TestSharedCallsBeginAfterTheyAreAskedFor(t *testing.T) {
 	t.Parallel()
 	var s shared[int64]
@@ -53,8 +53,8 @@ func TestSharedCallsBeginAfterTheyAreAskedFor(t *testing.T) {
 	}
 }
 
-// TestSharedCallOfACanceledCaller cancels the caller that runs the call. A caller that waits for the same call makes its
-// own.
+// TestSharedCallOfACanceledCaller cancels the caller that runs the call. A caller that waits for the same call makes
+// its own.
 func TestSharedCallOfACanceledCaller(t *testing.T) {
 	t.Parallel()
 	var s shared[string]
