@@ -49,13 +49,6 @@ func (h warehouse) resources(n int, more string) {
 		"  models = [format(\"model_%%04d\", count.index)]\n%s\n}\n", n, more))
 }
 
-// layers configures n resources that select a tenth of the models each.
-func (h warehouse) layers(n int) {
-	h.w.Write("main.tf", requires("remediation")+fmt.Sprintf("resource \"remediation_dbt_run\" \"x\" {\n  count = %d\n"+
-		"  models = [format(\"path:models/layer_%%d\", count.index %% 10)]\n"+
-		"  exclude = [format(\"model_%%04d\", count.index)]\n}\n", n))
-}
-
 // planned is a plan with what the provider's log says about it.
 type planned struct {
 	wall time.Duration
@@ -172,8 +165,7 @@ func (h warehouse) round(models, resources, round int) (walls map[string]time.Du
 }
 
 // BenchmarkContentFacts measures what it costs to hash the contents of a project of 2,000 models instead of looking at
-// the times of its files. It compares a plan of an unchanged project with the part that is not spent on hashing. It
-// also counts the bytes of a plan of 20 resources, which must fit into a comment on a pull request.
+// the times of its files. It compares a plan of an unchanged project with the part that is not spent on hashing.
 func BenchmarkContentFacts(b *testing.B) {
 	const models = 2000
 	h := newWarehouse(b, models)
@@ -192,11 +184,5 @@ func BenchmarkContentFacts(b *testing.B) {
 		b.ReportMetric(plan.Seconds(), "plan-s")
 		b.ReportMetric(hashing.Seconds(), "hashing-s")
 		b.ReportMetric(ratio(plan, plan-hashing), "plan/without-hashing")
-		const most, kilo = 60, 1 << 10
-		h.layers(20)
-		size := ratio(len(h.w.Must("plan", "-no-color")), kilo)
-		if b.ReportMetric(size/most, "20-resources/60-KB"); size > most {
-			b.Fatalf("a plan of 20 resources takes %.0f KB", size)
-		}
 	}
 }
