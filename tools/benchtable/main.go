@@ -115,37 +115,18 @@ func tables(all []result) string {
 			fmt.Fprintf(&b, "| `%s` %s | %s | %.2f |\n", r.name, ours, theirs, r.metrics[unit])
 		}
 	}
-	b.WriteString(parts(all))
 	b.WriteString("\n| Resources | Kind | Plan (s) | Apply (s) | Plan, nothing to do (s) | Provider CPU (s) | " +
 		"Provider memory (MB) | State per resource (bytes) |\n|---|---|---|---|---|---|---|---|\n")
 	for _, r := range all {
-		path := strings.Split(r.name, "/")
-		if _, grows := r.metrics["state-B"]; !grows || len(path) < 3 {
+		parts := strings.Split(r.name, "/")
+		if _, grows := r.metrics["state-B"]; !grows || len(parts) < 3 {
 			continue
 		}
 		kind := strings.NewReplacer("cache_clear", "`remediation_cache_clear`", "terraform_data", "`terraform_data`",
-			",_", ", ").Replace(path[1])
+			",_", ", ").Replace(parts[1])
 		m := r.metrics
-		fmt.Fprintf(&b, "| %s | %s | %.2f | %.2f | %.2f | %.2f | %.0f | %.0f |\n", path[2], kind, m["plan-s"], m["apply-s"],
+		fmt.Fprintf(&b, "| %s | %s | %.2f | %.2f | %.2f | %.2f | %.0f | %.0f |\n", parts[2], kind, m["plan-s"], m["apply-s"],
 			m["noop-s"], m["cpu-s"], m["peak-MB"], m["state-B"])
-	}
-	return b.String()
-}
-
-// parts shows what dbt's own work takes of a plan.
-func parts(all []result) string {
-	var b strings.Builder
-	for _, r := range all {
-		m := r.metrics
-		if _, has := m["import-s"]; !has {
-			continue
-		}
-		if b.Len() == 0 {
-			b.WriteString("\n| Measured | Import of dbt (s) | Parse (s) | Catalog (s) | Whole plan (s) | One `dbt ls` (s) |\n" +
-				"|---|---|---|---|---|---|\n")
-		}
-		fmt.Fprintf(&b, "| `%s` | %.2f | %.2f | %.2f | %.2f | %.2f |\n", r.name, m["import-s"], m["parse-s"], m["catalog-s"],
-			m["plan-s"], m["ls-s"])
 	}
 	return b.String()
 }
