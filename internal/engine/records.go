@@ -295,8 +295,11 @@ func (p *planning) shows(ctx context.Context, newest journal.Record) (bool, erro
 	// terraform test plans and applies in one run, and nothing distinguishes its plans from those inside its applies.
 	one := e.cfg.Terraform.Session != "" && newest.Intent.Session == e.cfg.Terraform.Session
 	chained := was.Chain.same(p.review.chain) || one && was.Chain.continues(p.review.chain)
-	if !was.Approval.same(p.review.standing(e.policyPrint())) || !chained || p.review.caches.unrecorded(ctx, newest) ||
-		!e.samePrograms(newest, was, p.review) {
+	if !was.Approval.same(p.review.standing(e.policyPrint())) || !chained || !e.samePrograms(newest, was, p.review) {
+		return false, nil
+	}
+	// A later step of the same apply looks again, and may use other cache entries. It must show what the plan showed.
+	if !one && p.review.caches.unrecorded(ctx, newest) {
 		return false, nil
 	}
 	p.review.restore(newest, was)
