@@ -25,7 +25,7 @@ refused() {
 say "compiling the provider and installing dbt, side by side (two to three minutes the first time)"
 tools/dbt.sh >/dev/null &
 dbt=$!
-go build -tags grpcnotrace -trimpath -ldflags "-s -w -X main.version=$version" -o "$bin/terraform-provider-remediation" .
+go build -tags grpcnotrace,nethttpomithttp2 -trimpath -ldflags "-s -w -X main.version=$version" -o "$bin/terraform-provider-remediation" .
 if kill -0 "$dbt" 2>/dev/null; then say "the provider is compiled after $SECONDS s; waiting for the installation of dbt"; fi
 wait "$dbt" || fail "dbt could not be installed"
 PATH=$build/dbt/bin:$PATH
