@@ -126,7 +126,7 @@ func (p place) with(ctx context.Context, env Environment, use func(journal.Store
 // execution returns the record of the execution that the only argument names, such as "12" or "4f9c2a17-12".
 func execution(ctx context.Context, store journal.Store, args []string) (journal.Record, error) {
 	if len(args) != 1 {
-		return journal.Record{}, usageError{"Expected the number of one execution."}
+		return journal.Record{}, usageError{"Expected the number of an execution."}
 	}
 	ref, err := journal.ParseRef(args[0])
 	if err != nil {

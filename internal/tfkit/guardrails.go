@@ -109,7 +109,7 @@ func guardrailReadings(bound func(string, ...validator.Number) schema.NumberAttr
 		"interval": text("Time between two readings during a step, such as `30s`; at least `1s` and at " +
 			"most as long as a step. Default: `10s`."),
 		"initial_delay": text("Time from the start of the execution to the first reading. Default: none."),
-		"failure_limit": bound("Number of breached readings that are tolerated. Default: 0.",
+		"failure_limit": bound("Number of readings in breach that are tolerated. Default: 0.",
 			Whole(0, guard.MaxLimit)),
 		"consecutive_error_limit": bound("Number of readings in a row that may fail. Default: 4.",
 			Whole(0, guard.MaxLimit)),

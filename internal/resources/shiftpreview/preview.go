@@ -12,7 +12,7 @@ func Attributes() map[string]schema.Attribute {
 	return map[string]schema.Attribute{
 		"current_percent":       tfkit.DecimalNumber("Share of the version before the change."),
 		"target_percent":        tfkit.DecimalNumber("Share of the version after the change."),
-		"stable_version":        tfkit.Text("Version that takes the rest."),
+		"stable_version":        tfkit.Text("Version that gets the rest of the traffic."),
 		"stable_percent_before": tfkit.DecimalNumber("Share of the stable version before the change."),
 		"stable_percent_after":  tfkit.DecimalNumber("Share of the stable version after the change."),
 		"schedule": schema.ListNestedAttribute{

@@ -103,7 +103,8 @@ func (c *Cluster) Started(ctx context.Context, index string) (int64, error) {
 			Start   int64 `json:"start_time_in_millis"`
 		} `json:"shards"`
 	}{}
-	err := c.get(ctx, "Read when "+index+" was opened", esapi.IndicesRecoveryRequest{Index: escaped(index)}, &answer)
+	err := c.get(ctx, "Read the time at which "+index+" was opened",
+		esapi.IndicesRecoveryRequest{Index: escaped(index)}, &answer)
 	var latest int64
 	for _, s := range answer[index].Shards {
 		if s.Primary {
