@@ -168,7 +168,11 @@ func (a *action) list(ctx context.Context, retry *Retry) (dbt.Listing, error) {
 }
 
 func summary(f Facts) string {
-	return fmt.Sprintf("Will re-run %s: %s", models(len(f.SelectedModels)), some(f.SelectedModels))
+	line := fmt.Sprintf("Will re-run %s: %s", models(f.SelectedModelCount), some(f.SelectedModels))
+	if more := f.SelectedModelCount - len(f.SelectedModels); more > 0 {
+		line += fmt.Sprintf(" and %d more", more)
+	}
+	return line
 }
 
 // approvalReasons say why the run needs an approval: full_refresh is set, regardless of its effect, or the project's

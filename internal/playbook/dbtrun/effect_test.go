@@ -64,7 +64,7 @@ func TestManyModelsAreSummarized(t *testing.T) {
 	}
 	lines := effectLines(situation{listing: l}.effects())
 	if len(lines) != 1 || len(lines[0]) > 600 || !strings.Contains(lines[0], "168 x replace the table: ") ||
-		!strings.HasSuffix(lines[0], " and 160 more") {
+		!strings.HasSuffix(lines[0], " and 165 more") {
 		t.Errorf("%d lines, %q", len(lines), lines)
 	}
 }

@@ -7,21 +7,28 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/dbt"
 )
 
-// shownNames is how many names of downstream models and exposures a preview lists; beyond it there is only a count.
-const shownNames = 20
+// shownNames is the maximum number of names in a list of a preview. A longer list is cut to cutNames, and a count has
+// the number of all: a plan of 20 resources must fit into a comment on a pull request (60 KB).
+const (
+	shownNames = 8
+	cutNames   = 3
+)
 
 // Facts are what must still be true at apply. The attributes of preview have only some of them: the text has the
 // counts, and "affected" has the exposures.
 type Facts struct {
 	// DBTVersion is the version that listed the models.
 	DBTVersion string `json:"dbt_version"`
-	// SelectedModels are what will run, by name.
-	SelectedModels []string `json:"selected_models"`
-	// DownstreamModels are models that read the selected ones, directly or indirectly: at most shownNames of them.
-	// DownstreamModelCount has the number of all.
+	// SelectedModels are what will run, by name, and SelectedModelCount is the number of all.
+	SelectedModels     []string `json:"selected_models"`
+	SelectedModelCount int      `json:"selected_model_count"`
+	// Models has all names if SelectedModels is cut, so that apply compares each.
+	Models []string `json:"models,omitempty"`
+	// DownstreamModels are models that read the selected ones, directly or indirectly, and DownstreamModelCount is the
+	// number of all.
 	DownstreamModels     []string `json:"downstream_models"`
 	DownstreamModelCount int      `json:"downstream_model_count"`
-	// Exposures are dashboards and the like that read any of these: the first shownNames of ExposureCount.
+	// Exposures are dashboards and the like that read any of these, and ExposureCount is the number of all.
 	Exposures     []string `json:"exposures"`
 	ExposureCount int      `json:"exposure_count"`
 	// RetriedExecution is the execution that is retried, and Retry says which of its models run again. Nil: none.
@@ -31,20 +38,27 @@ type Facts struct {
 
 func factsOf(l dbt.Listing) Facts {
 	f := Facts{
-		DBTVersion: l.DBTVersion, SelectedModels: make([]string, len(l.Models)),
+		DBTVersion: l.DBTVersion, SelectedModelCount: len(l.Models),
 		DownstreamModelCount: len(l.DownstreamModels), ExposureCount: len(l.Exposures),
 		DownstreamModels: first(l.DownstreamModels),
 		Exposures:        first(l.Exposures),
 	}
+	names := make([]string, len(l.Models))
 	for i, m := range l.Models {
-		f.SelectedModels[i] = m.Name
+		names[i] = m.Name
+	}
+	if f.SelectedModels = first(names); len(f.SelectedModels) < len(names) {
+		f.Models = names
 	}
 	return f
 }
 
 // first returns the names to show, never nil: a fact that is an empty list must stay one.
 func first(names []string) []string {
-	return append([]string{}, names[:min(len(names), shownNames)]...)
+	if len(names) > shownNames {
+		names = names[:cutNames]
+	}
+	return append([]string{}, names...)
 }
 
 // radius says in a sentence what reads the models.

@@ -11,9 +11,12 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
-// shownEffects is how many relations a preview lists one by one, and how many names it lists on a line. More relations
-// are grouped by effect.
-const shownEffects = 8
+// shownEffects is how many relations a preview lists one by one, and how many names it lists on a line without cutting
+// the list. More relations are grouped by effect.
+const shownEffects = 5
+
+// shownFigures is how many tables a preview lists with their rows. For more tables, it has only the total.
+const shownFigures = 4
 
 // effectLines returns one line per relation, or one per effect if there are many relations.
 func effectLines(effects []effect) []string {
@@ -166,7 +169,7 @@ func (s situation) figures() []string {
 		total += *existing.Rows
 		lines = append(lines, fmt.Sprintf("%s: about %s", m.Relation, rows(*existing.Rows)))
 	}
-	if tables > shownEffects {
+	if tables > shownFigures {
 		return []string{fmt.Sprintf("%s with about %s in total", text.Count(int64(tables), "table"),
 			rows(total))}
 	}
@@ -194,11 +197,10 @@ func (s situation) locked() []string {
 		held[:min(len(held), shownEffects)], "; ") + ". End them, or set timeouts to limit how long the run may wait"}
 }
 
-// some lists the first names and counts the others.
+// some lists the names, or the first cutNames and the number of the others if there are more than shownEffects.
 func some(names []string) string {
-	line := strings.Join(names[:min(len(names), shownEffects)], ", ")
-	if more := len(names) - shownEffects; more > 0 {
-		line += fmt.Sprintf(" and %d more", more)
+	if len(names) <= shownEffects {
+		return strings.Join(names, ", ")
 	}
-	return line
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:cutNames], ", "), len(names)-cutNames)
 }

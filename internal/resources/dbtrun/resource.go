@@ -90,10 +90,12 @@ func inputs(fallback func(string) string) map[string]schema.Attribute {
 
 func preview() map[string]schema.Attribute {
 	return map[string]schema.Attribute{
-		"dbt_version":     tfkit.Text("Version of dbt that listed the models."),
-		"selected_models": tfkit.Texts("Models that will run, by name, as dbt selects them."),
-		"downstream_models": tfkit.Texts("Models that read the selected ones, directly or indirectly. A long list " +
-			"is cut."),
+		"dbt_version": tfkit.Text("Version of dbt that listed the models."),
+		"selected_models": tfkit.Texts("Models that will run, by name, as dbt selects them. If there are more than " +
+			"8, only the first 3: a policy that looks for a model must then refuse by `selected_model_count`."),
+		"selected_model_count": tfkit.Number("Number of models that will run."),
+		"downstream_models": tfkit.Texts("Models that read the selected ones, directly or indirectly. If there are " +
+			"more than 8, only the first 3."),
 		"retried_execution": tfkit.Number("Number of the execution that is retried; null without `retry_failed`."),
 	}
 }
