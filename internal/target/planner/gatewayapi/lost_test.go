@@ -109,6 +109,8 @@ func TestLostAnswerToAPatchIsUncertain(t *testing.T) {
 				strings.Contains(err.Error(), "Someone else") {
 				t.Errorf("error %v", err)
 			}
+			tt.cluster.mu.Lock()
+			defer tt.cluster.mu.Unlock()
 			if tt.cluster.patched == tt.cluster.refuse {
 				t.Errorf("patched: %t", tt.cluster.patched)
 			}
