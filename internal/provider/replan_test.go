@@ -9,7 +9,9 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/acctest"
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/elastictest"
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/incidenttest"
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/inprocess"
+	"github.com/applylens/terraform-provider-remediation/internal/acctest/prometheustest"
 	"github.com/applylens/terraform-provider-remediation/internal/provider"
 )
 
@@ -22,6 +24,9 @@ func TestPlansAgainKeepDigestAndPayload(t *testing.T) {
 	on, project := elastictest.Shared(t), acctest.NewProject(t)
 	cached, searched := on.Cached(t, "cached"), on.Searched(t, "searched", false)
 	search := values{"elasticsearch": values{"endpoints": list{on.URL()}}}
+	metrics, service := prometheustest.Start(t), incidenttest.Start(t, incidenttest.Specified)
+	metrics.Show("error_rate", 0.01)
+	service.Put("INC-1", incidenttest.Incident{Status: "open"})
 	dbt := values{"dbt": values{"executable": acctest.DBT(t), "project_dir": project.Dir, "profiles_dir": project.Dir}}
 	for name, tt := range map[string]struct {
 		block, values values
@@ -42,6 +47,10 @@ func TestPlansAgainKeepDigestAndPayload(t *testing.T) {
 		"remediation_dbt_run": {block: dbt, planner: splitFile, signs: true,
 			values: values{"models": list{"inbox_emails"}, "full_refresh": true}},
 		"remediation_dbt_deps": {block: dbt, planner: splitFile},
+		"remediation_metric_gate": {block: values{"prometheus": values{"url": metrics.URL}}, planner: splitFile,
+			values: values{"guardrail": list{values{"name": "errors", "query": "error_rate", "max": 1}}}},
+		"remediation_incident_resolution": {planner: splitFile, values: values{"incident_id": "INC-1"},
+			block: values{"incidents": values{"url": service.URL, "token": incidenttest.Token}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
