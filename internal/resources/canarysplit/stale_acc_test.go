@@ -81,6 +81,33 @@ func TestAccStalePlans(t *testing.T) {
 	}
 }
 
+// TestAccPlanFileFromTheEnvironment applies a plan whose file TF_CLI_ARGS_apply names, after another plan was made. The
+// apply refuses in the provider's own words if the target has moved.
+func TestAccPlanFileFromTheEnvironment(t *testing.T) {
+	t.Parallel()
+	for name, refused := range map[string]string{"nothing changed": "",
+		"the target moved": "changed since it was reviewed"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			r.Write("main.tf", config(25, atOnce, ""))
+			r.Must("plan", "-no-color", "-out=the plan")
+			if refused != "" {
+				r.split(12)
+			}
+			r.Must("plan", "-no-color")
+			cmd := r.Command(t.Context(), "apply", "-no-color")
+			cmd.Env = append(cmd.Env, `TF_CLI_ARGS_apply=-lock-timeout='5s' "the plan"`)
+			out, err := cmd.CombinedOutput()
+			want := map[bool]float64{true: 25, false: 12}[refused == ""]
+			if (err == nil) != (refused == "") || strings.Contains(flat(string(out)), bug) ||
+				!strings.Contains(flat(string(out)), refused) || r.share(t) != want {
+				t.Errorf("%v, the share is %g:\n%s", err, r.share(t), out)
+			}
+		})
+	}
+}
+
 // TestAccTargetMovesWhileApplyWaits answers the prompt of an apply after the target has moved.
 func TestAccTargetMovesWhileApplyWaits(t *testing.T) {
 	t.Parallel()
