@@ -33,6 +33,9 @@ type applied struct {
 // neither the protocol nor the plan says so.
 func (p *planning) applied(ctx context.Context) (applied, error) {
 	t := p.engine.cfg.Terraform
+	if t.Command == "test" {
+		return p.duringTest(ctx)
+	}
 	if !t.Applies() {
 		return applied{}, nil
 	}
@@ -145,6 +148,27 @@ func (p *planning) sameRun(dryRuns []journal.Record) applied {
 		}
 	}
 	return applied{}
+}
+
+// duringTest is applied for "terraform test", which plans and applies in one process: nothing distinguishes a plan
+// inside an apply from the plan of the next run block. If the target has changed since this test planned the request,
+// and no execution in the journal changed it, the plan counts as one inside an apply, which refuses in the provider's
+// own words.
+func (p *planning) duringTest(ctx context.Context) (applied, error) {
+	newest, err := p.store.Find(ctx, journal.Filter{Request: p.about.Request, All: true, Limit: 1})
+	if err != nil || p.review.Digest == "" {
+		return applied{}, err
+	}
+	found := p.sameRun(newest)
+	if !found.yes || found.record.Intent.Digest == p.review.Digest || openRecord(*found.record) ||
+		openIncident(*found.record) || !p.samePlace(*found.record) {
+		return applied{}, nil
+	}
+	last, err := p.store.Find(ctx, journal.Filter{Target: p.about.Target, Limit: 1})
+	if err != nil || len(last) > 0 && last[0].ID > found.record.ID {
+		return applied{}, err
+	}
+	return found, nil
 }
 
 // likely returns the newest record with the same triggers. It is for a saved plan that can't be read.

@@ -108,6 +108,30 @@ func TestAccPlanFileFromTheEnvironment(t *testing.T) {
 	}
 }
 
+// TestAccTargetMovesDuringATest moves the target between the plan and the apply of one "terraform test", which runs
+// both in one process.
+func TestAccTargetMovesDuringATest(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.split(12)
+	if err := os.Rename(r.file, filepath.Join(r.Dir, "moved.json")); err != nil {
+		t.Fatal(err)
+	}
+	r.split(10)
+	r.Write("main.tf", config(25, atOnce+"\n  depends_on = [terraform_data.mover]", "")+`
+resource "terraform_data" "mover" {
+  provisioner "local-exec" {
+    command = "cp moved.json planner.json"
+  }
+}
+`)
+	r.Write("stale.tftest.hcl", `run "apply" {}`)
+	out := flat(r.MustFail("test", "-no-color"))
+	if strings.Contains(out, bug) || !strings.Contains(out, "changed since it was reviewed") || r.share(t) != 12 {
+		t.Errorf("the share is %g:\n%s", r.share(t), out)
+	}
+}
+
 // TestAccTargetMovesWhileApplyWaits answers the prompt of an apply after the target has moved.
 func TestAccTargetMovesWhileApplyWaits(t *testing.T) {
 	t.Parallel()
