@@ -1,6 +1,7 @@
 package provider_test
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -12,13 +13,18 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/incidenttest"
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/inprocess"
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/prometheustest"
+	"github.com/applylens/terraform-provider-remediation/internal/clock"
+	"github.com/applylens/terraform-provider-remediation/internal/journal"
+	"github.com/applylens/terraform-provider-remediation/internal/journal/journaltest"
+	"github.com/applylens/terraform-provider-remediation/internal/journal/sqlite"
 	"github.com/applylens/terraform-provider-remediation/internal/provider"
 )
 
 var replans = flag.Int("replans", 3, "plans of each playbook on a target that does not change")
 
 // TestPlansAgainKeepDigestAndPayload plans every playbook again and again, each time with a new provider, as the jobs
-// of a pipeline do. What was reviewed and signed stays valid.
+// of a pipeline do, and then after others have executed it on the same target. What was reviewed and signed stays
+// valid.
 func TestPlansAgainKeepDigestAndPayload(t *testing.T) {
 	t.Parallel()
 	on, project := elastictest.Shared(t), acctest.NewProject(t)
@@ -61,8 +67,11 @@ func TestPlansAgainKeepDigestAndPayload(t *testing.T) {
 			}
 			block := with(values{"journal": values{"path": filepath.Join(dir, "journal.db")},
 				"planner": values{"file": values{"path": file}}}, tt.block)
-			first := ""
-			for n := range *replans {
+			first, approved := "", ""
+			for n := range 2 * *replans {
+				if n == *replans {
+					executed(t, filepath.Join(dir, "journal.db"), first)
+				}
 				at := inprocess.New(t, provider.New("test")())
 				if a := at.Provider(block); len(a.Errors()) > 0 {
 					t.Fatal(text(a.Diagnostics))
@@ -73,15 +82,33 @@ func TestPlansAgainKeepDigestAndPayload(t *testing.T) {
 					(preview["approval_payload"] != nil) != tt.signs {
 					t.Fatalf("plan %d shows %v:\n%s", n, preview, text(a.Diagnostics))
 				}
-				now := fmt.Sprint(preview["digest"], preview["approval_payload"], preview["record"],
-					a.Planned["dry_run"])
+				binds := fmt.Sprint(preview["digest"], preview["approval_payload"])
+				now := fmt.Sprint(a.Planned["dry_run"], "\n", binds, preview["record"])
 				if n == 0 {
-					first = now
+					first, approved = now, binds
 				}
-				if now != first {
+				if now != first && n < *replans || binds != approved {
 					t.Fatalf("plan %d shows\n%s\nwant\n%s", n, now, first)
 				}
 			}
 		})
+	}
+}
+
+// executed adds executions by others to the journal: of the playbook and on the target that a plan shows.
+func executed(t *testing.T, path, shown string) {
+	t.Helper()
+	var number, playbook, target string
+	if _, err := fmt.Sscanf(shown, "%s execution of %s on %s", &number, &playbook, &target); err != nil {
+		t.Fatalf("%v: %s", err, shown)
+	}
+	s, err := sqlite.Open(t.Context(), path, clock.System{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const executions = 3
+	about := journal.Subject{Playbook: playbook, Target: target, Request: "another"}
+	if err := errors.Join(journaltest.Work(t.Context(), s, about, executions), s.Close()); err != nil {
+		t.Fatal(err)
 	}
 }
