@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"maps"
+	"slices"
 	"sync"
 
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
@@ -18,7 +19,7 @@ const (
 	targetRecords = 100
 )
 
-// caches implements playbook.Caches for one request. Each record names the cache entries that its preview used, with
+// caches implements cache.Known for one request. Each record names the cache entries that its preview used, with
 // their SHA-256. A record that was edited vouches for nothing.
 type caches struct {
 	engine *Engine
@@ -40,21 +41,16 @@ func (e *Engine) caches(about journal.Subject) *caches {
 		}}
 }
 
-// Vouches implements playbook.Caches.
+// Vouches implements cache.Known.
 func (c *caches) Vouches(ctx context.Context, name, sum string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.find(ctx, func() bool {
-		for _, known := range c.known[name] {
-			if known == sum {
-				return true
-			}
-		}
-		return false
+		return slices.Contains(c.known[name], sum)
 	})
 }
 
-// Used implements playbook.Caches.
+// Used implements cache.Known.
 func (c *caches) Used(name, sum string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

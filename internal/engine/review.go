@@ -14,6 +14,7 @@ import (
 	"github.com/gowebpki/jcs"
 
 	"github.com/applylens/terraform-provider-remediation/internal/approval"
+	"github.com/applylens/terraform-provider-remediation/internal/cache"
 	"github.com/applylens/terraform-provider-remediation/internal/guard"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 	"github.com/applylens/terraform-provider-remediation/internal/logging"
@@ -133,7 +134,7 @@ func (e *Engine) look(ctx context.Context, req Request, action playbook.Action, 
 		return Review{}, err
 	}
 	used := e.caches(about)
-	ctx = playbook.WithCaches(playbook.WithPast(ctx, e.past(req.ActionType, target)), used)
+	ctx = cache.With(playbook.WithPast(ctx, e.past(req.ActionType, target)), used)
 	preview, err := previewOf(ctx, action, l)
 	logging.Debug(ctx, logging.Engine, "target previewed", "playbook", req.ActionType, "target", target,
 		"ms", time.Since(began).Milliseconds())

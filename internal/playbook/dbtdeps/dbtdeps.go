@@ -110,7 +110,7 @@ func (a action) Target(ctx context.Context) (string, error) { return a.dbt.Name(
 
 // Preview implements playbook.Logic.
 func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
-	change, err := a.dbt.PreviewDeps(dbt.WithLedger(ctx, playbook.CachesOf(ctx)), a.params.deps())
+	change, err := a.dbt.PreviewDeps(ctx, a.params.deps())
 	if err != nil {
 		return playbook.Preview{}, Facts{}, err
 	}

@@ -140,7 +140,6 @@ func (a action) PreviewAfter(ctx context.Context, projection json.RawMessage) (p
 
 // listing lists what a selection runs.
 func (a action) listing(ctx context.Context, s dbt.Selection) (dbt.Listing, error) {
-	ctx = dbt.WithLedger(ctx, playbook.CachesOf(ctx))
 	if a.packages != nil {
 		return a.dbt.ListAfter(ctx, s, *a.packages)
 	}
@@ -168,11 +167,7 @@ func (a *action) list(ctx context.Context, retry *Retry) (dbt.Listing, error) {
 }
 
 func summary(f Facts) string {
-	line := fmt.Sprintf("Will re-run %s: %s", models(f.SelectedModelCount), some(f.SelectedModels))
-	if more := f.SelectedModelCount - len(f.SelectedModels); more > 0 {
-		line += fmt.Sprintf(" and %d more", more)
-	}
-	return line
+	return fmt.Sprintf("Will re-run %s: %s", models(f.SelectedModelCount), some(f.names()))
 }
 
 // approvalReasons say why the run needs an approval: full_refresh is set, regardless of its effect, or the project's
@@ -225,7 +220,7 @@ func (a action) Dispatch(ctx context.Context, job playbook.Job, facts Facts) (pl
 		return nil, err
 	}
 	reviewed.Execution = job.Name
-	run, err := a.dbt.StartReviewed(dbt.WithLedger(ctx, playbook.CachesOf(ctx)), reviewed, job.Dir)
+	run, err := a.dbt.StartReviewed(ctx, reviewed, job.Dir)
 	if err != nil {
 		return nil, err
 	}

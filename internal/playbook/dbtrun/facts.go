@@ -53,6 +53,14 @@ func factsOf(l dbt.Listing) Facts {
 	return f
 }
 
+// names returns the names of all models that will run.
+func (f Facts) names() []string {
+	if f.Models != nil {
+		return f.Models
+	}
+	return f.SelectedModels
+}
+
 // first returns the names to show, never nil: a fact that is an empty list must stay one.
 func first(names []string) []string {
 	if len(names) > shownNames {

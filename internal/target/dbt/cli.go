@@ -18,6 +18,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/access"
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/proc"
 	"github.com/applylens/terraform-provider-remediation/internal/redact"
 )
 
@@ -78,7 +79,9 @@ type CLI struct {
 	// fingerprints shares the hashing of the project's files, and compared has the parses after which the files were
 	// compared, as parsedState.
 	fingerprints shared[string]
-	compared     sync.Map
+	// hashed shares the hashing of dbt's programs.
+	hashed   shared[[]proc.Program]
+	compared sync.Map
 	// runs counts the starts and ends of dbt processes. The warehouse may have changed after each of them.
 	runs atomic.Int64
 	// hasSecrets reports whether there are any secrets. Without secrets, artifacts are not searched.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/applylens/terraform-provider-remediation/internal/cache"
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 )
 
@@ -68,7 +69,7 @@ func TestDeps(t *testing.T) {
 		"name: inner\nversion: 0.1.0\nconfig-version: 2\n")
 	packages(t, cfg, repo, "v1")
 	c := New(cfg, clock.System{})
-	ctx := WithLedger(t.Context(), ledger())
+	ctx := cache.With(t.Context(), ledger())
 	rules := PackageChange{Name: "triage_rules", Source: "git " + repo, Then: v1}
 	shared := PackageChange{Name: "shared", Source: "local ../shared", Then: "0.3.0"}
 	inner := PackageChange{Name: "inner", Source: "local nested/inner", Then: "0.1.0"}

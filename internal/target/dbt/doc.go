@@ -41,7 +41,7 @@
 // # Folders
 //
 // Config.WorkDir contains the cache of listings (list/), of dbt's saved parses (parse/), of package previews (deps/),
-// and scratch folders. A cache entry counts only if this process wrote it, or if a [Ledger] knows its SHA-256. The
+// and scratch folders. A cache entry counts only if this process wrote it, or if the journal names its SHA-256. The
 // folder of an execution contains process.json (who runs it), dbt.log for people, dbt.jsonl and stderr.log, target/
 // and, for packages, packages/.
 package dbt

@@ -11,40 +11,9 @@ import (
 
 	"github.com/google/renameio/v2/maybe"
 
+	"github.com/applylens/terraform-provider-remediation/internal/cache"
 	"github.com/applylens/terraform-provider-remediation/internal/logging"
 )
-
-// Ledger knows cache entries by their SHA-256, in hexadecimal. A CI system may save and restore the folder of the
-// caches, a pull request may contain it, and the entries decide what a plan shows and what dbt runs. So an entry counts
-// only if this process wrote it, or if a ledger that others can't write knows it. Methods must be safe for use by
-// several goroutines.
-type Ledger interface {
-	// Vouches reports whether the ledger knows the entry with this content.
-	Vouches(ctx context.Context, name, sum string) bool
-	// Used reports that an answer came from the entry, or was stored in it.
-	Used(name, sum string)
-}
-
-type ledgerKey struct{}
-
-// WithLedger returns a context in which the methods of a CLI use l. Without a ledger, a CLI reads only the entries that
-// it wrote itself.
-func WithLedger(ctx context.Context, l Ledger) context.Context {
-	return context.WithValue(ctx, ledgerKey{}, l)
-}
-
-func ledgerOf(ctx context.Context) Ledger {
-	l, ok := ctx.Value(ledgerKey{}).(Ledger)
-	if !ok {
-		return noLedger{}
-	}
-	return l
-}
-
-type noLedger struct{}
-
-func (noLedger) Vouches(context.Context, string, string) bool { return false }
-func (noLedger) Used(string, string)                          {}
 
 // entries are the cache entries that this process wrote: their SHA-256 by name. It is safe for use by several
 // goroutines.
@@ -80,13 +49,13 @@ func (c *CLI) readEntry(ctx context.Context, path string) ([]byte, bool) {
 		return nil, false
 	}
 	hash := sha256.Sum256(data)
-	name, sum, ledger := entryName(path), hex.EncodeToString(hash[:]), ledgerOf(ctx)
-	if c.entries.get(name) != sum && !ledger.Vouches(ctx, name, sum) {
+	name, sum, known := entryName(path), hex.EncodeToString(hash[:]), cache.Of(ctx)
+	if c.entries.get(name) != sum && !known.Vouches(ctx, name, sum) {
 		logging.Debug(ctx, logging.DBT, "cache entry ignored: the journal lacks its SHA-256", "entry", name,
 			"sha256", sum)
 		return nil, false
 	}
-	ledger.Used(name, sum)
+	known.Used(name, sum)
 	return data, true
 }
 
@@ -102,11 +71,11 @@ func (c *CLI) writeEntry(ctx context.Context, path string, data []byte) {
 	c.useEntry(ctx, path)
 }
 
-// useEntry reports to the ledger that an answer of this process is stored at path, if it is.
+// useEntry reports to the journal that an answer of this process is stored at path, if it is.
 func (c *CLI) useEntry(ctx context.Context, path string) {
 	name := entryName(path)
 	if sum := c.entries.get(name); sum != "" {
-		ledgerOf(ctx).Used(name, sum)
+		cache.Of(ctx).Used(name, sum)
 	}
 }
 

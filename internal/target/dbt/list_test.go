@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/applylens/terraform-provider-remediation/internal/cache"
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 )
 
@@ -38,7 +39,7 @@ func TestListByCommandAnswersWithModelsAndWhatDependsOnThem(t *testing.T) {
 	cfg := shop(t)
 	starts := counting(t, &cfg)
 	c := New(cfg, clock.System{})
-	ctx := WithLedger(t.Context(), ledger())
+	ctx := cache.With(t.Context(), ledger())
 	got, err := c.List(ctx, example)
 	if err != nil {
 		t.Fatal(err)

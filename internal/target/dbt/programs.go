@@ -16,7 +16,12 @@ import (
 // programs returns the executable and, behind dbt's own entry point, the RECORD files of dbt-core and of the adapter. A
 // RECORD lists the files of an installed Python package with their checksums, so another version or build of the
 // package has another RECORD. adapter is its type, such as "duckdb", or empty.
+// Many callers at once share one look: a plan asks with each resource.
 func (c *CLI) programs(ctx context.Context, adapter string) ([]proc.Program, error) {
+	return c.hashed.do(ctx, adapter, func() ([]proc.Program, error) { return c.hashPrograms(ctx, adapter) })
+}
+
+func (c *CLI) hashPrograms(ctx context.Context, adapter string) ([]proc.Program, error) {
 	exe, err := c.executable()
 	if err != nil {
 		return nil, err

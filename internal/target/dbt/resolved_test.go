@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/applylens/terraform-provider-remediation/internal/cache"
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 )
 
@@ -131,7 +132,7 @@ func TestListAfterAnswersAgainWithoutDBT(t *testing.T) {
 	cfg, repo := upgradable(t)
 	s := Selection{Models: []string{"uses_rules"}}
 	first := cli(t, cfg)
-	ctx := WithLedger(t.Context(), ledger())
+	ctx := cache.With(t.Context(), ledger())
 	change, err := first.PreviewDeps(ctx, Deps{})
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/applylens/terraform-provider-remediation/internal/cache"
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/logging"
 )
@@ -57,7 +58,7 @@ func cli(t testing.TB, cfg Config) *CLI {
 	return c
 }
 
-// knownSums is a Ledger in memory: the SHA-256 of entries by name.
+// knownSums is a cache.Known in memory: the SHA-256 of entries by name.
 type knownSums struct {
 	mu  sync.Mutex
 	all map[string]string
@@ -82,7 +83,7 @@ func TestOneHelperAnswersAllSelections(t *testing.T) {
 	cfg := shop(t)
 	known := ledger()
 	ctx, log := listen(t)
-	ctx = WithLedger(ctx, known)
+	ctx = cache.With(ctx, known)
 	c := cli(t, cfg)
 	selections := []Selection{example, {Models: []string{"triage_daily"}}, {Models: []string{"tag:daily"}},
 		{Models: []string{"triage_results"}, Upstream: true}, {Models: []string{"path:models"}},
@@ -141,7 +142,7 @@ func TestOneHelperAnswersAllSelections(t *testing.T) {
 
 	// Another process finds the answers in the cache.
 	ctx, log = listen(t)
-	ctx = WithLedger(ctx, known)
+	ctx = cache.With(ctx, known)
 	if _, err := cli(t, cfg).List(ctx, example); err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +156,7 @@ func TestEntriesThatNobodyVouchesForAreIgnored(t *testing.T) {
 	t.Parallel()
 	cfg := shop(t)
 	known := ledger()
-	first, err := cli(t, cfg).List(WithLedger(t.Context(), known), example)
+	first, err := cli(t, cfg).List(cache.With(t.Context(), known), example)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,10 +168,10 @@ func TestEntriesThatNobodyVouchesForAreIgnored(t *testing.T) {
 	if diff := cmp.Diff(map[string]int{"list": 1, "parse": 1}, kinds); diff != "" {
 		t.Errorf("entries that a first plan used (-want +got):\n%s", diff)
 	}
-	ask := func(why string, l Ledger, helpers int) {
+	ask := func(why string, l cache.Known, helpers int) {
 		t.Helper()
 		ctx, log := listen(t)
-		got, err := cli(t, cfg).List(WithLedger(ctx, l), example)
+		got, err := cli(t, cfg).List(cache.With(ctx, l), example)
 		if err != nil {
 			t.Fatal(err)
 		}

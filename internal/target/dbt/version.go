@@ -65,22 +65,19 @@ func (c *CLI) installedVersion() (version, bool) {
 	if err != nil {
 		return version{}, false
 	}
-	if exe, err = filepath.EvalSymlinks(exe); err != nil {
-		return version{}, false
-	}
 	if _, ok := interpreter(exe); !ok {
 		return version{}, false
 	}
-	found, err := filepath.Glob(filepath.Join(filepath.Dir(exe), "..", "lib", "python*", "site-packages",
-		"dbt_core-*.dist-info"))
-	if err != nil || len(found) != 1 {
+	var found []string
+	for _, path := range records(exe) {
+		if m := coreFolder.FindStringSubmatch(filepath.Dir(path)); m != nil {
+			found = append(found, m[1])
+		}
+	}
+	if len(found) != 1 {
 		return version{}, false
 	}
-	m := coreFolder.FindStringSubmatch(found[0])
-	if m == nil {
-		return version{}, false
-	}
-	return parseVersion(m[1])
+	return parseVersion(found[0])
 }
 
 // checkInstalled refuses a dbt Core that is too old before it is started.
