@@ -256,13 +256,13 @@ func (c *CLI) hash(ctx context.Context, files []string, question []any) (string,
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// dbtPackages identifies dbt's Python packages by the paths, sizes, and times of their RECORD files, which change when
-// an adapter is upgraded.
+// dbtPackages identifies dbt's Python packages by their folders, whose names have the versions, and by the sizes and
+// times of their RECORD files, which change when an adapter is installed again.
 func dbtPackages(exe string) []string {
-	found := records(exe)
-	for i, path := range found {
-		if info, err := os.Stat(path); err == nil {
-			found[i] = fmt.Sprintf("%s %d %d", path, info.Size(), info.ModTime().UnixNano())
+	found := packageFolders(exe)
+	for i, folder := range found {
+		if info, err := os.Stat(filepath.Join(folder, "RECORD")); err == nil {
+			found[i] = fmt.Sprintf("%s %d %d", folder, info.Size(), info.ModTime().UnixNano())
 		}
 	}
 	return found

@@ -32,12 +32,13 @@ func (c *CLI) hashPrograms(ctx context.Context, adapter string) ([]proc.Program,
 	}
 	found := []proc.Program{{Name: "dbt", Path: real}}
 	if _, ok := interpreter(exe); ok {
-		for _, path := range records(exe) {
+		for _, folder := range packageFolders(exe) {
 			// dbt_core-1.11.2.dist-info
-			name, _, _ := strings.Cut(filepath.Base(filepath.Dir(path)), "-")
+			name, _, _ := strings.Cut(filepath.Base(folder), "-")
 			name = strings.ReplaceAll(name, "_", "-")
-			if name == "dbt-core" || adapter != "" && name == "dbt-"+adapter {
-				found = append(found, proc.Program{Name: name, Path: path})
+			record := filepath.Join(folder, "RECORD")
+			if (name == "dbt-core" || adapter != "" && name == "dbt-"+adapter) && exists(record) {
+				found = append(found, proc.Program{Name: name, Path: record})
 			}
 		}
 	}
@@ -58,9 +59,9 @@ func (c *CLI) hashPrograms(ctx context.Context, adapter string) ([]proc.Program,
 	return found, nil
 }
 
-// records returns the RECORD files of dbt's Python packages next to the executable, or next to its interpreter if there
-// are none.
-func records(exe string) []string {
+// packageFolders returns the folders in which pip records dbt's Python packages: those next to the executable, or next
+// to its interpreter if there are none. A package of the operating system may have no RECORD in its folder.
+func packageFolders(exe string) []string {
 	beside := exe
 	if real, err := filepath.EvalSymlinks(exe); err == nil {
 		beside = real
@@ -69,7 +70,7 @@ func records(exe string) []string {
 	for _, program := range []string{beside, python} {
 		// Debian's own Python has dist-packages.
 		found, err := filepath.Glob(filepath.Join(filepath.Dir(program), "..", "lib", "python*", "*-packages",
-			"dbt_*.dist-info", "RECORD"))
+			"dbt_*.dist-info"))
 		if err == nil && program != "" && len(found) > 0 {
 			return found
 		}

@@ -69,8 +69,8 @@ func (c *CLI) installedVersion() (version, bool) {
 		return version{}, false
 	}
 	var found []string
-	for _, path := range records(exe) {
-		if m := coreFolder.FindStringSubmatch(filepath.Dir(path)); m != nil {
+	for _, folder := range packageFolders(exe) {
+		if m := coreFolder.FindStringSubmatch(folder); m != nil {
 			found = append(found, m[1])
 		}
 	}
