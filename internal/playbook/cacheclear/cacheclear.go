@@ -278,9 +278,12 @@ func list(types []string) string {
 	for i, t := range types {
 		names[i] = map[string]string{Query: "query", Request: "request", Fielddata: "field data"}[t]
 	}
-	noun := " caches"
-	if len(names) == 1 {
-		noun = " cache"
+	switch last := len(names) - 1; last {
+	case 0:
+		return names[0] + " cache"
+	case 1:
+		return names[0] + " and " + names[1] + " caches"
+	default:
+		return strings.Join(names[:last], ", ") + ", and " + names[last] + " caches"
 	}
-	return strings.Join(names, ", ") + noun
 }
