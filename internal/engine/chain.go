@@ -317,13 +317,17 @@ func (e *Engine) ordered(req Request, review *Review, l link, inside bool) error
 		}
 		return nil
 	}
-	if !inside && !review.ReadOnly && e.cfg.Planned.undone(review.Target) {
+	// Two plans at the same moment must not miss each other, so each one is known before it looks for the other.
+	if err := e.rememberStep(review); err != nil || inside || review.ReadOnly {
+		return err
+	}
+	if e.cfg.Planned.undone(review.Target) {
 		review.Warnings = append(slices.Clip(review.Warnings), undoneWarning(review.Target))
 	}
-	if !inside && !review.ReadOnly && e.cfg.Planned.unordered(review, l.earlier) {
+	if e.cfg.Planned.unordered(review, l.earlier) {
 		review.Warnings = append(slices.Clip(review.Warnings), unorderedWarning(review.Target))
 	}
-	return e.rememberStep(review)
+	return nil
 }
 
 // deferredProblem returns the error for a preview that needs earlier steps to have run, if it can't be made during

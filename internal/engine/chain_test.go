@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
@@ -249,6 +251,30 @@ func TestTwoExecutionsWithoutAnOrderAreReportedOnce(t *testing.T) {
 	}
 	if warned != 1 {
 		t.Errorf("%d warnings", warned)
+	}
+}
+
+// TestExecutionsPlannedAtTheSameMomentSeeEachOther covers Terraform, which plans resources concurrently.
+func TestExecutionsPlannedAtTheSameMomentSeeEachOther(t *testing.T) {
+	t.Parallel()
+	const rounds = 100
+	for range rounds {
+		b, _ := counter(t)
+		var warned atomic.Int32
+		var plans sync.WaitGroup
+		for _, name := range []string{"a", "b"} {
+			plans.Go(func() {
+				if review, err := b.Plan(t.Context(), request(name)); err != nil {
+					t.Error(err)
+				} else if strings.Contains(strings.Join(review.Warnings, ""), "More than one execution") {
+					warned.Add(1)
+				}
+			})
+		}
+		plans.Wait()
+		if warned.Load() != 1 {
+			t.Fatalf("%d warnings", warned.Load())
+		}
 	}
 }
 
