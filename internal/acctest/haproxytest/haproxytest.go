@@ -2,6 +2,7 @@
 package haproxytest
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net"
@@ -23,6 +24,8 @@ type Setup struct {
 	Balance string
 	// Lines are further lines of the backend, such as "cookie SRV insert".
 	Lines []string
+	// Frontend is the name of the frontend; empty: traffic. It can be that of the backend.
+	Frontend string
 	// Servers are the options of srv1, srv2 and so on, such as "weight 90 check". None: 90 and 10.
 	Servers []string
 }
@@ -48,9 +51,7 @@ func StartWith(t testing.TB, setup Setup) *Server {
 	if len(setup.Servers) == 0 {
 		setup.Servers = []string{"weight 90", "weight 10"}
 	}
-	if setup.Balance == "" {
-		setup.Balance = "roundrobin"
-	}
+	setup.Balance, setup.Frontend = cmp.Or(setup.Balance, "roundrobin"), cmp.Or(setup.Frontend, "traffic")
 	// The path of a Unix socket must be short, and the folders of tests have long paths.
 	dir, err := os.MkdirTemp("", "hap") //nolint:usetesting // as above
 	if err != nil {
@@ -74,13 +75,13 @@ defaults
     timeout connect 5s
     timeout client 30s
     timeout server 30s
-frontend traffic
+frontend %s
     bind %s
     default_backend planner
 backend planner
     option httpchk GET /health
     %s
-`, s.path, address, strings.Join(backend, "\n    "))
+`, s.path, setup.Frontend, address, strings.Join(backend, "\n    "))
 	const private = 0o600
 	if err := os.WriteFile(s.config, []byte(text), private); err != nil {
 		t.Fatal(err)

@@ -16,7 +16,10 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner/haproxy"
 )
 
-const toHalf = `{"version": "v2", "target_percent": 50, "gradual": false}`
+const (
+	toHalf = `{"version": "v2", "target_percent": 50, "gradual": false}`
+	toAll  = `{"version": "v2", "target_percent": 100, "gradual": false}`
+)
 
 func TestPlanSaysWhatWeightsCannotDo(t *testing.T) {
 	t.Parallel()
@@ -44,6 +47,9 @@ func TestPlanSaysWhatWeightsCannotDo(t *testing.T) {
 			"weights other than 0 have no effect", ""},
 		"hash": {oddState{setup: haproxytest.Setup{Balance: "source", Servers: []string{"weight 10", "weight 3"}}},
 			"hash-type consistent", ""},
+		"cookie, frontend of the same name": {oddState{setup: haproxytest.Setup{Frontend: "planner",
+			Lines:   []string{"cookie SRV insert indirect nocache"},
+			Servers: []string{"weight 10 cookie a", "weight 3 cookie b"}}}, "", "session cookie SRV"},
 		"plain": {oddState{setup: servers("weight 10", "weight 3")}, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -67,11 +73,55 @@ func TestPlanSaysWhatWeightsCannotDo(t *testing.T) {
 
 func TestStaticWeightsAreRefusedAtPlan(t *testing.T) {
 	t.Parallel()
-	_, p := oddState{setup: haproxytest.Setup{Balance: "static-rr",
-		Servers: []string{"weight 10", "weight 3"}}}.start(t)
-	_, err := bind(t, planner.NewSplit(p, &quick{}), toHalf).Preview(t.Context())
-	if !errors.Is(err, target.ErrShares) || !strings.Contains(err.Error(), "static weights") {
-		t.Errorf("got %v", err)
+	for name, tt := range map[string]struct {
+		setup        haproxytest.Setup
+		inputs, says string
+	}{
+		"a share between": {haproxytest.Setup{Balance: "static-rr", Servers: []string{"weight 10", "weight 3"}}, toHalf,
+			"static weights"},
+		"a share between, frontend of the same name": {haproxytest.Setup{Balance: "static-rr", Frontend: "planner",
+			Servers: []string{"weight 10", "weight 3"}}, toHalf, "static weights"},
+		"all for a server whose initial weight is 0": {haproxytest.Setup{Balance: "static-rr",
+			Servers: []string{"weight 10", "weight 0"}}, toAll, "weight 0 in the router's configuration"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, p := oddState{setup: tt.setup}.start(t)
+			_, err := bind(t, planner.NewSplit(p, &quick{}), tt.inputs).Preview(t.Context())
+			if !errors.Is(err, target.ErrShares) || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+// TestAHashNeverLosesAllWeights covers a server whose initial weight is 0: 100% of that is 0, too.
+func TestAHashNeverLosesAllWeights(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		lines []string
+		// left is the configuration after the move, and refused reports that HAProxy accepts no other weight.
+		left    string
+		refused bool
+	}{
+		"consistent": {[]string{"hash-type consistent"}, "srv1 admin 0 weight 0\nsrv2 admin 0 weight 200\n", false},
+		"static":     {nil, "srv1 admin 0 weight 10\nsrv2 admin 0 weight 0\n", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, p := oddState{setup: haproxytest.Setup{Balance: "source", Lines: tt.lines,
+				Servers: []string{"weight 10", "weight 0"}}}.start(t)
+			_, _, err := run(t, bind(t, planner.NewSplit(p, &quick{}), toAll), nil)
+			if errors.Is(err, target.ErrShares) != tt.refused || errors.Is(err, playbook.ErrUncertain) {
+				t.Errorf("got %v", err)
+			}
+			if got := s.Configured(t); got != tt.left {
+				t.Errorf("the router has\n%s", got)
+			}
+			if _, err := s.Request(); err != nil {
+				t.Errorf("a request: %v", err)
+			}
+		})
 	}
 }
 

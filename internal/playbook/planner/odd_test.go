@@ -10,6 +10,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/haproxytest"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook/planner"
+	target "github.com/applylens/terraform-provider-remediation/internal/target/planner"
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner/haproxy"
 )
 
@@ -166,7 +167,7 @@ func TestUndoRestoresTheExactState(t *testing.T) {
 }
 
 // undo runs an undo through its parameters, as the journal keeps them.
-func undo(t *testing.T, p *haproxy.Planner, action *playbook.Rollback) {
+func undo(t *testing.T, p target.Planner, action *playbook.Rollback) {
 	t.Helper()
 	if action == nil {
 		t.Fatal("there is no undo")
@@ -215,6 +216,10 @@ func TestRollbackAndDeployAreUndoneExactly(t *testing.T) {
 			target: 20},
 		"deploy a drained canary": {setup: servers("weight 100", "weight 0"),
 			say: []string{"set server planner/srv2 state drain"}, target: 10},
+		"deploy a drained canary with a weight": {setup: servers("weight 90", "weight 10"),
+			say: []string{"set server planner/srv2 state drain"}, target: 20},
+		"deploy a drained canary with less": {setup: servers("weight 90", "weight 10"),
+			say: []string{"set server planner/srv2 state drain"}, target: 5},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -126,7 +126,10 @@ func TestForeignChangesAreLeftAlone(t *testing.T) {
 		}
 		return nil
 	}
-	work, _, err := run(t, bind(t, planner.NewSplit(f, &quick{}), toQuarter), move)
+	work, out, err := run(t, bind(t, planner.NewSplit(f, &quick{}), toQuarter), move)
+	if now := out.Details["percent_now"]; now != "40" {
+		t.Errorf("the result says that the canary has %s%%", now)
+	}
 	if !errors.Is(err, target.ErrMoved) || len(f.writes) != 2 || !strings.Contains(err.Error(), "v1.2.3-canary 40%") {
 		t.Errorf("writes %v, %v", f.writes, err)
 	}

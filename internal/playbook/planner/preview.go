@@ -69,7 +69,7 @@ func (a action) preview(split target.Split) (playbook.Preview, Facts, error) {
 	}
 	p := playbook.Preview{
 		Summary: fmt.Sprintf("Will move %s from %s to %s of the traffic", m.Version,
-			target.Percent(facts.CurrentPercent), target.Percent(m.Target)),
+			target.Percent(facts.CurrentPercent), target.Percent(facts.TargetPercent)),
 		Affected: []string{"planner", m.Version, facts.StableVersion}, Risk: a.rules.risk(felt),
 		ApprovalReasons: a.rules.approvals(facts, felt), RollbackAvailable: true, Undo: m.Undoing,
 		Warnings: a.notes(split), NotDone: split.NotDone, Duration: m.Estimate,
@@ -87,7 +87,8 @@ func (a action) preview(split target.Split) (playbook.Preview, Facts, error) {
 	}
 	p.Changes = a.changes(facts)
 	if len(p.Commands) == 0 {
-		p.Summary = fmt.Sprintf("Nothing to do: %s has %s of the traffic already", m.Version, target.Percent(m.Target))
+		p.Summary = fmt.Sprintf("Nothing to do: %s has %s of the traffic already", m.Version,
+			target.Percent(facts.TargetPercent))
 		p.Changes, p.Duration, p.Risk, p.ApprovalReasons = []string{p.Summary}, 0, playbook.RiskLow, nil
 		p.RollbackAvailable, p.Undo, p.Exposure, p.Keeps = false, "nothing to take back", "", true
 		return p, facts, nil
@@ -177,14 +178,20 @@ func (a action) restoration(split target.Split, f Facts) (Facts, error) {
 	if err != nil {
 		return f, problem.At(err, "restore")
 	}
-	if math.Abs(shares[a.move.Version]-a.move.Target) > target.Tolerance {
+	version, share := a.move.Version, shares[a.move.Version]
+	after, known := target.Project(a.planner, split, target.Effect{Restore: a.move.Restore})
+	drains := slices.Contains(after.Draining, version)
+	switch idle := known && (drains || !after.Deployed(version)); {
+	case a.move.Decommission && idle: // its share has no effect
+		f.TargetPercent, f.Decommission = share, f.Decommission && !drains
+	case math.Abs(share-a.move.Target) > target.Tolerance:
 		return f, playbook.Invalid("Remove it: only the provider sets it, in the undo action of an execution.",
-			fmt.Sprintf("It gives %s %s of the traffic, and the target is %s.", a.move.Version,
-				target.Percent(shares[a.move.Version]), target.Percent(a.move.Target)), "restore")
+			fmt.Sprintf("It gives %s %s of the traffic, and the target is %s.", version, target.Percent(share),
+				target.Percent(a.move.Target)), "restore")
 	}
 	f.StablePercentAfter, f.Schedule = shares[f.StableVersion], []Step{}
 	if !target.SameState(split.State, a.move.Restore) {
-		f.Schedule = []Step{{Percent: a.move.Target}}
+		f.Schedule = []Step{{Percent: f.TargetPercent}}
 	}
 	return f, nil
 }

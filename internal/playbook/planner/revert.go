@@ -40,10 +40,14 @@ func (w *work) Revert(ctx context.Context) (playbook.Report, error) {
 	}, nil
 }
 
-// again reports whether another try may succeed.
+// again reports whether another try may succeed. A malformed answer can be a file that is being written.
 func again(err error) bool {
-	return errors.Is(err, target.ErrUnreachable) || errors.Is(err, target.ErrUncertain) ||
-		errors.Is(err, errRaced)
+	for _, passing := range []error{target.ErrUnreachable, target.ErrMalformed, target.ErrUncertain, errRaced} {
+		if errors.Is(err, passing) {
+			return true
+		}
+	}
+	return false
 }
 
 // errRaced marks a change that was refused although the split is still the one that the move left: the revision also

@@ -254,6 +254,7 @@ func (w *work) restoredShares(now target.Split) map[string]float64 {
 
 // moved returns the problem for a split that is not the one that the move left, with the cause if it is known.
 func (w *work) moved(now target.Split) error {
+	w.percent = now.Shares[w.move.Version]
 	if now.Instance != w.now.Instance {
 		return target.MovedBy(now, "the router was reloaded and has lost what was set at run time")
 	}

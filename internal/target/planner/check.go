@@ -53,6 +53,10 @@ func (s Split) Validate(shares map[string]float64) error {
 				return err
 			}
 		}
+		if share > 0 && s.OnlyWhole && slices.Contains(s.Barred, version) {
+			return badShares(fmt.Sprintf("%s has weight 0 in the router's configuration, and the balancing algorithm "+
+				"has static weights: it can't be given any traffic.", version))
+		}
 		if !s.CanSet(share) {
 			return badShares(s.whyNot(version, share))
 		}

@@ -76,6 +76,8 @@ type Split struct {
 	// OnlyWhole reports that a version can have all of the traffic or none, and nothing in between. MayBeOnlyWhole
 	// reports that this can't be determined.
 	OnlyWhole, MayBeOnlyWhole bool
+	// Barred are the versions that can't have any traffic while only whole shares can be set.
+	Barred []string
 	// ReadOnly says in a sentence why the planner would refuse a change. Empty if no such reason is known.
 	ReadOnly string
 	// Unsteady maps each version whose weight something else can change to a phrase that says what.

@@ -16,6 +16,9 @@ func (p *Planner) describe(r running, s *planner.Split) {
 		name := p.cfg.Servers[version]
 		found := r.servers[name]
 		s.Requests[version] = found.sessions
+		if found.initial == 0 {
+			s.Barred = append(s.Barred, version)
+		}
 		if found.agent {
 			s.Unsteady[version] = "the agent check of server " + name
 			s.Notes = append(s.Notes, fmt.Sprintf("Server %s has an agent check, which can change its weight at any "+
@@ -49,7 +52,8 @@ func (s server) noTraffic(name, version string) string {
 	case s.Admin == maint:
 		return "" // its version is down, which is reported separately
 	case s.Admin == drain:
-		return fmt.Sprintf("Server %s is draining: %s gets no new sessions whatever its share.", name, version)
+		return fmt.Sprintf("Server %s is draining: %s gets no new sessions, whatever its share, until it is "+
+			"deployed (remediation_planner_deploy).", name, version)
 	case strings.HasPrefix(s.status, "MAINT"):
 		return fmt.Sprintf("Server %s is in maintenance (%s): %s gets no traffic whatever its share.", name,
 			s.status, version)

@@ -94,10 +94,11 @@ func (p *Planner) Command(now planner.Split, shares map[string]float64) string {
 
 // weigh returns the command that sets a version's weight. All weights sum to 200, except where the balancing algorithm
 // may accept no weights other than the initial one and 0: then shares of 0% and 100% are set as percentages of the
-// initial weight.
+// initial weight, unless that is 0.
 func (p *Planner) weigh(now planner.Split, version string, share float64) string {
 	weight := fmt.Sprint(weight(share))
-	if now.OnlyWhole || now.MayBeOnlyWhole && (share == 0 || share == planner.Whole) {
+	barred := share > 0 && slices.Contains(now.Barred, version)
+	if now.OnlyWhole || now.MayBeOnlyWhole && (share == 0 || share == planner.Whole) && !barred {
 		weight = fmt.Sprintf("%.0f%%", share)
 	}
 	return p.setWeight(p.cfg.Servers[version], weight)
@@ -196,6 +197,17 @@ func (p *Planner) Set(ctx context.Context, change planner.Change) (planner.Split
 	commands := make([]string, len(versions))
 	for i, version := range versions {
 		commands[i] = p.weigh(now, version, change.Shares[version])
+	}
+	if len(commands) > 1 && now.MayBeOnlyWhole {
+		// HAProxy may refuse the weight that rises, but would accept a 0 for the others.
+		if err := p.send(ctx, now, commands[0]); err != nil {
+			return planner.Split{}, err
+		}
+		set, err := p.change(ctx, now, commands[1:])
+		if err != nil {
+			err = errors.Join(planner.ErrUncertain, err)
+		}
+		return set, err
 	}
 	return p.change(ctx, now, commands)
 }

@@ -2,6 +2,7 @@ package haproxy
 
 import (
 	"errors"
+	"maps"
 	"slices"
 
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
@@ -39,9 +40,12 @@ func (p *Planner) Project(now planner.Split, e planner.Effect) (planner.Split, e
 	}
 	now.State = encode(state)
 	now.Shares, now.Down = p.shares(state)
-	now.Draining = slices.DeleteFunc(slices.Clone(now.Draining), func(version string) bool {
-		return state[p.cfg.Servers[version]].Admin != drain
-	})
+	now.Draining = nil
+	for _, version := range slices.Sorted(maps.Keys(p.cfg.Servers)) {
+		if state[p.cfg.Servers[version]].Admin == drain {
+			now.Draining = append(now.Draining, version)
+		}
+	}
 	now.Plain = p.plain(state, now)
 	return now, nil
 }

@@ -49,6 +49,8 @@ type server struct {
 
 // running is the state of HAProxy as of one read.
 type running struct {
+	// id is HAProxy's number of the backend.
+	id      string
 	servers map[string]server
 	// algorithm is the backend's balancing algorithm, and cookie its session cookie. Both are empty if the socket's
 	// level does not show them.
@@ -84,9 +86,15 @@ func (p *Planner) look(ctx context.Context) (running, error) {
 		return running{}, p.problem("The server at this address is not HAProxy's runtime API",
 			fmt.Sprintf("%s answered: %s", p.cfg.Address, short(text)), "address", planner.ErrMalformed)
 	}
-	r := running{servers: map[string]server{}}
-	if err = r.readState(answers[0]); err == nil {
-		err = r.readStatistics(answers[1])
+	r, statistics := running{servers: map[string]server{}}, answers[1]
+	if err = r.readState(answers[0]); err == nil && !strings.Contains(statistics, "\n") && r.id != "" {
+		// A frontend has the same name, and these are its statistics, without a server.
+		if statistics, err = p.statistics(ctx, r.id); err != nil {
+			return running{}, err
+		}
+	}
+	if err == nil {
+		err = r.readStatistics(statistics)
 	}
 	if err != nil {
 		return running{}, p.problem("HAProxy's statistics can't be parsed", err.Error()+".", "address",
@@ -102,8 +110,18 @@ func (p *Planner) look(ctx context.Context) (running, error) {
 	return r, nil
 }
 
+// statistics returns the statistics of the backend with HAProxy's number id.
+func (p *Planner) statistics(ctx context.Context, id string) (string, error) {
+	text, err := p.ask(ctx, fmt.Sprintf("show stat %s 6 -1", id))
+	if err == nil && !strings.HasSuffix(text, end) {
+		err = p.problem("HAProxy's runtime API closed the connection", "Its answer is incomplete.", "address",
+			planner.ErrUnreachable)
+	}
+	return strings.TrimSpace(text), err
+}
+
 // readState reads "show servers state", which contains the configured weights.
-func (r running) readState(text string) error {
+func (r *running) readState(text string) error {
 	_, text, _ = strings.Cut(text, "# ")
 	rows := strings.Split(text, "\n")
 	column := columns(strings.Fields(rows[0]))
@@ -132,7 +150,7 @@ func (r running) readState(text string) error {
 			s.Admin = drain
 		}
 		s.agent = max(0, number("srv_agent_state"))&flagAgent != 0
-		r.servers[fields[column["srv_name"]]] = s
+		r.id, r.servers[fields[column["srv_name"]]] = fields[column["be_id"]], s
 	}
 	return nil
 }
