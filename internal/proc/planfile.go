@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,8 +18,8 @@ import (
 // maxPlan is the largest saved plan that is read, in bytes.
 const maxPlan = 512 << 20
 
-// SavedPlan contains the planned values in a saved plan.
-type SavedPlan struct{ planned [][]byte }
+// SavedPlan contains the planned values in a saved plan, and the private data of its destroys.
+type SavedPlan struct{ planned, destroyed [][]byte }
 
 // ReadPlan reads a saved plan. It fails if the file is not one, or is encrypted.
 func ReadPlan(path string) (SavedPlan, error) {
@@ -46,7 +47,7 @@ func ReadPlan(path string) (SavedPlan, error) {
 	if err = errors.Join(err, member.Close()); err != nil {
 		return SavedPlan{}, fmt.Errorf("read the saved plan %s: %w", path, err)
 	}
-	return SavedPlan{planned: plannedValues(text)}, nil
+	return SavedPlan{planned: plannedValues(text), destroyed: destroyedData(text)}, nil
 }
 
 // Names reports whether the plan contains a journal record: its number and its digest, in one resource.
@@ -73,6 +74,22 @@ func (p SavedPlan) Shows(digest string) bool {
 	for _, value := range p.planned {
 		if bytes.Contains(value, []byte(digest)) {
 			return true
+		}
+	}
+	return false
+}
+
+// Destroys reports whether a destroy in the plan has private data that contains a digest.
+func (p SavedPlan) Destroys(digest string) bool {
+	for _, data := range p.destroyed {
+		var keys map[string][]byte // in base64
+		if digest == "" || json.Unmarshal(data, &keys) != nil {
+			continue
+		}
+		for _, value := range keys {
+			if bytes.Contains(value, []byte(digest)) {
+				return true
+			}
 		}
 	}
 	return false
@@ -118,6 +135,7 @@ func packed(n int64) []byte {
 // one.
 const (
 	fieldResourceChanges, fieldChange, fieldAction, fieldValues, fieldMsgpack = 3, 9, 1, 2, 1
+	fieldPrivate                                                              = 10
 	actionNoop, actionDelete                                                  = 0, 5
 )
 
@@ -135,6 +153,19 @@ func plannedValues(plan []byte) [][]byte {
 		}
 	}
 	return planned
+}
+
+// destroyedData returns the private data of the plan's destroys.
+func destroyedData(plan []byte) [][]byte {
+	var data [][]byte
+	for _, resource := range members(plan, fieldResourceChanges) {
+		for _, change := range members(resource, fieldChange) {
+			if number(change, fieldAction) == actionDelete {
+				data = append(data, members(resource, fieldPrivate)...)
+			}
+		}
+	}
+	return data
 }
 
 // members returns the values of a field with bytes.

@@ -2,6 +2,7 @@ package proc
 
 import (
 	"archive/zip"
+	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
@@ -66,10 +67,10 @@ func TestParseWithArgumentsFromTheEnvironment(t *testing.T) {
 // TestSavedPlan reads a plan as Terraform writes it.
 func TestSavedPlan(t *testing.T) {
 	t.Parallel()
-	const digest, before = "sha256:aaaa", "sha256:bbbb"
+	const digest, before, undone = "sha256:aaaa", "sha256:bbbb", "sha256:cccc"
 	for _, record := range []int64{7, 127, 128, 255, 256, 65535, 65536, 1 << 33} {
 		path := filepath.Join(t.TempDir(), "tfplan")
-		writePlan(t, path, value(record, digest), value(3, before))
+		writePlan(t, path, value(record, digest), value(3, before), undone)
 		plan, err := ReadPlan(path)
 		if err != nil {
 			t.Fatal(err)
@@ -80,6 +81,9 @@ func TestSavedPlan(t *testing.T) {
 		if plan.Names(record+1, digest) || plan.Names(record, before) || plan.Names(3, before) ||
 			plan.Names(record, "") {
 			t.Errorf("record %d: the plan names what it doesn't show", record)
+		}
+		if !plan.Destroys(undone) || plan.Destroys(digest) || plan.Destroys(before) || plan.Destroys("") {
+			t.Errorf("record %d: the plan destroys something else", record)
 		}
 	}
 	text := filepath.Join(t.TempDir(), "text")
@@ -99,8 +103,8 @@ func value(record int64, digest string) []byte {
 	return append(append(text, recordKey...), packed(record)...)
 }
 
-// writePlan writes a plan that updates a resource, and deletes another one.
-func writePlan(t *testing.T, path string, after, before []byte) {
+// writePlan writes a plan that updates a resource, and deletes another one, whose private data has the digest undone.
+func writePlan(t *testing.T, path string, after, before []byte, undone string) {
 	t.Helper()
 	change := func(action uint64, values ...[]byte) []byte {
 		out := protowire.AppendVarint(protowire.AppendTag(nil, fieldAction, protowire.VarintType), action)
@@ -112,8 +116,13 @@ func writePlan(t *testing.T, path string, after, before []byte) {
 	}
 	var plan []byte
 	const update = 3
+	private, err := json.Marshal(map[string][]byte{"undo_announced": []byte(`{"Digest":"` + undone + `"}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range [][]byte{change(update, before, after), change(actionDelete, before)} {
 		c = protowire.AppendBytes(protowire.AppendTag(nil, fieldChange, protowire.BytesType), c)
+		c = protowire.AppendBytes(protowire.AppendTag(c, fieldPrivate, protowire.BytesType), private)
 		plan = protowire.AppendBytes(protowire.AppendTag(plan, fieldResourceChanges, protowire.BytesType), c)
 	}
 	file, err := os.Create(path)

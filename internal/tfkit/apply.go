@@ -45,6 +45,7 @@ type applying struct {
 }
 
 func (r *Resource) apply(ctx context.Context, a applying) {
+	r.runtime.applying()
 	if err := r.tryApply(r.runtime.logged(ctx), a); err != nil {
 		addError(a.diags, err, "Unable to execute "+r.front.Playbook.Metadata().ActionType, r.has)
 	}
@@ -168,6 +169,7 @@ func (r *Resource) earlierAtApply(a applying, plan, prior document, x engine.Exe
 // Delete implements resource.Resource: it removes the resource from the state, after an undo if one was planned.
 func (r *Resource) Delete(ctx context.Context, req resource.DeleteRequest, resp *resource.DeleteResponse) {
 	ctx = r.runtime.logged(ctx)
+	r.runtime.applying()
 	prior, err := openDocument(req.State.Raw)
 	if err != nil {
 		addError(&resp.Diagnostics, err, "Unable to read the state", r.has)

@@ -8,6 +8,8 @@
 package tfkit
 
 import (
+	"sync/atomic"
+
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
@@ -48,4 +50,13 @@ type Runtime struct {
 	Quiet bool
 	// ForgeDecides means that approvals count only with a review at a forge, which plan does not show.
 	ForgeDecides bool
+	// applies is true once this process has created, updated, or destroyed a resource.
+	applies atomic.Bool
+}
+
+// applying notes that this process applies a plan.
+func (r *Runtime) applying() {
+	if r != nil {
+		r.applies.Store(true)
+	}
 }

@@ -263,8 +263,8 @@ func reasons(list []string) string {
 }
 
 // undoAnnounced is the key in private state that tells the apply of a destroy that the plan announced the undo, and
-// which preview it showed. A destroy that is part of a replacement, as after a failed create, is not planned and undoes
-// nothing.
+// which preview it showed. A destroy that is part of a replacement, as after a failed create, is not planned, or is
+// planned where nobody sees it, and undoes nothing.
 const undoAnnounced = "undo_announced"
 
 // planDestroy warns about what a destroy does besides removing the resource from the state.
@@ -288,6 +288,9 @@ func (r *Resource) planDestroy(ctx context.Context, req resource.ModifyPlanReque
 		addError(&resp.Diagnostics, err, "Unable to preview the undo", r.has)
 		return
 	}
+	if told == "" {
+		return
+	}
 	resp.Diagnostics.AddWarning("Destroy undoes execution "+prior.text(attrID), told)
 	announced, err := json.Marshal(shown)
 	if err != nil {
@@ -297,7 +300,8 @@ func (r *Resource) planDestroy(ctx context.Context, req resource.ModifyPlanReque
 	resp.Diagnostics.Append(resp.Private.SetKey(ctx, undoAnnounced, announced)...)
 }
 
-// undoText returns what a destroy plan says about the undo. Reviewed is the undo's preview, or nil if there is none.
+// undoText returns what a destroy plan says about the undo, or "" if this destroy is part of a replacement. Reviewed is
+// the undo's preview, or nil if there is none.
 func (r *Resource) undoText(ctx context.Context, prior document,
 	mark journal.Mark) (string, *engine.Reviewed, error) {
 	if r.runtime == nil || r.runtime.Engine == nil {
@@ -309,6 +313,9 @@ func (r *Resource) undoText(ctx context.Context, prior document,
 		return "", nil, err
 	}
 	review, err := r.runtime.Engine.Plan(ctx, undo)
+	if !r.runtime.Engine.Announced(ctx, review, r.runtime.applies.Load()) {
+		return "", nil, nil // also if the undo is impossible: nothing runs
+	}
 	if err != nil {
 		return "", nil, err
 	}
