@@ -2,8 +2,8 @@ package engine
 
 import "context"
 
-// Announced reports whether the plan that the parent process applies, or makes, shows this review of an undo. The review
-// is empty if the undo can't be planned. applies reports that this process has already changed a resource.
+// Announced reports whether the plan that the parent process applies, or makes, shows this review of an undo. The
+// review is empty if the undo can't be planned. applies reports that this process has already changed a resource.
 //
 // Terraform plans destroys before an apply, except that of an object which create_before_destroy has replaced: this
 // one is planned inside the apply, where nobody sees the plan.

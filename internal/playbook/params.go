@@ -26,14 +26,42 @@ func Decode(params json.RawMessage, into any) error {
 		err = errors.New("unexpected data after the JSON object")
 	}
 	if mistyped := new(json.UnmarshalTypeError); errors.As(err, &mistyped) && mistyped.Field != "" {
+		at := written(mistyped.Field, params)
 		return Invalid("Expected "+expected(mistyped.Type)+".",
-			fmt.Sprintf("%s is the %s.", mistyped.Field, mistyped.Value), strings.Split(mistyped.Field, ".")...)
+			fmt.Sprintf("%s is %s.", strings.Join(at, "."), found(mistyped.Value)), at...)
 	}
 	if err != nil {
 		return &problem.Problem{What: "Invalid parameters", Why: text.JSONProblem(err, params),
 			Next: "See the playbook's inputs in the documentation.", Err: err}
 	}
 	return nil
+}
+
+// written returns the path of a field as params have it: package json also names the structs that Go embeds.
+func written(field string, params json.RawMessage) []string {
+	var members map[string]json.RawMessage
+	_ = json.Unmarshal(params, &members) // mistyped members are JSON all the same
+	at := strings.Split(field, ".")
+	for len(at) > 1 && members[at[0]] == nil {
+		at = at[1:]
+	}
+	return at
+}
+
+// found describes a value that has the wrong type, from package json's description of it.
+func found(value string) string {
+	switch kind, literal, _ := strings.Cut(value, " "); {
+	case literal != "":
+		return "the " + value // "the number 1.5"
+	case kind == "array":
+		return "a list"
+	case kind == "object":
+		return "an object"
+	case kind == "bool":
+		return "true or false"
+	default:
+		return "a " + kind
+	}
 }
 
 // expected names a type in words.

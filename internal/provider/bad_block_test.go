@@ -170,8 +170,8 @@ func badBlocks() map[string]badInput {
 		"http token empty": {block: plannerOf("http", values{"url": "https://a", "token": ""}), says: "is empty",
 			at: "planner.http.token"},
 
-		"applylens without versions": {block: plannerOf("applylens", values{"url": "https://a"}), says: "required",
-			at: "planner.applylens.stable_version"},
+		"applylens without versions": {block: plannerOf("applylens", values{"url": "https://a", "canary_version": "v2"}),
+			says: "required", at: "planner.applylens.stable_version"},
 		"applylens address": {block: guardAPI(values{"url": "ftp://a"}), says: "does not begin with http://",
 			at: "planner.applylens.url"},
 		"applylens token inner break": {block: guardAPI(values{"token": "a\r\nX-Evil: 1"}), says: notShown,

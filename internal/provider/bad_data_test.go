@@ -54,11 +54,14 @@ func badData() map[string]badInput {
 		"params of two": preview(values{"params": `{"models": ["a"]} {}`}).mustSay("unexpected data after the JSON object",
 			"params"),
 		"params unknown": preview(values{"params": `{"model": "a"}`}).mustSay(`unknown name "model"`, "params"),
-		"params mistyped": preview(values{"params": `{"models": "a"}`}).mustSay("params (models): models is the "+
+		"params mistyped": preview(values{"params": `{"models": "a"}`}).mustSay("params (models): models is a "+
 			"string", "params"),
 		"params of a flag": preview(values{"params": `{"models": ["a", "--full-refresh"]}`}).mustSay("params (models[1])", "params"),
 		"params out of bounds": preview(values{"action_type": "adjust_canary_split",
 			"params": `{"version": "v2", "target_percent": 101}`}).mustSay("params (target_percent)", "params"),
+		"params of half a step": preview(values{"action_type": "rollback_planner",
+			"params": `{"from_version": "v2", "steps": 1.5}`}).mustSay("params (steps): steps is the number 1.5",
+			"params"),
 		"params of no steps": preview(values{"action_type": "rollback_planner",
 			"params": `{"from_version": "v2", "to_version": "v1", "steps": 0}`}).mustSay("Must be between 1 and 100",
 			"params"),

@@ -103,6 +103,9 @@ func (c badInput) try(t *testing.T) {
 	}) {
 		t.Errorf("want %q at %s, got:\n%s", c.says, c.at, text(answer.Diagnostics))
 	}
+	if len(found) > 1 {
+		t.Errorf("one mistake has %d errors:\n%s", len(found), text(found))
+	}
 	for _, d := range found {
 		if d.Summary == "" || d.Detail == "" || strings.Contains(d.Detail, "error in the provider") {
 			t.Errorf("nobody can act on: %s", text(found))

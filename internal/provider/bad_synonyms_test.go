@@ -33,7 +33,7 @@ func badSynonyms() map[string]badInput {
 			"requests_per_second"),
 		"old of nothing":  refresh(values{"keep_old_index": true}).mustSay("reindex is not set", "keep_old_index"),
 		"probes none":     refresh(values{"probe_texts": list{}}).mustSay("at least 1", "probe_texts"),
-		"probes too many": refresh(values{"probe_texts": texts}).mustSay("The maximum is 20 texts", "probe_texts"),
+		"probes too many": refresh(values{"probe_texts": texts}).mustSay("at most 20", "probe_texts"),
 		"probes twice":    refresh(values{"probe_texts": list{"tv", "tv"}}).mustSay("Duplicate", "probe_texts"),
 		"probes of blanks": refresh(values{"probe_texts": list{"tv", " "}}).mustSay("Text 2 is empty",
 			"probe_texts[1]"),

@@ -91,16 +91,17 @@ func (r *Resource) ValidateConfig(ctx context.Context, req resource.ValidateConf
 			fmt.Sprintf("on_destroy is \"rollback\". %s\n\nSet it to \"keep\", which only removes the resource "+
 				"from the state.", noUndo(metadata)))
 	}
-	if err := checkApprovals(config); err != nil {
+	refused := r.refusedBySchema(ctx, req.Config)
+	if err := checkApprovals(config); err != nil && !slices.Contains(refused, blockApproval) {
 		addError(&resp.Diagnostics, err, "Invalid approvals", r.has)
 	}
-	if err := r.checkGuardrails(config); err != nil {
+	if err := r.checkGuardrails(config); err != nil && !slices.Contains(refused, blockGuardrail) {
 		addError(&resp.Diagnostics, err, "Invalid guardrails", r.has)
 	}
 	if params, known, err := r.written(config); err != nil {
 		addError(&resp.Diagnostics, err, "Unable to read the inputs", r.has)
 	} else if known {
-		if err := r.front.Playbook.Check(params); err != nil && !r.schemaRefuses(ctx, config, err) {
+		if err := r.front.Playbook.Check(params); err != nil && !isRefused(refused, err) {
 			addError(&resp.Diagnostics, err, "Invalid inputs", r.has)
 		}
 	}

@@ -94,11 +94,17 @@ func (v objectOnly) ValidateDynamic(ctx context.Context, req validator.DynamicRe
 	if req.ConfigValue.IsNull() || req.ConfigValue.IsUnknown() || req.ConfigValue.IsUnderlyingValueUnknown() {
 		return
 	}
+	got := "a list"
 	switch req.ConfigValue.UnderlyingValue().(type) {
 	case types.Object, types.Map:
-	default:
-		resp.Diagnostics.AddAttributeError(req.Path, "Not an object",
-			fmt.Sprintf("Expected %s, got %s.", v.Description(ctx),
-				req.ConfigValue.UnderlyingValue().Type(ctx)))
+		return
+	case types.String:
+		got = "a string"
+	case types.Number:
+		got = "a number"
+	case types.Bool:
+		got = "true or false"
 	}
+	resp.Diagnostics.AddAttributeError(req.Path, "Not an object",
+		fmt.Sprintf("Expected %s, got %s.", v.Description(ctx), got))
 }
