@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
@@ -91,17 +92,18 @@ func (r *Resource) ValidateConfig(ctx context.Context, req resource.ValidateConf
 			fmt.Sprintf("on_destroy is \"rollback\". %s\n\nSet it to \"keep\", which only removes the resource "+
 				"from the state.", noUndo(metadata)))
 	}
-	refused := r.refusedBySchema(ctx, req.Config)
-	if err := checkApprovals(config); err != nil && !slices.Contains(refused, blockApproval) {
+	// Almost every configuration is right, and then nobody has to know.
+	refused := sync.OnceValue(func() []string { return r.refusedBySchema(ctx, req.Config) })
+	if err := checkApprovals(config); err != nil && !slices.Contains(refused(), blockApproval) {
 		addError(&resp.Diagnostics, err, "Invalid approvals", r.has)
 	}
-	if err := r.checkGuardrails(config); err != nil && !slices.Contains(refused, blockGuardrail) {
+	if err := r.checkGuardrails(config); err != nil && !slices.Contains(refused(), blockGuardrail) {
 		addError(&resp.Diagnostics, err, "Invalid guardrails", r.has)
 	}
 	if params, known, err := r.written(config); err != nil {
 		addError(&resp.Diagnostics, err, "Unable to read the inputs", r.has)
 	} else if known {
-		if err := r.front.Playbook.Check(params); err != nil && !isRefused(refused, err) {
+		if err := r.front.Playbook.Check(params); err != nil && !isRefused(refused(), err) {
 			addError(&resp.Diagnostics, err, "Invalid inputs", r.has)
 		}
 	}
