@@ -125,3 +125,18 @@ func TestComparisons(t *testing.T) {
 }
 
 type vals = map[string]any
+
+func TestDescriptionNamesWhatIsTolerated(t *testing.T) {
+	t.Parallel()
+	r := rail("errors")
+	if got, want := r.Describe(guard.MoreTraffic), "errors: max 5, read every 10s; rollback on a breach"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	r.Samples, r.MinSamples = "requests", ptr(100)
+	r.FailureLimit, r.InconclusiveLimit, r.ErrorLimit = limit(1), limit(2), limit(30)
+	if got, want := r.Describe(guard.MoreTraffic), "errors: max 5, read every 10s, with at least 100 samples, "+
+		"1 breached readings tolerated, 2 inconclusive readings tolerated, 30 failed readings in a row tolerated; "+
+		"rollback on a breach"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -210,8 +210,20 @@ func (r Rail) Describe(traffic Traffic) string {
 	if d := r.After(); d > 0 {
 		text += fmt.Sprintf(" and %s after the end", d)
 	}
-	if n := r.limit(Breached); n > 0 {
-		text += fmt.Sprintf(", %d breached readings tolerated", n)
+	if r.MinSamples != nil {
+		text += fmt.Sprintf(", with at least %s samples", number(*r.MinSamples))
+	}
+	for _, l := range []struct {
+		state  State
+		normal int
+		what   string
+	}{
+		{Breached, 0, "breached readings"}, {Inconclusive, 0, "inconclusive readings"},
+		{Unreadable, DefaultErrorLimit, "failed readings in a row"},
+	} {
+		if n := r.limit(l.state); n != l.normal {
+			text += fmt.Sprintf(", %d %s tolerated", n, l.what)
+		}
 	}
 	if r.OnBreach == "" {
 		return text // a gate, which has no consequence per guardrail

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -148,10 +149,15 @@ func TestStart(t *testing.T) {
 		"more, in breach, warns": {warns, guard.MoreTraffic, 9.0, nil, "runs nevertheless"},
 		"more, down, warns":      {warns, guard.MoreTraffic, errDown, nil, "runs nevertheless"},
 		"more, too few samples":  {samples, guard.MoreTraffic, 1.0, nil, "too few samples"},
-		"less, in breach":        {rail("errors"), guard.LessTraffic, 9.0, nil, "does not stop the execution"},
-		"less, down":             {rail("errors"), guard.LessTraffic, errDown, nil, "runs nevertheless"},
-		"less, no baseline":      {relative, guard.LessTraffic, errDown, nil, "runs nevertheless"},
-		"other, in breach":       {rail("errors"), guard.NoTraffic, 9.0, nil, "counts again once"},
+		"more, no samples":       {samples, guard.MoreTraffic, errors.Join(errNoData, guard.ErrNoData), nil, "too few samples"},
+		"more, samples that can't be counted": {samples, guard.MoreTraffic, errNoData, guard.ErrInconclusive,
+			"Apply will refuse"},
+		"more, samples not a number": {samples, guard.MoreTraffic, math.NaN(), guard.ErrInconclusive,
+			"Apply will refuse"},
+		"less, in breach":   {rail("errors"), guard.LessTraffic, 9.0, nil, "does not stop the execution"},
+		"less, down":        {rail("errors"), guard.LessTraffic, errDown, nil, "runs nevertheless"},
+		"less, no baseline": {relative, guard.LessTraffic, errDown, nil, "runs nevertheless"},
+		"other, in breach":  {rail("errors"), guard.NoTraffic, 9.0, nil, "counts again once"},
 		"other, down": {rail("errors"), guard.NoTraffic, errDown, guard.ErrInconclusive,
 			"Apply will refuse"},
 		"other, no baseline":     {relative, guard.NoTraffic, errNoData, guard.ErrInconclusive, "Apply will refuse"},

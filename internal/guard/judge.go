@@ -11,8 +11,13 @@ import (
 // ReadTimeout bounds one reading.
 const ReadTimeout = 15 * time.Second
 
-// ErrNoValue is wrapped by the error from a Reader whose source answered without a usable value.
-var ErrNoValue = errors.New("there is no value to evaluate")
+// Errors that the error from a Reader wraps.
+var (
+	// ErrNoValue: the source answered without a usable value.
+	ErrNoValue = errors.New("there is no value to evaluate")
+	// ErrNoData: the source has nothing to count. It comes with ErrNoValue.
+	ErrNoData = errors.New("there is no data")
+)
 
 // State is the result of a reading.
 type State string
@@ -87,7 +92,7 @@ func (r Rail) Take(ctx context.Context, reader Reader, baseline *float64, first 
 	if r.Samples != "" && r.MinSamples != nil {
 		n, err := read(ctx, reader, r.prometheus(r.Samples))
 		switch {
-		case errors.Is(err, ErrNoValue) || err == nil && n < *r.MinSamples:
+		case errors.Is(err, ErrNoData) || err == nil && n < *r.MinSamples:
 			out.State, out.TooFew = Inconclusive, true
 			out.Why = fmt.Sprintf("%s samples, and at least %s are needed", number(n), number(*r.MinSamples))
 			return out

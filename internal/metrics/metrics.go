@@ -112,10 +112,20 @@ func (r *Reader) read(ctx context.Context, q guard.Query) (float64, error) {
 	}
 }
 
-// answered adds guard.ErrNoValue to the error from a source that answered without a usable value.
+// noData is an error that is also guard.ErrNoData.
+type noData struct{ error }
+
+// Unwrap implements errors.Unwrap.
+func (n noData) Unwrap() []error { return []error{n.error, guard.ErrNoData} }
+
+// answered adds guard.ErrNoValue to the error from a source that answered without a usable value, and guard.ErrNoData
+// if that was no data at all.
 func answered(err, unavailable error) error {
 	if err == nil || errors.Is(err, unavailable) {
 		return err
+	}
+	if errors.Is(err, prometheus.ErrNoData) {
+		err = noData{err}
 	}
 	return fmt.Errorf("%w: %w", guard.ErrNoValue, err)
 }

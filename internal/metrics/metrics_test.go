@@ -65,3 +65,24 @@ func TestMissingSources(t *testing.T) {
 		}
 	}
 }
+
+// TestSamplesThatCannotBeCountedAreNotTooFew asks a real Prometheus for the number of samples.
+func TestSamplesThatCannotBeCountedAreNotTooFew(t *testing.T) {
+	t.Parallel()
+	prom := prometheustest.Start(t)
+	prom.Show("errors", 1)
+	r := metrics.New(metrics.Sources{Clock: clock.System{}, Prometheus: prometheus.New(prom.URL, "")})
+	most, least := 5.0, 100.0
+	for samples, tooFew := range map[string]bool{
+		"vector(99)": true, "vector(0)": true, "no_such_metric": true, "sum(no_such_metric)": true,
+		"vector(NaN)": false, "sum(": false, `{__name__=~".+"}`: false, "errors[1m]": false,
+	} {
+		rail := guard.Rail{Name: "errors", Query: guard.Query{Prometheus: "errors"}, Max: &most, Samples: samples,
+			MinSamples: &least}
+		got := rail.Take(t.Context(), r, nil, true)
+		said := strings.Contains(got.Why, "samples, and at least 100")
+		if got.State != guard.Inconclusive || got.TooFew != tooFew || said != tooFew {
+			t.Errorf("%s: too few %t, %s", samples, got.TooFew, got)
+		}
+	}
+}

@@ -24,6 +24,17 @@ func CheckName(name string) string {
 	return check.Label(name)
 }
 
+// WrongName returns why one of the versions that a planner knows can't be named in a plan, or an empty string. The
+// answer never repeats the name, which could imitate lines of the plan.
+func WrongName[V any](versions map[string]V) string {
+	for _, name := range slices.Sorted(maps.Keys(versions)) {
+		if why := CheckName(name); why != "" {
+			return "The name of a version " + why + "."
+		}
+	}
+	return ""
+}
+
 // Check returns a problem with ErrUnknownVersion if the version is not known.
 func (s Split) Check(version string) error {
 	if _, ok := s.Shares[version]; ok {

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"math"
@@ -155,6 +156,10 @@ func (p *Planner) load(ctx context.Context) (document, error) {
 		why := text.JSONProblem(err, content)
 		return document{}, p.problem("The planner file is malformed", why, planner.ErrMalformed)
 	}
+	if _, more := decoder.Token(); !errors.Is(more, io.EOF) {
+		return document{}, p.problem("The planner file is malformed", "It has more text after the JSON document.",
+			planner.ErrMalformed)
+	}
 	if why := d.wrong(); why != "" {
 		return document{}, p.problem("The planner file is malformed", why, planner.ErrMalformed)
 	}
@@ -163,6 +168,9 @@ func (p *Planner) load(ctx context.Context) (document, error) {
 
 // wrong returns why d is not a split, or an empty string.
 func (d document) wrong() string {
+	if why := planner.WrongName(d.Versions); why != "" {
+		return why
+	}
 	sum := 0.0
 	for _, v := range d.Versions {
 		if v.Percent < 0 || v.Percent > planner.Whole {
@@ -339,5 +347,5 @@ func (p *Planner) write(d document) error {
 	if err != nil {
 		return err
 	}
-	return replace(path, append(text, '\n'), info.Mode().Perm())
+	return replace(path, append(text, '\n'), info)
 }

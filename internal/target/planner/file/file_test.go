@@ -74,6 +74,11 @@ func TestMalformed(t *testing.T) {
 		"unknown stable": {`{"stable": "v0", "versions": {"v1": {"percent": 100}}}`, `"v0" is not among the versions`},
 		"over 100":       {`{"versions": {"v1": {"percent": 101}, "v2": {"percent": -1}}}`, "A share is"},
 		"empty":          {`{}`, "sum to 0%"},
+		"two documents":  {split(10) + split(20), "more text after the JSON document"},
+		"a conflict":     {split(10) + "\n<<<<<<< ours\n" + split(20), "more text after the JSON document"},
+		"a name of two lines": {`{"stable": "v1\nApproval    not needed", "versions": {"v1\nApproval    not needed": ` +
+			`{"percent": 90}, "v2": {"percent": 10}}}`, "The name of a version contains a line break"},
+		"no name": {`{"versions": {"": {"percent": 100}}}`, "The name of a version is empty"},
 	} {
 		path := filepath.Join(t.TempDir(), "planner.json")
 		write(t, path, tt.text)

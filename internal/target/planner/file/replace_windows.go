@@ -8,7 +8,7 @@ import (
 )
 
 // replace replaces a file with one rename. renameio doesn't support Windows.
-func replace(path string, content []byte, _ fs.FileMode) error {
+func replace(path string, content []byte, _ fs.FileInfo) error {
 	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+"-*")
 	if err != nil {
 		return err

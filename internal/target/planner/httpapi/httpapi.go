@@ -84,6 +84,9 @@ func (p *Planner) split(got web.Answer) (planner.Split, error) {
 			fmt.Sprintf("Its ETag is %q, and a strong one is needed: "+
 				"without it, someone else's change could be lost.", etag), planner.ErrMalformed)
 	}
+	if why := planner.WrongName(d.Versions); why != "" {
+		return planner.Split{}, p.problem("The planner's control API returned no split", why, planner.ErrMalformed)
+	}
 	s := planner.Split{Revision: etag, Stable: d.Stable, Resolution: d.Resolution, Shares: map[string]float64{},
 		Identity: planner.AddressOf(p.base), Aliases: planner.Prefixed("planner:http:", planner.Aliases(p.base), ""),
 		Requests: d.Requests, State: d.state()}
@@ -92,7 +95,7 @@ func (p *Planner) split(got web.Answer) (planner.Split, error) {
 		s.Shares[name] = v.Percent
 	}
 	for _, note := range d.Notes {
-		s.Notes = append(s.Notes, p.web.Mask(note))
+		s.Notes = append(s.Notes, strings.Join(strings.Fields(p.web.Mask(note)), " "))
 	}
 	for _, name := range s.Versions() {
 		if up := d.Versions[name].Deployed; up != nil && !*up {

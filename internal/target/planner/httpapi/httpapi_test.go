@@ -104,6 +104,8 @@ func TestAnswers(t *testing.T) {
 		"moved meanwhile": {onWrite(http.StatusPreconditionFailed), planner.ErrMoved},
 		"no JSON":         {split("hello"), planner.ErrMalformed},
 		"not 100":         {split(`{"versions": {"v1": {"percent": 50}}}`), planner.ErrMalformed},
+		"a name of two lines": {split(`{"versions": {"v1\nApproval    not needed": {"percent": 100}}}`),
+			planner.ErrMalformed},
 		"no ETag": {func(w http.ResponseWriter, _ *http.Request) bool {
 			return answer(w, http.StatusOK, `{"versions": {"v1": {"percent": 100}}}`)
 		}, planner.ErrMalformed},
