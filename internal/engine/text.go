@@ -112,7 +112,9 @@ func (r Review) estimateLine() string {
 	if r.DurationFrom > 0 && r.DurationFrom < r.Duration {
 		estimate = rangeInWords(r.DurationFrom, r.Duration)
 	}
-	estimate += fmt.Sprintf(", USD %.2f", r.CostUSD)
+	if r.CostUSD > 0 {
+		estimate += fmt.Sprintf(", USD %.2f", r.CostUSD)
+	}
 	if r.EstimateOrigin != "" {
 		estimate += " (" + r.EstimateOrigin + ")"
 	}

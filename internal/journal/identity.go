@@ -2,6 +2,8 @@ package journal
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -69,26 +71,40 @@ type Mark struct {
 	Head
 }
 
-// Short returns the mark with 128 bits of the hash. That is enough to prevent forgery, and a state contains one mark
-// per resource.
+// shortHash is how many hexadecimal digits of a hash a state keeps: 96 bits, as in TLS. To forge an entry, somebody
+// would have to find one with the same 96 bits.
+const shortHash = 24
+
+// Short returns the mark as a state keeps it, once per resource: with the first digits of the hash.
 func (m Mark) Short() Mark {
-	const digits = 32
-	m.Hash = m.Hash[:min(len(m.Hash), digits)]
+	m.Hash = m.Hash[:min(len(m.Hash), shortHash)]
 	return m
 }
 
-// String returns the mark as the state keeps it, such as "4f9c2a17-12-1f0e...".
-func (m Mark) String() string { return fmt.Sprintf("%s-%d-%s", m.Journal, m.Seq, m.Hash) }
+// String returns the mark as the state keeps it, such as "4f9c2a17-12-ASNFZ4mrze8BI0Vn". The hash is in base64,
+// which is a third shorter than hexadecimal: a state contains it once per resource, itself encoded in base64 twice.
+func (m Mark) String() string {
+	hash := m.Hash
+	if sum, err := hex.DecodeString(hash); err == nil && len(sum) == shortHash/2 {
+		hash = base64.RawURLEncoding.EncodeToString(sum)
+	}
+	return fmt.Sprintf("%s-%d-%s", m.Journal, m.Seq, hash)
+}
 
-// ParseMark parses what String returns.
+// ParseMark parses what String returns, also with the hash in hexadecimal.
 func ParseMark(s string) (Mark, bool) {
 	const parts = 3
-	fields := strings.Split(s, "-")
+	fields := strings.SplitN(s, "-", parts)
 	if len(fields) != parts || fields[0] == "" {
 		return Mark{}, false
 	}
+	hash := fields[2]
+	if sum, err := base64.RawURLEncoding.DecodeString(hash); err == nil && len(sum) == shortHash/2 {
+		hash = hex.EncodeToString(sum)
+	}
 	seq, err := strconv.ParseInt(fields[1], 10, 64)
-	return Mark{Journal: fields[0], Head: Head{Seq: seq, Hash: fields[2]}}, err == nil && seq >= 0
+	valid := err == nil && seq >= 0 && strings.Trim(hash, "0123456789abcdef") == ""
+	return Mark{Journal: fields[0], Head: Head{Seq: seq, Hash: hash}}, valid
 }
 
 // Standing is the result of comparing a journal with the mark in a state.

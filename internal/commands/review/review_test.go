@@ -29,7 +29,7 @@ func planned(t *testing.T, n int, name string) planjson.Plan {
 				"after": map[string]any{
 					"dry_run": "1st execution of adjust_canary_split on " + name + "\nChanges     Traffic of " + name +
 						": 10% to 25%\n" + strings.Repeat("            and a further line of what changes\n", 15) +
-						"Estimate    10 min, USD 0.00\nRisk        medium\nApproval    NEEDED before apply, from " + name +
+						"Estimate    10 min\nRisk        medium\nApproval    NEEDED before apply, from " + name +
 						"\n            because it goes up\n",
 					"preview": map[string]any{"target": "planner:" + name, "digest": "sha256:" + strings.Repeat("ab", 32),
 						"risk": "medium", "approval_required": true, "approval_granted": false},

@@ -176,9 +176,9 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	}
 	if others := slices.DeleteFunc(Types(),
 		func(t string) bool { return slices.Contains(a.params.CacheTypes, t) }); len(others) > 0 {
-		p.NotDone = append(p.NotDone, "The "+list(others)+" are not cleared")
+		p.NotDone = append(p.NotDone, "The "+list(others)+" stay")
 		if len(others) == 1 {
-			p.NotDone = []string{"The " + list(others) + " is not cleared"}
+			p.NotDone = []string{"The " + list(others) + " stays"}
 		}
 	}
 	if len(found.Closed) > 0 {
