@@ -21,6 +21,11 @@ def denials(plan):
         if not change["provider_name"].endswith("/applylens/remediation") or change["mode"] != "managed":
             continue
         actions, after = change["change"]["actions"], change["change"].get("after") or {}
+        before = change["change"].get("before") or {}
+        if actions == ["delete"] and before.get("on_destroy") == "rollback" and before.get("rollback_action"):
+            target = before["preview"]["target"]  # the destroy runs the undo
+            if FORBIDDEN_TARGETS.match(target):
+                yield "%s: the target %s is not changed by pull requests" % (change["address"], target)
         if "create" not in actions and "update" not in actions:
             continue
         unknown = change["change"].get("after_unknown") or {}
@@ -41,7 +46,10 @@ def denials(plan):
 
 
 if __name__ == "__main__":
-    found = list(denials(json.load(sys.stdin)))
+    plan = json.load(sys.stdin)
+    if "planned_values" not in plan:
+        sys.exit("not a plan: without a plan's file, terraform show -json prints the state")
+    found = list(denials(plan))
     for line in found:
         print(line)
     sys.exit(1 if found else 0)

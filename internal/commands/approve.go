@@ -98,7 +98,7 @@ func (a *approving) run(ctx context.Context, env Environment, args []string) (er
 	var done []signedOff
 	refused := 0
 	for _, c := range plan.Changes {
-		if c.Kind != planjson.Undoes && c.Approval != planjson.Missing {
+		if !pending(env, c) {
 			continue
 		}
 		var seen seen
@@ -134,7 +134,25 @@ func (a *approving) run(ctx context.Context, env Environment, args []string) (er
 	if err := a.write(env, done); err != nil {
 		return err
 	}
-	say(env.Stderr, "%s approved, %d not.\n", text.Count(int64(len(done)), "execution"), refused)
+	return total(env, len(done), refused)
+}
+
+// pending reports whether the change may lack an approval. It prints why a change without a preview can't be approved.
+func pending(env Environment, c planjson.Change) bool {
+	if c.Kind == planjson.Unknown {
+		say(env.Stderr, "%s can't be approved yet: an input is not known before apply. If the execution needs an "+
+			"approval, that apply refuses it. Then plan again.\n\n", oneLine(c.Address))
+	}
+	return c.Kind == planjson.Undoes || c.Approval == planjson.Missing
+}
+
+// total prints how many executions were approved and refused, and returns errFinding if any were refused.
+func total(env Environment, approved, refused int) error {
+	if approved+refused == 0 {
+		say(env.Stderr, "There is nothing to approve.\n")
+		return nil
+	}
+	say(env.Stderr, "%s approved, %d not.\n", text.Count(int64(approved), "execution"), refused)
 	if refused > 0 {
 		return errFinding
 	}

@@ -162,6 +162,11 @@ func TestAccApproveByName(t *testing.T) {
 		t.Fatalf("exit code %d\n%s%s", code, withTicket, problems)
 	}
 	config("25", withTicket)
+	r.save()
+	if _, problems, code := r.run("", "approve", "plan.json", "--as", lead); code != commands.ExitOK ||
+		problems != "There is nothing to approve.\n" {
+		t.Errorf("approved already: exit code %d\n%s", code, problems)
+	}
 	r.Must("apply", "-auto-approve", "-no-color")
 	if all := r.history(); all[len(all)-1].ApprovedBy != lead {
 		t.Errorf("history: %+v", all)

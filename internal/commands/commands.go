@@ -99,7 +99,7 @@ func Run(ctx context.Context, env Environment, version string, args []string) in
 		return ExitOK
 	}
 	if err != nil {
-		err = usageError{err.Error()}
+		err = usageError{flagProblem(err)}
 	} else {
 		err = run(ctx, env, flags.Args())
 	}
@@ -125,6 +125,19 @@ func exit(env Environment, c command, err error) int {
 	}
 }
 
+// flagProblem describes a flag that can't be parsed, without the names of Go's functions.
+func flagProblem(err error) string {
+	why, function, ok := strings.Cut(err.Error(), ": strconv.")
+	switch {
+	case !ok:
+		return why
+	case strings.HasPrefix(function, "ParseBool"):
+		return why + ": expected true or false"
+	default:
+		return why + ": expected a whole number"
+	}
+}
+
 // find returns the command whose name args begin with, and the arguments after the name.
 func find(args []string) (c command, rest []string, ok bool) {
 	for _, one := range all() {
@@ -136,7 +149,33 @@ func find(args []string) (c command, rest []string, ok bool) {
 	return command{}, nil, false
 }
 
+// within returns the commands whose name begins with a word, such as "journal", if args are that word and perhaps a
+// request for help.
+func within(args []string) (some []command, help bool) {
+	if len(args) > 1 {
+		help = args[1] == "-h" || strings.TrimLeft(args[1], "-") == "help"
+		if !help {
+			return nil, false
+		}
+	}
+	for _, c := range all() {
+		if strings.HasPrefix(c.name, args[0]+" ") {
+			some = append(some, c)
+		}
+	}
+	return some, help
+}
+
 func unknown(env Environment, args []string) int {
+	if some, help := within(args); len(some) > 0 {
+		if help {
+			list(env.Stdout, some)
+			return ExitOK
+		}
+		say(env.Stderr, "Error: Say which command of %s.\n\n", args[0])
+		list(env.Stderr, some)
+		return ExitUsage
+	}
 	var names []string
 	for _, c := range all() {
 		names = append(names, c.name)
@@ -155,7 +194,7 @@ func help(env Environment, args []string) int {
 	if len(args) > 1 {
 		c, _, ok := find(args[1:])
 		if !ok {
-			return unknown(env, args[1:])
+			return unknown(env, append(args[1:], args[0])) // "help journal" is "journal help"
 		}
 		flags := pflag.NewFlagSet(c.name, pflag.ContinueOnError)
 		flags.SortFlags = false
@@ -165,11 +204,16 @@ func help(env Environment, args []string) int {
 	}
 	say(env.Stdout, "%s is a Terraform provider: Terraform starts it.\nPeople and pipelines run these "+
 		"commands:\n\n", program)
-	for _, c := range all() {
-		say(env.Stdout, "  %-16s %s\n", c.name, c.summary)
-	}
-	say(env.Stdout, "\nSee %s COMMAND --help.\n", program)
+	list(env.Stdout, all())
 	return ExitOK
+}
+
+// list prints commands with their summaries.
+func list(w io.Writer, some []command) {
+	for _, c := range some {
+		say(w, "  %-16s %s\n", c.name, c.summary)
+	}
+	say(w, "\nSee %s COMMAND --help.\n", program)
 }
 
 // say prints text for people. Output that can't be printed can't be reported either.

@@ -150,6 +150,9 @@ func (s *selection) flags(flags *pflag.FlagSet, limit int) {
 
 // find returns the selected records.
 func (s *selection) find(ctx context.Context, store journal.Store) ([]journal.Record, error) {
+	if s.filter.Limit < 0 {
+		return nil, usageError{"--limit must not be negative. 0 selects all executions."}
+	}
 	for _, bound := range []struct {
 		text string
 		into *time.Time

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/applylens/terraform-provider-remediation/internal/commands"
 )
 
 // TestAccPlanInAReadOnlyCheckout plans where the journal can't be created: the plan succeeds and warns, and review says
@@ -84,4 +86,18 @@ data "remediation_preview" "same" {
 		return
 	}
 	t.Error("the plan has not read the data source")
+}
+
+// TestAccApproveSaysWhatIsNotKnown names an execution that has no preview before apply.
+func TestAccApproveSaysWhatIsNotKnown(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.Write("main.tf", head(approvers)+"\nresource \"terraform_data\" \"share\" { input = 25 }\n"+
+		split("canary", "terraform_data.share.output", ""))
+	r.save()
+	out, problems, code := r.run("", "approve", "plan.json", "--as", lead)
+	want := "remediation_canary_split.canary can't be approved yet: an input is not known before apply"
+	if code != commands.ExitOK || out != "" || !strings.Contains(problems, want) {
+		t.Errorf("exit code %d, want %q:\n%s%s", code, want, out, problems)
+	}
 }

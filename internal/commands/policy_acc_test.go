@@ -35,6 +35,7 @@ func TestAccPolicy(t *testing.T) {
 		"is not changed by pull":  {`"target":"planner:`, `"target":"dbt:billing/`},
 		"a high risk without an":  {`"rollback_available":true`, `"rollback_available":false`},
 		"is not known at plan":    {`"preview":{"affected"`, `"preview":true,"x":{"affected"`},
+		"prints the state":        {`"planned_values"`, `"values"`},
 		"Expecting property name": {`{"format_version"`, `{format_version`},
 	} {
 		if out, ok := policy(edit...); ok || !strings.Contains(out, want) {
@@ -45,5 +46,14 @@ func TestAccPolicy(t *testing.T) {
 	r.save()
 	if out, ok := policy(); !ok || out != "" {
 		t.Errorf("a plan with nothing to do: %s", out)
+	}
+	r.Write("main.tf", head(approvers)+split("canary", "25", "gradual = false\n  on_destroy = \"rollback\""))
+	r.Must("apply", "-auto-approve", "-no-color")
+	r.save("-destroy")
+	if out, ok := policy(); !ok || out != "" {
+		t.Errorf("a destroy that undoes: %s", out)
+	}
+	if out, ok := policy(`"target":"planner:`, `"target":"dbt:billing/`); ok || !strings.Contains(out, "is not changed by") {
+		t.Errorf("an undo on a forbidden target is not denied: %s", out)
 	}
 }

@@ -113,7 +113,9 @@ type document struct {
 	FormatVersion string `json:"format_version"`
 	Terraform     string `json:"terraform_version"`
 	Errored       bool   `json:"errored"`
-	Changes       []struct {
+	// Planned is in every plan, and not in a state, which has the same format version.
+	Planned json.RawMessage `json:"planned_values"`
+	Changes []struct {
 		Address  string `json:"address"`
 		Mode     string `json:"mode"`
 		Type     string `json:"type"`
@@ -161,6 +163,10 @@ func Read(r io.Reader) (Plan, error) {
 	}
 	if !strings.HasPrefix(d.FormatVersion, "1.") {
 		return Plan{}, invalid(fmt.Sprintf("Its format_version is %q, but only 1.x is supported.", d.FormatVersion))
+	}
+	if d.Planned == nil {
+		return Plan{}, invalid("It has no planned_values. Without a plan's file, \"terraform show -json\" prints the " +
+			"state.")
 	}
 	p := Plan{Terraform: d.Terraform, Errored: d.Errored, Signatures: d.signatures()}
 	for _, c := range d.Changes {

@@ -38,7 +38,8 @@ func planned(t *testing.T, n int, name string) planjson.Plan {
 			},
 		})
 	}
-	text, err := json.Marshal(map[string]any{"format_version": "1.2", "resource_changes": changes})
+	text, err := json.Marshal(map[string]any{"format_version": "1.2", "planned_values": map[string]any{},
+		"resource_changes": changes})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +167,8 @@ func TestOtherInputIsRefused(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
 		"PK\x03\x04": "a saved plan, not its JSON", "": "not JSON", "[]": "not JSON", `{"format_version": "2.0"}`: "1.x is supported",
-		`{"format_version": "1.2", "resource_changes": [{"address": "a", "mode": "managed", "type": "remediation_x",
+		`{"format_version": "1.0", "values": {"root_module": {}}}`: "prints the state", `{"format_version": "1.2"}`: "planned_values",
+		`{"format_version": "1.2", "planned_values": {}, "resource_changes": [{"address": "a", "mode": "managed", "type": "remediation_x",
 		  "provider_name": "x/applylens/remediation", "change": {"actions": ["create"], "after": {"dry_run": 5}}}]}`: "dry_run",
 	} {
 		if _, err := planjson.Read(strings.NewReader(in)); err == nil || !strings.Contains(err.Error(), want) {
