@@ -122,8 +122,8 @@ func (a action) describeReindex(p *playbook.Preview, c choice) {
 	made := madeName(old)
 	p.Summary = fmt.Sprintf("Will reindex %s into a new index and point %s to it", old, a.params.IndexName)
 	request := a.request(old, made)
-	copied := elastic.CopyRequest{From: old, To: made, Slices: request.Slices, PerSecond: request.PerSecond}
-	p.Commands = []string{fmt.Sprintf("PUT /%s (settings and mappings of %s)", made, old), copied.Command()}
+	p.Commands = []string{fmt.Sprintf("PUT /%s (settings and mappings of %s)", made, old),
+		request.Copy(index).Command()}
 	p.Duration, p.CostUSD, p.Risk = reindexEstimate, reindexCost, playbook.RiskHigh
 	p.EstimateOrigin, p.RiskReason = c.estimateOrigin, "every document is copied, and clients change to a new index"
 	p.ApprovalReasons = []string{fmt.Sprintf("reindex copies every document of %s", old)}

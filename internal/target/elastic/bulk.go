@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"reflect"
 	"slices"
 	"time"
 
@@ -265,7 +264,14 @@ func (c *Cluster) ownWrites(ctx context.Context, index string, documents, before
 	}
 	for i, d := range now {
 		next := before[i].Version == 0 || d.Version == before[i].Version+1
-		if d.Version != 0 && next && sameJSON(d.Source, documents[i].Source) {
+		if d.Version == 0 || !next {
+			continue
+		}
+		same, err := c.SameSource(ctx, index, d.Source, documents[i].Source)
+		if err != nil {
+			return own, err
+		}
+		if same {
 			own[i] = Document{Version: d.Version, SeqNo: d.SeqNo, Term: d.Term}
 		}
 	}
@@ -278,19 +284,6 @@ func chosen(documents []Document, indices []int) []Document {
 		out[n] = documents[i]
 	}
 	return out
-}
-
-// sameJSON reports whether two texts have the same JSON value.
-func sameJSON(a, b json.RawMessage) bool {
-	var values [2]any
-	for i, text := range [2]json.RawMessage{a, b} {
-		decoder := json.NewDecoder(bytes.NewReader(text))
-		decoder.UseNumber()
-		if decoder.Decode(&values[i]) != nil {
-			return false
-		}
-	}
-	return reflect.DeepEqual(values[0], values[1])
 }
 
 // Remove removes documents. A document that does not exist is not an error.

@@ -27,6 +27,8 @@ type Cluster struct {
 	uuids  cached[map[string]string]
 	sizes  cached[*knownSizes]
 	detail indexCache
+	// vectors is the answer of omitsVectors.
+	vectors cached[bool]
 }
 
 // New returns a cluster. It does no I/O. Config.Check or the first call reports invalid settings.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -140,6 +141,17 @@ func lookup(at map[string]json.RawMessage, name string) string {
 func (i Index) SourceKept() bool {
 	s := i.mapping.Source
 	return (s.Enabled == nil || *s.Enabled) && len(s.Includes) == 0 && len(s.Excludes) == 0
+}
+
+// defaultWindow is the default of index.max_result_window.
+const defaultWindow = 10_000
+
+// Window is the largest page of documents that Elasticsearch reads from the index.
+func (i Index) Window() int {
+	if n, err := strconv.Atoi(i.Setting("max_result_window")); err == nil && n > 0 {
+		return n
+	}
+	return defaultWindow
 }
 
 // AliasNames returns the names of the index's aliases, sorted.

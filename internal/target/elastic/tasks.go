@@ -22,13 +22,23 @@ type CopyRequest struct {
 	Slices int
 	// PerSecond throttles the copy, in documents per second. Zero means no limit.
 	PerSecond float64
+	// Window is From's Index.Window.
+	Window int
 }
 
+// copyBatch is how many documents Elasticsearch copies at a time by default.
+const copyBatch = 1_000
+
 // body returns the JSON of the request. It bypasses the new index's default pipeline and preserves the documents'
-// versions.
+// versions. A batch is no larger than the window.
 func (r CopyRequest) body() []byte {
+	size := ""
+	if r.Window < copyBatch {
+		size = fmt.Sprintf(`,"size":%d`, r.Window)
+	}
 	return []byte(fmt.Sprintf(
-		`{"source":{"index":%q},"dest":{"index":%q,"version_type":"external","pipeline":"_none"}}`, r.From, r.To))
+		`{"source":{"index":%q%s},"dest":{"index":%q,"version_type":"external","pipeline":"_none"}}`, r.From, size,
+		r.To))
 }
 
 func (r CopyRequest) path() string {

@@ -230,10 +230,17 @@ type Scan struct {
 // Each calls visit with pages of documents. If documents are too large for one answer, it reads fewer at a time.
 func (v *View) Each(ctx context.Context, scan Scan, visit func([]Document) error) error {
 	var after json.RawMessage
+	var source any = false
+	if scan.Whole {
+		var err error
+		if source, err = v.cluster.wholeSource(ctx, v.index); err != nil {
+			return err
+		}
+	}
 	for {
 		query := map[string]any{
 			"size": scan.Page, "track_total_hits": false, "query": in(scan.Spans), "sort": []any{"_shard_doc"},
-			"_source": scan.Whole, "version": scan.Whole, "seq_no_primary_term": scan.Whole,
+			"_source": source, "version": scan.Whole, "seq_no_primary_term": scan.Whole,
 		}
 		if after != nil {
 			query["search_after"] = after
@@ -262,52 +269,27 @@ func (v *View) Each(ctx context.Context, scan Scan, visit func([]Document) error
 
 // Sample returns randomly selected documents, at most size.
 func (v *View) Sample(ctx context.Context, size int) ([]Document, error) {
+	source, err := v.cluster.wholeSource(ctx, v.index)
+	if err != nil {
+		return nil, err
+	}
 	answer, err := v.search(ctx, map[string]any{
-		"size": size, "track_total_hits": false,
+		"size": size, "track_total_hits": false, "_source": source,
 		"query": map[string]any{"function_score": map[string]any{"random_score": map[string]any{}}},
 	})
 	return answer.Hits.Hits, err
 }
 
-// Current returns documents as they are in an index now, in order, with or without their sources. A missing document
-// has the version 0 and no source.
-func (c *Cluster) Current(ctx context.Context, index string, documents []Document, sources bool) ([]Document, error) {
-	if len(documents) == 0 {
-		return nil, nil
-	}
-	wanted := make([]map[string]string, len(documents))
-	for i, d := range documents {
-		wanted[i] = map[string]string{"_id": d.ID}
-		if d.Routing != "" {
-			wanted[i]["routing"] = d.Routing
-		}
-	}
-	var answer struct {
-		Docs []Document `json:"docs"`
-	}
-	request := esapi.MgetRequest{Index: escaped(index)[0], Body: elasticsearch.Body(map[string]any{"docs": wanted})}
-	if !sources {
-		request.Source = []string{"false"}
-	}
-	err := c.get(ctx, "Read documents of "+index, request, &answer)
-	if err == nil && len(answer.Docs) != len(documents) {
-		err = fmt.Errorf("read documents from %s: requested %d, got %d", index, len(documents), len(answer.Docs))
-	}
-	return answer.Docs, err
-}
-
 // Has returns which of the documents the view has with a sequence number below high, by Key. A high of 0 means no
-// bound.
+// bound. At most Index.Window documents.
 func (v *View) Has(ctx context.Context, documents []Document, high int64) (map[string]bool, error) {
 	ids := make([]string, len(documents))
 	for i, d := range documents {
 		ids[i] = d.ID
 	}
-	// With custom routing, the same name may exist once per shard.
-	const copies = 2
 	answer, err := v.search(ctx, map[string]any{
-		"size": min(copies*len(ids),
-			maxPage), "track_total_hits": false, "_source": false, "query": map[string]any{"bool": map[string]any{
+		"size":             len(ids), // a name exists once per shard, whatever the routing
+		"track_total_hits": false, "_source": false, "query": map[string]any{"bool": map[string]any{
 			"filter": []any{map[string]any{"ids": map[string]any{"values": ids}}, in([]Span{{0, high}})},
 		}},
 	})
@@ -317,9 +299,6 @@ func (v *View) Has(ctx context.Context, documents []Document, high int64) (map[s
 	}
 	return out, err
 }
-
-// maxPage is the largest page that Elasticsearch returns by default.
-const maxPage = 10_000
 
 // Key identifies a document within an index. With custom routing, its name alone does not.
 func (d Document) Key() string { return d.Routing + "\x00" + d.ID }

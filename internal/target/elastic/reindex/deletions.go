@@ -41,11 +41,11 @@ func (r *Run) deletedSince(ctx context.Context, before, now *elastic.View,
 	if err != nil {
 		return nil, err
 	}
-	suspects, err := list(ctx, before, append(spans, elastic.Span{Low: checkpoint + 1}))
+	suspects, err := r.list(ctx, before, append(spans, elastic.Span{Low: checkpoint + 1}))
 	if err != nil {
 		return nil, err
 	}
-	return absent(ctx, suspects, []*elastic.View{now})
+	return r.absent(ctx, suspects, []*elastic.View{now})
 }
 
 // shrunk returns the spans that lost documents, how many they lost, and how many they had.
@@ -83,10 +83,10 @@ func split(spans []elastic.Span, into int) []elastic.Span {
 	return out
 }
 
-func list(ctx context.Context, v *elastic.View, spans []elastic.Span) ([]elastic.Document, error) {
+func (r *Run) list(ctx context.Context, v *elastic.View, spans []elastic.Span) ([]elastic.Document, error) {
 	var out []elastic.Document
 	for some := range slices.Chunk(spans, clauses) {
-		err := v.Each(ctx, elastic.Scan{Spans: some, Page: pageNames}, func(documents []elastic.Document) error {
+		err := v.Each(ctx, elastic.Scan{Spans: some, Page: r.names}, func(documents []elastic.Document) error {
 			out = append(out, documents...)
 			return nil
 		})
@@ -98,10 +98,11 @@ func list(ctx context.Context, v *elastic.View, spans []elastic.Span) ([]elastic
 }
 
 // absent returns the documents that no view contains.
-func absent(ctx context.Context, documents []elastic.Document, views []*elastic.View) ([]elastic.Document, error) {
+func (r *Run) absent(ctx context.Context, documents []elastic.Document,
+	views []*elastic.View) ([]elastic.Document, error) {
 	var out []elastic.Document
 	for len(documents) > 0 {
-		some := documents[:min(len(documents), pageNames)]
+		some := documents[:min(len(documents), r.names)]
 		documents = documents[len(some):]
 		for _, v := range views {
 			if len(some) == 0 {
@@ -181,9 +182,9 @@ func (r *Run) sweep(ctx context.Context, now snapshot) (int64, error) {
 				return err
 			}
 			defer view.Close(context.WithoutCancel(ctx))
-			return view.Each(inner, elastic.Scan{Spans: []elastic.Span{span}, Page: pageNames},
+			return view.Each(inner, elastic.Scan{Spans: []elastic.Span{span}, Page: r.names},
 				func(documents []elastic.Document) error {
-					extra, err := absent(inner, documents, now.views)
+					extra, err := r.absent(inner, documents, now.views)
 					if err != nil {
 						return err
 					}

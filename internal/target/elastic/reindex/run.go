@@ -32,8 +32,8 @@ type Run struct {
 	last snapshot
 	// seen is the highest sequence number per shard that a pass has copied.
 	seen []int64
-	// page is how many documents are read at a time.
-	page int
+	// page is how many documents are read at a time, and names how many of their names.
+	page, names int
 	// open reports that clients may write to the new index.
 	open bool
 	// delaying reports that writers may be waiting at the new index, blocked that the old index may refuse them. Both
@@ -68,7 +68,7 @@ func New(cluster *elastic.Cluster, clk clock.Clock) Copier { return Copier{clust
 func (c Copier) Start(req Request) *Run { return c.resume(State{Request: req, Stage: StageCreate}) }
 
 func (c Copier) resume(state State) *Run {
-	return &Run{cluster: c.cluster, clk: c.clk, state: state, page: pageMost}
+	return &Run{cluster: c.cluster, clk: c.clk, state: state, page: pageMost, names: pageNames}
 }
 
 // Request returns the request. After Wait, its New is the name that the new index really got.

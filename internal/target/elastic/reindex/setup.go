@@ -14,15 +14,23 @@ const startTimeout = 30 * time.Second
 
 // measure chooses how many documents are read at a time.
 func (r *Run) measure(ctx context.Context) error {
+	old, err := r.cluster.DescribeNow(ctx, r.state.Old)
+	if elastic.IsMissing(err) && (r.state.Stage == StageSwitch || r.state.Stage == StageFinish) {
+		return nil // it was replaced by an alias, or removed
+	}
+	if err != nil {
+		return err
+	}
+	r.names, r.page = min(pageNames, old.Window()), min(pageMost, old.Window())
 	if r.state.Stage == StageFinish {
-		return nil // the old index may not exist any more
+		return nil // little is left to read
 	}
 	size, err := r.cluster.Size(ctx, r.state.Old)
 	if elastic.IsMissing(err) && r.state.Stage == StageSwitch {
-		return nil // replaced by an alias
+		return nil
 	}
 	if err == nil && size.Documents > 0 {
-		r.page = int(max(1, min(pageMost, pageBytes/max(1, size.Bytes/size.Documents))))
+		r.page = int(max(1, min(int64(r.page), pageBytes/max(1, size.Bytes/size.Documents))))
 	}
 	return err
 }
@@ -68,7 +76,7 @@ func (r *Run) create(ctx context.Context) error {
 	if err := r.cluster.WaitForHealth(ctx, r.state.New, "yellow", startTimeout); err != nil {
 		return err
 	}
-	if r.state.Task, err = r.cluster.StartCopy(ctx, r.state.copy()); err != nil {
+	if r.state.Task, err = r.cluster.StartCopy(ctx, r.state.Copy(old)); err != nil {
 		r.maybeCopying = elasticsearch.FateOf(err) == elasticsearch.Lost
 		return err
 	}

@@ -41,9 +41,9 @@ type Request struct {
 // concrete reports whether clients use the index by its own name.
 func (r Request) concrete() bool { return r.Name == r.Old }
 
-// copy returns the request for the server's copy.
-func (r Request) copy() elastic.CopyRequest {
-	return elastic.CopyRequest{From: r.Old, To: r.New, Slices: r.Slices, PerSecond: r.PerSecond}
+// Copy returns the request for the server's copy of the old index.
+func (r Request) Copy(old elastic.Index) elastic.CopyRequest {
+	return elastic.CopyRequest{From: r.Old, To: r.New, Slices: r.Slices, PerSecond: r.PerSecond, Window: old.Window()}
 }
 
 // keptSuffix is the suffix of the clone of an index whose own name becomes an alias.

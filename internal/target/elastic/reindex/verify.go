@@ -214,6 +214,13 @@ func (r *Run) compareSample(ctx context.Context, now snapshot) error {
 			if r.changedByClient(shard, d, copies[i]) || r.moved && copies[i].Version == 0 {
 				continue // a client has changed or deleted it since
 			}
+			same, err := r.cluster.SameSource(ctx, r.state.New, d.Source, copies[i].Source)
+			if err != nil {
+				return err
+			}
+			if same {
+				continue
+			}
 			var want, got any
 			if err := json.Unmarshal(d.Source, &want); err != nil {
 				return err
