@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,6 +57,26 @@ func TestDeployOfAVersionThatKeptItsShareIsUndone(t *testing.T) {
 				t.Errorf("undone: %s, want %s, %v", after.State, before.State, err)
 			}
 		})
+	}
+}
+
+// TestUndoDoesNotPromiseADeployment rolls back a version that is down, and undoes that.
+func TestUndoDoesNotPromiseADeployment(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "planner.json")
+	write(t, path, `{"stable": "v1", "versions": {"v1": {"percent": 90}, "v2": {"percent": 10, "down": true}}}`)
+	p := file.New(path)
+	_, out, err := run(t, bind(t, planner.NewRollback(p, &quick{}), `{"from_version": "v2", "immediate": true}`), nil)
+	if err != nil || percent(t, p) != 0 {
+		t.Fatal(err)
+	}
+	back := bind(t, planner.NewDeploy(p, &quick{}), encode(t, out.Undo.Params))
+	if said := strings.Join(look(t, back).Changes, "; "); strings.Contains(said, "v2 is deployed") {
+		t.Errorf("changes %q", said)
+	}
+	undo(t, p, out.Undo)
+	if split, err := p.Read(t.Context()); err != nil || split.Deployed("v2") || split.Shares["v2"] != 10 {
+		t.Errorf("undone: %s, %v", split.State, err)
 	}
 }
 

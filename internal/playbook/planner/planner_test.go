@@ -164,6 +164,15 @@ func TestLostAnswersAreLookedUpAndNeverSentAgain(t *testing.T) {
 		target.ErrUncertain) || len(not.writes) != 2 || out.Details["percent_now"] != "13" {
 		t.Errorf("not done: writes %v, outcome %+v, %v", not.writes, out, err)
 	}
+	other := newFake(10)
+	other.onSet = func(int, target.Change) error {
+		other.split.Shares = map[string]float64{"v1.2.2": 93, "v1.2.3-canary": 7}
+		return target.ErrUncertain
+	}
+	if _, out, err := run(t, bind(t, planner.NewSplit(other, &quick{}), toQuarter), nil); !errors.Is(err,
+		target.ErrUncertain) || out.Details["percent_now"] != "7" {
+		t.Errorf("something else was done: outcome %+v, %v", out, err)
+	}
 }
 
 func TestAdoption(t *testing.T) {

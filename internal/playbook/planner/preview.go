@@ -181,7 +181,9 @@ func (a action) restoration(split target.Split, f Facts) (Facts, error) {
 	version, share := a.move.Version, shares[a.move.Version]
 	after, known := target.Project(a.planner, split, target.Effect{Restore: a.move.Restore})
 	drains := slices.Contains(after.Draining, version)
-	switch idle := known && (drains || !after.Deployed(version)); {
+	idle := known && (drains || !after.Deployed(version))
+	f.Deploy = f.Deploy && !idle
+	switch {
 	case a.move.Decommission && idle: // its share has no effect
 		f.TargetPercent, f.Decommission = share, f.Decommission && !drains
 	case math.Abs(share-a.move.Target) > target.Tolerance:

@@ -283,6 +283,7 @@ func (w *work) lookAgain(ctx context.Context, before target.Split, shares map[st
 		return now, nil
 	}
 	// A change of several commands or requests can have been made halfway.
+	w.percent = now.Shares[w.move.Version]
 	w.changed = w.changed || !target.SameState(now.State, before.State)
 	return now, lost
 }

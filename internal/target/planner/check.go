@@ -116,7 +116,7 @@ func badShares(why string) error {
 }
 
 // Moved returns the problem for a change that was based on an outdated split.
-func Moved(now Split) error { return MovedBy(now, "") }
+func Moved(now Split) error { return MovedBy(now, now.ChangedBy) }
 
 // MovedBy is Moved if it is known what has changed the split.
 func MovedBy(now Split, what string) error {

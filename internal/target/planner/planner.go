@@ -82,6 +82,8 @@ type Split struct {
 	ReadOnly string
 	// Unsteady maps each version whose weight something else can change to a phrase that says what.
 	Unsteady map[string]string
+	// ChangedBy says in a phrase what has just changed the split, if that was no user. Empty: not known.
+	ChangedBy string
 	// Instance identifies the running router. A new instance has lost what was set at run time.
 	Instance string
 	// Requests count the requests to each version since the router started. Nil if the router does not count.

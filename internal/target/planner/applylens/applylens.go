@@ -91,6 +91,8 @@ func (p *Planner) Read(ctx context.Context) (planner.Split, error) {
 		return planner.Split{}, err
 	}
 	split, err := p.split(*after.Config)
+	split.ChangedBy = fmt.Sprintf("the guard API rolled back, because its detector is in breach (%s)",
+		p.web.Mask(s.Evaluation.Reason))
 	split.Notes = append(split.Notes,
 		fmt.Sprintf("The detector of the guard API is in breach (%s). While it is, every read of its status, "+
 			"this one included, sets the canary to 0%% and switches it off: a new share will not last.",
@@ -159,9 +161,13 @@ func (p *Planner) Set(ctx context.Context, change planner.Change) (planner.Split
 	if err != nil {
 		return planner.Split{}, err
 	}
-	if said, err := p.split(set); err != nil || !planner.Same(said.Shares, change.Shares) {
-		return planner.Split{}, p.problem("The guard API did not set the share", "Its response shows a different one.",
-			planner.ErrUncertain)
+	switch said, err := p.split(set); {
+	case err != nil:
+		return planner.Split{}, errors.Join(planner.ErrUncertain, err)
+	case !planner.Same(said.Shares, change.Shares):
+		return planner.Split{}, p.problem("The guard API did not set the share",
+			fmt.Sprintf("It was asked for %s, and its response shows %s.", planner.Percent(percent),
+				planner.Percent(said.Shares[p.cfg.Canary])), planner.ErrUncertain)
 	}
 	return p.after(ctx)
 }

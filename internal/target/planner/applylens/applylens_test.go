@@ -12,6 +12,7 @@ import (
 	"errors"
 
 	"github.com/applylens/terraform-provider-remediation/internal/acctest/guardtest"
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner"
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner/applylens"
 	"github.com/applylens/terraform-provider-remediation/internal/target/planner/plannertest"
@@ -85,6 +86,10 @@ func TestStandingBreachIsNoted(t *testing.T) {
 		Shares: map[string]float64{"v1": 75, "v2": 25}, Reason: "a test"})
 	if err != nil || set.Shares["v2"] != 0 {
 		t.Errorf("split %+v, %v", set, err)
+	}
+	if said := problem.Of(planner.Moved(set), "").What; !strings.Contains(said, "the guard API rolled back") ||
+		!strings.Contains(said, "accuracy dropped") {
+		t.Errorf("it is blamed on %q", said)
 	}
 }
 
