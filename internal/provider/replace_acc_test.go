@@ -31,3 +31,24 @@ func TestAccReplacementCreatedFirstUndoesNothing(t *testing.T) {
 		})
 	}
 }
+
+// TestAccDestroyAfterASkipSaysWhatStays skips a resource after it was executed. A skip has nothing to undo, so the
+// change of the execution stays, although on_destroy is rollback.
+func TestAccDestroyAfterASkipSaysWhatStays(t *testing.T) {
+	t.Parallel()
+	w := newSplitting(t)
+	const warning = "Destroy will not undo adjust_canary_split"
+	skip := "gradual = false\non_destroy = \"rollback\"\nrun_if = false\n"
+	w.configure(skip, "")
+	w.Must("apply", "-no-color", "-auto-approve")
+	if out := w.Must("plan", "-no-color", "-destroy"); strings.Contains(out, warning) {
+		t.Errorf("nothing was executed:\n%s", out)
+	}
+	w.configure("gradual = false\non_destroy = \"rollback\"\ntriggers = { a = 1 }", "")
+	w.Must("apply", "-no-color", "-auto-approve")
+	w.configure(skip+"triggers = { a = 2 }", "")
+	w.Must("apply", "-no-color", "-auto-approve")
+	if out := w.Must("plan", "-no-color", "-destroy"); !strings.Contains(out, warning) {
+		t.Errorf("the plan lacks %q:\n%s", warning, out)
+	}
+}

@@ -274,12 +274,9 @@ func (r *Resource) planDestroy(ctx context.Context, req resource.ModifyPlanReque
 		return
 	}
 	if prior.null(attrRollback) {
-		if id := prior.text(attrID); id != "" {
-			resp.Diagnostics.AddWarning(fmt.Sprintf("Destroy will not undo %s",
-				r.front.Playbook.Metadata().ActionType),
-				fmt.Sprintf(
-					"on_destroy is rollback, and execution %s, the newest one (%s), has nothing to undo. "+
-						"Changes by earlier executions stay. The history lists them.", id, prior.text(attrStatus)))
+		if why := prior.whyNoUndo(); why != "" {
+			resp.Diagnostics.AddWarning("Destroy will not undo "+r.front.Playbook.Metadata().ActionType,
+				"on_destroy is rollback, and "+why+" Changes by earlier executions stay. The history lists them.")
 		}
 		return
 	}
@@ -298,6 +295,17 @@ func (r *Resource) planDestroy(ctx context.Context, req resource.ModifyPlanReque
 		return
 	}
 	resp.Diagnostics.Append(resp.Private.SetKey(ctx, undoAnnounced, announced)...)
+}
+
+// whyNoUndo says why a destroy has nothing to undo, or returns "" if nothing was ever executed.
+func (d document) whyNoUndo() string {
+	if id := d.text(attrID); id != "" {
+		return fmt.Sprintf("execution %s, the newest one (%s), has nothing to undo.", id, d.text(attrStatus))
+	}
+	if all, err := d.elements(); err != nil || len(all) == 0 {
+		return ""
+	}
+	return "the newest apply skipped the playbook, because run_if was false."
 }
 
 // undoText returns what a destroy plan says about the undo, or "" if this destroy is part of a replacement. Reviewed is
