@@ -233,3 +233,16 @@ func TestDeadlineLine(t *testing.T) {
 		}
 	}
 }
+
+// TestTextShowsHiddenCharacters checks that a text of others, such as the statement of a hook or a target's message,
+// can't overwrite lines of the plan on a terminal or turn them around.
+func TestTextShowsHiddenCharacters(t *testing.T) {
+	t.Parallel()
+	text := engine.Review{Number: 2, Last: "failed: \x1b[2K", Preview: playbook.Preview{
+		Changes: []string{"Hook: select 1 -- \u202e\rall"}}}.Text()
+	for _, want := range []string{"failed: <U+001B>[2K\n", "Hook: select 1 -- <U+202E><U+000D>all\n"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the text lacks %q:\n%q", want, text)
+		}
+	}
+}

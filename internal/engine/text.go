@@ -10,6 +10,7 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/guard"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
+	"github.com/applylens/terraform-provider-remediation/internal/markup"
 )
 
 const (
@@ -23,7 +24,8 @@ const (
 
 // Text returns the dry run as text for people. Its first line differs from that of every other execution, because
 // Terraform hides lines that did not change. It counts executions with ordinals, because a plain number names an entry
-// in the journal.
+// in the journal. Hidden characters in it are shown by their code points: names and messages are texts of others, which
+// could otherwise move the terminal's cursor and overwrite lines of the plan.
 func (r Review) Text() string {
 	var b strings.Builder
 	if r.Number > 0 {
@@ -53,7 +55,7 @@ func (r Review) Text() string {
 	section(&b, "Risk", []string{joined(string(r.Risk), r.RiskReason)})
 	section(&b, "Approval", r.approvalLines())
 	section(&b, "Undo", []string{r.Undo})
-	return b.String()
+	return markup.Visible(b.String())
 }
 
 // section writes a label with its lines, or nothing if there are none. Long lists and lines are cut.

@@ -210,7 +210,7 @@ func (r *Resource) acknowledge(ctx context.Context, prior document, resp *resour
 	}
 	if err := r.runtime.Engine.Acknowledge(ctx, id); err != nil {
 		p := problem.Of(err, "The journal can't be written")
-		resp.Diagnostics.AddWarning(fmt.Sprintf("The journal does not record that execution %s was destroyed", id),
+		addWarning(&resp.Diagnostics, fmt.Sprintf("The journal does not record that execution %s was destroyed", id),
 			p.What+". "+p.Detail()+"\n\nA new resource with the same inputs and triggers adopts that execution and "+
 				"runs nothing: change triggers to run it.")
 	}

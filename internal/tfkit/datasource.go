@@ -144,7 +144,7 @@ func (s *dataSource) read(ctx context.Context, req datasource.ReadRequest, resp 
 		}
 	}
 	if warnings, ok := values[s.front.Warnings].([]string); ok && len(warnings) > 0 {
-		resp.Diagnostics.AddWarning(fmt.Sprintf("The data source %s is incomplete", s.front.Name),
+		addWarning(&resp.Diagnostics, fmt.Sprintf("The data source %s is incomplete", s.front.Name),
 			strings.Join(warnings, "\n\n"))
 	}
 	resp.State.Raw = d.raw()

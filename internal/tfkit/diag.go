@@ -6,25 +6,32 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 
+	"github.com/applylens/terraform-provider-remediation/internal/markup"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
 // addError converts err to diagnostics: the summary says what went wrong, the detail says why and what to do next. has
-// reports whether the schema has an attribute; a diagnostic refers to its attribute if it does.
+// reports whether the schema has an attribute; a diagnostic refers to its attribute if it does. Terraform prints the
+// texts as they are, so hidden characters in them are shown by their code points.
 func addError(diags *diag.Diagnostics, err error, summary string, has func(name string) bool) {
 	for _, err := range split(err) {
 		p := problem.Of(err, summary)
-		detail := p.Detail()
+		what, detail := markup.Visible(p.What), markup.Visible(p.Detail())
 		if len(p.Path) == 0 {
-			diags.AddError(p.What, detail)
+			diags.AddError(what, detail)
 			continue
 		}
 		if !has(p.Path[0]) {
-			diags.AddError(p.What, detail+"\n\nProvider setting: "+problem.Where(p.Path))
+			diags.AddError(what, detail+"\n\nProvider setting: "+problem.Where(p.Path))
 			continue
 		}
-		diags.AddAttributeError(AttributePath(p.Path), p.What, detail)
+		diags.AddAttributeError(AttributePath(p.Path), what, detail)
 	}
+}
+
+// addWarning adds a warning that can contain texts of others.
+func addWarning(diags *diag.Diagnostics, summary, detail string) {
+	diags.AddWarning(markup.Visible(summary), markup.Visible(detail))
 }
 
 // split returns the errors in a result of errors.Join, to report each as a separate diagnostic.

@@ -174,7 +174,7 @@ func (r *Resource) Read(ctx context.Context, req resource.ReadRequest, resp *res
 		err = r.countRecent(ctx, params, resp)
 	}
 	if err != nil {
-		resp.Diagnostics.AddWarning(fmt.Sprintf("%s %s: can't check for drift",
+		addWarning(&resp.Diagnostics, fmt.Sprintf("%s %s: can't check for drift",
 			r.front.Playbook.Metadata().ActionType, d.text(attrID)), err.Error())
 		return
 	}

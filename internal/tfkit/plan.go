@@ -232,9 +232,9 @@ func (p *planning) warn(review engine.Review) {
 	switch all := review.Warnings; len(all) {
 	case 0:
 	case 1:
-		p.resp.Diagnostics.AddWarning(subject, all[0])
+		addWarning(&p.resp.Diagnostics, subject, all[0])
 	default:
-		p.resp.Diagnostics.AddWarning(subject, "- "+strings.Join(all, "\n- "))
+		addWarning(&p.resp.Diagnostics, subject, "- "+strings.Join(all, "\n- "))
 	}
 	if review.Unseen {
 		return // its warning reports the open execution

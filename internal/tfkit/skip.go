@@ -22,6 +22,6 @@ func (r *Resource) journalSkip(ctx context.Context, plan document, a applying) {
 	}
 	if err != nil {
 		p := problem.Of(err, "The journal can't be written")
-		a.diags.AddWarning("The journal does not record that "+req.ActionType+" was skipped", p.What+". "+p.Detail())
+		addWarning(a.diags, "The journal does not record that "+req.ActionType+" was skipped", p.What+". "+p.Detail())
 	}
 }
