@@ -117,7 +117,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	if retry != nil {
 		p.Changes = append(p.Changes, retry.lines(dbt.Line(a.dbt.RunCommand(retry.Arguments)))...)
 	}
-	p.Changes = append(p.Changes, a.changes(listing, effects, facts)...)
+	p.Changes = append(append(p.Changes, a.changes(listing, effects, facts)...), now.deferred()...)
 	if err := a.estimate(ctx, listing, &p); err != nil {
 		return playbook.Preview{}, Facts{}, err
 	}

@@ -66,7 +66,7 @@ func (s situation) effects() []effect {
 
 // existing returns the relation that a model replaces or changes. known reports whether the catalog covers it.
 func (s situation) existing(m dbt.Model) (relation dbt.Existing, exists, known bool) {
-	if !s.catalog.Known() || !strings.EqualFold(m.Relation.Database, s.listing.Connection["database"]) {
+	if !s.catalog.Known() || !inDatabase(s.listing, m.Relation) {
 		return dbt.Existing{}, false, false
 	}
 	relation, exists = s.catalog.Find(m.Relation)
@@ -99,8 +99,12 @@ func (s situation) effectOn(m dbt.Model) effect {
 		switch {
 		case known && !exists:
 			e.verb, e.does = create, "create the table"+s.inBatches(m, false)
-		case existing.Type == "view":
-			e.verb, e.does = rebuild, "replace the view with a table"+s.inBatches(m, false)
+		case existing.Type == "view" || existing.Type == "materialized_view" && full:
+			e.verb, e.does = rebuild, "replace the "+strings.ReplaceAll(existing.Type, "_", " ")+" with a table"+
+				s.inBatches(m, false)
+		case existing.Type == "materialized_view":
+			e.verb, e.does = other, "FAILS because a materialized view has its name; a full refresh replaces it with "+
+				"a table"
 		case full:
 			e.verb, e.does, e.rebuilds = rebuild, "rebuild the table from scratch"+s.inBatches(m, false), true
 		default:
@@ -202,61 +206,6 @@ func (s situation) inBatches(m dbt.Model, incremental bool) string {
 		return " in" + batches
 	}
 	return ""
-}
-
-// changeColumns adds what on_schema_change may do to the columns of an existing table. A contract names the new
-// columns, so the difference is known then.
-func changeColumns(e *effect, existing dbt.Existing) {
-	if e.model.Contract && len(existing.Columns) > 0 {
-		added, gone := lacking(e.model.Columns, existing.Columns), lacking(existing.Columns, e.model.Columns)
-		if len(added)+len(gone) == 0 {
-			return
-		}
-		switch e.model.SchemaChange {
-		case "append_new_columns":
-			if len(added) > 0 {
-				e.does += ", adds " + columns(added)
-			}
-		case "sync_all_columns":
-			e.mayDropColumns = len(gone) > 0
-			if len(added) > 0 {
-				e.does += ", adds " + columns(added)
-			}
-			if len(gone) > 0 {
-				e.does += ", DROPS " + columns(gone)
-			}
-		case "fail":
-			e.does += ", FAILS because its columns have changed: " + some(append(added, gone...))
-		}
-		return
-	}
-	switch e.model.SchemaChange {
-	case "append_new_columns":
-		e.does += ", may add columns"
-	case "sync_all_columns":
-		e.does, e.mayDropColumns = e.does+", may add and drop columns", true
-	case "fail":
-		e.does += ", fails if its columns have changed"
-	}
-}
-
-// columns formats "the column id" or "the columns id, name".
-func columns(names []string) string {
-	if len(names) == 1 {
-		return "the column " + names[0]
-	}
-	return "the columns " + some(names)
-}
-
-// lacking returns the names that are not among others. Case is ignored.
-func lacking(names, others []string) []string {
-	var found []string
-	for _, name := range names {
-		if !slices.ContainsFunc(others, func(o string) bool { return strings.EqualFold(o, name) }) {
-			found = append(found, name)
-		}
-	}
-	return found
 }
 
 // cascade adds the views that are dropped with a relation that is replaced. The run builds some of them again.

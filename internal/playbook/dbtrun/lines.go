@@ -99,55 +99,6 @@ func notDone(l dbt.Listing) []string {
 	return lines
 }
 
-// upstream returns the relations that the models read, that should exist in the connection's own database, and that the
-// run itself does not build.
-func upstream(l dbt.Listing) []dbt.Parent {
-	built, seen := map[string]bool{}, map[string]bool{}
-	for _, m := range l.Models {
-		built[m.UniqueID] = true
-	}
-	var parents []dbt.Parent
-	for _, m := range l.Models {
-		for _, p := range m.Parents {
-			if !built[p.UniqueID] && !seen[p.UniqueID] && !p.Virtual && p.Relation.Identifier != "" &&
-				strings.EqualFold(p.Relation.Database, l.Connection["database"]) {
-				seen[p.UniqueID] = true
-				parents = append(parents, p)
-			}
-		}
-	}
-	return parents
-}
-
-// missingUpstream warns about relations that the models read and that do not exist.
-func (s situation) missingUpstream() []string {
-	if !s.catalog.Known() {
-		return nil
-	}
-	var missing, seeds []string
-	for _, p := range upstream(s.listing) {
-		if _, exists := s.catalog.Find(p.Relation); exists {
-			continue
-		}
-		missing = append(missing, p.Relation.String())
-		if strings.HasPrefix(p.UniqueID, "seed.") {
-			seeds = append(seeds, p.Name)
-		}
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	advice := "Build or load it first, or set upstream = true"
-	if len(missing) > 1 {
-		advice = "Build or load them first, or set upstream = true"
-	}
-	if len(seeds) == len(missing) {
-		advice = "Run dbt seed --select " + strings.Join(seeds[:min(len(seeds), shownNames)], " ") + " first"
-	}
-	return []string{fmt.Sprintf("Selected models read %s, which the database does not contain. The run will fail. %s",
-		some(missing), advice)}
-}
-
 // figures describe what exists now: the rows of the tables, or why nobody knows.
 func (s situation) figures() []string {
 	switch {

@@ -109,6 +109,19 @@ func TestSituations(t *testing.T) {
 						Relation: dbt.Relation{Database: "shop", Schema: "main", Identifier: "queues"}},
 				}
 			})), exists(table("triage_results", 10))},
+		"08_upstream_is_deferred": {`{"models": ["triage_results"], "state": "../prod", "defer": true, "upstream": true,
+			"exclude": ["queues", "inbox_emails"]}`, listing(model("triage_results", "table", func(m *dbt.Model) {
+			for _, id := range []string{"model.shop.inbox_emails", "model.shop.queues", "snapshot.shop.history",
+				"source.shop.raw.mails"} {
+				name := id[strings.LastIndexByte(id, '.')+1:]
+				p := dbt.Parent{UniqueID: id, Name: name, Relation: dbt.Relation{Database: "shop", Schema: "main",
+					Identifier: name}}
+				if strings.HasPrefix(id, "model.") {
+					p.Deferred = &dbt.Relation{Database: "shop", Schema: "prod", Identifier: name}
+				}
+				m.Parents = append(m.Parents, p)
+			}
+		})), exists(dbt.Existing{Schema: "prod", Name: "inbox_emails", Type: "table"})},
 		"09_168_models": {`{"models": ["tag:nightly"]}`, many, exists()},
 		"10_hooks_and_what_is_not_run": {`{"models": ["+triage_results"], "upstream": true}`, func() dbt.Listing {
 			l := listing(inbox, model("triage_results", "table", func(m *dbt.Model) {

@@ -25,7 +25,7 @@ func contains(t *testing.T, text string, parts ...string) {
 func TestAccMissingUpstreamIsReportedByPlan(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	const warning = "which the database does not contain. The run will fail. Build or load it first, or set " +
+	const warning = "which the database does not contain. The run will fail. Build triage_results first, or set " +
 		"upstream = true"
 	r.Write("main.tf", selecting(`["triage_daily"]`, "", ""))
 	contains(t, flat(r.Must("plan", "-no-color")), "Selected models read warehouse.main.triage_results, "+warning)
@@ -39,9 +39,17 @@ func TestAccMissingUpstreamIsReportedByPlan(t *testing.T) {
 
 	elsewhere := strings.Replace(r.project.Warehouse, "warehouse.duckdb", "production.duckdb", 1)
 	r.project.Write("profiles.yml", "inbox:\n  target: dev\n  outputs:\n    dev: {type: duckdb, path: '"+
-		r.project.Warehouse+"'}\n    prod: {type: duckdb, path: '"+elsewhere+"'}\n")
+		r.project.Warehouse+"'}\n    prod: {type: duckdb, path: '"+elsewhere+"'}\n"+
+		"    staging: {type: duckdb, path: '"+r.project.Warehouse+"', schema: staging}\n")
 	r.Write("main.tf", selecting(`["triage_daily"]`, `dbt { target = "prod" }`, ""))
 	contains(t, flat(r.Must("plan", "-no-color")), "Selected models read production.main.triage_results, "+warning)
+
+	r.Write("main.tf", selecting(`["triage_daily"]`, `dbt { target = "staging" }`, "state = \"target\"\n  defer = true"))
+	out = flat(r.Must("apply", "-auto-approve", "-no-color"))
+	contains(t, out, "Reads warehouse.main.triage_results for the missing warehouse.staging.triage_results (defer)")
+	if strings.Contains(out, "The run will fail") {
+		t.Errorf("the run succeeded:\n%s", out)
+	}
 }
 
 // TestAccPlanSaysWhatIsNotRun selects a seed, a snapshot, and tests beside models. The plan says that they are not run,

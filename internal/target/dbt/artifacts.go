@@ -29,21 +29,32 @@ func (p project) stateFiles(s Selection) (paths []string) {
 		return nil
 	}
 	for _, name := range stateArtifacts {
-		path := filepath.Join(s.State, name)
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(p.Dir, path)
-		}
-		if exists(path) {
+		if path := filepath.Join(p.stateFolder(s), name); exists(path) {
 			paths = append(paths, path)
 		}
 	}
 	return paths
 }
 
+// stateFolder returns the path of the state folder of a selection, which is relative to the project.
+func (p project) stateFolder(s Selection) string {
+	if filepath.IsAbs(s.State) {
+		return s.State
+	}
+	return filepath.Join(p.Dir, s.State)
+}
+
 // checkState refuses artifacts in the state folder that are too large to read, and a manifest of another project,
 // before dbt is started: dbt reads both without a warning. With another project's manifest, state: selects every model,
-// and defer finds none.
+// and defer finds none. Without any manifest, dbt would refuse to defer only when it runs.
 func (p project) checkState(s Selection) error {
+	folder := p.stateFolder(s)
+	if info, err := os.Stat(folder); s.State != "" && err == nil && !info.IsDir() {
+		return stateProblem("state is not a folder", folder+" is a file.", nil)
+	}
+	if s.Defer && !exists(filepath.Join(folder, stateArtifacts[0])) {
+		return stateProblem("defer finds no manifest", folder+" has no "+stateArtifacts[0]+".", nil)
+	}
 	for _, path := range p.stateFiles(s) {
 		if err := checkSize(path); err != nil {
 			return stateProblem("An artifact in the state folder can't be used", err.Error()+".", err)

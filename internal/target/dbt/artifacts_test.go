@@ -66,6 +66,10 @@ func TestStateFolderIsCheckedBeforeDBTStarts(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, []string{"manifest.json is not a file"}},
+		"a file": {func(t *testing.T) {
+			t.Helper()
+			write(t, state, "{}")
+		}, []string{"state is a file"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := os.RemoveAll(state); err != nil {
@@ -85,6 +89,10 @@ func TestStateFolderIsCheckedBeforeDBTStarts(t *testing.T) {
 				t.Errorf("%d MB of memory were used", used>>20)
 			}
 		})
+	}
+	for _, folder := range []string{"nowhere", "models"} {
+		_, err := c.List(ctx, Selection{Models: []string{"inbox_emails"}, State: folder, Defer: true})
+		wantProblem(t, err, ErrSelection, filepath.Join(cfg.ProjectDir, folder)+" has no manifest.json")
 	}
 	if n := log.count("helper started"); n > 0 {
 		t.Errorf("dbt was started %d times", n)

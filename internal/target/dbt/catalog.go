@@ -148,6 +148,9 @@ func (l Listing) relations() [][2]string {
 			if !p.Virtual && p.Relation.Identifier != "" {
 				all = append(all, [2]string{p.Relation.Schema, p.Relation.Identifier})
 			}
+			if p.Deferred != nil {
+				all = append(all, [2]string{p.Deferred.Schema, p.Deferred.Identifier})
+			}
 		}
 	}
 	slices.SortFunc(all, func(a, b [2]string) int { return slices.Compare(a[:], b[:]) })

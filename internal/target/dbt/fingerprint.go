@@ -19,7 +19,7 @@ import (
 )
 
 // fingerprintVersion is part of every fingerprint. Change it when the meaning of cache entries changes.
-const fingerprintVersion = "4"
+const fingerprintVersion = "5"
 
 // parsed are the extensions of the files that dbt reads: models, macros and tests, Python models, properties, docs,
 // seeds.

@@ -84,7 +84,7 @@ type Model struct {
 	Columns []string `json:"columns,omitempty"`
 	// Relation is the table or view that the model builds.
 	Relation Relation `json:"relation"`
-	// Parents are the relations and files that the model reads.
+	// Parents are the relations and files that the model reads, itself or through ephemeral models.
 	Parents []Parent `json:"parents,omitempty"`
 	// Hooks are the model's own statements before and after, as templates that are not rendered.
 	Hooks Hooks `json:"hooks"`
@@ -117,6 +117,9 @@ type Parent struct {
 	UniqueID string   `json:"unique_id"`
 	Name     string   `json:"name"`
 	Relation Relation `json:"relation"`
+	// Deferred is what the model reads instead if Relation does not exist. It is set if the run defers to a state
+	// folder that has this parent.
+	Deferred *Relation `json:"deferred,omitempty"`
 	// Virtual reports that no catalog contains it: an ephemeral model, or a file outside of the database.
 	Virtual bool `json:"virtual,omitempty"`
 }

@@ -157,8 +157,11 @@ class Project:
                 unmatched = self._unmatched(selector, chosen)
             answer = {"unmatched": {"select": unmatched, "exclude": self._unmatched(selector, excluded)}}
         runs = sorted(i for i in selected if not self.manifest.nodes[i].is_ephemeral_model)
+        deferred = {}
+        if getattr(task.args, "defer", False):
+            deferred = task._get_deferred_manifest().nodes
         answer.update({
-            "models": [self._model(i) for i in runs],
+            "models": [self._model(i, deferred) for i in runs],
             "passive": len(self._models(everything)) - len(runs),
             "not_run": self._not_run(everything, runs),
             "content": self.content.of(runs),
@@ -206,7 +209,7 @@ class Project:
                 models.append(self._name(child))
         return sorted(models), sorted(exposures)
 
-    def _model(self, unique_id):
+    def _model(self, unique_id, deferred):
         node = self.manifest.nodes[unique_id]
         config = plain(node.config)
         return {
@@ -217,8 +220,23 @@ class Project:
             "contract": bool((config.get("contract") or {}).get("enforced")),
             "columns": sorted(node.columns),
             "hooks": {kind: [h.get("sql", "") for h in config.get(kind, [])] for kind in ("pre-hook", "post-hook")},
-            "parents": [self._parent(i) for i in sorted(node.depends_on.nodes)],
+            "parents": self._parents(node, deferred),
         }
+
+    def _parents(self, node, deferred):
+        """What a node reads, itself or through ephemeral models, which are part of its statement."""
+        found, queue = {}, list(node.depends_on.nodes)
+        while queue:
+            unique_id = queue.pop()
+            if unique_id in found:
+                continue
+            found[unique_id] = self._parent(unique_id)
+            if unique_id in deferred:
+                found[unique_id]["deferred"] = relation(deferred[unique_id])
+            parent = self.manifest.nodes.get(unique_id)
+            if getattr(parent, "is_ephemeral_model", False):
+                queue.extend(parent.depends_on.nodes)
+        return [found[i] for i in sorted(found)]
 
     def _parent(self, unique_id):
         node = self.manifest.nodes.get(unique_id) or self.manifest.sources.get(unique_id)
