@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,7 +11,6 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/logging"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 	"github.com/applylens/terraform-provider-remediation/internal/proc"
-	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
 // Listing describes what a selection would run, and what depends on that.
@@ -226,85 +224,6 @@ func (c *CLI) answer(ctx context.Context, p project, s Selection, state string) 
 	}
 	l.Warnings = append(l.Warnings, warnings...)
 	return l, parse, err
-}
-
-// noMatch returns the problem that s selects no model to run; dbt itself exits with 0. passive is how many models it
-// selects that dbt never runs.
-func (c *CLI) noMatch(s Selection, passive int) error {
-	why := fmt.Sprintf("dbt finds no model for %s.", Line(s.selectors()))
-	if passive > 0 {
-		why = fmt.Sprintf("%s selects only ephemeral or empty models, which dbt never runs.", Line(s.selectors()))
-	}
-	return &problem.Problem{
-		What: "No dbt model matches the selection",
-		Why:  why,
-		Next: "Correct models and exclude; `dbt ls` with the same selectors shows what they match.",
-		Path: []string{"models"},
-		Err:  ErrNoMatch,
-	}
-}
-
-// kinds maps the name of a node to the kinds of the nodes with this name: model, seed, snapshot, source.
-type kinds map[string][]string
-
-func nodeNames(pairs [][2]string) kinds {
-	names := kinds{}
-	for _, pair := range pairs {
-		names[pair[0]] = append(names[pair[0]], pair[1])
-	}
-	return names
-}
-
-func (k kinds) models() []string {
-	var names []string
-	for name, of := range k {
-		if slices.Contains(of, "model") {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
-// unknownSelectors returns the problem for selectors that match nothing.
-func (c *CLI) unknownSelectors(s Selection, unmatched []string, names kinds) error {
-	var whys []string
-	for _, criterion := range unmatched {
-		name := strings.Trim(criterion, "+@0123456789")
-		hint := ""
-		if !strings.ContainsAny(name, ":*,") {
-			hint = text.DidYouMean(name[strings.LastIndexByte(name, '.')+1:], names.models())
-		}
-		if s.Upstream {
-			criterion = strings.TrimPrefix(criterion, "+")
-		}
-		whys = append(whys, fmt.Sprintf("%q matches no enabled model, seed or other node.%s", criterion, hint))
-	}
-	return &problem.Problem{
-		What: "Unknown dbt model or selector",
-		Why:  strings.Join(whys, " "),
-		Next: "Correct or remove it. A selection with unmatched parts is not run.",
-		Path: []string{"models"},
-		Err:  ErrUnknownModel,
-	}
-}
-
-// onlyOthers refuses the plain name of a seed, snapshot, or source: `dbt run` skips it silently.
-func onlyOthers(s Selection, l Listing, names kinds) error {
-	for _, selector := range s.Models {
-		of := names[selector]
-		if len(of) == 0 || slices.Contains(of, "model") ||
-			slices.ContainsFunc(l.Models, func(m Model) bool { return m.isIn(selector) }) {
-			continue
-		}
-		return &problem.Problem{
-			What: "Not a dbt model",
-			Why:  fmt.Sprintf("%q is a %s. `dbt run` runs only models and would skip it.", selector, of[0]),
-			Next: "Remove it, or select the models that depend on it with " + selector + "+.",
-			Path: []string{"models"},
-			Err:  ErrUnknownModel,
-		}
-	}
-	return nil
 }
 
 func (c *CLI) unreadable(err error) error {

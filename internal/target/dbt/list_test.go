@@ -195,6 +195,27 @@ func TestListErrors(t *testing.T) {
 		},
 		"ephemeral only": {selection: Selection{Models: []string{"addresses"}}, sentinel: ErrNoMatch,
 			texts: []string{"ephemeral"}, path: []string{"models"}},
+		"an exposure": {
+			selection: Selection{Models: []string{"exposure:inbox_dashboard", "categories+"}}, sentinel: ErrNoMatch,
+			texts: []string{"matches only exposure inbox_dashboard, seed categories"}, path: []string{"models"},
+		},
+		"nothing by a selector of selectors.yml": {
+			selection: Selection{Selector: "codes"}, sentinel: ErrNoMatch,
+			texts: []string{"--selector codes", "matches only seed categories", "Correct the selector in " +
+				"selectors.yml"}, path: []string{"selector"},
+			prepare: func(t *testing.T, cfg *Config) {
+				write(t, filepath.Join(cfg.ProjectDir, "selectors.yml"),
+					"selectors:\n  - name: codes\n    definition: categories\n")
+			},
+		},
+		"disabled": {
+			selection: Selection{Models: []string{"inbox_emails", "retired"}}, sentinel: ErrUnknownModel,
+			texts: []string{`"retired" is disabled`}, path: []string{"models"},
+			prepare: func(t *testing.T, cfg *Config) {
+				write(t, filepath.Join(cfg.ProjectDir, "models", "retired.sql"),
+					"{{ config(enabled=false) }} select 1\n")
+			},
+		},
 		"a seed beside a model": {
 			selection: Selection{Models: []string{"inbox_emails", "categories"}},
 			sentinel:  ErrUnknownModel, texts: []string{`"categories" is a seed`}, path: []string{"models"},
@@ -209,6 +230,25 @@ func TestListErrors(t *testing.T) {
 			selection: one, sentinel: ErrCompilation, texts: []string{"bad.yml, line 2"},
 			prepare: func(t *testing.T, cfg *Config) {
 				write(t, filepath.Join(cfg.ProjectDir, "models", "bad.yml"), "version: [ 2\n")
+			},
+		},
+		"a circle": {
+			selection: one, sentinel: ErrCompilation, texts: []string{"in a circle", "model.shop.round"},
+			prepare: func(t *testing.T, cfg *Config) {
+				write(t, filepath.Join(cfg.ProjectDir, "models", "round.sql"), "select * from {{ ref('round') }}\n")
+			},
+		},
+		"Latin-1": {
+			selection: one, sentinel: ErrCompilation, texts: []string{"is not UTF-8", "grep"},
+			prepare: func(t *testing.T, cfg *Config) {
+				write(t, filepath.Join(cfg.ProjectDir, "models", "coffee.sql"), "select 'caf\xe9' as drink\n")
+			},
+		},
+		"a secret in a model": {
+			selection: one, sentinel: ErrEnvironment, texts: []string{"DBT_ENV_SECRET_PASSWORD", "Read it only in"},
+			prepare: func(t *testing.T, cfg *Config) {
+				write(t, filepath.Join(cfg.ProjectDir, "models", "open.sql"),
+					"select '{{ env_var('DBT_ENV_SECRET_PASSWORD') }}' as password\n")
 			},
 		},
 		"unknown target": {

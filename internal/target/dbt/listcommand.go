@@ -69,7 +69,7 @@ func (c *CLI) listByCommand(ctx context.Context, p project, s Selection) (Listin
 		return l, err
 	}
 	if len(l.Models) == 0 {
-		return l, c.noMatch(s, passive)
+		return l, c.noMatch(s, passive, l.NotRun)
 	}
 	if err := s.checkFeatures(l); err != nil {
 		return l, err

@@ -209,7 +209,7 @@ func (c *CLI) reviewListing(s Selection, answer reviewed) (Listing, error) {
 		return l, err
 	}
 	if len(l.Models) == 0 {
-		return l, c.noMatch(s, found.Passive)
+		return l, c.noMatch(s, found.Passive, found.NotRun)
 	}
 	if err := s.checkFeatures(l); err != nil {
 		return l, err

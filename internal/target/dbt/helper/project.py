@@ -267,7 +267,7 @@ class Project:
                 for kind in (self.manifest.nodes, self.manifest.sources) for n in kind.values()
                 if n.resource_type in ("model", "seed", "snapshot", "source"))
         if any(answer["unmatched"]["select"] for answer in answers):
-            return self.every_name
+            return self.every_name + sorted({(n.name, "disabled") for of in self.manifest.disabled.values() for n in of})
         # The input "upstream" adds a + before each name.
         wanted = {item.lstrip("+") for selection in selections for item in selection.get("select") or ()}
         return [pair for pair in self.every_name if pair[0] in wanted]
