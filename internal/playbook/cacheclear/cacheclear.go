@@ -46,6 +46,8 @@ type Elastic interface {
 	Serverless(ctx context.Context) (bool, error)
 	// Resolve returns the concrete indices that a name matches.
 	Resolve(ctx context.Context, expression string, allowAll bool) (elastic.Resolution, error)
+	// Describe returns the mappings of indices. It may be half a minute old.
+	Describe(ctx context.Context, indices []string) ([]elastic.Index, error)
 	// IndexUUIDs returns the UUIDs of indices, in the order of their names.
 	IndexUUIDs(ctx context.Context, indices []string) ([]string, error)
 	// KnownCacheSizes returns the sizes of the caches per index. They may be half a minute old.
@@ -109,7 +111,7 @@ func (p params) validate() (params, error) {
 	// The order of a set has no meaning.
 	p.CacheTypes = slices.DeleteFunc(Types(), func(t string) bool { return !slices.Contains(p.CacheTypes, t) })
 	for i, f := range p.Fields {
-		if check.OneLine(f) != "" || strings.Contains(f, ",") {
+		if check.OneLine(f) != "" || strings.ContainsAny(f, ",*") {
 			return params{}, playbook.Invalid("Write the full name of each field as a separate element.",
 				fmt.Sprintf("%q is not the name of a field.", f), "fields", strconv.Itoa(i))
 		}
@@ -160,11 +162,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 		return playbook.Preview{}, Facts{}, errors.Join(err, refuseServerless(serverless))
 	}
 	facts := Facts{Indices: found.Indices, CacheTypes: a.params.CacheTypes}
-	what := list(a.params.CacheTypes)
-	if len(a.params.Fields) > 0 {
-		what += " (field data of " + strings.Join(a.params.Fields, ", ") + " only)"
-	}
-	summary := fmt.Sprintf("Will clear the %s of %s", what, elastic.Names(found.Indices))
+	summary := fmt.Sprintf("Will clear the %s of %s", a.what(), elastic.Names(found.Indices))
 	if found.Kind != elastic.KindIndex {
 		summary += fmt.Sprintf(" (%s %q)", found.Kind, a.params.IndexName)
 	}
@@ -189,11 +187,14 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	if p.Identity, err = a.identity(ctx, found); err != nil {
 		return p, facts, err
 	}
+	if err := a.checkFields(ctx, &p, found); err != nil {
+		return p, facts, err
+	}
 	if sizes, err := a.elastic.KnownCacheSizes(ctx, found.Indices); err != nil {
 		// Caches are also cleared without the privilege to read their sizes.
-		p.Figures = []string{"The cache sizes can't be read: " + problem.Of(err, "").Why}
+		p.Figures = append(p.Figures, "The cache sizes can't be read: "+problem.Of(err, "").Why)
 	} else {
-		p.Figures = []string{cached(found, sizes)}
+		p.Figures = append(p.Figures, cached(found, sizes))
 	}
 	return p, facts, nil
 }
@@ -270,6 +271,14 @@ func (a action) identity(ctx context.Context, found elastic.Resolution) (any, er
 		return nil, err
 	}
 	return map[string]any{"cluster": cluster, "indices": uuids}, nil
+}
+
+// what names the caches to clear.
+func (a action) what() string {
+	if len(a.params.Fields) == 0 {
+		return list(a.params.CacheTypes)
+	}
+	return list(a.params.CacheTypes) + " (field data of " + strings.Join(a.params.Fields, ", ") + " only)"
 }
 
 // list formats types of caches for people.

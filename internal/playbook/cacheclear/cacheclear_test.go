@@ -169,8 +169,11 @@ func TestFieldsNarrowTheFieldData(t *testing.T) {
 	index := s.Name(t, "fields")
 	makeIndex(t, s, index)
 	fill(t, s, index)
-	run(t, bind(t, elastic.New(s.Config, clock.System{}), map[string]any{"index_name": index,
+	_, outcome := run(t, bind(t, elastic.New(s.Config, clock.System{}), map[string]any{"index_name": index,
 		"cache_types": []string{"fielddata"}, "fields": []string{"title"}}))
+	if want := "Cleared the field data cache (field data of title only) of " + index; outcome.Message != want {
+		t.Errorf("message %q, want %q", outcome.Message, want)
+	}
 	var answer struct {
 		All struct {
 			Total struct {
@@ -265,6 +268,7 @@ func TestBadInputs(t *testing.T) {
 		"fields of no cache": {map[string]any{"index_name": "a", "cache_types": []string{"query"},
 			"fields": []string{"t"}}, "fields"},
 		"an empty field":       {map[string]any{"index_name": "a", "fields": []string{" "}}, "fields[0]"},
+		"a pattern of fields":  {map[string]any{"index_name": "a", "fields": []string{"t*"}}, "fields[0]"},
 		"two fields in one":    {map[string]any{"index_name": "a", "fields": []string{"a,b"}}, "fields[0]"},
 		"an unknown parameter": {map[string]any{"index_name": "a", "index": "b"}, ""},
 	} {

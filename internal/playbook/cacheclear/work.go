@@ -56,7 +56,7 @@ func (w work) Wait(ctx context.Context) (playbook.Report, error) {
 	if err := w.elastic.ClearCaches(ctx, w.facts.Indices, w.caches()); err != nil {
 		return out, err
 	}
-	out.Message = fmt.Sprintf("Cleared the %s of %s", list(w.facts.CacheTypes), elastic.Names(w.facts.Indices))
+	out.Message = fmt.Sprintf("Cleared the %s of %s", w.what(), elastic.Names(w.facts.Indices))
 	after, err := w.elastic.CacheSizes(ctx, w.facts.Indices)
 	if beforeErr != nil || err != nil {
 		out.Details["sizes"] = "could not be read"

@@ -79,12 +79,14 @@ type mapping struct {
 }
 
 type field struct {
-	Type                string           `json:"type"`
-	Analyzer            string           `json:"analyzer"`
-	SearchAnalyzer      string           `json:"search_analyzer"`
-	SearchQuoteAnalyzer string           `json:"search_quote_analyzer"`
-	Fields              map[string]field `json:"fields"`
-	Properties          map[string]field `json:"properties"`
+	Type                string `json:"type"`
+	Analyzer            string `json:"analyzer"`
+	SearchAnalyzer      string `json:"search_analyzer"`
+	SearchQuoteAnalyzer string `json:"search_quote_analyzer"`
+	// Path is the field to which a field alias refers.
+	Path       string           `json:"path"`
+	Fields     map[string]field `json:"fields"`
+	Properties map[string]field `json:"properties"`
 }
 
 // Synonyms describes a synonym filter in an index and the analyzers that use it.

@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/elastic/go-elasticsearch/v8/esapi"
+
+	"github.com/applylens/terraform-provider-remediation/internal/elasticsearch"
 )
 
 // many is a list of strings that the server may encode as a single string.
@@ -129,6 +132,10 @@ func (c *Cluster) KnownCacheSizes(ctx context.Context, indices []string) (map[st
 		sizes, err := c.readSizes(ctx, []string{"*"})
 		return &knownSizes{sizes: sizes}, err
 	})
+	if err != nil && elasticsearch.FateOf(err) == elasticsearch.Refused {
+		// An index that nobody asked for may be blocked.
+		known, err = &knownSizes{sizes: map[string]CacheSizes{}, cleared: slices.Clone(indices)}, nil
+	}
 	if err != nil {
 		return nil, err
 	}

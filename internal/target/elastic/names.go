@@ -275,47 +275,6 @@ func (c *Cluster) readNames(ctx context.Context) (names, error) {
 	return all, nil
 }
 
-// IndexUUIDs returns the UUIDs of indices, in the order of their names. An index that is deleted and created again gets
-// another one. Callers share one request for half a minute. Errors: ErrNotFound if an index is missing.
-func (c *Cluster) IndexUUIDs(ctx context.Context, names []string) ([]string, error) {
-	all, err := c.uuids.get(ctx, c.clk, c.readUUIDs)
-	if err == nil && slices.ContainsFunc(names, func(name string) bool { return all[name] == "" }) {
-		c.uuids.forget() // the index may be newer
-		all, err = c.uuids.get(ctx, c.clk, c.readUUIDs)
-	}
-	if err != nil {
-		return nil, err
-	}
-	out := make([]string, len(names))
-	for i, name := range names {
-		if out[i] = all[name]; out[i] == "" {
-			return nil, &problem.Problem{
-				What: fmt.Sprintf("The index %q can't be identified", name),
-				Why:  "The cluster returned no UUID for it. The index was probably deleted a moment ago.",
-				Next: "Plan again.", Err: ErrNotFound,
-			}
-		}
-	}
-	return out, nil
-}
-
-func (c *Cluster) readUUIDs(ctx context.Context) (map[string]string, error) {
-	var answer map[string]struct {
-		Settings struct {
-			Index struct {
-				UUID string `json:"uuid"`
-			} `json:"index"`
-		} `json:"settings"`
-	}
-	err := c.get(ctx, "Read the UUIDs of the indices", esapi.IndicesGetSettingsRequest{Name: []string{"index.uuid"},
-		ExpandWildcards: "all", FilterPath: []string{"*.settings.index.uuid"}}, &answer)
-	out := make(map[string]string, len(answer))
-	for name, index := range answer {
-		out[name] = index.Settings.Index.UUID
-	}
-	return out, err
-}
-
 // Forget discards cached names, UUIDs, settings and sizes. Call it after a change.
 func (c *Cluster) Forget() {
 	c.names.forget()
