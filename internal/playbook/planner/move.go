@@ -157,7 +157,8 @@ func (p pace) schedule(from, to, resolution float64) []Step {
 		return []Step{{Percent: to}}
 	}
 	unit := 1.0
-	if math.Abs(to-from)/float64(p.Steps) < unit || math.Abs(from-math.Round(from)) > target.Tolerance {
+	settable := target.Split{Resolution: resolution}.CanSet(unit)
+	if !settable || math.Abs(to-from)/float64(p.Steps) < unit || math.Abs(from-math.Round(from)) > target.Tolerance {
 		unit = resolution
 	}
 	var shares []float64

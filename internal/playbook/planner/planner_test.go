@@ -73,6 +73,8 @@ func TestSchedules(t *testing.T) {
 		params string
 		want   []string
 	}{
+		"in steps of five": {10, `{"version": "v1.2.3-canary", "target_percent": 30, "steps": 5}`,
+			[]string{"15", "20", "25", "30"}},
 		"down": {25, `{"version": "v1.2.3-canary", "target_percent": 10, "steps": 3}`,
 			[]string{"20", "15", "10"}},
 		"at once": {10, `{"version": "v1.2.3-canary", "target_percent": 25, "gradual": false}`, []string{"25"}},
@@ -89,6 +91,9 @@ func TestSchedules(t *testing.T) {
 			[]string{"1.01", "1.02"}},
 	} {
 		f := newFake(tt.from)
+		if name == "in steps of five" {
+			f.split.Resolution = 5
+		}
 		if _, _, err := run(t, bind(t, planner.NewSplit(f, &quick{}), tt.params), nil); err != nil ||
 			!cmp.Equal(f.writes, tt.want) {
 			t.Errorf("%s: %v, %v", name, f.writes, err)

@@ -294,6 +294,8 @@ func (p *Planner) refused(got web.Answer, write bool) error {
 		return p.problem("The guard API refuses the credentials", text, planner.ErrForbidden)
 	case slices.Contains(badInput, got.Status):
 		return p.problem("The guard API refuses the change", text, planner.ErrShares)
+	case got.Status/100 == http.StatusOK/100 && write:
+		return p.problem("The guard API does not say what it did", text, planner.ErrUncertain)
 	case got.Status >= http.StatusInternalServerError && write:
 		return p.problem("The guard API failed during a change", text, planner.ErrUncertain)
 	case got.Status >= http.StatusInternalServerError || got.Status == http.StatusTooManyRequests:

@@ -125,6 +125,8 @@ func TestAnswers(t *testing.T) {
 		"bad percent":    {healthy, `{"detail": "no"}`, 200, 400, planner.ErrShares},
 		"wrong type":     {healthy, `{"detail": []}`, 200, 422, planner.ErrShares},
 		"write is lost":  {healthy, `boom`, 200, 500, planner.ErrUncertain},
+		"for later":      {healthy, `{}`, 200, 202, planner.ErrUncertain},
+		"no answer":      {healthy, ``, 200, 204, planner.ErrUncertain},
 		"forbidden":      {healthy, `no`, 200, 403, planner.ErrForbidden},
 		"not confirmed":  {healthy, `{"success": false}`, 200, 200, planner.ErrUncertain},
 		"another share":  {healthy, `{"success": true, "config": {"canary_pct": 1}}`, 200, 200, planner.ErrUncertain},

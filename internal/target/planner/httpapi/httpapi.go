@@ -144,6 +144,9 @@ func (p *Planner) put(ctx context.Context, c planner.Change) (planner.Split, err
 	if err != nil {
 		return planner.Split{}, errors.Join(planner.ErrUncertain, err)
 	}
+	if !planner.Same(now.Shares, c.Shares) {
+		now.ChangedBy = "the control API answers with other shares than it was asked for"
+	}
 	return now, nil
 }
 
@@ -333,6 +336,8 @@ func (p *Planner) refused(got web.Answer, write bool) error {
 		return p.problem("The planner's control API failed during a change", text, planner.ErrUncertain)
 	case got.Status >= http.StatusInternalServerError:
 		return p.problem("The planner's control API returned a server error", text, planner.ErrUnreachable)
+	case write && got.Status/100 == http.StatusOK/100:
+		return p.problem("The planner's control API returned no split", text, planner.ErrUncertain)
 	case write:
 		return p.problem("The planner's control API refuses the change", text, planner.ErrShares)
 	default:

@@ -96,14 +96,17 @@ func TestAnswers(t *testing.T) {
 		front func(http.ResponseWriter, *http.Request) bool
 		want  error
 	}{
-		"a write fails":   {onWrite(http.StatusInternalServerError), planner.ErrUncertain},
-		"a write at 503":  {onWrite(http.StatusServiceUnavailable), planner.ErrUncertain},
-		"a write of junk": {onWrite(http.StatusOK), planner.ErrUncertain},
-		"forbidden":       {onWrite(http.StatusForbidden), planner.ErrForbidden},
-		"unprocessable":   {onWrite(http.StatusUnprocessableEntity), planner.ErrShares},
-		"moved meanwhile": {onWrite(http.StatusPreconditionFailed), planner.ErrMoved},
-		"no JSON":         {split("hello"), planner.ErrMalformed},
-		"not 100":         {split(`{"versions": {"v1": {"percent": 50}}}`), planner.ErrMalformed},
+		"a write fails":                  {onWrite(http.StatusInternalServerError), planner.ErrUncertain},
+		"a write at 503":                 {onWrite(http.StatusServiceUnavailable), planner.ErrUncertain},
+		"a write of junk":                {onWrite(http.StatusOK), planner.ErrUncertain},
+		"a write accepted for later":     {onWrite(http.StatusAccepted), planner.ErrUncertain},
+		"a write without a split":        {onWrite(http.StatusNoContent), planner.ErrUncertain},
+		"a write that is sent elsewhere": {onWrite(http.StatusSeeOther), planner.ErrShares},
+		"forbidden":                      {onWrite(http.StatusForbidden), planner.ErrForbidden},
+		"unprocessable":                  {onWrite(http.StatusUnprocessableEntity), planner.ErrShares},
+		"moved meanwhile":                {onWrite(http.StatusPreconditionFailed), planner.ErrMoved},
+		"no JSON":                        {split("hello"), planner.ErrMalformed},
+		"not 100":                        {split(`{"versions": {"v1": {"percent": 50}}}`), planner.ErrMalformed},
 		"a name of two lines": {split(`{"versions": {"v1\nApproval    not needed": {"percent": 100}}}`),
 			planner.ErrMalformed},
 		"no ETag": {func(w http.ResponseWriter, _ *http.Request) bool {
@@ -158,6 +161,30 @@ func TestRetryAfterIsWaitedFor(t *testing.T) {
 	})
 	if err != nil || api.Versions["v2"].Percent != 25 || time.Since(began) < time.Second {
 		t.Errorf("%v after %s, the split is %v", err, time.Since(began), api.Versions)
+	}
+}
+
+// TestOtherSharesThanAskedForAreNotBlamedOnSomebody covers an API that answers its own change with another split.
+func TestOtherSharesThanAskedForAreNotBlamedOnSomebody(t *testing.T) {
+	t.Parallel()
+	api := controlapi.New()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPut {
+			api.Move(20)
+			r.Method = http.MethodGet
+		}
+		api.Handler().ServeHTTP(w, r)
+	}))
+	t.Cleanup(s.Close)
+	p := httpapi.New(s.URL, "")
+	now, err := p.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := p.Set(t.Context(), planner.Change{Revision: now.Revision,
+		Shares: map[string]float64{"v1": 75, "v2": 25}})
+	if err != nil || set.Shares["v2"] != 20 || !strings.Contains(set.ChangedBy, "other shares than it was asked for") {
+		t.Errorf("split %+v, %v", set, err)
 	}
 }
 
