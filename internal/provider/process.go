@@ -13,19 +13,26 @@ import (
 )
 
 const (
-	// manyPlans is the number of resource plans in one process after which the garbage collector runs less often. A
-	// process with few resources ends before the collector matters, and needs little memory with Go's default.
+	// fewPercent is the garbage collector's target at first: it runs when the heap is 1.6 times the memory in use. Go's
+	// default is twice. A process with few resources ends before the collector's work matters.
+	fewPercent = 60
+	// manyPlans is the number of resource plans in one process after which the collector runs less often.
 	manyPlans = 150
-	// gcPercent is the garbage collector's target after manyPlans: it runs when the heap is six times the memory in
-	// use. Go's default is twice. Most memory that a call allocates is garbage at its end, and the collector took a
-	// quarter of the processor time.
-	gcPercent = 500
-	// memoryLimit, in bytes, bounds the effect of gcPercent: near the limit, the collector runs more often. The limit
-	// and the program's own pages together are less than what a provider without logic needs for 1,000 resources.
-	memoryLimit = 96 << 20
+	// manyPercent is the target after manyPlans. Most memory that a call allocates is garbage at its end, and the
+	// collector took a quarter of the processor time.
+	manyPercent = 500
+	// The memory limit, in bytes, bounds the effect of manyPercent: near the limit, the collector runs more often. It
+	// grows with the number of plans, as the memory of a provider without logic does. The limit and the 30 MB of the
+	// program's own pages together are at most 1.5 times what such a provider needs.
+	leastMemory   = 18 << 20
+	memoryPerPlan = 110 << 10
+	mostMemory    = 96 << 20
+	// plansPerStep is after how many plans the limit is raised, which stops all goroutines for a moment.
+	plansPerStep = 25
 )
 
-// tuned is a server that sets the garbage collector's target and the memory limit together at the manyPlans-th plan.
+// tuned is a server that sets the garbage collector's target at the manyPlans-th plan, and from then on the memory
+// limit.
 type tuned struct {
 	unchanged.Server
 	plans atomic.Int64
@@ -34,20 +41,28 @@ type tuned struct {
 // PlanResourceChange implements tfprotov6.ResourceServer.
 func (t *tuned) PlanResourceChange(ctx context.Context, req *tfprotov6.PlanResourceChangeRequest) (
 	*tfprotov6.PlanResourceChangeResponse, error) {
-	if t.plans.Add(1) == manyPlans {
-		debug.SetGCPercent(gcPercent)
-		debug.SetMemoryLimit(memoryLimit)
+	n := t.plans.Add(1)
+	if n >= manyPlans && n%plansPerStep == 0 {
+		debug.SetMemoryLimit(memoryLimit(n))
+	}
+	if n == manyPlans {
+		debug.SetGCPercent(manyPercent)
 	}
 	return t.Server.PlanResourceChange(ctx, req)
 }
 
-// tune returns the server wrapped in tuned, unless the user has set the target or the limit.
+// memoryLimit returns the memory limit, in bytes, after a number of plans.
+func memoryLimit(plans int64) int64 { return min(leastMemory+plans*memoryPerPlan, mostMemory) }
+
+// tune sets the garbage collector's target and returns the server wrapped in tuned, unless the user has set the target
+// or the limit.
 func tune(server unchanged.Server, lookup func(string) (string, bool)) unchanged.Server {
 	for _, name := range []string{"GOGC", "GOMEMLIMIT"} {
 		if v, set := lookup(name); set && v != "" {
 			return server
 		}
 	}
+	debug.SetGCPercent(fewPercent)
 	return &tuned{Server: server}
 }
 
