@@ -98,7 +98,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	p := playbook.Preview{
 		Summary:         summary(facts),
 		Commands:        []string{dbt.Line(a.dbt.RunCommand(a.selection))},
-		NotDone:         notDone(listing),
+		NotDone:         now.notDone(),
 		Count:           count,
 		Keeps:           true, // building models changes no code
 		Affected:        append([]string{"dbt"}, facts.Exposures...),

@@ -71,9 +71,14 @@ func TestManyModelsAreSummarized(t *testing.T) {
 
 func TestSkippedNodesAreReported(t *testing.T) {
 	t.Parallel()
-	got := strings.Join(notDone(dbt.Listing{Interface: true, NotRun: map[string][]string{
-		"test": {"a", "b"}, "unit_test": {"c"}, "seed": {"codes"}, "snapshot": {"old"}, "exposure": {"board"}}}), "; ")
-	want := "Tests of the selection are not run (3); Seeds are not run: codes; Snapshots are not run: old"
+	got := strings.Join(situation{selection: dbt.Selection{EventTimeStart: "2025-10-01",
+		EventTimeEnd: "2025-10-02"}, listing: dbt.Listing{Interface: true, Models: []dbt.Model{
+		{Name: "daily", Materialization: "incremental", Strategy: "microbatch"},
+		{Name: "all", Materialization: "table"}},
+		NotRun: map[string][]string{"test": {"a", "b"}, "unit_test": {"c"}, "seed": {"codes"}, "snapshot": {"old"},
+			"exposure": {"board"}}}}.notDone(), "; ")
+	want := "The event-time window limits only microbatch models, not all; " +
+		"Tests of the selection are not run (3); Seeds are not run: codes; Snapshots are not run: old"
 	if got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

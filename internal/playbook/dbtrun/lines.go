@@ -2,6 +2,7 @@ package dbtrun
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -80,11 +81,12 @@ func brief(sql string) string {
 }
 
 // notDone lists what the selection matches and `dbt run` skips.
-func notDone(l dbt.Listing) []string {
+func (s situation) notDone() []string {
+	l := s.listing
 	if !l.Interface {
 		return []string{"Tests, seeds and snapshots are not run"}
 	}
-	var lines []string
+	lines := s.unlimited()
 	if n := len(l.NotRun["test"]) + len(l.NotRun["unit_test"]); n > 0 {
 		lines = append(lines, fmt.Sprintf("Tests of the selection are not run (%d)", n))
 	}
@@ -99,6 +101,20 @@ func notDone(l dbt.Listing) []string {
 	return lines
 }
 
+// unlimited names the models that are built as a whole although an event-time window is set.
+func (s situation) unlimited() []string {
+	var names []string
+	for _, m := range s.listing.Models {
+		if m.Strategy != "microbatch" || m.Materialization != "incremental" {
+			names = append(names, m.Name)
+		}
+	}
+	if s.selection.EventTimeStart == "" || len(names) == 0 {
+		return nil
+	}
+	return []string{"The event-time window limits only microbatch models, not " + some(names)}
+}
+
 // figures describe what exists now: the rows of the tables, or why nobody knows.
 func (s situation) figures() []string {
 	switch {
@@ -107,9 +123,9 @@ func (s situation) figures() []string {
 	case !s.catalog.Known():
 		return []string{"What the database contains was not read: " + s.catalog.Why}
 	case s.catalog.State == dbt.CatalogMissing:
-		return []string{"The database file does not exist yet"}
+		return append([]string{"The database file does not exist yet"}, s.unread()...)
 	}
-	var lines []string
+	lines := s.unread()
 	tables, total := 0, int64(0)
 	for _, m := range s.listing.Models {
 		existing, _, _ := s.existing(m)
@@ -121,8 +137,20 @@ func (s situation) figures() []string {
 		lines = append(lines, fmt.Sprintf("%s: about %s", m.Relation, rows(*existing.Rows)))
 	}
 	if tables > shownFigures {
-		return []string{fmt.Sprintf("%s with about %s in total", text.Count(int64(tables), "table"),
-			rows(total))}
+		return append(s.unread(), fmt.Sprintf("%s with about %s in total", text.Count(int64(tables), "table"),
+			rows(total)))
+	}
+	return lines
+}
+
+// unread names the other databases in which models are built: only the catalog of the connection's own one is read.
+func (s situation) unread() []string {
+	var lines []string
+	for _, m := range s.listing.Models {
+		line := "What the database " + m.Relation.Database + " contains was not read"
+		if elsewhere(s.listing, m.Relation) && !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
 	}
 	return lines
 }
@@ -130,8 +158,12 @@ func (s situation) figures() []string {
 // rows formats "1 row" or "1,200,300 rows".
 func rows(n int64) string { return humanize.Comma(n) + " " + english.PluralWord(int(n), "row", "") }
 
-// locked warns that a run can't open the database file, or would wait for locks of other sessions.
+// locked warns that a run can't create or open the database file, or would wait for locks of other sessions.
 func (s situation) locked() []string {
+	if s.catalog.State == dbt.CatalogMissing && s.catalog.Why != "" {
+		return []string{"A run can't create the database file: " + s.catalog.Why + ". Create the folder, or correct " +
+			"path in profiles.yml"}
+	}
 	if s.catalog.State == dbt.CatalogLocked {
 		return []string{"Another process has the database open for writing, so a run would fail: " + s.catalog.Why}
 	}

@@ -122,6 +122,12 @@ func TestSituations(t *testing.T) {
 				m.Parents = append(m.Parents, p)
 			}
 		})), exists(dbt.Existing{Schema: "prod", Name: "inbox_emails", Type: "table"})},
+		"08_other_database": {`{"models": ["inbox_emails", "archive"]}`, func() dbt.Listing {
+			l := listing(inbox, model("archive", "incremental", func(m *dbt.Model) { m.Relation.Database = "cold" }))
+			l.Connection = map[string]string{"adapter": "duckdb", "path": "/srv/a/shop.duckdb", "target": "prod",
+				"database": "shop", "schema": "main"}
+			return l
+		}(), dbt.Catalog{State: dbt.CatalogMissing, Why: "the folder /srv/a does not exist"}},
 		"09_168_models": {`{"models": ["tag:nightly"]}`, many, exists()},
 		"10_hooks_and_what_is_not_run": {`{"models": ["+triage_results"], "upstream": true}`, func() dbt.Listing {
 			l := listing(inbox, model("triage_results", "table", func(m *dbt.Model) {

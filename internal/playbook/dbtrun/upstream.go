@@ -32,6 +32,11 @@ func inDatabase(l dbt.Listing, r dbt.Relation) bool {
 	return strings.EqualFold(r.Database, l.Connection["database"])
 }
 
+// elsewhere reports whether a relation is in another database than the connection's own.
+func elsewhere(l dbt.Listing, r dbt.Relation) bool {
+	return r.Database != "" && l.Connection["database"] != "" && !inDatabase(l, r)
+}
+
 // deferred describes what the models read from where the run in the state folder built it.
 func (s situation) deferred() []string {
 	switch {

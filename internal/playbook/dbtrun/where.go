@@ -25,7 +25,11 @@ func where(l dbt.Listing, threads int) []string {
 		if m.Relation.Database != "" {
 			schema = m.Relation.Database + "." + schema
 		}
-		if line := connection(l.Connection) + schema; !slices.Contains(lines, line) {
+		line := connection(l.Connection) + schema
+		if elsewhere(l, m.Relation) {
+			line += " (another database than the connection's)"
+		}
+		if !slices.Contains(lines, line) {
 			lines = append(lines, line)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 type Catalog struct {
 	// State says whether the warehouse was read.
 	State CatalogState `json:"state"`
-	// Why is a phrase that says why the warehouse was not read.
+	// Why is a phrase that says why the warehouse was not read, or why a run can't create the missing file.
 	Why string `json:"why,omitempty"`
 	// At is when the warehouse was read.
 	At time.Time `json:"-"`
@@ -85,6 +85,8 @@ func (c *CLI) Catalog(ctx context.Context, s Selection, l Listing) (Catalog, err
 		q.Path = l.Path
 	case !l.Interface:
 		return c.notRead("dbt is started by a script"), nil
+	case l.Path == ":memory:":
+		return c.notRead("it is in memory, so it is empty now, and what a run builds is gone afterwards"), nil
 	case adapter != "postgres":
 		return c.notRead("the provider can't read a catalog of " + adapter), nil
 	default:

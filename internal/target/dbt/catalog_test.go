@@ -102,6 +102,16 @@ func TestCatalogOfALockedFile(t *testing.T) {
 	if got, err := c.Catalog(t.Context(), s, l); err != nil || got.State != CatalogMissing || !got.Known() {
 		t.Errorf("no file: %+v, %v", got, err)
 	}
+	nowhere, inMemory := l, l
+	nowhere.Path, inMemory.Path = filepath.Join(cfg.WorkDir, "nowhere", "shop.duckdb"), ":memory:"
+	if got, err := c.Catalog(t.Context(), s, nowhere); err != nil || got.State != CatalogMissing ||
+		!strings.Contains(got.Why, "nowhere does not exist") {
+		t.Errorf("no folder: %+v, %v", got, err)
+	}
+	if got, err := c.Catalog(t.Context(), s, inMemory); err != nil || got.State != CatalogNotRead ||
+		!strings.Contains(got.Why, "in memory") {
+		t.Errorf("no file at all: %+v, %v", got, err)
+	}
 	holder := exec.CommandContext(t.Context(), filepath.Join(filepath.Dir(dbtPath(t)), "python"), "-c",
 		"import duckdb, sys\nc = duckdb.connect(sys.argv[1])\nprint('open', flush=True)\nsys.stdin.read()", l.Path)
 	in, err := holder.StdinPipe()

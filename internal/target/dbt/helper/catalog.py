@@ -47,7 +47,9 @@ def duckdb_file(path):
     import duckdb
 
     if not os.path.exists(path):
-        return {"state": "missing", "relations": []}
+        folder = os.path.dirname(path)
+        return {"state": "missing", "relations": [],
+                "why": "" if os.path.isdir(folder) else "the folder %s does not exist" % folder}
     try:
         handle = duckdb.connect(path, read_only=True, config={
             "enable_external_access": "false", "autoload_known_extensions": "false",
