@@ -20,8 +20,10 @@ var (
 
 // choice is the way that an action would take, the indices, and what the preview says about them.
 type choice struct {
-	way      Way
-	reason   string
+	way    Way
+	reason string
+	// analyzed lists the fields that reason is about.
+	analyzed string
 	found    elastic.Resolution
 	indices  []elastic.Index
 	synonyms []elastic.Synonyms
@@ -127,13 +129,13 @@ func (a action) alike(c choice) error {
 // pick chooses the way, and refuses indices for which it does not work.
 func (a action) pick(ctx context.Context, c *choice) error {
 	_, s := c.first()
-	fields := s.AtIndexTime()
 	switch {
 	case a.params.Reindex:
 		c.way, c.reason = WayReindex, "reindex = true"
-		if len(fields) > 0 {
-			c.reason = "documents were analyzed with the filter when they were indexed (fields " +
-				strings.Join(fields, ", ") + ")"
+		if fields := s.AtIndexTime(); len(fields) > 0 {
+			// New documents can add fields, so they are not part of the reason, which has to hold until apply.
+			c.reason = "documents were analyzed with the filter when they were indexed"
+			c.analyzed = " (fields " + strings.Join(fields, ", ") + ")"
 		}
 		if err := c.offered(); err != nil {
 			return err

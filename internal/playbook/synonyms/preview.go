@@ -42,7 +42,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	if c.way != WayReindex {
 		p.NotDone = append(p.NotDone, c.keepTokens)
 	}
-	p.Changes = append([]string{p.Summary, "Chosen because " + c.reason}, p.Changes...)
+	p.Changes = append([]string{p.Summary, "Chosen because " + c.reason + c.analyzed}, p.Changes...)
 	for _, an := range facts.Analyzers {
 		p.Changes = append(p.Changes, fmt.Sprintf("Analyzers of %s with this filter: %s", an.Index,
 			strings.Join(an.Names, ", ")))

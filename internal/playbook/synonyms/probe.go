@@ -87,10 +87,15 @@ func difference(before, after []string) string {
 	return strings.Join(parts, ", ")
 }
 
+// without returns the elements of a list that another one lacks. An element counts as often as it occurs.
 func without(of, taken []string) []string {
+	left := map[string]int{}
+	for _, s := range taken {
+		left[s]++
+	}
 	var out []string
 	for _, s := range of {
-		if !slices.Contains(taken, s) && !slices.Contains(out, s) {
+		if left[s]--; left[s] < 0 {
 			out = append(out, s)
 		}
 	}

@@ -289,6 +289,50 @@ func TestDocumentsKeepTheirTokens(t *testing.T) {
 	}
 }
 
+// TestFieldOfADocumentIsNoReason lets a document add a field, which is analyzed with the filter by a dynamic template.
+func TestFieldOfADocumentIsNoReason(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	index := f.makeIndex(t, "reason", "from_file_fixed", true)
+	f.Do(t, http.MethodPut, "/"+index+"/_mapping", `{"dynamic_templates":[{"texts":{"match_mapping_type":"string",
+		"mapping":{"type":"text","analyzer":"syn"}}}]}`, nil)
+	f.alias(t, f.base+"-alias", index)
+	look := func() (facts, changes string) {
+		p, facts1 := preview(t, f.bind(t, f.Config, map[string]any{"index_name": f.base + "-alias",
+			"synonym_filter": "from_file_fixed", "reindex": true, "probe_texts": []string{"laptop"}}))
+		return string(encode(t, facts1)), strings.Join(p.Changes, "\n")
+	}
+	before, _ := look()
+	f.Do(t, http.MethodPost, "/"+index+"/_doc?refresh=true", `{"added":"text"}`, nil)
+	after, changes := look()
+	if diff := cmp.Diff(before, after); diff != "" {
+		t.Errorf("facts (-before +after):\n%s", diff)
+	}
+	if !strings.Contains(changes, "added, dynamic template texts, t)") {
+		t.Errorf("the plan does not name the field:\n%s", changes)
+	}
+}
+
+// TestLostRepetitionIsADifference removes a rule that adds tokens which the text has anyway.
+func TestLostRepetitionIsADifference(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.putFile(t, "ny, new york")
+	index := f.makeIndex(t, "repeated", "from_file", false)
+	f.putFile(t, "ny => ny")
+	action := f.bind(t, f.Config, map[string]any{"index_name": index, "synonym_filter": "from_file",
+		"probe_texts": []string{"ny new york"}})
+	p, _ := preview(t, action)
+	const want = "afterwards: ny new york (lost ny new york)"
+	if changes := strings.Join(p.Changes, "\n"); !strings.Contains(changes, want) {
+		t.Errorf("changes without %q:\n%s", want, changes)
+	}
+	outcome, err := run(t, action, &journal{})
+	if err != nil || outcome.Details["changed"] != "true" {
+		t.Errorf("%v, %v", outcome.Details, err)
+	}
+}
+
 // TestIdentityAndContent: the same index under another name has the same identity. A changed rule, setting or mapping
 // changes the content. A field that a document adds does not.
 func TestIdentityAndContent(t *testing.T) {
