@@ -43,10 +43,7 @@ func (p *planning) applied(ctx context.Context) (applied, error) {
 	if err != nil {
 		return applied{}, err
 	}
-	// Two resources can make the same request at two places in a chain. The dry runs of this place go last, because the
-	// searches begin at the end.
-	here, elsewhere := apart(dryRuns, p.samePlace)
-	dryRuns = slices.Concat(elsewhere, here)
+	dryRuns = p.nearestLast(dryRuns)
 	if t.PlanFile == "" {
 		return p.sameRun(dryRuns), nil
 	}
@@ -84,6 +81,27 @@ func (p *planning) dryRuns(ctx context.Context) ([]journal.Record, error) {
 		before, _ = apart(others, openIncident)
 	}
 	return append(before, own...), nil
+}
+
+// nearestLast sorts dry runs of the same request, because the searches begin at the end. Several resources can make the
+// request: with other triggers, or at another place in a chain.
+func (p *planning) nearestLast(dryRuns []journal.Record) []journal.Record {
+	const place, open, triggers = 1, 2, 4
+	var byNearness [place + open + triggers][]journal.Record
+	for _, rec := range dryRuns {
+		n := 0
+		if p.samePlace(rec) {
+			n = place
+		}
+		switch {
+		case openRecord(rec):
+			n += open
+		case maps.Equal(rec.Intent.Triggers, p.req.Triggers):
+			n += triggers
+		}
+		byNearness[n] = append(byNearness[n], rec)
+	}
+	return slices.Concat(byNearness[:]...)
 }
 
 // samePlace reports whether the record was made at this place in a chain, and with run_if set or not as in this plan.

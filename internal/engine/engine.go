@@ -69,8 +69,9 @@ type Config struct {
 
 // Engine runs playbooks. It is safe for use by several goroutines.
 type Engine struct {
-	cfg     Config
-	targets keyedLock
+	cfg Config
+	// targets are locked while an execution runs, and requests while a dry run is recorded.
+	targets, requests keyedLock
 
 	mu    sync.Mutex
 	store journal.Store

@@ -13,6 +13,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/guard"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
 const (
@@ -221,8 +222,14 @@ func (e *Engine) number(ctx context.Context, store journal.Store, r *Review) err
 	return err
 }
 
-// record shows the newest record of the digest, and appends a new one if the newest is out of date.
+// record shows the newest record of the digest, and appends a new one if the newest is out of date. The plans of many
+// resources with the same request take turns, so that only other processes can be faster.
 func (p *planning) record(ctx context.Context) error {
+	release, err := p.engine.requests.acquire(ctx, p.about.Request)
+	if err != nil {
+		return err
+	}
+	defer release()
 	for range recordAttempts {
 		latest, newest, ok, err := p.newest(ctx)
 		if err != nil {
@@ -244,7 +251,11 @@ func (p *planning) record(ctx context.Context) error {
 			return err
 		}
 	}
-	return fmt.Errorf("the dry run could not be recorded: %w", journal.ErrStale)
+	return &problem.Problem{
+		What: "The dry run could not be recorded",
+		Why:  fmt.Sprintf("Other plans recorded theirs first, %d times in a row.", recordAttempts),
+		Next: "Plan again.", Err: journal.ErrStale,
+	}
 }
 
 // newest returns the newest record of the request with this digest, which is empty for a dry run that failed, and the
