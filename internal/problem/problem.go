@@ -26,14 +26,17 @@ type Problem struct {
 
 // Error returns all parts in one line.
 func (p *Problem) Error() string {
-	parts := []string{p.What}
-	if p.Why != "" {
-		parts = append(parts, p.Why)
+	line := p.What
+	for _, part := range []string{p.Why, p.Next} {
+		switch {
+		case part == "":
+		case strings.HasSuffix(line, "."):
+			line += " " + part
+		default:
+			line += ": " + part
+		}
 	}
-	if p.Next != "" {
-		parts = append(parts, p.Next)
-	}
-	return strings.Join(parts, ": ")
+	return line
 }
 
 // Unwrap returns the cause.

@@ -21,6 +21,9 @@ func TestOf(t *testing.T) {
 	if plain.What != "Summary" || plain.Why != "cause" || !errors.Is(plain, cause) {
 		t.Errorf("got %+v", plain)
 	}
+	if ended := (&Problem{What: "What", Why: "Why.", Next: "Next."}).Error(); ended != "What: Why. Next." {
+		t.Errorf("text %q", ended)
+	}
 	if inner.Error() != "What: Why: Next" || inner.Detail() != "Why\n\nNext" {
 		t.Errorf("texts %q, %q", inner.Error(), inner.Detail())
 	}

@@ -284,7 +284,7 @@ func TestBadInput(t *testing.T) {
 		"no percent": {"canary", `{"version": "v"}`, "target_percent is not set"},
 		"NaN":        {"canary", `{"version": "v", "target_percent": NaN}`, "invalid character"},
 		"a text": {"canary", `{"version": "v", "target_percent": "25"}`,
-			"target_percent is a string.: Expected a number."},
+			"target_percent is a string. Expected a number."},
 		"no version": {"canary", `{"target_percent": 5}`, "version is empty"},
 		"no steps":   {"canary", `{"version": "v", "target_percent": 5, "steps": 0}`, "steps is 0"},
 		"no duration": {"canary", `{"version": "v", "target_percent": 5, "gradual_duration": "0s"}`,
