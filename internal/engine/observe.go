@@ -61,10 +61,10 @@ func (e *Engine) newestOn(ctx context.Context, identity string) (journal.Record,
 }
 
 // leftByNewest reports whether the target with the identity is as the newest execution on it left it. told is false if
-// this is not known: that execution is older than first, did not succeed, or its playbook can't tell.
+// this is not known: that execution is older than first, is open or has an unknown outcome, or its playbook can't tell.
 func (e *Engine) leftByNewest(ctx context.Context, identity string, first int64) (left, told bool, err error) {
 	newest, ok, err := e.newestOn(ctx, identity)
-	if err != nil || !ok || newest.ID < first || newest.Status != journal.StatusSuccess {
+	if err != nil || !ok || newest.ID < first || newest.Result == nil || newest.Status == journal.StatusUnknown {
 		return false, false, err
 	}
 	later, err := e.Bind(Request{ActionType: newest.Subject.Playbook, Params: newest.Intent.Params})
@@ -76,15 +76,22 @@ func (e *Engine) leftByNewest(ctx context.Context, identity string, first int64)
 		return false, false, nil
 	}
 	seen, err := observer.Observe(ctx)
+	if newest.Status != journal.StatusSuccess {
+		left = err == nil && seen.Left != nil && seen.Left(newest.Result.Details)
+		return left, left, err
+	}
 	return seen.Drift == "", seen.Identity != nil, err
 }
 
-// continued reports whether the target is as a later execution in the same journal left it. If the playbook of that
-// execution can't tell, its success is enough. It reports false if the journal can't be read.
+// continued reports whether the target is as a later execution in the same journal left it, or still changes it. If the
+// playbook of that execution can't tell, its success is enough. It reports false if the journal can't be read.
 func (e *Engine) continued(ctx context.Context, req Request, identity string) bool {
 	store, err := e.Journal(ctx)
 	if err != nil || req.Known == 0 {
 		return false
+	}
+	if newest, ok, err := e.newestOn(ctx, identity); err == nil && ok && newest.ID > req.Known && newest.Open() {
+		return true
 	}
 	if left, told, err := e.leftByNewest(ctx, identity, req.Known+1); err != nil || told {
 		return left && err == nil

@@ -201,7 +201,11 @@ func (r *run) adopt(ctx context.Context, rec journal.Record, why string) (Execut
 	r.engine.reached(ctx, PointAdopted, rec)
 	switch {
 	case errors.Is(err, playbook.ErrNeverBegan), errors.Is(err, playbook.ErrPartway):
-		x, concluded := past.conclude(ctx, x, ending{journal.StatusCancelled, playbook.Report{}, err})
+		var reached playbook.Report
+		if stopped, ok := work.(playbook.Stopped); ok {
+			reached = stopped.Reached()
+		}
+		x, concluded := past.conclude(ctx, x, ending{journal.StatusCancelled, reached, err})
 		return x, errors.Join(concluded, err)
 	case interrupted(ctx, err):
 		return x, err

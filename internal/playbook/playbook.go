@@ -31,8 +31,9 @@ type Action interface {
 	// means that the work may have begun; any other error means that it has not.
 	Dispatch(ctx context.Context, job Job) (Work, error)
 	// Adopt finds the work of an execution whose process died, from what the journal contains about it. An error that
-	// wraps ErrNeverBegan means that nothing was sent, and one that wraps ErrLater that this can't be determined yet.
-	// Any other error means that the outcome can't be determined, and says how to find out.
+	// wraps ErrNeverBegan means that nothing was sent, one that wraps ErrPartway that the work stopped (it may be Stopped),
+	// and one that wraps ErrLater that this can't be determined yet. Any other error means that the outcome can't be
+	// determined, and says how to find out.
 	Adopt(ctx context.Context, job Job) (Work, error)
 }
 
@@ -103,6 +104,15 @@ type Observation struct {
 	Drift string
 	// Identity is that of the target, as in Preview. Nil if the target was not read.
 	Identity any
+	// Left reports whether an execution that ended with these details of its Report left the target as it is, even if
+	// it did not complete. Nil: this can't be told.
+	Left func(details map[string]string) bool
+}
+
+// Stopped is Work whose process died partway. Its Adopt returned ErrPartway, too.
+type Stopped interface {
+	// Reached describes where the work stopped.
+	Reached() Report
 }
 
 // Follower is an Action that can be previewed on the state that an earlier execution will leave.

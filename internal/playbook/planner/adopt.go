@@ -38,12 +38,19 @@ func (a action) Adopt(ctx context.Context, job playbook.Job, f Facts) (playbook.
 	case target.Same(split.Shares, f.before(a.move)) && f.Deploy == undeployed:
 		return nil, fmt.Errorf("the process died before anything was moved: %w", playbook.ErrNeverBegan)
 	}
-	return nil, &problem.Problem{
+	var stopped playbook.Work
+	if i := a.stepAt(f, split); i >= 0 {
+		w.step, w.percent, stopped = i+1, f.Schedule[i].Percent, w
+	}
+	return stopped, &problem.Problem{
 		What: "The move stopped partway", Why: fmt.Sprintf("The process that moved the traffic "+
 			"died; the split stays at %s%s.", target.Text(split.Shares), a.reached(job, f, split)),
 		Next: "Another execution continues from there.", Err: playbook.ErrPartway,
 	}
 }
+
+// Reached implements playbook.Stopped.
+func (w *work) Reached() playbook.Report { return w.report() }
 
 // content is the Preview.Content of a move: the router's configuration when the move was reviewed.
 type content struct {
@@ -72,10 +79,7 @@ func progressOf(job playbook.Job) (progress, bool) {
 
 // reached says, for a message, at which step of the schedule a live split is.
 func (a action) reached(job playbook.Job, f Facts, split target.Split) string {
-	i := slices.IndexFunc(f.Schedule, func(s Step) bool {
-		return target.Same(split.Shares, a.move.shares(f.StableVersion, s.Percent))
-	})
-	if i >= 0 {
+	if i := a.stepAt(f, split); i >= 0 {
 		return fmt.Sprintf(", step %d of %d", i+1, len(f.Schedule))
 	}
 	if p, ok := progressOf(job); ok {
@@ -83,4 +87,11 @@ func (a action) reached(job playbook.Job, f Facts, split target.Split) string {
 			target.Percent(p.Percent))
 	}
 	return ", where someone else has moved it"
+}
+
+// stepAt returns the index of the step of the schedule at which a live split is, or -1.
+func (a action) stepAt(f Facts, split target.Split) int {
+	return slices.IndexFunc(f.Schedule, func(s Step) bool {
+		return target.Same(split.Shares, a.move.shares(f.StableVersion, s.Percent))
+	})
 }

@@ -1,9 +1,13 @@
 package canarysplit_test
 
 import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -74,4 +78,70 @@ resource "remediation_planner_rollback" "canary" {
 	if out, code := r.Run("plan", "-no-color", "-detailed-exitcode"); code != 0 || strings.Contains(out, "was set to") {
 		t.Errorf("exit code %d:\n%s", code, out)
 	}
+}
+
+// TestAccExecutionThatStoppedIsNoDrift stops another resource's shift partway. What it left is not restored, but what
+// somebody else does after that is.
+func TestAccExecutionThatStoppedIsNoDrift(t *testing.T) {
+	t.Parallel()
+	const stopsHalfway = `
+resource "remediation_canary_split" "more" {
+  version          = "` + canary + `"
+  target_percent   = 55
+  gradual_duration = "9s"
+  steps            = 3
+  approved_by      = "oncall@example.com"
+  %s
+}
+`
+	plansNothingFor := func(t *testing.T, r rig, when string) {
+		t.Helper()
+		if out := r.Must("plan", "-no-color", "-lock=false"); strings.Contains(out, "was set to") ||
+			strings.Contains(out, address+" will be updated") {
+			t.Errorf("%s:\n%s", when, out)
+		}
+	}
+	someoneElse := func(t *testing.T, r rig) {
+		t.Helper()
+		r.split(42)
+		if out := r.Must("plan", "-no-color", "-lock=false"); !strings.Contains(out, address+" will be updated") {
+			t.Errorf("somebody else's move is not restored:\n%s", out)
+		}
+	}
+	t.Run("held", func(t *testing.T) {
+		t.Parallel()
+		r := newRig(t)
+		metric := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = fmt.Fprintf(w, `{"share": %g}`, r.share(t))
+		}))
+		t.Cleanup(metric.Close)
+		r.Write("main.tf", config(25, atOnce+`
+  on_drift = "reconcile"`, ""))
+		r.Must("apply", "-auto-approve", "-no-color")
+		r.Write("more.tf", fmt.Sprintf(stopsHalfway, `guardrail {
+    name      = "errors"
+    max       = 30
+    on_breach = "hold"
+    http {
+      url          = "`+metric.URL+`"
+      json_pointer = "/share"
+    }
+  }`))
+		r.MustFail("apply", "-auto-approve", "-no-color")
+		plansNothingFor(t, r, "held")
+		someoneElse(t, r)
+	})
+	t.Run("died", func(t *testing.T) {
+		t.Parallel()
+		r := newRig(t)
+		r.Write("main.tf", config(25, atOnce+`
+  on_drift = "reconcile"`, ""))
+		r.Must("apply", "-auto-approve", "-no-color")
+		r.Write("more.tf", fmt.Sprintf(stopsHalfway, ""))
+		r.begin(t, 25)(syscall.SIGKILL)
+		plansNothingFor(t, r, "open")
+		r.MustFail("apply", "-auto-approve", "-no-color", "-lock=false") // it records how the dead process ended
+		plansNothingFor(t, r, "partway")
+		someoneElse(t, r)
+	})
 }
