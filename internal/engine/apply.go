@@ -258,6 +258,7 @@ func (r *run) conclude(ctx context.Context, x Execution, e ending) (Execution, e
 		if result.Message = p.What; p.Why != "" {
 			result.Message += ": " + p.Why
 		}
+		result.Message = e.located(result.Message, "")
 	}
 	logging.Info(ctx, logging.Engine, "execution ended", "execution", x.Record.ID, "status", string(status),
 		"message", result.Message)
@@ -295,12 +296,12 @@ func (r *run) conclude(ctx context.Context, x Execution, e ending) (Execution, e
 			Next: "Make the journal writable again. The next apply finds the open execution and records its outcome " +
 				"without running it again.",
 		}
-		return x, errors.Join(failure(ctx, ended, cause), err)
+		return x, errors.Join(failure(ctx, ended, e), err)
 	}
 	r.engine.reached(ctx, PointOutcome, x.Record)
 	x.Record, x.Late = rec, late(rec)
 	r.tellEnd(ctx, rec)
-	return x, failure(ctx, x, cause)
+	return x, failure(ctx, x, e)
 }
 
 // interrupted reports whether err says that ctx has ended.

@@ -4,14 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
 
-// failure returns the error that a failed apply shows, or nil if cause is nil.
-func failure(ctx context.Context, x Execution, cause error) error {
+// failure returns the error that a failed apply shows, or nil if e has no cause.
+func failure(ctx context.Context, x Execution, e ending) error {
+	cause := e.cause
 	if cause == nil {
 		return nil
 	}
@@ -20,8 +22,9 @@ func failure(ctx context.Context, x Execution, cause error) error {
 	p.Err = cause
 	p.What = fmt.Sprintf("%s %s (execution %d)", x.Record.Subject.Playbook, verb(x.Record.Status), x.Record.ID)
 	if what != "" {
-		p.Why = what + ". " + p.Why
+		p.Why = strings.TrimSpace(what + ". " + p.Why)
 	}
+	p.Why = e.located(p.Why, p.Next)
 	switch {
 	case errors.Is(context.Cause(ctx), ErrDeadline):
 		p.Next = "It was stopped. Escalate to the team that owns the system: an execution that takes this long often " +
@@ -38,6 +41,18 @@ func failure(ctx context.Context, x Execution, cause error) error {
 		p.Next += "\n\nLogs: " + x.Record.Result.LogsURL
 	}
 	return &p
+}
+
+// located adds to why an execution failed where it left the target, unless that is unknown or other says so.
+func (e ending) located(why, other string) string {
+	where := e.outcome.Message
+	if where == "" || e.status == journal.StatusUnknown || strings.Contains(why+other, where) {
+		return why
+	}
+	if why = strings.TrimSpace(why); why != "" && !strings.HasSuffix(why, ".") {
+		why += "."
+	}
+	return strings.TrimSpace(why + " " + where + ".")
 }
 
 // stopped returns an error that says why an execution ended early, where that left the target, and what to do next.

@@ -202,6 +202,7 @@ func (g guarded) goBack(ctx context.Context, outcome playbook.Report, p *problem
 		return outcome, errors.Join(playbook.ErrTakenOver, err)
 	}
 	back, err := reverter.Revert(ctx)
+	outcome.Message = "" // the target is not where the work stopped anymore
 	outcome.Details = merged(outcome.Details, back.Details)
 	if err != nil {
 		outcome.Details[detailRollback] = "failed: " + err.Error()

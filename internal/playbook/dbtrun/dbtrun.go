@@ -257,7 +257,11 @@ func (w work) RemoteID() string { return w.run.ID() }
 // Wait implements playbook.Work.
 func (w work) Wait(ctx context.Context) (playbook.Report, error) {
 	result, err := w.run.Wait(ctx)
-	return outcome(result), err
+	out := outcome(result)
+	if err != nil && ctx.Err() == nil {
+		out.Message = "" // the error says what failed
+	}
+	return out, err
 }
 
 // outcome describes the result of each model.

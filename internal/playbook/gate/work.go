@@ -149,6 +149,7 @@ func (w work) conclude(out playbook.Report, newest []guard.Reading, stop *guard.
 	if v.Passed || !w.params.Fail {
 		return out, nil
 	}
+	out.Message = "" // the error says it
 	p := &problem.Problem{What: "The gate failed", Why: why(stop) + ".", Next: "Nothing was changed.",
 		Err: errors.Join(ErrVerdict, stop.Unwrap())}
 	if v.Verdict == Inconclusive {

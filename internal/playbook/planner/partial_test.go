@@ -44,7 +44,7 @@ func TestPartialDeploymentsHaveAnUndo(t *testing.T) {
 				f.split.Shares = c.Shares
 				return target.ErrNotEffective
 			}
-		}, target.ErrNotEffective, true, "v1.2.3-canary has 10% of the traffic"},
+		}, target.ErrNotEffective, true, "v1.2.3-canary is set to 10% of the traffic"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -83,10 +83,8 @@ func (w *work) Wait(ctx context.Context) (playbook.Report, error) {
 	if !w.done {
 		if err := w.run(ctx); err != nil {
 			out := w.report()
-			out.Message = fmt.Sprintf("%s has %s of the traffic, step %d of %d, and stays there", w.move.Version,
-				target.Percent(w.percent), w.step, len(w.facts.Schedule))
-			if w.deployed {
-				out.Message += fmt.Sprintf("; %s is deployed", w.move.Version)
+			if !errors.Is(err, target.ErrMoved) { // that error says what the split is now
+				out.Message = w.stands(err)
 			}
 			if w.changed {
 				out.Undo = w.rules.undo(w.facts, w.before)
@@ -105,6 +103,20 @@ func (w *work) Wait(ctx context.Context) (playbook.Report, error) {
 		out.Undo = w.undo()
 	}
 	return out, nil
+}
+
+// stands says where an error has stopped the move.
+func (w *work) stands(err error) string {
+	verb := "has"
+	if errors.Is(err, target.ErrNotEffective) {
+		verb = "is set to"
+	}
+	message := fmt.Sprintf("%s %s %s of the traffic, step %d of %d, and stays there", w.move.Version, verb,
+		target.Percent(w.percent), w.step, len(w.facts.Schedule))
+	if w.deployed {
+		message += fmt.Sprintf("; %s is deployed", w.move.Version)
+	}
+	return message
 }
 
 // undo returns the reviewed undo action, or computes it if the preview has none.

@@ -136,7 +136,7 @@ func (w *work) change(ctx context.Context, before incidents.Incident,
 	}
 	return now, &problem.Problem{
 		What: fmt.Sprintf("The incident service accepted %q but did not perform it", verb),
-		Why:  fmt.Sprintf("Incident %s is still %s.", w.params.IncidentID, now.Status),
+		Why:  fmt.Sprintf("Incident %s is %s.", w.params.IncidentID, now.Status),
 		Next: "Look at the incident in the service.",
 	}
 }

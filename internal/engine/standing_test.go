@@ -1,0 +1,50 @@
+package engine_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/applylens/terraform-provider-remediation/internal/engine"
+	"github.com/applylens/terraform-provider-remediation/internal/guard"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
+	"github.com/applylens/terraform-provider-remediation/internal/problem"
+)
+
+// TestFailureSaysWhereItLeftTheTarget expects it once in the error, in the journal, and in the notice, unless the
+// outcome is unknown.
+func TestFailureSaysWhereItLeftTheTarget(t *testing.T) {
+	t.Parallel()
+	const where = "v2 has 8% of the traffic, step 2 of 3, and stays there"
+	for name, c := range map[string]struct {
+		cause error
+		times int
+	}{
+		"a problem":         {&problem.Problem{What: "The API fails", Why: "Status 502.", Next: "Look."}, 1},
+		"without a period":  {&problem.Problem{What: "The API fails", Why: "Status 502"}, 1},
+		"without a reason":  {&problem.Problem{What: "The API fails"}, 1},
+		"another error":     {errBoom, 1},
+		"it says so":        {&problem.Problem{What: "It stopped", Why: where + "."}, 1},
+		"a guardrail":       {&guard.Verdict{Call: guard.Hold, Reading: guard.Reading{State: guard.Breached}}, 1},
+		"unknown":           {playbook.ErrUncertain, 0},
+		"a period and more": {&problem.Problem{What: "The API fails", Why: "Status 502: <html>..."}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := &told{}
+			b := newBench(t, telling(n))
+			b.fake.wait = func(context.Context, playbook.Job) (playbook.Report, error) {
+				return playbook.Report{Message: where}, c.cause
+			}
+			x, err := b.Apply(t.Context(), request("a"), nil, func(engine.Execution) {})
+			texts := map[string]string{"error": problem.Of(err, "").Error(), "journal": x.Record.Result.Message,
+				"notice": n.all[len(n.all)-1].Message}
+			for of, text := range texts {
+				if strings.Count(text, where) != c.times || c.times == 1 && !strings.Contains(text, where+".") ||
+					strings.Contains(strings.ReplaceAll(text, "...", ""), "..") {
+					t.Errorf("%s: %q", of, text)
+				}
+			}
+		})
+	}
+}
