@@ -40,6 +40,8 @@ type fakePlaybook struct {
 
 	// readOnly reports that executions change nothing, and gate that the playbook reads its guardrails itself.
 	readOnly, gate bool
+	// closes reports that executions only change the incident.
+	closes bool
 	// guessed reports that nobody measured the estimate.
 	guessed bool
 
@@ -74,7 +76,8 @@ func (b *fakePlaybook) count(call string) int {
 }
 
 func (b *fakePlaybook) Metadata() playbook.Metadata {
-	return playbook.Metadata{ActionType: "fake", ReadOnly: b.readOnly, Gate: b.gate}
+	return playbook.Metadata{ActionType: "fake", ReadOnly: b.readOnly, Gate: b.gate,
+		ClosesIncident: b.closes}
 }
 
 func (b *fakePlaybook) Check(raw json.RawMessage) error { return playbook.Decode(raw, &params{}) }
