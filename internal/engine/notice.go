@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
@@ -40,8 +41,10 @@ type Notice struct {
 	Execution string
 	// Playbook, Target, and Incident are those of the execution. Incident may be empty.
 	Playbook, Target, Incident string
-	// Status is the execution's status at the event.
+	// Status is the execution's status at the event. Check reports that it changes nothing: its success is a verdict,
+	// which may be bad.
 	Status string
+	Check  bool
 	// Message is what happened, in one or two sentences.
 	Message string
 	// Digest identifies what was reviewed. LogsURL is where the log is, once the execution has ended.
@@ -61,7 +64,7 @@ func (e *Engine) tell(ctx context.Context, rec journal.Record, event Event, mess
 	n := Notice{
 		Event: event, At: e.cfg.Clock.Now(), Execution: rec.Ref(), Playbook: rec.Subject.Playbook,
 		Target: rec.Subject.Target, Incident: rec.Subject.Incident, Status: string(rec.Status), Message: message,
-		Digest: rec.Subject.Digest,
+		Digest: rec.Subject.Digest, Check: rec.Intent.ReadOnly,
 	}
 	if rec.Result != nil {
 		n.LogsURL = rec.Result.LogsURL
@@ -90,7 +93,7 @@ func (r *run) tellEnd(ctx context.Context, rec journal.Record) {
 	of := Request{Incident: rec.Subject.Incident}
 	of.page.ReadOnly = rec.Intent.ReadOnly
 	if why, err := r.engine.escalation(context.WithoutCancel(ctx), r.store, of); err == nil && why != "" {
-		r.engine.tell(ctx, rec, EventEscalation, why+".")
+		r.engine.tell(ctx, rec, EventEscalation, strings.ToUpper(why[:1])+why[1:]+".")
 	}
 }
 
@@ -169,9 +172,13 @@ func (r *run) refused(ctx context.Context, review Review) {
 		logging.Warn(ctx, logging.Engine, "the refusal could not be journaled", "error", err.Error())
 		return
 	}
+	message := fmt.Sprintf("%s: an approval is needed from %s", review.Summary, review.Decision.Who)
+	if len(review.ApprovalReasons) > 0 {
+		message += ", because " + strings.Join(review.ApprovalReasons, "; ")
+	}
 	r.engine.cfg.Notifier.Notify(ctx, Notice{
 		Event: EventApprovalNeeded, At: rec.CreatedAt, Playbook: about.Playbook, Target: about.Target,
 		Incident: about.Incident, Digest: review.Digest, Status: string(rec.Status),
-		Message: fmt.Sprintf("%s: an approval is needed from %s.", review.Summary, review.Decision.Who),
+		Message: message + ".",
 	})
 }

@@ -103,8 +103,8 @@ func TestApprovalNeededIsToldOncePerDigest(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n.events() != "approval_needed" {
-		t.Fatalf("events %q, want one", n.events())
+	if n.events() != "approval_needed" || !strings.HasSuffix(n.all[0].Message, ", because it is a test.") {
+		t.Fatalf("events %q, want one, with the reason: %+v", n.events(), n.all)
 	}
 	review, err := b.Plan(t.Context(), request("a"))
 	if err != nil || review.Record == 0 || n.all[0].Digest != review.Digest {
@@ -132,6 +132,9 @@ func TestThirdFailureInARowIsAnEscalation(t *testing.T) {
 	}
 	if want := "start failure start failure start failure escalation"; n.events() != want {
 		t.Errorf("events %q, want %q", n.events(), want)
+	}
+	if last := n.all[len(n.all)-1].Message; !strings.HasPrefix(last, "The last 3 executions for incident ") {
+		t.Errorf("the escalation says %q", last)
 	}
 }
 

@@ -62,6 +62,17 @@ func TestBodyOfEachEvent(t *testing.T) {
 	}
 }
 
+// TestBadVerdictIsNoSuccess sends the end of a gate whose metric is out of bounds: the gate itself has succeeded.
+func TestBadVerdictIsNoSuccess(t *testing.T) {
+	t.Parallel()
+	n := noticed()[engine.EventSuccess]
+	n.Event, n.Check, n.Playbook, n.Target = engine.EventSuccess, true, "check_metrics", "metrics:accuracy"
+	n.Message = "Failed: accuracy: 0.5 is below the minimum of 0.8"
+	if body := sent(t, notify.Slack, n); !strings.Contains(body, `"Checked: check_metrics on metrics:accuracy (incident 7)\nFailed: `) {
+		t.Error(body)
+	}
+}
+
 // sent returns the body of the one request that a notice makes, indented.
 func sent(t *testing.T, format notify.Format, n engine.Notice) string {
 	t.Helper()

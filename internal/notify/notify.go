@@ -166,21 +166,24 @@ func (s *Sender) body(format Format, n engine.Notice) ([]byte, error) {
 		Target: s.redact(n.Target), Incident: s.redact(n.Incident), Status: n.Status, Message: s.redact(n.Message),
 		Digest: n.Digest, LogsURL: s.redact(n.LogsURL),
 	}
-	m.Text = m.text()
+	m.Text = m.text(n.Check)
 	if format == Slack {
 		return json.Marshal(map[string]string{"text": slackEscaped(m.Text)})
 	}
 	return json.Marshal(m)
 }
 
-// text returns the notice for people, in a few lines.
-func (m message) text() string {
+// text returns the notice for people, in a few lines. check reports that the execution only gives a verdict.
+func (m message) text(check bool) string {
 	head := map[engine.Event]string{
 		engine.EventStart: "Started", engine.EventSuccess: "Succeeded", engine.EventFailure: "Did not succeed",
 		engine.EventRollback: "Rolled back after a breach", engine.EventHold: "Held after a breach",
 		engine.EventPastEstimate: "Runs longer than expected", engine.EventEscalation: "Escalate",
 		engine.EventApprovalNeeded: "Approval needed",
 	}[m.Event]
+	if check && m.Event == engine.EventSuccess {
+		head = "Checked" // the verdict may be that a metric is out of bounds
+	}
 	lines := []string{fmt.Sprintf("%s: %s on %s", head, m.Playbook, m.Target)}
 	if m.Incident != "" {
 		lines[0] += " (incident " + m.Incident + ")"
