@@ -6,6 +6,7 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
+	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 )
 
 // TestVerdictIsNotThatOfAnotherGate lets a process die after a gate has its verdict. Only the same gate takes it over.
@@ -78,5 +79,21 @@ func TestStepsWithoutAnOrderAreReportedOncePerTarget(t *testing.T) {
 	}
 	if reported["one"] != 1 || reported["other"] != 1 {
 		t.Errorf("reported %v times, want once per target", reported)
+	}
+}
+
+// TestGateOfADeadProcessIsClosedByAnyGate leaves a gate open whose inputs nobody requests again.
+func TestGateOfADeadProcessIsClosedByAnyGate(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.fake.gate, b.fake.readOnly, b.fake.adopt = true, true, playbook.ErrNeverBegan
+	gone, alive := b.leave(t, request("10m"), dead(), true), b.leave(t, request("20m"), other(), true)
+	if x, err := b.apply(t, request("15m")); err != nil || x.Adopted {
+		t.Fatalf("%+v, %v", x, err)
+	}
+	for rec, want := range map[int64]journal.Status{gone.ID: journal.StatusCancelled, alive.ID: journal.StatusRunning} {
+		if now, err := b.store.Get(t.Context(), rec); err != nil || now.Status != want {
+			t.Errorf("execution %d is %s, want %s, %v", rec, now.Status, want, err)
+		}
 	}
 }

@@ -84,10 +84,11 @@ func (r *run) awaitTarget(ctx context.Context, about journal.Subject) (Execution
 	}
 }
 
-// closeReadings ends open executions of a request that only reads, if their processes are gone or have passed their
-// deadlines. Nothing waits for them, and this apply reads again.
+// closeReadings ends open executions of a playbook that only reads, if their processes are gone or have passed their
+// deadlines. Nothing waits for them, and this apply reads again. Those of other requests are ended, too: nobody may
+// request them again, for example because a wait was changed.
 func (r *run) closeReadings(ctx context.Context, about journal.Subject) error {
-	open, err := r.store.Find(ctx, journal.Filter{Request: about.Request, Open: true})
+	open, err := r.store.Find(ctx, journal.Filter{Playbook: about.Playbook, Open: true})
 	if err != nil {
 		return err
 	}
@@ -99,7 +100,9 @@ func (r *run) closeReadings(ctx context.Context, about journal.Subject) error {
 		if err != nil || why == "" || rec.Holder == r.engine.cfg.Self || rec.Intent.Origin != nil {
 			continue
 		}
-		if _, err := r.adopt(ctx, rec, why); !errors.Is(err, playbook.ErrNeverBegan) && !overtakenByOthers(err) {
+		_, err = r.adopt(ctx, rec, why)
+		if own := rec.Subject.Request == about.Request; own && !errors.Is(err, playbook.ErrNeverBegan) &&
+			!overtakenByOthers(err) {
 			return err
 		}
 	}

@@ -219,11 +219,20 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	} else {
 		p.NotDone = []string{"a breach does not fail the apply; see passed and verdict"}
 	}
-	for _, r := range guard.Begin(ctx, a.reader, rails, guard.NoTraffic).Baseline {
+	for i, r := range guard.Begin(ctx, a.reader, rails, guard.NoTraffic).Baseline {
 		r.Symptom = false
-		p.Figures = append(p.Figures, r.Name+": "+r.String())
+		p.Figures = append(p.Figures, r.Name+": "+figure(rails[i], r))
 	}
 	return p, Facts{}, nil
+}
+
+// figure formats a reading of the plan. A value that is to be compared with an earlier one has not passed yet: only the
+// gate asks for that one.
+func figure(rail guard.Rail, r guard.Reading) string {
+	if r.State == guard.Passed && rail.Relative() && rail.Stable == "" {
+		return fmt.Sprintf("value %s, compared at apply", strconv.FormatFloat(*r.Value, 'g', digits, bits))
+	}
+	return r.String()
 }
 
 // commands describes what is read.

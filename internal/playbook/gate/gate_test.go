@@ -336,6 +336,8 @@ func TestPreviewSaysWhatIsRead(t *testing.T) {
 		"query sum( e)\nGET https://a\nsearch i (hits)\nquery m":          strings.Join(p.Commands, "\n"),
 		"errors: breached, value 9 (9 is above the maximum of 5)":         p.Figures[0],
 		"Nothing. Watches the metrics for 10m, then reads them once more": p.Changes[0],
+		// What it changed by is not known before the gate asks for the earlier value.
+		"more: value 9, compared at apply": p.Figures[3],
 		"Percentages compare with the moment before the first execution of the incident (without an incident: of " +
 			"this apply)": p.Changes[1],
 		"Fails unless every metric passes (fail = true)": p.Changes[2],
