@@ -217,7 +217,7 @@ func (p *planning) unnamed(ctx context.Context, saved proc.SavedPlan) (applied, 
 	}
 	here.lost = true
 	for i, rec := range all {
-		if !saved.Names(rec.ID, rec.Intent.Digest) {
+		if !saved.Names(rec.ID, rec.Intent.Digest) && !namesOpen(saved, rec) {
 			continue
 		}
 		here.lost = false

@@ -85,3 +85,34 @@ func TestAccUnknownInputsArePreviewedAtApply(t *testing.T) {
 		})
 	}
 }
+
+// TestAccChainWhoseTriggersAreUnknown applies a plan that shows the first step only: its digest, and so the second
+// step, become known during apply.
+func TestAccChainWhoseTriggersAreUnknown(t *testing.T) {
+	t.Parallel()
+	for _, saved := range []bool{true, false} {
+		r := newRig(t)
+		r.Write("main.tf", config(8, "gradual = false\n  triggers = { run = terraform_data.run.id }", "")+`
+resource "terraform_data" "run" {}
+
+resource "remediation_canary_split" "further" {
+  incident_id    = "INC-7"
+  triggers       = { run = terraform_data.run.id }
+  version        = "`+canary+`"
+  target_percent = 5
+  gradual        = false
+  after          = [`+address+`.preview.digest]
+}
+`)
+		apply := []string{"apply", "-no-color", "-auto-approve"}
+		if saved {
+			r.Must("plan", "-no-color", "-out=plan.out")
+			apply = append(apply, "plan.out")
+		}
+		r.Must(apply...)
+		if r.share(t) != 5 {
+			t.Errorf("saved plan %t: the canary has %g%%", saved, r.share(t))
+		}
+		r.empty(t)
+	}
+}
