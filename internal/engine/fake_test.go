@@ -42,6 +42,8 @@ type fakePlaybook struct {
 	readOnly, gate bool
 	// closes reports that executions only change the incident.
 	closes bool
+	// waits is the Waits of the preview.
+	waits time.Duration
 	// guessed reports that nobody measured the estimate.
 	guessed bool
 
@@ -118,7 +120,7 @@ func (a action) Preview(context.Context) (playbook.Preview, error) {
 		Duration: time.Minute, Measured: !a.guessed, Risk: playbook.RiskLow, Facts: a.facts,
 		ApprovalReasons: a.reasons, Undo: "none",
 		Programs: a.programs,
-		Locks:    a.locks[a.params.Name], Exposure: a.exposure, Step: a.step,
+		Locks:    a.locks[a.params.Name], Exposure: a.exposure, Step: a.step, Waits: a.waits,
 	}, a.previewErr
 }
 

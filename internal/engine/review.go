@@ -147,6 +147,9 @@ func (e *Engine) look(ctx context.Context, req Request, action playbook.Action, 
 		Warnings: append(slices.Clip(l.warnings), preview.Warnings...),
 	}
 	review.limit(req)
+	if w := review.tooShort(req); w != "" {
+		review.Warnings = append(review.Warnings, w)
+	}
 	return review, review.bind(req)
 }
 

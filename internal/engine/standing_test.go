@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
 	"github.com/applylens/terraform-provider-remediation/internal/guard"
@@ -46,5 +47,33 @@ func TestFailureSaysWhereItLeftTheTarget(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTimeoutThatIsShorterThanTheWork warns at plan of an execution that can't succeed in time.
+func TestTimeoutThatIsShorterThanTheWork(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		timeout, waits, after time.Duration
+		want                  string
+	}{
+		"long enough":   {10 * time.Minute, 9 * time.Minute, 0, ""},
+		"not set":       {0, 20 * time.Minute, 0, ""},
+		"too short":     {9 * time.Minute, 10 * time.Minute, 0, "timeouts stops it after 9m, and it waits for 10m"},
+		"of guardrails": {9 * time.Minute, 0, 10 * time.Minute, "timeouts stops it after 9m, and it waits for 10m"},
+		"together":      {9 * time.Minute, 5 * time.Minute, 5 * time.Minute, "it waits for 10m"},
+	} {
+		b := newBench(t, func(c *engine.Config) { c.Metrics = &metrics{values: []any{1.0}} })
+		b.fake.waits = c.waits
+		req := request("a")
+		req.Timeout = c.timeout
+		if c.after > 0 {
+			req.Guardrails = []guard.Rail{{Name: "errors", Query: guard.Query{Prometheus: "q"}, Max: ptr(5),
+				OnBreach: guard.Fail, Wait: c.after.String()}}
+		}
+		all := strings.Join(b.plan(t, req).Warnings, "\n")
+		if !strings.Contains(all, c.want) || c.want == "" && strings.Contains(all, "timeouts") {
+			t.Errorf("%s: %q", name, all)
+		}
 	}
 }

@@ -197,6 +197,8 @@ type Preview struct {
 	Measured bool `json:"measured,omitempty"`
 	// LeastDeadline is the shortest deadline that the engine may derive from Duration. Zero: the engine's own minimum.
 	LeastDeadline time.Duration `json:"least_deadline,omitempty"`
+	// Waits is how long the execution waits on purpose, whatever happens: it can't take less.
+	Waits time.Duration `json:"-"`
 	// CostUSD is the estimate in US dollars.
 	CostUSD float64 `json:"cost_usd"`
 	// EstimateOrigin says where the estimate comes from, such as "default, no history" or "11 runs".

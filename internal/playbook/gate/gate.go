@@ -199,7 +199,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	what, names := text.Count(int64(len(rails)), "metric"), strings.Join(a.params.names(), ", ")
 	p := playbook.Preview{
 		Summary:  fmt.Sprintf("Will read %s: %s", what, names),
-		Duration: max(a.params.wait(), reading), Overtime: a.params.overtime(),
+		Duration: max(a.params.wait(), reading), Waits: a.params.wait(), Overtime: a.params.overtime(),
 		Risk: playbook.RiskLow, RiskReason: "nothing is changed", Affected: []string{}, Commands: a.commands(),
 		Undo: page().Undo,
 	}

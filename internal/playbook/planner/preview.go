@@ -77,7 +77,7 @@ func (a action) preview(split target.Split) (playbook.Preview, Facts, error) {
 		Content: content{State: split.State, Router: split.Content}, Exposure: exposure(felt, m.Target),
 	}
 	if m.Pace.over() > 0 && len(facts.Schedule) > 0 {
-		p.Duration = m.Pace.over()
+		p.Duration, p.Waits = m.Pace.over(), m.Pace.over()
 	}
 	if len(facts.Schedule) > 0 {
 		p.Step = m.Pace.stands(facts.Schedule, 0)
