@@ -242,8 +242,8 @@ const escalationSearch = 100
 // escalation returns why the next execution for the incident needs an approval: the newest ones all failed, were
 // stopped or held, or have an unknown outcome. It is empty if no approval is needed for this reason.
 //
-// Executions that change nothing are not attempts: they don't count, and they don't need the approval. Nor do failures to
-// close the incident count.
+// Executions that change nothing are not attempts: they don't count, and they don't need the approval. Failures to
+// close the incident don't count, either.
 func (e *Engine) escalation(ctx context.Context, store journal.Store, req Request) (string, error) {
 	if req.Incident == "" || req.page.ReadOnly {
 		return "", nil

@@ -68,7 +68,8 @@ func TestBadVerdictIsNoSuccess(t *testing.T) {
 	n := noticed()[engine.EventSuccess]
 	n.Event, n.Check, n.Playbook, n.Target = engine.EventSuccess, true, "check_metrics", "metrics:accuracy"
 	n.Message = "Failed: accuracy: 0.5 is below the minimum of 0.8"
-	if body := sent(t, notify.Slack, n); !strings.Contains(body, `"Checked: check_metrics on metrics:accuracy (incident 7)\nFailed: `) {
+	const want = `"Checked: check_metrics on metrics:accuracy (incident 7)\nFailed: `
+	if body := sent(t, notify.Slack, n); !strings.Contains(body, want) {
 		t.Error(body)
 	}
 }

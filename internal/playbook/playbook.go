@@ -31,9 +31,9 @@ type Action interface {
 	// means that the work may have begun; any other error means that it has not.
 	Dispatch(ctx context.Context, job Job) (Work, error)
 	// Adopt finds the work of an execution whose process died, from what the journal contains about it. An error that
-	// wraps ErrNeverBegan means that nothing was sent, one that wraps ErrPartway that the work stopped (it may be Stopped),
-	// and one that wraps ErrLater that this can't be determined yet. Any other error means that the outcome can't be
-	// determined, and says how to find out.
+	// wraps ErrNeverBegan means that nothing was sent, one that wraps ErrPartway that the work stopped (it may be
+	// Stopped), and one that wraps ErrLater that this can't be determined yet. Any other error means that the outcome
+	// can't be determined, and says how to find out.
 	Adopt(ctx context.Context, job Job) (Work, error)
 }
 
@@ -312,8 +312,8 @@ type Metadata struct {
 	// ReadOnly reports that executions change nothing. They lock no target, no freeze holds them back, and they don't
 	// count as attempts to end an incident.
 	ReadOnly bool
-	// ClosesIncident reports that executions change nothing but the incident itself. One that fails is not an attempt to
-	// end the incident: a service that is down must not make a remediation wait for an approval.
+	// ClosesIncident reports that executions change nothing but the incident itself. One that fails is not an attempt
+	// to end the incident: a service that is down must not make a remediation wait for an approval.
 	ClosesIncident bool
 	// Gate reports that the guardrails are in the input InputGuardrails: the playbook reads them itself, and a change
 	// to them runs it again. The engine does not watch its executions.

@@ -23,7 +23,8 @@ func (a action) Observe(ctx context.Context) (playbook.Observation, error) {
 	share, known := split.Shares[a.move.Version]
 	seen.Left = func(details map[string]string) bool {
 		percent, err := strconv.ParseFloat(details["percent_now"], 64)
-		return err == nil && known && details["version"] == a.move.Version && math.Abs(share-percent) <= target.Tolerance
+		same := err == nil && math.Abs(share-percent) <= target.Tolerance
+		return same && known && details["version"] == a.move.Version
 	}
 	switch {
 	case !known:
