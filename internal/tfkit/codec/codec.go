@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/big"
+	"unicode/utf8"
 
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
 )
@@ -80,6 +81,18 @@ func goMap(v tftypes.Value) (any, error) {
 // Terraform converts a Go value to a Terraform value of type t, by its JSON. Missing attributes of an object become
 // null. Attributes that t does not have are dropped.
 func Terraform(t tftypes.Type, v any) (tftypes.Value, error) {
+	switch plain := v.(type) {
+	case nil, bool:
+		return build(t, plain)
+	case string:
+		if utf8.ValidString(plain) { // its JSON is the same text
+			return build(t, plain)
+		}
+	}
+	return viaJSON(t, v)
+}
+
+func viaJSON(t tftypes.Type, v any) (tftypes.Value, error) {
 	text, err := json.Marshal(v)
 	if err != nil {
 		return tftypes.Value{}, err

@@ -2,6 +2,7 @@ package codec
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
@@ -65,5 +66,28 @@ func TestMistypedValuesAreRefused(t *testing.T) {
 		if v, err := Terraform(tt.t, tt.v); err == nil {
 			t.Errorf("%s became %s", name, v)
 		}
+	}
+}
+
+// TestPlainValuesAreAsByTheirJSON: most attributes are texts, flags, or null, which take a shorter way.
+func TestPlainValuesAreAsByTheirJSON(t *testing.T) {
+	t.Parallel()
+	for _, typ := range []tftypes.Type{tftypes.String, tftypes.Bool, tftypes.Number, tftypes.DynamicPseudoType,
+		tftypes.List{ElementType: tftypes.String}} {
+		for _, v := range []any{nil, true, "", "é\"<\u2028\x00", "not \xff UTF-8", json.Number("1")} {
+			got, err := Terraform(typ, v)
+			want, wantErr := viaJSON(typ, v)
+			if (err == nil) != (wantErr == nil) || err == nil && !got.Equal(want) {
+				t.Errorf("%v as %s: %s, %v, by its JSON %s, %v", v, typ, got, err, want, wantErr)
+			}
+		}
+	}
+}
+
+func TestTextNeedsNoJSON(t *testing.T) { //nolint:paralleltest // it counts allocations
+	text := strings.Repeat("x", 1000)
+	const runs, allocations = 10, 10
+	if n := testing.AllocsPerRun(runs, func() { _, _ = Terraform(tftypes.String, text) }); n > allocations {
+		t.Errorf("%v allocations, want at most %d", n, allocations)
 	}
 }
