@@ -101,13 +101,17 @@ func (h Hosts) refused(address string) error {
 		text.OrNone(strings.Join(h, ", ")))
 }
 
+// notInNames are characters of addresses that are more than one name. PostgreSQL's client reads evil.org,x.example.com as
+// two hosts, and /tmp/x.example.com and @x.example.com as sockets.
+const notInNames = ",/\\@ \t"
+
 func matches(entry, host, port string) bool {
 	wanted, wantedPort := split(entry)
 	if wantedPort != "" && wantedPort != port {
 		return false
 	}
 	if domain, ok := strings.CutPrefix(wanted, "*"); ok {
-		return strings.HasSuffix(host, domain) && len(host) > len(domain)
+		return strings.HasSuffix(host, domain) && len(host) > len(domain) && !strings.ContainsAny(host, notInNames)
 	}
 	return wanted == host
 }

@@ -19,7 +19,9 @@ func TestHosts(t *testing.T) {
 		"http://b.example.com:9200": true, "http://b.example.com": false, "https://b.example.com:9201": false,
 		"https://x.c.example.com": true, "https://x.y.c.example.com": true, "https://c.example.com": false,
 		"https://evilc.example.com": false, "https://a.example.com.evil.org": false,
-		"https://a.example.com@evil.org": false, "unix:/run/haproxy.sock": true, "unix:/run/../run/haproxy.sock": true,
+		"https://a.example.com@evil.org": false,
+		// PostgreSQL's client takes lists of hosts and folders of sockets.
+		"evil.org,x.c.example.com": false, "/tmp/.c.example.com": false, "@x.c.example.com": false, "unix:/run/haproxy.sock": true, "unix:/run/../run/haproxy.sock": true,
 		"unix:/run/other.sock": false, "http://[::1]:9090/": true, "http://[::1]:9091/": false,
 		"http://[::ffff:127.0.0.1]/": true, "http://10.0.0.1": false,
 	} {

@@ -139,5 +139,6 @@ func joined[T any](own, policy []T, attribute string, name func(T) types.String)
 	return out, nil
 }
 
-// equalBlocks compares two blocks by their values, as text.
-func equalBlocks(a, b any) bool { return fmt.Sprintf("%+v", a) == fmt.Sprintf("%+v", b) }
+// equalBlocks compares two blocks of one type by their values, as text. Each value is quoted, so that a list of two
+// names differs from one name with a blank.
+func equalBlocks(a, b any) bool { return fmt.Sprintf("%q", a) == fmt.Sprintf("%q", b) }

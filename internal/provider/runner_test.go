@@ -203,11 +203,21 @@ func TestRequesterNamedOnlyByTheConfigurationIsUnknown(t *testing.T) {
 // TestSameNameForTwoRulesIsRefused refuses a rule of the configuration with the name of another one in the policy.
 func TestSameNameForTwoRulesIsRefused(t *testing.T) {
 	t.Parallel()
-	r := policyOf(t, `{"approval": {"rule": [{"name": "large", "risk": "high"}]}}`, nil)
-	_, _, err := block{Approval: &approvalBlock{Rules: []ruleBlock{{Name: types.StringValue("large"),
-		Risk: types.StringValue("low")}}}}.restrict(r)
-	if err == nil || !strings.Contains(err.Error(), `a different rule "large"`) {
-		t.Errorf("got %v", err)
+	text := types.StringValue
+	for policy, own := range map[string]ruleBlock{
+		`{"name": "large", "risk": "high"}`: {Name: text("large"), Risk: text("low")},
+		// Lists that read alike without quotes.
+		`{"name": "large", "targets": ["*/orders", "*/users"]}`: {Name: text("large"),
+			Targets: []string{"*/orders */users"}},
+		`{"name": "large", "approvers": ["a@x.com", "b@x.com"]}`: {Name: text("large"),
+			Approvers: []string{"a@x.com b@x.com"}},
+		`{"name": "large"}`: {Name: text("large"), Targets: []string{""}},
+	} {
+		r := policyOf(t, `{"approval": {"rule": [`+policy+`]}}`, nil)
+		_, _, err := block{Approval: &approvalBlock{Rules: []ruleBlock{own}}}.restrict(r)
+		if err == nil || !strings.Contains(err.Error(), `a different rule "large"`) {
+			t.Errorf("%s and %+v: got %v", policy, own, err)
+		}
 	}
 }
 
