@@ -113,7 +113,8 @@ func TestValidate(t *testing.T) {
 func TestEnvironmentRefusesFlags(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"DBT_FULL_REFRESH", "DBT_ENGINE_FULL_REFRESH", "DBT_TARGET", "DBT_EMPTY",
-		"DBT_SAMPLE", "DBT_DEFER", "DBT_STATE", "DBT_RECORDER_MODE", "DBT_PROFILE", "dbt_target_path", "", "A=B"} {
+		"DBT_SAMPLE", "DBT_DEFER", "DBT_STATE", "DBT_RECORDER_MODE", "DBT_PROFILE", "dbt_target_path", "", "A=B",
+		"PGHOSTADDR", "PGSERVICE", "PGSERVICEFILE", "PGSYSCONFDIR", "PGOPTIONS"} {
 		c := New(Config{Environment: map[string]string{name: "1"}}, clock.System{})
 		_, err := c.environment(nil, nil)
 		p := wantProblem(t, err, ErrEnvironment)

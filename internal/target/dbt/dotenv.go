@@ -1,10 +1,10 @@
 package dbt
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
@@ -29,8 +29,8 @@ func (p project) dotEnvPath() string {
 // assignment matches the name in a line such as "export DBT_TARGET=prod".
 var assignment = regexp.MustCompile(`(?m)^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=`)
 
-// checkDotEnv refuses a .env file that sets flags of dbt. They would change what runs without being part of the command
-// that is shown and approved. Other variables in it need no check: Listing.Content covers those that models read.
+// checkDotEnv refuses a .env file that sets flags of dbt, or where PostgreSQL's client connects. They would change what
+// runs without being part of what is shown and approved. Other variables in it need no check: Listing.Content covers those that models read.
 func (c *CLI) checkDotEnv(p project) error {
 	path := p.dotEnvPath()
 	if path == "" || !c.readsDotEnv() {
@@ -44,15 +44,21 @@ func (c *CLI) checkDotEnv(p project) error {
 		}
 	}
 	for _, m := range assignment.FindAllSubmatch(data, -1) {
-		if name := string(m[1]); isFlag(name) {
-			return &problem.Problem{
-				What: "The .env file of the dbt project changes what runs",
-				Why: fmt.Sprintf("%s sets %s, which is a flag of dbt: it would change what runs without being part of "+
-					"the command that is shown and approved.", path, name),
-				Next: "Remove it there; use the attributes of the provider's dbt block and of the resource instead.",
-				Path: []string{"dbt", "project_dir"},
-				Err:  ErrEnvironment,
-			}
+		why := ""
+		switch name := string(m[1]); {
+		case isFlag(name):
+			why = name + ", which is a flag of dbt: it would change what runs without being part of the command that " +
+				"is shown and approved."
+		case slices.Contains(elsewhere, name):
+			why = name + ": PostgreSQL's client would connect differently than the profile says, which is what is shown " +
+				"and approved."
+		default:
+			continue
+		}
+		return &problem.Problem{
+			What: "The .env file of the dbt project changes what runs", Why: path + " sets " + why,
+			Next: "Remove it there; use the attributes of the provider's dbt block and of the resource instead.",
+			Path: []string{"dbt", "project_dir"}, Err: ErrEnvironment,
 		}
 	}
 	return nil

@@ -26,6 +26,9 @@ func TestDotEnvThatSetsFlagsIsRefused(t *testing.T) {
 	cfg.Executable = wrapper
 	_, err = cli(t, cfg).List(t.Context(), example)
 	wantProblem(t, err, ErrEnvironment, own, "DBT_FULL_REFRESH")
+	write(t, own, "PGHOSTADDR=192.0.2.1\n") // PostgreSQL's client would connect there, whatever host the profile names
+	_, err = cli(t, cfg).List(t.Context(), example)
+	wantProblem(t, err, ErrEnvironment, own, "PGHOSTADDR")
 	write(t, own, "SHOP_COLOR=red\n# DBT_TARGET=prod\n")
 	write(t, above, flag) // not read, because the project has its own
 	if _, err := cli(t, cfg).List(t.Context(), example); err != nil {

@@ -42,6 +42,10 @@ var flagVariables = []string{
 	"USE_COLORS", "USE_COLORS_FILE", "WRITE_JSON",
 }
 
+// elsewhere are the variables by which PostgreSQL's client connects to another server, or starts a session with other
+// settings, than the profile says. A plan shows what the profile says, and the digest binds that.
+var elsewhere = []string{"PGHOST", "PGHOSTADDR", "PGOPTIONS", "PGSERVICE", "PGSERVICEFILE", "PGSYSCONFDIR"}
+
 // credential matches the names of inherited variables whose values are secrets.
 var credential = regexp.MustCompile(`(?i)SECRET|TOKEN|PASSWORD|ACCESS_KEY`)
 
@@ -98,9 +102,10 @@ func isInherited(name string) bool {
 	})
 }
 
-// Check refuses, without any I/O, settings that change what the displayed command line runs: variables that are flags,
-// variables that make a program load code if the runner's policy lists the allowed programs, and a target that dbt
-// would read as a flag. Errors are problems that wrap ErrEnvironment or ErrUnknownTarget, with the attribute's path.
+// Check refuses, without any I/O, settings that change what the displayed command line runs: variables that are flags or
+// lead the connection elsewhere, variables that make a program load code if the runner's policy lists the allowed
+// programs, and a target that dbt would read as a flag. Errors are problems that wrap ErrEnvironment or
+// ErrUnknownTarget, with the attribute's path.
 func (c Config) Check() error {
 	if strings.HasPrefix(c.Target, "-") || (c.Target != "" && check.Label(c.Target) != "") {
 		return &problem.Problem{
@@ -122,6 +127,9 @@ func (c Config) Check() error {
 		case isFlag(name):
 			why = name + " is a flag of dbt: it would change what runs without being part of the command that is " +
 				"shown and approved."
+		case slices.Contains(elsewhere, name):
+			why = name + " makes PostgreSQL's client connect differently than the profile says, which is what is shown " +
+				"and approved."
 		default:
 			continue
 		}

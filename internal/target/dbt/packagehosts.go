@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -62,7 +63,12 @@ func (c *CLI) checkPackageHosts(files []string) error {
 			hosts = []string{unreadHost}
 		}
 		for _, host := range hosts {
-			if why := c.cfg.PackageHost(host, secret); why != "" {
+			why := c.cfg.PackageHost(host, secret)
+			if name := c.reroutes(); why == "" && secret != "" && name != "" {
+				why = fmt.Sprintf("%s would be sent to %s, and %s, which the configuration sets, can lead it elsewhere",
+					secret, host, name)
+			}
+			if why != "" {
 				return &problem.Problem{
 					What: "The packages of the dbt project are not resolved",
 					Why:  fmt.Sprintf("%s: %s.", filepath.Base(path), why),
@@ -73,6 +79,20 @@ func (c *CLI) checkPackageHosts(files []string) error {
 		}
 	}
 	return nil
+}
+
+// reroutes returns a variable of the configuration that can lead a request for packages to another server, or that makes
+// it accept any certificate: a proxy, a certificate authority, or a setting of git or Python. It returns "" if there is
+// none.
+func (c *CLI) reroutes() string {
+	for _, name := range slices.Sorted(maps.Keys(c.cfg.Environment)) {
+		upper := strings.ToUpper(name)
+		if loadsCode(name) || strings.HasSuffix(upper, "_PROXY") || slices.Contains([]string{"SSL_CERT_FILE",
+			"SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}, upper) {
+			return name
+		}
+	}
+	return ""
 }
 
 // packagesOf waits until dbt has resolved or fetched the packages that files name, and stops it when that takes too

@@ -64,9 +64,16 @@ func TestAttackPackagesThatSendASecret(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	host := strings.TrimPrefix(server.URL, "http://")
-	for _, listed := range []bool{false, true} {
+	for _, tt := range []struct {
+		listed   bool
+		variable string // of the configuration
+	}{{}, {listed: true}, {true, "http_proxy"}, {true, "GIT_CONFIG_COUNT"}, {true, "SSL_CERT_FILE"}} {
 		received.Store(false)
+		listed, sent := tt.listed, tt.listed && tt.variable == ""
 		cfg := shop(t)
+		if tt.variable != "" {
+			cfg.Environment = map[string]string{tt.variable: "0"}
+		}
 		write(t, filepath.Join(cfg.ProjectDir, "packages.yml"), "packages:\n  - git: \"http://u:"+
 			"{{ env_var('DBT_ENV_SECRET_GIT') }}@"+host+"/x.git\"\n    revision: main\n")
 		cfg.PackageHost = func(to, name string) string {
@@ -76,8 +83,11 @@ func TestAttackPackagesThatSendASecret(t *testing.T) {
 			return name + " would go to " + to
 		}
 		_, err := cli(t, cfg).PreviewDeps(t.Context(), Deps{})
-		if err == nil || received.Load() != listed {
-			t.Errorf("listed %t: the secret was sent: %t, %v", listed, received.Load(), err)
+		if err == nil || received.Load() != sent {
+			t.Errorf("%+v: the secret was sent: %t, %v", tt, received.Load(), err)
+		}
+		if listed && !sent {
+			wantProblem(t, err, ErrEnvironment, tt.variable, "Nothing has been sent")
 		}
 		if !listed && !strings.Contains(err.Error(), "DBT_ENV_SECRET_GIT would go to "+host) {
 			t.Errorf("got %v", err)
