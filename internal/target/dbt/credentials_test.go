@@ -43,3 +43,25 @@ func TestAttackCredentialsInARelation(t *testing.T) {
 		}
 	}
 }
+
+// TestAttackPasswordOfTheProfile lists models that read the password of the runner's profile through dbt's objects.
+func TestAttackPasswordOfTheProfile(t *testing.T) {
+	t.Parallel()
+	cfg := shop(t)
+	cfg.ProfilesDir = t.TempDir()
+	write(t, filepath.Join(cfg.ProfilesDir, "profiles.yml"), "shop:\n  target: dev\n  outputs:\n    dev: "+
+		"{type: postgres, host: db.example.com, port: 5432, user: u, password: word_of_the_runner, dbname: d, schema: main}\n")
+	c := cli(t, cfg)
+	for name, read := range map[string]string{
+		"adapter": "adapter.config.credentials.password", "ref": "ref.config.credentials.password",
+		"whole": "adapter.config.credentials.to_dict() | string", "target": "target | string",
+		"variables": "adapter.config.profile_env_vars | string",
+	} {
+		write(t, filepath.Join(cfg.ProjectDir, "models", "leak_"+name+".sql"),
+			"{{ config(alias='"+name+"_' ~ (("+read+") | reverse)) }} select 1 as one")
+		l, err := c.List(t.Context(), Selection{Models: []string{"leak_" + name}})
+		if shown := fmt.Sprintf("%+v %v", l, err); err != nil || strings.Contains(shown, "rennur_eht") {
+			t.Errorf("%s: the password is shown: %s", name, shown)
+		}
+	}
+}

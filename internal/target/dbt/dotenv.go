@@ -30,7 +30,8 @@ func (p project) dotEnvPath() string {
 var assignment = regexp.MustCompile(`(?m)^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=`)
 
 // checkDotEnv refuses a .env file that sets flags of dbt, or where PostgreSQL's client connects. They would change what
-// runs without being part of what is shown and approved. Other variables in it need no check: Listing.Content covers those that models read.
+// runs without being part of what is shown and approved. Other variables in it need no check: Listing.Content covers
+// those that models read.
 func (c *CLI) checkDotEnv(p project) error {
 	path := p.dotEnvPath()
 	if path == "" || !c.readsDotEnv() {
@@ -50,8 +51,8 @@ func (c *CLI) checkDotEnv(p project) error {
 			why = name + ", which is a flag of dbt: it would change what runs without being part of the command that " +
 				"is shown and approved."
 		case slices.Contains(elsewhere, name):
-			why = name + ": PostgreSQL's client would connect differently than the profile says, which is what is shown " +
-				"and approved."
+			why = name + ": PostgreSQL's client would connect differently than the profile says, which is what is " +
+				"shown and approved."
 		default:
 			continue
 		}

@@ -102,8 +102,8 @@ func isInherited(name string) bool {
 	})
 }
 
-// Check refuses, without any I/O, settings that change what the displayed command line runs: variables that are flags or
-// lead the connection elsewhere, variables that make a program load code if the runner's policy lists the allowed
+// Check refuses, without any I/O, settings that change what the displayed command line runs: variables that are flags
+// or lead the connection elsewhere, variables that make a program load code if the runner's policy lists the allowed
 // programs, and a target that dbt would read as a flag. Errors are problems that wrap ErrEnvironment or
 // ErrUnknownTarget, with the attribute's path.
 func (c Config) Check() error {
@@ -128,8 +128,8 @@ func (c Config) Check() error {
 			why = name + " is a flag of dbt: it would change what runs without being part of the command that is " +
 				"shown and approved."
 		case slices.Contains(elsewhere, name):
-			why = name + " makes PostgreSQL's client connect differently than the profile says, which is what is shown " +
-				"and approved."
+			why = name + " makes PostgreSQL's client connect differently than the profile says, which is what is " +
+				"shown and approved."
 		default:
 			continue
 		}

@@ -33,7 +33,7 @@ const (
 var helperFiles embed.FS
 
 // helperModules are the program's modules, in the order in which they are loaded.
-var helperModules = [...]string{"content", "catalog", "project", "main"}
+var helperModules = [...]string{"checksums", "template", "withhold", "content", "catalog", "project", "main"}
 
 // program returns the source for `python -c`, and the line that this source first reads from standard input.
 func program(request any) (boot string, line []byte, err error) {

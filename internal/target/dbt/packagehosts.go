@@ -81,9 +81,9 @@ func (c *CLI) checkPackageHosts(files []string) error {
 	return nil
 }
 
-// reroutes returns a variable of the configuration that can lead a request for packages to another server, or that makes
-// it accept any certificate: a proxy, a certificate authority, or a setting of git or Python. It returns "" if there is
-// none.
+// reroutes returns a variable of the configuration that can lead a request for packages to another server, or that
+// makes it accept any certificate: a proxy, a certificate authority, or a setting of git or Python. It returns "" if
+// there is none.
 func (c *CLI) reroutes() string {
 	for _, name := range slices.Sorted(maps.Keys(c.cfg.Environment)) {
 		upper := strings.ToUpper(name)

@@ -3,40 +3,19 @@
 Jinja resolves macros by name at run time, so the macros that a model can reach are found by name in the text: every
 macro whose name occurs in the text of the model, of its hooks, of its materialization, or of a macro that is reached.
 This can find more than what runs, never less. Two exceptions are handled separately: computed names (then all macros
-count) and names that dbt and its adapter call from Python (then every macro that overrides a built-in one counts).
+count; see template.py) and names that dbt and its adapter call from Python (then every macro that overrides a built-in
+one counts).
 """
 
 import hashlib
-import json
 import os
 import re
 
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# A call of a looked-up object, the whole context, or dispatch of anything but a literal.
-COMPUTED = re.compile(r"\]\s*\(|\bcontext\b|\|\s*attr\b|adapter\s*\.\s*dispatch\s*\(\s*(?!['\"])")
-GRAPH = re.compile(r"\bgraph\b")
-ENV_VAR = re.compile(r"\benv_var\s*\(\s*(?:'([^']*)'|\"([^\"]*)\"|(?=.))", re.S)
-SECRET = re.compile(r"SECRET|TOKEN|PASS|PWD|ACCESS_KEY|CREDENTIAL|PRIVATE", re.I)
+from remediation.checksums import digest, environment, plain, properties, text_digest
+from remediation.template import Template
+from remediation.withhold import connection_digest
 
-
-def digest(value):
-    text = json.dumps(value, sort_keys=True, default=str, ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def text_digest(text):
-    return hashlib.sha256((text or "").encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def plain(value):
-    """A dbt object as a dictionary."""
-    if not hasattr(value, "to_dict"):
-        return value
-    try:
-        return value.to_dict(omit_none=True)
-    except TypeError:  # dbt's variables are no data class
-        return value.to_dict()
-
+NAME = re.compile(r"[^\W\d]\w*")
 
 # Settings below "flags:" of a project that change what dbt writes for people, and not what it runs.
 SHOWN = re.compile(r"^(log_|print$|printer_|use_colors|use_fast|send_anonymous|quiet$|debug$|write_json$|"
@@ -80,7 +59,8 @@ class Macros:
         self.by_name = {}
         self.suffixes = {}
         self.facts = {}
-        self.memo = {}
+        self.memo, self.templates = {}, {}
+        self.packages = {m.package_name for m in manifest.macros.values()}
         builtin = []
         for unique_id, macro in manifest.macros.items():
             self.by_name.setdefault(macro.name, []).append(unique_id)
@@ -111,6 +91,11 @@ class Macros:
                 found.add(name)
         return found
 
+    def template(self, text):
+        if text not in self.templates:
+            self.templates[text] = Template(text, self.by_name, self.packages)
+        return self.templates[text]
+
     def names(self, text):
         return {n for n in set(NAME.findall(text or "")) if n in self.by_name or n in self.suffixes}
 
@@ -120,20 +105,23 @@ class Macros:
         return self.named[unique_id]
 
     def reach(self, texts, roots=()):
-        """The unique ids of the macros that the texts can reach, and whether a name is computed."""
+        """The unique ids of the macros that the texts can reach, and what the texts and these macros read."""
         start = set(roots) | self.overrides
-        for text in texts:
+        read = [self.template(text) for text in texts]
+        for text in texts + [s for template in read for s in template.strings]:
             start |= self.names(text)
         key = frozenset(start)
         if key not in self.memo:
             self.memo[key] = self._closure(start)
-        reached, computed = self.memo[key]
-        if computed or any(COMPUTED.search(t or "") for t in texts):
-            return {i for i, (_, own, _) in self.facts.items() if own}, True
-        return reached, False
+        reached = self.memo[key]
+        read += [self.template(self.facts[i][0]) for i in reached]
+        if any(t.macros or t.everything for t in read):
+            reached = {i for i, (_, own, _) in self.facts.items() if own}
+            read += [self.template(self.facts[i][0]) for i in reached]
+        return reached, read
 
     def _closure(self, start):
-        queue, seen, own_found, computed = list(start), set(), set(), False
+        queue, seen, own_found = list(start), set(), set()
         while queue:
             name = queue.pop()
             if name in seen:
@@ -144,18 +132,21 @@ class Macros:
                 text, own, _ = self.facts[unique_id]
                 if own:
                     own_found.add(unique_id)
-                    computed = computed or COMPUTED.search(text) is not None
+                    for written in self.template(text).strings:
+                        queue.extend(self.names(written))
                 queue.extend(self.of(unique_id))
-        return own_found, computed
+        return own_found
 
 
 class Content:
     """Checksums over a parsed project."""
 
-    def __init__(self, manifest, config, versions):
+    def __init__(self, manifest, config, versions, connection=None):
+        """connection is the checksum of the connection, if its credentials were withheld since."""
         from dbt.adapters.factory import get_adapter_package_names
 
         self.manifest, self.config, self.versions = manifest, config, versions
+        self.connection = connection or connection_digest(config.credentials)
         adapter = config.credentials.type
         internal = set(get_adapter_package_names(adapter)) | {"dbt", "dbt_" + adapter}
         self.adapter = adapter
@@ -170,7 +161,7 @@ class Content:
             "versions": self.versions,
             "builtin_macros": self.macros.builtin,
             "project": self.project(),
-            "connection": digest(sorted((k, str(v)) for k, v in self.config.credentials.connection_info())),
+            "connection": self.connection,
             "run_hooks": self.run_hooks(),
             "nodes": {i: self.node(i) for i in sorted(unique_ids)},
         }
@@ -204,8 +195,10 @@ class Content:
 
     def _run_hooks(self):
         hooks = [n for n in self.manifest.nodes.values() if n.resource_type == "operation"]
-        return digest([[h.unique_id, h.raw_code, getattr(h, "index", None), self._reached([h.raw_code])]
-                       for h in sorted(hooks, key=lambda h: h.unique_id)])
+        comment = (plain(self.config.query_comment) or {}).get("comment") or ""
+        return digest([self._reached([comment])] + [
+            [h.unique_id, h.raw_code, getattr(h, "index", None), self._reached([h.raw_code], node=h)]
+            for h in sorted(hooks, key=lambda h: h.unique_id)])
 
     def node(self, unique_id):
         if unique_id not in self.sums:
@@ -237,7 +230,7 @@ class Content:
             "version": getattr(node, "version", None),
             "description": node.description if documented else "",
             "parents": [self._parent(i) for i in sorted(node.depends_on.nodes)],
-            "reached": self._reached([node.raw_code] + hooks, roots),
+            "reached": self._reached(([] if node.language == "python" else [node.raw_code]) + hooks, roots, node),
         }
 
     def _parent(self, unique_id):
@@ -245,49 +238,32 @@ class Content:
         if node is None:
             source = self.manifest.sources.get(unique_id)
             if source is None:
-                return [unique_id]
+                function = (getattr(self.manifest, "functions", None) or {}).get(unique_id)
+                return [unique_id, function.relation_name] if function else [unique_id]
             return [unique_id, source.relation_name, plain(source.config), source.meta, source.source_meta,
                     plain(source.external), plain(source.quoting)]
         if getattr(node, "is_ephemeral_model", False):
             return [unique_id, self.node(unique_id)]
-        return [unique_id, node.relation_name]
+        # A batch of a microbatch model filters by the event_time of what it reads.
+        return [unique_id, node.relation_name, getattr(node.config, "event_time", None)]
 
-    def _reached(self, texts, roots=()):
-        reached, computed = self.macros.reach(texts, roots)
-        all_texts = list(texts) + [self.macros.facts[i][0] for i in reached]
+    def _reached(self, texts, roots=(), node=None):
+        reached, read = self.macros.reach(texts, roots)
+        everything = any(t.everything for t in read)
+        variables = set().union(*(t.variables for t in read))
         return {
             "macros": sorted((i, self.macros.facts[i][2]) for i in reached),
-            "environment": environment(all_texts),
-            "graph": self._graph() if any(GRAPH.search(t or "") for t in all_texts) else "",
-            "computed": computed,
+            "environment": environment(variables, everything or any(t.environment for t in read)),
+            "graph": self._graph() if everything or any(t.graph for t in read) else "",
+            "node": properties(node) if node and (everything or any(t.node for t in read)) else "",
+            "computed": everything or any(t.macros for t in read),
         }
 
     def _graph(self):
-        """All nodes: a text that reads `graph` can depend on any node."""
+        """Everything in the manifest: a text that reads `graph` can depend on any of it."""
         if self.everything is None:
-            self.everything = digest(sorted((i, n.relation_name, plain(n.config), text_digest(n.raw_code))
-                                            for i, n in self.manifest.nodes.items()))
+            kinds = ("nodes", "sources", "exposures", "metrics", "groups", "semantic_models", "saved_queries")
+            self.everything = digest([[kind, sorted((i, properties(n)) for i, n in
+                                                    (getattr(self.manifest, kind, None) or {}).items())]
+                                      for kind in kinds])
         return self.everything
-
-
-def environment(texts):
-    """The variables that the texts read. For a secret one, only whether it is set."""
-    names, computed = set(), False
-    for text in texts:
-        for single, double in ENV_VAR.findall(text or ""):
-            if single or double:
-                names.add(single or double)
-            else:
-                computed = True
-    if computed:
-        names |= {n for n in os.environ if not n.startswith(("DBT_PARTIAL", "DBT_TARGET_PATH", "DBT_LOG"))}
-    values = []
-    for name in sorted(names):
-        value = os.environ.get(name)
-        if value is None:
-            values.append([name, None])
-        elif SECRET.search(name):
-            values.append([name, "set"])
-        else:
-            values.append([name, text_digest(value)])
-    return values

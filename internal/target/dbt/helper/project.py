@@ -7,6 +7,7 @@ import pathlib
 import re
 
 from remediation.content import Content, plain
+from remediation.withhold import withheld
 
 # What a selection can match but `dbt run` skips.
 NOT_RUN = ("test", "unit_test", "seed", "snapshot", "exposure", "source", "analysis", "saved_query", "metric",
@@ -99,17 +100,19 @@ class Project:
 
         dbt.task.run.RunTask = Keep
         try:
-            with installed_in(packages):
+            with installed_in(packages), withheld() as connections:
                 result = dbtRunner().invoke(argv)
         finally:
             dbt.task.run.RunTask = real
         if "manifest" not in kept:
             raise Failure(str(result.exception or "dbt stopped without a message"))
+        self.connection = connections[-1] if connections else None
         self.use(kept["flags"], kept["config"], kept["manifest"], more=kept["more"])
 
     @classmethod
     def of(cls, flags, config, manifest, graph):
         project = cls.__new__(cls)
+        project.connection = None
         project.use(flags, config, manifest, graph)
         return project
 
@@ -120,7 +123,7 @@ class Project:
         self.flags, self.config, self.manifest, self.more = flags, config, manifest, more or {}
         self.graph = graph or Compiler(config).compile(manifest, write=False, **self.more)
         self.versions = versions(config)
-        self.content = Content(manifest, config, self.versions)
+        self.content = Content(manifest, config, self.versions, self.connection)
         self.every_name = None
 
     def task(self, selection):
