@@ -53,25 +53,42 @@ func otherNames(identity map[string]string) []string {
 	if adapter == "" {
 		return nil
 	}
-	place := identity["path"]
-	if place == "" {
-		for _, key := range []string{"host", "account", "server", "project", "unique_field"} {
-			if place = identity[key]; place != "" {
-				break
-			}
+	var names []string
+	for _, place := range places(identity) {
+		name := "dbt:" + adapter + ":" + place
+		names = append(names, name)
+		if schema := identity["schema"]; schema != "" {
+			names = append(names, name+"/"+schema)
 		}
+	}
+	return names
+}
+
+// places returns where the warehouse is. PostgreSQL's client takes a list of hosts: each of them may be the warehouse.
+func places(identity map[string]string) []string {
+	if path := identity["path"]; path != "" {
+		return []string{path}
+	}
+	host := ""
+	for _, key := range []string{"host", "account", "server", "project", "unique_field"} {
+		if host = identity[key]; host != "" {
+			break
+		}
+	}
+	hosts := []string{host}
+	if each := strings.Split(host, ","); len(each) > 1 {
+		hosts = append(hosts, each...)
+	}
+	for i, place := range hosts {
 		if port := identity["port"]; port != "" {
 			place += ":" + port
 		}
 		if database := identity["database"]; database != "" && database != place {
 			place += "/" + database
 		}
+		hosts[i] = place
 	}
-	name := "dbt:" + adapter + ":" + place
-	if schema := identity["schema"]; schema != "" {
-		return []string{name, name + "/" + schema}
-	}
-	return []string{name}
+	return hosts
 }
 
 // connection formats "postgres at db:5432, target prod: ", as far as it is known.

@@ -17,6 +17,10 @@ func TestOtherNamesDontDependOnTheProfile(t *testing.T) {
 		{map[string]string{"adapter": "postgres", "host": "db.example.com", "port": "5432", "database": "shop",
 			"schema": "public", "unique_field": "db.example.com"},
 			[]string{"dbt:postgres:db.example.com:5432/shop", "dbt:postgres:db.example.com:5432/shop/public"}},
+		// PostgreSQL's client tries a list of hosts.
+		{map[string]string{"adapter": "postgres", "host": "a.example.com,db.example.com", "port": "1", "database": "x"},
+			[]string{"dbt:postgres:a.example.com,db.example.com:1/x", "dbt:postgres:a.example.com:1/x",
+				"dbt:postgres:db.example.com:1/x"}},
 		{map[string]string{"adapter": "snowflake", "account": "xy12", "database": "SHOP"},
 			[]string{"dbt:snowflake:xy12/SHOP"}},
 		{map[string]string{"project": "/srv/shop"}, nil},

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import ipaddress
 import os
 import pathlib
 import re
@@ -381,14 +382,25 @@ def identity(config):
     """What identifies the target, whatever its name."""
     found = {k: v for k, v in connection(config).items() if k != "target"}
     if "host" in found:
-        host = found["host"].lower()
-        found["host"] = "localhost" if host in ("127.0.0.1", "::1", "[::1]", "localhost") else host
+        found["host"] = host_name(found["host"])
     if "path" not in found:
-        try:
-            found["unique_field"] = str(config.credentials.unique_field).lower()
+        try:  # for some adapters, this is the host
+            found["unique_field"] = host_name(str(config.credentials.unique_field))
         except NotImplementedError:
             pass
     return found
+
+
+def host_name(host):
+    """A host in lower case, without a final dot, and with one name for this machine."""
+    host = host.lower().rstrip(".")
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return host
+    address = getattr(address, "ipv4_mapped", None) or address
+    # The kernel connects an unspecified address to this machine.
+    return "localhost" if address.is_loopback or address.is_unspecified else str(address)
 
 
 def file_path(config):
