@@ -84,6 +84,8 @@ type Engine struct {
 	broken   string
 	// seen are the newest entries that states have seen, by journal; see Saw.
 	seen map[string]journal.Mark
+	// named are the newest executions that states name, by journal; see SawExecution.
+	named map[string]journal.Ref
 
 	planOnce sync.Once
 	plan     proc.SavedPlan

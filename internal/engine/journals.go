@@ -48,7 +48,42 @@ func (e *Engine) missing(ctx context.Context, store journal.Store, req Request) 
 		case journal.StandingHolds:
 		}
 	}
+	if !req.Creates {
+		return "", journal.Mark{}, nil // see checkState
+	}
+	for _, ref := range e.executions() {
+		m := journal.Mark{Journal: ref.Journal}
+		if lacks, err := journal.Lacks(ctx, store, ref, m); err != nil || lacks {
+			return fmt.Sprintf("The state names execution %s, and the journal has no such execution: it is an older "+
+				"copy, or the state was edited.", ref), m, err
+		}
+	}
 	return "", journal.Mark{}, nil
+}
+
+// SawExecution keeps the newest execution that the state of a resource names. It proves less than a mark, and Terraform
+// shows it where it shows no mark: if a tainted resource is replaced without a refresh.
+func (e *Engine) SawExecution(ref journal.Ref) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if ref.Journal == "" || ref.Number < e.named[ref.Journal].Number {
+		return
+	}
+	if e.named == nil {
+		e.named = map[string]journal.Ref{}
+	}
+	e.named[ref.Journal] = ref
+}
+
+// executions returns the executions that states in this process name, sorted by journal.
+func (e *Engine) executions() []journal.Ref {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	all := make([]journal.Ref, 0, len(e.named))
+	for _, id := range slices.Sorted(maps.Keys(e.named)) {
+		all = append(all, e.named[id])
+	}
+	return all
 }
 
 // Saw keeps the newest journal entry that the state of a resource has seen. Terraform creates the replacement of a
@@ -76,6 +111,11 @@ func (e *Engine) marks(req Request) []journal.Mark {
 	all := []journal.Mark{req.Mark}
 	for _, id := range slices.Sorted(maps.Keys(e.seen)) {
 		all = append(all, e.seen[id])
+	}
+	for _, id := range slices.Sorted(maps.Keys(e.named)) {
+		if _, known := e.seen[id]; !known {
+			all = append(all, journal.Mark{Journal: id, Head: journal.Head{Seq: e.named[id].Number}})
+		}
 	}
 	return all
 }

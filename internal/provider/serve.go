@@ -2,6 +2,7 @@ package provider
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"sync"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/clock"
 	"github.com/applylens/terraform-provider-remediation/internal/engine"
+	"github.com/applylens/terraform-provider-remediation/internal/journal"
 	"github.com/applylens/terraform-provider-remediation/internal/tfkit"
 	"github.com/applylens/terraform-provider-remediation/internal/unchanged"
 )
@@ -76,7 +78,7 @@ func newServer(o Options, configured *engines) (unchanged.Server, error) {
 		return nil, errors.New("the framework's server lacks calls that the plugin library knows; this is a bug in " +
 			"the provider")
 	}
-	return unchanged.Front(whole, map[string]func([]byte){tfkit.PrivateMark: configured.saw}), nil
+	return unchanged.Front(whole, map[string]func([]byte){tfkit.PrivateMark: configured.saw}, configured.stored), nil
 }
 
 // engines holds one engine per call of Configure, with what has to be closed when the process ends.
@@ -99,6 +101,25 @@ func (e *engines) saw(mark []byte) {
 	defer e.mu.Unlock()
 	for _, one := range e.all {
 		one.engine.Saw(tfkit.ParseMark(mark))
+	}
+}
+
+// stored tells the engines the execution that a stored state names.
+func (e *engines) stored(state []byte) {
+	var named struct {
+		ID string `json:"id"`
+	}
+	if json.Unmarshal(state, &named) != nil {
+		return // the framework reports it
+	}
+	ref, err := journal.ParseRef(named.ID)
+	if err != nil {
+		return // a skipped step has none
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, one := range e.all {
+		one.engine.SawExecution(ref)
 	}
 }
 

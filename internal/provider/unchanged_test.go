@@ -57,7 +57,7 @@ func TestFrontAnswersAsTheFramework(t *testing.T) {
 	t.Parallel()
 	framework := configured(t)
 	behind := &passedOn{Server: framework}
-	pair := compared{framework: framework, front: unchanged.Front(behind, unread)}
+	pair := compared{framework: framework, front: unchanged.Front(behind, unread, func([]byte) {})}
 	types := resourceTypes(t, framework)
 	var total atomic.Int64
 	t.Cleanup(func() {
@@ -159,7 +159,7 @@ resource "remediation_planner_deploy" "v2" {
 	if err != nil {
 		t.Fatal(err)
 	}
-	front := unchanged.Front(&passedOn{Server: framework}, unread)
+	front := unchanged.Front(&passedOn{Server: framework}, unread, func([]byte) {})
 	prior := encoded(t, typ, value)
 	read, _ := front.ReadResource(t.Context(), &tfprotov6.ReadResourceRequest{TypeName: state.Resources[0].Type,
 		CurrentState: prior, Private: instance.Private})

@@ -41,14 +41,17 @@ type Server interface {
 
 // Front returns a server that answers for unchanged resources and passes all other calls on to next. unread has the
 // keys of private state on which the answer for an unchanged resource does not depend, each with a function that gets
-// the value of every resource that the front answers for: what it tells about the run must not get lost.
-func Front(next Server, unread map[string]func(value []byte)) Server {
-	return &front{Server: next, unread: unread}
+// the value of every resource that the front answers for: what it tells about the run must not get lost. stored gets
+// the state of each resource as Terraform has stored it, in JSON. For a tainted resource, Terraform may show it nowhere
+// else: without a refresh, it plans the replacement as a create.
+func Front(next Server, unread map[string]func(value []byte), stored func(state []byte)) Server {
+	return &front{Server: next, unread: unread, stored: stored}
 }
 
 type front struct {
 	Server
 	unread map[string]func(value []byte)
+	stored func(state []byte)
 	once   sync.Once
 	// all are the resource types that the front may answer for, by name.
 	all map[string]kind
@@ -59,6 +62,15 @@ func (f *front) kind(ctx context.Context, name string) (kind, bool) {
 	f.once.Do(func() { f.all = read(context.WithoutCancel(ctx), f.Server) })
 	k, ok := f.all[name]
 	return k, ok
+}
+
+// UpgradeResourceState implements tfprotov6.ResourceServer.
+func (f *front) UpgradeResourceState(ctx context.Context, req *tfprotov6.UpgradeResourceStateRequest) (
+	*tfprotov6.UpgradeResourceStateResponse, error) {
+	if req.RawState != nil {
+		f.stored(req.RawState.JSON)
+	}
+	return f.Server.UpgradeResourceState(ctx, req)
 }
 
 // ReadResource implements tfprotov6.ResourceServer.

@@ -103,7 +103,7 @@ func TestFrontAnswersOnlyForUnchangedResources(t *testing.T) {
 				if told++; string(value) != "1" {
 					t.Errorf("told %q", value)
 				}
-			}})
+			}}, func([]byte) {})
 			state := value(t, tt.null, tt.state)
 			proposed := value(t, tt.null, tt.state, tt.proposed)
 			if tt.json {
