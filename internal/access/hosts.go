@@ -101,8 +101,8 @@ func (h Hosts) refused(address string) error {
 		text.OrNone(strings.Join(h, ", ")))
 }
 
-// notInNames are characters of addresses that are more than one name. PostgreSQL's client reads evil.org,x.example.com as
-// two hosts, and /tmp/x.example.com and @x.example.com as sockets.
+// notInNames are characters of addresses that are more than one name. PostgreSQL's client reads
+// evil.org,x.example.com as two hosts, and /tmp/x.example.com and @x.example.com as sockets.
 const notInNames = ",/\\@ \t"
 
 func matches(entry, host, port string) bool {

@@ -13,8 +13,8 @@ func TestIdentityOfOneHost(t *testing.T) {
 	cfg.ProfilesDir = t.TempDir()
 	identity := func(host string) map[string]string {
 		t.Helper()
-		write(t, filepath.Join(cfg.ProfilesDir, "profiles.yml"), "shop:\n  target: dev\n  outputs:\n    dev: {type: postgres, "+
-			"host: \""+host+"\", port: 5432, user: u, password: p, dbname: d, schema: main}\n")
+		write(t, filepath.Join(cfg.ProfilesDir, "profiles.yml"), "shop:\n  target: dev\n  outputs:\n    dev: "+
+			"{type: postgres, host: \""+host+"\", port: 5432, user: u, password: p, dbname: d, schema: main}\n")
 		l, err := cli(t, cfg).List(t.Context(), Selection{Models: []string{"triage_daily"}})
 		if err != nil {
 			t.Fatal(err)
