@@ -242,8 +242,7 @@ const escalationSearch = 100
 // escalation returns why the next execution for the incident needs an approval: the newest ones all failed, were
 // stopped or held, or have an unknown outcome. It is empty if no approval is needed for this reason.
 //
-// Executions that change nothing are not attempts: they don't count, and they don't need the approval. Failures to
-// close the incident don't count, either.
+// Executions that change nothing are not attempts: they don't count, and they don't need the approval.
 func (e *Engine) escalation(ctx context.Context, store journal.Store, req Request) (string, error) {
 	if req.Incident == "" || req.page.ReadOnly {
 		return "", nil
@@ -252,11 +251,7 @@ func (e *Engine) escalation(ctx context.Context, store journal.Store, req Reques
 	if err != nil {
 		return "", err
 	}
-	attempts = slices.DeleteFunc(attempts, func(r journal.Record) bool {
-		book, known := e.cfg.Catalogue[r.Subject.Playbook]
-		failedToClose := known && book.Metadata().ClosesIncident && r.Status != journal.StatusSuccess
-		return r.Intent.ReadOnly || failedToClose
-	})
+	attempts = slices.DeleteFunc(attempts, func(r journal.Record) bool { return r.Intent.ReadOnly })
 	if len(attempts) < escalateAfter {
 		return "", nil
 	}

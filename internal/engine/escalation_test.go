@@ -73,21 +73,3 @@ func cancelWhenRunning(b *bench, cancel context.CancelFunc) {
 		cancel()
 	}()
 }
-
-// TestFailedResolutionsAreNoAttempts lets the incident service fail three times: a containment must not wait for an
-// approval because of that.
-func TestFailedResolutionsAreNoAttempts(t *testing.T) {
-	t.Parallel()
-	b := newBench(t)
-	b.fake.closes = true
-	b.fake.wait = func(context.Context, playbook.Job) (playbook.Report, error) { return playbook.Report{}, errBoom }
-	for range 4 {
-		if x, err := b.apply(t, request("resolve")); x.Record.Status != journal.StatusFailed {
-			t.Fatalf("%+v, %v", x.Record, err)
-		}
-	}
-	b.fake.wait = nil
-	if _, err := b.apply(t, request("contain")); err != nil {
-		t.Error(err)
-	}
-}

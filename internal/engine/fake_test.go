@@ -40,8 +40,6 @@ type fakePlaybook struct {
 
 	// readOnly reports that executions change nothing, and gate that the playbook reads its guardrails itself.
 	readOnly, gate bool
-	// closes reports that executions only change the incident.
-	closes bool
 	// waits is the Waits of the preview.
 	waits time.Duration
 	// guessed reports that nobody measured the estimate.
@@ -78,8 +76,7 @@ func (b *fakePlaybook) count(call string) int {
 }
 
 func (b *fakePlaybook) Metadata() playbook.Metadata {
-	return playbook.Metadata{ActionType: "fake", ReadOnly: b.readOnly, Gate: b.gate,
-		ClosesIncident: b.closes}
+	return playbook.Metadata{ActionType: "fake", ReadOnly: b.readOnly, Gate: b.gate}
 }
 
 func (b *fakePlaybook) Check(raw json.RawMessage) error { return playbook.Decode(raw, &params{}) }

@@ -312,9 +312,6 @@ type Metadata struct {
 	// ReadOnly reports that executions change nothing. They lock no target, no freeze holds them back, and they don't
 	// count as attempts to end an incident.
 	ReadOnly bool
-	// ClosesIncident reports that executions change nothing but the incident itself. One that fails is not an attempt
-	// to end the incident: a service that is down must not make a remediation wait for an approval.
-	ClosesIncident bool
 	// Gate reports that the guardrails are in the input InputGuardrails: the playbook reads them itself, and a change
 	// to them runs it again. The engine does not watch its executions.
 	Gate bool

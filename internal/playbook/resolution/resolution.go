@@ -56,7 +56,7 @@ func page() playbook.Metadata {
 		Approval:   "never needed",
 		Duration:   fmt.Sprintf("%.0f s", estimate.Seconds()),
 		Cost:       "USD 0",
-		Undo:       "none", ClosesIncident: true,
+		Undo:       "none",
 	}
 }
 
