@@ -135,7 +135,7 @@ func TestDescriptionNamesWhatIsTolerated(t *testing.T) {
 	r.Samples, r.MinSamples = "requests", ptr(100)
 	r.FailureLimit, r.InconclusiveLimit, r.ErrorLimit = limit(1), limit(2), limit(30)
 	if got, want := r.Describe(guard.MoreTraffic), "errors: max 5, read every 10s, with at least 100 samples, "+
-		"1 breached readings tolerated, 2 inconclusive readings tolerated, 30 failed readings in a row tolerated; "+
+		"tolerates 1 breached reading, tolerates 2 inconclusive readings, tolerates 30 failed readings in a row; "+
 		"rollback on a breach"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

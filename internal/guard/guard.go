@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
 // Breach is the response to a breach of a guardrail.
@@ -203,36 +205,38 @@ func (r Rail) Bounds() string {
 // Describe formats the rail in one line for a dry run, such as `errors: max 0.05, read every 10s; rollback on a
 // breach`.
 func (r Rail) Describe(traffic Traffic) string {
-	text := fmt.Sprintf("%s: %s, read every %s", r.Name, r.Bounds(), r.Every())
+	out := fmt.Sprintf("%s: %s, read every %s", r.Name, r.Bounds(), r.Every())
 	if d := r.Delay(); d > 0 {
-		text += fmt.Sprintf(" from %s on", d)
+		out += fmt.Sprintf(" from %s on", d)
 	}
 	if d := r.After(); d > 0 {
-		text += fmt.Sprintf(" and %s after the end", d)
+		out += fmt.Sprintf(" and %s after the end", d)
 	}
 	if r.MinSamples != nil {
-		text += fmt.Sprintf(", with at least %s samples", number(*r.MinSamples))
+		out += fmt.Sprintf(", with at least %s samples", number(*r.MinSamples))
 	}
 	for _, l := range []struct {
 		state  State
 		normal int
 		what   string
 	}{
-		{Breached, 0, "breached readings"}, {Inconclusive, 0, "inconclusive readings"},
-		{Unreadable, DefaultErrorLimit, "failed readings in a row"},
+		{Breached, 0, "breached"}, {Inconclusive, 0, "inconclusive"}, {Unreadable, DefaultErrorLimit, "failed"},
 	} {
 		if n := r.limit(l.state); n != l.normal {
-			text += fmt.Sprintf(", %d %s tolerated", n, l.what)
+			out += ", tolerates " + text.Count(int64(n), l.what+" reading")
+			if l.state == Unreadable {
+				out += " in a row"
+			}
 		}
 	}
 	if r.OnBreach == "" {
-		return text // a gate, which has no consequence per guardrail
+		return out // a gate, which has no consequence per guardrail
 	}
 	call := r.responseTo(Breached, traffic)
 	if call == Warn {
-		return text + "; a breach is a warning"
+		return out + "; a breach is a warning"
 	}
-	return text + fmt.Sprintf("; %s on a breach", call)
+	return out + fmt.Sprintf("; %s on a breach", call)
 }
 
 func number(v float64) string {
