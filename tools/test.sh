@@ -29,7 +29,7 @@ share() {
   exec 3>"$TMPDIR/alive"
   trap 'exec 3>&-; wait "$server" || true; rm -rf "$TMPDIR"' EXIT
   # As a release is built, see .goreleaser.yml.
-  CGO_ENABLED=0 go build -tags grpcnotrace,nethttpomithttp2 -trimpath -ldflags "-s -w" -o "$TMPDIR/provider/terraform-provider-remediation" .
+  CGO_ENABLED=0 go build -tags grpcnotrace,nethttpomithttp2 -trimpath -ldflags "-s -w -funcalign=16" -o "$TMPDIR/provider/terraform-provider-remediation" .
   export REMEDIATION_TEST_PROVIDER=$TMPDIR/provider
 }
 

@@ -72,7 +72,7 @@ func BuildProgram(command, name string) (string, error) {
 	_, file, _, _ := runtime.Caller(0)
 	path := filepath.Join(dir, name)
 	cmd := exec.CommandContext(context.Background(), "go", "build", "-tags", "grpcnotrace,nethttpomithttp2",
-		"-trimpath", "-ldflags", "-s -w", "-o", path, command)
+		"-trimpath", "-ldflags", "-s -w -funcalign=16", "-o", path, command)
 	cmd.Dir = filepath.Dir(filepath.Dir(filepath.Dir(file)))
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as a release is built
 	if out, err := cmd.CombinedOutput(); err != nil {
