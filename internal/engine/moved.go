@@ -34,6 +34,9 @@ func collect(target string, inputs json.RawMessage, triggers map[string]string, 
 	all.add("triggers", triggers)
 	all.add("commands", was.Commands)
 	all.add("", was.Facts)
+	for _, name := range was.Unbound {
+		delete(all, name)
+	}
 	all.add("identity", was.Identity)
 	all.add("content", was.Content)
 	all.add("guardrails", was.Safety.Guardrails)
@@ -118,7 +121,9 @@ func (r *run) reviewedLeaves(was Reviewed, rec *journal.Record) leaves {
 	all["target"] = was.Target
 	all.add("commands", was.Commands)
 	for name, value := range was.Facts {
-		all.add(name, value)
+		if !slices.Contains(r.now.Unbound, name) {
+			all.add(name, value)
+		}
 	}
 	return all
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -199,8 +200,25 @@ func (r *Review) hashes() (identity, content string, err error) {
 	if identity, err = approval.Hash(what); err != nil {
 		return "", "", err
 	}
-	content, err = approval.Hash(map[string]any{"facts": r.facts, "content": r.Content})
+	facts, err := r.boundFacts()
+	if err != nil {
+		return "", "", err
+	}
+	content, err = approval.Hash(map[string]any{"facts": facts, "content": r.Content})
 	return identity, content, err
+}
+
+// boundFacts returns the facts without those that may change between plan and apply.
+func (r *Review) boundFacts() (json.RawMessage, error) {
+	if len(r.Unbound) == 0 {
+		return r.facts, nil
+	}
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(r.facts, &all); err != nil {
+		return nil, fmt.Errorf("decode the facts of the preview: %w", err)
+	}
+	maps.DeleteFunc(all, func(name string, _ json.RawMessage) bool { return slices.Contains(r.Unbound, name) })
+	return json.Marshal(all)
 }
 
 // watched returns the guardrails that the engine reads during the execution. A gate reads its own.

@@ -228,6 +228,9 @@ type Preview struct {
 	// Facts are the playbook's own attributes of preview, by their JSON names: a struct or a map. Part of the digest,
 	// by the content hash.
 	Facts any `json:"facts"`
+	// Figures of the target can be attributes of preview, too: Unbound names the members of Facts that may change
+	// between plan and apply. They are not part of the digest.
+	Unbound []string `json:"unbound,omitempty"`
 	// Identity identifies the target regardless of its name, for example by host, port, and database. Nil: the name.
 	// Part of the digest, by its hash.
 	Identity any `json:"identity,omitempty"`

@@ -137,7 +137,8 @@ func (a action) caches() elastic.Caches {
 
 // Facts are what must still be true at apply.
 type Facts struct {
-	// Indices are the concrete indices whose caches would be cleared.
+	// Indices are the concrete indices whose caches would be cleared. Those of a pattern or data stream are figures:
+	// apply clears the caches of the indices that there are by then.
 	Indices []string `json:"indices"`
 	// CacheTypes are the caches that would be cleared.
 	CacheTypes []string `json:"cache_types"`
@@ -167,7 +168,7 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 		summary += fmt.Sprintf(" (%s %q)", found.Kind, a.params.IndexName)
 	}
 	p := playbook.Preview{
-		Summary: summary, Commands: []string{a.caches().Command(found.Indices)}, Duration: estimate,
+		Summary: summary, Duration: estimate,
 		Risk: playbook.RiskLow, EstimateOrigin: "default", Keeps: true,
 		Affected: append([]string{"elasticsearch"}, found.Indices...),
 		Changes:  []string{summary, "May cause a brief latency spike (1-2 s): caches rebuild on the next query"},
@@ -182,6 +183,11 @@ func (a action) Preview(ctx context.Context) (playbook.Preview, Facts, error) {
 	if len(found.Closed) > 0 {
 		p.NotDone = append(p.NotDone, "Closed indices have no caches: "+strings.Join(found.Closed, ", "))
 	}
+	of := found.Indices
+	if changing(found.Kind) {
+		of, p.Unbound = []string{a.params.IndexName}, []string{"indices"}
+	}
+	p.Commands = []string{a.caches().Command(of)}
 	p.Locks = elastic.Targets(a.elastic.Name(), found.Indices...)
 	a.warnIfOften(ctx, &p)
 	if p.Identity, err = a.identity(ctx, found); err != nil {
@@ -263,7 +269,7 @@ func (a action) identity(ctx context.Context, found elastic.Resolution) (any, er
 	if cluster == "" {
 		cluster = a.elastic.Name()
 	}
-	if found.Kind == elastic.KindPattern || found.Kind == elastic.KindDataStream {
+	if changing(found.Kind) {
 		return map[string]any{"cluster": cluster, "pattern": a.params.IndexName}, nil
 	}
 	uuids, err := a.elastic.IndexUUIDs(ctx, found.Indices)
@@ -271,6 +277,12 @@ func (a action) identity(ctx context.Context, found elastic.Resolution) (any, er
 		return nil, err
 	}
 	return map[string]any{"cluster": cluster, "indices": uuids}, nil
+}
+
+// changing reports whether a name of this kind is reviewed instead of its indices: a rollover between plan and apply
+// must not refuse the apply.
+func changing(kind elastic.Kind) bool {
+	return kind == elastic.KindPattern || kind == elastic.KindDataStream
 }
 
 // what names the caches to clear.

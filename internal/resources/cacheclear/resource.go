@@ -42,7 +42,8 @@ func New() func() resource.Resource {
 			},
 		},
 		Preview: map[string]schema.Attribute{
-			"indices": tfkit.Texts("Concrete indices whose caches are cleared."),
+			"indices": tfkit.Texts("Concrete indices whose caches are cleared. Those of a pattern or data " +
+				"stream may change until apply."),
 		},
 	})
 }
