@@ -73,7 +73,7 @@ type CLI struct {
 	slots   chan struct{}
 	preview previews
 	copies  copies
-	secrets *redact.Redactor
+	secrets masker
 	helper  *helper
 	entries entries
 	// fingerprints shares the hashing of the project's files, and compared has the parses after which the files were
@@ -103,7 +103,7 @@ func New(cfg Config, clk clock.Clock) *CLI {
 	c := &CLI{
 		cfg: cfg, clk: clk,
 		slots:   make(chan struct{}, runtime.GOMAXPROCS(0)),
-		secrets: redact.New(secrets...), hasSecrets: len(secrets) > 0,
+		secrets: masker{redact.New(secrets...)}, hasSecrets: len(secrets) > 0,
 	}
 	c.helper = &helper{cli: c, turn: make(chan struct{}, 1)}
 	return c

@@ -65,3 +65,34 @@ func TestAttackPasswordOfTheProfile(t *testing.T) {
 		}
 	}
 }
+
+// TestErrorsAboutAProfileShowNoPassword covers messages of dbt that quote profiles.yml.
+func TestErrorsAboutAProfileShowNoPassword(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ profile, says string }{
+		"a quote is missing": {"type: postgres\n      host: h\n      password: \"hunter2!\n      user: u", "Syntax error near line"},
+		"a number":           {"type: postgres\n      host: h\n      user: u\n      password: 31415926", "is not of type 'string'"},
+		"a list":             {"type: postgres\n      host: h\n      user: u\n      password: [hunter2!]", "is not of type 'string'"},
+	} {
+		for how, byScript := range map[string]bool{"interface": false, "script": true} {
+			t.Run(name+" "+how, func(t *testing.T) {
+				t.Parallel()
+				cfg := shop(t)
+				cfg.ProfilesDir = t.TempDir()
+				write(t, filepath.Join(cfg.ProfilesDir, "profiles.yml"),
+					"shop:\n  target: dev\n  outputs:\n    dev:\n      port: 5432\n      dbname: d\n      schema: main\n      "+
+						tt.profile+"\n")
+				if byScript {
+					cfg.Executable = filepath.Join(t.TempDir(), "dbt")
+					script(t, cfg.Executable, "exec "+dbtPath(t)+" \"$@\"\n")
+				}
+				_, err := cli(t, cfg).List(t.Context(), Selection{Models: []string{"inbox_emails"}})
+				p := wantProblem(t, err, ErrProfiles, tt.says)
+				shown := fmt.Sprint(p, err)
+				if strings.Contains(shown, "hunter2") || strings.Contains(shown, "31415926") {
+					t.Errorf("the password is shown: %s", shown)
+				}
+			})
+		}
+	}
+}

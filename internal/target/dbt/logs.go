@@ -11,8 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-
-	"github.com/applylens/terraform-provider-remediation/internal/redact"
 )
 
 // LogName is the name of dbt's log for people in the folder of an execution.
@@ -35,7 +33,7 @@ const private = 0o600
 // tail copies a growing private file to a public one, masked, line by line.
 type tail struct {
 	raw, public string
-	secrets     *redact.Redactor
+	secrets     masker
 	// render returns what is written for a line. Nil: the line itself.
 	render   func(string) string
 	offset   int64

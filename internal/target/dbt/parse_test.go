@@ -86,7 +86,8 @@ func TestSummarizeSkipsLinesThatAreNotEvents(t *testing.T) {
 func TestTailMasksAcrossWritesAndBoundsLines(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	l := tail{raw: filepath.Join(dir, "raw"), public: filepath.Join(dir, "public"), secrets: redact.New("swordfish")}
+	l := tail{raw: filepath.Join(dir, "raw"), public: filepath.Join(dir, "public"),
+		secrets: masker{redact.New("swordfish")}}
 	write(t, l.public, "left by an earlier, interrupted copy")
 	content := ""
 	for i, part := range []string{"first\nsword", "fish and ", "more\n" + strings.Repeat("y", maxLine) + "z\n",
