@@ -258,8 +258,8 @@ func (w work) RemoteID() string { return w.run.ID() }
 func (w work) Wait(ctx context.Context) (playbook.Report, error) {
 	result, err := w.run.Wait(ctx)
 	out := outcome(result)
-	if err != nil && ctx.Err() == nil {
-		out.Message = "" // the error says what failed
+	if errors.As(err, new(*problem.Problem)) {
+		out.Message = "" // the error says what was done
 	}
 	return out, err
 }
