@@ -127,7 +127,7 @@ func TestSituations(t *testing.T) {
 			l.Connection = map[string]string{"adapter": "duckdb", "path": "/srv/a/shop.duckdb", "target": "prod",
 				"database": "shop", "schema": "main"}
 			return l
-		}(), dbt.Catalog{State: dbt.CatalogMissing, Why: "the folder /srv/a does not exist"}},
+		}(), dbt.Catalog{State: dbt.CatalogMissing, Why: "its folder does not exist"}},
 		"09_168_models": {`{"models": ["tag:nightly"]}`, many, exists()},
 		"10_hooks_and_what_is_not_run": {`{"models": ["+triage_results"], "upstream": true}`, func() dbt.Listing {
 			l := listing(inbox, model("triage_results", "table", func(m *dbt.Model) {

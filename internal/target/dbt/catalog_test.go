@@ -105,7 +105,7 @@ func TestCatalogOfALockedFile(t *testing.T) {
 	nowhere, inMemory := l, l
 	nowhere.Path, inMemory.Path = filepath.Join(cfg.WorkDir, "nowhere", "shop.duckdb"), ":memory:"
 	if got, err := c.Catalog(t.Context(), s, nowhere); err != nil || got.State != CatalogMissing ||
-		!strings.Contains(got.Why, "nowhere does not exist") {
+		got.Why != "its folder does not exist" {
 		t.Errorf("no folder: %+v, %v", got, err)
 	}
 	if got, err := c.Catalog(t.Context(), s, inMemory); err != nil || got.State != CatalogNotRead ||

@@ -47,9 +47,9 @@ def duckdb_file(path):
     import duckdb
 
     if not os.path.exists(path):
-        folder = os.path.dirname(path)
+        # The folder is not named: a secret in the path is only recognized as a whole.
         return {"state": "missing", "relations": [],
-                "why": "" if os.path.isdir(folder) else "the folder %s does not exist" % folder}
+                "why": "" if os.path.isdir(os.path.dirname(path)) else "its folder does not exist"}
     try:
         handle = duckdb.connect(path, read_only=True, config={
             "enable_external_access": "false", "autoload_known_extensions": "false",
