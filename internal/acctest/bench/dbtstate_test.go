@@ -22,8 +22,8 @@ func TestAccStateOfADBTRunStaysSmall(t *testing.T) {
 			"group by 1\n")
 	}
 	w := acctest.NewWorkspace(t, project.Environment()...)
-	first := stateAfter(t, w, requires("remediation")+fmt.Sprintf("resource \"remediation_dbt_run\" \"x\" {\n  "+
-		"models = [%s]\n}\n", `"`+strings.Join(models, `", "`)+`"`))
+	first := stateAfter(t, w, requires("remediation")+withLogs+fmt.Sprintf(
+		"resource \"remediation_dbt_run\" \"x\" {\n  models = [%s]\n}\n", `"`+strings.Join(models, `", "`)+`"`))
 	state := read(t, w, "terraform.tfstate")
 	const usual = "/srv/analytics/warehouse.duckdb"
 	first += strings.Count(state, project.Warehouse) * (len(usual) - len(project.Warehouse))
