@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measure the provider beside what it drives, in one run and in turn: a provider without logic, Terraform's own resource,
 # dbt, _reindex, raw inserts. Prints the ratios and writes them to templates/guides/performance.md; run make docs then.
-# SIZES are the numbers of resources (default 10,100,1000; a run takes about half an hour).
+# SIZES are the numbers of resources (default 10,100,1000; a run takes about eight minutes).
 # Arguments go to "go test"; with any, nothing is written.
 . "$(dirname "$0")/env.sh"
 cd "$root"
