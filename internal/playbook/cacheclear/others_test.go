@@ -21,12 +21,21 @@ func TestBlockedMetadataElsewhere(t *testing.T) {
 	fill(t, s, index)
 	s.Do(t, http.MethodPut, "/"+other, `{"settings":{"number_of_replicas":0,"blocks.metadata":true}}`, nil)
 	defer s.Do(t, http.MethodPut, "/"+other+"/_settings", `{"index.blocks.metadata":null}`, nil)
-	preview, _ := run(t, bind(t, elastic.New(s.Config, clock.System{}), map[string]any{"index_name": index}))
+	cluster, requests := counted(s)
+	preview, _ := run(t, bind(t, cluster, map[string]any{"index_name": index}))
 	if figures := strings.Join(preview.Figures, "\n"); !strings.Contains(figures, "Cached in "+index) {
 		t.Errorf("figures: %s", figures)
 	}
 	if now := sizes(t, s, index); now != (elastic.CacheSizes{}) {
 		t.Errorf("cached: %+v", now)
+	}
+	for range 5 {
+		if _, err := bind(t, cluster, map[string]any{"index_name": index}).Preview(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := requests.all.Load(); n != 1 {
+		t.Errorf("%d requests for the sizes of all indices, want 1", n)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/elastic/go-elasticsearch/v8/esapi"
@@ -130,17 +129,16 @@ func (a sizesAnswer) sizes() map[string]CacheSizes {
 func (c *Cluster) KnownCacheSizes(ctx context.Context, indices []string) (map[string]CacheSizes, error) {
 	known, err := c.sizes.get(ctx, c.clk, func(ctx context.Context) (*knownSizes, error) {
 		sizes, err := c.readSizes(ctx, []string{"*"})
+		if err != nil && elasticsearch.FateOf(err) == elasticsearch.Refused {
+			return &knownSizes{sizes: map[string]CacheSizes{}, apart: true}, nil
+		}
 		return &knownSizes{sizes: sizes}, err
 	})
-	if err != nil && elasticsearch.FateOf(err) == elasticsearch.Refused {
-		// An index that nobody asked for may be blocked.
-		known, err = &knownSizes{sizes: map[string]CacheSizes{}, cleared: slices.Clone(indices)}, nil
-	}
 	if err != nil {
 		return nil, err
 	}
-	sizes, cleared := known.of(indices)
-	for _, some := range chunks(cleared) {
+	sizes, unknown := known.of(indices)
+	for _, some := range chunks(unknown) {
 		again, err := c.readSizes(ctx, some)
 		if err != nil {
 			return nil, err

@@ -12,21 +12,25 @@ type knownSizes struct {
 	sizes map[string]CacheSizes
 	// cleared are the indices whose caches were cleared since their sizes were read.
 	cleared []string
+	// apart reports that the sizes of all indices can't be read in one request, because one of them is blocked.
+	apart bool
 }
 
-// of returns the sizes of the indices that are known, and the indices whose caches were cleared since.
-func (k *knownSizes) of(indices []string) (sizes map[string]CacheSizes, cleared []string) {
+// of returns the sizes of the indices that are known, and the indices whose sizes have to be read.
+func (k *knownSizes) of(indices []string) (sizes map[string]CacheSizes, unknown []string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	sizes = make(map[string]CacheSizes, len(indices))
 	for _, name := range indices {
-		if slices.Contains(k.cleared, name) {
-			cleared = append(cleared, name)
-		} else if s, ok := k.sizes[name]; ok {
+		s, known := k.sizes[name]
+		switch {
+		case slices.Contains(k.cleared, name), k.apart && !known:
+			unknown = append(unknown, name)
+		case known:
 			sizes[name] = s
 		}
 	}
-	return sizes, cleared
+	return sizes, unknown
 }
 
 // set replaces the sizes of some indices.

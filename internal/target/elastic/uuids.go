@@ -15,12 +15,12 @@ import (
 // another one. Callers share one request for half a minute. Errors: ErrNotFound if an index is missing.
 func (c *Cluster) IndexUUIDs(ctx context.Context, names []string) ([]string, error) {
 	all, err := c.uuids.get(ctx, c.clk, c.readUUIDs)
-	if err == nil && slices.ContainsFunc(names, func(name string) bool { return all[name] == "" }) {
+	if err == nil && all != nil && slices.ContainsFunc(names, func(name string) bool { return all[name] == "" }) {
 		c.uuids.forget() // the index may be newer
 		all, err = c.uuids.get(ctx, c.clk, c.readUUIDs)
 	}
-	if err != nil && elasticsearch.FateOf(err) == elasticsearch.Refused {
-		all, err = c.uuidsOf(ctx, names) // an index that nobody asked for may be blocked
+	if err == nil && all == nil {
+		all, err = c.uuidsOf(ctx, names)
 	}
 	if err != nil {
 		return nil, err
@@ -38,8 +38,13 @@ func (c *Cluster) IndexUUIDs(ctx context.Context, names []string) ([]string, err
 	return out, nil
 }
 
+// readUUIDs returns the UUIDs of all indices, or nil if one of them is blocked, so that they have to be read apart.
 func (c *Cluster) readUUIDs(ctx context.Context) (map[string]string, error) {
-	return c.uuidsOf(ctx, []string{"*"})
+	all, err := c.uuidsOf(ctx, []string{"*"})
+	if err != nil && elasticsearch.FateOf(err) == elasticsearch.Refused {
+		return nil, nil //nolint:nilnil // see above
+	}
+	return all, err
 }
 
 func (c *Cluster) uuidsOf(ctx context.Context, names []string) (map[string]string, error) {
