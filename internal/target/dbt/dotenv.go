@@ -4,7 +4,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
 )
@@ -45,19 +44,12 @@ func (c *CLI) checkDotEnv(p project) error {
 		}
 	}
 	for _, m := range assignment.FindAllSubmatch(data, -1) {
-		why := ""
-		switch name := string(m[1]); {
-		case isFlag(name):
-			why = name + ", which is a flag of dbt: it would change what runs without being part of the command that " +
-				"is shown and approved."
-		case slices.Contains(elsewhere, name):
-			why = name + ": PostgreSQL's client would connect differently than the profile says, which is what is " +
-				"shown and approved."
-		default:
+		why := notShown(string(m[1]))
+		if why == "" {
 			continue
 		}
 		return &problem.Problem{
-			What: "The .env file of the dbt project changes what runs", Why: path + " sets " + why,
+			What: "The .env file of the dbt project changes what runs", Why: why + " " + path + " sets it.",
 			Next: "Remove it there; use the attributes of the provider's dbt block and of the resource instead.",
 			Path: []string{"dbt", "project_dir"}, Err: ErrEnvironment,
 		}

@@ -124,13 +124,10 @@ func (c Config) Check() error {
 		case c.Executables != nil && loadsCode(name):
 			why = name + " makes a program load code from elsewhere, and the runner's policy lists the programs " +
 				"that may be started."
-		case isFlag(name):
-			why = name + " is a flag of dbt: it would change what runs without being part of the command that is " +
-				"shown and approved."
-		case slices.Contains(elsewhere, name):
-			why = name + " makes PostgreSQL's client connect differently than the profile says, which is what is " +
-				"shown and approved."
 		default:
+			why = notShown(name)
+		}
+		if why == "" {
 			continue
 		}
 		return &problem.Problem{
@@ -142,6 +139,20 @@ func (c Config) Check() error {
 		}
 	}
 	return nil
+}
+
+// notShown returns why a variable would change what runs without being shown and approved, or "".
+func notShown(name string) string {
+	switch {
+	case isFlag(name):
+		return name + " is a flag of dbt: it would change what runs without being part of the command that is shown " +
+			"and approved."
+	case slices.Contains(elsewhere, name):
+		return name + " makes PostgreSQL's client connect differently than the profile says, which is what is shown " +
+			"and approved."
+	default:
+		return ""
+	}
 }
 
 // loadsCode reports whether a variable makes dbt, Python, git, or a shell load or start something else.
