@@ -9,6 +9,7 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/journal"
 	"github.com/applylens/terraform-provider-remediation/internal/logging"
+	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
 // Event is what a notice is about.
@@ -93,7 +94,7 @@ func (r *run) tellEnd(ctx context.Context, rec journal.Record) {
 	of := Request{Incident: rec.Subject.Incident}
 	of.page.ReadOnly = rec.Intent.ReadOnly
 	if why, err := r.engine.escalation(context.WithoutCancel(ctx), r.store, of); err == nil && why != "" {
-		r.engine.tell(ctx, rec, EventEscalation, strings.ToUpper(why[:1])+why[1:]+".")
+		r.engine.tell(ctx, rec, EventEscalation, text.Capitalized(why)+".")
 	}
 }
 

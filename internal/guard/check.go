@@ -11,6 +11,7 @@ import (
 
 	"github.com/applylens/terraform-provider-remediation/internal/check"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
 // pathOf is the attribute of a resource that contains guardrails.
@@ -27,7 +28,7 @@ func Check(rails []Rail) error {
 		names[r.Name] = true
 		if why != "" {
 			return &problem.Problem{
-				What: fmt.Sprintf("Invalid guardrail %q", r.Name), Why: upper(why) + ".",
+				What: fmt.Sprintf("Invalid guardrail %q", r.Name), Why: text.Capitalized(why) + ".",
 				Next: "A guardrail has a name, one of query, http and elasticsearch, and one or more of min, max, " +
 					"max_drop_percent and max_increase_percent.",
 				Path: append([]string{pathOf, strconv.Itoa(i)}, at...),
@@ -49,7 +50,7 @@ func CheckSources(reader Reader, rails []Rail) error {
 				continue
 			}
 			return &problem.Problem{
-				What: fmt.Sprintf("Guardrail %q can't be read", r.Name), Why: upper(lack) + ".",
+				What: fmt.Sprintf("Guardrail %q can't be read", r.Name), Why: text.Capitalized(lack) + ".",
 				Next: "Nothing has run. Configure the source, or remove the guardrail.",
 				Path: []string{pathOf, strconv.Itoa(i), source.attribute},
 			}
@@ -102,13 +103,6 @@ func (r Rail) sources() []source {
 		all = append(all, source{"samples_query", r.prometheus(r.Samples)})
 	}
 	return all
-}
-
-func upper(s string) string {
-	if s == "" {
-		return s
-	}
-	return strings.ToUpper(s[:1]) + s[1:]
 }
 
 // wrong returns what is wrong with r, and the path of the attribute. why is empty if r is valid.

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
 // Traffic is the effect of an execution on the traffic of a version under test. The values are those of
@@ -122,7 +123,7 @@ func (w Watch) Ready() error {
 		case reading.State == Breached:
 			return &problem.Problem{
 				What: fmt.Sprintf("Guardrail %q is in breach", r.Name), Why: fmt.Sprintf("%s (%s). %s",
-					upper(reading.Why),
+					text.Capitalized(reading.Why),
 					r.Bounds(), why),
 				Next: "Nothing has run. Apply again once the metric is within its bounds.", Err: ErrBreached,
 			}
@@ -132,7 +133,8 @@ func (w Watch) Ready() error {
 				next += " An approval with break_glass = true runs this execution without it."
 			}
 			return &problem.Problem{
-				What: fmt.Sprintf("Guardrail %q can't be read", r.Name), Why: fmt.Sprintf("%s. %s", upper(reading.Why),
+				What: fmt.Sprintf("Guardrail %q can't be read", r.Name),
+				Why: fmt.Sprintf("%s. %s", text.Capitalized(reading.Why),
 					why),
 				Next: next, Err: ErrInconclusive,
 			}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/agnivade/levenshtein"
 	"github.com/dustin/go-humanize/english"
@@ -15,6 +16,12 @@ import (
 // Count formats a number with its noun, such as "1 rule" or "12 rules".
 func Count(n int64, noun string) string {
 	return fmt.Sprintf("%d %s", n, english.PluralWord(int(n), noun, ""))
+}
+
+// Capitalized returns s with its first letter in upper case, for the start of a sentence.
+func Capitalized(s string) string {
+	_, size := utf8.DecodeRuneInString(s) // 0 if s is empty
+	return strings.ToUpper(s[:size]) + s[size:]
 }
 
 // Duration formats a duration, rounded to seconds, without trailing units that are zero: "2m" and "24h", not "2m0s" and

@@ -86,3 +86,12 @@ func TestJSONProblemHasNoJargon(t *testing.T) {
 		}
 	}
 }
+
+func TestCapitalized(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{"": "", "a b": "A b", "état": "État", "7 rows": "7 rows"} {
+		if got := Capitalized(in); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+}

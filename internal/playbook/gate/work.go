@@ -11,6 +11,7 @@ import (
 	"github.com/applylens/terraform-provider-remediation/internal/guard"
 	"github.com/applylens/terraform-provider-remediation/internal/playbook"
 	"github.com/applylens/terraform-provider-remediation/internal/problem"
+	"github.com/applylens/terraform-provider-remediation/internal/text"
 )
 
 // Verdicts of a gate.
@@ -142,7 +143,7 @@ func (w work) conclude(out playbook.Report, newest []guard.Reading, stop *guard.
 		if stop.Reading.State != guard.Breached {
 			v.Verdict = Inconclusive
 		}
-		out.Message = fmt.Sprintf("%s%s: %s", strings.ToUpper(v.Verdict[:1]), v.Verdict[1:], why(stop))
+		out.Message = text.Capitalized(v.Verdict) + ": " + why(stop)
 	}
 	out.Values = v
 	out.Details["verdict"] = v.Verdict
